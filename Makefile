@@ -1,0 +1,48 @@
+# `make demo` and `make test` need Python 3.11 and nothing else: they set up the rest in .venv.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.run
+DEV := $(VENV)/.dev
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo test test-long check format clean
+help:  ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/bin/python:
+	@echo "Setting up $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV) || { echo "Python 3.11 is needed; say which with: make PYTHON=/path/to/python3.11"; exit 2; }
+
+$(RUN): $(VENV)/bin/python requirements.lock pyproject.toml
+	@echo "Installing what the pipeline needs (hash-checked; a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(RUN)
+
+$(DEV): $(RUN) requirements-dev.lock
+	@echo "Installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
+	@touch $(DEV)
+
+demo: $(RUN)  ## the whole pipeline, once, with every kind of order
+	@$(BIN)/payments demo $(ARGS)
+
+test: $(DEV)  ## all tests that fit a quarter of an hour
+	@$(PYTEST) -m "not long" $(ARGS)
+
+test-long: $(DEV)  ## the longer forms of the kill and outage tests
+	@$(PYTEST) $(ARGS)
+
+check: $(DEV)  ## format, lint, types, layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(DEV)  ## format and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:  ## forget the environment and the embedded servers' data
+	@rm -rf $(VENV) .payments

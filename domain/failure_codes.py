@@ -1,0 +1,98 @@
+"""The closed list of failure codes of ours: what each means, whether another method may help, what the customer reads.
+
+Gateway adapters map their codes onto these; nobody else invents one. `retryable` speaks of another payment method;
+whether an order may be retried also depends on the stage (a capture failure always may, a missing item never).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FailureCode(StrEnum):
+    """Why a payment did not happen."""
+
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    CARD_DECLINED = "card_declined"
+    CARD_EXPIRED = "card_expired"
+    CARD_NOT_SUPPORTED = "card_not_supported"
+    CURRENCY_NOT_SUPPORTED = "currency_not_supported"
+    INCORRECT_DETAILS = "incorrect_details"
+    METHOD_INVALID = "method_invalid"
+    AUTHENTICATION_REQUIRED = "authentication_required"
+    PROCESSING_ERROR = "processing_error"
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
+    FRAUD_SUSPECTED = "fraud_suspected"
+    CARD_BLOCKED = "card_blocked"
+    AMOUNT_REFUSED = "amount_refused"
+    GATEWAY_REFUSED = "gateway_refused"
+    ORDER_EXPIRED = "order_expired"
+    CAPTURE_REFUSED = "capture_refused"
+    AUTHORIZATION_EXPIRED = "authorization_expired"
+    ITEMS_UNAVAILABLE = "items_unavailable"
+    RESERVATION_LAPSED = "reservation_lapsed"
+    CANCELLED_BY_OPERATOR = "cancelled_by_operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """retryable: another payment method may help. reason: a sentence that is safe to show to the customer."""
+
+    retryable: bool
+    reason: str
+
+
+_GENERIC = "Your bank declined the payment. Please try another payment method."
+
+MEANINGS: dict[FailureCode, Meaning] = {
+    FailureCode.INSUFFICIENT_FUNDS: Meaning(
+        True, "There are not enough funds on this payment method. Please try another one."
+    ),
+    FailureCode.CARD_DECLINED: Meaning(True, _GENERIC),
+    FailureCode.CARD_EXPIRED: Meaning(True, "This card has expired. Please try another payment method."),
+    FailureCode.CARD_NOT_SUPPORTED: Meaning(
+        True, "This card does not support the purchase. Please try another payment method."
+    ),
+    FailureCode.CURRENCY_NOT_SUPPORTED: Meaning(
+        True, "This payment method does not support the currency. Please try another one."
+    ),
+    FailureCode.INCORRECT_DETAILS: Meaning(
+        True, "The details of the payment method are not right. Please check them or try another one."
+    ),
+    FailureCode.METHOD_INVALID: Meaning(True, "This payment method cannot be used. Please try another one."),
+    FailureCode.AUTHENTICATION_REQUIRED: Meaning(
+        True, "Your bank asks for a confirmation that we cannot offer here. Please try another payment method."
+    ),
+    FailureCode.PROCESSING_ERROR: Meaning(
+        True, "The payment could not be processed. Please try again or use another payment method."
+    ),
+    FailureCode.ISSUER_UNAVAILABLE: Meaning(
+        True, "Your bank could not be reached. Please try again or use another payment method."
+    ),
+    # Lost, stolen and suspected fraud read like any decline: a thief must not learn what the bank knows.
+    FailureCode.FRAUD_SUSPECTED: Meaning(False, _GENERIC),
+    FailureCode.CARD_BLOCKED: Meaning(False, _GENERIC),
+    FailureCode.AMOUNT_REFUSED: Meaning(False, "The payment service does not accept this amount."),
+    FailureCode.GATEWAY_REFUSED: Meaning(True, "The payment service refused the payment. Please try another method."),
+    FailureCode.ORDER_EXPIRED: Meaning(False, "The order was too old to be charged. Please order again."),
+    FailureCode.CAPTURE_REFUSED: Meaning(
+        True, "Your bank withdrew its approval of the payment. Please try another payment method."
+    ),
+    FailureCode.AUTHORIZATION_EXPIRED: Meaning(
+        True, "The approval of the payment ran out before it was collected. Please pay again."
+    ),
+    FailureCode.ITEMS_UNAVAILABLE: Meaning(False, "Some items are no longer available. You are not charged."),
+    FailureCode.RESERVATION_LAPSED: Meaning(
+        False, "The items could not be held for you any longer. You are not charged."
+    ),
+    FailureCode.CANCELLED_BY_OPERATOR: Meaning(True, "The payment was cancelled. You may try another payment method."),
+}
+
+
+def reason_of(code: FailureCode) -> str:
+    """Return the sentence for the customer."""
+    return MEANINGS[code].reason
+
+
+def may_retry(code: FailureCode) -> bool:
+    """Return whether another payment method may help."""
+    return MEANINGS[code].retryable

@@ -1,0 +1,73 @@
+"""The payment gateway, as the pipeline sees it."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from domain.ids import OperationId, OrderId
+from domain.operation import GatewayCall
+from domain.outcome import GatewayOutcome
+
+
+class GatewayAnswer(NamedTuple):
+    """What the gateway said of one operation."""
+
+    operation_id: OperationId
+    outcome: GatewayOutcome
+
+
+class Gateway(Protocol):
+    """Authorize, capture, void and refund, many at a time.
+
+    Answers come in groups, as soon as there are some and in any order; exactly one for every call, unless the iteration
+    ends early: then the calls without an answer are open still (their idempotency key makes repeating safe).
+    Raises DownForEverybody when the gateway refuses us altogether (401, 403).
+    Never raises for one call: a time-out, reset, 5xx or unreadable answer is the outcome Unknown.
+    Cancelling the iteration cancels the calls that run.
+    """
+
+    def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+        """Do what the calls ask. Safe to repeat: the gateway replays the first answer of a key."""
+        ...
+
+    def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+        """Ask what became of the calls, changing nothing; NotFound when there is no trace of it."""
+        ...
+
+    async def close(self) -> None:
+        """Give up connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One thing that truly happened at the gateway. kind: authorize, capture, cancel or refund."""
+
+    kind: str
+    key: str
+    at: datetime
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One transaction as the gateway has it, amounts in ISO minor units; operation_id is the authorize operation's."""
+
+    transaction_id: str
+    order_id: OrderId | None
+    operation_id: str | None
+    status: str
+    currency: str
+    amount_minor: int
+    captured_minor: int
+    refunded_minor: int
+    effects: tuple[Effect, ...]
+
+
+class GatewayLedger(Protocol):
+    """The gateway's own books, for the audit."""
+
+    async def entries(self) -> Sequence[LedgerEntry]:
+        """Return every transaction. Raises Transient when the gateway does not answer."""
+        ...
