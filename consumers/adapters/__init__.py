@@ -1,0 +1,1 @@
+"""Adapters to the outside world: gateway, inventory, notifier. Decisions about orders never belong here."""

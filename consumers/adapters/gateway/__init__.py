@@ -1,0 +1,1 @@
+"""Payment gateways behind `domain.ports.gateway.Gateway`: Stripe, and a simulated one for benchmarks and simulation."""

@@ -1,0 +1,144 @@
+"""Test payment methods: what each token makes a play gateway do.
+
+One table for the simulated gateway and the HTTP sandbox. Stripe's documented test methods keep Stripe's outcomes
+(docs.stripe.com/testing); `pm_wallet_captured` and `pm_fault_*` are ours.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
+
+from domain.operation import GATEWAY_KINDS, OperationKind
+
+SLOW_S = 3.0
+
+
+class Fault(StrEnum):
+    """What goes wrong between us and the gateway. `after` ones are executed, the answer is lost or spoilt."""
+
+    RESET_BEFORE = "reset_before"
+    RESET_AFTER = "reset_after"
+    TIMEOUT_BEFORE = "timeout_before"
+    TIMEOUT_AFTER = "timeout_after"
+    ERROR_AFTER = "500_after"
+    RATE_LIMITED = "429"
+    HTML = "html"
+    TRUNCATED = "truncated"
+    SLOW = "slow_3s"
+
+
+NOT_EXECUTED = frozenset({Fault.RESET_BEFORE, Fault.TIMEOUT_BEFORE, Fault.RATE_LIMITED, Fault.HTML})
+
+
+@dataclass(frozen=True, slots=True)
+class CardDecline:
+    """An issuer's no, in Stripe's words."""
+
+    code: str
+    decline_code: str
+    message: str
+    advice_code: str | None = None
+
+
+class RefundPath(StrEnum):
+    """How a refund ends: at once, later, or with a failure after it had succeeded."""
+
+    AT_ONCE = "at_once"
+    PENDING = "pending"
+    FAILS_LATER = "fails_later"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """Everything a test payment method does. A fault strikes the first request of a key only, unless `always`."""
+
+    captures_at_once: bool = False
+    decline: CardDecline | None = None
+    capture_refused: bool = False
+    void_finds_captured: bool = False
+    refund: RefundPath = RefundPath.AT_ONCE
+    fault: Fault | None = None
+    fault_on: frozenset[OperationKind] = GATEWAY_KINDS
+    always: bool = False
+
+    def fault_for(self, kind: OperationKind, seen: int) -> Fault | None:
+        """Return what goes wrong with a request of this kind whose key was `seen` that many times before."""
+        if self.fault is None or kind not in self.fault_on or (seen and not self.always):
+            return None
+        return self.fault
+
+
+CAPTURE_REFUSED = CardDecline("card_declined", "generic_decline", "The issuer refused the capture.")
+_AUTHENTICATION = CardDecline(
+    "authentication_required", "authentication_required", "This payment needs the customer's authentication."
+)
+
+
+def _declined(decline_code: str, code: str = "card_declined", advice_code: str | None = None) -> Method:
+    message = f"The card was declined ({decline_code})."
+    return Method(decline=CardDecline(code, decline_code, message, advice_code))
+
+
+_GOOD = (
+    "visa visa_debit mastercard mastercard_debit mastercard_prepaid amex discover diners jcb unionpay us gb de fr es "
+    "it nl br ca jp bypassPending threeDSecureOptional threeDSecureNotSupported riskLevelElevated cvcCheckFail avsFail"
+)
+_DECLINED: Mapping[str, Method] = {
+    "chargeDeclined": _declined("generic_decline"),
+    "chargeDeclinedInsufficientFunds": _declined("insufficient_funds"),
+    "chargeDeclinedLostCard": _declined("lost_card"),
+    "chargeDeclinedStolenCard": _declined("stolen_card"),
+    "chargeDeclinedExpiredCard": _declined("expired_card", "expired_card"),
+    "chargeDeclinedIncorrectCvc": _declined("incorrect_cvc", "incorrect_cvc"),
+    "chargeDeclinedProcessingError": _declined("processing_error", "processing_error"),
+    "chargeDeclinedFraudulent": _declined("fraudulent"),
+    "chargeDeclinedVelocityLimitExceeded": _declined("card_velocity_exceeded"),
+    "radarBlock": _declined("fraudulent"),
+    "chargeCustomerFail": _declined("generic_decline"),
+}
+_ASKS_CUSTOMER = (
+    "authenticationRequired authenticationRequiredOnSetup threeDSecureRequired threeDSecure2Required "
+    "authenticationRequiredChargeDeclinedInsufficientFunds"
+)
+
+
+def _table() -> dict[str, Method]:
+    methods = {f"pm_card_{name}": Method() for name in _GOOD.split()}
+    for name, method in _DECLINED.items():
+        methods[f"pm_card_{name}"] = methods[f"pm_card_visa_{name}"] = method
+    methods |= {f"pm_card_{name}": Method(decline=_AUTHENTICATION) for name in _ASKS_CUSTOMER.split()}
+    methods["pm_card_pendingRefund"] = Method(refund=RefundPath.PENDING)
+    methods["pm_card_refundFail"] = Method(refund=RefundPath.FAILS_LATER)
+    methods["pm_wallet_captured"] = Method(captures_at_once=True)
+    methods["pm_fault_capture_refused"] = Method(capture_refused=True)
+    methods["pm_fault_void_refused_captured"] = Method(void_finds_captured=True)
+    methods["pm_fault_refund_pending"] = Method(captures_at_once=True, refund=RefundPath.PENDING)
+    return methods
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(_table())
+
+_FAULT = re.compile(
+    rf"pm_fault_(?P<fault>{'|'.join(Fault)})(?:_on_(?P<on>{'|'.join(sorted(GATEWAY_KINDS))}))?"
+    r"(?P<captured>_captured)?(?P<always>_always)?"
+)
+
+
+@lru_cache(maxsize=4096)
+def method_of(token: str) -> Method | None:
+    """Return what this token does, or None when there is no such payment method."""
+    known = METHODS.get(token)
+    if known is not None:
+        return known
+    match = _FAULT.fullmatch(token)
+    if match is None:
+        return None
+    method = Method(
+        captures_at_once=match["captured"] is not None,
+        fault=Fault(match["fault"]),
+        always=match["always"] is not None,
+    )
+    return replace(method, fault_on=frozenset({OperationKind(match["on"])})) if match["on"] else method
