@@ -1,0 +1,102 @@
+"""What holds between settings. Each check says what to change, never what a secret contains."""
+
+import ipaddress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from deploy.settings.errors import SettingsError
+from deploy.settings.values import GatewayKind
+
+if TYPE_CHECKING:
+    from deploy.settings.model import Settings
+
+# Stripe forgets an idempotency key after 24 h and then executes it as new: an hour is left for a call under way.
+UNKNOWN_GIVE_UP_MAX_S = 82_800
+LIVE_KEY_PREFIXES = ("sk_live_", "rk_live_")
+DATABASE_SCHEMES = ("postgresql", "postgresql+psycopg", "postgres")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a URL leads to this machine by its very name; names that would need a look-up do not count."""
+    host = urlsplit(address).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_places(settings: "Settings") -> None:
+    """Refuse an unusable database URL, half a Kafka login, and a login that would not be used."""
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        if url.split("://", 1)[0] not in DATABASE_SCHEMES or "://" not in url:
+            raise ValueError("PAYMENTS_DATABASE_URL must look like postgresql://user:password@host:port/database")
+    login = (settings.kafka_sasl_username, settings.kafka_sasl_password)
+    if settings.kafka_security_protocol.startswith("SASL_"):
+        if None in login:
+            raise ValueError(
+                f"PAYMENTS_KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} needs "
+                "PAYMENTS_KAFKA_SASL_USERNAME and PAYMENTS_KAFKA_SASL_PASSWORD (or its _FILE)"
+            )
+    elif login != (None, None):
+        raise ValueError("a Kafka login is set but not used: set PAYMENTS_KAFKA_SECURITY_PROTOCOL to SASL_SSL")
+    cafile = settings.kafka_ssl_cafile
+    if cafile is not None and not cafile.is_file():
+        raise ValueError(f"PAYMENTS_KAFKA_SSL_CAFILE: there is no file {cafile}")
+
+
+def check_gateway(settings: "Settings") -> None:
+    """Keep play money and real money apart: a sandbox never gets a live key, nor leaves this machine."""
+    key = settings.stripe_api_key.get_secret_value() if settings.stripe_api_key else ""
+    base = settings.stripe_api_base
+    if base is not None and urlsplit(base).scheme not in {"http", "https"}:
+        raise ValueError("PAYMENTS_STRIPE_API_BASE must begin with https:// (or http:// on this machine)")
+    if settings.gateway in {"sandbox", "simulated"}:
+        if key.startswith(LIVE_KEY_PREFIXES):
+            raise ValueError(
+                f"PAYMENTS_GATEWAY={settings.gateway} refuses a live PAYMENTS_STRIPE_API_KEY: "
+                "unset it, or use a test key"
+            )
+        if base is not None and not is_loopback(base):
+            raise ValueError(
+                f"PAYMENTS_GATEWAY={settings.gateway} refuses a PAYMENTS_STRIPE_API_BASE that is not on this machine: "
+                "unset it, or set PAYMENTS_GATEWAY=stripe"
+            )
+    elif base is not None and base.startswith("http://") and not is_loopback(base):
+        raise ValueError("PAYMENTS_STRIPE_API_BASE must be https:// when it is not on this machine")
+
+
+def chosen_gateway(settings: "Settings") -> GatewayKind:
+    """Gateway to build. Raises SettingsError when none is chosen, or stripe has no key."""
+    if settings.gateway is None:
+        raise SettingsError("set PAYMENTS_GATEWAY to stripe, sandbox or simulated: there is no default for money")
+    if settings.gateway == "stripe" and settings.stripe_api_key is None:
+        raise SettingsError("PAYMENTS_GATEWAY=stripe needs PAYMENTS_STRIPE_API_KEY (or PAYMENTS_STRIPE_API_KEY_FILE)")
+    return settings.gateway
+
+
+def check_operations(settings: "Settings") -> None:
+    """Refuse times that contradict each other: a call outliving its lease could be made twice at once."""
+    call_s = settings.gateway_connect_timeout_s + settings.gateway_timeout_s
+    if settings.lease_s <= call_s:
+        raise ValueError(
+            f"PAYMENTS_LEASE_S ({settings.lease_s:g}) must exceed PAYMENTS_GATEWAY_CONNECT_TIMEOUT_S + "
+            f"PAYMENTS_GATEWAY_TIMEOUT_S ({call_s:g}): a call must end while its lease lasts"
+        )
+    if settings.unknown_give_up_s > UNKNOWN_GIVE_UP_MAX_S:
+        raise ValueError(
+            f"PAYMENTS_UNKNOWN_GIVE_UP_S must be at most {UNKNOWN_GIVE_UP_MAX_S} (23 h): "
+            "the gateway forgets its idempotency keys after 24 h"
+        )
+    if settings.unknown_retry_s >= settings.unknown_give_up_s:
+        raise ValueError("PAYMENTS_UNKNOWN_RETRY_S must be below PAYMENTS_UNKNOWN_GIVE_UP_S")
+    if settings.backoff_min_s > settings.backoff_max_s:
+        raise ValueError("PAYMENTS_BACKOFF_MIN_S must not exceed PAYMENTS_BACKOFF_MAX_S")
+    retention_s = settings.inbox_retention_days * 86_400
+    if settings.order_max_age_s >= retention_s:
+        raise ValueError(
+            f"PAYMENTS_ORDER_MAX_AGE_S must be below PAYMENTS_INBOX_RETENTION_DAYS ({retention_s:g} s): "
+            "a duplicate must be recognised for as long as an order is accepted"
+        )

@@ -1,0 +1,5 @@
+"""What is raised when the settings cannot be used."""
+
+
+class SettingsError(Exception):
+    """The settings are wrong or incomplete. The text is one line that says what to do; commands exit with 2."""

@@ -1,0 +1,128 @@
+"""Where settings come from: the environment, a .env file, files for secrets, an embedded run's folder."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import ValidationError
+
+from deploy.settings.errors import SettingsError
+from deploy.settings.model import Settings
+from deploy.settings.names import FILE_SUFFIX, FOREIGN_PREFIXES, PREFIX, SECRET_NAMES, refuse_unknown, setting_name
+
+STRIPE_PREFIX = "PAYMENTS_STRIPE_"
+SECRET_BYTES_MAX = 64 * 1024
+
+
+def _say_on_stderr(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None,
+    *,
+    directory: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    ignore_stripe: bool = False,
+    use_embedded: bool = True,
+    say: Callable[[str], None] = _say_on_stderr,
+) -> Settings:
+    """Read all settings once, at start.
+
+    What wins, first to last: overrides (by environment name; a command's own options), environment (default: the
+    process's), `.env` in directory (default: the working directory), and, when neither database nor Kafka is set by
+    those and use_embedded holds, DIR/env of an embedded run (DIR = PAYMENTS_DATA), which say then reports. An empty
+    value counts as not set. ignore_stripe leaves every PAYMENTS_STRIPE_ name out: demo, bench and tests never touch it.
+    Raises SettingsError: one line that says what to do, without any secret.
+    """
+    directory = directory or Path.cwd()
+    process = os.environ if environment is None else environment  # noqa: TID251 - this is the reader
+    given = {**_ours(_read_env_file(directory / ".env")), **_ours(process)}
+    refuse_unknown(given, Settings.model_fields)
+    if ignore_stripe:
+        given = {name: value for name, value in given.items() if not name.startswith(STRIPE_PREFIX)}
+    given = _with_secret_files(given)
+    given.update(overrides or {})
+    if use_embedded and not given.keys() & {"PAYMENTS_DATABASE_URL", "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS"}:
+        given = _with_embedded(given, directory, say)
+    return _validated(given)
+
+
+def _ours(values: Mapping[str, str]) -> dict[str, str]:
+    """Values of our prefix that are neither empty nor somebody else's."""
+    return {
+        name: value
+        for name, value in values.items()
+        if value and name.startswith(PREFIX) and not name.startswith(FOREIGN_PREFIXES)
+    }
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    try:
+        text = path.is_file() and path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {path}: {error}; make it a readable UTF-8 file") from None
+    if not text:
+        return {}
+    return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
+
+
+def _with_secret_files(given: Mapping[str, str]) -> dict[str, str]:
+    """Replace <NAME>_FILE by <NAME> with the file's content, without its last line end."""
+    values = dict(given)
+    for name in SECRET_NAMES:
+        file = values.pop(name + FILE_SUFFIX, None)
+        if file is None:
+            continue
+        if name in values:
+            raise SettingsError(f"{name} and {name}{FILE_SUFFIX} are both set; unset one")
+        try:
+            with Path(file).open(encoding="utf-8") as stream:
+                secret = stream.read(SECRET_BYTES_MAX).rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise SettingsError(f"{name}{FILE_SUFFIX}: cannot read {file} ({reason}); name a readable file") from None
+        if not secret:
+            raise SettingsError(f"{name}{FILE_SUFFIX}: {file} is empty; write the secret into it")
+        values[name] = secret
+    return values
+
+
+def _with_embedded(given: Mapping[str, str], directory: Path, say: Callable[[str], None]) -> dict[str, str]:
+    """Fill in what an embedded run wrote down, if one lies here; what was given stays."""
+    path = directory / given.get("PAYMENTS_DATA", ".payments") / "env"
+    written = _ours(_read_env_file(path))
+    if not written:
+        return dict(given)
+    if given.get("PAYMENTS_GATEWAY", "sandbox") != "sandbox":
+        # Another gateway was asked for: the sandbox's address and key are not for it.
+        written = {name: value for name, value in written.items() if not name.startswith(STRIPE_PREFIX)}
+    refuse_unknown(written, Settings.model_fields)
+    say(f"using the embedded servers of {path}")
+    return {**written, **given}
+
+
+def _validated(given: Mapping[str, str]) -> Settings:
+    fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items()}
+    try:
+        return Settings.model_validate(fields)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(error))) from None
+
+
+def _explain(error: ValidationError) -> list[str]:
+    """Say per setting what is wrong with it; inputs are left out, for any of them may be a secret."""
+    lines = []
+    for problem in error.errors(include_url=False, include_context=True, include_input=False):
+        field = problem["loc"][0] if problem["loc"] else None
+        if field is None:
+            lines.append(str(problem["ctx"]["error"]))
+        elif field == "inventory":
+            lines.append("PAYMENTS_INVENTORY: this release has the internal inventory only; set internal or unset it")
+        else:
+            message = problem["msg"]
+            wants = f" must be {message.removeprefix('Input should be ')}" if "should be" in message else f": {message}"
+            lines.append(setting_name(str(field)) + wants)
+    return lines

@@ -1,0 +1,135 @@
+"""Every setting: its type, default, bounds and meaning. The unit stands in the name."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from deploy.settings import checks
+from deploy.settings.places import kafka_client_options, mask_url, url_for
+from deploy.settings.values import GatewayKind, SaslMechanism, SecurityProtocol
+
+Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """All settings in force, frozen. `load_settings` reads them; made directly, nothing is read from anywhere.
+
+    Durations are seconds unless the name says otherwise, amounts are minor units, sizes are bytes.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # places
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL, as postgresql://user:password@host:port/database"
+    )
+    database_pool: int = Field(10, ge=1, le=500, description="connections a process may open")
+    kafka_bootstrap_servers: str | None = Field(None, description="Kafka brokers, as host:port[,host:port]")
+    kafka_security_protocol: SecurityProtocol = Field("PLAINTEXT", description="how to speak to the brokers")
+    kafka_sasl_mechanism: SaslMechanism = Field("SCRAM-SHA-512", description="how to log in, with SASL_*")
+    kafka_sasl_username: str | None = Field(None, description="who logs in, with SASL_*")
+    kafka_sasl_password: SecretStr | None = Field(None, description="password of that user")
+    kafka_ssl_cafile: Path | None = Field(None, description="certificates to trust (PEM); none: the system's")
+    data: Path = Field(Path(".payments"), description="folder of the embedded servers")
+
+    # topics
+    topic_prefix: str = Field(
+        "", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="stands before every topic's name"
+    )
+    topic_partitions: int = Field(12, ge=1, le=1000, description="partitions of a topic that is created")
+    topic_replication_factor: int = Field(3, ge=1, le=9, description="copies of a topic that is created")
+
+    # gateway
+    gateway: GatewayKind | None = Field(None, description="who moves the money: stripe, sandbox or simulated")
+    stripe_api_key: SecretStr | None = Field(None, description="secret or restricted key")
+    stripe_api_base: str | None = Field(None, description="the API's address; none: Stripe's, or the sandbox's own")
+    stripe_webhook_secret: SecretStr | None = Field(None, description="verifies the gateway's calls to us")
+    gateway_concurrency: int = Field(64, ge=1, le=10_000, description="calls in flight, a process")
+    gateway_connect_timeout_s: Seconds = Field(5, description="until a connection stands")
+    gateway_timeout_s: Seconds = Field(20, description="until an answer; afterwards the outcome is unknown")
+    simulated_latency_ms: float = Field(
+        50, ge=0, le=60_000, allow_inf_nan=False, description="of the simulated gateway's answers"
+    )
+    sandbox_listen: str = Field(
+        "127.0.0.1:12111", pattern=r"^[^\s:]+:\d{1,5}$", description="host:port of the sandbox alone; port 0: any free"
+    )
+    sandbox_pending_s: Seconds = Field(2, description="until a pending refund of the sandbox succeeds")
+
+    # operations
+    operations_open_max: int = Field(4000, ge=1, le=1_000_000, description="open operations at which consuming pauses")
+    lease_s: Seconds = Field(60, description="an operation belongs to the process that took it")
+    backoff_min_s: Seconds = Field(1, description="before the first further try")
+    backoff_max_s: Seconds = Field(300, description="between tries, at the most")
+    tries_max: int = Field(20, ge=1, le=1000, description="tries of an operation before a human is asked")
+    unknown_retry_s: Seconds = Field(5, description="between look-ups of an unknown outcome")
+    unknown_give_up_s: Seconds = Field(82_800, description="an outcome unknown for so long goes to a human")
+    delayed_notice_s: Seconds = Field(900, description="the customer hears that payment takes longer")
+    sweep_interval_s: Seconds = Field(1, description="between looks for due and lapsed work")
+
+    # inventory
+    inventory: Literal["internal"] = Field("internal", description="where stock is kept: internal")
+    reservation_ttl_s: Seconds = Field(900, description="a hold on goods lapses")
+
+    # rules
+    retry_window_s: Seconds = Field(86_400, description="after a failure, another method is accepted")
+    attempts_max: int = Field(5, ge=1, le=100, description="attempts of an order")
+    order_max_age_s: Seconds = Field(82_800, description="an older OrderConfirmed is not paid any more")
+    amount_max_minor: int = Field(100_000_000, ge=1, le=10**15, description="the largest total that is accepted")
+    message_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of a message that is read")
+    event_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of an event that is written")
+    clock_skew_max_s: Seconds = Field(300, description="an event from further in the future is refused")
+    inbox_retention_days: int = Field(14, ge=2, le=365, description="duplicates are recognised for so long")
+
+    # runtime
+    batch_max: int = Field(1000, ge=1, le=10_000, description="messages in a transaction")
+    batches_in_flight_max: int = Field(4, ge=1, le=64, description="batches whose answers are outstanding")
+    linger_ms: float = Field(5, ge=0, le=1000, allow_inf_nan=False, description="to let a batch fill up")
+    drain_timeout_s: Seconds = Field(20, description="to finish calls after SIGTERM")
+    relay_batch: int = Field(2000, ge=1, le=50_000, description="outbox rows sent at a time")
+    relay_poll_s: Seconds = Field(1, description="between looks at the outbox without a wake-up")
+    log_format: Literal["console", "json"] = Field("console", description="of the log on stderr")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the arguments only: load_settings gathers them, since only it knows unknown names."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Settings":
+        checks.check_places(self)
+        checks.check_gateway(self)
+        checks.check_operations(self)
+        return self
+
+    def sqlalchemy_url(self) -> str:
+        """Give the database URL for SQLAlchemy with psycopg, password included. Raises SettingsError if none is set."""
+        return url_for(self.database_url, "postgresql+psycopg")
+
+    def psycopg_url(self) -> str:
+        """Give the database URL for psycopg itself, password included. Raises SettingsError if none is set."""
+        return url_for(self.database_url, "postgresql")
+
+    def kafka_options(self) -> dict[str, Any]:
+        """Give what every aiokafka client connects with, by argument name. Raises SettingsError if no Kafka is set."""
+        return kafka_client_options(self)
+
+    def gateway_kind(self) -> GatewayKind:
+        """Name the gateway that was chosen. Raises SettingsError if none was, or stripe without a key."""
+        return checks.chosen_gateway(self)
+
+    def masked(self) -> dict[str, Any]:
+        """Show every setting by the name of its environment variable, fit for JSON, secrets masked."""
+        shown = self.model_dump(mode="json")
+        shown["database_url"] = mask_url(self.database_url)
+        return {f"PAYMENTS_{field.upper()}": value for field, value in shown.items()}

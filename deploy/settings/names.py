@@ -1,0 +1,55 @@
+"""Names of settings: the prefix, what is ours and what is not, and what stands in CONTRACT but is not built."""
+
+import difflib
+from collections.abc import Iterable
+
+from deploy.settings.errors import SettingsError
+
+PREFIX = "PAYMENTS_"
+
+# Tests read the first themselves; Kubernetes injects the others for a Service named "payments".
+FOREIGN_PREFIXES = ("PAYMENTS_TEST_", "PAYMENTS_SERVICE_", "PAYMENTS_PORT")
+
+SECRET_NAMES = frozenset(
+    {
+        "PAYMENTS_DATABASE_URL",
+        "PAYMENTS_KAFKA_SASL_PASSWORD",
+        "PAYMENTS_STRIPE_API_KEY",
+        "PAYMENTS_STRIPE_WEBHOOK_SECRET",
+    }
+)
+FILE_SUFFIX = "_FILE"
+
+# Refused rather than ignored: a setting without an effect is a promise that nobody keeps.
+NOT_BUILT = {
+    "PAYMENTS_INVENTORY_URL": "it belongs to the http inventory; this release has the internal one only",
+    "PAYMENTS_INVENTORY_TIMEOUT_S": "it belongs to the http inventory; this release has the internal one only",
+    "PAYMENTS_SCHEMA_REGISTRY_URL": "this release frames messages with the schema's fingerprint, without a registry",
+    "PAYMENTS_WEBHOOKS_LISTEN": "this release has no webhook endpoint; outcomes are fetched by the sweep",
+}
+
+
+def setting_name(field: str) -> str:
+    """Name of the environment variable behind a field of Settings."""
+    return PREFIX + field.upper()
+
+
+def refuse_unknown(names: Iterable[str], fields: Iterable[str]) -> None:
+    """Refuse every PAYMENTS_ name that is no setting, with the nearest one that is.
+
+    Raises SettingsError naming all of them in one line.
+    """
+    known = {setting_name(field) for field in fields}
+    known |= {name + FILE_SUFFIX for name in SECRET_NAMES}
+    problems = []
+    for name in sorted(set(names)):
+        if name in known or not name.startswith(PREFIX) or name.startswith(FOREIGN_PREFIXES):
+            continue
+        if name in NOT_BUILT:
+            problems.append(f"{name} cannot be used: {NOT_BUILT[name]}; unset it")
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        hint = f"did you mean {near[0]}?" if near else "see deploy/README.md for the names there are"
+        problems.append(f"{name} is not a setting; {hint}")
+    if problems:
+        raise SettingsError("; ".join(problems))

@@ -1,0 +1,215 @@
+"""Settings: where they come from, what is refused, and that no secret is shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy.settings import SECRET_NAMES, Settings, SettingsError, load_settings, setting_name
+
+README = Path(__file__).parents[2] / "deploy" / "README.md"
+LIVE_KEY = "sk_live_0123456789abcdef"
+DATABASE = "postgresql://app:hunter2@db.internal:5432/payments"
+
+
+def load(directory: Path, **environment: str) -> Settings:
+    said: list[str] = []
+    return load_settings(environment, directory=directory, say=said.append)
+
+
+def test_nothing_set_gives_the_defaults(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert settings == Settings()
+    assert (settings.database_pool, settings.lease_s, settings.topic_partitions) == (10, 60, 12)
+    assert settings.gateway is None
+
+
+def test_every_default_satisfies_its_own_bounds() -> None:
+    assert Settings.model_validate(Settings().model_dump()) == Settings()
+
+
+def test_the_environment_wins_over_the_env_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PAYMENTS_LEASE_S=70\nPAYMENTS_BATCH_MAX=10\nPOSTGRES_USER=x\n")
+    settings = load(tmp_path, PAYMENTS_LEASE_S="80")
+    assert (settings.lease_s, settings.batch_max) == (80, 10)
+
+
+def test_an_empty_value_counts_as_not_set(tmp_path: Path) -> None:
+    assert load(tmp_path, PAYMENTS_LEASE_S="", PAYMENTS_STRIPE_API_KEY="") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("PAYMENTS_LEASE_SECONDS", "did you mean PAYMENTS_LEASE_S?"),
+        ("PAYMENTS_DATABSE_URL", "did you mean PAYMENTS_DATABASE_URL?"),
+        ("PAYMENTS_BATCH_MAX_FILE", "is not a setting"),
+        ("PAYMENTS_XYZZY", "see deploy/README.md"),
+        ("PAYMENTS_INVENTORY_URL", "unset it"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path: Path, name: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, **{name: "1"})
+    assert name in str(caught.value)
+    assert hint in str(caught.value)
+    (tmp_path / ".env").write_text(f"{name}=1\n")
+    with pytest.raises(SettingsError):
+        load(tmp_path)
+
+
+def test_names_of_tests_and_of_kubernetes_are_left_alone(tmp_path: Path) -> None:
+    foreign = {
+        "PAYMENTS_TEST_KAFKA": "localhost:9092",
+        "PAYMENTS_SERVICE_HOST": "10.0.0.1",
+        "PAYMENTS_PORT": "tcp://10.0.0.1:80",
+        "PAYMENTS_PORT_80_TCP_ADDR": "10.0.0.1",
+    }
+    assert load(tmp_path, **foreign) == Settings()
+
+
+@pytest.mark.parametrize("name", sorted(SECRET_NAMES))
+def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path, name: str) -> None:
+    secret = DATABASE if name == "PAYMENTS_DATABASE_URL" else "hunter2"
+    (tmp_path / "secret").write_text(secret + "\n")
+    login = {
+        "PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "PAYMENTS_KAFKA_SASL_USERNAME": "app",
+        "PAYMENTS_KAFKA_SASL_PASSWORD": "other",
+    }
+    login.pop(name, None)
+    settings = load(tmp_path, **login, **{f"{name}_FILE": str(tmp_path / "secret")})
+    field = getattr(settings, name.removeprefix("PAYMENTS_").lower())
+    assert field.get_secret_value() == secret
+    assert "hunter2" not in repr(settings) + str(settings) + json.dumps(settings.masked())
+
+
+def test_a_secret_given_twice_or_unreadable_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="both set"):
+        load(tmp_path, PAYMENTS_STRIPE_API_KEY="a", PAYMENTS_STRIPE_API_KEY_FILE="b")
+    with pytest.raises(SettingsError, match="cannot read"):
+        load(tmp_path, PAYMENTS_STRIPE_API_KEY_FILE=str(tmp_path / "none"))
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(SettingsError, match="is empty"):
+        load(tmp_path, PAYMENTS_STRIPE_API_KEY_FILE=str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"PAYMENTS_LEASE_S": "25"}, "PAYMENTS_LEASE_S (25) must exceed"),
+        ({"PAYMENTS_LEASE_S": "soon"}, "PAYMENTS_LEASE_S must be a valid number"),
+        ({"PAYMENTS_LEASE_S": "nan"}, "PAYMENTS_LEASE_S must be"),
+        ({"PAYMENTS_BATCH_MAX": "0"}, "PAYMENTS_BATCH_MAX must be greater than or equal to 1"),
+        ({"PAYMENTS_UNKNOWN_GIVE_UP_S": "86400"}, "at most 82800 (23 h)"),
+        ({"PAYMENTS_UNKNOWN_GIVE_UP_S": "5"}, "PAYMENTS_UNKNOWN_RETRY_S must be below"),
+        ({"PAYMENTS_BACKOFF_MIN_S": "301"}, "must not exceed PAYMENTS_BACKOFF_MAX_S"),
+        ({"PAYMENTS_ORDER_MAX_AGE_S": "1209600"}, "PAYMENTS_INBOX_RETENTION_DAYS"),
+        ({"PAYMENTS_DATABASE_URL": "mysql://app:hunter2@db/x"}, "must look like postgresql://"),
+        ({"PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "needs PAYMENTS_KAFKA_SASL_USERNAME"),
+        ({"PAYMENTS_KAFKA_SASL_PASSWORD": "hunter2"}, "login is set but not used"),
+        ({"PAYMENTS_KAFKA_SSL_CAFILE": "/nowhere.pem"}, "there is no file /nowhere.pem"),
+        ({"PAYMENTS_INVENTORY": "http"}, "internal inventory only"),
+        ({"PAYMENTS_GATEWAY": "adyen"}, "PAYMENTS_GATEWAY must be 'stripe', 'sandbox' or 'simulated'"),
+        ({"PAYMENTS_TOPIC_PREFIX": "a b"}, "PAYMENTS_TOPIC_PREFIX"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line(tmp_path: Path, environment: dict[str, str], says: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, **environment)
+    text = str(caught.value)
+    assert says in text
+    assert "\n" not in text
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("gateway", ["sandbox", "simulated"])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PAYMENTS_STRIPE_API_KEY": LIVE_KEY},
+        {"PAYMENTS_STRIPE_API_KEY": "rk_live_0123456789abcdef"},
+        {"PAYMENTS_STRIPE_API_BASE": "https://api.stripe.com"},
+        {"PAYMENTS_STRIPE_API_BASE": "http://127.0.0.1.example.com"},
+    ],
+)
+def test_play_money_refuses_live_keys_and_addresses_elsewhere(
+    tmp_path: Path, gateway: str, environment: dict[str, str]
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, PAYMENTS_GATEWAY=gateway, **environment)
+    assert LIVE_KEY not in str(caught.value)
+
+
+def test_the_gateway_has_no_default_and_stripe_needs_a_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="set PAYMENTS_GATEWAY"):
+        load(tmp_path).gateway_kind()
+    with pytest.raises(SettingsError, match="needs PAYMENTS_STRIPE_API_KEY"):
+        load(tmp_path, PAYMENTS_GATEWAY="stripe").gateway_kind()
+    assert load(tmp_path, PAYMENTS_GATEWAY="stripe", PAYMENTS_STRIPE_API_KEY=LIVE_KEY).gateway_kind() == "stripe"
+
+
+def test_missing_places_say_how_to_set_them(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="PAYMENTS_DATABASE_URL"):
+        load(tmp_path).sqlalchemy_url()
+    with pytest.raises(SettingsError, match="PAYMENTS_KAFKA_BOOTSTRAP_SERVERS"):
+        load(tmp_path).kafka_options()
+
+
+def test_urls_are_given_in_the_form_each_library_wants(tmp_path: Path) -> None:
+    settings = load(tmp_path, PAYMENTS_DATABASE_URL=DATABASE)
+    assert settings.psycopg_url() == DATABASE
+    assert settings.sqlalchemy_url() == DATABASE.replace("postgresql", "postgresql+psycopg")
+    assert settings.masked()["PAYMENTS_DATABASE_URL"] == "postgresql://app:**********@db.internal:5432/payments"
+
+
+def test_a_password_in_the_query_is_masked_too(tmp_path: Path) -> None:
+    settings = load(tmp_path, PAYMENTS_DATABASE_URL="postgresql:///payments?host=/run&password=hunter2")
+    assert settings.masked()["PAYMENTS_DATABASE_URL"] == "postgresql:///payments?host=%2Frun&password=**********"
+
+
+def test_an_embedded_run_that_lies_here_is_used_and_said(tmp_path: Path) -> None:
+    (tmp_path / ".payments").mkdir()
+    env = tmp_path / ".payments" / "env"
+    env.write_text(
+        f"PAYMENTS_DATABASE_URL={DATABASE}\nPAYMENTS_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:1\n"
+        "PAYMENTS_GATEWAY=sandbox\nPAYMENTS_STRIPE_API_BASE=http://127.0.0.1:2\nPAYMENTS_TOPIC_REPLICATION_FACTOR=1\n"
+    )
+    said: list[str] = []
+    settings = load_settings({"PAYMENTS_TOPIC_REPLICATION_FACTOR": "2"}, directory=tmp_path, say=said.append)
+    assert said == [f"using the embedded servers of {env}"]
+    assert settings.kafka_bootstrap_servers == "127.0.0.1:1"
+    assert settings.gateway == "sandbox"
+    assert settings.topic_replication_factor == 2
+
+    assert load(tmp_path, PAYMENTS_GATEWAY="simulated").stripe_api_base is None
+    assert load(tmp_path, PAYMENTS_KAFKA_BOOTSTRAP_SERVERS="k:9092").database_url is None
+    assert load_settings({}, directory=tmp_path, use_embedded=False) == Settings()
+    env.rename(tmp_path / "env")
+    assert load(tmp_path, PAYMENTS_DATA=".").kafka_bootstrap_servers == "127.0.0.1:1"
+
+
+def test_demo_and_tests_can_leave_stripe_settings_out(tmp_path: Path) -> None:
+    environment = {"PAYMENTS_STRIPE_API_KEY": LIVE_KEY, "PAYMENTS_STRIPE_WEBHOOK_SECRET_FILE": "/nowhere"}
+    settings = load_settings(
+        environment, directory=tmp_path, overrides={"PAYMENTS_GATEWAY": "sandbox"}, ignore_stripe=True
+    )
+    assert settings == Settings(gateway="sandbox")
+
+
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    rows = {}
+    for line in README.read_text().splitlines():
+        if line.startswith("| `PAYMENTS_"):
+            name, default, _ = (cell.strip() for cell in line.strip("|").split("|", 2))
+            rows[name.strip("`")] = default.strip("`")
+    masked = Settings().masked()
+    expected = {
+        setting_name(field): "none"
+        if masked[setting_name(field)] is None
+        else f"{value:g}"
+        if isinstance(value := masked[setting_name(field)], float)
+        else str(value)
+        for field in Settings.model_fields
+    }
+    assert rows == expected
