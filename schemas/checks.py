@@ -1,0 +1,59 @@
+"""What must be true of an upstream event beyond its fields: no card numbers, totals that add up, known currencies."""
+
+from typing import Final
+
+from schemas.cards import contains_card_number, is_only_digits
+from schemas.events import OrderConfirmed, PaymentMethod, PaymentRetryRequested
+from schemas.money import is_currency
+from schemas.records import Event
+from schemas.rejection import Reason, Rejected
+
+AMOUNT_MAX_MINOR: Final = 100_000_000
+"""A million in most currencies; far above any basket, far below a misplaced comma times a large one."""
+
+
+def check(event: Event, *, amount_max_minor: int = AMOUNT_MAX_MINOR) -> None:
+    """Refuse an event that contradicts itself or holds a card number. Raises Rejected; events of ours always pass."""
+    if isinstance(event, OrderConfirmed):
+        _refuse_card_number(event.payment_method)
+        _check_order(event, amount_max_minor)
+    elif isinstance(event, PaymentRetryRequested):
+        _refuse_card_number(event.payment_method)
+
+
+def total_minor(order: OrderConfirmed) -> int:
+    """Compute what an order costs, in minor units of its currency, from its parts."""
+    sold = sum(line.quantity * line.unit_price_minor for line in order.lines)
+    return sold - order.discount_minor + order.delivery_fee_minor + order.service_fee_minor + order.tax_minor
+
+
+def _refuse_card_number(method: PaymentMethod | None) -> None:
+    if method is not None and (is_only_digits(method.token) or contains_card_number(method.token)):
+        raise Rejected(
+            Reason.CARD_NUMBER,
+            "payment_method.token is or may be a card number. Find who sent it: only a token of the gateway may be.",
+        )
+
+
+def _check_order(order: OrderConfirmed, amount_max_minor: int) -> None:
+    computed = total_minor(order)
+    if order.total_minor != computed:
+        raise Rejected(
+            Reason.TOTAL_MISMATCH,
+            f"total_minor is {order.total_minor}, but its parts make {computed}. Correct checkout's sum.",
+        )
+    if not is_currency(order.currency):
+        raise Rejected(
+            Reason.UNKNOWN_CURRENCY,
+            "currency is not an ISO 4217 code with a minor unit. Correct checkout, or update the currency table.",
+        )
+    if order.total_minor > amount_max_minor:
+        raise Rejected(
+            Reason.AMOUNT_LIMIT,
+            f"total_minor is above {amount_max_minor}. If the order is real, raise PAYMENTS_AMOUNT_MAX_MINOR.",
+        )
+    if order.payment_method is None and order.total_minor:
+        raise Rejected(
+            Reason.INVALID_FIELD,
+            "payment_method: missing, though there is something to pay. Correct the publisher.",
+        )

@@ -1,0 +1,222 @@
+"""The events, field by field as in schemas/avro; a test holds the two together.
+
+Amounts are in the minor unit of the currency beside them, quantities in whole units, times in UTC.
+Building one with a value out of bounds raises pydantic's ValidationError, which names the field and never the value.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from schemas.fields import (
+    LINES_MAX,
+    Amount,
+    AnyCurrencyText,
+    Attempt,
+    CodeText,
+    CurrencyText,
+    CustomerText,
+    Flag,
+    Id,
+    Moment,
+    MoneyState,
+    NotificationKind,
+    PaymentMethodKind,
+    ReferenceText,
+    ReviewMoney,
+    ReviewOperation,
+    SentenceText,
+    ShortageReason,
+    Stage,
+)
+from schemas.records import Event, Item, Line, MissingItem, OwnEvent, PaymentMethod, Record, UpstreamEvent
+
+__all__ = [
+    "CustomerNotificationRequested",
+    "Event",
+    "Item",
+    "ItemsReserved",
+    "Line",
+    "MissingItem",
+    "MoneyState",
+    "NotificationKind",
+    "OrderConfirmed",
+    "OwnEvent",
+    "PaidAndConfirmed",
+    "PaymentAuthorized",
+    "PaymentFailed",
+    "PaymentMethod",
+    "PaymentMethodKind",
+    "PaymentRefunded",
+    "PaymentRetryRequested",
+    "PaymentReviewRequired",
+    "PaymentVoided",
+    "Record",
+    "ReservationFailed",
+    "ReservationReleased",
+    "ReviewMoney",
+    "ReviewOperation",
+    "ShortageReason",
+    "Stage",
+    "UpstreamEvent",
+]
+
+Items = Annotated[tuple[Item, ...], Field(max_length=LINES_MAX)]
+Missing = Annotated[tuple[MissingItem, ...], Field(max_length=LINES_MAX)]
+
+
+class OrderConfirmed(UpstreamEvent):
+    """Checkout confirmed an order and it is to be paid. payment_method is None only when total_minor is 0."""
+
+    TYPE: ClassVar[str] = "OrderConfirmed"
+
+    customer_id: CustomerText
+    currency: AnyCurrencyText
+    lines: Annotated[tuple[Line, ...], Field(min_length=1, max_length=LINES_MAX)]
+    discount_minor: Amount
+    delivery_fee_minor: Amount
+    service_fee_minor: Amount
+    tax_minor: Amount = 0
+    total_minor: Amount
+    payment_method: PaymentMethod | None = None
+
+
+class PaymentRetryRequested(UpstreamEvent):
+    """The customer wants to pay with another method, after the attempt of that number failed."""
+
+    TYPE: ClassVar[str] = "PaymentRetryRequested"
+
+    after_attempt: Attempt
+    payment_method: PaymentMethod
+
+
+class PaymentAuthorized(OwnEvent):
+    """The money is held, or was taken at once (captured), or none is needed (no transaction)."""
+
+    TYPE: ClassVar[str] = "PaymentAuthorized"
+
+    attempt: Attempt
+    amount_minor: Amount
+    currency: CurrencyText
+    transaction_id: ReferenceText | None = None
+    captured: Flag
+    authorization_expires_at: Moment | None = None
+    livemode: Flag
+
+
+class ItemsReserved(OwnEvent):
+    """Every line is held for this attempt until expires_at."""
+
+    TYPE: ClassVar[str] = "ItemsReserved"
+
+    attempt: Attempt
+    reservation_id: Id
+    lines: Items
+    expires_at: Moment
+
+
+class ReservationFailed(OwnEvent):
+    """The items cannot be held, and nothing is."""
+
+    TYPE: ClassVar[str] = "ReservationFailed"
+
+    attempt: Attempt
+    reason: ShortageReason
+    missing: Missing
+
+
+class PaidAndConfirmed(OwnEvent):
+    """The order is paid and its items are sold to it; never revoked."""
+
+    TYPE: ClassVar[str] = "PaidAndConfirmed"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    amount_minor: Amount
+    currency: CurrencyText
+    transaction_id: ReferenceText | None = None
+    reservation_id: Id
+    lines: Items
+    captured_at: Moment
+    livemode: Flag
+
+
+class PaymentFailed(OwnEvent):
+    """An attempt failed. reason is a sentence for the customer; retry_until is None when they may not pay again."""
+
+    TYPE: ClassVar[str] = "PaymentFailed"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    stage: Stage
+    failure_code: CodeText
+    reason: SentenceText
+    amount_minor: Amount
+    currency: CurrencyText
+    money: MoneyState
+    retryable: Flag
+    retry_until: Moment | None = None
+
+
+class PaymentVoided(OwnEvent):
+    """An authorization was given back before any money was captured."""
+
+    TYPE: ClassVar[str] = "PaymentVoided"
+
+    attempt: Attempt
+    transaction_id: ReferenceText
+    amount_minor: Amount
+    currency: CurrencyText
+
+
+class PaymentRefunded(OwnEvent):
+    """Captured money was given back."""
+
+    TYPE: ClassVar[str] = "PaymentRefunded"
+
+    attempt: Attempt
+    transaction_id: ReferenceText
+    refund_id: ReferenceText
+    amount_minor: Amount
+    currency: CurrencyText
+
+
+class PaymentReviewRequired(OwnEvent):
+    """A person has to settle this order. reason is a code of ours, amount_minor what is in question."""
+
+    TYPE: ClassVar[str] = "PaymentReviewRequired"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    operation: ReviewOperation
+    reason: CodeText
+    money: ReviewMoney
+    amount_minor: Amount
+    currency: CurrencyText
+
+
+class ReservationReleased(OwnEvent):
+    """The hold of an attempt went back to the stock."""
+
+    TYPE: ClassVar[str] = "ReservationReleased"
+
+    attempt: Attempt
+    reservation_id: Id
+
+
+class CustomerNotificationRequested(OwnEvent):
+    """The customer should be told something; failure_code and reason are None when nothing failed."""
+
+    TYPE: ClassVar[str] = "CustomerNotificationRequested"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    kind: NotificationKind
+    failure_code: CodeText | None = None
+    reason: SentenceText | None = None
+    amount_minor: Amount
+    currency: CurrencyText
+    money: MoneyState
+    retryable: Flag
+    retry_until: Moment | None = None
+    missing: Missing = ()

@@ -1,0 +1,126 @@
+"""The kinds of values that events are made of, each with its bounds, and the enumerations.
+
+Text from outside never holds control characters: a database cannot store NUL, and a log line must stay one line.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Final
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+
+INT_MAX: Final = 2**31 - 1
+LONG_MAX: Final = 2**63 - 1
+LINES_MAX: Final = 1000
+"""Bounds what one order can lock and reserve; no checkout sells more lines at once."""
+
+_PRINTABLE: Final = r"^[^\p{Cc}]*$"
+
+
+def _in_utc(value: datetime) -> datetime:
+    """Turn an aware time into the same moment in UTC."""
+    if value.tzinfo is UTC:
+        return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("The time is outside the years 1 to 9999.") from None
+
+
+Moment = Annotated[datetime, AwareDatetime, AfterValidator(_in_utc)]
+"""An aware time in UTC, to the microsecond."""
+
+Id = UUID
+OrderIdText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,64}$")]
+CorrelationText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
+CustomerText = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_PRINTABLE)]
+SkuText = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
+TokenText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
+ReferenceText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
+"""An id that the gateway gave."""
+CodeText = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
+SentenceText = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_PRINTABLE)]
+CurrencyText = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+AnyCurrencyText = Annotated[str, StringConstraints(max_length=64, pattern=_PRINTABLE)]
+"""A currency as upstream wrote it; schemas.checks says whether it is one."""
+
+Amount = Annotated[int, Field(strict=True, ge=0, le=LONG_MAX)]
+"""Minor units of the currency beside it; never negative."""
+Quantity = Annotated[int, Field(strict=True, ge=1, le=INT_MAX)]
+"""Whole units."""
+Available = Annotated[int, Field(strict=True, ge=0, le=LONG_MAX)]
+Attempt = Annotated[int, Field(strict=True, ge=1, le=INT_MAX)]
+Version = Annotated[int, Field(strict=True, ge=1, le=LONG_MAX)]
+Ordinal = Annotated[int, Field(strict=True, ge=0, le=INT_MAX)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+class PaymentMethodKind(StrEnum):
+    """The family of a payment method; OTHER for one that this release does not name."""
+
+    CARD = "CARD"
+    WALLET = "WALLET"
+    BANK = "BANK"
+    OTHER = "OTHER"
+
+
+class Stage(StrEnum):
+    """The step at which an attempt failed. UNSPECIFIED, here and below: a newer word; do not act on it."""
+
+    AUTHORIZE = "AUTHORIZE"
+    RESERVE = "RESERVE"
+    CAPTURE = "CAPTURE"
+    UNSPECIFIED = "UNSPECIFIED"
+
+
+class MoneyState(StrEnum):
+    """Where the customer's money is, when a payment failed or a notice is sent."""
+
+    NONE = "NONE"
+    HELD = "HELD"
+    RETURNING = "RETURNING"
+    RETURNED = "RETURNED"
+    UNSPECIFIED = "UNSPECIFIED"
+
+
+class ReviewMoney(StrEnum):
+    """Where the customer's money is, as far as is known, when a person has to look."""
+
+    NONE = "NONE"
+    HELD = "HELD"
+    CAPTURED = "CAPTURED"
+    UNKNOWN = "UNKNOWN"
+    UNSPECIFIED = "UNSPECIFIED"
+
+
+class ShortageReason(StrEnum):
+    """Why the items cannot be held."""
+
+    SHORT = "SHORT"
+    UNKNOWN_SKU = "UNKNOWN_SKU"
+    LAPSED = "LAPSED"
+    UNSPECIFIED = "UNSPECIFIED"
+
+
+class NotificationKind(StrEnum):
+    """What the customer is told."""
+
+    PAYMENT_FAILED = "PAYMENT_FAILED"
+    ITEMS_UNAVAILABLE = "ITEMS_UNAVAILABLE"
+    RETRY_REFUSED = "RETRY_REFUSED"
+    PAYMENT_DELAYED = "PAYMENT_DELAYED"
+    REFUNDED = "REFUNDED"
+    ACTION_REQUIRED = "ACTION_REQUIRED"
+    UNSPECIFIED = "UNSPECIFIED"
+
+
+class ReviewOperation(StrEnum):
+    """The call at the gateway that a person has to look at."""
+
+    AUTHORIZE = "AUTHORIZE"
+    CAPTURE = "CAPTURE"
+    VOID = "VOID"
+    REFUND = "REFUND"
+    NONE = "NONE"
+    UNSPECIFIED = "UNSPECIFIED"

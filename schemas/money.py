@@ -1,0 +1,46 @@
+"""Money is an integer of minor units and an ISO 4217 code; nothing here divides or rounds."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from iso4217 import Currency
+
+EXPONENTS: Final[dict[str, int]] = {
+    currency.code: currency.exponent for currency in Currency if currency.exponent is not None
+}
+"""Digits after the decimal point, by currency code. Gold, test codes and the like have none and are left out."""
+
+
+def is_currency(code: str) -> bool:
+    """Return whether amounts can be stated in this currency: an ISO 4217 code in capitals that has a minor unit."""
+    return code in EXPONENTS
+
+
+def exponent(currency: str) -> int:
+    """Return how many decimal digits the minor unit is away from the major one: EUR 2, JPY 0, KWD 3.
+
+    Raises ValueError for what is no currency; ask is_currency first.
+    """
+    try:
+        return EXPONENTS[currency]
+    except KeyError:
+        raise ValueError("This is not an ISO 4217 currency with a minor unit; check it with is_currency.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in the minor unit of its currency. Raises ValueError when built with an unknown currency."""
+
+    amount_minor: int
+    currency: str
+
+    def __post_init__(self) -> None:
+        exponent(self.currency)
+
+    def __str__(self) -> str:
+        """Write it for people, in major units with all decimals: 12.34 EUR, 1234 JPY, -0.005 KWD."""
+        digits = exponent(self.currency)
+        sign = "-" if self.amount_minor < 0 else ""
+        text = str(abs(self.amount_minor)).rjust(digits + 1, "0")
+        major, minor = (text[:-digits], "." + text[-digits:]) if digits else (text, "")
+        return f"{sign}{major}{minor} {self.currency}"

@@ -1,0 +1,27 @@
+"""What the codec needs of a schema registry. schemas.confluent is the client for Confluent's interface."""
+
+from typing import Any, Protocol
+
+
+class RegistryUnavailable(Exception):  # noqa: N818 - it says what is the matter, as Transient does
+    """The schema registry does not answer; the same again may work later. Check PAYMENTS_SCHEMA_REGISTRY_URL."""
+
+
+class NotRegistered(Exception):  # noqa: N818 - as above
+    """A schema of ours is not in the registry; register it before this release writes."""
+
+
+class Registry(Protocol):
+    """Finds schemas and ids under a subject; nothing is ever registered by asking."""
+
+    def id_of(self, subject: str, schema: dict[str, Any]) -> int:
+        """Return the id under which our schema is registered. Raises NotRegistered or RegistryUnavailable."""
+        ...
+
+    def schema_of(self, subject: str, schema_id: int) -> dict[str, Any]:
+        """Return the schema that the id names, if it belongs to the subject.
+
+        Raises Rejected(UNKNOWN_SCHEMA) for an id that the registry does not know or whose schema is not one Avro
+        record, Rejected(WRONG_SCHEMA) for one of other subjects, RegistryUnavailable when it does not answer.
+        """
+        ...
