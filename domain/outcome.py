@@ -62,7 +62,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """We do not know whether it happened. replayed: the gateway stored this very answer, only a look-up can tell more."""
+    """We do not know whether it happened. replayed: the gateway keeps repeating this, only a look-up can tell."""
 
     detail: str
     replayed: bool = False
@@ -70,7 +70,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class NotExecuted:
-    """It did not happen and no key remembers it (429, nobody listening): send the same again. retry_after_s is advice."""
+    """It did not happen and no key remembers it (429, nobody listening): send the same again, after retry_after_s."""
 
     detail: str
     retry_after_s: float | None = None

@@ -1,0 +1,22 @@
+"""All reactions, by trigger and by name: the routing table of the module."""
+
+from consumers.customer_notification_requested import notify_customer
+from consumers.items_reserved import capture_payment
+from consumers.order_confirmed import authorize_payment
+from consumers.payment_authorized import reserve_items
+from consumers.payment_failed import release_items
+from consumers.payment_retry_requested import retry_payment
+from consumers.reservation_failed import return_payment
+from domain.reaction import Reaction
+
+REACTIONS: tuple[Reaction, ...] = (
+    authorize_payment,
+    retry_payment,
+    reserve_items,
+    capture_payment,
+    return_payment,
+    release_items,
+    notify_customer,
+)
+BY_TRIGGER: dict[str, Reaction] = {reaction.trigger.TYPE: reaction for reaction in REACTIONS}
+BY_NAME: dict[str, Reaction] = {reaction.name: reaction for reaction in REACTIONS}

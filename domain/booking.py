@@ -1,0 +1,44 @@
+"""What an outcome says of the money of its attempt, whatever the order makes of it: booked first, judged afterwards."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from domain.operation import OperationKind
+from domain.order import Attempt, Operation
+from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, Outcome, Pending
+
+
+def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime) -> Attempt:
+    """Return the attempt with the money that this outcome moved."""
+    match operation.kind, outcome:
+        case OperationKind.AUTHORIZE, Approved():
+            return _authorized(attempt, operation, outcome, at)
+        case OperationKind.AUTHORIZE, Declined() | Pending():
+            return replace(attempt, transaction_id=outcome.transaction_id or attempt.transaction_id)
+        case OperationKind.CAPTURE, Approved():
+            amount = outcome.amount_minor or operation.amount_minor
+            return replace(attempt, captured_minor=amount, captured_at=attempt.captured_at or at)
+        case OperationKind.CAPTURE | OperationKind.VOID, AlreadyCaptured():
+            return replace(attempt, captured_minor=outcome.amount_minor, captured_at=attempt.captured_at or at)
+        case (OperationKind.VOID, Approved() | Lapsed()) | (OperationKind.CAPTURE, Lapsed()):
+            return replace(attempt, voided=True)
+        case OperationKind.REFUND, Approved():
+            refunded = attempt.refunded_minor + operation.amount_minor
+            return replace(attempt, refunded_minor=refunded, refund_id=outcome.reference or attempt.refund_id)
+        case OperationKind.REFUND, Pending():
+            return replace(attempt, refund_id=outcome.reference or attempt.refund_id)
+        case _:
+            return attempt
+
+
+def _authorized(attempt: Attempt, operation: Operation, outcome: Approved, at: datetime) -> Attempt:
+    amount = outcome.amount_minor or operation.amount_minor
+    return replace(
+        attempt,
+        transaction_id=outcome.transaction_id,
+        authorized_minor=amount,
+        captured_minor=amount if outcome.captured else 0,
+        captured_at=at if outcome.captured else None,
+        authorization_expires_at=outcome.expires_at,
+        livemode=outcome.livemode,
+    )

@@ -1,0 +1,21 @@
+"""What a customer is told, from the event that asks for it."""
+
+from domain.decision import Decision, Notification
+from domain.ids import EventId, OrderId
+from domain.rules import Context
+from schemas.events import CustomerNotificationRequested
+
+
+def notify(event: CustomerNotificationRequested, context: Context) -> Decision:
+    """Turn the event into one message; stale when it is too old to be of use to anybody."""
+    age_s = (context.at - event.occurred_at).total_seconds()
+    notification = Notification(
+        key=EventId(event.event_id),
+        order_id=OrderId(event.order_id),
+        customer_id=event.customer_id,
+        kind=str(event.kind),
+        text=event.reason or "",
+        occurred_at=event.occurred_at,
+        stale=age_s > context.rules.notification_max_age_s,
+    )
+    return Decision(None, notifications=(notification,))

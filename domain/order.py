@@ -1,0 +1,211 @@
+"""An order as the pipeline knows it: its status, its attempts with their money, its holds, its unfinished operations.
+
+Everything is frozen. A change is a new value; the unit of work writes what differs from the value that it loaded.
+Amounts are ISO 4217 minor units of the order's one currency.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID, uuid5
+
+from domain.failure_codes import FailureCode
+from domain.ids import EventId, OperationId, OrderId, ReservationId
+from domain.operation import UNFINISHED, OperationKind, OperationState
+from domain.outcome import Missing
+
+RESERVATION_NAMESPACE = UUID("0f4c9f0e-6f6c-5d3b-8a55-3f7de2a9b6d4")
+
+
+class Status(StrEnum):
+    """Where an order stands; the edges between are domain.transitions'."""
+
+    CONFIRMED = "confirmed"
+    ACTION_REQUIRED = "action_required"
+    PAYMENT_AUTHORIZED = "payment_authorized"
+    ITEMS_RESERVED = "items_reserved"
+    RESERVATION_FAILED = "reservation_failed"
+    PAID_AND_CONFIRMED = "paid_and_confirmed"
+    PAYMENT_FAILED = "payment_failed"
+    MANUAL_REVIEW = "manual_review"
+
+
+FINAL = frozenset({Status.PAID_AND_CONFIRMED, Status.PAYMENT_FAILED, Status.MANUAL_REVIEW})
+
+
+class HoldState(StrEnum):
+    """What became of the goods that one attempt holds."""
+
+    HELD = "held"
+    SOLD = "sold"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """Whole units of one SKU; an order names a SKU once here, whatever checkout sent."""
+
+    sku: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try with one payment method, and the money it moved.
+
+    token is the gateway's opaque name of the method, erased when it is no longer needed. failure_code is set as soon as
+    the attempt is bound to fail, before its money is back. voided: nothing is held any more (voided or lapsed).
+    """
+
+    number: int
+    method_kind: str
+    token: str | None = field(default=None, repr=False)
+    transaction_id: str | None = None
+    authorized_minor: int = 0
+    captured_minor: int = 0
+    refunded_minor: int = 0
+    voided: bool = False
+    authorization_expires_at: datetime | None = None
+    captured_at: datetime | None = None
+    livemode: bool = False
+    refund_id: str | None = None
+    failure_code: FailureCode | None = None
+
+    @property
+    def captured(self) -> bool:
+        """Whether money was taken, returned or not."""
+        return self.captured_minor > 0
+
+    @property
+    def held_minor(self) -> int:
+        """What the issuer holds for us and could still be captured."""
+        return 0 if self.voided or self.captured else self.authorized_minor
+
+    @property
+    def kept_minor(self) -> int:
+        """What we took and have not given back."""
+        return self.captured_minor - self.refunded_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The goods of one attempt. A pinned hold cannot expire: a capture is under way for it."""
+
+    reservation_id: ReservationId
+    attempt: int
+    state: HoldState
+    expires_at: datetime
+    pinned: bool = False
+
+    def is_live(self, at: datetime) -> bool:
+        """Whether the goods are ours for sure, at this moment and for as long as the hold is pinned."""
+        return self.state is HoldState.HELD and (self.pinned or self.expires_at > at)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call at the edge, owned by this row until it has a definite outcome.
+
+    due_at: while somebody works on it the end of the lease, else the time of the next try: the sweep may take it then.
+    tries counts calls. unknown_since is when we last knew. replayed: the gateway keeps repeating a stored failure.
+    """
+
+    operation_id: OperationId
+    order_id: OrderId
+    attempt: int
+    kind: OperationKind
+    try_number: int
+    reaction: str
+    causation_id: EventId | None
+    amount_minor: int
+    currency: str
+    opened_at: datetime
+    due_at: datetime | None
+    transaction_id: str | None = None
+    reference: str | None = None
+    state: OperationState = OperationState.OPEN
+    tries: int = 1
+    unknown_since: datetime | None = None
+    replayed: bool = False
+    settled_at: datetime | None = None
+    detail: str | None = None
+    by: str | None = None
+    reason: str | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the outcome is still to come."""
+        return self.state in UNFINISHED
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The aggregate: loaded and locked as one, decided on as one, written as one.
+
+    operations are the unfinished ones and those that this decision settles. reviewed is the status that an order in
+    manual review was in. content_hash is SHA-256 over what makes two OrderConfirmed the same.
+    """
+
+    order_id: OrderId
+    customer_id: str
+    correlation_id: str
+    currency: str
+    total_minor: int
+    lines: tuple[OrderLine, ...]
+    content_hash: bytes
+    status: Status
+    version: int
+    attempt: int
+    created_at: datetime
+    attempts: tuple[Attempt, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    retryable: bool = False
+    retry_until: datetime | None = None
+    reviewed: Status | None = None
+    review_reason: str | None = None
+    missing: tuple[Missing, ...] = ()
+    delay_notified: bool = False
+    resends: int = 0
+
+    @property
+    def current(self) -> Attempt:
+        """Return the attempt that counts."""
+        return self.attempts[self.attempt - 1]
+
+    @property
+    def effective_status(self) -> Status:
+        """Return the status that an outcome is judged by: under review, the one from before."""
+        return self.reviewed if self.status is Status.MANUAL_REVIEW and self.reviewed is not None else self.status
+
+    def operation(self, operation_id: OperationId) -> Operation | None:
+        """Return this operation if it is among the unfinished ones."""
+        return next((o for o in self.operations if o.operation_id == operation_id and o.unfinished), None)
+
+    def busy(self) -> bool:
+        """Whether an operation other than a release is unfinished: no other may start meanwhile."""
+        return any(o.unfinished and o.kind is not OperationKind.RELEASE for o in self.operations)
+
+    def hold_of(self, attempt: int) -> Hold | None:
+        """Return the hold of this attempt."""
+        return next((h for h in self.holds if h.attempt == attempt), None)
+
+    def with_attempt(self, attempt: Attempt) -> "Order":
+        """Return the order with this attempt in place of the one of its number."""
+        n = attempt.number - 1
+        return replace(self, attempts=(*self.attempts[:n], attempt, *self.attempts[n + 1 :]))
+
+    def with_hold(self, hold: Hold) -> "Order":
+        """Return the order with this hold in place of the one of its attempt, or beside the others."""
+        return replace(self, holds=(*(h for h in self.holds if h.attempt != hold.attempt), hold))
+
+    def with_operation(self, operation: Operation) -> "Order":
+        """Return the order with this operation in place of the one of its id, or after the others."""
+        others = tuple(o for o in self.operations if o.operation_id != operation.operation_id)
+        return replace(self, operations=(*others, operation))
+
+
+def reservation_id(order_id: OrderId, attempt: int) -> ReservationId:
+    """Derive the id of the hold of this attempt; reserving twice names the same hold."""
+    return ReservationId(uuid5(RESERVATION_NAMESPACE, f"{order_id}:{attempt}"))

@@ -1,0 +1,113 @@
+"""The database, as the runtime sees it: one transaction for a whole batch, every statement over all of it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from domain.decision import Notification
+from domain.ids import EventId, OperationId, OrderId
+from domain.order import Operation, Order
+from schemas.events import Event, OwnEvent
+from schemas.rejection import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that cannot be processed, as it came, and why. (group, topic, partition, offset) is its identity."""
+
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    body: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    reason: Reason
+    detail: str
+
+
+class Change(NamedTuple):
+    """An order as it was loaded (None: it did not exist) and as it shall be."""
+
+    before: Order | None
+    after: Order
+
+
+@dataclass(slots=True)
+class Changes:
+    """All that one transaction writes, beside its inbox rows."""
+
+    orders: list[Change] = field(default_factory=list)
+    events: list[OwnEvent] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    notifications: list[Notification] = field(default_factory=list)
+
+
+class Received(NamedTuple):
+    """What the inbox says of a batch: ids seen for the first time, and ids too old for it to remember."""
+
+    fresh: frozenset[EventId]
+    too_old: frozenset[EventId]
+
+
+class Transaction(Protocol):
+    """One transaction. Leaving its context commits, an exception rolls back.
+
+    now: the database's clock, read once. contended: an earlier run of the same work lost a race; lock before reading.
+    """
+
+    now: datetime
+    contended: bool
+
+    async def load(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
+        """Lock these orders, in the order of their ids, and return those that exist, with unfinished operations."""
+        ...
+
+    async def receive(self, group: str, events: Sequence[Event]) -> Received:
+        """Write the inbox rows of this consumer group."""
+        ...
+
+    async def save(self, changes: Changes) -> None:
+        """Write everything, and wake the relay once the transaction has committed. Raises Contended on a lost race."""
+        ...
+
+    def at_end(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have this done last in the transaction, after save: what it locks is locked for the shortest time."""
+        ...
+
+
+class Claimed(NamedTuple):
+    """An operation under a new lease, and its attempt's token, which only an authorize needs."""
+
+    operation: Operation
+    token: str | None
+
+
+class Store(Protocol):
+    """Transactions for the runtime, and the work that the sweep looks for.
+
+    Raises DownForEverybody when the database does not answer; the work can be repeated as a whole.
+    """
+
+    def transaction(self, *, contended: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction."""
+        ...
+
+    async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:
+        """Take operations whose due time or lease has passed under a new lease, skipping what others are taking."""
+        ...
+
+    async def give_back(self, operations: Sequence[OperationId]) -> None:
+        """End the lease of these operations: the next sweep, of anybody, may take them at once."""
+        ...
+
+    async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
+        """Return orders with a hold that has expired and is not pinned."""
+        ...
+
+    async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
+        """Return orders that are not final, have nothing open, and have not changed for so long."""
+        ...

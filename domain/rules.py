@@ -1,0 +1,44 @@
+"""The numbers that the rules depend on, as arguments: durations in seconds."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from domain.ids import EventId
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Set by deploy's settings; the defaults are those of the contract."""
+
+    retry_window_s: float = 86_400
+    attempts_max: int = 5
+    order_max_age_s: float = 82_800
+    reservation_ttl_s: float = 900
+    lease_s: float = 60
+    backoff_min_s: float = 1
+    backoff_max_s: float = 300
+    tries_max: int = 20
+    unknown_retry_s: float = 5
+    unknown_give_up_s: float = 82_800
+    key_life_s: float = 82_800
+    delayed_notice_s: float = 900
+    pending_poll_s: float = 3_600
+    pending_give_up_s: float = 30 * 86_400
+    clock_skew_max_s: float = 300
+    notification_max_age_s: float = 86_400
+    stuck_after_s: float = 900
+    resends_max: int = 3
+    livemode: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a decision may know of the world: the transaction's now(), what caused it, the rules."""
+
+    at: datetime
+    causation_id: EventId | None
+    rules: Rules
+
+    def after(self, seconds: float) -> datetime:
+        """Return the moment this many seconds from now."""
+        return self.at + timedelta(seconds=seconds)

@@ -1,0 +1,217 @@
+"""The tables, with the meaning of every column. Statements on the hot path are in outbox.statements, set-based."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP, UUID
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    }
+)
+
+Time = TIMESTAMP(timezone=True)
+UNFINISHED_STATES = "state IN ('open', 'pending', 'unknown')"
+
+
+def _c(name: str, type_: object, comment: str, **options: object) -> sa.Column[object]:
+    return sa.Column(name, type_, comment=comment, nullable=bool(options.pop("nullable", False)), **options)  # type: ignore[arg-type]
+
+
+orders = sa.Table(
+    "orders",
+    metadata,
+    _c("order_id", sa.Text, "checkout's id, 1 to 64 printable ASCII characters", primary_key=True),
+    _c("status", sa.Text, "see domain.order.Status"),
+    _c("version", sa.BigInteger, "raised by one by every decision that emits, without gaps"),
+    _c("attempt", sa.Integer, "number of the attempt that counts, from 1"),
+    _c("customer_id", sa.Text, "checkout's id of the customer"),
+    _c("correlation_id", sa.Text, "the same for all events of the order"),
+    _c("currency", sa.Text, "ISO 4217"),
+    _c("total_minor", sa.BigInteger, "what the customer pays, in minor units"),
+    _c("lines", JSONB, "[[sku, quantity], ...], a SKU once, sorted"),
+    _c("content_hash", BYTEA, "SHA-256 over what makes two OrderConfirmed the same; kept for good"),
+    _c("retryable", sa.Boolean, "failed, and another method may help"),
+    _c("retry_until", Time, "a retry must have occurred before", nullable=True),
+    _c("reviewed", sa.Text, "under manual review: the status before", nullable=True),
+    _c("review_reason", sa.Text, "under manual review: why", nullable=True),
+    _c("missing", JSONB, "[[sku, requested, available or null], ...] of the last failed reservation", nullable=True),
+    _c("delay_notified", sa.Boolean, "the customer was told that it takes long"),
+    _c("resends", sa.Integer, "how often the sweep sent the last event again"),
+    _c("created_at", Time, "when we first saw it"),
+    _c("updated_at", Time, "when anything of it last changed"),
+    comment="One row an order: the state that every decision locks first",
+)
+sa.Index(
+    "orders_waiting_idx",
+    orders.c.updated_at,
+    postgresql_where=sa.text("status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')"),
+)
+
+attempts = sa.Table(
+    "attempt",
+    metadata,
+    _c("order_id", sa.Text, "the order", primary_key=True),
+    _c("attempt", sa.Integer, "from 1 within the order", primary_key=True),
+    _c("method_kind", sa.Text, "CARD, WALLET, BANK, OTHER; NONE for an order without a total"),
+    _c("token", sa.Text, "the gateway's opaque token of the method, erased once the attempt is over", nullable=True),
+    _c("transaction_id", sa.Text, "the gateway's id of the transaction", nullable=True),
+    _c("authorized_minor", sa.BigInteger, "minor units that the issuer approved"),
+    _c("captured_minor", sa.BigInteger, "minor units that we took"),
+    _c("refunded_minor", sa.BigInteger, "minor units that we gave back"),
+    _c("voided", sa.Boolean, "the authorization is given up or has lapsed"),
+    _c("authorization_expires_at", Time, "null if unknown", nullable=True),
+    _c("captured_at", Time, "when the money was taken", nullable=True),
+    _c("livemode", sa.Boolean, "false for play money"),
+    _c("refund_id", sa.Text, "the gateway's id of the refund", nullable=True),
+    _c("failure_code", sa.Text, "see domain.failure_codes", nullable=True),
+    comment="One row a try with one payment method, and the money it moved",
+)
+
+operations = sa.Table(
+    "operation",
+    metadata,
+    _c("operation_id", UUID, "uuid5 of order, attempt, kind and try", primary_key=True),
+    _c("order_id", sa.Text, "the order"),
+    _c("attempt", sa.Integer, "the attempt"),
+    _c("kind", sa.Text, "authorize, capture, void, refund; reserve, confirm, release"),
+    _c("try_number", sa.Integer, "part of the idempotency key"),
+    _c("state", sa.Text, "open, approved, declined, pending, unknown, not_executed"),
+    _c("reaction", sa.Text, "whose settle function decides on the outcome"),
+    _c("causation_id", UUID, "the event that opened it", nullable=True),
+    _c("amount_minor", sa.BigInteger, "minor units"),
+    _c("currency", sa.Text, "ISO 4217"),
+    _c("transaction_id", sa.Text, "the gateway's transaction it works on", nullable=True),
+    _c("reference", sa.Text, "the gateway's id of what it made, a refund id", nullable=True),
+    _c("tries", sa.Integer, "calls made, or at least begun"),
+    _c("opened_at", Time, "when it was planned; the key lives from here"),
+    _c("due_at", Time, "end of the lease, or the time of the next try; null: not for the sweep", nullable=True),
+    _c("unknown_since", Time, "since when we wait for an answer", nullable=True),
+    _c("replayed", sa.Boolean, "the gateway repeats a stored failure: only look up"),
+    _c("settled_at", Time, "when it was settled", nullable=True),
+    _c("detail", sa.Text, "what the gateway said, for operators", nullable=True),
+    _c("by", sa.Text, "the operator who settled it", nullable=True),
+    _c("reason", sa.Text, "why the operator did", nullable=True),
+    comment="One row a call at the edge, owned by the row until it has a definite outcome",
+)
+sa.Index("operation_order_id_idx", operations.c.order_id)
+sa.Index("operation_due_at_idx", operations.c.due_at, postgresql_where=sa.text(UNFINISHED_STATES))
+sa.Index(
+    "operation_one_unfinished_key",
+    operations.c.order_id,
+    unique=True,
+    postgresql_where=sa.text(f"{UNFINISHED_STATES} AND kind <> 'release'"),
+)
+
+reservations = sa.Table(
+    "reservation",
+    metadata,
+    _c("reservation_id", UUID, "uuid5 of order and attempt", primary_key=True),
+    _c("order_id", sa.Text, "the order, whose lines it holds"),
+    _c("attempt", sa.Integer, "the attempt"),
+    _c("state", sa.Text, "held, sold, released, expired"),
+    _c("expires_at", Time, "when it runs out unless pinned"),
+    _c("pinned", sa.Boolean, "a capture is under way: it cannot run out"),
+    comment="One row a hold of one attempt",
+)
+sa.Index("reservation_order_id_idx", reservations.c.order_id)
+sa.Index(
+    "reservation_expires_at_idx",
+    reservations.c.expires_at,
+    postgresql_where=sa.text("state = 'held' AND NOT pinned"),
+)
+
+stock = sa.Table(
+    "stock",
+    metadata,
+    _c("sku", sa.Text, "stock keeping unit", primary_key=True),
+    _c("available", sa.BigInteger, "whole units free to reserve"),
+    _c("reserved", sa.BigInteger, "whole units held"),
+    _c("sold", sa.BigInteger, "whole units sold"),
+    sa.CheckConstraint("available >= 0", name="available"),
+    sa.CheckConstraint("reserved >= 0", name="reserved"),
+    comment="Internal inventory: one row a SKU",
+)
+
+stock_adjustments = sa.Table(
+    "stock_adjustment",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of adjustments"),
+    _c("sku", sa.Text, "stock keeping unit"),
+    _c("delta", sa.BigInteger, "whole units put in (or, negative, taken out) by hand"),
+    _c("adjusted_at", Time, "when", server_default=sa.text("now()")),
+    _c("by", sa.Text, "who"),
+    comment="What people did to the stock; the sum is available + reserved + sold",
+)
+
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    _c("day", sa.Date, "UTC day of the event's occurred_at: the partition", primary_key=True),
+    _c("consumer_group", sa.Text, "who processed it", primary_key=True),
+    _c("event_id", UUID, "what was processed", primary_key=True),
+    postgresql_partition_by="RANGE (day)",
+    comment="Events that a consumer group has processed; a second delivery has no effect",
+)
+
+events = sa.Table(
+    "event",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="for an order, order of commit"),
+    _c("event_id", UUID, "uuid5 of order, version, ordinal and type"),
+    _c("order_id", sa.Text, "the order; empty for a dead letter that names none"),
+    _c("order_version", sa.BigInteger, "the order's version that the decision made; 0 for a dead letter"),
+    _c("ordinal", sa.Integer, "place among the events of the decision, from 0"),
+    _c("topic", sa.Text, "where it goes, with the prefix"),
+    _c("key", BYTEA, "message key", nullable=True),
+    _c("body", BYTEA, "message body, encoded when appended", nullable=True),
+    _c("header_names", ARRAY(sa.Text), "null: the CloudEvents headers, made from this row", nullable=True),
+    _c("header_values", ARRAY(BYTEA), "null: as header_names", nullable=True),
+    _c("occurred_at", Time, "the transaction's now()"),
+    _c("causation_id", UUID, "the event that caused it", nullable=True),
+    comment="Journal: every message we emit, append-only",
+)
+sa.Index("event_order_id_idx", events.c.order_id)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False, comment="event.id of a message not yet sent"),
+    comment="What the relay has still to send",
+)
+
+dead_letters = sa.Table(
+    "dead_letter",
+    metadata,
+    _c("consumer_group", sa.Text, "who could not process it", primary_key=True),
+    _c("topic", sa.Text, "where it came from, with the prefix", primary_key=True),
+    _c("partition", sa.Integer, "where it came from", primary_key=True),
+    _c("message_offset", sa.BigInteger, "where it came from", primary_key=True),
+    _c("message_at", Time, "the message's timestamp"),
+    _c("key", BYTEA, "original key", nullable=True),
+    _c("body", BYTEA, "original body, card numbers masked", nullable=True),
+    _c("header_names", ARRAY(sa.Text), "original headers"),
+    _c("header_values", ARRAY(BYTEA), "original headers, card numbers masked"),
+    _c("masked", sa.Boolean, "card numbers were masked: it cannot be redriven"),
+    _c("reason", sa.Text, "see schemas.rejection.Reason"),
+    _c("detail", sa.Text, "what is wrong and what to do"),
+    _c("first_at", Time, "when it was refused", server_default=sa.text("now()")),
+    comment="Messages that can never be processed, and why",
+)
+
+notifications = sa.Table(
+    "notification",
+    metadata,
+    _c("event_id", UUID, "the event that asked for it: sent once", primary_key=True),
+    _c("order_id", sa.Text, "the order"),
+    _c("customer_id", sa.Text, "who is told"),
+    _c("kind", sa.Text, "see schemas.events.NotificationKind"),
+    _c("text", sa.Text, "what is told"),
+    _c("occurred_at", Time, "when it was asked for"),
+    _c("stale", sa.Boolean, "recorded, not sent: too old when it came"),
+    _c("recorded_at", Time, "when it was recorded", server_default=sa.text("now()")),
+    comment="What customers were told",
+)
