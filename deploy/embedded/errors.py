@@ -1,0 +1,13 @@
+"""What can go wrong with the embedded servers, said so that the reader knows what to do."""
+
+
+class EmbeddedError(Exception):
+    """An embedded server cannot be had; the message says why and what to do. Nothing is left running for it."""
+
+
+class JarRefused(EmbeddedError):  # noqa: N818 - what happened, as in Transient and Permanent
+    """A jar is not the one whose sha256 is committed in kafka.jars.sha256; it is never put on a class path."""
+
+
+class DirectoryInUse(EmbeddedError):  # noqa: N818 - as JarRefused
+    """Another process runs servers on this data directory; it still does."""

