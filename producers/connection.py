@@ -1,0 +1,99 @@
+"""The producer's options, and how a producer is started and got rid of."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+)
+
+from domain.errors import DownForEverybody, Transient
+
+# Kafka's brokers refuse batches over max.message.bytes, 1,048,588 bytes unless a topic says otherwise.
+BATCH_BYTES_MAX = 1_000_000
+REQUEST_TIMEOUT_MS = 20_000
+START_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 5
+REFUSED_CREDENTIALS = (AuthenticationFailedError, SaslAuthenticationFailed, ClusterAuthorizationFailedError)
+
+
+def producer_options(kafka: Mapping[str, Any]) -> dict[str, Any]:
+    """State every option of the producer; kafka holds where the brokers are and how to log in.
+
+    Batches are not compressed: lz4 and its like are no dependency of ours, and gzip costs more than it saves here.
+    linger_ms is 0 because the publisher hands over whole batches.
+    """
+    return {
+        "client_id": "payments-publisher",
+        "enable_idempotence": True,
+        "acks": "all",
+        "max_batch_size": BATCH_BYTES_MAX,
+        "linger_ms": 0,
+        "compression_type": None,
+        "request_timeout_ms": REQUEST_TIMEOUT_MS,
+        "retry_backoff_ms": 100,
+        "metadata_max_age_ms": 60_000,
+        "connections_max_idle_ms": 540_000,
+        **kafka,
+    }
+
+
+async def start_producer(kafka: Mapping[str, Any]) -> AIOKafkaProducer:
+    """Connect a producer and get its id from the brokers.
+
+    Raises DownForEverybody when no broker answers or the login is refused, Transient for anything else.
+    """
+    producer = AIOKafkaProducer(**producer_options(kafka))
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await producer.start()
+    except BaseException as error:
+        await discard_producer(producer)
+        if isinstance(error, KafkaError | TimeoutError | OSError):
+            raise start_failure(kafka, error) from error
+        raise
+    return producer
+
+
+def start_failure(kafka: Mapping[str, Any], error: Exception) -> Transient:
+    """Say why no connection came about, and what to look at."""
+    servers = kafka["bootstrap_servers"]
+    if isinstance(error, REFUSED_CREDENTIALS):
+        return DownForEverybody(f"Kafka at {servers} refused the login: check the PAYMENTS_KAFKA_SASL_ settings")
+    if isinstance(error, KafkaConnectionError | TimeoutError | OSError):
+        return DownForEverybody(f"no Kafka broker answers at {servers}: check that it runs and the address is right")
+    return Transient(f"Kafka at {servers} answered {type(error).__name__}: try again")
+
+
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """Close a producer whose batches all have an answer; one that does not end in time is discarded."""
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await producer.stop()
+    except (KafkaError, TimeoutError):
+        await discard_producer(producer)
+
+
+async def discard_producer(producer: AIOKafkaProducer) -> None:
+    """End a producer at once, whatever it still holds.
+
+    Its own stop() waits for as long as a batch has no answer, and an idempotent batch is tried for ever.
+    """
+    producer._closed = True  # noqa: SLF001 - what stop() sets first
+    # The sender waits for requests under way, and then perhaps for metadata that never come: the time-out cancels that.
+    try:
+        async with asyncio.timeout(1):
+            await producer._sender.close()  # noqa: SLF001 - there is no public way to give up
+    except (KafkaError, TimeoutError):
+        pass
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await producer.client.close()
+    except (KafkaError, TimeoutError, OSError):
+        pass
