@@ -1,0 +1,79 @@
+"""Refusals in Stripe's JSON shape."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+
+class ApiError(Exception):
+    """One refusal. `stored`: the endpoint had begun to execute, so the idempotency key remembers it."""
+
+    def __init__(self, status: int, error: Mapping[str, Any], *, stored: bool) -> None:
+        super().__init__(error["message"])
+        self.status = status
+        self.error = error
+        self.stored = stored
+
+    def body(self) -> bytes:
+        """Return the JSON that Stripe would send."""
+        return orjson.dumps({"error": {key: value for key, value in self.error.items() if value is not None}})
+
+
+def invalid(message: str, param: str | None = None, code: str | None = None, *, status: int = 400) -> ApiError:
+    """Refuse a request that never began to execute; no key remembers it."""
+    error = {"type": "invalid_request_error", "message": message, "param": param, "code": code}
+    return ApiError(status, error, stored=False)
+
+
+def missing(kind: str, reference: str, param: str, *, status: int = 404) -> ApiError:
+    """Refuse a reference to something that does not exist here."""
+    return invalid(f"No such {kind}: '{reference}'", param, "resource_missing", status=status)
+
+
+def conflict(message: str, code: str, intent: Mapping[str, Any] | None = None, param: str | None = None) -> ApiError:
+    """Refuse a transition that the state of the PaymentIntent does not allow; the key remembers it."""
+    error = {
+        "type": "invalid_request_error",
+        "message": message,
+        "code": code,
+        "param": param,
+        "payment_intent": intent,
+    }
+    return ApiError(400, error, stored=True)
+
+
+def declined(error: Mapping[str, Any], intent: Mapping[str, Any]) -> ApiError:
+    """Pass on the issuer's no, with the PaymentIntent that it leaves behind."""
+    return ApiError(402, {**error, "payment_intent": intent}, stored=True)
+
+
+def unauthorized(message: str) -> ApiError:
+    """Refuse a caller without a key that we know."""
+    return ApiError(401, {"type": "invalid_request_error", "message": message}, stored=False)
+
+
+def key_in_use() -> ApiError:
+    """Refuse a key whose first request still runs."""
+    message = "Another request with this idempotency key is running: wait for it and send the same again."
+    error = {"type": "idempotency_error", "message": message, "code": "idempotency_key_in_use"}
+    return ApiError(409, error, stored=False)
+
+
+def key_reused() -> ApiError:
+    """Refuse a key that came with other parameters before."""
+    message = "Keys belong to the parameters that they were first used with: use another key for another request."
+    return ApiError(400, {"type": "idempotency_error", "message": message}, stored=False)
+
+
+def rate_limited() -> ApiError:
+    """Refuse for now, with nothing executed."""
+    message = "Too many requests at once: slow down and send the same again."
+    error = {"type": "invalid_request_error", "message": message, "code": "rate_limit"}
+    return ApiError(429, error, stored=False)
+
+
+def internal() -> ApiError:
+    """Answer as Stripe does when something broke on its side; the key remembers it."""
+    error = {"type": "api_error", "message": "Something went wrong here: look the operation up."}
+    return ApiError(500, error, stored=True)

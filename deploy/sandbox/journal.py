@@ -1,0 +1,99 @@
+"""The sandbox's memory: one JSON line for every request that changed something, written before it is answered.
+
+One `write` a line into an append-only file: what was answered survives SIGKILL of the process (not of the machine;
+this is play money). A last line that was cut by a full disk was never answered, and is dropped.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from deploy.sandbox.bank import Bank, Intent, Refund
+
+KEY_TTL_S = 24 * 3600.0  # Stripe forgets keys after a day at the earliest
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The first executed answer of an idempotency key."""
+
+    fingerprint: str
+    status: int
+    body: bytes
+    at: float
+
+
+class Memory:
+    """Idempotency keys, fault counts, and the file behind them and the bank."""
+
+    def __init__(self, path: Path, bank: Bank) -> None:
+        self._bank = bank
+        self._stored: dict[str, Stored] = {}
+        self._struck: dict[str, int] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self._read(path)
+        if not bank.born:
+            self._write({"born": f"{int(bank.now() * 1e6):x}"})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        os.close(self._file)
+
+    def stored(self, key: str) -> Stored | None:
+        """Return what the key remembers, for a day."""
+        stored = self._stored.get(key)
+        return stored if stored is not None and self._bank.now() - stored.at < KEY_TTL_S else None
+
+    def times_struck(self, key: str) -> int:
+        """Return how many requests of this key met their payment method's fault."""
+        return self._struck.get(key, 0)
+
+    def strike(self, key: str) -> None:
+        """Remember that the key met its fault once more."""
+        self._write({"struck": key})
+
+    def remember(
+        self, key: str | None, answer: Stored, intent: Intent | None = None, refund: Refund | None = None
+    ) -> None:
+        """Keep an executed answer together with what it changed, in one line."""
+        line: dict[str, Any] = {"intent": intent, "refund": refund}
+        if key is not None:
+            line["key"] = [key, answer.fingerprint, answer.status, answer.body.decode(), answer.at]
+        self._write(line, apply=False)
+        if key is not None:
+            self._stored[key] = answer
+
+    def _write(self, line: dict[str, Any], *, apply: bool = True) -> None:
+        os.write(self._file, orjson.dumps(line) + b"\n")
+        if apply:
+            self._apply(line)
+
+    def _read(self, path: Path) -> None:
+        whole = 0
+        with path.open("rb") as lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break
+                self._apply(orjson.loads(line))
+                whole += len(line)
+        os.ftruncate(self._file, whole)
+
+    def _apply(self, line: dict[str, Any]) -> None:
+        if "born" in line:
+            self._bank.born = line["born"]
+        if "struck" in line:
+            self._struck[line["struck"]] = self._struck.get(line["struck"], 0) + 1
+        if line.get("intent"):
+            self._bank.put_intent(Intent(**line["intent"]))
+        if line.get("refund"):
+            self._bank.put_refund(Refund(**line["refund"]))
+        if "key" in line:
+            key, fingerprint, status, body, at = line["key"]
+            self._stored[key] = Stored(fingerprint, status, body.encode(), at)

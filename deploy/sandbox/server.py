@@ -1,0 +1,83 @@
+"""The sandbox as a server: where it may listen, how it starts and how it stops."""
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+
+from deploy.sandbox.app import create_app
+from deploy.sandbox.bank import Bank
+from deploy.sandbox.faults import Protocol
+from deploy.sandbox.journal import Memory
+
+KEEP_ALIVE_S = 120  # longer than any client of ours keeps a connection, so that no request meets a closing one
+DRAIN_S = 1  # held connections are faults: nobody waits for them
+
+
+class WrongAddress(ValueError):  # noqa: N818 - its name says what is wrong
+    """The address is not one to listen on."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, that says where it listens; a stop that was asked for exits with 0."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say where."""
+        await super().startup(sockets)
+        if not self.should_exit:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self._ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT as the wish to stop."""
+        former = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
+def loopback(listen: str) -> tuple[str, int]:
+    """Split HOST:PORT. Raises WrongAddress unless the host is this very machine: play money is for nobody else."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    if not port.isdecimal() or int(port) > 65535:
+        raise WrongAddress(f"Give HOST:PORT to listen on, for example 127.0.0.1:8420, not {listen!r}.")
+    with contextlib.suppress(ValueError):
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return host, int(port)
+    raise WrongAddress(f"The sandbox listens on loopback only (127.0.0.1, ::1), not on {host!r}.")
+
+
+def serve(listen: str, data: Path, pending_s: float, clock: Callable[[], float], ready: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT. `ready` is called with the address as soon as the sandbox answers."""
+    host, port = loopback(listen)
+    bank = Bank(clock, pending_s)
+    with Memory(data, bank) as memory:
+        config = uvicorn.Config(
+            create_app(bank, memory),
+            host=host,
+            port=port,
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            backlog=2048,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_Server(config, ready).serve())
