@@ -1,0 +1,141 @@
+"""The log: console or JSON lines on stderr, with the ids of what is at hand, and never a card number.
+
+Loggers are structlog's; our packages below deploy make theirs with `structlog.get_logger()`. Libraries that log through
+`logging` go the same way, from WARNING on: below that some of them write bodies and parameters, tokens among them.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping
+from contextlib import AbstractContextManager
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.stdlib import BoundLogger, ProcessorFormatter
+from structlog.typing import Processor
+
+from schemas.cards import mask
+
+LogFormat = Literal["console", "json"]
+
+OUR_LOGGERS = ("deploy", "consumers", "producers", "outbox", "__main__")
+
+# Ids, stock units and times are never card numbers, and a tenth of random ones would pass the checksum.
+NEVER_MASKED = frozenset(
+    {
+        "order_id",
+        "event_id",
+        "correlation_id",
+        "causation_id",
+        "customer_id",
+        "operation_id",
+        "reservation_id",
+        "sku",
+        "timestamp",
+        "offset",
+        "logger",
+        "level",
+    }
+)
+DEPTH_MAX = 6
+
+
+def configure(
+    log_format: LogFormat = "console",
+    level: str = "INFO",
+    *,
+    library_level: str = "WARNING",
+    stream: TextIO | None = None,
+) -> None:
+    """Send every log line of this process to stream (default: stderr), as text or as one JSON object a line.
+
+    level is the least that our own packages log, library_level that of all others. Calling it again replaces what was.
+    """
+    shared: list[Processor] = [
+        merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        _mask_cards,
+    ]
+    renderers: list[Processor]
+    if log_format == "json":
+        renderers = [structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
+    else:
+        renderers = [_lower_booleans, structlog.dev.ConsoleRenderer(colors=False, sort_keys=False)]
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[ProcessorFormatter.remove_processors_meta, *renderers],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(library_level)
+    for name in OUR_LOGGERS:
+        logging.getLogger(name).setLevel(level)
+    logging.captureWarnings(capture=True)
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def log_context(**ids: object) -> AbstractContextManager[None]:
+    """Put ids (order_id, event_id, correlation_id ...) on every line logged inside, in this task and its own."""
+    return bound_contextvars(**{name: str(value) for name, value in ids.items()})
+
+
+def alarm(log: BoundLogger, reason: str, **ids: object) -> None:
+    """Write the line that wakes somebody: at ERROR, `alarm=true`, with the reason and the ids that it is about."""
+    log.error("alarm", alarm=True, reason=reason, **{name: _plain(value) for name, value in ids.items()})
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
+
+
+def _mask_cards(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask every card number in every string of a line, however deep, tracebacks included."""
+    for name, value in event.items():
+        if name not in NEVER_MASKED and not name.startswith("_"):
+            event[name] = _masked(value, DEPTH_MAX)
+    return event
+
+
+def _masked(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return mask(value.encode("utf-8", "replace"))[0].decode()
+    if isinstance(value, bytes):
+        return mask(value)[0].decode("utf-8", "backslashreplace")
+    if depth and isinstance(value, Mapping):
+        return {str(name): each if name in NEVER_MASKED else _masked(each, depth - 1) for name, each in value.items()}
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return [_masked(each, depth - 1) for each in value]
+    return _masked(str(value), depth)
+
+
+def _lower_booleans(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write alarm=true on the console as in JSON, so that one search finds it in both."""
+    for name, value in event.items():
+        if isinstance(value, bool):
+            event[name] = _Word(str(value).lower())
+    return event
+
+
+class _Word(str):
+    """Text that the console renderer shows without quotation marks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
