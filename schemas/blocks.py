@@ -123,6 +123,8 @@ class _Walk:
             byte = self.body[self.at]
             self.at += 1
             number |= (byte & 0x7F) << (7 * place)
+            if byte == 0 and place:
+                raise Malformed("A number is written with groups that it does not need.")
             if byte < 0x80:
                 return (number >> 1) ^ -(number & 1)
         raise Malformed("A number takes more bytes than a long can.")

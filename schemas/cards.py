@@ -2,8 +2,9 @@
 
 A card number is 14 to 19 digits, single spaces or hyphens between them allowed, that does not touch another letter or
 digit, begins with a brand's range, has that brand's length and passes the Luhn check (ISO/IEC 7812-1, annex B).
-Where groups of digits follow each other, any run of whole groups may be one. Only text that should hold no long numbers
-is ever looked at: a tenth of random article numbers and timestamps passes Luhn.
+Where groups of digits follow each other, any run of whole groups may be one. Letters and digits are ASCII's: next to
+other ones a number is rather hidden once too often. Only text that should hold no long numbers is ever looked at, for a
+tenth of random article numbers and timestamps passes Luhn.
 """
 
 import re

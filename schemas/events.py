@@ -219,4 +219,4 @@ class CustomerNotificationRequested(OwnEvent):
     money: MoneyState
     retryable: Flag
     retry_until: Moment | None = None
-    missing: Missing = ()
+    missing: Missing
