@@ -7,13 +7,12 @@ asks for `own_servers`. Which servers a run used, and why those, stands in its s
 import secrets
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
-from deploy.embedded import EmbeddedServers
+from deploy.embedded import EmbeddedServers, temporary_servers
 from tests.servers.databases import fresh_database
-from tests.servers.session import SessionServers, temporary_servers
+from tests.servers.session import SessionServers
 
 SERVERS = pytest.StashKey[SessionServers]()
 
@@ -74,5 +73,5 @@ def topic_prefix() -> str:
 @pytest.fixture
 def own_servers() -> Iterator[EmbeddedServers]:
     """Run a Kafka and a PostgreSQL of this test's own, to kill and to stop; always embedded ones."""
-    with ExitStack() as stack:
-        yield temporary_servers(stack, print).start()
+    with temporary_servers(progress=print) as servers:
+        yield servers.start()

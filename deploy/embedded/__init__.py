@@ -4,18 +4,23 @@ What starts, adopts, watches and stops those servers belongs here. Nothing of pa
 from the environment, nor anything that production runs.
 """
 
-from deploy.embedded.errors import EmbeddedError
+from deploy.embedded.errors import DirectoryInUse, EmbeddedError, JarRefused
 from deploy.embedded.managed import Managed, ManagedProcess
 from deploy.embedded.ports import kept_port
 from deploy.embedded.servers import EmbeddedServers
-from deploy.embedded.supervise import run_embedded, stop_on_signals
+from deploy.embedded.supervise import Supervisor, run_embedded, stop_on_signals
+from deploy.embedded.temporary import temporary_servers
 
 __all__ = [
+    "DirectoryInUse",
     "EmbeddedError",
     "EmbeddedServers",
+    "JarRefused",
     "Managed",
     "ManagedProcess",
+    "Supervisor",
     "kept_port",
     "run_embedded",
     "stop_on_signals",
+    "temporary_servers",
 ]

@@ -18,7 +18,7 @@ from deploy.embedded.jars import fetch_jars, kafka_version
 from deploy.embedded.ports import HOST, kept_port, require_free
 from deploy.embedded.process import Command, ServerProcess
 
-READY_S = 60.0
+READY_S = 120.0
 ADOPT_S = 10.0
 STOP_S = 20.0
 PROBE_S = 2.0

@@ -47,7 +47,7 @@ class Managed(Protocol):
 class ManagedProcess:
     """A program that answers 2xx at health_url once it is ready, on a loopback port that it is told in argv.
 
-    Its pid file lies beside its log: `<name>.pid`.
+    Its pid file lies beside its log: `<name>.pid`. A leftover that does not answer within adopt_timeout_s is stopped.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class ManagedProcess:
         port: int,
         log: Path,
         version: str = "",
+        adopt_timeout_s: float = ADOPT_S,
         progress: Callable[[str], None],
     ) -> None:
         self.name = name
@@ -66,6 +67,7 @@ class ManagedProcess:
         self.port = port
         self._argv = tuple(argv)
         self._health_url = health_url
+        self._adopt_timeout_s = adopt_timeout_s
         self._progress = progress
         self._directory = log.parent
         self._process = ServerProcess(name, pid_file=log.parent / f"{name}.pid", log=log)
@@ -103,7 +105,7 @@ class ManagedProcess:
         command = Command(argv=self._argv, cwd=Path.cwd())
         if self._process.adopt(command):
             try:
-                self._process.wait_until(self.answers, ADOPT_S)
+                self._process.wait_until(self.answers, self._adopt_timeout_s)
             except EmbeddedError:
                 self._progress(f"a {self.name} that was left behind did not answer and was stopped")
             else:

@@ -36,15 +36,21 @@ def free_port(taken: frozenset[int] = frozenset()) -> int:
 
 
 def kept_port(data_dir: Path, name: str) -> int:
-    """Return the port of this name, drawn once and then kept in data_dir/ports.json. Makes the directory."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    """Return the port of this name, drawn once and then kept in data_dir/ports.json. Makes the directory.
+
+    Raises EmbeddedError if the directory cannot be written.
+    """
     path = data_dir / "ports.json"
-    with locked(data_dir / "ports.lock"):
-        ports = read_json(path)
-        if not isinstance(ports.get(name), int):
-            ports[name] = free_port(frozenset(port for port in ports.values() if isinstance(port, int)))
-            write_whole(path, json.dumps(ports, indent=1) + "\n")
-        return int(ports[name])
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with locked(data_dir / "ports.lock"):
+            ports = read_json(path)
+            if not isinstance(ports.get(name), int):
+                ports[name] = free_port(frozenset(port for port in ports.values() if isinstance(port, int)))
+                write_whole(path, json.dumps(ports, indent=1) + "\n")
+            return int(ports[name])
+    except OSError as error:
+        raise EmbeddedError(f"{data_dir} cannot be used ({error.strerror}): name another directory") from error
 
 
 def require_free(port: int, name: str, data_dir: Path) -> None:

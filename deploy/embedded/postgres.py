@@ -21,7 +21,7 @@ from deploy.embedded.os_user import let_traverse, os_user
 from deploy.embedded.ports import HOST, kept_port, require_free
 from deploy.embedded.process import Command, ServerProcess
 
-READY_S = 60.0
+READY_S = 120.0
 ADOPT_S = 10.0
 STOP_S = 20.0
 CONNECT_S = 2
@@ -106,7 +106,11 @@ class PostgresServer:
                 self._initialize(user)
             self._forget_stranger()
             self._spawn(command)
-        self._ensure_database()
+        try:
+            self._ensure_database()
+        except psycopg.Error as error:
+            self.stop()
+            raise EmbeddedError(f"PostgreSQL runs but refuses work: {error}; its log is {self._process.log}") from error
 
     def stop(self, *, immediate: bool = False) -> None:
         """End it: clients are cut off, and without immediate a checkpoint is written. Data stays in either case."""
@@ -211,8 +215,12 @@ class PostgresServer:
     def _ensure_database(self) -> None:
         with self._connect(ADMIN) as admin:
             if not admin.execute("select from pg_roles where rolname = %s", [NAME]).fetchall():
+                # Statements are kept by pg_stat_statements, so this one carries the verifier, not the password.
+                verifier = admin.pgconn.encrypt_password(
+                    self._passwords[NAME].encode(), NAME.encode(), b"scram-sha-256"
+                )
                 make = sql.SQL("create role {} login createdb createrole in role pg_monitor password {}")
-                admin.execute(make.format(sql.Identifier(NAME), sql.Literal(self._passwords[NAME])))
+                admin.execute(make.format(sql.Identifier(NAME), sql.Literal(verifier.decode())))
             if not admin.execute("select from pg_database where datname = %s", [NAME]).fetchall():
                 admin.execute(sql.SQL("create database {0} owner {0}").format(sql.Identifier(NAME)))
         if "pg_stat_statements" in " ".join(self._command(None).argv):

@@ -16,10 +16,9 @@ from pathlib import Path
 import psutil
 
 from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.files import last_lines, read_json, write_whole
+from deploy.embedded.files import last_lines, write_whole
+from deploy.embedded.guard import recorded
 
-# psutil derives births from the boot time, which moves when the clock is set; nobody reuses a pid within this.
-BIRTH_TOLERANCE_S = 2.0
 POLL_S = 0.02
 KILL_WAIT_S = 10.0
 
@@ -61,8 +60,10 @@ class ServerProcess:
 
     def adopt(self, command: Command) -> bool:
         """Take over what a dead parent left running; False if nothing was. Found by pid and birth, else by argv."""
+        if self.alive():
+            return True
         self._child = None
-        self._process = self._recorded() or _running(command.argv)
+        self._process = recorded(self._pid_file) or _running(command.argv)
         if self._process is not None:
             self._record()
         return self.alive()
@@ -122,16 +123,6 @@ class ServerProcess:
         assert process is not None
         with contextlib.suppress(psutil.NoSuchProcess):
             write_whole(self._pid_file, json.dumps({"pid": process.pid, "created_s": process.create_time()}))
-
-    def _recorded(self) -> psutil.Process | None:
-        found = read_json(self._pid_file)
-        try:
-            process = psutil.Process(int(found["pid"]))
-            born = process.create_time()
-            same = abs(born - float(found["created_s"])) <= BIRTH_TOLERANCE_S
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (KeyError, TypeError, ValueError, psutil.Error):
-            return None
 
 
 def _running(argv: Sequence[str]) -> psutil.Process | None:

@@ -4,6 +4,7 @@ import atexit
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,9 +19,9 @@ from deploy.embedded.postgres import PostgresServer
 def start_all(servers: Iterable[Managed]) -> None:
     """Start them side by side; if one cannot be started, stop them all and raise its error."""
     servers = tuple(servers)
-    with ThreadPoolExecutor(len(servers)) as pool:
-        starts = [pool.submit(server.start) for server in servers]
     try:
+        with ThreadPoolExecutor(len(servers)) as pool:
+            starts = [pool.submit(server.start) for server in servers]
         for start in starts:
             start.result()
     except BaseException:
@@ -29,12 +30,13 @@ def start_all(servers: Iterable[Managed]) -> None:
 
 
 def stop_all(servers: Iterable[Managed], *, immediate: bool = False) -> None:
-    """Stop them side by side, every one, then raise the first error if there was one."""
-    servers = tuple(servers)
-    with ThreadPoolExecutor(len(servers)) as pool:
-        stops = [pool.submit(server.stop, immediate=immediate) for server in servers]
-    for stop in stops:
-        stop.result()
+    """Stop them one after the other, every one; an error is raised at the end.
+
+    No thread is started, for this is called while the interpreter shuts down, too.
+    """
+    with ExitStack() as stack:
+        for server in servers:
+            stack.callback(server.stop, immediate=immediate)
 
 
 class EmbeddedServers:

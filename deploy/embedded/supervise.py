@@ -103,7 +103,7 @@ class Supervisor:
         self._pauses_s[server.name] = min(2 * self._pauses_s[server.name], PAUSE_MAX_S)
         try:
             server.start()
-        except EmbeddedError as error:
+        except (EmbeddedError, OSError) as error:
             self._progress(f"{server.name} cannot be started again: {error}")
         else:
             self._progress(f"{server.name} runs again (pid {server.pid})")
@@ -111,7 +111,8 @@ class Supervisor:
         self._show()
 
     def _show(self) -> None:
-        write_whole(self.servers.data_dir / "state.json", json.dumps(self.state(), indent=1) + "\n")
+        state = json.dumps(self.state(), indent=1) + "\n"
+        write_whole(self.servers.data_dir / "state.json", state, mode=0o644)
         write_whole(self.servers.data_dir / "env", "".join(f"{name}={value}\n" for name, value in self.env.items()))
 
     def _hide(self) -> None:

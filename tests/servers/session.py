@@ -1,23 +1,11 @@
 """The servers of one test run: started when a test first asks for one, stopped at its end."""
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
-from deploy.embedded import EmbeddedServers
+from deploy.embedded import EmbeddedServers, temporary_servers
 from tests.servers import engine
 from tests.servers.choice import Choice, Kind, choose, environment
-
-
-def temporary_servers(stack: ExitStack, progress: Callable[[str], None]) -> EmbeddedServers:
-    """Make embedded servers, not started, on a folder of their own; closing the stack ends them and deletes it."""
-    folder = Path(tempfile.mkdtemp(prefix="payments-test-"))
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    servers = EmbeddedServers(folder, progress=progress, fast=True)
-    stack.callback(servers.stop, immediate=True)
-    return servers
 
 
 class SessionServers:
@@ -93,6 +81,6 @@ class SessionServers:
 
     def _embedded_servers(self) -> EmbeddedServers:
         if self._embedded is None:
-            self._embedded = temporary_servers(self._stack, self._tell)
+            self._embedded = self._stack.enter_context(temporary_servers(progress=self._tell))
             self._embedded.own()
         return self._embedded
