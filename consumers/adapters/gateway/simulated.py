@@ -14,15 +14,18 @@ from domain.operation import GatewayCall, OperationKind
 from domain.outcome import GatewayOutcome, NotExecuted, Unknown
 from domain.ports.gateway import GatewayAnswer, LedgerEntry
 
+KEY_TTL = timedelta(hours=24)  # Stripe forgets keys after a day at the earliest
+
 _IN_USE = Unknown("another request with this key is running")
 _OTHER_PARAMETERS = Unknown("this key was used with other parameters", replayed=True)
+_TIMED_OUT = Unknown("time-out")
 _DOWN = Unknown("the gateway is down")
 _STORED_ERROR = Unknown("HTTP 500", replayed=True)
 _FAULT_ANSWERS: dict[Fault, GatewayOutcome] = {
     Fault.RESET_BEFORE: Unknown("connection reset"),
     Fault.RESET_AFTER: Unknown("connection reset"),
-    Fault.TIMEOUT_BEFORE: Unknown("time-out"),
-    Fault.TIMEOUT_AFTER: Unknown("time-out"),
+    Fault.TIMEOUT_BEFORE: _TIMED_OUT,
+    Fault.TIMEOUT_AFTER: _TIMED_OUT,
     Fault.ERROR_AFTER: Unknown("HTTP 500"),
     Fault.RATE_LIMITED: NotExecuted("HTTP 429"),
     Fault.HTML: Unknown("HTTP 502"),
@@ -39,7 +42,7 @@ class SimulatedGateway:
 
     latency_ms: every answer comes that much later, one wait for all calls of a sequence.
     slow_share of the keys (0 to 1) are executed and answered only after slow_s.
-    timeout_s: how long the caller waits for an answer that does not come.
+    timeout_s: how long the caller waits; what is slower is Unknown then, and executed all the same in its time.
     pending_s: when a pending refund is decided.
     `down` makes every answer Unknown, with nothing executed.
     """
@@ -58,15 +61,17 @@ class SimulatedGateway:
         authorization_ttl: timedelta = AUTHORIZATION_TTL,
     ) -> None:
         self._books = Books(clock, timedelta(seconds=pending_s), authorization_ttl)
+        self._clock = clock
         self._sleep = sleep
         self._latency_s = latency_ms / 1000
         self._slow_share = slow_share
         self._slow_s = slow_s
         self._seed = seed
         self._timeout_s = timeout_s
-        self._stored: dict[str, tuple[GatewayCall, GatewayOutcome]] = {}
+        self._stored: dict[str, tuple[GatewayCall, GatewayOutcome, datetime]] = {}
         self._seen: dict[str, int] = {}
         self._running: set[str] = set()
+        self._overdue: list[tuple[datetime, GatewayCall]] = []
         self.down = False
 
     async def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
@@ -77,6 +82,7 @@ class SimulatedGateway:
         if self.down:
             yield [GatewayAnswer(call.operation_id, _DOWN) for call in calls]
             return
+        self._execute_overdue()
         prompt: list[GatewayAnswer] = []
         delayed: dict[float, list[_Delayed]] = {}
         for call in calls:
@@ -101,6 +107,7 @@ class SimulatedGateway:
         """Say what the books hold of the calls, changing nothing."""
         if self._latency_s:
             await self._sleep(self._latency_s)
+        self._execute_overdue()
         find = self._books.find
         down = self.down
         yield [GatewayAnswer(call.operation_id, _DOWN if down else find(call)) for call in calls]
@@ -110,6 +117,7 @@ class SimulatedGateway:
 
     async def entries(self) -> Sequence[LedgerEntry]:
         """Return every transaction, in the order of their making."""
+        self._execute_overdue()
         return self._books.entries()
 
     def _receive(self, call: GatewayCall, prompt: list[GatewayAnswer], delayed: dict[float, list[_Delayed]]) -> None:
@@ -123,7 +131,12 @@ class SimulatedGateway:
         fault = method.fault_for(call.kind, seen) if method is not None else None
         if fault is Fault.SLOW or (self._slow_share and self._is_slow(key)):
             self._running.add(key)
-            delayed.setdefault(SLOW_S if fault is Fault.SLOW else self._slow_s, []).append((call, None))
+            slow_s = SLOW_S if fault is Fault.SLOW else self._slow_s
+            if slow_s < self._timeout_s:
+                delayed.setdefault(slow_s, []).append((call, None))
+            else:
+                self._overdue.append((self._clock() + timedelta(seconds=slow_s), call))
+                delayed.setdefault(self._timeout_s, []).append((call, _TIMED_OUT))
         elif fault is None:
             prompt.append(GatewayAnswer(call.operation_id, self._answer(call, method, transaction)))
         elif fault in _TIMEOUTS:
@@ -142,10 +155,20 @@ class SimulatedGateway:
 
     def _finish(self, entry: _Delayed) -> GatewayAnswer:
         call, outcome = entry
-        if outcome is None:
-            self._running.discard(call.idempotency_key)
-            outcome = self._answer(call, *self._involved(call))
-        return GatewayAnswer(call.operation_id, outcome)
+        return GatewayAnswer(call.operation_id, self._execute_late(call) if outcome is None else outcome)
+
+    def _execute_late(self, call: GatewayCall) -> GatewayOutcome:
+        self._running.discard(call.idempotency_key)
+        return self._answer(call, *self._involved(call))
+
+    def _execute_overdue(self) -> None:
+        if not self._overdue:
+            return
+        now = self._clock()
+        due = [call for due_at, call in self._overdue if due_at <= now]
+        self._overdue = [(due_at, call) for due_at, call in self._overdue if due_at > now]
+        for call in due:
+            self._execute_late(call)
 
     def _spoil(
         self, call: GatewayCall, method: Method | None, transaction: Transaction | None, fault: Fault
@@ -153,38 +176,38 @@ class SimulatedGateway:
         spoilt = _FAULT_ANSWERS[fault]
         if fault in NOT_EXECUTED:
             return spoilt
-        first = call.idempotency_key not in self._stored
+        before = self._stored.get(call.idempotency_key)
         answer = self._answer(call, method, transaction)
         if fault is not Fault.ERROR_AFTER:
             return spoilt
-        if first and call.idempotency_key in self._stored:
-            self._stored[call.idempotency_key] = (call, _STORED_ERROR)
-            return spoilt
-        return answer
+        after = self._stored.get(call.idempotency_key)
+        if after is None or after is before:
+            return answer
+        self._stored[call.idempotency_key] = (call, _STORED_ERROR, after[2])
+        return spoilt
 
     def _answer(self, call: GatewayCall, method: Method | None, transaction: Transaction | None) -> GatewayOutcome:
         stored = self._stored.get(call.idempotency_key)
-        if stored is not None:
-            first, outcome = stored
+        now = self._clock()
+        if stored is not None and now < stored[2]:
+            first, outcome, _ = stored
             return outcome if first is call or _asks(first) == _asks(call) else _OTHER_PARAMETERS
         refused = self._books.refusal(call, method, transaction)
         if refused is not None:
             return refused
         assert method is not None, "a call without a method is refused"
         outcome = self._books.execute(call, method, transaction)
-        self._stored[call.idempotency_key] = (call, outcome)
+        self._stored[call.idempotency_key] = (call, outcome, now + KEY_TTL)
         return outcome
 
 
 def _asks(call: GatewayCall) -> tuple[object, ...]:
-    """Return what is sent: opened_at and reference serve look-ups and are no parameters."""
-    return (
-        call.operation_id,
-        call.kind,
-        call.order_id,
-        call.attempt,
-        call.amount_minor,
-        call.currency,
-        call.token,
-        call.transaction_id,
-    )
+    """Return what a request of this kind carries: a void no amount, a capture no order, none of them opened_at."""
+    match call.kind:
+        case OperationKind.VOID:
+            return (call.kind, call.transaction_id)
+        case OperationKind.CAPTURE:
+            return (call.kind, call.transaction_id, call.amount_minor)
+        case _:
+            metadata = (call.operation_id, call.order_id, call.attempt)
+            return (call.kind, *metadata, call.amount_minor, call.currency, call.token, call.transaction_id)

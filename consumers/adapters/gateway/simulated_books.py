@@ -95,9 +95,11 @@ class Books:
                 return Declined(FailureCode.AMOUNT_REFUSED, "amount_too_large")
             return Declined(FailureCode.METHOD_INVALID, "resource_missing") if method is None else None
         code = FailureCode.CAPTURE_REFUSED if call.kind is OperationKind.CAPTURE else FailureCode.GATEWAY_REFUSED
+        if transaction is None:
+            return Declined(code, "resource_missing")
         if call.kind is not OperationKind.VOID and amount < 1:
             return Declined(code, "parameter_invalid_integer")
-        return Declined(code, "resource_missing") if transaction is None else None
+        return None
 
     def execute(self, call: GatewayCall, method: Method, transaction: Transaction | None) -> GatewayOutcome:
         """Do what a valid call asks and return what became of it."""

@@ -1,0 +1,258 @@
+"""Stripe behind the gateway port, through its official SDK. Against the sandbox it is the very same code.
+
+The SDK retries nothing: whether a request is sent again is decided by the operation's row, not here.
+"""
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeVar, assert_never
+from urllib.parse import urlsplit
+
+import aiohttp
+import stripe
+from stripe.params import PaymentIntentListParams, RefundListParams
+
+from consumers.adapters.gateway import stripe_outcomes as outcomes
+from consumers.adapters.gateway.concurrent import answers
+from consumers.adapters.gateway.stripe_codes import Refusal
+from consumers.adapters.gateway.stripe_currency import to_stripe
+from domain.operation import GatewayCall, OperationKind
+from domain.outcome import Declined, GatewayOutcome, NotFound, Unknown
+from domain.ports.gateway import GatewayAnswer
+
+API_BASE = "https://api.stripe.com"
+PAGE = 100  # Stripe's largest
+REFUND_PAGES_MAX = 10
+LISTING_MARGIN = timedelta(minutes=5)  # between our clock and Stripe's
+_LOST = (aiohttp.ClientError, TimeoutError, OSError)
+_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+
+_Answer = TypeVar("_Answer")
+# PaymentIntents by operation id, and whether there can be no others.
+_Listing = tuple[dict[str, stripe.PaymentIntent], bool]
+
+
+def check_play(api_key: str, api_base: str) -> None:
+    """Refuse, with ValueError, what might be real money: a live key, or an API that is not on this machine."""
+    if api_key.startswith(("sk_live", "rk_live")):
+        raise ValueError("A live Stripe key is set for play money: use a key that begins with sk_test_.")
+    host = urlsplit(api_base).hostname or ""
+    with suppress(ValueError):
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return
+    raise ValueError(f"Play money needs an API base on this machine (127.0.0.1), not {host or 'nothing'}.")
+
+
+class StripeGateway:
+    """`Gateway` over Stripe's PaymentIntents.
+
+    concurrency bounds the requests that run at a time, over all sequences. timeout_s bounds one request from its
+    sending to the last byte, connect_timeout_s the connection. listing_pages_max bounds the search for lost authorize
+    operations, in pages of 100 PaymentIntents: what lies beyond stays Unknown.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        api_base: str = API_BASE,
+        concurrency: int = 64,
+        connect_timeout_s: float = 5.0,
+        timeout_s: float = 30.0,
+        listing_pages_max: int = 200,
+    ) -> None:
+        self._api_key = api_key
+        self._api_base = api_base
+        self._concurrency = concurrency
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=connect_timeout_s)
+        self._listing_pages_max = listing_pages_max
+        self._free = asyncio.Semaphore(concurrency)
+        self._connected: tuple[stripe.StripeClient, aiohttp.ClientSession] | None = None
+
+    def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+        """Send what the calls ask, each under its idempotency key."""
+        return answers(calls, self._perform)
+
+    async def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+        """Read what became of the calls. One listing serves all authorize operations of the sequence."""
+        authorizations = [call for call in calls if call.kind is OperationKind.AUTHORIZE]
+        listing = asyncio.create_task(self._list(authorizations))
+        try:
+            async for group in answers(calls, lambda call: self._look_up(call, listing)):
+                yield group
+        finally:
+            listing.cancel()
+            await asyncio.gather(listing, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        if self._connected is not None:
+            _, session = self._connected
+            self._connected = None
+            await session.close()
+
+    async def _perform(self, call: GatewayCall) -> GatewayOutcome:
+        try:
+            return await self._send(call, to_stripe(call.amount_minor, call.currency))
+        except Refusal as refusal:
+            return Declined(refusal.code, refusal.gateway_code)
+        except stripe.StripeError as error:
+            if call.kind is OperationKind.AUTHORIZE or not outcomes.is_state_conflict(error):
+                return outcomes.failed(call.kind, error)
+            code = outcomes.details(error).get("code")
+        except _LOST as lost:
+            return outcomes.unreached(lost)
+        except _UNREADABLE:
+            return Unknown("unreadable answer")
+        found = await self._ask(call, self._state)
+        return outcomes.refused(call.kind, code, None) if isinstance(found, NotFound) else found
+
+    async def _send(self, call: GatewayCall, amount: int) -> GatewayOutcome:
+        api = self._client().v1
+        options: stripe.RequestOptions = {"idempotency_key": call.idempotency_key}
+        transaction_id = call.transaction_id or ""
+        match call.kind:
+            case OperationKind.AUTHORIZE:
+                return outcomes.authorized(await self._slot(self._create(call, amount, options)))
+            case OperationKind.CAPTURE:
+                capture = api.payment_intents.capture_async(transaction_id, {"amount_to_capture": amount}, options)
+                return outcomes.captured(call, await self._slot(capture))
+            case OperationKind.VOID:
+                return outcomes.voided(
+                    await self._slot(api.payment_intents.cancel_async(transaction_id, options=options))
+                )
+            case OperationKind.REFUND:
+                refund = api.refunds.create_async(
+                    {"payment_intent": transaction_id, "amount": amount, "metadata": _metadata(call)}, options
+                )
+                return outcomes.refunded(call, await self._slot(refund))
+            case OperationKind.RESERVE | OperationKind.CONFIRM | OperationKind.RELEASE:
+                raise AssertionError(f"{call.kind} is for the inventory")
+            case _:
+                assert_never(call.kind)
+
+    def _create(
+        self, call: GatewayCall, amount: int, options: stripe.RequestOptions
+    ) -> Coroutine[Any, Any, stripe.PaymentIntent]:
+        return self._client().v1.payment_intents.create_async(
+            {
+                "amount": amount,
+                "currency": call.currency.lower(),
+                "payment_method": call.token or "",
+                "capture_method": "manual",
+                "confirm": True,
+                "error_on_requires_action": True,
+                "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+                "metadata": _metadata(call),
+                "expand": ["latest_charge"],
+            },
+            options,
+        )
+
+    async def _look_up(self, call: GatewayCall, listing: Awaitable[_Listing]) -> GatewayOutcome:
+        if call.kind is not OperationKind.AUTHORIZE:
+            return await self._ask(call, self._state)
+
+        async def listed(call: GatewayCall) -> GatewayOutcome:
+            found, complete = await asyncio.shield(listing)
+            intent = found.get(str(call.operation_id))
+            if intent is not None:
+                return outcomes.authorized(intent)
+            return NotFound() if complete else Unknown("more transactions than the look-up may go through")
+
+        return await self._ask(call, listed)
+
+    async def _ask(self, call: GatewayCall, read: Callable[[GatewayCall], Awaitable[GatewayOutcome]]) -> GatewayOutcome:
+        """Read, and take every failure to read for what it is: we do not know (never: it did not happen)."""
+        try:
+            return await read(call)
+        except stripe.StripeError as error:
+            if error.http_status == 404 and outcomes.details(error).get("code") == "resource_missing":
+                return NotFound()
+            failed = outcomes.failed(call.kind, error)
+            return failed if isinstance(failed, Unknown) else Unknown("the look-up was refused")
+        except _LOST as lost:
+            return Unknown(f"the look-up failed ({type(lost).__name__})")
+        except _UNREADABLE:
+            return Unknown("unreadable answer")
+
+    async def _state(self, call: GatewayCall) -> GatewayOutcome:
+        """Read the state of a capture, void or refund."""
+        api = self._client().v1
+        if call.kind is OperationKind.REFUND:
+            refund = await self._refund(call)
+            return NotFound() if refund is None else outcomes.refunded(call, refund)
+        intent = await self._slot(api.payment_intents.retrieve_async(call.transaction_id or ""))
+        return outcomes.captured(call, intent) if call.kind is OperationKind.CAPTURE else outcomes.voided(intent)
+
+    async def _refund(self, call: GatewayCall) -> stripe.Refund | None:
+        """Return the call's refund: by its reference once it has one, else by the operation id in the metadata."""
+        refunds = self._client().v1.refunds
+        if call.reference is not None:
+            return await self._slot(refunds.retrieve_async(call.reference))
+        asked: RefundListParams = {"payment_intent": call.transaction_id or "", "limit": PAGE}
+        for _ in range(REFUND_PAGES_MAX):
+            page = await self._slot(refunds.list_async(asked))
+            for refund in page.data:
+                if _operation_of(refund) == str(call.operation_id):
+                    return refund
+            if not page.has_more:
+                return None
+            asked["starting_after"] = page.data[-1].id
+        raise ValueError(f"Transaction {call.transaction_id} has more refunds than are looked through.")
+
+    async def _list(self, calls: Sequence[GatewayCall]) -> _Listing:
+        """Find the PaymentIntents of authorize operations, newest first, until all are found or none can be left."""
+        wanted = {str(call.operation_id) for call in calls}
+        found: dict[str, stripe.PaymentIntent] = {}
+        if not calls:
+            return found, True
+        since = int((min(call.opened_at for call in calls) - LISTING_MARGIN).timestamp())
+        asked: PaymentIntentListParams = {
+            "limit": PAGE,
+            "created": {"gte": since},
+            "expand": ["data.latest_charge"],
+        }
+        for _ in range(self._listing_pages_max):
+            page = await self._slot(self._client().v1.payment_intents.list_async(asked))
+            for intent in page.data:
+                operation = _operation_of(intent)
+                if operation in wanted:
+                    found[operation] = intent
+            if len(found) == len(wanted) or not page.has_more:
+                return found, True
+            asked["starting_after"] = page.data[-1].id
+        return found, False
+
+    async def _slot(self, request: Coroutine[Any, Any, _Answer]) -> _Answer:
+        """Run one request when there is room for it."""
+        try:
+            async with self._free:
+                return await request
+        finally:
+            request.close()  # cancelled while there was no room: it never began
+
+    def _client(self) -> stripe.StripeClient:
+        if self._connected is None:
+            trusted = ssl.create_default_context(cafile=stripe.ca_bundle_path)
+            connector = aiohttp.TCPConnector(limit=self._concurrency, ssl=trusted)
+            session = aiohttp.ClientSession(connector=connector)
+            # The SDK hands the time-out on to aiohttp as it is, so aiohttp's own record of several limits fits.
+            http = stripe.AIOHTTPClient(timeout=self._timeout, session=session)
+            client = stripe.StripeClient(
+                self._api_key, base_addresses={"api": self._api_base}, http_client=http, max_network_retries=0
+            )
+            self._connected = client, session
+        return self._connected[0]
+
+
+def _metadata(call: GatewayCall) -> dict[str, str]:
+    return {"order_id": call.order_id, "attempt": str(call.attempt), "operation_id": str(call.operation_id)}
+
+
+def _operation_of(found: stripe.PaymentIntent | stripe.Refund) -> str:
+    return getattr(found.metadata, "operation_id", None) or ""

@@ -1,0 +1,172 @@
+"""Stripe's answers and errors as outcomes of ours: pure, so that every row can be tested without a network.
+
+The rule behind it: a no is believed only from Stripe itself, about this very request; anything that might have been
+executed is unknown; not executed is only what Stripe says it did not begin or what was never sent.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import stripe
+
+from consumers.adapters.gateway.stripe_codes import STATE_CONFLICTS, failure_code, refusal_code
+from consumers.adapters.gateway.stripe_currency import from_stripe
+from domain.errors import DownForEverybody
+from domain.failure_codes import FailureCode
+from domain.operation import GatewayCall, OperationKind
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    Declined,
+    GatewayOutcome,
+    Lapsed,
+    NotExecuted,
+    NotFound,
+    Pending,
+    Unknown,
+)
+
+_REFUSED = {
+    OperationKind.CAPTURE: FailureCode.CAPTURE_REFUSED,
+    OperationKind.VOID: FailureCode.GATEWAY_REFUSED,
+    OperationKind.REFUND: FailureCode.GATEWAY_REFUSED,
+}
+_NOT_BEGUN = frozenset({"rate_limit", "lock_timeout"})
+
+
+def authorized(intent: stripe.PaymentIntent) -> GatewayOutcome:
+    """Return what an authorize operation came to, by the state of its PaymentIntent."""
+    match intent.status:
+        case "requires_capture":
+            amount = from_stripe(intent.amount, intent.currency)
+            return Approved(
+                intent.id, amount_minor=amount, expires_at=_capture_before(intent), livemode=intent.livemode
+            )
+        case "succeeded":
+            return _captured(intent)
+        case "processing":
+            return Pending(transaction_id=intent.id)
+        case "canceled":
+            return Lapsed()
+        case "requires_action" | "requires_confirmation":
+            return Declined(FailureCode.AUTHENTICATION_REQUIRED, intent.status, intent.id)
+        case _:
+            error = intent.last_payment_error
+            code, decline_code = getattr(error, "code", None), getattr(error, "decline_code", None)
+            failure = failure_code(code, decline_code, getattr(error, "advice_code", None))
+            return Declined(failure, decline_code or code, intent.id)
+
+
+def captured(call: GatewayCall, intent: stripe.PaymentIntent) -> GatewayOutcome:
+    """Return what a capture came to. Another amount than asked for is somebody else's capture, for a human to see."""
+    match intent.status:
+        case "succeeded":
+            outcome = _captured(intent)
+            same = outcome.amount_minor == call.amount_minor
+            return outcome if same else Unknown("captured with another amount", replayed=True)
+        case "canceled":
+            return Lapsed()
+        case "processing":
+            return Pending(transaction_id=intent.id)
+        case _:
+            return NotFound()
+
+
+def voided(intent: stripe.PaymentIntent) -> GatewayOutcome:
+    """Return what a void came to."""
+    match intent.status:
+        case "canceled":
+            amount = from_stripe(intent.amount, intent.currency)
+            return Approved(intent.id, amount_minor=amount, livemode=intent.livemode)
+        case "succeeded":
+            return AlreadyCaptured(intent.id, from_stripe(intent.amount_received, intent.currency))
+        case "processing":
+            return Pending(transaction_id=intent.id)
+        case _:
+            return NotFound()
+
+
+def refunded(call: GatewayCall, refund: stripe.Refund) -> GatewayOutcome:
+    """Return what a refund came to. Stripe does not say of a refund whether the money was real; its intent does."""
+    match refund.status:
+        case "succeeded":
+            amount = from_stripe(refund.amount, refund.currency)
+            return Approved(call.transaction_id, refund.id, amount)
+        case "failed" | "canceled":
+            return Declined(FailureCode.GATEWAY_REFUSED, f"refund_{refund.status}", call.transaction_id)
+        case _:
+            return Pending(refund.id, call.transaction_id)
+
+
+def refused(kind: OperationKind, code: str | None, param: str | None) -> Declined:
+    """Return Stripe's no to a request that it will not do."""
+    failure = refusal_code(code, param) if kind is OperationKind.AUTHORIZE else _REFUSED[kind]
+    return Declined(failure, code or param)
+
+
+def is_state_conflict(error: stripe.StripeError) -> bool:
+    """Return whether the PaymentIntent must be fetched to know what the refusal means."""
+    return error.http_status in {400, 402} and details(error).get("code") in STATE_CONFLICTS
+
+
+def failed(kind: OperationKind, error: stripe.StripeError) -> GatewayOutcome:
+    """Return what an error says of the operation. Raises DownForEverybody when we are refused altogether."""
+    status, said = error.http_status, details(error)
+    code = said.get("code")
+    if isinstance(error, stripe.APIConnectionError):
+        return unreached(error.__cause__)
+    if status in {401, 403}:
+        raise DownForEverybody(f"Stripe refuses our key (HTTP {status}): check PAYMENTS_STRIPE_API_KEY.")
+    if status == 429 or code in _NOT_BEGUN:
+        return NotExecuted(f"HTTP {status} {code or ''}".strip(), _retry_after(error))
+    if isinstance(error, stripe.IdempotencyError):
+        return Unknown("this key was used with other parameters", replayed=True)
+    if isinstance(error, stripe.CardError):
+        return _card_declined(kind, said)
+    if status in {400, 404} and said:
+        return refused(kind, code, said.get("param"))
+    if status == 200:
+        return Unknown("unreadable answer")
+    return Unknown(f"HTTP {status}", replayed=(error.headers or {}).get("Idempotent-Replayed") == "true")
+
+
+def unreached(cause: BaseException | None) -> GatewayOutcome:
+    """Return what a broken connection leaves us with: not executed only if there never was one."""
+    if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return NotExecuted(f"no connection ({type(cause).__name__})")
+    return Unknown("time-out" if isinstance(cause, TimeoutError) else f"connection lost ({type(cause).__name__})")
+
+
+def details(error: stripe.StripeError) -> dict[str, Any]:
+    """Return Stripe's error object, or nothing when the body was not one."""
+    body = error.json_body
+    said = body.get("error") if isinstance(body, dict) else None
+    return said if isinstance(said, dict) else {}
+
+
+def _captured(intent: stripe.PaymentIntent) -> Approved:
+    amount = from_stripe(intent.amount_received, intent.currency)
+    return Approved(intent.id, amount_minor=amount, captured=True, livemode=intent.livemode)
+
+
+def _card_declined(kind: OperationKind, said: dict[str, Any]) -> Declined:
+    code, decline_code = said.get("code"), said.get("decline_code")
+    if kind is not OperationKind.AUTHORIZE:
+        return Declined(_REFUSED[kind], decline_code or code)
+    intent = said.get("payment_intent")
+    transaction_id = intent.get("id") if isinstance(intent, dict) else None
+    failure = failure_code(code, decline_code, said.get("advice_code"))
+    return Declined(failure, decline_code or code, transaction_id)
+
+
+def _retry_after(error: stripe.StripeError) -> float | None:
+    said = (error.headers or {}).get("Retry-After", "")
+    return float(said) if said.isdecimal() else None
+
+
+def _capture_before(intent: stripe.PaymentIntent) -> datetime | None:
+    charge = intent.latest_charge
+    method = getattr(charge, "payment_method_details", None)
+    seconds = getattr(getattr(method, "card", None), "capture_before", None)
+    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
