@@ -3,6 +3,7 @@
 Whether an event is too old or from the future depends on the clock, and is decided where there is one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
@@ -17,7 +18,7 @@ from schemas.conversion import Conversion
 from schemas.records import Event
 from schemas.registry import Registry
 from schemas.rejection import Reason, Rejected
-from schemas.shapes import BY_FINGERPRINT, SHAPES, UnsafeSchema, shape_of
+from schemas.shapes import BY_FINGERPRINT, SHAPES, Shape, UnsafeSchema, shape_of
 from schemas.topics import EVENTS, topic_name
 
 MESSAGE_BYTES_MAX: Final = 1_000_000
@@ -75,6 +76,20 @@ class Codec:
         out = BytesIO()
         out.write(self._heads.get(event_type) or self._head(event_type))
         schemaless_writer(out, SHAPES[event_type].wire, _CONVERSIONS[event_type].to_wire(event))
+        return out.getvalue()
+
+    def encode_unchecked(self, event_type: str, fields: Mapping[str, Any]) -> bytes:
+        """Write fields as they are, to send a wrong event on purpose: plain JSON values, times as ISO 8601 text.
+
+        Raises ValueError for what the schema has no bytes for (a missing field, another type), else as encode.
+        """
+        out = BytesIO()
+        out.write(self._heads.get(event_type) or self._head(event_type))
+        try:
+            wire = _CONVERSIONS[event_type].loose_to_wire(fields)
+            schemaless_writer(out, SHAPES[event_type].wire, wire, strict_allow_default=True)
+        except Exception as error:  # noqa: BLE001 - as in _read
+            raise ValueError(f"The schema of {event_type} cannot express this ({type(error).__name__}).") from None
         return out.getvalue()
 
     def decode(self, event_type: str, key: bytes | None, value: bytes | None) -> Event:
@@ -156,19 +171,23 @@ class Codec:
         if self._registry is None:
             raise _unreadable_schema(f"Schema id {schema_id} needs a schema registry: set PAYMENTS_SCHEMA_REGISTRY_URL")
         schema = self._registry.schema_of(self._subject(event_type), schema_id)
-        ours = SHAPES[event_type]
-        try:
-            shape = shape_of(schema)
-        except UnsafeSchema as error:
-            raise _unreadable_schema(f"Schema id {schema_id} is refused: {error}") from None
-        except Exception:  # noqa: BLE001 - fastavro has no common error for what is no Avro schema
-            raise _unreadable_schema(f"Schema id {schema_id} is not an Avro record") from None
-        problems = unreadable(ours.schema, schema)
-        if problems:
-            raise _unreadable_schema(f"Schema id {schema_id} cannot be read by this release: {problems[0]}")
-        writer = _Writer(shape.wire, resolve=shape.fingerprint != ours.fingerprint)
+        writer = _studied(f"Schema id {schema_id}", schema, SHAPES[event_type])
         self._writers[event_type, schema_id] = writer
         return writer
+
+
+def _studied(name: str, schema: dict[str, Any], ours: Shape) -> _Writer:
+    """Parse a registered schema, if it is safe and this release understands it."""
+    try:
+        shape = shape_of(schema)
+        problems = unreadable(ours.schema, schema)
+    except UnsafeSchema as error:
+        raise _unreadable_schema(f"{name} is refused: {error}") from None
+    except Exception:  # noqa: BLE001 - fastavro has no common error for what is no Avro schema
+        raise _unreadable_schema(f"{name} is not an Avro record") from None
+    if problems:
+        raise _unreadable_schema(f"{name} cannot be read by this release: {problems[0]}")
+    return _Writer(shape.wire, resolve=shape.fingerprint != ours.fingerprint)
 
 
 def _not_this_fingerprint(found: bytes) -> Rejected:

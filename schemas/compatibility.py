@@ -1,8 +1,8 @@
 """Whether two versions of a schema can read each other, logical types included.
 
-The rules are Avro's schema resolution, but stricter in three things: a name is compared with its namespace, the meaning
-of a value (its logical type, scale and precision) may not change, and a promotion works in one direction only, so that
-`compatible`, which asks for both, refuses it.
+The rules are Avro's schema resolution, but stricter: a name is compared with its namespace, the meaning of a value (its
+logical type, scale and precision) may not change, text and bytes are never read as each other. Numbers are promoted one
+way only, so that `compatible`, which asks for both ways, refuses that too.
 """
 
 from typing import Any, Final
@@ -11,8 +11,6 @@ _PROMOTIONS: Final[dict[str, frozenset[str]]] = {
     "int": frozenset({"long", "float", "double"}),
     "long": frozenset({"float", "double"}),
     "float": frozenset({"double"}),
-    "string": frozenset({"bytes"}),
-    "bytes": frozenset({"string"}),
 }
 _MEANING: Final = ("logicalType", "precision", "scale")
 _NAMED: Final = ("record", "enum", "fixed")

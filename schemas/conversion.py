@@ -1,8 +1,9 @@
 """Between an event and the plain values of its wire form: text for UUIDs, microseconds for times, dicts for records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -50,6 +51,16 @@ class Conversion:
         wire = dict(event.__dict__)
         for name, writer in self._writers:
             wire[name] = writer(wire[name])
+        return wire
+
+    def loose_to_wire(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what fastavro may write for fields as JSON has them, times as ISO 8601 text, right or wrong."""
+        wire = {name: str(value) if isinstance(value, UUID) else value for name, value in fields.items()}
+        for name in self._moments:
+            value = wire.get(name)
+            if value is not None:
+                moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+                wire[name] = micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
         return wire
 
     def to_event(self, wire: dict[str, Any]) -> Event:

@@ -73,7 +73,7 @@ def _object_takes_no_bytes(schema: dict[str, Any], named: dict[str, bool], insid
     match schema.get("type"):
         case "record":
             # A list, for every field has to be visited, not only those up to the first that takes bytes.
-            empty = [_takes_no_bytes(field["type"], named, (*inside, name)) for field in schema.get("fields", [])]
+            empty = [_takes_no_bytes(field["type"], named, (*inside, name)) for field in schema["fields"]]
             named[name] = all(empty)
             return named[name]
         case "array":

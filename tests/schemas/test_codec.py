@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from schemas import events, fields
 from schemas.checks import total_minor
 from schemas.codec import Codec
 from schemas.conversion import micros
+from schemas.rejection import Rejected
 from schemas.shapes import SHAPES, load
 from schemas.topics import EVENTS
 from tests.schemas import wire
-from tests.schemas.builders import event_id, one_of_each, order_confirmed, payment_authorized, reservation_failed
+from tests.schemas.builders import AT, event_id, one_of_each, order_confirmed, payment_authorized, reservation_failed
 
 EACH = [pytest.param(event, id=event.TYPE) for event in one_of_each()]
 CODEC = Codec()
@@ -159,6 +161,57 @@ def test_the_fingerprint_is_the_specifications() -> None:
     for event_type, shape in SHAPES.items():
         by_hand = wire.crc_64_avro(wire.canonical_form(load(event_type)))
         assert shape.fingerprint == by_hand.to_bytes(8, "little"), event_type
+
+
+@given(st.sampled_from(one_of_each()), st.data())
+@settings(max_examples=1_500, deadline=None)
+def test_whatever_bytes_arrive_they_are_an_event_or_are_rejected(event: events.Event, data: st.DataObject) -> None:
+    value = bytearray(CODEC.encode(event))
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(2, len(value) - 1))
+        end = data.draw(st.integers(at, min(at + 3, len(value))))
+        value[at:end] = data.draw(st.binary(max_size=3))
+    changed = bytes(value)
+
+    try:
+        read = CODEC.decode(event.TYPE, event.order_id.encode(), changed)
+    except Rejected:
+        return
+    assert CODEC.decode(event.TYPE, event.order_id.encode(), CODEC.encode(read)) == read
+    masked, _ = CODEC.mask(event.TYPE, changed)
+    assert len(masked) == len(changed)
+
+
+@pytest.mark.parametrize("event", EACH)
+def test_an_event_written_unchecked_is_the_same_if_it_is_right(event: events.Event) -> None:
+    assert CODEC.encode_unchecked(event.TYPE, event.model_dump(mode="json")) == CODEC.encode(event)
+    assert CODEC.encode_unchecked(event.TYPE, event.model_dump()) == CODEC.encode(event)
+
+
+def test_an_event_written_unchecked_may_be_wrong_but_not_impossible() -> None:
+    fields = order_confirmed().model_dump(mode="json") | {"order_id": "a b", "total_minor": -1}
+
+    with pytest.raises(Rejected):
+        CODEC.decode("OrderConfirmed", b"a b", CODEC.encode_unchecked("OrderConfirmed", fields))
+    for impossible in ({"total_minor": "much"}, {"occurred_at": "once"}, {"lines": 1}, {"unknown": 1}):
+        with pytest.raises(ValueError, match="cannot express"):
+            CODEC.encode_unchecked("OrderConfirmed", fields | impossible)
+    with pytest.raises(ValueError, match="cannot express"):
+        CODEC.encode_unchecked("OrderConfirmed", {"order_id": "order-1"})
+
+
+@pytest.mark.parametrize(
+    "wrong", [AT.replace(tzinfo=None), "2026-03-01T12:00:00", "2026-03-01", "0001-01-01T00:00:00+05:00"]
+)
+def test_a_time_without_a_zone_or_outside_the_calendar_is_refused(wrong: object) -> None:
+    with pytest.raises(ValidationError, match="occurred_at"):
+        order_confirmed(occurred_at=wrong)
+
+
+@pytest.mark.parametrize("wrong", [True, "1", 1.0, None])
+def test_numbers_are_whole_numbers_and_nothing_else(wrong: object) -> None:
+    with pytest.raises(ValidationError, match="discount_minor"):
+        order_confirmed(discount_minor=wrong, total_minor=1)
 
 
 def test_an_unknown_sku_has_no_available_quantity() -> None:
