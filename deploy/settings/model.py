@@ -32,6 +32,12 @@ class Settings(BaseSettings):
     kafka_sasl_username: str | None = Field(None, description="who logs in, with SASL_*")
     kafka_sasl_password: SecretStr | None = Field(None, description="password of that user")
     kafka_ssl_cafile: Path | None = Field(None, description="certificates to trust (PEM); none: the system's")
+    schema_registry_url: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        repr=False,
+        description="Confluent-compatible registry; none: schemas by fingerprint",
+    )
     data: Path = Field(Path(".payments"), description="folder of the embedded servers")
 
     # topics
@@ -131,5 +137,6 @@ class Settings(BaseSettings):
     def masked(self) -> dict[str, Any]:
         """Show every setting by the name of its environment variable, fit for JSON, secrets masked."""
         shown = self.model_dump(mode="json")
-        shown["database_url"] = mask_url(self.database_url)
+        shown["database_url"] = mask_url(self.database_url.get_secret_value() if self.database_url else None)
+        shown["schema_registry_url"] = mask_url(self.schema_registry_url)
         return {f"PAYMENTS_{field.upper()}": value for field, value in shown.items()}

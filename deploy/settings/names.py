@@ -24,7 +24,6 @@ FILE_SUFFIX = "_FILE"
 NOT_BUILT = {
     "PAYMENTS_INVENTORY_URL": "it belongs to the http inventory; this release has the internal one only",
     "PAYMENTS_INVENTORY_TIMEOUT_S": "it belongs to the http inventory; this release has the internal one only",
-    "PAYMENTS_SCHEMA_REGISTRY_URL": "this release frames messages with the schema's fingerprint, without a registry",
     "PAYMENTS_WEBHOOKS_LISTEN": "this release has no webhook endpoint; outcomes are fetched by the sweep",
 }
 

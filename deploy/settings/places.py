@@ -22,12 +22,12 @@ def url_for(url: SecretStr | None, scheme: str) -> str:
     return f"{scheme}://{url.get_secret_value().split('://', 1)[1]}"
 
 
-def mask_url(url: SecretStr | None) -> str | None:
-    """Show where a database is, never its password, wherever in the URL that stands."""
+def mask_url(url: str | None) -> str | None:
+    """Show where something is, never its password, wherever in the URL that stands."""
     if url is None:
         return None
     try:
-        parts = urlsplit(url.get_secret_value())
+        parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
         user = parts.username
     except ValueError:

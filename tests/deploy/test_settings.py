@@ -168,6 +168,12 @@ def test_a_password_in_the_query_is_masked_too(tmp_path: Path) -> None:
     assert settings.masked()["PAYMENTS_DATABASE_URL"] == "postgresql:///payments?host=%2Frun&password=**********"
 
 
+def test_a_password_of_the_registry_is_masked(tmp_path: Path) -> None:
+    settings = load(tmp_path, PAYMENTS_SCHEMA_REGISTRY_URL="https://app:hunter2@registry:8081")
+    assert settings.masked()["PAYMENTS_SCHEMA_REGISTRY_URL"] == "https://app:**********@registry:8081"
+    assert "hunter2" not in repr(settings)
+
+
 def test_an_embedded_run_that_lies_here_is_used_and_said(tmp_path: Path) -> None:
     (tmp_path / ".payments").mkdir()
     env = tmp_path / ".payments" / "env"

@@ -1,0 +1,76 @@
+"""What an error means for whoever typed the command: an exit code and one line."""
+
+import sys
+from dataclasses import dataclass
+
+import click
+
+ANSWER_IS_NO = 1
+WRONG_USAGE = 2
+NOT_REACHED = 3
+
+# By name, so that knowing them does not mean importing their libraries: an error exists only if its module was loaded.
+# The first that fits counts.
+EXPECTED = (
+    ("deploy.settings.errors", "SettingsError", WRONG_USAGE),
+    ("producers.topics", "TopicsRefused", ANSWER_IS_NO),
+    ("schemas.registry", "NotRegistered", ANSWER_IS_NO),
+    ("schemas.registry", "RegistryUnavailable", NOT_REACHED),
+    ("deploy.embedded.errors", "EmbeddedError", NOT_REACHED),
+    ("domain.errors", "Transient", NOT_REACHED),
+    ("sqlalchemy.exc", "OperationalError", NOT_REACHED),
+    ("sqlalchemy.exc", "InterfaceError", NOT_REACHED),
+    ("psycopg", "OperationalError", NOT_REACHED),
+    ("aiokafka.errors", "KafkaError", NOT_REACHED),
+    ("builtins", "ConnectionError", NOT_REACHED),
+    ("builtins", "TimeoutError", NOT_REACHED),
+)
+
+
+class Failure(Exception):  # noqa: N818 - an answer, not a fault of ours
+    """A command's answer is no (1), it was used wrongly (2), or something is not there (3); text says what to do."""
+
+    def __init__(self, text: str, exit_code: int = ANSWER_IS_NO) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One line for stderr, and how the process ends."""
+
+    text: str
+    exit_code: int
+
+
+def explain(error: Exception) -> Explained | None:
+    """Find what an error means; None for one that nobody expects, which is a bug and shows its traceback."""
+    if isinstance(error, Failure):
+        return Explained(_one_line(str(error)), error.exit_code)
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx is not None else "payments"
+        return Explained(f"{_one_line(error.format_message()).rstrip('.')}; see `{path} --help`", WRONG_USAGE)
+    if isinstance(error, click.ClickException):
+        return Explained(_one_line(error.format_message()), error.exit_code)
+    for module, name, exit_code in EXPECTED:
+        family = getattr(sys.modules.get(module), name, None)
+        if family is not None and isinstance(error, family):
+            return Explained(_what_to_do(error), exit_code)
+    return None
+
+
+def _what_to_do(error: Exception) -> str:
+    module = type(error).__module__
+    if module.startswith(("sqlalchemy", "psycopg")):
+        # SQLAlchemy's own text holds the statement; the driver's says what is the matter.
+        cause = _one_line(str(getattr(error, "orig", None) or error))
+        return f"PostgreSQL does not answer as it should ({cause}): check that it runs, and PAYMENTS_DATABASE_URL"
+    if module.startswith("aiokafka"):
+        return f"Kafka does not answer as it should ({type(error).__name__}): check that it runs, and try again"
+    if module == "builtins":
+        return f"a service cannot be reached ({type(error).__name__}: {_one_line(str(error))}): check that it runs"
+    return _one_line(str(error))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,72 @@
+"""`payments publish`: events from JSON lines, as checkout would publish them."""
+
+from collections.abc import Sequence
+from typing import BinaryIO
+
+import click
+
+from deploy.cli.common import codec_of, emit, emit_json, id_source, json_option, now, run, say, settings_for_command
+from deploy.cli.failures import NOT_REACHED, Failure
+from deploy.settings import Settings
+from domain.ports.publisher import OutgoingMessage
+from producers.checkout import Checkout
+from producers.kafka_publisher import KafkaPublisher
+from producers.topics import missing_topics
+
+BATCH = 5000
+LINES_TOLD_MAX = 20
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--unchecked", is_flag=True, help="Send wrong events as they are, for tests; `key` and `raw_hex` count.")
+@json_option
+def publish(*, file: BinaryIO, unchecked: bool, as_json: bool) -> None:
+    r"""Publish events from FILE (or -), JSON lines: one event each.
+
+    A line is an object with `type` and the event's own fields; times are ISO 8601. event_id, occurred_at,
+    correlation_id and causation_id are filled in if absent. Every line is checked before the first is sent: if one is
+    wrong, its number and what is wrong go to stderr, nothing is published, and the exit code is 1. Ends when all
+    in-sync replicas have every event.
+
+    With --unchecked a line may also hold `key` (the message key, null for none), and in place of fields `raw_hex`
+    (the body).
+
+    \b
+    {"type": "OrderConfirmed", "order_id": "order-1", "customer_id": "c-1", "currency": "EUR",
+     "lines": [{"sku": "tea", "quantity": 2, "unit_price_minor": 500}], "discount_minor": 0,
+     "delivery_fee_minor": 250, "service_fee_minor": 0, "total_minor": 1250,
+     "payment_method": {"kind": "CARD", "token": "pm_card_visa"}}
+    """
+    settings = settings_for_command()
+    settings.kafka_options()
+    checkout = Checkout(codec_of(settings), settings.topic_prefix, now(), id_source(), checked=not unchecked)
+    prepared = checkout.prepare(file)
+    if prepared.bad:
+        for bad in prepared.bad[:LINES_TOLD_MAX]:
+            say(f"line {bad.number}: {bad.problem}; nothing was published")
+        if len(prepared.bad) > LINES_TOLD_MAX:
+            say(f"and {len(prepared.bad) - LINES_TOLD_MAX} more lines are wrong")
+        raise click.exceptions.Exit(1)
+    run(_send(settings, prepared.messages))
+    if as_json:
+        emit_json({"published": len(prepared.messages), "types": prepared.counts})
+        return
+    kinds = ", ".join(f"{count} {event_type}" for event_type, count in prepared.counts.items())
+    emit(f"{len(prepared.messages)} events published" + (f": {kinds}" if kinds else ""))
+
+
+async def _send(settings: Settings, messages: Sequence[OutgoingMessage]) -> None:
+    """Publish all and wait for their acknowledgements; what Kafka refuses is told by line."""
+    if not messages:
+        return
+    kafka = settings.kafka_options()
+    if missing := await missing_topics(kafka, {message.topic for message in messages}):
+        raise Failure(f"there is no topic {', '.join(missing)}: run `payments topics create`", NOT_REACHED)
+    async with KafkaPublisher(kafka) as publisher:
+        for start in range(0, len(messages), BATCH):
+            answer = await publisher.publish(messages[start : start + BATCH])
+            if answer.refused:
+                number, reason = next(iter(answer.refused.items()))
+                sent = start + len(answer.acknowledged)
+                raise Failure(f"line {number}: {reason} ({sent} of {len(messages)} events were published)")

@@ -1,0 +1,141 @@
+"""The command line: exit codes, one line for what is wrong, one document with --json, a quick --help."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import psycopg
+import pytest
+import sqlalchemy.exc
+from aiokafka.errors import KafkaConnectionError
+from click.testing import CliRunner
+
+from deploy.cli import COMMANDS, main
+from deploy.cli.failures import Failure, explain
+from deploy.settings import Settings, SettingsError
+from domain.errors import DownForEverybody
+from tests.deploy.commands import Ran, payments
+
+NOBODY = "127.0.0.1:1"
+
+
+def one_line(ran: Ran) -> str:
+    assert ran.err.startswith("payments: ")
+    assert ran.err.count("\n") == 1
+    assert ran.out == ""
+    return ran.err
+
+
+def test_help_loads_no_command_and_no_heavy_library() -> None:
+    heavy = ("aiokafka", "sqlalchemy", "pydantic", "fastavro", "structlog", "deploy.settings", "schemas")
+    code = f"""
+import sys
+from deploy.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+print([name for name in {heavy} if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    ran = payments(tmp_path, "--help")
+    assert ran.code == 0
+    for command in COMMANDS:
+        assert command.name in ran.out
+        assert command.short_help in ran.out
+
+
+def every_command() -> list[list[str]]:
+    paths = []
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        paths.append([name])
+        if isinstance(command, click.Group):
+            paths.extend([name, inner] for inner in command.list_commands(context))
+    return paths
+
+
+@pytest.mark.parametrize("path", every_command(), ids=" ".join)
+def test_every_command_has_help(path: list[str]) -> None:
+    result = CliRunner().invoke(main, [*path, "--help"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "Usage: " in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["bogus"], ["config", "--bogus"], ["publish"], ["publish", "/nowhere"]])
+def test_wrong_usage_is_one_line_and_ends_with_2(tmp_path: Path, arguments: list[str]) -> None:
+    ran = payments(tmp_path, *arguments)
+    assert ran.code == 2
+    assert "--help`" in one_line(ran)
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["topics", "create"], ["publish", "-"]])
+def test_wrong_settings_are_one_line_and_end_with_2(tmp_path: Path, arguments: list[str]) -> None:
+    ran = payments(tmp_path, *arguments, PAYMENTS_LEASE="1")
+    assert ran.code == 2
+    assert "did you mean PAYMENTS_LEASE_S?" in one_line(ran)
+
+
+@pytest.mark.parametrize("arguments", [["topics", "create"], ["publish", "-"]])
+def test_without_kafka_set_a_command_says_what_to_set(tmp_path: Path, arguments: list[str]) -> None:
+    ran = payments(tmp_path, *arguments)
+    assert ran.code == 2
+    assert "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS" in one_line(ran)
+
+
+def test_without_kafka_running_a_command_ends_with_3(tmp_path: Path) -> None:
+    ran = payments(tmp_path, "topics", "create", PAYMENTS_KAFKA_BOOTSTRAP_SERVERS=NOBODY)
+    assert ran.code == 3
+    assert f"no Kafka broker answers at {NOBODY}" in one_line(ran)
+
+
+def test_config_prints_one_document_with_secrets_masked(tmp_path: Path) -> None:
+    environment = {"PAYMENTS_DATABASE_URL": "postgresql://app:hunter2@db/x", "PAYMENTS_STRIPE_API_KEY": "sk_test_1"}
+    ran = payments(tmp_path, "config", "--json", **environment)
+    assert (ran.code, ran.err) == (0, "")
+    document = json.loads(ran.out)
+    assert document["PAYMENTS_DATABASE_URL"] == "postgresql://app:**********@db/x"
+    assert document["PAYMENTS_STRIPE_API_KEY"] == "**********"
+    assert len(document) == len(Settings.model_fields)
+    plain = payments(tmp_path, "config", **environment)
+    assert "PAYMENTS_LEASE_S=60\n" in plain.out
+    assert "hunter2" not in plain.out + ran.out
+
+
+def test_an_embedded_run_that_lies_here_is_used_and_said_on_stderr(tmp_path: Path) -> None:
+    (tmp_path / ".payments").mkdir()
+    (tmp_path / ".payments" / "env").write_text("PAYMENTS_KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:7\n")
+    ran = payments(tmp_path, "config", "--json")
+    assert json.loads(ran.out)["PAYMENTS_KAFKA_BOOTSTRAP_SERVERS"] == "127.0.0.1:7"
+    assert ".payments/env" in ran.err
+
+
+def test_each_family_of_errors_has_its_exit_code() -> None:
+    statement = "select secret"
+    errors = [
+        (SettingsError("set X"), 2, "set X"),
+        (Failure("no such order"), 1, "no such order"),
+        (DownForEverybody("nobody\nthere"), 3, "nobody there"),
+        (KafkaConnectionError(), 3, "check that it runs"),
+        (psycopg.OperationalError("connection refused\n\tis it running?"), 3, "connection refused is it running?"),
+        (sqlalchemy.exc.OperationalError(statement, {}, psycopg.OperationalError("refused")), 3, "(refused)"),
+        (ConnectionRefusedError(111, "refused"), 3, "check that it runs"),
+    ]
+    for error, code, says in errors:
+        explained = explain(error)
+        assert explained is not None
+        assert explained.exit_code == code
+        assert says in explained.text
+        assert "\n" not in explained.text
+        assert statement not in explained.text
+
+
+def test_a_bug_is_not_made_to_look_like_a_wrong_answer() -> None:
+    assert explain(KeyError("x")) is None
