@@ -18,12 +18,16 @@ GONE_S = 10.0
 
 
 def recorded(pid_file: Path) -> psutil.Process | None:
-    """Return the living process that wrote, or was written into, this file; None for a stranger with its pid."""
+    """Return the living process that this file was written for; None for a stranger with its pid.
+
+    A file copied along with its directory speaks of the original's server, and is no claim to that.
+    """
     try:
         found = json.loads(pid_file.read_text(encoding="utf-8"))
         process = psutil.Process(int(found["pid"]))
         same = abs(process.create_time() - float(found["created_s"])) <= BIRTH_TOLERANCE_S
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        ours = found["pid_file"] == str(pid_file.resolve())
+        return process if same and ours and process.status() != psutil.STATUS_ZOMBIE else None
     except (OSError, KeyError, TypeError, ValueError, psutil.Error):
         return None
 

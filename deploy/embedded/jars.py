@@ -25,6 +25,8 @@ from deploy.embedded.files import locked
 DOWNLOADS_AT_ONCE = 4
 HTTP_TIMEOUT_S = 20
 TRIES_MAX = 3
+# Folders of downloads in progress; under the lock, those of others are leftovers of the killed.
+SCRATCH = ".new-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ def _verify(path: Path, jar: Jar) -> None:
 
 
 def _fetch(missing: list[Jar], store: Path, progress: Callable[[str], None]) -> None:
+    for half_done in store.glob(f"{SCRATCH}*"):
+        shutil.rmtree(half_done, ignore_errors=True)
     progress(f"fetching Apache Kafka {kafka_version()}: {len(missing)} jars into {store} (this once)")
     counted, done = threading.Lock(), 0
 
@@ -114,7 +118,7 @@ def _fetch_one(jar: Jar, store: Path) -> None:
     """Take it from the local Maven repository if the right one is there, else download; whole and verified or not."""
     settings = GlobalSettings.load()
     local = Path(settings.repo_cache, *jar.group.split("."), jar.artifact, jar.version, jar.file_name)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=store) as scratch:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=store) as scratch:
         new = Path(scratch) / "jar"
         if local.is_file():
             shutil.copyfile(local, new)

@@ -23,7 +23,7 @@ from deploy.embedded.process import Command, ServerProcess
 
 READY_S = 120.0
 ADOPT_S = 10.0
-STOP_S = 20.0
+STOP_S = 60.0
 CONNECT_S = 2
 INITDB_S = 120.0
 ORPHANS_S = 20.0
@@ -55,7 +55,7 @@ class PostgresServer:
         self._home = data_dir / "postgres"
         self._pgdata = self._home / "data"
         self._progress = progress
-        self._passwords = _kept_passwords(data_dir / "postgres.passwords.json")
+        self._passwords = self._kept_passwords(data_dir / "postgres.passwords.json")
         log = data_dir / "postgresql.log"
         self._process = ServerProcess("PostgreSQL", pid_file=data_dir / "postgresql.pid", log=log)
 
@@ -227,10 +227,11 @@ class PostgresServer:
             with self._connect(ADMIN, NAME) as admin:
                 admin.execute("create extension if not exists pg_stat_statements")
 
-
-def _kept_passwords(path: Path) -> dict[str, str]:
-    passwords = read_json(path)
-    if not {ADMIN, NAME} <= passwords.keys():
-        passwords = {role: secrets.token_hex(16) for role in (ADMIN, NAME)}
-        write_whole(path, json.dumps(passwords))
-    return passwords
+    def _kept_passwords(self, path: Path) -> dict[str, str]:
+        passwords = read_json(path)
+        if not {ADMIN, NAME} <= passwords.keys():
+            if self._pgdata.exists():
+                raise EmbeddedError(f"{path} is gone, and {self._pgdata} cannot be entered without: bring it back")
+            passwords = {role: secrets.token_hex(16) for role in (ADMIN, NAME)}
+            write_whole(path, json.dumps(passwords))
+        return passwords

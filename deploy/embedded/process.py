@@ -122,7 +122,12 @@ class ServerProcess:
         process = self._process
         assert process is not None
         with contextlib.suppress(psutil.NoSuchProcess):
-            write_whole(self._pid_file, json.dumps({"pid": process.pid, "created_s": process.create_time()}))
+            record = {
+                "pid": process.pid,
+                "created_s": process.create_time(),
+                "pid_file": str(self._pid_file.resolve()),
+            }
+            write_whole(self._pid_file, json.dumps(record))
 
 
 def _running(argv: Sequence[str]) -> psutil.Process | None:

@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -133,12 +135,35 @@ def test_temporary_servers_and_their_folder_go_with_a_sigkilled_parent(data: Pat
 def test_stranger_with_a_recorded_pid_is_never_touched(tmp_path: Path) -> None:
     command = Command(argv=("server", "--data", str(tmp_path)), cwd=tmp_path)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
-        write_whole(tmp_path / "server.pid", f'{{"pid": {stranger.pid}, "created_s": 1000000000.0}}')
+        record = {"pid": stranger.pid, "created_s": 1e9, "pid_file": str(tmp_path / "server.pid")}
+        write_whole(tmp_path / "server.pid", json.dumps(record))
         process = ServerProcess("server", pid_file=tmp_path / "server.pid", log=tmp_path / "server.log")
         assert not process.adopt(command)
         process.kill()
         assert stranger.poll() is None
         stranger.communicate(b"\n")
+
+
+def test_copy_of_a_live_directory_has_no_claim_to_its_servers(tmp_path: Path) -> None:
+    command = Command(argv=(sys.executable, "-c", "import time; time.sleep(60)"), cwd=tmp_path)
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    running = ServerProcess("server", pid_file=original / "server.pid", log=original / "server.log")
+    running.spawn(command)
+    try:
+        shutil.copytree(original, copy)
+        impostor = ServerProcess("server", pid_file=copy / "server.pid", log=copy / "server.log")
+        assert not impostor.adopt(Command(argv=("server", "--data", str(copy)), cwd=copy))
+        impostor.kill()
+        assert running.alive()
+    finally:
+        running.kill()
+
+
+def test_lost_passwords_are_reported_and_not_replaced(data: Path) -> None:
+    (data / "postgres" / "data").mkdir(parents=True)
+    with pytest.raises(EmbeddedError, match=r"postgres.passwords.json is gone.*bring it back"):
+        EmbeddedServers(data, progress=print)
 
 
 def test_port_that_another_program_took_is_named(data: Path) -> None:

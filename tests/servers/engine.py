@@ -56,15 +56,16 @@ def start_kafka(image: str) -> tuple[DockerContainer, str]:
     chosen before the start, for the broker must advertise the one that clients will see.
     """
     port = free_port()
+    container = DockerContainer(image)
+    host = container.get_docker_client().host().replace("localhost", "127.0.0.1")
     container = (
-        DockerContainer(image)
-        .with_bind_ports(9092, port)
+        container.with_bind_ports(9092, port)
         .with_envs(
             KAFKA_NODE_ID="1",
             KAFKA_PROCESS_ROLES="broker,controller",
             KAFKA_CONTROLLER_QUORUM_VOTERS="1@localhost:9093",
             KAFKA_LISTENERS="PLAINTEXT://:9092,CONTROLLER://:9093",
-            KAFKA_ADVERTISED_LISTENERS=f"PLAINTEXT://127.0.0.1:{port}",
+            KAFKA_ADVERTISED_LISTENERS=f"PLAINTEXT://{host}:{port}",
             KAFKA_LISTENER_SECURITY_PROTOCOL_MAP="PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             KAFKA_CONTROLLER_LISTENER_NAMES="CONTROLLER",
             KAFKA_INTER_BROKER_LISTENER_NAME="PLAINTEXT",
@@ -82,7 +83,7 @@ def start_kafka(image: str) -> tuple[DockerContainer, str]:
         .waiting_for(LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(READY_S))
     )
     _start(container)
-    return container, f"127.0.0.1:{port}"
+    return container, f"{host}:{port}"
 
 
 def start_postgres(image: str) -> tuple[DockerContainer, str]:
