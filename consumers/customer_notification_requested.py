@@ -28,4 +28,6 @@ def settle(order: Order, operation: Operation, outcome: Outcome, context: Contex
     return otherwise(step, order, operation, context)
 
 
-notify_customer = Reaction(name=NAME, trigger=CustomerNotificationRequested, plan=plan, settle=settle, emits=())
+notify_customer = Reaction(
+    name=NAME, trigger=CustomerNotificationRequested, plan=plan, settle=settle, emits=(), calls=frozenset()
+)

@@ -6,6 +6,7 @@ redelivery: one capture operation an attempt, by its own idempotency key, and ne
 
 from domain.decision import NOTHING, Decision
 from domain.goods import capture, confirm, lapse
+from domain.operation import OperationKind
 from domain.order import Operation, Order
 from domain.outcome import Outcome
 from domain.payment import capture_failed, paid, reserve_failed
@@ -71,4 +72,5 @@ capture_payment = Reaction(
         PaymentFailed,
         CustomerNotificationRequested,
     ),
+    calls=frozenset({OperationKind.CAPTURE, OperationKind.CONFIRM, OperationKind.VOID, OperationKind.REFUND}),
 )

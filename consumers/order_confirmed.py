@@ -6,6 +6,7 @@ and the operation's idempotency key follows from order and attempt.
 
 from domain.decision import Decision
 from domain.opening import accept_free, authorize, expire, same_or_conflict
+from domain.operation import OperationKind
 from domain.order import Operation, Order
 from domain.outcome import Outcome
 from domain.payment import authorize_failed, authorized
@@ -57,4 +58,5 @@ authorize_payment = Reaction(
     plan=plan,
     settle=settle,
     emits=(PaymentAuthorized, PaymentFailed, CustomerNotificationRequested),
+    calls=frozenset({OperationKind.AUTHORIZE, OperationKind.VOID, OperationKind.REFUND}),
 )

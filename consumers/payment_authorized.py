@@ -6,6 +6,7 @@ the hold's id follows from order and attempt.
 
 from domain.decision import NOTHING, Decision
 from domain.goods import reserve
+from domain.operation import OperationKind
 from domain.order import Operation, Order
 from domain.outcome import Outcome, Reserved, Short
 from domain.payment import reservation_failed, reserved
@@ -47,4 +48,5 @@ reserve_items = Reaction(
     plan=plan,
     settle=settle,
     emits=(ItemsReserved, ReservationFailed, ReservationReleased),
+    calls=frozenset({OperationKind.RESERVE, OperationKind.RELEASE}),
 )

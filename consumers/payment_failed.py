@@ -5,6 +5,7 @@ Emits ReservationReleased for each. Safe on redelivery: a hold is released once,
 
 from domain.decision import NOTHING, Decision
 from domain.goods import release_holds
+from domain.operation import OperationKind
 from domain.order import Operation, Order
 from domain.outcome import Outcome
 from domain.reaction import Reaction
@@ -34,4 +35,11 @@ def settle(order: Order, operation: Operation, outcome: Outcome, context: Contex
     return otherwise(step, order, operation, context)
 
 
-release_items = Reaction(name=NAME, trigger=PaymentFailed, plan=plan, settle=settle, emits=(ReservationReleased,))
+release_items = Reaction(
+    name=NAME,
+    trigger=PaymentFailed,
+    plan=plan,
+    settle=settle,
+    emits=(ReservationReleased,),
+    calls=frozenset({OperationKind.RELEASE}),
+)

@@ -7,6 +7,7 @@ repeated click: the event names the attempt that failed, and an older one has no
 from consumers.order_confirmed import settle
 from domain.decision import NOTHING, Decision, refuse
 from domain.opening import refuse_retry, retry
+from domain.operation import OperationKind
 from domain.order import Order
 from domain.reaction import Reaction
 from domain.rules import Context
@@ -49,4 +50,5 @@ retry_payment = Reaction(
     plan=plan,
     settle=settle,
     emits=(PaymentAuthorized, PaymentFailed, CustomerNotificationRequested),
+    calls=frozenset({OperationKind.AUTHORIZE, OperationKind.VOID, OperationKind.REFUND}),
 )

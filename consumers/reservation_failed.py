@@ -6,6 +6,7 @@ refund an attempt, each by its own idempotency key, over exactly what was moved.
 
 from domain.decision import NOTHING, Decision
 from domain.goods import return_money
+from domain.operation import OperationKind
 from domain.order import Operation, Order
 from domain.outcome import Outcome
 from domain.payment import nothing_held, reserve_failed
@@ -54,4 +55,5 @@ return_payment = Reaction(
     plan=plan,
     settle=settle,
     emits=(PaymentVoided, PaymentRefunded, PaymentFailed, CustomerNotificationRequested),
+    calls=frozenset({OperationKind.VOID, OperationKind.REFUND}),
 )

@@ -101,6 +101,9 @@ def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operat
                 unknown_since=operation.unknown_since or context.at,
                 due_at=context.after(_pending_pause_s(operation, context)),
             )
+        case _ if operation.state is OperationState.PENDING:
+            # The gateway has accepted it: a look-up that fails takes nothing of that back.
+            return replace(operation, due_at=context.after(_pending_pause_s(operation, context)))
         case NotExecuted():
             # Once unknown, always unknown until a definite answer: an earlier copy may still be on its way.
             pause = max(outcome.retry_after_s or 0, backoff_s(operation.tries, rules.backoff_min_s, rules))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from domain.decision import Decision
+from domain.operation import OperationKind
 from domain.order import Operation, Order
 from domain.outcome import Outcome
 from domain.rules import Context
@@ -18,13 +19,17 @@ Settle = Callable[[Order, Operation, Outcome, Context], Decision]
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """One consumer group over one topic. Both functions are pure; everything between them is the runtime's."""
+    """One consumer group over one topic. Both functions are pure; everything between them is the runtime's.
+
+    calls: what it may ask at the edge; while that is down for everybody, the reaction pauses.
+    """
 
     name: str
     trigger: type[Event]
     plan: Plan
     settle: Settle
     emits: tuple[type[OwnEvent], ...]
+    calls: frozenset[OperationKind]
 
     @property
     def group(self) -> str:

@@ -210,7 +210,7 @@ def _is_current(order: Order, attempt: Attempt) -> bool:
 
 
 def _goods_live(order: Order, attempt: Attempt) -> bool:
-    """Whether the attempt still has its pinned hold. (An operator may settle a capture long after.)"""
+    """Whether the attempt still has its pinned hold. An operator may settle a capture long after."""
     hold = order.hold_of(attempt.number)
     return _is_current(order, attempt) and hold is not None and hold.state.value == "held" and hold.pinned
 

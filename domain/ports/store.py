@@ -74,6 +74,10 @@ class Transaction(Protocol):
         """Write everything, and wake the relay once the transaction has committed. Raises Contended on a lost race."""
         ...
 
+    async def send_again(self, order_ids: Sequence[OrderId]) -> None:
+        """Put every event of these orders into the outbox once more: same ids, same bytes."""
+        ...
+
     def at_end(self, work: Callable[[], Awaitable[None]]) -> None:
         """Have this done last in the transaction, after save: what it locks is locked for the shortest time."""
         ...
@@ -106,6 +110,10 @@ class Store(Protocol):
 
     async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
         """Return orders with a hold that has expired and is not pinned."""
+        ...
+
+    async def maintain(self) -> None:
+        """Make inbox partitions ahead of time, drop those past their retention."""
         ...
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:

@@ -1,0 +1,152 @@
+"""A consumer group member on aiokafka. Every option is set here; the library's defaults lose or skip messages."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from domain.errors import Transient
+from domain.ports.source import Message
+
+LINGER_FROM: Final = 32
+"""So many messages waiting mean load: a little patience makes the batch larger. A lone order never waits."""
+STALLED_S: Final = 60
+"""The broker has messages and we get none for so long: the library has lost its way, and is started anew."""
+HOUR_MS: Final = 3_600_000
+
+
+class KafkaSource:
+    """domain.ports.source.Source. connection: aiokafka's options of place and security."""
+
+    def __init__(
+        self, topic: str, group: str, connection: Mapping[str, Any], *, linger_s: float, drain_timeout_s: float
+    ) -> None:
+        self._topic = topic
+        self._group = group
+        self._connection = connection
+        self._linger_s = linger_s
+        self._drain_timeout_s = drain_timeout_s
+        self._consumer: AIOKafkaConsumer | None = None
+        self._busy = asyncio.Lock()
+        self._took_at = 0.0
+        self._log = structlog.get_logger("source").bind(topic=topic, group=group)
+
+    async def start(self) -> None:
+        """Join the group."""
+        consumer = AIOKafkaConsumer(
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            check_crcs=True,
+            isolation_level="read_committed",
+            fetch_max_wait_ms=500,
+            fetch_min_bytes=1,
+            fetch_max_bytes=50 << 20,
+            max_partition_fetch_bytes=4 << 20,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+            rebalance_timeout_ms=int((self._drain_timeout_s + 10) * 1000),
+            # Our own watchdog knows better than a poll clock: a batch that waits out an outage is no dead consumer.
+            max_poll_interval_ms=24 * HOUR_MS,
+            retry_backoff_ms=100,
+            request_timeout_ms=40_000,
+            **self._connection,
+        )
+        try:
+            await consumer.start()
+        except KafkaError as error:
+            with suppress(KafkaError):
+                await consumer.stop()
+            raise Transient(f"Kafka does not answer: {error!r}") from error
+        consumer.subscribe([self._topic], listener=_Draining(self._busy, self._drain_timeout_s))
+        self._consumer = consumer
+        self._took_at = asyncio.get_running_loop().time()
+
+    async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
+        """Return what is there, across partitions."""
+        consumer = self._joined()
+        try:
+            records = await self._records(consumer, limit, wait_s)
+            if LINGER_FROM <= len(records) < limit:
+                records += await self._records(consumer, limit - len(records), self._linger_s)
+        except KafkaError as error:
+            raise Transient(f"Kafka does not answer: {error!r}") from error
+        if not records:
+            await self._restart_if_stalled(consumer)
+        else:
+            self._took_at = asyncio.get_running_loop().time()
+        return [Message(r.topic, r.partition, r.offset, r.key, r.value, r.headers, r.timestamp) for r in records]
+
+    async def commit(self, messages: Sequence[Message]) -> None:
+        """Commit the offsets behind these messages, for the partitions that are ours still."""
+        consumer = self._joined()
+        owned = consumer.assignment()
+        offsets: dict[TopicPartition, int] = {}
+        for m in messages:
+            partition = TopicPartition(m.topic, m.partition)
+            if partition in owned:
+                offsets[partition] = max(offsets.get(partition, 0), m.offset + 1)
+        if not offsets:
+            return
+        try:
+            await consumer.commit(offsets)
+        except (KafkaError, IllegalStateError) as error:
+            raise Transient(f"Kafka does not take the offsets: {error!r}") from error
+
+    @asynccontextmanager
+    async def processing(self) -> AsyncIterator[None]:
+        """Hold on to the partitions meanwhile."""
+        async with self._busy:
+            yield
+
+    async def close(self) -> None:
+        """Leave the group."""
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            with suppress(KafkaError):
+                await consumer.stop()
+
+    def _joined(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise Transient("not a member of the group")
+        return self._consumer
+
+    @staticmethod
+    async def _records(consumer: AIOKafkaConsumer, limit: int, wait_s: float) -> list[Any]:
+        by_partition = await consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=limit)
+        return [record for records in by_partition.values() for record in records]
+
+    async def _restart_if_stalled(self, consumer: AIOKafkaConsumer) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._took_at < STALLED_S:
+            return
+        self._took_at = now
+        for partition in consumer.assignment():
+            position = await consumer.position(partition)
+            if (consumer.highwater(partition) or 0) > position:
+                self._log.error("restarting", alarm=True, reason="consumer_stalled", partition=partition.partition)
+                await self.close()
+                await self.start()
+                return
+
+
+class _Draining(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Gives up partitions only once the batch in hand is planned and committed."""
+
+    def __init__(self, busy: asyncio.Lock, timeout_s: float) -> None:
+        self._busy = busy
+        self._timeout_s = timeout_s
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Wait for the batch in hand, at most so long: the inbox makes a repeated one harmless."""
+        if revoked:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout_s), self._busy:
+                    return
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Nothing to prepare: positions come from committed offsets."""

@@ -1,0 +1,182 @@
+"""Performing operations at the gateway: concurrently, only under the lease, with no transaction open meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from consumers.runtime.guard import Breaker
+from consumers.runtime.ports import Bounds
+from consumers.runtime.settling import Answer
+from domain.errors import DownForEverybody
+from domain.ids import OperationId
+from domain.operating import Move, gateway_call, may_send_again, next_move
+from domain.operation import GatewayCall
+from domain.outcome import NotExecuted, NotFound, Unknown
+from domain.ports.gateway import Gateway, GatewayAnswer
+from domain.ports.store import Claimed, Store
+from domain.rules import Rules
+
+LEASE_MARGIN_S: Final = 5
+"""A call must be over this long before the lease is, so that its answer is settled under it."""
+
+
+class Actor:
+    """Performs operations whose lease this process holds, and puts their answers."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        store: Store,
+        rules: Rules,
+        bounds: Bounds,
+        breaker: Breaker,
+    ) -> None:
+        self._gateway = gateway
+        self._store = store
+        self._rules = rules
+        self._bounds = bounds
+        self._breaker = breaker
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: dict[OperationId, Claimed] = {}
+        self._room = asyncio.Event()
+        self._room.set()
+        self._log = structlog.get_logger("actor")
+        self.put: Callable[[Sequence[Answer]], None] = lambda _: None
+        self._failed: asyncio.Queue[BaseException] = asyncio.Queue()
+
+    @property
+    def open_count(self) -> int:
+        """How many operations of this process have no answer yet."""
+        return len(self._open)
+
+    def submit(self, claimed: Sequence[Claimed]) -> None:
+        """Begin to perform these operations."""
+        if not claimed:
+            return
+        for c in claimed:
+            self._open[c.operation.operation_id] = c
+        self._set_room()
+        task = asyncio.get_running_loop().create_task(self._act(claimed))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def room(self) -> None:
+        """Wait until this process may open more operations."""
+        await self._room.wait()
+
+    async def watch(self) -> None:
+        """Raise what a task raised: a bug in an adapter or here, which stops the process."""
+        raise await self._failed.get()
+
+    async def drained(self) -> None:
+        """Wait until every operation has its answer."""
+        while self._tasks:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def give_up(self) -> None:
+        """Stop waiting for answers; the operations without one are free for others at once."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._give_back(list(self._open))
+
+    async def _act(self, claimed: Sequence[Claimed]) -> None:
+        """Perform or look up, until all have an answer or the lease does not cover the calls any more."""
+        window_s = self._rules.lease_s - LEASE_MARGIN_S
+        try:
+            async with asyncio.timeout(window_s):
+                await self._go_on(claimed)
+        except TimeoutError:
+            self._log.warning("lease over before the answer", operations=len(self._without_answer(claimed)))
+        except DownForEverybody as error:
+            self._breaker.trip(str(error))
+            await self._give_back(self._without_answer(claimed))
+        finally:
+            for operation_id in self._without_answer(claimed):
+                if not self._cancelling():
+                    self._open.pop(operation_id, None)
+            self._set_room()
+
+    async def _go_on(self, claimed: Sequence[Claimed]) -> None:
+        perform: list[Claimed] = []
+        look_up: list[Claimed] = []
+        for c in claimed:
+            move = next_move(c.operation, self._asked_at(c), self._rules)
+            (perform if move is Move.PERFORM else look_up).append(c)
+        if look_up:
+            perform += await self._look_up(look_up)
+        if perform:
+            await self._take(self._gateway.perform(_calls(perform)), perform)
+
+    async def _look_up(self, claimed: Sequence[Claimed]) -> list[Claimed]:
+        """Ask what became of them; return those that left no trace and may be sent again by the same key."""
+        again: list[Claimed] = []
+        by_id = {c.operation.operation_id: c for c in claimed}
+        async for group in self._gateway.look_up(_calls(claimed)):
+            known: list[GatewayAnswer] = []
+            for answer in group:
+                c = by_id[answer.operation_id]
+                not_found = isinstance(answer.outcome, NotFound)
+                if not_found and may_send_again(c.operation, self._asked_at(c), self._rules):
+                    again.append(c)
+                else:
+                    known.append(answer)
+            self._answered(known, by_id)
+        return again
+
+    async def _take(self, groups: AsyncIterator[Sequence[GatewayAnswer]], claimed: Sequence[Claimed]) -> None:
+        by_id = {c.operation.operation_id: c for c in claimed}
+        async for group in groups:
+            self._answered(group, by_id)
+
+    def _answered(self, group: Sequence[GatewayAnswer], by_id: dict[OperationId, Claimed]) -> None:
+        if not group:
+            return
+        answers = []
+        for operation_id, outcome in group:
+            self._open.pop(operation_id, None)
+            answers.append(Answer(by_id[operation_id].operation.order_id, operation_id, outcome))
+            if isinstance(outcome, Unknown | NotExecuted):
+                self._breaker.failed(outcome.detail)
+            else:
+                self._breaker.answered()
+        self._set_room()
+        self.put(answers)
+
+    def _asked_at(self, claimed: Claimed) -> datetime:
+        """Return the database's time of the claim: the lease's end less its length."""
+        due_at = claimed.operation.due_at
+        assert due_at is not None
+        return due_at - timedelta(seconds=self._rules.lease_s)
+
+    def _without_answer(self, claimed: Sequence[Claimed]) -> list[OperationId]:
+        return [c.operation.operation_id for c in claimed if c.operation.operation_id in self._open]
+
+    async def _give_back(self, operations: Sequence[OperationId]) -> None:
+        try:
+            await self._store.give_back(operations)
+        except DownForEverybody:
+            self._log.warning("leases not given back; they run out by themselves", operations=len(operations))
+
+    def _set_room(self) -> None:
+        if len(self._open) < self._bounds.operations_open_max:
+            self._room.set()
+        else:
+            self._room.clear()
+
+    @staticmethod
+    def _cancelling() -> bool:
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failed.put_nowait(task.exception() or RuntimeError("unreachable"))
+
+
+def _calls(claimed: Sequence[Claimed]) -> list[GatewayCall]:
+    return [gateway_call(c.operation, c.token) for c in claimed]

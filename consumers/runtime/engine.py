@@ -1,0 +1,91 @@
+"""All that runs in one consumer process: runners, the actor, the settler, the sweep; started, watched and drained."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+
+from consumers.runtime.acting import Actor
+from consumers.runtime.guard import Breaker, Guard
+from consumers.runtime.planning import Planner
+from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.runner import Runner
+from consumers.runtime.settling import Settler
+from consumers.runtime.sweep import Sweep
+from domain.ports.source import Source
+from domain.reaction import Reaction
+from domain.rules import Rules
+
+SETTLERS: Final = 2
+"""Two settle in turn: while one waits for the database the other has its batch."""
+
+MakeSource = Callable[[Reaction], Source]
+
+
+class Engine:
+    """reactions: all of them, by name, for settling; a process may run the consumers of only some."""
+
+    def __init__(self, ports: Ports, reactions: Mapping[str, Reaction], rules: Rules, bounds: Bounds) -> None:
+        self._ports = ports
+        self._reactions = reactions
+        self._rules = rules
+        self._bounds = bounds
+        self.guard = Guard(bounds)
+        self.breaker = Breaker(bounds)
+        self.actor = Actor(ports.gateway, ports.store, rules, bounds, self.breaker)
+        self.settler = Settler(ports, reactions, rules, bounds, self.guard, self.actor.submit)
+        self.actor.put = self.settler.put
+        self.sweep = Sweep(ports, reactions, rules, bounds, self.guard, self.breaker, self.actor, self.settler)
+        self._log = structlog.get_logger("engine")
+
+    async def run(
+        self,
+        stop: asyncio.Event,
+        consume: Sequence[Reaction],
+        make_source: MakeSource,
+        *,
+        sweep: bool,
+        also: Sequence[Coroutine[Any, Any, None]] = (),
+    ) -> None:
+        """Run until told to stop, then drain: finish batches and calls, or give their leases back.
+
+        also: other work of the process (a relay) that ends on the same event. Raises what a loop raised: a bug.
+        """
+        working = [self._runner(reaction, make_source(reaction)).run(stop) for reaction in consume]
+        working += also
+        if sweep:
+            working.append(self.sweep.run(stop))
+        async with asyncio.TaskGroup() as background:
+            serving = [background.create_task(self.settler.run(f"settler-{n}")) for n in range(SETTLERS)]
+            serving += [background.create_task(self.guard.watch()), background.create_task(self.actor.watch())]
+            async with asyncio.TaskGroup() as group:
+                for work in working:
+                    group.create_task(work)
+            await self._drain()
+            for task in serving:
+                task.cancel()
+
+    async def once(self) -> int:
+        """Sweep what is due and end; return the number of operations."""
+        async with asyncio.TaskGroup() as background:
+            serving = [background.create_task(self.settler.run(f"settler-{n}")) for n in range(SETTLERS)]
+            serving.append(background.create_task(self.actor.watch()))
+            swept = await self.sweep.once()
+            for task in serving:
+                task.cancel()
+        return swept
+
+    def _runner(self, reaction: Reaction, source: Source) -> Runner:
+        planner = Planner(reaction, self._reactions, self._ports, self._rules)
+        return Runner(reaction, source, planner, self.actor, self.guard, self.breaker, self._bounds)
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(self._bounds.drain_timeout_s):
+                await self.actor.drained()
+                await self.settler.settled()
+                await self.actor.drained()
+        except TimeoutError:
+            self._log.warning("drain deadline over; leases given back", operations=self.actor.open_count)
+        await self.actor.give_up()

@@ -1,0 +1,117 @@
+"""Repeating what lost a race, waiting out what is down, and noticing what stands still."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from consumers.runtime.ports import Bounds
+from domain.errors import Contended, Transient
+
+T = TypeVar("T")
+
+
+class StalledError(RuntimeError):
+    """A loop has made no turn for too long. Restart the process; nothing is lost, and please report it."""
+
+
+class Guard:
+    """Shared by all loops of a process: bounds its transactions, watches its progress."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._slots = asyncio.Semaphore(bounds.transactions_max)
+        self._turns: dict[str, float] = {}
+        self._log = structlog.get_logger("guard")
+
+    async def transact(
+        self, name: str, run: Callable[[bool], Awaitable[T]], pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> T:
+        """Run a whole transaction until it has committed. run(contended) may be repeated; pause waits out an outage.
+
+        A lost race is repeated at once, then after growing pauses; more than the bound of them in a row is a bug.
+        """
+        lost = failures = 0
+        while True:
+            self.turn(name)
+            try:
+                async with self._slots:
+                    result = await run(lost > 0)
+            except Contended as error:
+                lost += 1
+                if lost > self._bounds.contended_runs_max:
+                    raise RuntimeError(f"{name}: lost the same race {lost} times in a row: {error}") from error
+                await asyncio.sleep(0.001 * 2 ** min(lost, 7))
+            except Transient as error:
+                failures += 1
+                if failures == 1:
+                    self._log.error("waiting", alarm=True, reason="dependency_down", name=name, error=str(error))
+                await pause(min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
+            else:
+                if failures:
+                    self._log.info("going on", name=name, failures=failures)
+                return result
+
+    def turn(self, name: str) -> None:
+        """Note that this loop is alive."""
+        self._turns[name] = asyncio.get_running_loop().time()
+
+    def done(self, name: str) -> None:
+        """Note that this loop has ended."""
+        self._turns.pop(name, None)
+
+    async def watch(self) -> None:
+        """Raise StalledError when a loop makes no turn: better a restart than a consumer that looks alive."""
+        while True:
+            await asyncio.sleep(self._bounds.stalled_after_s / 10)
+            now = asyncio.get_running_loop().time()
+            for name, turned in self._turns.items():
+                if now - turned > self._bounds.stalled_after_s:
+                    raise StalledError(f"{name} has made no turn for {now - turned:.0f} s")
+
+
+class Breaker:
+    """Open while the gateway is down for everybody: partitions pause, and the sweep tries one operation at a time."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._failures = 0
+        self._open_until: float | None = None
+        self._closed = asyncio.Event()
+        self._closed.set()
+        self._log = structlog.get_logger("breaker")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls shall wait."""
+        return self._open_until is not None
+
+    def probe_due(self) -> bool:
+        """Whether, while it is open, one call may find out."""
+        return self._open_until is not None and asyncio.get_running_loop().time() >= self._open_until
+
+    def trip(self, why: str) -> None:
+        """Open, or stay open for another pause."""
+        if self._open_until is None:
+            self._log.error("the gateway is down for everybody", alarm=True, reason="gateway_down", why=why)
+        self._open_until = asyncio.get_running_loop().time() + self._bounds.breaker_pause_s
+        self._closed.clear()
+
+    def failed(self, why: str) -> None:
+        """Note an answer that is none."""
+        self._failures += 1
+        if self._failures >= self._bounds.breaker_failures or self._open_until is not None:
+            self.trip(why)
+
+    def answered(self) -> None:
+        """Note an answer: the gateway is there."""
+        self._failures = 0
+        if self._open_until is not None:
+            self._log.info("the gateway answers again")
+            self._open_until = None
+            self._closed.set()
+
+    async def closed(self) -> None:
+        """Wait until calls may go on."""
+        await self._closed.wait()

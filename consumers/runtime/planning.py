@@ -1,0 +1,113 @@
+"""The plan transaction: a batch of messages becomes inbox rows, decisions, operations and events, or dead letters."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import structlog
+
+from consumers.runtime.ports import Ports
+from consumers.runtime.work import Work
+from domain.ids import EventId, OrderId
+from domain.ports.source import Message
+from domain.ports.store import Claimed, DeadLetter, Received
+from domain.reaction import Reaction
+from domain.rules import Rules
+from schemas.events import Event
+from schemas.rejection import Reason, Rejected
+
+TOO_OLD: Final = "it is older than the inbox remembers and was not processed; publish it anew if it still matters."
+FUTURE: Final = "occurred_at lies in the future; check the publisher's clock, then publish it anew."
+
+
+class Taken(NamedTuple):
+    """A message and what it says."""
+
+    message: Message
+    event: Event
+
+
+class Planner:
+    """Plans the batches of one reaction. Its transaction either happens wholly or not at all."""
+
+    def __init__(self, reaction: Reaction, reactions: Mapping[str, Reaction], ports: Ports, rules: Rules) -> None:
+        self._reaction = reaction
+        self._reactions = reactions
+        self._ports = ports
+        self._rules = rules
+        self._log = structlog.get_logger("planner").bind(reaction=reaction.name)
+
+    def decode(self, messages: Sequence[Message]) -> tuple[list[Taken], list[DeadLetter]]:
+        """Read a batch; what cannot be read, ever, becomes a dead letter."""
+        taken: list[Taken] = []
+        letters: list[DeadLetter] = []
+        event_type = self._reaction.trigger.TYPE
+        for message in messages:
+            try:
+                taken.append(Taken(message, self._ports.decode(event_type, message.key, message.value)))
+            except Rejected as rejected:
+                letters.append(self._letter(message, rejected.reason, rejected.detail))
+        return taken, letters
+
+    async def plan(self, taken: Sequence[Taken], letters: Sequence[DeadLetter], *, contended: bool) -> list[Claimed]:
+        """Run the plan transaction; return the operations to perform now, under our lease.
+
+        Raises Contended (run it again at once) and DownForEverybody (run it again later); nothing has happened then.
+        """
+        async with self._ports.store.transaction(contended=contended) as transaction:
+            orders = await transaction.load([OrderId(t.event.order_id) for t in taken])
+            received = await transaction.receive(self._reaction.group, [t.event for t in taken])
+            work = Work(transaction, orders, self._reactions, self._rules)
+            work.changes.dead_letters += letters
+            self._decide(work, taken, received)
+            opened = await work.finish(self._ports)
+        for letter in work.changes.dead_letters:
+            self._log.error(
+                "dead letter",
+                alarm=True,
+                reason=letter.reason.value,
+                detail=letter.detail,
+                topic=letter.topic,
+                partition=letter.partition,
+                offset=letter.offset,
+            )
+        for order_id, alarm in work.alarms:
+            self._log.error("order needs an operator", alarm=True, reason=alarm, order_id=order_id)
+        return opened
+
+    def _decide(self, work: Work, taken: Sequence[Taken], received: Received) -> None:
+        seen: set[EventId] = set()
+        latest = work.context(None).after(self._rules.clock_skew_max_s)
+        for message, event in taken:
+            event_id = EventId(event.event_id)
+            if event_id in seen or not (event_id in received.fresh or event_id in received.too_old):
+                continue
+            seen.add(event_id)
+            self._decide_one(work, message, event, latest, too_old=event_id in received.too_old)
+
+    def _decide_one(self, work: Work, message: Message, event: Event, latest: datetime, *, too_old: bool) -> None:
+        if event.occurred_at > latest:
+            work.changes.dead_letters.append(self._letter(message, Reason.FROM_THE_FUTURE, FUTURE))
+            return
+        decision = self._reaction.plan(work.order(OrderId(event.order_id)), event, work.context(event))
+        if decision.refused is not None:
+            work.changes.dead_letters.append(self._letter(message, decision.refused, decision.detail))
+        elif too_old and (decision.order is not None or decision.notifications):
+            # It would do something, and the inbox cannot tell whether it has done so before.
+            work.changes.dead_letters.append(self._letter(message, Reason.TOO_OLD, TOO_OLD))
+        else:
+            work.apply(decision)
+
+    def _letter(self, message: Message, reason: Reason, detail: str) -> DeadLetter:
+        return DeadLetter(
+            group=self._reaction.group,
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            timestamp_ms=message.timestamp_ms,
+            key=message.key,
+            body=message.value,
+            headers=tuple(message.headers),
+            reason=reason,
+            detail=detail,
+        )

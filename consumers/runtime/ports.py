@@ -1,0 +1,42 @@
+"""What the runtime is given, and its bounds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from domain.ports.gateway import Gateway
+from domain.ports.inventory import LocalInventory
+from domain.ports.notifier import Notifier
+from domain.ports.store import Store
+from schemas.events import Event
+
+Decode = Callable[[str, bytes | None, bytes | None], Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside world. decode: (event type, key, body) to an event; raises schemas.rejection.Rejected."""
+
+    store: Store
+    gateway: Gateway
+    inventory: LocalInventory
+    notifier: Notifier
+    decode: Decode
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Every queue, batch and wait of the runtime. Durations in seconds."""
+
+    batch_max: int = 1_000
+    transactions_max: int = 4
+    operations_open_max: int = 4_000
+    linger_s: float = 0.005
+    poll_s: float = 0.5
+    call_max_s: float = 30
+    drain_timeout_s: float = 20
+    sweep_interval_s: float = 1
+    outage_backoff_max_s: float = 5
+    contended_runs_max: int = 20
+    breaker_failures: int = 50
+    breaker_pause_s: float = 5
+    stalled_after_s: float = 300

@@ -1,0 +1,110 @@
+"""One consumer: takes batches, plans them, commits their offsets, and hands on the operations."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from consumers.runtime.acting import Actor
+from consumers.runtime.guard import Breaker, Guard
+from consumers.runtime.planning import Planner
+from consumers.runtime.ports import Bounds
+from domain.errors import Transient
+from domain.operation import GATEWAY_KINDS
+from domain.ports.source import Message, Source
+from domain.reaction import Reaction
+
+
+class Runner:
+    """Runs one reaction over one source until told to stop."""
+
+    def __init__(
+        self,
+        reaction: Reaction,
+        source: Source,
+        planner: Planner,
+        actor: Actor,
+        guard: Guard,
+        breaker: Breaker,
+        bounds: Bounds,
+    ) -> None:
+        self._name = reaction.name
+        self._source = source
+        self._planner = planner
+        self._actor = actor
+        self._guard = guard
+        self._breaker = breaker
+        self._bounds = bounds
+        self._asks_gateway = bool(reaction.calls & GATEWAY_KINDS)
+        self._log = structlog.get_logger("runner").bind(reaction=reaction.name)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until told to stop; then the batch in hand is finished and the group is left."""
+        if not await self._join(stop):
+            return
+        try:
+            while not stop.is_set():
+                self._guard.turn(self._name)
+                if await self._must_wait(stop):
+                    continue
+                messages = await self._take()
+                if messages:
+                    async with self._source.processing():
+                        await self._process(messages)
+        finally:
+            self._guard.done(self._name)
+            await self._source.close()
+
+    async def _join(self, stop: asyncio.Event) -> bool:
+        failures = 0
+        while not stop.is_set():
+            self._guard.turn(self._name)
+            try:
+                await self._source.start()
+            except Transient as error:
+                failures += 1
+                if failures == 1:
+                    self._log.error("waiting", alarm=True, reason="kafka_down", error=str(error))
+                await self._pause(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
+            else:
+                return True
+        return False
+
+    async def _must_wait(self, stop: asyncio.Event) -> bool:
+        """Pause while the gateway is down for everybody or too many operations are open. Partitions are kept."""
+        if self._asks_gateway and self._breaker.is_open:
+            await self._pause(stop, self._bounds.poll_s, self._breaker.closed())
+            return True
+        if self._asks_gateway and self._actor.open_count >= self._bounds.operations_open_max:
+            await self._pause(stop, self._bounds.poll_s, self._actor.room())
+            return True
+        return False
+
+    async def _take(self) -> Sequence[Message]:
+        try:
+            return await self._source.take(self._bounds.batch_max, self._bounds.poll_s)
+        except Transient as error:
+            self._log.error("waiting", alarm=True, reason="kafka_down", error=str(error))
+            await asyncio.sleep(self._bounds.poll_s)
+            return ()
+
+    async def _process(self, messages: Sequence[Message]) -> None:
+        taken, letters = self._planner.decode(messages)
+        opened = await self._guard.transact(
+            self._name, lambda contended: self._planner.plan(taken, letters, contended=contended)
+        )
+        # From here a redelivered message is a duplicate: the operation row is what must be finished.
+        self._actor.submit(opened)
+        try:
+            await self._source.commit(messages)
+        except Transient as error:
+            self._log.warning("offsets not committed; the messages come again, without effect", error=str(error))
+
+    async def _pause(self, stop: asyncio.Event, seconds: float, until: object = None) -> None:
+        """Wait for the first of: told to stop, what is waited for, the time."""
+        waits = [asyncio.ensure_future(stop.wait())]
+        if asyncio.iscoroutine(until):
+            waits.append(asyncio.ensure_future(until))
+        _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()

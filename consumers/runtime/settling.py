@@ -1,0 +1,106 @@
+"""The settle transaction: answers, whoever got them, become outcomes of orders, by operation id.
+
+Whatever answers are there are settled together, without waiting for stragglers.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import structlog
+
+from consumers.runtime.guard import Guard
+from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.work import Work
+from domain.ids import OperationId, OrderId
+from domain.order import Operation
+from domain.outcome import Outcome
+from domain.ports.store import Claimed
+from domain.reaction import Reaction
+from domain.rules import Rules
+
+
+class Answer(NamedTuple):
+    """An outcome of an operation. tries: of the operation when it was asked."""
+
+    order_id: OrderId
+    operation_id: OperationId
+    outcome: Outcome
+
+
+class Settler:
+    """Takes answers and settles them in batches; hands on the operations that come next."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        reactions: Mapping[str, Reaction],
+        rules: Rules,
+        bounds: Bounds,
+        guard: Guard,
+        submit: Callable[[Sequence[Claimed]], None],
+    ) -> None:
+        self._ports = ports
+        self._reactions = reactions
+        self._rules = rules
+        self._bounds = bounds
+        self._guard = guard
+        self._submit = submit
+        self._waiting: list[Answer] = []
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._log = structlog.get_logger("settler")
+
+    def put(self, answers: Sequence[Answer]) -> None:
+        """Leave answers to be settled."""
+        self._waiting += answers
+        self._idle.clear()
+        self._arrived.set()
+
+    async def settled(self) -> None:
+        """Wait until every answer put so far is settled."""
+        await self._idle.wait()
+
+    async def run(self, name: str) -> None:
+        """Settle for ever, one batch after the other."""
+        while True:
+            if not self._waiting:
+                self._idle.set()
+                self._arrived.clear()
+                self._guard.done(name)
+                await self._arrived.wait()
+            answers, self._waiting = self._waiting[: self._bounds.batch_max], self._waiting[self._bounds.batch_max :]
+            opened = await self._guard.transact(name, partial(self._settle, answers))
+            self._submit(opened)
+
+    async def _settle(self, answers: Sequence[Answer], contended: bool) -> list[Claimed]:  # noqa: FBT001 - as Guard calls it
+        async with self._ports.store.transaction(contended=contended) as transaction:
+            orders = await transaction.load([answer.order_id for answer in answers])
+            work = Work(transaction, orders, self._reactions, self._rules)
+            late: list[Answer] = []
+            for answer in answers:
+                order = work.order(answer.order_id)
+                operation = order.operation(answer.operation_id) if order else None
+                if order is None or operation is None:
+                    late.append(answer)
+                    continue
+                self._settle_one(work, operation, answer.outcome)
+            opened = await work.finish(self._ports)
+        for order_id, alarm in work.alarms:
+            self._log.error("order needs an operator", alarm=True, reason=alarm, order_id=order_id)
+        for answer in late:
+            self._log.info(
+                "answer to a settled operation",
+                order_id=answer.order_id,
+                operation_id=str(answer.operation_id),
+                outcome=type(answer.outcome).__name__,
+            )
+        return opened
+
+    def _settle_one(self, work: Work, operation: Operation, outcome: Outcome) -> None:
+        order = work.order(operation.order_id)
+        assert order is not None
+        settle = self._reactions[operation.reaction].settle
+        work.apply(settle(order, operation, outcome, work.context(operation)))

@@ -1,0 +1,138 @@
+"""The sweep: due and unknown operations, lapsed leases, holds that ran out, orders that nobody works on, partitions."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from consumers.runtime.acting import Actor
+from consumers.runtime.guard import Breaker, Guard
+from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.settling import Settler
+from consumers.runtime.work import Work
+from domain.goods import expire_hold
+from domain.operation import OperationKind, operation_id
+from domain.order import Order
+from domain.ports.inventory import InventoryCall
+from domain.reaction import Reaction
+from domain.rules import Rules
+from domain.stuck import revive
+
+CLAIM_MAX: Final = 500
+STUCK_EVERY_S: Final = 60
+MAINTAIN_EVERY_S: Final = 3_600
+
+
+class Sweep:
+    """Any number of processes may sweep: what one takes, the others skip."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        reactions: Mapping[str, Reaction],
+        rules: Rules,
+        bounds: Bounds,
+        guard: Guard,
+        breaker: Breaker,
+        actor: Actor,
+        settler: Settler,
+    ) -> None:
+        self._ports = ports
+        self._reactions = reactions
+        self._rules = rules
+        self._bounds = bounds
+        self._guard = guard
+        self._breaker = breaker
+        self._actor = actor
+        self._settler = settler
+        self._next: dict[str, float] = {}
+        self._log = structlog.get_logger("sweep")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep until told to stop."""
+        while not stop.is_set():
+            await self.turn()
+            try:
+                async with asyncio.timeout(self._bounds.sweep_interval_s):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+        self._guard.done("sweep")
+
+    async def once(self) -> int:
+        """Do everything that is due, and what comes of it; return the number of operations."""
+        total = 0
+        while (claimed := await self.turn()) > 0:
+            total += claimed
+            await self._actor.drained()
+            await self._settler.settled()
+        return total
+
+    async def turn(self) -> int:
+        """Look once for each kind of work; return the number of operations begun."""
+        await self._guard.transact("sweep", lambda _: self._expire_holds())
+        if self._due("stuck", STUCK_EVERY_S):
+            await self._guard.transact("sweep", lambda _: self._revive())
+        if self._due("maintain", MAINTAIN_EVERY_S):
+            await self._guard.transact("sweep", lambda _: self._ports.store.maintain())
+        return await self._guard.transact("sweep", lambda _: self._claim())
+
+    async def _claim(self) -> int:
+        limit = min(CLAIM_MAX, self._bounds.operations_open_max - self._actor.open_count)
+        if self._breaker.is_open:
+            limit = 1 if self._breaker.probe_due() else 0
+        if limit <= 0:
+            return 0
+        claimed = await self._ports.store.claim_due(limit, self._rules.lease_s)
+        self._actor.submit(claimed)
+        return len(claimed)
+
+    async def _expire_holds(self) -> None:
+        order_ids = await self._ports.store.lapsed_holds(CLAIM_MAX)
+        if not order_ids:
+            return
+        async with self._ports.store.transaction(contended=True) as transaction:
+            orders = await transaction.load(order_ids)
+            work = Work(transaction, orders, self._reactions, self._rules)
+            calls = [call for order in orders.values() for call in self._expire(work, order)]
+            await self._ports.inventory.perform(transaction, calls)
+            await work.finish(self._ports)
+        self._log.info("holds ran out", holds=len(calls))
+
+    def _expire(self, work: Work, order: Order) -> list[InventoryCall]:
+        calls: list[InventoryCall] = []
+        for hold in order.holds:
+            current = work.order(order.order_id)
+            assert current is not None
+            decision = expire_hold(current, hold.attempt, work.context(None))
+            if decision.order is None:
+                continue
+            work.apply(decision)
+            name = operation_id(order.order_id, hold.attempt, OperationKind.RELEASE, 1)
+            calls.append(InventoryCall(name, OperationKind.RELEASE, hold.reservation_id, order.lines, hold.expires_at))
+        return calls
+
+    async def _revive(self) -> None:
+        order_ids = await self._ports.store.stuck_orders(self._rules.stuck_after_s, CLAIM_MAX)
+        if not order_ids:
+            return
+        async with self._ports.store.transaction(contended=False) as transaction:
+            orders = await transaction.load(order_ids)
+            work = Work(transaction, orders, self._reactions, self._rules)
+            again = []
+            for order in orders.values():
+                decision = revive(order, work.context(None))
+                if decision is not None:
+                    work.apply(decision)
+                    again.append(order.order_id)
+            await work.finish(self._ports)
+            await transaction.send_again(again)
+        self._log.error("orders stood still", alarm=True, reason="stuck", orders=len(again))
+
+    def _due(self, name: str, every_s: float) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now < self._next.get(name, 0):
+            return False
+        self._next[name] = now + every_s
+        return True

@@ -1,0 +1,17 @@
+"""What to do about an order on which nobody works: its events may have been lost with a broker's data."""
+
+from dataclasses import replace
+
+from domain.decision import Decision, silent
+from domain.order import FINAL, Order
+from domain.rules import Context
+from domain.settling import review
+
+
+def revive(order: Order, context: Context) -> Decision | None:
+    """Send its events again, a few times, then ask an operator. None: it is final or somebody works on it after all."""
+    if order.status in FINAL or any(operation.unfinished for operation in order.operations):
+        return None
+    if order.version == 0 or order.resends >= context.rules.resends_max:
+        return review(order, None, "stuck", context)
+    return silent(replace(order, resends=order.resends + 1))

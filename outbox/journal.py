@@ -1,0 +1,103 @@
+"""From events and dead letters to rows of the journal: encoded when appended, so a bad payload fails before commit."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from domain.ports.store import DeadLetter
+from outbox.rows import Row
+from schemas.cards import mask
+from schemas.events import Event, OwnEvent
+from schemas.topics import topic_name
+
+DEAD_LETTER_NAMESPACE = UUID("2b6a1f0e-59c6-5a64-8a5e-1d3c8b7f9a20")
+DEAD_LETTER_BYTES_MAX = 65_536
+
+
+class Journal:
+    """Builds rows for `event`. bytes_max: a larger encoded body is refused (ValueError), for it is a bug of ours."""
+
+    def __init__(self, encode: Callable[[Event], bytes], prefix: str, bytes_max: int) -> None:
+        self._encode = encode
+        self._prefix = prefix
+        self._bytes_max = bytes_max
+        self._topics: dict[str, str] = {}
+
+    def topic(self, event_type: str) -> str:
+        """Return the topic of this event type, behind the prefix."""
+        name = self._topics.get(event_type)
+        if name is None:
+            name = self._topics[event_type] = topic_name(self._prefix, event_type)
+        return name
+
+    def event_row(self, row_id: int, event: OwnEvent) -> Row:
+        """Return the journal row of an event; its headers are made by the relay from the row."""
+        body = self._encode(event)
+        if len(body) > self._bytes_max:
+            raise ValueError(
+                f"{event.TYPE} of order {event.order_id} has {len(body)} bytes, more than PAYMENTS_EVENT_BYTES_MAX "
+                f"({self._bytes_max}); raise both that and the topic's max.message.bytes"
+            )
+        return (
+            row_id,
+            event.event_id,
+            event.order_id,
+            event.order_version,
+            event.ordinal,
+            self.topic(event.TYPE),
+            event.order_id.encode(),
+            body,
+            None,
+            None,
+            event.occurred_at,
+            event.causation_id,
+        )
+
+
+def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
+    """Return the journal row of the copy that goes to `<topic>.dlt`; a long body is cut, its length and hash named."""
+    coordinates = f"{letter.group}:{letter.topic}:{letter.partition}:{letter.offset}"
+    body = masked(letter.body)
+    names, values = dead_letter_headers(letter)
+    if body is not None and len(body) > DEAD_LETTER_BYTES_MAX:
+        names += ["payments_length", "payments_sha256"]
+        values += [str(len(body)).encode(), hashlib.sha256(letter.body or b"").hexdigest().encode()]
+        body = body[:DEAD_LETTER_BYTES_MAX]
+    return (
+        row_id,
+        uuid5(DEAD_LETTER_NAMESPACE, coordinates),
+        "",
+        0,
+        0,
+        f"{letter.topic}.dlt",
+        masked(letter.key),
+        body,
+        names,
+        values,
+        at,
+        None,
+    )
+
+
+def dead_letter_headers(letter: DeadLetter) -> tuple[list[str], list[bytes]]:
+    """Return the original headers and Spring's `kafka_dlt-*` headers (numbers big-endian), and the reason."""
+    own: Sequence[tuple[str, bytes]] = (
+        ("kafka_dlt-original-topic", letter.topic.encode()),
+        ("kafka_dlt-original-partition", letter.partition.to_bytes(4, "big")),
+        ("kafka_dlt-original-offset", letter.offset.to_bytes(8, "big")),
+        ("kafka_dlt-original-timestamp", letter.timestamp_ms.to_bytes(8, "big", signed=True)),
+        ("kafka_dlt-original-timestamp-type", b"CreateTime"),
+        ("kafka_dlt-original-consumer-group", letter.group.encode()),
+        ("kafka_dlt-exception-fqcn", b"schemas.rejection.Rejected"),
+        ("kafka_dlt-exception-message", letter.detail.encode()),
+        ("payments_reason", letter.reason.value.encode()),
+    )
+    kept = [(name, masked(value) or b"") for name, value in letter.headers]
+    every = [*kept, *own]
+    return [name for name, _ in every], [value for _, value in every]
+
+
+def masked(value: bytes | None) -> bytes | None:
+    """Return the bytes with every card number masked digit by digit; lengths and framing stay."""
+    return None if value is None else mask(value)[0]

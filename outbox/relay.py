@@ -1,0 +1,182 @@
+"""The relay: sends what the outbox holds, in the order of ids, and forgets it once all in-sync replicas have it.
+
+It reads the lowest visible ids anew each time, never "greater than the last": ids commit out of order, and a cursor
+would lose rows. One instance is active, by an advisory lock on a connection of its own; a second active one would only cause
+duplicates. A row is never skipped: a produce error starts again from the lowest one with a new producer, and a refusal
+about one topic holds that topic's rows, with an alarm, while others go on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final, LiteralString
+
+import psycopg
+import structlog
+
+from domain.errors import Transient
+from domain.ports.publisher import OutgoingMessage, Publisher
+from outbox.transaction import CHANNEL
+from schemas.envelope import headers_of
+
+LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('payments.relay'))"
+RETRY_MAX_S: Final = 5.0
+HELD_RETRY_S: Final = 30.0
+_READ: LiteralString = """
+    SELECT o.id, e.topic, e.key, e.body, e.header_names, e.header_values, e.event_id, e.occurred_at, e.order_id
+      FROM (SELECT id FROM outbox ORDER BY id LIMIT %s) o JOIN event e ON e.id = o.id ORDER BY o.id"""
+_READ_BUT_HELD: LiteralString = """
+    SELECT e.id, e.topic, e.key, e.body, e.header_names, e.header_values, e.event_id, e.occurred_at, e.order_id
+      FROM outbox o JOIN event e ON e.id = o.id WHERE e.topic <> ALL(%s) ORDER BY o.id LIMIT %s"""
+_DELETE: LiteralString = "DELETE FROM outbox WHERE id = ANY(%s)"
+
+
+class Relay:
+    """conninfo: libpq's. make_publisher: makes a new producer. batch: messages read at once. poll_s: the safety net."""
+
+    def __init__(
+        self,
+        conninfo: str,
+        make_publisher: Callable[[], Awaitable[Publisher]],
+        *,
+        prefix: str = "",
+        batch: int = 2_000,
+        poll_s: float = 1.0,
+        turn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._conninfo = conninfo
+        self._make_publisher = make_publisher
+        self._prefix_length = len(prefix)
+        self._batch = batch
+        self._poll_s = poll_s
+        self._turn = turn
+        self._held: dict[str, float] = {}
+        self.sent = 0
+        self._log = structlog.get_logger("relay")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until told to stop. What is down is waited for."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                await self._session(stop)
+                failures = 0
+            except (Transient, psycopg.OperationalError, psycopg.InterfaceError) as error:
+                failures += 1
+                if failures == 1:
+                    self._log.error("waiting", alarm=True, reason="dependency_down", error=str(error).splitlines()[0])
+                await _pause(stop, min(0.1 * 2 ** min(failures, 10), RETRY_MAX_S))
+
+    async def once(self) -> int:
+        """Send what is there and end; return how many. Raises Transient or psycopg.OperationalError when it cannot.
+
+        Returns 0 when another relay is active: it sends them.
+        """
+        async with await self._connect() as connection:
+            if not await self._lock(connection):
+                return 0
+            publisher = await self._make_publisher()
+            try:
+                before = self.sent
+                while await self._turn_once(connection, publisher):
+                    pass
+                return self.sent - before
+            finally:
+                await publisher.close()
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        """Be the active relay, or stand by, with one connection and one producer."""
+        async with await self._connect() as connection:
+            while not await self._lock(connection):
+                self._turn("relay")
+                if await _pause(stop, self._poll_s):
+                    return
+            self._log.info("active")
+            await connection.execute(f"LISTEN {CHANNEL}")
+            publisher = await self._make_publisher()
+            try:
+                while not stop.is_set():
+                    self._turn("relay")
+                    if not await self._turn_once(connection, publisher):
+                        await self._wait(connection, stop)
+            finally:
+                with suppress(Transient):
+                    await publisher.close()
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=1)
+        # A delete that a crash loses sends a message twice, which the topics allow; nothing else is written here.
+        await connection.execute("SET synchronous_commit = off")
+        await connection.execute("SET enable_seqscan = off")
+        await connection.execute("SET enable_hashjoin = off")
+        await connection.execute("SET enable_mergejoin = off")
+        return connection
+
+    @staticmethod
+    async def _lock(connection: psycopg.AsyncConnection[Any]) -> bool:
+        row = await (await connection.execute(LOCK)).fetchone()
+        return row is not None and bool(row[0])
+
+    async def _turn_once(self, connection: psycopg.AsyncConnection[Any], publisher: Publisher) -> bool:
+        """Send one batch; return whether there may be more."""
+        messages = await self._read(connection)
+        if not messages:
+            return False
+        published = await publisher.publish(messages)
+        if published.acknowledged:
+            await connection.execute(_DELETE, [list(published.acknowledged)])
+            self.sent += len(published.acknowledged)
+        self._hold(messages, published.refused)
+        return True
+
+    async def _read(self, connection: psycopg.AsyncConnection[Any]) -> list[OutgoingMessage]:
+        now = asyncio.get_running_loop().time()
+        self._held = {topic: until for topic, until in self._held.items() if until > now}
+        cursor = connection.cursor(binary=True)
+        if self._held:
+            await cursor.execute(_READ_BUT_HELD, [list(self._held), self._batch])
+        else:
+            await cursor.execute(_READ, [self._batch])
+        return [self._message(row) for row in await cursor.fetchall()]
+
+    def _message(self, row: Sequence[Any]) -> OutgoingMessage:
+        row_id, topic, key, body, names, values, event_id, occurred_at, order_id = row
+        if names is None:
+            headers = headers_of(event_id, topic[self._prefix_length :], occurred_at, order_id)
+        else:
+            headers = list(zip(names, (bytes(value) for value in values), strict=True))
+        return OutgoingMessage(row_id, topic, key, body, headers)
+
+    def _hold(self, messages: Sequence[OutgoingMessage], refused: dict[int, str]) -> None:
+        until = asyncio.get_running_loop().time() + HELD_RETRY_S
+        for message in messages:
+            why = refused.get(message.id)
+            if why is not None and message.topic not in self._held:
+                self._held[message.topic] = until
+                self._log.error("topic held", alarm=True, reason="produce_refused", topic=message.topic, why=why)
+
+    async def _wait(self, connection: psycopg.AsyncConnection[Any], stop: asyncio.Event) -> None:
+        """Wait for a notification, at most for the poll's period."""
+        notified = asyncio.ensure_future(_next_notification(connection, self._poll_s))
+        stopped = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({notified, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not notified.done():
+            notified.cancel()
+            with suppress(asyncio.CancelledError):
+                await notified
+            return
+        notified.result()
+
+
+async def _next_notification(connection: psycopg.AsyncConnection[Any], timeout_s: float) -> None:
+    async for _ in connection.notifies(timeout=timeout_s, stop_after=1):
+        return
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait, at most until told to stop; return whether we were."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    return stop.is_set()

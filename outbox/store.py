@@ -1,0 +1,151 @@
+"""The unit of work and the queries of the sweep, over PostgreSQL. The only place that opens a transaction."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import Any, Final
+
+import orjson
+import psycopg
+from psycopg.types.json import set_json_loads
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from domain.errors import Contended, DownForEverybody
+from domain.ids import OperationId, OrderId
+from domain.ports.store import Claimed
+from outbox import statements
+from outbox.journal import Journal
+from outbox.partitions import maintain, oldest_day
+from outbox.rows import operation_from
+from outbox.transaction import PgTransaction
+from schemas.events import Event
+
+HOT_OPTIONS: Final = " ".join(
+    f"-c {option}"
+    for option in (
+        # The first plans are made while tables are empty and have no statistics. Without these they may join a batch by
+        # scanning a whole table, and are cached: ten times slower once there is data. What is left is one index look-up
+        # for each element of an array, which is right for every size.
+        "enable_seqscan=off",
+        "enable_hashjoin=off",
+        "enable_mergejoin=off",
+        "jit=off",
+        "timezone=UTC",
+        "idle_in_transaction_session_timeout=60000",
+        "lock_timeout=30000",
+    )
+)
+_LOST_RACES: Final = (
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.CheckViolation,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.LockNotAvailable,
+)
+
+
+def hot_engine(url: str, pool: int) -> AsyncEngine:
+    """Make the engine of the hot path; parameters never show in errors. url: postgresql+psycopg://..."""
+    set_json_loads(orjson.loads)
+    return create_async_engine(
+        url,
+        pool_size=pool,
+        max_overflow=0,
+        hide_parameters=True,
+        connect_args={"options": HOT_OPTIONS, "prepare_threshold": 1},
+    )
+
+
+class PostgresStore:
+    """domain.ports.store.Store. encode: event to body. prefix: of topics. event_bytes_max: of an encoded body."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        encode: Callable[[Event], bytes],
+        *,
+        prefix: str = "",
+        event_bytes_max: int = 1_000_000,
+        inbox_retention_days: int = 14,
+    ) -> None:
+        self._engine = engine
+        self._retention_days = inbox_retention_days
+        self._journal = Journal(encode, prefix, event_bytes_max)
+        self._oldest: date | None = None
+
+    @asynccontextmanager
+    async def transaction(self, *, contended: bool = False) -> AsyncIterator[PgTransaction]:
+        """Open a transaction; commit at the end, roll back on any exception."""
+        async with self._connection() as (outer, connection):
+            oldest = self._oldest or await self._refresh(connection)
+            transaction = PgTransaction(connection, self._journal, oldest=oldest, contended=contended)
+            await transaction.begin()
+            yield transaction
+            await transaction.finish()
+            await outer.commit()
+
+    async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:
+        """Take due operations under a new lease."""
+        rows = await self._once(statements.CLAIM_DUE, [limit, lease_s])
+        return [Claimed(operation_from(row), row[-1]) for row in rows]
+
+    async def give_back(self, operations: Sequence[OperationId]) -> None:
+        """End the lease of these operations."""
+        if operations:
+            await self._once(statements.GIVE_BACK, [list(operations)])
+
+    async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
+        """Return orders with a hold that has run out."""
+        return [OrderId(row[0]) for row in await self._once(statements.LAPSED_HOLDS, [limit])]
+
+    async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
+        """Return orders on which nobody works."""
+        return [OrderId(row[0]) for row in await self._once(statements.STUCK_ORDERS, [unchanged_s, limit])]
+
+    async def maintain(self) -> None:
+        """Make inbox partitions ahead of time, drop those past their retention."""
+        async with self._connection() as (outer, connection):
+            await maintain(connection, self._retention_days)
+            await outer.commit()
+        self._oldest = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+    async def _refresh(self, connection: psycopg.AsyncConnection[Any]) -> date:
+        self._oldest = await oldest_day(connection)
+        return self._oldest
+
+    async def _once(self, query: Any, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        async with self._connection() as (outer, connection):
+            cursor = await connection.cursor(binary=True).execute(query, parameters)
+            rows = await cursor.fetchall() if cursor.description else []
+            await outer.commit()
+            return rows
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[tuple[AsyncConnection, psycopg.AsyncConnection[Any]]]:
+        """Lend a connection; turn the driver's errors into the families of the domain."""
+        try:
+            async with self._engine.connect() as outer:
+                try:
+                    await outer.begin()
+                    raw = await outer.get_raw_connection()
+                    connection = raw.driver_connection
+                    assert isinstance(connection, psycopg.AsyncConnection)
+                    yield outer, connection
+                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                    if isinstance(error, _LOST_RACES):
+                        raise
+                    await outer.invalidate()
+                    raise
+        except _LOST_RACES as error:
+            raise Contended(f"another transaction won: {error.diag.constraint_name or error.sqlstate}") from error
+        except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise DownForEverybody(f"PostgreSQL does not answer: {str(error).splitlines()[0]}") from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise DownForEverybody("the connection to PostgreSQL broke") from error
+            raise
