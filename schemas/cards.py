@@ -9,11 +9,13 @@ tenth of random article numbers and timestamps passes Luhn.
 
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Final
 
 DIGITS_MIN: Final = 14
 DIGITS_MAX: Final = 19
 
+_NONE: Final[frozenset[int]] = frozenset()
 _16 = frozenset({16})
 _16_TO_19 = frozenset(range(16, 20))
 _14_TO_19 = frozenset(range(14, 20))
@@ -56,10 +58,11 @@ _ZEROS_PER_DIGIT: Final = ord("0")
 
 
 def _lengths_by_prefix() -> dict[bytes, frozenset[int]]:
-    """Expand the ranges to their prefixes, of one to four digits."""
+    """Say for every beginning of four digits that a brand has how long its numbers are."""
     lengths: dict[bytes, frozenset[int]] = {}
     for _, first, last, allowed in BRANDS:
-        for number in range(int(first), int(last) + 1):
+        tail = 4 - len(first)
+        for number in range(int(first) * 10**tail, (int(last) + 1) * 10**tail):
             prefix = str(number).encode()
             lengths[prefix] = lengths.get(prefix, frozenset()) | allowed
     return lengths
@@ -99,10 +102,10 @@ def mask(text: bytes) -> tuple[bytes, int]:
 
 
 def _is_number(digits: bytes) -> bool:
-    if not DIGITS_MIN <= len(digits) <= DIGITS_MAX:
-        return False
-    if not any(len(digits) in _LENGTHS.get(digits[:length], ()) for length in range(1, 5)):
-        return False
+    return len(digits) in _LENGTHS.get(digits[:4], ()) and _passes_luhn(digits)
+
+
+def _passes_luhn(digits: bytes) -> bool:
     # Every second digit from the right counts twice, its own digits summed; "0" has the value 48.
     total = sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_TWICE)) - _ZEROS_PER_DIGIT * len(digits)
     return total % 10 == 0
@@ -122,15 +125,21 @@ def _found(text: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _in_groups(text: bytes, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    for first, (start, _) in enumerate(groups):
-        digits = b""
-        # At least one digit a group: no more groups than digits can matter.
-        for group_start, end in groups[first : first + DIGITS_MAX]:
-            digits += text[group_start:end]
-            if len(digits) > DIGITS_MAX:
+    """Yield the card numbers made of whole groups; in linear time, for none is followed beyond DIGITS_MAX digits."""
+    digits = b"".join(text[start:end] for start, end in groups)
+    ends = list(accumulate(end - start for start, end in groups))
+    nearest = 0
+    for first, (start, end) in enumerate(groups):
+        begin = ends[first] - (end - start)
+        lengths = _LENGTHS.get(digits[begin : begin + 4], _NONE)
+        while nearest < len(ends) and ends[nearest] - begin < DIGITS_MIN:
+            nearest += 1
+        for last in range(nearest, len(ends)):
+            length = ends[last] - begin
+            if length > DIGITS_MAX or not lengths:
                 break
-            if _is_number(digits):
-                yield start, end
+            if length in lengths and _passes_luhn(digits[begin : begin + length]):
+                yield start, groups[last][1]
 
 
 def _merged(spans: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:

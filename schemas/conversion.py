@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from schemas.records import Event
 from schemas.rejection import Reason, Rejected
-from schemas.shapes import Shape
+from schemas.shapes import NAMESPACE, Shape
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -38,8 +38,10 @@ class Conversion:
             nullable = isinstance(of, list)
             of = of[1] if nullable else of
             writer = _writer(of)
-            if writer is not None:
-                self._writers.append((name, _or_null(writer) if nullable else writer))
+            if nullable:
+                self._writers.append((name, _or_null(_branch(of), writer)))
+            elif writer is not None:
+                self._writers.append((name, writer))
             logical = of.get("logicalType") if isinstance(of, dict) else None
             if logical == "timestamp-micros":
                 self._moments.append(name)
@@ -120,8 +122,19 @@ def _each(records: Any) -> list[dict[str, Any]]:
     return [record.__dict__ for record in records]
 
 
-def _or_null(writer: Converter) -> Converter:
+def _branch(of: Any) -> str:
+    """Return the name by which fastavro knows a union's branch."""
+    if not isinstance(of, dict):
+        return str(of)
+    return f"{NAMESPACE}.{of['name']}" if of["type"] == "record" else str(of["type"])
+
+
+def _or_null(branch: str, writer: Converter | None) -> Converter:
+    """Name the branch of a value, which spares fastavro to try it on each."""
+
     def write(value: Any) -> Any:
-        return None if value is None else writer(value)
+        if value is None:
+            return None
+        return branch, value if writer is None else writer(value)
 
     return write

@@ -14,6 +14,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.topics import EVENTS
 
+NAMESPACE: Final = "payments"
 _MEANING_ONLY: Final = frozenset({"logicalType", "precision", "scale", "doc", "order"})
 
 
