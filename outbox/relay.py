@@ -1,8 +1,8 @@
 """The relay: sends what the outbox holds, in the order of ids, and forgets it once all in-sync replicas have it.
 
 It reads the lowest visible ids anew each time, never "greater than the last": ids commit out of order, and a cursor
-would lose rows. One instance is active, by an advisory lock on a connection of its own; a second active one would only cause
-duplicates. A row is never skipped: a produce error starts again from the lowest one with a new producer, and a refusal
+would lose rows. One instance is active, by an advisory lock on a connection of its own; a second active one would only
+cause duplicates. A row is never skipped: a produce error starts again from the lowest one with a new producer, and a refusal
 about one topic holds that topic's rows, with an alarm, while others go on.
 """
 
@@ -42,14 +42,13 @@ class Relay:
         prefix: str = "",
         batch: int = 2_000,
         poll_s: float = 1.0,
-        turn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._conninfo = conninfo
         self._make_publisher = make_publisher
         self._prefix_length = len(prefix)
         self._batch = batch
         self._poll_s = poll_s
-        self._turn = turn
+        self.on_turn: Callable[[str], None] = lambda _: None
         self._held: dict[str, float] = {}
         self.sent = 0
         self._log = structlog.get_logger("relay")
@@ -88,7 +87,7 @@ class Relay:
         """Be the active relay, or stand by, with one connection and one producer."""
         async with await self._connect() as connection:
             while not await self._lock(connection):
-                self._turn("relay")
+                self.on_turn("relay")
                 if await _pause(stop, self._poll_s):
                     return
             self._log.info("active")
@@ -96,7 +95,7 @@ class Relay:
             publisher = await self._make_publisher()
             try:
                 while not stop.is_set():
-                    self._turn("relay")
+                    self.on_turn("relay")
                     if not await self._turn_once(connection, publisher):
                         await self._wait(connection, stop)
             finally:

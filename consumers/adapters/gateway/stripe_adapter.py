@@ -9,12 +9,12 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, TypeVar, assert_never
+from typing import Any, TypeVar, assert_never, cast
 from urllib.parse import urlsplit
 
 import aiohttp
 import stripe
-from stripe.params import PaymentIntentListParams, RefundListParams
+from stripe.params import RefundListParams
 
 from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
@@ -206,26 +206,27 @@ class StripeGateway:
         raise ValueError(f"Transaction {call.transaction_id} has more refunds than are looked through.")
 
     async def _list(self, calls: Sequence[GatewayCall]) -> _Listing:
-        """Find the PaymentIntents of authorize operations, newest first, until all are found or none can be left."""
+        """Find the PaymentIntents of authorize operations, newest first, until all are found or none can be left.
+
+        Pages are read raw: the SDK's objects cost 0.2 ms each, and a page of them would hold up the event loop.
+        """
         wanted = {str(call.operation_id) for call in calls}
         found: dict[str, stripe.PaymentIntent] = {}
         if not calls:
             return found, True
+        client = self._client()
         since = int((min(call.opened_at for call in calls) - LISTING_MARGIN).timestamp())
-        asked: PaymentIntentListParams = {
-            "limit": PAGE,
-            "created": {"gte": since},
-            "expand": ["data.latest_charge"],
-        }
+        asked: dict[str, Any] = {"limit": PAGE, "created": {"gte": since}, "expand": ["data.latest_charge"]}
         for _ in range(self._listing_pages_max):
-            page = await self._slot(self._client().v1.payment_intents.list_async(asked))
-            for intent in page.data:
-                operation = _operation_of(intent)
+            raw = client.raw_request_async("get", "/v1/payment_intents", **asked)
+            page = (await self._slot(raw)).data
+            for intent in page["data"]:
+                operation = intent["metadata"].get("operation_id")
                 if operation in wanted:
-                    found[operation] = intent
-            if len(found) == len(wanted) or not page.has_more:
+                    found[operation] = cast("stripe.PaymentIntent", client.deserialize(intent, api_mode="V1"))
+            if len(found) == len(wanted) or not page["has_more"]:
                 return found, True
-            asked["starting_after"] = page.data[-1].id
+            asked["starting_after"] = page["data"][-1]["id"]
         return found, False
 
     async def _slot(self, request: Coroutine[Any, Any, _Answer]) -> _Answer:
@@ -254,5 +255,5 @@ def _metadata(call: GatewayCall) -> dict[str, str]:
     return {"order_id": call.order_id, "attempt": str(call.attempt), "operation_id": str(call.operation_id)}
 
 
-def _operation_of(found: stripe.PaymentIntent | stripe.Refund) -> str:
-    return getattr(found.metadata, "operation_id", None) or ""
+def _operation_of(refund: stripe.Refund) -> str | None:
+    return getattr(refund.metadata, "operation_id", None)

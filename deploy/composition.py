@@ -1,0 +1,204 @@
+"""The composition root: settings become ports, bounds and rules, and the roles of one process are run."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from consumers.adapters.gateway.simulated import SimulatedGateway
+from consumers.adapters.gateway.stripe_adapter import API_BASE, StripeGateway, check_play
+from consumers.adapters.inventory import InternalInventory
+from consumers.adapters.kafka_source import KafkaSource
+from consumers.adapters.notifier import LogNotifier
+from consumers.reactions import BY_NAME
+from consumers.runtime.engine import Engine
+from consumers.runtime.ports import Bounds, Ports
+from deploy.cli.common import codec_of
+from deploy.settings import Settings, SettingsError
+from domain.errors import DownForEverybody
+from domain.ports.gateway import Gateway
+from domain.ports.publisher import Publisher
+from domain.ports.source import Source
+from domain.reaction import Reaction
+from domain.rules import Rules
+from outbox.relay import Relay
+from outbox.store import PostgresStore, hot_engine
+from producers.kafka_publisher import KafkaPublisher
+from producers.topics import missing_topics
+from schemas.topics import CONSUMED, TOPICS, dead_letter_topic, topic_name
+
+SANDBOX_KEY = "sk_test_sandbox"
+"""The sandbox takes any test key; this one says what it is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What one process does. consume: reactions whose topics it reads."""
+
+    consume: Sequence[Reaction] = ()
+    relay: bool = False
+    sweep: bool = False
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Take the rules' numbers from the settings."""
+    return Rules(
+        retry_window_s=settings.retry_window_s,
+        attempts_max=settings.attempts_max,
+        order_max_age_s=settings.order_max_age_s,
+        reservation_ttl_s=settings.reservation_ttl_s,
+        lease_s=settings.lease_s,
+        backoff_min_s=settings.backoff_min_s,
+        backoff_max_s=settings.backoff_max_s,
+        tries_max=settings.tries_max,
+        unknown_retry_s=settings.unknown_retry_s,
+        unknown_give_up_s=settings.unknown_give_up_s,
+        delayed_notice_s=settings.delayed_notice_s,
+        clock_skew_max_s=settings.clock_skew_max_s,
+        livemode=settings.gateway == "stripe" and _is_live(settings),
+    )
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Take the runtime's bounds from the settings."""
+    return Bounds(
+        batch_max=settings.batch_max,
+        transactions_max=settings.batches_in_flight_max,
+        operations_open_max=settings.operations_open_max,
+        linger_s=settings.linger_ms / 1000,
+        drain_timeout_s=settings.drain_timeout_s,
+        sweep_interval_s=settings.sweep_interval_s,
+    )
+
+
+def gateway_of(settings: Settings) -> Gateway:
+    """Make the gateway that the settings choose. Raises SettingsError when they choose none, or a live key for play."""
+    kind = settings.gateway_kind()
+    if kind == "simulated":
+        return SimulatedGateway(
+            _wall_clock,
+            asyncio.sleep,
+            latency_ms=settings.simulated_latency_ms,
+            timeout_s=settings.gateway_timeout_s,
+            pending_s=settings.sandbox_pending_s,
+        )
+    key = settings.stripe_api_key.get_secret_value() if settings.stripe_api_key else SANDBOX_KEY
+    base = settings.stripe_api_base or API_BASE
+    if kind == "sandbox":
+        if settings.stripe_api_base is None:
+            raise SettingsError(
+                "the sandbox's address is not known: set PAYMENTS_STRIPE_API_BASE, or let `payments up --embedded` or "
+                "`payments embedded` start one"
+            )
+        check_play(key, base)
+    return StripeGateway(
+        key,
+        api_base=base,
+        concurrency=settings.gateway_concurrency,
+        connect_timeout_s=settings.gateway_connect_timeout_s,
+        timeout_s=settings.gateway_timeout_s,
+    )
+
+
+@asynccontextmanager
+async def store_of(settings: Settings) -> AsyncIterator[PostgresStore]:
+    """Open the store; closed at the end."""
+    store = PostgresStore(
+        hot_engine(settings.sqlalchemy_url(), settings.database_pool),
+        codec_of(settings).encode,
+        prefix=settings.topic_prefix,
+        event_bytes_max=settings.event_bytes_max,
+        inbox_retention_days=settings.inbox_retention_days,
+    )
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def relay_of(settings: Settings) -> Relay:
+    """Make the relay."""
+
+    async def make_publisher() -> Publisher:
+        publisher = KafkaPublisher(settings.kafka_options())
+        await publisher.start()
+        return publisher
+
+    return Relay(
+        settings.psycopg_url(),
+        make_publisher,
+        prefix=settings.topic_prefix,
+        batch=settings.relay_batch,
+        poll_s=settings.relay_poll_s,
+    )
+
+
+def all_topics(prefix: str) -> list[str]:
+    """Name every topic that the pipeline reads or writes, dead letters included."""
+    return [topic_name(prefix, event) for event in TOPICS] + [dead_letter_topic(prefix, event) for event in CONSUMED]
+
+
+async def check_topics(settings: Settings) -> None:
+    """Raise DownForEverybody, naming the command that makes them, unless every topic exists."""
+    missing = await missing_topics(settings.kafka_options(), all_topics(settings.topic_prefix))
+    if missing:
+        raise DownForEverybody(f"topics are missing ({', '.join(missing[:3])} ...): run `payments topics create`")
+
+
+@asynccontextmanager
+async def engine_of(settings: Settings) -> AsyncIterator[Engine]:
+    """Make the engine with its store and gateway; closed at the end."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(store_of(settings))
+        gateway = gateway_of(settings)
+        stack.push_async_callback(gateway.close)
+        ports = Ports(store, gateway, InternalInventory(), LogNotifier(), codec_of(settings).decode)
+        yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
+
+
+async def run_roles(settings: Settings, roles: Roles, stop: asyncio.Event) -> None:
+    """Run these roles until stop is set, then drain. Raises what a bug raised."""
+    await check_topics(settings)
+    async with engine_of(settings) as engine:
+        also = []
+        if roles.relay:
+            relay = relay_of(settings)
+            relay.on_turn = engine.guard.turn
+            also.append(relay.run(stop))
+        await engine.run(stop, roles.consume, source_maker(settings), sweep=roles.sweep, also=also)
+
+
+def source_maker(settings: Settings) -> "MakeKafkaSource":
+    """Return what makes the source of a reaction."""
+    return MakeKafkaSource(settings.kafka_options(), settings)
+
+
+class MakeKafkaSource:
+    """Makes one member of a reaction's consumer group; the group stands behind the topics' prefix, as they do."""
+
+    def __init__(self, connection: dict[str, Any], settings: Settings) -> None:
+        self._connection = connection
+        self._settings = settings
+
+    def __call__(self, reaction: Reaction) -> Source:
+        """Make it."""
+        prefix = self._settings.topic_prefix
+        return KafkaSource(
+            topic_name(prefix, reaction.trigger.TYPE),
+            prefix + reaction.group,
+            self._connection,
+            linger_s=self._settings.linger_ms / 1000,
+            drain_timeout_s=self._settings.drain_timeout_s,
+        )
+
+
+def _wall_clock() -> datetime:
+    """Read the clock for the simulated gateway, which is a world of its own."""
+    return datetime.now(UTC)  # noqa: TID251 - the composition root hands time in
+
+
+def _is_live(settings: Settings) -> bool:
+    key = settings.stripe_api_key
+    return key is not None and "_live_" in key.get_secret_value()
