@@ -154,7 +154,8 @@ async def engine_of(settings: Settings) -> AsyncIterator[Engine]:
         store = await stack.enter_async_context(store_of(settings))
         gateway = gateway_of(settings)
         stack.push_async_callback(gateway.close)
-        ports = Ports(store, gateway, InternalInventory(), LogNotifier(), codec_of(settings).decode)
+        codec = codec_of(settings)
+        ports = Ports(store, gateway, InternalInventory(), LogNotifier(), codec.decode, codec.mask)
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
 
 

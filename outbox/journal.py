@@ -7,7 +7,6 @@ from uuid import UUID, uuid5
 
 from domain.ports.store import DeadLetter
 from outbox.rows import Row
-from schemas.cards import mask
 from schemas.events import Event, OwnEvent
 from schemas.topics import topic_name
 
@@ -58,11 +57,11 @@ class Journal:
 def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
     """Return the journal row of the copy that goes to `<topic>.dlt`; a long body is cut, its length and hash named."""
     coordinates = f"{letter.group}:{letter.topic}:{letter.partition}:{letter.offset}"
-    body = masked(letter.body)
+    body = letter.body
     names, values = dead_letter_headers(letter)
     if body is not None and len(body) > DEAD_LETTER_BYTES_MAX:
         names += ["payments_length", "payments_sha256"]
-        values += [str(len(body)).encode(), hashlib.sha256(letter.body or b"").hexdigest().encode()]
+        values += [str(len(body)).encode(), hashlib.sha256(body).hexdigest().encode()]
         body = body[:DEAD_LETTER_BYTES_MAX]
     return (
         row_id,
@@ -71,7 +70,7 @@ def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
         0,
         0,
         f"{letter.topic}.dlt",
-        masked(letter.key),
+        letter.key,
         body,
         names,
         values,
@@ -93,11 +92,5 @@ def dead_letter_headers(letter: DeadLetter) -> tuple[list[str], list[bytes]]:
         ("kafka_dlt-exception-message", letter.detail.encode()),
         ("payments_reason", letter.reason.value.encode()),
     )
-    kept = [(name, masked(value) or b"") for name, value in letter.headers]
-    every = [*kept, *own]
+    every = [*letter.headers, *own]
     return [name for name, _ in every], [value for _, value in every]
-
-
-def masked(value: bytes | None) -> bytes | None:
-    """Return the bytes with every card number masked digit by digit; lengths and framing stay."""
-    return None if value is None else mask(value)[0]

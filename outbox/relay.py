@@ -2,8 +2,8 @@
 
 It reads the lowest visible ids anew each time, never "greater than the last": ids commit out of order, and a cursor
 would lose rows. One instance is active, by an advisory lock on a connection of its own; a second active one would only
-cause duplicates. A row is never skipped: a produce error starts again from the lowest one with a new producer, and a refusal
-about one topic holds that topic's rows, with an alarm, while others go on.
+cause duplicates. A row is never skipped: a produce error starts again from the lowest one with a new producer, and a
+refusal about one topic holds that topic's rows, with an alarm, while others go on.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from domain.ids import EventId, OrderId
 from domain.order import Attempt, Hold, Operation, Order
 from domain.ports.store import Change, Changes, DeadLetter, Received
 from outbox import rows, statements
-from outbox.journal import Journal, dead_letter_row, masked
+from outbox.journal import Journal, dead_letter_row
 from outbox.rows import Row
 from outbox.statements import Batch
 from schemas.events import Event
@@ -211,19 +211,17 @@ def _notification_row(n: Notification) -> Row:
 
 
 def _letter_row(x: DeadLetter) -> Row:
-    body, values = masked(x.body), [masked(value) or b"" for _, value in x.headers]
-    was_masked = body != x.body or masked(x.key) != x.key
     return (
         x.group,
         x.topic,
         x.partition,
         x.offset,
         x.timestamp_ms,
-        masked(x.key),
-        body,
+        x.key,
+        x.body,
         [name for name, _ in x.headers],
-        values,
-        was_masked,
+        [value for _, value in x.headers],
+        x.masked,
         x.reason.value,
         x.detail,
     )

@@ -99,15 +99,28 @@ class Planner:
             work.apply(decision)
 
     def _letter(self, message: Message, reason: Reason, detail: str) -> DeadLetter:
+        masked = 0
+
+        def mask(value: bytes | None) -> bytes | None:
+            nonlocal masked
+            if value is None:
+                return None
+            value, found = self._ports.mask(self._reaction.trigger.TYPE, value)
+            masked += found
+            return value
+
+        key, body = mask(message.key), mask(message.value)
+        headers = tuple((name, mask(value) or b"") for name, value in message.headers)
         return DeadLetter(
             group=self._reaction.group,
             topic=message.topic,
             partition=message.partition,
             offset=message.offset,
             timestamp_ms=message.timestamp_ms,
-            key=message.key,
-            body=message.value,
-            headers=tuple(message.headers),
+            key=key,
+            body=body,
+            headers=headers,
+            masked=masked > 0,
             reason=reason,
             detail=detail,
         )

@@ -10,17 +10,22 @@ from domain.ports.store import Store
 from schemas.events import Event
 
 Decode = Callable[[str, bytes | None, bytes | None], Event]
+Mask = Callable[[str, bytes], tuple[bytes, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The outside world. decode: (event type, key, body) to an event; raises schemas.rejection.Rejected."""
+    """The outside world. decode: (event type, key, body) to an event; raises schemas.rejection.Rejected.
+
+    mask: (event type, bytes) to the same bytes with card numbers made unreadable, and how many there were.
+    """
 
     store: Store
     gateway: Gateway
     inventory: LocalInventory
     notifier: Notifier
     decode: Decode
+    mask: Mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,9 +149,14 @@ def run_embedded(
 
 @contextmanager
 def stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Set stop on SIGTERM and SIGINT while inside; main thread only. The handlers of before come back after."""
+    """Set stop on SIGTERM and SIGINT while inside; main thread only. The handlers of before come back after.
 
-    def tell(_signal: int, _frame: FrameType | None) -> None:
+    A second Ctrl-C raises KeyboardInterrupt: it ends even a slow download, and servers are stopped all the same.
+    """
+
+    def tell(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and stop.is_set():
+            raise KeyboardInterrupt
         stop.set()
 
     before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -62,6 +62,7 @@ class Sandbox:
             Route(f"{intents}/{{id}}", self._guarded(self._read(reading.get_intent)), methods=["GET"]),
             Route(f"{intents}/{{id}}/capture", self._guarded(self._capture), methods=["POST"]),
             Route(f"{intents}/{{id}}/cancel", self._guarded(self._cancel), methods=["POST"]),
+            Route("/v1/payment_methods", self._guarded(self._create_method), methods=["POST"]),
             Route("/v1/refunds", self._guarded(self._refund), methods=["POST"]),
             Route("/v1/refunds", self._guarded(self._read(reading.list_refunds)), methods=["GET"]),
             Route("/v1/refunds/{id}", self._guarded(self._read(reading.get_refund)), methods=["GET"]),
@@ -100,6 +101,14 @@ class Sandbox:
         kind = OperationKind.AUTHORIZE if form.get("confirm") == "true" else None
         return await self._post(request, form, kind, form.get("payment_method"), execute)
 
+    async def _create_method(self, request: Request) -> Response:
+        form = params.parse(await request.body())
+
+        def execute(key: str) -> Done:
+            return operations.create_method(self._bank, form, key)
+
+        return await self._post(request, form, None, None, execute)
+
     async def _capture(self, request: Request) -> Response:
         return await self._change(request, OperationKind.CAPTURE, operations.capture)
 
@@ -130,7 +139,7 @@ class Sandbox:
         change: Callable[[Bank, Intent, Form, str], Done],
     ) -> Response:
         intent = self._bank.intent(intent_id)
-        token = intent.payment_method if intent is not None else None
+        token = intent.behaves_as if intent is not None else None
 
         def execute(key: str) -> Done:
             now = self._bank.intent(intent_id)
@@ -197,7 +206,7 @@ class Sandbox:
         else:
             body = orjson.dumps(done.body)
         answer = Stored(fingerprint, status, body, self._bank.now())
-        self._memory.remember(key, answer, done.intent, done.refund)
+        self._memory.remember(key, answer, done.changed)
         return answer, False
 
     async def _wait(self, key: str | None, delay_s: float) -> None:

@@ -23,6 +23,7 @@ class Intent:
     currency: str
     capture_method: str
     payment_method: str | None
+    behaves_as: str | None
     metadata: dict[str, str]
     status: str
     description: str | None = None
@@ -38,7 +39,7 @@ class Intent:
     @property
     def method(self) -> Method:
         """What its payment method does."""
-        return method_of(self.payment_method or "") or _PLAIN
+        return method_of(self.behaves_as or "") or _PLAIN
 
     def took_effect(self, kind: str, key: str, at: float, amount: int) -> None:
         """Write into the ledger."""
@@ -60,8 +61,18 @@ class Refund:
     decided_at: float | None = None
 
 
+@dataclass(slots=True, eq=False)
+class PaymentMethod:
+    """A payment method made here, without a customer: it can be confirmed once. It behaves as a test method."""
+
+    id: str
+    behaves_as: str
+    created: float
+    used: bool = False
+
+
 class Bank:
-    """Every intent and refund, in the order of their making."""
+    """Every payment method, intent and refund, in the order of their making."""
 
     def __init__(self, clock: Callable[[], float], pending_s: float) -> None:
         self.now = clock
@@ -71,6 +82,19 @@ class Bank:
         self._in_order: list[Intent] = []
         self._refunds: dict[str, Refund] = {}
         self._refunds_of: dict[str, list[Refund]] = {}
+        self._methods: dict[str, PaymentMethod] = {}
+
+    def put_method(self, method: PaymentMethod) -> None:
+        """Keep a payment method, in place of its former state."""
+        self._methods[method.id] = method
+
+    def method(self, method_id: str) -> PaymentMethod | None:
+        """Return a payment method made here."""
+        return self._methods.get(method_id)
+
+    def methods_made(self) -> int:
+        """Return how many payment methods were made here."""
+        return len(self._methods)
 
     def put_intent(self, intent: Intent) -> None:
         """Keep an intent, in place of its former state."""

@@ -5,6 +5,7 @@ this is play money). A last line that was cut by a full disk was never answered,
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ from typing import Any, Self
 
 import orjson
 
-from deploy.sandbox.bank import Bank, Intent, Refund
+from deploy.sandbox.bank import Bank, Intent, PaymentMethod, Refund
 
 KEY_TTL_S = 24 * 3600.0  # Stripe forgets keys after a day at the earliest
 
@@ -59,11 +60,9 @@ class Memory:
         """Remember that the key met its fault once more."""
         self._write({"struck": key})
 
-    def remember(
-        self, key: str | None, answer: Stored, intent: Intent | None = None, refund: Refund | None = None
-    ) -> None:
-        """Keep an executed answer together with what it changed, in one line."""
-        line: dict[str, Any] = {"intent": intent, "refund": refund}
+    def remember(self, key: str | None, answer: Stored, changed: Mapping[str, Intent | Refund | PaymentMethod]) -> None:
+        """Keep an executed answer together with what it changed (intent, refund, method), in one line."""
+        line: dict[str, Any] = dict(changed)
         if key is not None:
             line["key"] = [key, answer.fingerprint, answer.status, answer.body.decode(), answer.at]
         self._write(line, apply=False)
@@ -94,6 +93,8 @@ class Memory:
             self._bank.put_intent(Intent(**line["intent"]))
         if line.get("refund"):
             self._bank.put_refund(Refund(**line["refund"]))
+        if line.get("method"):
+            self._bank.put_method(PaymentMethod(**line["method"]))
         if "key" in line:
             key, fingerprint, status, body, at = line["key"]
             self._stored[key] = Stored(fingerprint, status, body.encode(), at)

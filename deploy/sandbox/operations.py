@@ -3,17 +3,18 @@
 Validation failures are raised as errors that no key remembers; from execution on, every answer is remembered.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from consumers.adapters.gateway.methods import CAPTURE_REFUSED, CardDecline, Method, RefundPath, method_of
+from consumers.adapters.gateway.methods import CAPTURE_REFUSED, CardDecline, RefundPath, method_of
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import CURRENCIES, amount_max, from_stripe, to_stripe
 from deploy.sandbox import params
-from deploy.sandbox.bank import AUTHORIZATION_TTL_S, Bank, Intent, Refund
+from deploy.sandbox.bank import AUTHORIZATION_TTL_S, Bank, Intent, PaymentMethod, Refund
 from deploy.sandbox.errors import ApiError, conflict, declined, invalid, missing
 from deploy.sandbox.params import Form
-from deploy.sandbox.render import intent_json, refund_json
+from deploy.sandbox.render import intent_json, method_json, refund_json
 
 ELSEWHERE_KEY = "captured_elsewhere"  # as if somebody had captured in Stripe's dashboard
 
@@ -37,6 +38,7 @@ _CREATE = frozenset(
         "expand[]",
     ]
 )
+_METHOD = frozenset(["type", "card[token]"])
 _CAPTURE = frozenset(
     ["amount_to_capture", "statement_descriptor", "statement_descriptor_suffix", "metadata[*]", "expand[]"]
 )
@@ -52,8 +54,7 @@ class Done:
     """What an executed request answers and changed. `refusal` is a no that came of executing."""
 
     body: dict[str, Any]
-    intent: Intent
-    refund: Refund | None = None
+    changed: Mapping[str, Intent | Refund | PaymentMethod]
     refusal: ApiError | None = None
 
 
@@ -68,11 +69,7 @@ def create(bank: Bank, form: Form, key: str) -> Done:
     capture_method = params.one_of(form, "capture_method", ("automatic", "automatic_async", "manual"))
     types = _payment_method_types(form)
     token = params.text(form, "payment_method")
-    method = None if token is None else method_of(token)
-    if token is not None and method is None:
-        raise missing("PaymentMethod", token, "payment_method", status=400)
-    if confirm and token is None:
-        raise invalid("A PaymentIntent is confirmed with a payment_method.", "payment_method", "parameter_missing")
+    behaves_as, made = _payment_method(bank, token, confirm=confirm)
     expand = params.expands(form, _EXPAND_INTENT)
     number = bank.intents_made()
     intent = Intent(
@@ -83,14 +80,21 @@ def create(bank: Bank, form: Form, key: str) -> Done:
         currency=currency,
         capture_method=capture_method or "automatic",
         payment_method=token,
+        behaves_as=behaves_as,
         metadata=params.metadata(form),
         status="requires_payment_method" if token is None else "requires_confirmation",
         description=params.text(form, "description"),
         payment_method_types=types,
     )
     bank.put_intent(intent)
-    refusal = _confirm(bank, intent, method, key, error_on_action=error_on_action) if confirm and method else None
-    return Done(intent_json(bank, intent, expand), intent, refusal=refusal)
+    changed: dict[str, Intent | Refund | PaymentMethod] = {"intent": intent}
+    refusal = None
+    if confirm:
+        refusal = _confirm(bank, intent, key, error_on_action=error_on_action)
+        if made is not None:
+            made.used = True
+            changed["method"] = made
+    return Done(intent_json(bank, intent, expand), changed, refusal)
 
 
 def capture(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
@@ -111,7 +115,7 @@ def capture(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
     else:
         intent.metadata |= metadata
         _take(intent, key, bank.now(), amount)
-    return Done(intent_json(bank, intent, expand), intent, refusal=refusal)
+    return Done(intent_json(bank, intent, expand), {"intent": intent}, refusal)
 
 
 def cancel(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
@@ -129,7 +133,7 @@ def cancel(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
         intent.took_effect("cancel", key, bank.now(), held)
     else:
         refusal = _unexpected_state(bank, intent, "canceled")
-    return Done(intent_json(bank, intent, expand), intent, refusal=refusal)
+    return Done(intent_json(bank, intent, expand), {"intent": intent}, refusal)
 
 
 def refund_intent(form: Form) -> str:
@@ -154,7 +158,7 @@ def refund(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
         message = f"The refund of {amount} is greater than the {left} not yet refunded."
         refusal = conflict(message, "amount_too_large", param="amount")
     if refusal is not None:
-        return Done({}, intent, refusal=refusal)
+        return Done({}, {"intent": intent}, refusal)
     now, path = bank.now(), intent.method.refund
     made = Refund(
         id=f"re_3{bank.born}{bank.refunds_made():08d}",
@@ -170,7 +174,38 @@ def refund(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
     bank.put_refund(made)
     if made.status == "succeeded":
         intent.took_effect("refund", key, now, amount)
-    return Done(refund_json(bank, made), intent, made)
+    return Done(refund_json(bank, made), {"intent": intent, "refund": made})
+
+
+def create_method(bank: Bank, form: Form, _key: str) -> Done:
+    """Make a payment method of one of Stripe's test tokens: `tok_visa` makes one that behaves as `pm_card_visa`."""
+    params.check_names(form, _METHOD)
+    params.required(form, "type")
+    params.one_of(form, "type", ("card",))
+    token = params.required(form, "card[token]")
+    behaves_as = f"pm_card_{token.removeprefix('tok_')}"
+    if not token.startswith("tok_") or method_of(behaves_as) is None:
+        raise missing("token", token, "card[token]", status=400)
+    method = PaymentMethod(f"pm_1{bank.born}{bank.methods_made():08d}", behaves_as, bank.now())
+    bank.put_method(method)
+    return Done(method_json(method), {"method": method})
+
+
+def _payment_method(bank: Bank, token: str | None, *, confirm: bool) -> tuple[str | None, PaymentMethod | None]:
+    """Return the test method that this one behaves as, and the method itself when it can be confirmed only once."""
+    if token is None:
+        if confirm:
+            raise invalid("A PaymentIntent is confirmed with a payment_method.", "payment_method", "parameter_missing")
+        return None, None
+    made = bank.method(token)
+    if made is None:
+        if method_of(token) is None:
+            raise missing("PaymentMethod", token, "payment_method", status=400)
+        return token, None
+    if made.used:
+        message = "This PaymentMethod was used before and has no customer: it cannot be used again."
+        raise invalid(message, "payment_method")
+    return made.behaves_as, made
 
 
 def _money(form: Form) -> tuple[int, str]:
@@ -205,8 +240,8 @@ def _payment_method_types(form: Form) -> list[str]:
     return types or ["card"]
 
 
-def _confirm(bank: Bank, intent: Intent, method: Method, key: str, *, error_on_action: bool) -> ApiError | None:
-    now = bank.now()
+def _confirm(bank: Bank, intent: Intent, key: str, *, error_on_action: bool) -> ApiError | None:
+    now, method = bank.now(), intent.method
     intent.charge = f"ch_{intent.id[3:]}"
     decline = method.decline
     if decline is not None and decline.code == "authentication_required" and not error_on_action:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from consumers.adapters.gateway.stripe_currency import from_stripe
-from deploy.sandbox.bank import Bank, Intent, Refund
+from deploy.sandbox.bank import Bank, Intent, PaymentMethod, Refund
 
 
 def intent_json(bank: Bank, intent: Intent, expand: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -78,6 +78,18 @@ def refund_json(bank: Bank, refund: Refund) -> dict[str, Any]:
         "payment_intent": intent.id,
         "reason": refund.reason,
         "status": refund.status,
+    }
+
+
+def method_json(method: PaymentMethod) -> dict[str, Any]:
+    """Return a payment method."""
+    return {
+        "id": method.id,
+        "object": "payment_method",
+        "created": int(method.created),
+        "customer": None,
+        "livemode": False,
+        "type": "card",
     }
 
 

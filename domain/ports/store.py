@@ -15,7 +15,10 @@ from schemas.rejection import Reason
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that cannot be processed, as it came, and why. (group, topic, partition, offset) is its identity."""
+    """A message that cannot be processed, and why. (group, topic, partition, offset) is its identity.
+
+    key, body and headers are as they came, but for card numbers: masked says that there were some.
+    """
 
     group: str
     topic: str
@@ -25,6 +28,7 @@ class DeadLetter:
     key: bytes | None
     body: bytes | None
     headers: tuple[tuple[str, bytes], ...]
+    masked: bool
     reason: Reason
     detail: str
 

@@ -3,13 +3,22 @@ import signal
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from deploy.embedded import DirectoryInUse, ManagedProcess, kept_port, run_embedded
+from deploy.embedded import (
+    DirectoryInUse,
+    EmbeddedError,
+    EmbeddedServers,
+    ManagedProcess,
+    Supervisor,
+    kept_port,
+    run_embedded,
+)
 from deploy.embedded.guard import end_all
 from tests.embedded.support import connected, eventually, lives, publish, state_of
 
@@ -142,3 +151,37 @@ def test_leftover_that_does_not_answer_is_stopped_and_replaced(tmp_path: Path) -
         first.kill()
         second.kill()
     assert lines == ["a sandbox that was left behind did not answer and was stopped"]
+
+
+class Doomed:
+    """A server that can never be started; it notes when that was tried, and has the watch end after three times."""
+
+    name, version, address, pid = "doomed", "1", "127.0.0.1:1", None
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.tried_at_s: list[float] = []
+        self._stop = stop
+
+    def start(self) -> None:
+        self.tried_at_s.append(time.monotonic())
+        if len(self.tried_at_s) == 3:
+            self._stop.set()
+        raise EmbeddedError("no disk left")
+
+    def stop(self, *, immediate: bool = False) -> None:
+        return
+
+    def alive(self) -> bool:
+        return False
+
+
+def test_server_that_cannot_be_started_is_tried_ever_more_rarely(tmp_path: Path) -> None:
+    stop, lines = threading.Event(), list[str]()
+    doomed = Doomed(stop)
+    supervisor = Supervisor(EmbeddedServers(tmp_path, progress=print), extra=[doomed], progress=lines.append)
+    supervisor._all = (doomed,)
+    supervisor.watch(stop)
+    first, second, third = doomed.tried_at_s
+    assert second - first >= 0.5
+    assert third - second >= 1
+    assert "doomed cannot be started again: no disk left" in lines

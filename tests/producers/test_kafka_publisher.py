@@ -1,5 +1,8 @@
 """The publisher on a real Kafka: order, acknowledgements, refusals, and its end."""
 
+import asyncio
+import os
+import signal
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -160,3 +163,34 @@ async def test_when_kafka_goes_away_the_publisher_ends_and_a_new_one_starts_over
     own_servers.kafka.start()
     assert await publish(own_servers.kafka_bootstrap, [message(2, topic)]) == Published([2])
     assert [record.offset for record in await read_all(own_servers.kafka_bootstrap, topic)] == [0, 1]
+
+
+@pytest.mark.kill
+async def test_a_broker_that_hangs_is_given_up_at_the_deadline_and_a_cancelled_publisher_ends(
+    own_servers: EmbeddedServers, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}A"
+    await make_topic(own_servers.kafka_bootstrap, topic)
+    hanging, cancelled = (
+        KafkaPublisher({"bootstrap_servers": own_servers.kafka_bootstrap}, deadline_s=d) for d in (1, 60)
+    )
+    for publisher in (hanging, cancelled):
+        await publisher.start()
+        assert await publisher.publish([message(1, topic)]) == Published([1])
+    pid = own_servers.kafka.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(10):
+            with pytest.raises(Transient):
+                await hanging.publish([message(2, topic)])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await cancelled.publish([message(3, topic)])
+        with pytest.raises(Transient, match="make a new one"):
+            await cancelled.publish([])
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await hanging.close()
+    await cancelled.close()
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []

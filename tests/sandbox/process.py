@@ -31,6 +31,10 @@ class SandboxProcess:
         self._process.send_signal(signal.SIGTERM)
         return self._reap()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def _reap(self) -> int:
         try:
             code = self._process.wait(STOP_S)

@@ -25,6 +25,7 @@ ANSWER_S = 10
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 PULL_S = 60
 READY_S = 120
+LOG_BYTES_MAX = 2000
 
 # The reaper is one more image to fetch, from one more place; the fixtures stop what they start.
 testcontainers_config.ryuk_disabled = True
@@ -96,8 +97,10 @@ def start_postgres(image: str) -> tuple[DockerContainer, str]:
 def _start(container: DockerContainer) -> None:
     try:
         container.start()
-    except BaseException:
+    except BaseException as error:
         if container._container is not None:
+            for log in container.get_logs():
+                error.add_note(log[-LOG_BYTES_MAX:].decode("utf-8", "replace"))
             container.stop()
         raise
 

@@ -10,25 +10,27 @@ from domain.ports.gateway import GatewayAnswer
 
 
 async def answers(
-    calls: Sequence[GatewayCall], ask: Callable[[GatewayCall], Awaitable[GatewayOutcome]]
+    calls: Sequence[GatewayCall], ask: Callable[[GatewayCall], Awaitable[GatewayOutcome]], at_once: int
 ) -> AsyncIterator[Sequence[GatewayAnswer]]:
-    """Ask for every call and yield all answers that are ready, as soon as there are some.
+    """Ask for every call, `at_once` at a time, and yield all answers that are ready, as soon as there are some.
 
     When one is refused for everybody, what already runs is awaited and given, nothing more is asked, and the refusal is
     raised. Leaving early cancels what runs and waits for it to be over.
     """
     refusal: DownForEverybody | None = None
+    room = asyncio.Semaphore(at_once)
     finished: asyncio.Queue[asyncio.Task[GatewayAnswer | None]] = asyncio.Queue()
 
     async def one(call: GatewayCall) -> GatewayAnswer | None:
         nonlocal refusal
-        if refusal is not None:
-            return None
-        try:
-            return GatewayAnswer(call.operation_id, await ask(call))
-        except DownForEverybody as down:
-            refusal = down
-            return None
+        async with room:
+            if refusal is not None:
+                return None
+            try:
+                return GatewayAnswer(call.operation_id, await ask(call))
+            except DownForEverybody as down:
+                refusal = down
+                return None
 
     tasks = [asyncio.create_task(one(call)) for call in calls]
     for task in tasks:

@@ -75,14 +75,14 @@ class StripeGateway:
 
     def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Send what the calls ask, each under its idempotency key."""
-        return answers(calls, self._perform)
+        return answers(calls, self._perform, self._concurrency)
 
     async def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Read what became of the calls. One listing serves all authorize operations of the sequence."""
         authorizations = [call for call in calls if call.kind is OperationKind.AUTHORIZE]
         listing = asyncio.create_task(self._list(authorizations))
         try:
-            async for group in answers(calls, lambda call: self._look_up(call, listing)):
+            async for group in answers(calls, lambda call: self._look_up(call, listing), self._concurrency):
                 yield group
         finally:
             listing.cancel()
