@@ -1,0 +1,212 @@
+"""Every code, error and amount of Stripe's, row by row."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+import stripe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.adapters.gateway import stripe_outcomes as outcomes
+from consumers.adapters.gateway.methods import METHODS, Fault, Method, method_of
+from consumers.adapters.gateway.stripe_codes import STATE_CONFLICTS, Refusal, failure_code
+from consumers.adapters.gateway.stripe_currency import CURRENCIES, amount_max, from_stripe, to_stripe
+from domain.errors import DownForEverybody
+from domain.failure_codes import FailureCode, may_retry
+from domain.operation import GATEWAY_KINDS, OperationKind
+from domain.outcome import Declined, GatewayOutcome, NotExecuted, Unknown
+
+SOFT = [
+    "insufficient_funds generic_decline do_not_honor call_issuer card_not_supported currency_not_supported",
+    "transaction_not_allowed expired_card incorrect_cvc incorrect_number incorrect_zip processing_error",
+    "issuer_not_available try_again_later no_such_code_yet",
+]
+HARD = [
+    "fraudulent lost_card stolen_card pickup_card restricted_card security_violation merchant_blacklist",
+    "invalid_account stop_payment_order revocation_of_authorization revocation_of_all_authorizations",
+    "do_not_try_again",
+]
+
+
+@pytest.mark.parametrize("code", " ".join(SOFT).split())
+def test_after_a_soft_decline_another_method_may_help(code: str) -> None:
+    assert may_retry(failure_code("card_declined", code))
+    assert not may_retry(failure_code("card_declined", code, "do_not_try_again"))
+
+
+@pytest.mark.parametrize("code", " ".join(HARD).split())
+def test_a_hard_decline_is_final(code: str) -> None:
+    assert not may_retry(failure_code("card_declined", code))
+    assert may_retry(failure_code("card_declined", code, "try_again_later"))
+    assert may_retry(failure_code("card_declined", code, "confirm_card_data"))
+
+
+def test_an_advice_that_agrees_keeps_the_reason() -> None:
+    assert failure_code("card_declined", "insufficient_funds", "try_again_later") is FailureCode.INSUFFICIENT_FUNDS
+    assert failure_code("card_declined", "stolen_card", "do_not_try_again") is FailureCode.CARD_BLOCKED
+
+
+@pytest.mark.parametrize(
+    ("currency", "minor", "stripes"),
+    [
+        ("EUR", 1250, 1250),
+        ("JPY", 500, 500),
+        ("KWD", 5120, 5120),
+        ("ISK", 500, 50_000),
+        ("UGX", 500, 50_000),
+        ("MGA", 50_000, 500),
+    ],
+)
+def test_amounts_are_converted_by_stripes_table(currency: str, minor: int, stripes: int) -> None:
+    assert to_stripe(minor, currency) == stripes
+    assert from_stripe(stripes, currency.lower()) == minor
+
+
+@pytest.mark.parametrize(
+    ("currency", "minor", "code"),
+    [
+        ("KWD", 5124, FailureCode.AMOUNT_REFUSED),
+        ("TND", 1, FailureCode.AMOUNT_REFUSED),
+        ("MGA", 50_001, FailureCode.AMOUNT_REFUSED),
+        ("XAU", 100, FailureCode.CURRENCY_NOT_SUPPORTED),
+        ("IRR", 100, FailureCode.CURRENCY_NOT_SUPPORTED),
+        ("eur", 100, FailureCode.CURRENCY_NOT_SUPPORTED),
+    ],
+)
+def test_what_stripe_cannot_say_is_refused_at_the_door(currency: str, minor: int, code: FailureCode) -> None:
+    with pytest.raises(Refusal) as refused:
+        to_stripe(minor, currency)
+    assert refused.value.code is code
+
+
+@given(st.sampled_from(sorted(CURRENCIES)), st.integers(min_value=0, max_value=10**12))
+def test_an_amount_comes_back_as_it_went_or_does_not_go(currency: str, minor: int) -> None:
+    try:
+        assert from_stripe(to_stripe(minor, currency), currency) == minor
+    except Refusal:
+        assert currency in {"MGA", "BHD", "JOD", "KWD", "OMR", "TND"}
+
+
+def test_a_fraction_of_a_minor_unit_is_never_rounded() -> None:
+    with pytest.raises(ValueError, match="fraction"):
+        from_stripe(50, "isk")
+    assert amount_max("eur") == 99_999_999
+    assert amount_max("IDR") == 999_999_999_999
+
+
+def _error(status: int, code: str | None = None, **said: Any) -> Any:
+    made: Any = stripe  # the SDK's error classes are not typed
+    error = {"code": code, "message": "m", **said}
+    body: dict[str, Any] = {"error": error}
+    headers = {"Idempotent-Replayed": "true"} if said.get("replayed") else {}
+    if status == 402:
+        return made.CardError("m", None, code, None, status, body, headers)
+    if status in {400, 404} and said.get("type") == "idempotency_error":
+        return made.IdempotencyError("m", None, status, body, headers)
+    if status in {400, 404}:
+        return made.InvalidRequestError("m", said.get("param"), code, None, status, body, headers)
+    return made.APIError("m", None, status, body, headers)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (_error(500), Unknown("HTTP 500")),
+        (_error(500, replayed=True), Unknown("HTTP 500", replayed=True)),
+        (_error(503), Unknown("HTTP 503")),
+        (_error(409, "idempotency_key_in_use"), Unknown("HTTP 409")),
+        (_error(424), Unknown("HTTP 424")),
+        (_error(200), Unknown("unreadable answer")),
+        (_error(429, "rate_limit"), NotExecuted("HTTP 429 rate_limit")),
+        (_error(400, "lock_timeout"), NotExecuted("HTTP 400 lock_timeout")),
+        (_error(429, "lock_timeout"), NotExecuted("HTTP 429 lock_timeout")),
+        (
+            _error(400, type="idempotency_error"),
+            Unknown("this key was used with other parameters", replayed=True),
+        ),
+        (
+            _error(402, "card_declined", decline_code="lost_card", payment_intent={"id": "pi_1"}),
+            Declined(FailureCode.CARD_BLOCKED, "lost_card", "pi_1"),
+        ),
+        (
+            _error(402, "card_declined", decline_code="generic_decline", advice_code="do_not_try_again"),
+            Declined(FailureCode.CARD_BLOCKED, "generic_decline"),
+        ),
+        (_error(400, param="currency"), Declined(FailureCode.CURRENCY_NOT_SUPPORTED, "currency")),
+        (_error(400, "amount_too_small", param="amount"), Declined(FailureCode.AMOUNT_REFUSED, "amount_too_small")),
+        (
+            _error(404, "resource_missing", param="payment_method"),
+            Declined(FailureCode.METHOD_INVALID, "resource_missing"),
+        ),
+        (_error(400, "parameter_unknown", param="x"), Declined(FailureCode.GATEWAY_REFUSED, "parameter_unknown")),
+    ],
+)
+def test_an_error_of_an_authorization_means(error: stripe.StripeError, outcome: GatewayOutcome) -> None:
+    assert outcomes.failed(OperationKind.AUTHORIZE, error) == outcome
+
+
+@pytest.mark.parametrize("kind", sorted(GATEWAY_KINDS - {OperationKind.AUTHORIZE}))
+def test_a_refusal_of_another_operation_is_no_decline_of_a_card(kind: OperationKind) -> None:
+    expected = FailureCode.CAPTURE_REFUSED if kind is OperationKind.CAPTURE else FailureCode.GATEWAY_REFUSED
+    errors = [_error(400, "balance_insufficient"), _error(402, "balance_insufficient")]
+    assert [outcomes.failed(kind, error) for error in errors] == [Declined(expected, "balance_insufficient")] * 2
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_is_everybodys_trouble(status: int) -> None:
+    with pytest.raises(DownForEverybody):
+        outcomes.failed(OperationKind.AUTHORIZE, _error(status))
+
+
+@pytest.mark.parametrize("code", sorted(STATE_CONFLICTS))
+def test_a_state_conflict_is_decided_by_the_state(code: str) -> None:
+    assert outcomes.is_state_conflict(_error(400, code))
+    assert not outcomes.is_state_conflict(_error(500, code))
+
+
+def test_only_what_was_never_sent_is_not_executed() -> None:
+    assert isinstance(outcomes.unreached(aiohttp.ConnectionTimeoutError()), NotExecuted)
+    for lost in (TimeoutError(), aiohttp.ServerDisconnectedError(), ConnectionResetError(), None):
+        assert isinstance(outcomes.unreached(lost), Unknown)
+
+
+def _intent(**fields: Any) -> stripe.PaymentIntent:
+    values = {"id": "pi_1", "object": "payment_intent", "amount": 500, "currency": "eur", "livemode": False, **fields}
+    return stripe.PaymentIntent.construct_from(values, None)
+
+
+def test_a_lost_authorization_is_told_by_its_intent() -> None:
+    expires = datetime(2026, 5, 11, tzinfo=UTC)
+    card = {"capture_before": int(expires.timestamp())}
+    charge = {"object": "charge", "payment_method_details": {"type": "card", "card": card}}
+    held = outcomes.authorized(_intent(status="requires_capture", latest_charge=charge))
+    declined = outcomes.authorized(
+        _intent(
+            status="requires_payment_method",
+            last_payment_error={"code": "card_declined", "decline_code": "fraudulent"},
+        )
+    )
+    asks = outcomes.authorized(_intent(status="requires_action"))
+
+    assert getattr(held, "expires_at", None) == expires
+    assert declined == Declined(FailureCode.FRAUD_SUSPECTED, "fraudulent", "pi_1")
+    assert asks == Declined(FailureCode.AUTHENTICATION_REQUIRED, "requires_action", "pi_1")
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_fault_tokens_say_where_and_how_often(fault: Fault) -> None:
+    plain = method_of(f"pm_fault_{fault}")
+    full = method_of(f"pm_fault_{fault}_on_void_captured_always")
+
+    assert plain == Method(fault=fault)
+    assert full == Method(captures_at_once=True, fault=fault, fault_on=frozenset({OperationKind.VOID}), always=True)
+    assert [full.fault_for(OperationKind.VOID, seen) for seen in (0, 5)] == [fault, fault]
+    assert full.fault_for(OperationKind.CAPTURE, 0) is None
+
+
+def test_no_other_token_is_known() -> None:
+    for token in ("", "pm_fault_", "pm_fault_html_on_reserve", "pm_fault_html_always_captured", "pm_card_", "pm_1"):
+        assert method_of(token) is None
+    assert all(method_of(token) is method for token, method in METHODS.items())
