@@ -11,13 +11,27 @@ from typing import Any
 
 def write_whole(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Put the text at path so that a reader sees the old file or the new one, never a part; readable by us only."""
+    _stage(path, text, mode).replace(path)
+
+
+def write_pair(first: Path, first_text: str, second: Path, second_text: str, *, second_mode: int) -> None:
+    """Put two files in place one right after the other: whoever sees the second also sees the first.
+
+    The first is readable by us only.
+    """
+    staged = _stage(first, first_text, 0o600), _stage(second, second_text, second_mode)
+    staged[0].replace(first)
+    staged[1].replace(second)
+
+
+def _stage(path: Path, text: str, mode: int) -> Path:
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    new.replace(path)
+    return new
 
 
 def read_json(path: Path) -> dict[str, Any]:

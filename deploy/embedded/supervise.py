@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from deploy.embedded.errors import EmbeddedError
-from deploy.embedded.files import write_whole
+from deploy.embedded.files import write_pair
 from deploy.embedded.managed import Managed
 from deploy.embedded.servers import EmbeddedServers, start_all, stop_all
 
@@ -24,7 +24,7 @@ WELL_S = 60.0
 class Supervisor:
     """Runs the servers of a data directory and any others given, and keeps `env` and `state.json` there true.
 
-    Both files exist only while everything has been started: whoever waits for them may connect.
+    Both files are there only once everything has been started, `state.json` last: whoever waits for it may connect.
     """
 
     def __init__(
@@ -111,9 +111,10 @@ class Supervisor:
         self._show()
 
     def _show(self) -> None:
+        directory = self.servers.data_dir
+        env = "".join(f"{name}={value}\n" for name, value in self.env.items())
         state = json.dumps(self.state(), indent=1) + "\n"
-        write_whole(self.servers.data_dir / "state.json", state, mode=0o644)
-        write_whole(self.servers.data_dir / "env", "".join(f"{name}={value}\n" for name, value in self.env.items()))
+        write_pair(directory / "env", env, directory / "state.json", state, second_mode=0o644)
 
     def _hide(self) -> None:
         for name in ("state.json", "env"):
