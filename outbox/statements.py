@@ -191,6 +191,7 @@ STUCK_ORDERS: LiteralString = """
        AND NOT EXISTS (SELECT FROM operation p WHERE p.order_id = o.order_id
                         AND p.state IN ('open', 'pending', 'unknown'))
      ORDER BY updated_at LIMIT %s"""
+OPERATION_STATES: LiteralString = "SELECT operation_id, state FROM operation WHERE operation_id = ANY(%s)"
 SEND_AGAIN: LiteralString = """
     INSERT INTO outbox (id) SELECT id FROM event WHERE order_id = ANY(%s) ORDER BY id ON CONFLICT DO NOTHING"""
 DRAW_IDS: LiteralString = "SELECT nextval('event_id_seq') FROM generate_series(1, %s)"

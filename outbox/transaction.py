@@ -8,7 +8,8 @@ from uuid import UUID
 import psycopg
 
 from domain.decision import Notification
-from domain.ids import EventId, OrderId
+from domain.ids import EventId, OperationId, OrderId
+from domain.operation import OperationState
 from domain.order import Attempt, Hold, Operation, Order
 from domain.ports.store import Change, Changes, DeadLetter, Received
 from outbox import rows, statements
@@ -82,6 +83,11 @@ class PgTransaction:
             await self._run(statements.INSERT_NOTIFICATIONS, [_notification_row(n) for n in changes.notifications])
         letters = await self._save_dead_letters(changes.dead_letters)
         await self._append(changes, letters)
+
+    async def states(self, operations: Sequence[OperationId]) -> dict[OperationId, OperationState]:
+        """Return the states of these operations."""
+        found = await self.execute(statements.OPERATION_STATES, [list(operations)])
+        return {OperationId(row[0]): OperationState(row[1]) for row in found}
 
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
         """Put every event of these orders into the outbox once more."""

@@ -1,7 +1,8 @@
 """Performing operations at the gateway: concurrently, only under the lease, with no transaction open meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -51,6 +52,11 @@ class Actor:
     def open_count(self) -> int:
         """How many operations of this process have no answer yet."""
         return len(self._open)
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls run."""
+        return bool(self._tasks)
 
     def submit(self, claimed: Sequence[Claimed]) -> None:
         """Begin to perform these operations."""
@@ -109,28 +115,30 @@ class Actor:
         if look_up:
             perform += await self._look_up(look_up)
         if perform:
-            await self._take(self._gateway.perform(_calls(perform)), perform)
+            await self._take(perform)
 
     async def _look_up(self, claimed: Sequence[Claimed]) -> list[Claimed]:
         """Ask what became of them; return those that left no trace and may be sent again by the same key."""
         again: list[Claimed] = []
         by_id = {c.operation.operation_id: c for c in claimed}
-        async for group in self._gateway.look_up(_calls(claimed)):
-            known: list[GatewayAnswer] = []
-            for answer in group:
-                c = by_id[answer.operation_id]
-                not_found = isinstance(answer.outcome, NotFound)
-                if not_found and may_send_again(c.operation, self._asked_at(c), self._rules):
-                    again.append(c)
-                else:
-                    known.append(answer)
-            self._answered(known, by_id)
+        async with _closing(self._gateway.look_up(_calls(claimed))) as groups:
+            async for group in groups:
+                known: list[GatewayAnswer] = []
+                for answer in group:
+                    c = by_id[answer.operation_id]
+                    not_found = isinstance(answer.outcome, NotFound)
+                    if not_found and may_send_again(c.operation, self._asked_at(c), self._rules):
+                        again.append(c)
+                    else:
+                        known.append(answer)
+                self._answered(known, by_id)
         return again
 
-    async def _take(self, groups: AsyncIterator[Sequence[GatewayAnswer]], claimed: Sequence[Claimed]) -> None:
+    async def _take(self, claimed: Sequence[Claimed]) -> None:
         by_id = {c.operation.operation_id: c for c in claimed}
-        async for group in groups:
-            self._answered(group, by_id)
+        async with _closing(self._gateway.perform(_calls(claimed))) as groups:
+            async for group in groups:
+                self._answered(group, by_id)
 
     def _answered(self, group: Sequence[GatewayAnswer], by_id: dict[OperationId, Claimed]) -> None:
         if not group:
@@ -180,3 +188,15 @@ class Actor:
 
 def _calls(claimed: Sequence[Claimed]) -> list[GatewayCall]:
     return [gateway_call(c.operation, c.token) for c in claimed]
+
+
+@asynccontextmanager
+async def _closing(
+    groups: AsyncIterator[Sequence[GatewayAnswer]],
+) -> AsyncIterator[AsyncIterator[Sequence[GatewayAnswer]]]:
+    """End the iteration with the block, so that calls which nobody waits for are cancelled at once."""
+    try:
+        yield groups
+    finally:
+        if isinstance(groups, AsyncGenerator):
+            await groups.aclose()

@@ -83,9 +83,7 @@ class Engine:
     async def _drain(self) -> None:
         try:
             async with asyncio.timeout(self._bounds.drain_timeout_s):
-                await self.actor.drained()
-                await self.settler.settled()
-                await self.actor.drained()
+                await self.sweep.at_rest()
         except TimeoutError:
             self._log.warning("drain deadline over; leases given back", operations=self.actor.open_count)
         await self.actor.give_up()

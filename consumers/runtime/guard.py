@@ -72,12 +72,15 @@ class Guard:
 
 
 class Breaker:
-    """Open while the gateway is down for everybody: partitions pause, and the sweep tries one operation at a time."""
+    """Open while the gateway is down for everybody: partitions pause.
+
+    After a pause it lets work through again; the next failure opens it at once, the next answer closes it for good.
+    """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._failures = 0
-        self._open_until: float | None = None
+        self._trips = 0
         self._closed = asyncio.Event()
         self._closed.set()
         self._log = structlog.get_logger("breaker")
@@ -85,33 +88,37 @@ class Breaker:
     @property
     def is_open(self) -> bool:
         """Whether calls shall wait."""
-        return self._open_until is not None
-
-    def probe_due(self) -> bool:
-        """Whether, while it is open, one call may find out."""
-        return self._open_until is not None and asyncio.get_running_loop().time() >= self._open_until
+        return not self._closed.is_set()
 
     def trip(self, why: str) -> None:
-        """Open, or stay open for another pause."""
-        if self._open_until is None:
+        """Open for a pause, a longer one each time."""
+        if self.is_open:
+            return
+        self._trips += 1
+        if self._trips == 1:
             self._log.error("the gateway is down for everybody", alarm=True, reason="gateway_down", why=why)
-        self._open_until = asyncio.get_running_loop().time() + self._bounds.breaker_pause_s
         self._closed.clear()
+        pause_s = min(self._bounds.breaker_pause_s * 2 ** min(self._trips - 1, 10), self._bounds.breaker_pause_max_s)
+        asyncio.get_running_loop().call_later(pause_s, self._let_through)
 
     def failed(self, why: str) -> None:
         """Note an answer that is none."""
         self._failures += 1
-        if self._failures >= self._bounds.breaker_failures or self._open_until is not None:
+        if self._failures >= self._bounds.breaker_failures:
             self.trip(why)
 
     def answered(self) -> None:
         """Note an answer: the gateway is there."""
         self._failures = 0
-        if self._open_until is not None:
+        if self._trips:
+            self._trips = 0
             self._log.info("the gateway answers again")
-            self._open_until = None
             self._closed.set()
 
     async def closed(self) -> None:
         """Wait until calls may go on."""
         await self._closed.wait()
+
+    def _let_through(self) -> None:
+        self._failures = self._bounds.breaker_failures - 1
+        self._closed.set()

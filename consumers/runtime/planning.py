@@ -1,22 +1,25 @@
 """The plan transaction: a batch of messages becomes inbox rows, decisions, operations and events, or dead letters."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 import structlog
 
 from consumers.runtime.ports import Ports
 from consumers.runtime.work import Work
+from domain.errors import Transient
 from domain.ids import EventId, OrderId
 from domain.ports.source import Message
 from domain.ports.store import Claimed, DeadLetter, Received
 from domain.reaction import Reaction
 from domain.rules import Rules
-from schemas.events import Event
+from schemas.events import Event, OwnEvent
+from schemas.registry import RegistryUnavailable
 from schemas.rejection import Reason, Rejected
 
 TOO_OLD: Final = "it is older than the inbox remembers and was not processed; publish it anew if it still matters."
+NEWER: Final = "its schema is newer than this release; deploy the release that wrote it."
 FUTURE: Final = "occurred_at lies in the future; check the publisher's clock, then publish it anew."
 
 
@@ -37,8 +40,30 @@ class Planner:
         self._rules = rules
         self._log = structlog.get_logger("planner").bind(reaction=reaction.name)
 
-    def decode(self, messages: Sequence[Message]) -> tuple[list[Taken], list[DeadLetter]]:
-        """Read a batch; what cannot be read, ever, becomes a dead letter."""
+    async def plan(self, messages: Sequence[Message], *, contended: bool) -> list[Claimed]:
+        """Run the plan transaction; return the operations to perform now, under our lease.
+
+        Raises Contended (run it again at once) and Transient (run it again later); nothing has happened then.
+        """
+        taken, letters = self._read(messages)
+        async with self._ports.store.transaction(contended=contended) as transaction:
+            latest = transaction.now + timedelta(seconds=self._rules.clock_skew_max_s)
+            # A day far ahead has no partition in the inbox, so these are sorted out before it.
+            letters += [
+                self._letter(t.message, Reason.FROM_THE_FUTURE, FUTURE) for t in taken if t.event.occurred_at > latest
+            ]
+            taken = [t for t in taken if t.event.occurred_at <= latest]
+            orders = await transaction.load([OrderId(t.event.order_id) for t in taken])
+            received = await transaction.receive(self._reaction.group, [t.event for t in taken])
+            work = Work(transaction, orders, self._reactions, self._rules)
+            work.changes.dead_letters += letters
+            self._decide(work, taken, received)
+            opened = await work.finish(self._ports)
+        self._tell(work)
+        return opened
+
+    def _read(self, messages: Sequence[Message]) -> tuple[list[Taken], list[DeadLetter]]:
+        """Decode a batch; what cannot be read, ever, becomes a dead letter. Raises Transient for what may be, later."""
         taken: list[Taken] = []
         letters: list[DeadLetter] = []
         event_type = self._reaction.trigger.TYPE
@@ -46,21 +71,31 @@ class Planner:
             try:
                 taken.append(Taken(message, self._ports.decode(event_type, message.key, message.value)))
             except Rejected as rejected:
+                if rejected.reason is Reason.UNKNOWN_SCHEMA and issubclass(self._reaction.trigger, OwnEvent):
+                    # A newer release of ours wrote it; it is true, and this release must not pass it over.
+                    raise Transient(f"{message.topic}[{message.partition}]@{message.offset}: {NEWER}") from rejected
                 letters.append(self._letter(message, rejected.reason, rejected.detail))
+            except RegistryUnavailable as error:
+                raise Transient(f"the schema registry does not answer: {error}") from error
         return taken, letters
 
-    async def plan(self, taken: Sequence[Taken], letters: Sequence[DeadLetter], *, contended: bool) -> list[Claimed]:
-        """Run the plan transaction; return the operations to perform now, under our lease.
+    def _decide(self, work: Work, taken: Sequence[Taken], received: Received) -> None:
+        seen: set[EventId] = set()
+        for message, event in taken:
+            event_id = EventId(event.event_id)
+            if event_id in seen or not (event_id in received.fresh or event_id in received.too_old):
+                continue
+            seen.add(event_id)
+            decision = self._reaction.plan(work.order(OrderId(event.order_id)), event, work.context(event))
+            if decision.refused is not None:
+                work.changes.dead_letters.append(self._letter(message, decision.refused, decision.detail))
+            elif event_id in received.too_old and (decision.order is not None or decision.notifications):
+                # It would do something, and the inbox cannot tell whether it has done so before.
+                work.changes.dead_letters.append(self._letter(message, Reason.TOO_OLD, TOO_OLD))
+            else:
+                work.apply(decision)
 
-        Raises Contended (run it again at once) and DownForEverybody (run it again later); nothing has happened then.
-        """
-        async with self._ports.store.transaction(contended=contended) as transaction:
-            orders = await transaction.load([OrderId(t.event.order_id) for t in taken])
-            received = await transaction.receive(self._reaction.group, [t.event for t in taken])
-            work = Work(transaction, orders, self._reactions, self._rules)
-            work.changes.dead_letters += letters
-            self._decide(work, taken, received)
-            opened = await work.finish(self._ports)
+    def _tell(self, work: Work) -> None:
         for letter in work.changes.dead_letters:
             self._log.error(
                 "dead letter",
@@ -73,30 +108,6 @@ class Planner:
             )
         for order_id, alarm in work.alarms:
             self._log.error("order needs an operator", alarm=True, reason=alarm, order_id=order_id)
-        return opened
-
-    def _decide(self, work: Work, taken: Sequence[Taken], received: Received) -> None:
-        seen: set[EventId] = set()
-        latest = work.context(None).after(self._rules.clock_skew_max_s)
-        for message, event in taken:
-            event_id = EventId(event.event_id)
-            if event_id in seen or not (event_id in received.fresh or event_id in received.too_old):
-                continue
-            seen.add(event_id)
-            self._decide_one(work, message, event, latest, too_old=event_id in received.too_old)
-
-    def _decide_one(self, work: Work, message: Message, event: Event, latest: datetime, *, too_old: bool) -> None:
-        if event.occurred_at > latest:
-            work.changes.dead_letters.append(self._letter(message, Reason.FROM_THE_FUTURE, FUTURE))
-            return
-        decision = self._reaction.plan(work.order(OrderId(event.order_id)), event, work.context(event))
-        if decision.refused is not None:
-            work.changes.dead_letters.append(self._letter(message, decision.refused, decision.detail))
-        elif too_old and (decision.order is not None or decision.notifications):
-            # It would do something, and the inbox cannot tell whether it has done so before.
-            work.changes.dead_letters.append(self._letter(message, Reason.TOO_OLD, TOO_OLD))
-        else:
-            work.apply(decision)
 
     def _letter(self, message: Message, reason: Reason, detail: str) -> DeadLetter:
         masked = 0

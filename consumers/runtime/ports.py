@@ -43,5 +43,6 @@ class Bounds:
     outage_backoff_max_s: float = 5
     contended_runs_max: int = 20
     breaker_failures: int = 50
-    breaker_pause_s: float = 5
+    breaker_pause_s: float = 1
+    breaker_pause_max_s: float = 30
     stalled_after_s: float = 300

@@ -89,9 +89,8 @@ class Runner:
             return ()
 
     async def _process(self, messages: Sequence[Message]) -> None:
-        taken, letters = self._planner.decode(messages)
         opened = await self._guard.transact(
-            self._name, lambda contended: self._planner.plan(taken, letters, contended=contended)
+            self._name, lambda contended: self._planner.plan(messages, contended=contended)
         )
         # From here a redelivered message is a duplicate: the operation row is what must be finished.
         self._actor.submit(opened)

@@ -14,8 +14,9 @@ from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.work import Work
 from domain.ids import OperationId, OrderId
+from domain.operation import OperationState
 from domain.order import Operation
-from domain.outcome import Outcome
+from domain.outcome import Approved, Declined, Outcome
 from domain.ports.store import Claimed
 from domain.reaction import Reaction
 from domain.rules import Rules
@@ -49,33 +50,36 @@ class Settler:
         self._submit = submit
         self._waiting: list[Answer] = []
         self._arrived = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._settling = 0
         self._log = structlog.get_logger("settler")
+
+    @property
+    def busy(self) -> bool:
+        """Whether answers wait or are being settled."""
+        return bool(self._waiting) or self._settling > 0
 
     def put(self, answers: Sequence[Answer]) -> None:
         """Leave answers to be settled."""
         self._waiting += answers
-        self._idle.clear()
         self._arrived.set()
-
-    async def settled(self) -> None:
-        """Wait until every answer put so far is settled."""
-        await self._idle.wait()
 
     async def run(self, name: str) -> None:
         """Settle for ever, one batch after the other."""
         while True:
             if not self._waiting:
-                self._idle.set()
                 self._arrived.clear()
                 self._guard.done(name)
                 await self._arrived.wait()
+                continue
             answers, self._waiting = self._waiting[: self._bounds.batch_max], self._waiting[self._bounds.batch_max :]
-            opened = await self._guard.transact(name, partial(self._settle, answers))
-            self._submit(opened)
+            self._settling += 1
+            try:
+                opened = await self._guard.transact(name, partial(self._settle, answers))
+                self._submit(opened)
+            finally:
+                self._settling -= 1
 
-    async def _settle(self, answers: Sequence[Answer], contended: bool) -> list[Claimed]:  # noqa: FBT001 - as Guard calls it
+    async def _settle(self, answers: Sequence[Answer], contended: bool) -> list[Claimed]:  # noqa: FBT001 - as Guard calls
         async with self._ports.store.transaction(contended=contended) as transaction:
             orders = await transaction.load([answer.order_id for answer in answers])
             work = Work(transaction, orders, self._reactions, self._rules)
@@ -83,21 +87,26 @@ class Settler:
             for answer in answers:
                 order = work.order(answer.order_id)
                 operation = order.operation(answer.operation_id) if order else None
-                if order is None or operation is None:
+                if operation is None:
                     late.append(answer)
-                    continue
-                self._settle_one(work, operation, answer.outcome)
+                else:
+                    self._settle_one(work, operation, answer.outcome)
+            states = await transaction.states([answer.operation_id for answer in late]) if late else {}
             opened = await work.finish(self._ports)
         for order_id, alarm in work.alarms:
             self._log.error("order needs an operator", alarm=True, reason=alarm, order_id=order_id)
         for answer in late:
-            self._log.info(
-                "answer to a settled operation",
-                order_id=answer.order_id,
-                operation_id=str(answer.operation_id),
-                outcome=type(answer.outcome).__name__,
-            )
+            self._compare(answer, states.get(answer.operation_id))
         return opened
+
+    def _compare(self, answer: Answer, state: OperationState | None) -> None:
+        """Look at an answer to an operation that is settled already: it changes nothing, but it may contradict."""
+        said = {Approved: OperationState.APPROVED, Declined: OperationState.DECLINED}.get(type(answer.outcome))
+        ids = {"order_id": answer.order_id, "operation_id": str(answer.operation_id), "settled_as": state}
+        if said is not None and state is not None and said is not state:
+            self._log.error("contradicting answer", alarm=True, reason="contradiction", said=said, **ids)
+        else:
+            self._log.info("answer to a settled operation", said=type(answer.outcome).__name__, **ids)
 
     def _settle_one(self, work: Work, operation: Operation, outcome: Outcome) -> None:
         order = work.order(operation.order_id)

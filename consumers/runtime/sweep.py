@@ -65,9 +65,14 @@ class Sweep:
         total = 0
         while (claimed := await self.turn()) > 0:
             total += claimed
-            await self._actor.drained()
-            await self._settler.settled()
+            await self.at_rest()
         return total
+
+    async def at_rest(self) -> None:
+        """Wait until no call runs and no answer waits: what an answer opens next is waited for, too."""
+        while self._actor.busy or self._settler.busy:
+            await self._actor.drained()
+            await asyncio.sleep(0.01)
 
     async def turn(self) -> int:
         """Look once for each kind of work; return the number of operations begun."""
@@ -80,9 +85,7 @@ class Sweep:
 
     async def _claim(self) -> int:
         limit = min(CLAIM_MAX, self._bounds.operations_open_max - self._actor.open_count)
-        if self._breaker.is_open:
-            limit = 1 if self._breaker.probe_due() else 0
-        if limit <= 0:
+        if limit <= 0 or self._breaker.is_open:
             return 0
         claimed = await self._ports.store.claim_due(limit, self._rules.lease_s)
         self._actor.submit(claimed)

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from domain.decision import Notification
 from domain.ids import EventId, OperationId, OrderId
+from domain.operation import OperationState
 from domain.order import Operation, Order
 from schemas.events import Event, OwnEvent
 from schemas.rejection import Reason
@@ -76,6 +77,10 @@ class Transaction(Protocol):
 
     async def save(self, changes: Changes) -> None:
         """Write everything, and wake the relay once the transaction has committed. Raises Contended on a lost race."""
+        ...
+
+    async def states(self, operations: Sequence[OperationId]) -> dict[OperationId, OperationState]:
+        """Return the states of these operations, finished or not."""
         ...
 
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
