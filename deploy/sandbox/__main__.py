@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from deploy.sandbox.journal import InUse
 from deploy.sandbox.server import WrongAddress, serve
 
 
@@ -32,7 +33,7 @@ def main(listen: str, data: Path, pending_s: float) -> None:
     """Run the gateway sandbox, a Stripe-shaped server for play money, until SIGTERM."""
     try:
         serve(listen, data, pending_s, wall_clock, lambda address: click.echo(f"sandbox ready on {address}"))
-    except WrongAddress as wrong:
+    except (WrongAddress, InUse) as wrong:
         click.echo(str(wrong), err=True)
         sys.exit(2)
 

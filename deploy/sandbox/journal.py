@@ -5,6 +5,7 @@ this is play money). A last line that was cut by a full disk was never answered,
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,14 @@ import orjson
 
 from deploy.sandbox.bank import Bank, Intent, PaymentMethod, Refund
 
+if sys.platform != "win32":
+    import fcntl
+
 KEY_TTL_S = 24 * 3600.0  # Stripe forgets keys after a day at the earliest
+
+
+class InUse(RuntimeError):  # noqa: N818 - its name says what is wrong
+    """Another sandbox writes the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,12 @@ class Memory:
         self._struck: dict[str, int] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        self._read(path)
+        try:
+            self._take(path)
+            self._read(path)
+        except BaseException:
+            os.close(self._file)
+            raise
         if not bank.born:
             self._write({"born": f"{int(bank.now() * 1e6):x}"})
 
@@ -73,6 +86,15 @@ class Memory:
         os.write(self._file, orjson.dumps(line) + b"\n")
         if apply:
             self._apply(line)
+
+    def _take(self, path: Path) -> None:
+        """Keep other sandboxes away from the file; the lock ends with the process, however it ends."""
+        if sys.platform == "win32":
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as taken:
+            raise InUse(f"Another sandbox uses {path}: stop it, or give another file with --data.") from taken
 
     def _read(self, path: Path) -> None:
         whole = 0

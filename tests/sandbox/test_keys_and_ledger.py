@@ -178,6 +178,15 @@ def test_the_sandbox_listens_on_loopback_only(tmp_path: Path) -> None:
         assert len(done.stderr.splitlines()) == 1
 
 
+def test_two_sandboxes_never_share_a_journal(tmp_path: Path) -> None:
+    data = tmp_path / "journal.jsonl"
+    with running(data):
+        command = [sys.executable, "-m", "deploy.sandbox", "--listen", "127.0.0.1:0", "--data", str(data)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Another sandbox uses" in done.stderr
+
+
 def test_an_authorization_lapses_and_a_key_is_forgotten_in_time(tmp_path: Path) -> None:
     now = 1_800_000_000.0
     bank = Bank(lambda: now, 5.0)
