@@ -4,7 +4,7 @@ import itertools
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import sql
@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 
 _RUN = f"test_{os.getpid()}_{secrets.token_hex(3)}"
 _NUMBERS = itertools.count(1)
+DROP_TRIES = 5
 
 
 @contextmanager
@@ -29,4 +30,20 @@ def fresh_database(server_url: str, template: str | None) -> Iterator[str]:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
         with psycopg.connect(plain, autocommit=True) as admin:
-            admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+            _drop(admin, name)
+
+
+def _drop(admin: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+    """Drop a database. An autovacuum worker in it may not be ended by us; it ends by itself, or by an unforced drop."""
+    forced = sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+    unforced = sql.SQL("drop database if exists {}").format(sql.Identifier(name))
+    for _ in range(DROP_TRIES):
+        try:
+            admin.execute(forced)
+        except psycopg.errors.InsufficientPrivilege:
+            # The unforced form sends such a worker away, and waits up to 5 s for it.
+            with suppress(psycopg.errors.ObjectInUse):
+                admin.execute(unforced)
+        else:
+            return
+    admin.execute(forced)
