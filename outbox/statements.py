@@ -7,18 +7,19 @@ planner would expect hardly a row and scan the whole table once for every array 
 from collections.abc import Sequence
 from typing import Any, LiteralString, NamedTuple
 
+from outbox import binary
+from outbox.binary import ARRAYS, Array
+
 
 class Batch(NamedTuple):
     """A statement over arrays; `arrays` turns rows, one tuple a row in the order of the columns, into parameters."""
 
     sql: LiteralString
-    width: int
+    types: tuple[type[Array], ...]
 
-    def arrays(self, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    def arrays(self, rows: Sequence[Sequence[Any]]) -> list[Array]:
         """Turn rows into columns. There is at least one row."""
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        assert len(columns) == self.width
-        return columns
+        return [make(column) for make, column in zip(self.types, zip(*rows, strict=True), strict=True)]
 
 
 class Column(NamedTuple):
@@ -35,6 +36,10 @@ def _unnest(columns: Sequence[Column]) -> LiteralString:
     return f"unnest({arrays}) AS u({names})"
 
 
+def _types(columns: Sequence[Column]) -> tuple[type[Array], ...]:
+    return tuple(ARRAYS[c.type] for c in columns)
+
+
 def _value(column: Column) -> LiteralString:
     return f"u.{column.name}{column.cast}"
 
@@ -43,7 +48,7 @@ def insert(table: LiteralString, columns: Sequence[Column], suffix: LiteralStrin
     """Build an INSERT of many rows."""
     names: LiteralString = ", ".join([c.name for c in columns])
     values: LiteralString = ", ".join([_value(c) for c in columns])
-    return Batch(f"INSERT INTO {table} ({names}) SELECT {values} FROM {_unnest(columns)} {suffix}", len(columns))
+    return Batch(f"INSERT INTO {table} ({names}) SELECT {values} FROM {_unnest(columns)} {suffix}", _types(columns))
 
 
 def update(table: LiteralString, keys: Sequence[Column], columns: Sequence[Column], also: LiteralString = "") -> Batch:
@@ -51,7 +56,7 @@ def update(table: LiteralString, keys: Sequence[Column], columns: Sequence[Colum
     sets: LiteralString = ", ".join([f"{c.name} = {_value(c)}" for c in columns])
     where: LiteralString = " AND ".join([f"t.{k.name} = u.{k.name}" for k in keys])
     every = [*keys, *columns]
-    return Batch(f"UPDATE {table} AS t SET {sets}{also} FROM {_unnest(every)} WHERE {where}", len(every))
+    return Batch(f"UPDATE {table} AS t SET {sets}{also} FROM {_unnest(every)} WHERE {where}", _types(every))
 
 
 TIME: LiteralString = "timestamptz"
@@ -199,17 +204,18 @@ COPY_EVENTS: LiteralString = """
     COPY event (id, event_id, order_id, order_version, ordinal, topic, key, body, header_names, header_values,
                 occurred_at, causation_id) FROM STDIN (FORMAT BINARY)"""
 COPY_OUTBOX: LiteralString = "COPY outbox (id) FROM STDIN (FORMAT BINARY)"
-EVENT_TYPES = (
-    "int8",
-    "uuid",
-    "text",
-    "int8",
-    "int4",
-    "text",
-    "bytea",
-    "bytea",
-    "text[]",
-    "bytea[]",
-    "timestamptz",
-    "uuid",
+EVENT_WRITERS = (
+    binary.bigint,
+    binary.uuid,
+    binary.text,
+    binary.bigint,
+    binary.integer,
+    binary.text,
+    binary.raw_bytes,
+    binary.raw_bytes,
+    binary.texts,
+    binary.many_bytes,
+    binary.timestamp,
+    binary.uuid,
 )
+OUTBOX_WRITERS = (binary.bigint,)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -13,6 +13,7 @@ from domain.operation import OperationState
 from domain.order import Attempt, Hold, Operation, Order
 from domain.ports.store import Change, Changes, DeadLetter, Received
 from outbox import rows, statements
+from outbox.binary import ARRAYS, copy_rows
 from outbox.journal import Journal, dead_letter_row
 from outbox.rows import Row
 from outbox.statements import Batch
@@ -109,12 +110,16 @@ class PgTransaction:
         return await self._cursor.fetchall() if self._cursor.description else []
 
     async def _fetch(self, query: Any, ids: Sequence[str]) -> list[Row]:
-        await self._cursor.execute(query, [list(ids)])
+        await self._cursor.execute(query, [ARRAYS["text"](ids)])
         return await self._cursor.fetchall()
 
     async def _run(self, batch: Batch, batch_rows: Sequence[Row]) -> None:
         if batch_rows:
             await self._cursor.execute(batch.sql, batch.arrays(batch_rows))
+
+    async def _copy(self, query: LiteralString, body: bytes) -> None:
+        async with self._cursor.copy(query) as copy:
+            await copy.write(body)
 
     async def _save_orders(self, changes: Sequence[Change]) -> None:
         new = sorted((c.after for c in changes if c.before is None), key=lambda order: order.order_id)
@@ -164,14 +169,8 @@ class PgTransaction:
         event_rows = [self._journal.event_row(i, e) for i, e in zip(ids, changes.events, strict=False)]
         letter_ids = ids[len(changes.events) :]
         event_rows += [dead_letter_row(i, x, self.now) for i, x in zip(letter_ids, letters, strict=True)]
-        async with self._cursor.copy(statements.COPY_EVENTS) as copy:
-            copy.set_types(statements.EVENT_TYPES)
-            for row in event_rows:
-                await copy.write_row(row)
-        async with self._cursor.copy(statements.COPY_OUTBOX) as copy:
-            copy.set_types(("int8",))
-            for i in ids:
-                await copy.write_row((i,))
+        await self._copy(statements.COPY_EVENTS, copy_rows(statements.EVENT_WRITERS, event_rows))
+        await self._copy(statements.COPY_OUTBOX, copy_rows(statements.OUTBOX_WRITERS, [(i,) for i in ids]))
         await self._cursor.execute(f"NOTIFY {CHANNEL}")
 
 

@@ -1,0 +1,152 @@
+"""PostgreSQL's binary forms, written column by column for whole batches: arrays as parameters, rows for COPY.
+
+The driver's own list dumper looks at every element anew; here a column has one type, known beforehand, which makes this
+a third of the cost. Formats: the *send functions of PostgreSQL's types, and COPY's binary format.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from struct import Struct
+from typing import Any, ClassVar, Final
+
+import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+_I2: Final = Struct("!h").pack
+_I4: Final = Struct("!i").pack
+_SIZED_I4: Final = Struct("!ii").pack
+_SIZED_I8: Final = Struct("!iq").pack
+_ARRAY_HEAD: Final = Struct("!iiiii").pack
+_NULL: Final = b"\xff\xff\xff\xff"
+_TRUE: Final = b"\0\0\0\1\1"
+_FALSE: Final = b"\0\0\0\1\0"
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_EPOCH_DAY: Final = date(2000, 1, 1)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+COPY_HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END: Final = b"\xff\xff"
+
+
+def text(value: str | None) -> bytes:
+    """Write text."""
+    if value is None:
+        return _NULL
+    raw = value.encode()
+    return _I4(len(raw)) + raw
+
+
+def raw_bytes(value: bytes | None) -> bytes:
+    """Write bytea."""
+    return _NULL if value is None else _I4(len(value)) + value
+
+
+def bigint(value: int) -> bytes:
+    """Write int8."""
+    return _SIZED_I8(8, value)
+
+
+def integer(value: int) -> bytes:
+    """Write int4."""
+    return _SIZED_I4(4, value)
+
+
+def boolean(value: bool) -> bytes:  # noqa: FBT001 - a column of booleans
+    """Write bool."""
+    return _TRUE if value else _FALSE
+
+
+def uuid(value: Any) -> bytes:
+    """Write uuid."""
+    return _NULL if value is None else b"\0\0\0\x10" + value.int.to_bytes(16, "big")
+
+
+def timestamp(value: datetime | None) -> bytes:
+    """Write timestamptz: microseconds since 2000-01-01 UTC."""
+    return _NULL if value is None else _SIZED_I8(8, (value - _EPOCH) // _MICROSECOND)
+
+
+def day(value: date) -> bytes:
+    """Write date: days since 2000-01-01."""
+    return _SIZED_I4(4, (value - _EPOCH_DAY).days)
+
+
+def _array_of(oid: int, write: Callable[[Any], bytes], values: Sequence[Any] | None) -> bytes:
+    if values is None:
+        return _NULL
+    body = _array(oid, write, values)
+    return _I4(len(body)) + body
+
+
+def texts(values: Sequence[str] | None) -> bytes:
+    """Write text[] as one value of a row."""
+    return _array_of(25, text, values)
+
+
+def many_bytes(values: Sequence[bytes] | None) -> bytes:
+    """Write bytea[] as one value of a row."""
+    return _array_of(17, raw_bytes, values)
+
+
+def _array(oid: int, write: Callable[[Any], bytes], values: Sequence[Any]) -> bytes:
+    return _ARRAY_HEAD(1, 1, oid, len(values), 1) + b"".join(map(write, values))
+
+
+class Array:
+    """One column of a batch, in PostgreSQL's binary array form. Made by `ARRAYS[type](values)`."""
+
+    __slots__ = ("data",)
+    oid: ClassVar[int]
+    element_oid: ClassVar[int]
+    write: ClassVar[Callable[[Any], bytes]]
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.data = _array(self.element_oid, type(self).write, values)
+
+
+class TimestampArray(Array):
+    """A column of times: most of a batch are the same two or three, so each is computed once."""
+
+    __slots__ = ()
+
+    def __init__(self, values: Sequence[datetime | None]) -> None:
+        known = {value: timestamp(value) for value in set(values)}
+        self.data = _ARRAY_HEAD(1, 1, self.element_oid, len(values), 1) + b"".join([known[value] for value in values])
+
+
+def _make(
+    name: str, oid: int, element_oid: int, write: Callable[[Any], bytes], base: type[Array] = Array
+) -> type[Array]:
+    made = type(name, (base,), {"__slots__": (), "oid": oid, "element_oid": element_oid, "write": staticmethod(write)})
+
+    def dump(_self: Dumper, array: Array) -> bytes:
+        return array.data
+
+    psycopg.adapters.register_dumper(
+        made, type(f"{name}Dumper", (Dumper,), {"format": Format.BINARY, "oid": oid, "dump": dump})
+    )
+    return made
+
+
+ARRAYS: Final[dict[str, type[Array]]] = {
+    "text": _make("TextArray", 1009, 25, text),
+    "bytea": _make("ByteaArray", 1001, 17, raw_bytes),
+    "bigint": _make("BigintArray", 1016, 20, bigint),
+    "integer": _make("IntegerArray", 1007, 23, integer),
+    "boolean": _make("BooleanArray", 1000, 16, boolean),
+    "uuid": _make("UuidArray", 2951, 2950, uuid),
+    "timestamptz": _make("TimestampArray", 1185, 1184, timestamp, TimestampArray),
+    "date": _make("DateArray", 1182, 1082, day),
+}
+
+
+def copy_rows(writers: Sequence[Callable[[Any], bytes]], rows: Sequence[Sequence[Any]]) -> bytes:
+    """Write the whole body of a COPY ... (FORMAT BINARY)."""
+    count = _I2(len(writers))
+    parts = [COPY_HEAD]
+    for row in rows:
+        parts.append(count)
+        parts += [write(value) for write, value in zip(writers, row, strict=True)]
+    parts.append(COPY_END)
+    return b"".join(parts)
