@@ -24,7 +24,8 @@ WELL_S = 60.0
 class Supervisor:
     """Runs the servers of a data directory and any others given, and keeps `env` and `state.json` there true.
 
-    Both files are there only once everything has been started, `state.json` last: whoever waits for it may connect.
+    Both files are there only once everything has been started and prepared, `state.json` last: whoever waits for it may
+    connect. prepare is given the lines of `env` and does what has to be there by then, such as the schema.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Supervisor:
         *,
         extra: Sequence[Managed] = (),
         settings: Mapping[str, str] | None = None,
+        prepare: Callable[[Mapping[str, str]], None] = lambda _: None,
         progress: Callable[[str], None],
     ) -> None:
         self.servers = servers
         self._all: tuple[Managed, ...] = (*servers.managed, *extra)
         self._extra = tuple(extra)
         self._settings = dict(settings or {})
+        self._prepare = prepare
         self._progress = progress
         self._pauses_s = {server.name: PAUSE_MIN_S for server in self._all}
         self._started_at_s = {server.name: 0.0 for server in self._all}
@@ -66,8 +69,9 @@ class Supervisor:
         try:
             if self._extra:
                 start_all(self._extra)
+            self._prepare(self.env)
         except BaseException:
-            self.servers.stop()
+            self.stop()
             raise
         now_s = time.monotonic()
         self._started_at_s = {server.name: now_s for server in self._all}
@@ -80,14 +84,14 @@ class Supervisor:
                 if not stop.is_set() and not server.alive():
                     self._revive(server)
 
-    def stop(self) -> None:
-        """Stop all and take `env` and `state.json` away; data and ports stay. May be repeated."""
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop all, in order or at once, and take `env` and `state.json` away; data and ports stay. May be repeated."""
         self._hide()
         try:
             if self._extra:
-                stop_all(self._extra)
+                stop_all(self._extra, immediate=immediate)
         finally:
-            self.servers.stop()
+            self.servers.stop(immediate=immediate)
 
     def _revive(self, server: Managed) -> None:
         now_s = time.monotonic()
