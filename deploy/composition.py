@@ -1,7 +1,7 @@
 """The composition root: settings become ports, bounds and rules, and the roles of one process are run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -159,10 +159,16 @@ async def engine_of(settings: Settings) -> AsyncIterator[Engine]:
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
 
 
-async def run_roles(settings: Settings, roles: Roles, stop: asyncio.Event) -> None:
-    """Run these roles until stop is set, then drain. Raises what a bug raised."""
+async def run_roles(
+    settings: Settings, roles: Roles, stop: asyncio.Event, started: Callable[[], None] = lambda: None
+) -> None:
+    """Run these roles until stop is set, then drain. started is called once all that they need at start was there.
+
+    Raises, before that, what keeps them from starting; afterwards, what a bug raised.
+    """
     await check_topics(settings)
     async with engine_of(settings) as engine:
+        started()
         also = []
         if roles.relay:
             relay = relay_of(settings)
