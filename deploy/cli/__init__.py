@@ -9,8 +9,15 @@ import click
 from deploy.cli.group import Command, LazyGroup
 
 COMMANDS = (
+    Command("up", "deploy.cli.up:up", "all roles in one process; --embedded: with servers"),
+    Command("embedded", "deploy.cli.embedded:embedded", "PostgreSQL, Kafka and the gateway sandbox"),
+    Command("consume", "deploy.cli.consume:consume", "the consumers of these triggers, or all"),
+    Command("relay", "deploy.cli.relay:relay", "from the outbox to Kafka"),
+    Command("sweep", "deploy.cli.sweep:sweep", "due and unknown operations, lapsed leases, expiries"),
+    Command("migrate", "deploy.cli.migrate:migrate", "database schema to head"),
     Command("topics", "deploy.cli.topics:topics", "Kafka topics: create"),
     Command("publish", "deploy.cli.publish:publish", "publish events from JSON lines, as checkout would"),
+    Command("sandbox", "deploy.cli.sandbox:sandbox", "the gateway sandbox alone"),
     Command("config", "deploy.cli.config:config", "the settings in force, secrets masked"),
 )
 

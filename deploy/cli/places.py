@@ -1,0 +1,46 @@
+"""What the commands that start servers share: --data, progress, and how to reach them from another terminal."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from deploy.cli.common import say
+
+if TYPE_CHECKING:
+    from deploy.embedded import Supervisor
+    from deploy.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+DEFAULT_DATA = Path(".payments")
+
+
+def data_option(command: F) -> F:
+    """Add --data to a command, as the argument data."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="The servers' folder.  [default: PAYMENTS_DATA, or ./.payments]",
+    )(command)
+
+
+def progress_of(settings: "Settings") -> Callable[[str], None]:
+    """Return how progress is told: to people as it is, and as a log line where lines are JSON."""
+    if settings.log_format == "console":
+        return say
+    import structlog  # noqa: PLC0415 - keeps --help quick
+
+    return structlog.get_logger("deploy.servers").info  # type: ignore[no-any-return]
+
+
+def list_servers(supervisor: "Supervisor", progress: Callable[[str], None]) -> None:
+    """Tell where each server is."""
+    for name, server in supervisor.state().items():
+        progress(f"  {name:<11} {server['address']:<16} {server['version']:<8} pid {server['pid']}")
+
+
+def elsewhere(settings: "Settings") -> str:
+    """Return what has to stand before a command that is typed in the same folder in another terminal."""
+    return "" if settings.data == DEFAULT_DATA else f"PAYMENTS_DATA={settings.data} "

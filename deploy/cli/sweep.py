@@ -1,0 +1,24 @@
+"""`payments sweep`: what is due, lapsed or forgotten."""
+
+import click
+
+from deploy.cli.common import emit, settings_for_command
+from deploy.composition import Roles
+from deploy.roles import roles_until, run_once, run_until_stopped, sweep_once
+from deploy.stopping import Stopping
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Do what is due and end.")
+def sweep(*, once: bool) -> int:
+    """Take up due and unknown operations, lapsed leases, holds that ran out and forgotten orders, until SIGTERM.
+
+    Makes the inbox's partitions ahead of time, too. Any number may sweep: what one takes, the others skip.
+    """
+    settings = settings_for_command(quiet=once)
+    if once:
+        operations = run_once(settings, sweep_once)
+        emit(f"{operations} operations were due")
+        return 0
+    with Stopping() as stopping:
+        return run_until_stopped(settings, stopping, roles_until(settings, Roles(sweep=True)), roles="sweep")

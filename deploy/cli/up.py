@@ -1,0 +1,99 @@
+"""`payments up`: the whole pipeline in one process."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from consumers.reactions import REACTIONS
+from deploy.cli.common import run, say, settings_for_command
+from deploy.cli.migrate import migrate_database
+from deploy.cli.places import data_option, elsewhere, list_servers, progress_of
+from deploy.composition import Roles, all_topics
+from deploy.local_servers import embedded_servers, own_sandbox, wants_sandbox
+from deploy.roles import quieten_kafka, roles_until, run_until_stopped
+from deploy.settings import Settings
+from deploy.stopping import Stopping
+from producers.topics import create_topics
+
+NOT_USED = ("database_url", "kafka_bootstrap_servers")
+
+
+@click.command()
+@click.option("--embedded", is_flag=True, help="Bring PostgreSQL, Kafka and the gateway sandbox along.")
+@data_option
+def up(*, embedded: bool, data: Path | None) -> int:
+    """Run everything in one process: all consumers, the relay and the sweep, until SIGTERM.
+
+    With --embedded also PostgreSQL, Kafka and, unless PAYMENTS_GATEWAY names another gateway, the sandbox, with schema
+    and topics; commands that are typed in this folder use them. Without it, `payments migrate` and
+    `payments topics create` come first. The first SIGTERM lets it finish what it does, a second one ends it at once.
+    """
+    overrides = {"PAYMENTS_DATA": str(data)} if data else {}
+    settings = settings_for_command(quiet=False, overrides=overrides, use_embedded=not embedded)
+    quieten_kafka(settings)
+    with Stopping() as stopping:
+        surroundings = _with_servers(settings, overrides, stopping) if embedded else _with_sandbox(settings, stopping)
+        with surroundings as (complete, ready):
+            work = roles_until(complete, Roles(consume=REACTIONS, relay=True, sweep=True))
+            return run_until_stopped(complete, stopping, work, ready, roles="consume,relay,sweep")
+
+
+Surroundings = tuple[Settings, Callable[[], None]]
+
+
+@contextmanager
+def _with_servers(settings: Settings, overrides: Mapping[str, str], stopping: Stopping) -> Iterator[Surroundings]:
+    """Give settings that lead to servers of our own, and what says that all is ready."""
+    if settings.gateway is not None:
+        settings.gateway_kind()
+    progress = progress_of(settings)
+    for field in NOT_USED:
+        if getattr(settings, field) is not None:
+            progress(f"PAYMENTS_{field.upper()} is set, but --embedded brings its own")
+    complete = settings
+
+    def prepare(env: Mapping[str, str]) -> None:
+        nonlocal complete
+        complete = settings_for_command(quiet=False, overrides={**overrides, **env}, use_embedded=False)
+        _prepare(complete, progress)
+
+    servers = embedded_servers(settings, stopping, progress, sandbox=wants_sandbox(settings), prepare=prepare)
+    with servers as supervisor:
+
+        def ready() -> None:
+            list_servers(supervisor, progress)
+            if complete.log_format == "console":
+                where = elsewhere(complete)
+                say(f"ready; in another terminal: {where}payments stock set tea 100")
+                say(f"                      then: {where}payments publish FILE   {where}payments order list")
+
+        yield complete, ready
+
+
+def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
+    """Make schema and topics; both may be there already."""
+    _, schema = migrate_database(settings)
+    made = run(
+        create_topics(
+            settings.kafka_options(),
+            all_topics(settings.topic_prefix),
+            partitions=settings.topic_partitions,
+            replication_factor=settings.topic_replication_factor,
+            event_bytes_max=settings.event_bytes_max,
+        )
+    )
+    progress(f"schema at revision {schema.revision}, {len(made.created)} topics created of {len(all_topics(''))}")
+
+
+@contextmanager
+def _with_sandbox(settings: Settings, stopping: Stopping) -> Iterator[Surroundings]:
+    """Give settings with a sandbox of our own, if that is the gateway and nobody runs one; and what says nothing."""
+    if settings.gateway_kind() != "sandbox" or not wants_sandbox(settings):
+        yield settings, lambda: None
+        return
+    progress = progress_of(settings)
+    with own_sandbox(settings, stopping, progress) as api_base:
+        progress(f"the gateway sandbox runs at {api_base}")
+        yield settings.model_copy(update={"stripe_api_base": api_base}), lambda: None

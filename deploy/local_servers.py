@@ -1,0 +1,125 @@
+"""Servers that a command brings along: the gateway sandbox, or that with PostgreSQL and Kafka, watched in a thread."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from deploy.embedded import DirectoryInUse, EmbeddedError, EmbeddedServers, ManagedProcess, Supervisor, kept_port
+from deploy.embedded.files import try_lock
+from deploy.settings import Settings
+from deploy.stopping import Stopping
+
+Progress = Callable[[str], None]
+WATCH_S = 0.25
+RETRY_MAX_S = 30.0
+
+
+def wants_sandbox(settings: Settings) -> bool:
+    """Tell whether the gateway is to be a sandbox of our own: none was chosen, or the sandbox without an address."""
+    return settings.gateway is None or (settings.gateway == "sandbox" and settings.stripe_api_base is None)
+
+
+def sandbox_of(data: Path, pending_s: float, progress: Progress) -> ManagedProcess:
+    """Describe the sandbox of this folder: it keeps its port, and its ledger in sandbox.jsonl."""
+    port = kept_port(data, "sandbox")
+    listen, ledger = f"127.0.0.1:{port}", str(data / "sandbox.jsonl")
+    module = [sys.executable, "-P", "-m", "deploy.sandbox"]
+    return ManagedProcess(
+        "sandbox",
+        [*module, "--listen", listen, "--data", ledger, "--pending-s", f"{pending_s:g}"],
+        health_url=f"http://{listen}/sandbox/health",
+        port=port,
+        log=data / "sandbox.log",
+        version=version("payments"),
+        progress=progress,
+    )
+
+
+@contextmanager
+def embedded_servers(
+    settings: Settings,
+    stopping: Stopping,
+    progress: Progress,
+    *,
+    sandbox: bool,
+    prepare: Callable[[Mapping[str, str]], None] = lambda _: None,
+) -> Iterator[Supervisor]:
+    """Run PostgreSQL, Kafka and, if asked for, the sandbox in PAYMENTS_DATA while inside, restarting what dies.
+
+    prepare is given the settings that lead to them, before `env` and `state.json` are written. Raises DirectoryInUse if
+    another run has the folder, EmbeddedError if one cannot be started; nothing is left running then.
+    """
+    data = settings.data.resolve()
+    lines: dict[str, str] = {}
+    extra = []
+    if sandbox:
+        extra.append(sandbox_of(data, settings.sandbox_pending_s, progress))
+        lines = {"PAYMENTS_GATEWAY": "sandbox", "PAYMENTS_STRIPE_API_BASE": f"http://{extra[0].address}"}
+    if settings.topic_prefix:
+        lines["PAYMENTS_TOPIC_PREFIX"] = settings.topic_prefix
+    supervisor = Supervisor(
+        EmbeddedServers(data, progress=progress), extra=extra, settings=lines, prepare=prepare, progress=progress
+    )
+    stopping.at_once = lambda: supervisor.stop(immediate=True)
+    progress(f"starting PostgreSQL and Kafka{' and the gateway sandbox' if sandbox else ''} in {data}")
+    supervisor.start()
+    try:
+        with _watching(supervisor.watch):
+            yield supervisor
+    finally:
+        progress("stopping the servers")
+        supervisor.stop()
+
+
+@contextmanager
+def own_sandbox(settings: Settings, stopping: Stopping, progress: Progress) -> Iterator[str]:
+    """Run a sandbox in PAYMENTS_DATA while inside, restarting it if it dies; gives its API base.
+
+    Raises DirectoryInUse if another process runs servers there.
+    """
+    data = settings.data.resolve()
+    sandbox = sandbox_of(data, settings.sandbox_pending_s, progress)
+    lock = try_lock(data / "lock")
+    if lock is None:
+        raise DirectoryInUse(
+            f"another process runs a sandbox in {data}: set PAYMENTS_STRIPE_API_BASE=http://{sandbox.address} to use "
+            "that one, or PAYMENTS_DATA to another folder"
+        )
+    stopping.at_once = lambda: sandbox.stop(immediate=True)
+    try:
+        sandbox.start()
+        with _watching(lambda stop: _keep(sandbox, stop, progress)):
+            yield f"http://{sandbox.address}"
+    finally:
+        sandbox.stop()
+
+
+def _keep(server: ManagedProcess, stop: threading.Event, progress: Progress) -> None:
+    """Start the server again whenever it has died; after a failure, ever more rarely."""
+    pause_s = WATCH_S
+    while not stop.wait(pause_s):
+        if server.alive():
+            continue
+        try:
+            server.start()
+        except (EmbeddedError, OSError) as error:
+            progress(f"{server.name} cannot be started again: {error}")
+            pause_s = min(2 * pause_s, RETRY_MAX_S)
+        else:
+            progress(f"{server.name} had died and runs again (pid {server.pid})")
+            pause_s = WATCH_S
+
+
+@contextmanager
+def _watching(watch: Callable[[threading.Event], None]) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=watch, args=(stop,), name="watch")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

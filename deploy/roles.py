@@ -1,0 +1,144 @@
+"""Roles as processes: checked at start, run until a signal, drained; a bug ends them with 1 and says what it was."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import structlog
+
+from consumers.runtime.guard import Guard
+from deploy.cli.common import run
+from deploy.cli.failures import ANSWER_IS_NO, NOT_REACHED, Failure
+from deploy.composition import Roles, bounds_of, check_topics, engine_of, relay_of, run_roles
+from deploy.settings import Settings
+from deploy.stopping import Stopping
+from outbox.schema import schema_state
+
+Started = Callable[[], None]
+Work = Callable[[asyncio.Event, Started], Coroutine[Any, Any, None]]
+
+
+def quieten_kafka(settings: Settings) -> None:
+    """Leave Kafka's client out of the log, for it warns of everything that a start, a rebalance and an outage bring.
+
+    What of that matters is an alarm or an error of ours. PAYMENTS_LOG_LEVEL=DEBUG shows its lines.
+    """
+    level = logging.WARNING if settings.log_level == "DEBUG" else logging.CRITICAL
+    logging.getLogger("aiokafka").setLevel(level)
+
+
+def check_schema(settings: Settings) -> None:
+    """Raise Failure, naming the command that makes it, unless the database has the schema of this release."""
+    state = schema_state(settings.sqlalchemy_url())
+    if state.usable:
+        return
+    if state.revision is None:
+        found = "the database has no schema"
+    elif state.revision != state.head:
+        found = f"the schema is at revision {state.revision}, and this release needs {state.head}"
+    else:
+        found = "the inbox has no partitions"
+    raise Failure(f"{found}: run `payments migrate`", NOT_REACHED)
+
+
+def run_until_stopped(
+    settings: Settings, stopping: Stopping, work: Work, ready: Started = lambda: None, **running: object
+) -> int:
+    """Check what is needed, run the work until told to stop, and return the process's exit code.
+
+    Once it runs, a line with the words of running is logged and ready is called. What keeps it from starting is raised;
+    what is raised later is a bug: it is logged, and the code is 1.
+    """
+    quieten_kafka(settings)
+    settings.kafka_options()
+    check_schema(settings)
+    log = structlog.get_logger("deploy.roles")
+    has_started = False
+
+    def started() -> None:
+        nonlocal has_started
+        has_started = True
+        log.info("running", **running)
+        ready()
+
+    async def main() -> None:
+        await work(stopping.event(), started)
+
+    try:
+        run(main())
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the process ends
+        causes = list(leaves(error))
+        if not has_started:
+            raise causes[0] from None
+        for cause in causes:
+            tell_bug(cause)
+        return ANSWER_IS_NO
+    log.info("stopped")
+    return 0
+
+
+async def relay_until(settings: Settings, stop: asyncio.Event, started: Started) -> None:
+    """Relay until stop is set. Needs no gateway, so that its process holds no key of one."""
+    await check_topics(settings)
+    relay, guard = relay_of(settings), Guard(bounds_of(settings))
+    relay.on_turn = guard.turn
+    started()
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(guard.watch())
+        await relay.run(stop)
+        watching.cancel()
+
+
+def roles_until(settings: Settings, roles: Roles) -> Work:
+    """Return the work of these roles."""
+
+    async def work(stop: asyncio.Event, started: Started) -> None:
+        await run_roles(settings, roles, stop, started)
+
+    return work
+
+
+async def relay_once(settings: Settings) -> int:
+    """Send what the outbox holds; return how many messages."""
+    await check_topics(settings)
+    return await relay_of(settings).once()
+
+
+async def sweep_once(settings: Settings) -> int:
+    """Do everything that is due; return the number of operations."""
+    await check_topics(settings)
+    async with engine_of(settings) as engine:
+        return await engine.once()
+
+
+def run_once(settings: Settings, work: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
+    """Check the schema, do the work, and return how much it was. Raises what a task of it raised."""
+    quieten_kafka(settings)
+    settings.kafka_options()
+    check_schema(settings)
+    try:
+        return run(work(settings))
+    except ExceptionGroup as group:
+        raise next(leaves(group)) from None
+
+
+def leaves(error: BaseException) -> Iterator[Exception]:
+    """Take an error out of its groups."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    elif isinstance(error, Exception):
+        yield error
+
+
+def tell_bug(error: Exception) -> None:
+    """Log an error that nobody expects: its type, what it says, and where; no values of variables."""
+    structlog.get_logger("deploy.roles").error(
+        "this process stops: a bug, or something that it cannot go on without; restart it, nothing is lost",
+        alarm=True,
+        reason="bug",
+        error_type=type(error).__name__,
+        error=str(error),
+        exc_info=error,
+    )
