@@ -1,11 +1,10 @@
 """The publisher on a real Kafka: order, acknowledgements, refusals, and its end."""
 
 import asyncio
-import os
-import signal
 from collections import defaultdict
 from collections.abc import Sequence
 
+import psutil
 import pytest
 
 from deploy.embedded import EmbeddedServers
@@ -21,6 +20,13 @@ HEADERS = (("ce_type", b"PaymentAuthorized"), ("content-type", b"application/avr
 
 def message(number: int, topic: str, key: bytes | None = b"order-1", value: bytes | None = b"body") -> OutgoingMessage:
     return OutgoingMessage(id=number, topic=topic, key=key, value=value, headers=HEADERS)
+
+
+def suspend(process: psutil.Process) -> None:
+    """Stop a process; the signal alone is still on its way when it was sent, and a thread could answer meanwhile."""
+    process.suspend()
+    while process.status() != psutil.STATUS_STOPPED:
+        pass
 
 
 async def publish(bootstrap: str, messages: Sequence[OutgoingMessage]) -> Published:
@@ -177,9 +183,8 @@ async def test_a_broker_that_hangs_is_given_up_at_the_deadline_and_a_cancelled_p
     for publisher in (hanging, cancelled):
         await publisher.start()
         assert await publisher.publish([message(1, topic)]) == Published([1])
-    pid = own_servers.kafka.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    broker = psutil.Process(own_servers.kafka.pid)
+    suspend(broker)
     try:
         async with asyncio.timeout(10):
             with pytest.raises(Transient):
@@ -190,7 +195,7 @@ async def test_a_broker_that_hangs_is_given_up_at_the_deadline_and_a_cancelled_p
         with pytest.raises(Transient, match="make a new one"):
             await cancelled.publish([])
     finally:
-        os.kill(pid, signal.SIGCONT)
-    await hanging.close()
-    await cancelled.close()
-    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+        broker.resume()
+        await hanging.close()
+        await cancelled.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
