@@ -1,0 +1,204 @@
+"""Our attempts beside the gateway's own books, order by order, both ways.
+
+The books are read after the snapshot, so they know all that the snapshot knows. They may know more: of an order on
+which somebody works nothing is said, and a difference counts only if the order has not moved on meanwhile.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final, LiteralString, NamedTuple
+
+from domain.ports.gateway import LedgerEntry
+from outbox.audit.books import Books
+from outbox.audit.report import Findings
+
+NO_LEDGER: Final = "checked against the database alone: this gateway has no ledger to compare with"
+COMPARED: Final = (1, 2, 3, 8, 9)
+
+_ATTEMPTS: Final[LiteralString] = """
+    WITH work AS (
+      SELECT order_id,
+             bool_or(due_at IS NOT NULL AND kind <> 'release'
+                     AND NOT (kind = 'refund' AND state = 'pending')) AS working,
+             bool_or(due_at IS NULL) AS given_up,
+             coalesce(sum(amount_minor) FILTER (WHERE kind = 'refund'), 0)::bigint AS returning
+        FROM operation WHERE state IN ('open', 'pending', 'unknown') GROUP BY order_id)
+    SELECT o.order_id, o.status, o.currency, o.total_minor, coalesce(w.working, false), coalesce(w.given_up, false),
+           coalesce(w.returning, 0), a.attempt, a.transaction_id, a.authorized_minor, a.captured_minor,
+           a.refunded_minor, a.voided
+      FROM orders o JOIN attempt a USING (order_id) LEFT JOIN work w USING (order_id)
+     ORDER BY o.order_id, a.attempt"""
+
+
+class Ours(NamedTuple):
+    """One attempt as the snapshot has it, amounts in minor units."""
+
+    attempt: int
+    transaction_id: str | None
+    authorized: int
+    captured: int
+    refunded: int
+    voided: bool
+
+
+class Account(NamedTuple):
+    """One order: its attempts, and how sure we are. returning: an unfinished refund, done at the gateway or not."""
+
+    order_id: str
+    status: str
+    currency: str
+    total: int
+    working: bool
+    given_up: bool
+    returning: int
+    attempts: Sequence[Ours]
+
+
+async def compare(books: Books, entries: Sequence[LedgerEntry]) -> None:
+    """Compare every order and every transaction."""
+    by_order: dict[str | None, list[LedgerEntry]] = defaultdict(list)
+    for entry in entries:
+        by_order[entry.order_id].append(entry)
+    balance: Counter[str] = Counter()
+    ours: Counter[str] = Counter()
+    async for account in _accounts(books):
+        theirs = by_order.pop(account.order_id, [])
+        ours[account.currency] += sum(a.captured - a.refunded for a in account.attempts)
+        for entry in theirs:
+            balance[entry.currency] += entry.captured_minor - entry.refunded_minor
+        _Comparison(books, account, theirs).run()
+    for order_id, strangers in by_order.items():
+        for entry in strangers:
+            balance[entry.currency] += entry.captured_minor - entry.refunded_minor
+            _effects_once(books, entry)
+            if entry.effects:
+                text = f"transaction {entry.transaction_id} of order {order_id}, which we do not know: {_money(entry)}"
+                books.about(2).suspect(order_id or "", text)
+    for currency in sorted(balance | ours):
+        books.about(8).notes.append(f"{currency}: the gateway keeps {balance[currency]}, our attempts {ours[currency]}")
+    for number in COMPARED:
+        books.about(number).checked += len(entries)
+
+
+async def _accounts(books: Books) -> AsyncIterator[Account]:
+    """Yield every order with its attempts; orders without any are no matter of money."""
+    async with AsyncExitStack() as stack:
+        fixed: tuple[Any, ...] | None = None
+        attempts: list[Ours] = []
+        async for row in await books.stack_stream(stack, _ATTEMPTS):
+            if fixed != row[:7]:
+                if fixed is not None:
+                    yield Account._make((*fixed, attempts))
+                fixed, attempts = row[:7], []
+            attempts.append(Ours(*row[7:]))
+        if fixed is not None:
+            yield Account._make((*fixed, attempts))
+
+
+class _Comparison:
+    """One order at the gateway and here."""
+
+    def __init__(self, books: Books, account: Account, theirs: Sequence[LedgerEntry]) -> None:
+        self._books = books
+        self._account = account
+        self._theirs = {entry.transaction_id: entry for entry in theirs}
+
+    def run(self) -> None:
+        """Compare."""
+        account = self._account
+        for entry in self._theirs.values():
+            _effects_once(self._books, entry)
+            if entry.currency != account.currency:
+                self._differs(1, f"transaction {entry.transaction_id} is in {entry.currency}, not {account.currency}")
+        self._order()
+        known = {a.transaction_id for a in account.attempts}
+        for ours in account.attempts:
+            self._attempt(ours)
+        for entry in self._theirs.values():
+            if entry.transaction_id not in known and entry.effects:
+                self._differs(2, f"no attempt knows transaction {entry.transaction_id}: {_money(entry)}")
+
+    def _order(self) -> None:
+        """Judge all transactions of the order together."""
+        kept = {i: e.captured_minor - e.refunded_minor for i, e in self._theirs.items()}
+        keeping = sorted(i for i, amount in kept.items() if amount > 0)
+        if len(keeping) > 1:
+            self._differs(2, f"the gateway has captured and not refunded {' and '.join(keeping)}")
+        if sum(kept.values()) > self._account.total:
+            self._differs(1, f"the gateway keeps {sum(kept.values())} of an order that costs {self._account.total}")
+        approved = Counter(e.operation_id for e in self._theirs.values() for f in e.effects if f.kind == "authorize")
+        for operation_id, times in approved.items():
+            if times > 1:
+                self._differs(2, f"the gateway has authorized operation {operation_id} {times} times")
+
+    def _attempt(self, ours: Ours) -> None:
+        """Compare one attempt with its transaction."""
+        entry = self._theirs.get(ours.transaction_id or "")
+        if entry is None:
+            if ours.authorized or ours.captured or ours.refunded:
+                what = ours.transaction_id or "no transaction"
+                self._differs(1, f"attempt {ours.attempt} has moved money with {what}, which the gateway does not have")
+            return
+        authorized = sum(e.amount_minor for e in entry.effects if e.kind == "authorize")
+        for name, our, their in (
+            ("authorized", ours.authorized, authorized),
+            ("captured", ours.captured, entry.captured_minor),
+            ("refunded", ours.refunded, entry.refunded_minor),
+        ):
+            late = name == "refunded" and their == our + self._account.returning
+            if our != their and not late:
+                text = f"attempt {ours.attempt} has {name} {our}, and the gateway {their} ({entry.transaction_id})"
+                self._differs(1, text)
+                if name != "authorized":
+                    self._differs(8, text)
+        if _held(entry) and (ours.voided or self._account.status == "payment_failed"):
+            why = "voided attempt" if ours.voided else "failed order's attempt"
+            self._differs(
+                9, f"the gateway still holds {_held(entry)} for {why} {ours.attempt} ({entry.transaction_id})"
+            )
+
+    def _differs(self, invariant: int, text: str) -> None:
+        account, findings = self._account, self._books.about(invariant)
+        if account.working:
+            findings.unsure()
+        elif account.given_up:
+            findings.notes.append(f"order {account.order_id}, for an operator to settle: {text}")
+        else:
+            findings.suspect(account.order_id, f"order {account.order_id}: {text}")
+
+
+def _effects_once(books: Books, entry: LedgerEntry) -> None:
+    """Judge one transaction by what truly happened, whatever we think of it."""
+    name = f"transaction {entry.transaction_id} (order {entry.order_id})"
+    kinds = [effect.kind for effect in entry.effects]
+    for kind in ("authorize", "capture", "cancel"):
+        if kinds.count(kind) > 1:
+            books.about(2).wrong(f"{name} has {kinds.count(kind)} effects {kind}")
+    if "cancel" in kinds and "capture" in kinds[kinds.index("cancel") :]:
+        books.about(3).wrong(f"{name} was captured after it was cancelled")
+    amounts = (entry.refunded_minor, entry.captured_minor, entry.amount_minor)
+    if not 0 <= amounts[0] <= amounts[1] <= amounts[2]:
+        books.about(1).wrong(f"{name}: refunded {amounts[0]}, captured {amounts[1]}, asked for {amounts[2]}")
+    effective = {kind: sum(e.amount_minor for e in entry.effects if e.kind == kind) for kind in ("capture", "refund")}
+    # A refund that the bank sends back later leaves its effect, and less in the books.
+    if effective["capture"] != entry.captured_minor or effective["refund"] < entry.refunded_minor:
+        books.about(1).wrong(
+            f"{name}: effects {effective}, and captured {amounts[1]}, refunded {amounts[0]} in the books"
+        )
+
+
+def _held(entry: LedgerEntry) -> int:
+    kinds = {effect.kind for effect in entry.effects}
+    return entry.amount_minor if "authorize" in kinds and not kinds & {"capture", "cancel"} else 0
+
+
+def _money(entry: LedgerEntry) -> str:
+    kept = entry.captured_minor - entry.refunded_minor
+    return f"{kept} {entry.currency} kept, {_held(entry)} held"
+
+
+def without_ledger(findings: Sequence[Findings]) -> None:
+    """Say that nobody was asked but ourselves."""
+    for finding in findings:
+        finding.notes.append(NO_LEDGER)

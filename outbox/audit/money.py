@@ -1,0 +1,82 @@
+"""Invariants 1 and 8 against the database alone: bounds in each attempt, and where all the money is."""
+
+from typing import Final, LiteralString
+
+from outbox.audit.books import Books
+
+LISTED: Final = 20
+"""Orders listed that hold money under review, or whose refund is pending."""
+
+_ATTEMPTS: Final[LiteralString] = "SELECT count(*) FROM attempt"
+_OUT_OF_BOUNDS: Final[LiteralString] = """
+    SELECT order_id, attempt, authorized_minor, captured_minor, refunded_minor FROM attempt
+     WHERE NOT (0 <= refunded_minor AND refunded_minor <= captured_minor AND captured_minor <= authorized_minor)
+     ORDER BY order_id, attempt"""
+_TOO_MUCH: Final[LiteralString] = """
+    SELECT o.order_id, o.total_minor, sum(a.captured_minor - a.refunded_minor)
+      FROM attempt a JOIN orders o USING (order_id) GROUP BY o.order_id, o.total_minor
+    HAVING sum(a.captured_minor - a.refunded_minor) > o.total_minor ORDER BY o.order_id"""
+_OTHER_CURRENCY: Final[LiteralString] = """
+    SELECT p.order_id, p.attempt, p.kind, p.currency, o.currency
+      FROM operation p JOIN orders o USING (order_id) WHERE p.currency <> o.currency ORDER BY 1, 2, 3"""
+_PLACES: Final[LiteralString] = """
+    WITH kept AS (
+      SELECT order_id, sum(captured_minor) AS captured, sum(refunded_minor) AS refunded FROM attempt GROUP BY order_id),
+    going_back AS (
+      SELECT order_id, sum(amount_minor) AS pending FROM operation
+       WHERE kind = 'refund' AND state = 'pending' GROUP BY order_id),
+    places AS (
+      SELECT o.order_id, o.currency, o.status, o.total_minor AS total, coalesce(k.captured, 0) AS captured,
+             coalesce(k.refunded, 0) AS refunded, coalesce(g.pending, 0) AS pending
+        FROM orders o LEFT JOIN kept k USING (order_id) LEFT JOIN going_back g USING (order_id))
+    SELECT currency, count(*), sum(captured)::bigint, sum(refunded)::bigint,
+           coalesce(sum(total) FILTER (WHERE status = 'paid_and_confirmed'), 0)::bigint,
+           coalesce(sum(captured - refunded) FILTER (WHERE status = 'manual_review'), 0)::bigint,
+           coalesce(sum(pending) FILTER (WHERE status = 'payment_failed'), 0)::bigint,
+           json_agg(json_build_array(order_id, status, total, captured - refunded, pending) ORDER BY order_id)
+             FILTER (WHERE captured - refunded <> CASE WHEN status = 'paid_and_confirmed' THEN total ELSE 0 END)
+      FROM places GROUP BY currency ORDER BY currency"""
+"""By currency: the sums, and every order that keeps other than what its status says."""
+
+
+async def check_bounds(books: Books) -> None:
+    """Look for amounts out of bounds (invariant 1), set-based."""
+    findings = books.about(1)
+    findings.checked += (await books.rows(_ATTEMPTS))[0][0]
+    findings.wrong(
+        f"order {order_id} attempt {attempt}: authorized {authorized}, captured {captured}, refunded {refunded}"
+        for order_id, attempt, authorized, captured, refunded in await books.rows(_OUT_OF_BOUNDS)
+    )
+    findings.wrong(
+        f"order {order_id} costs {total} and {kept} were captured and not refunded"
+        for order_id, total, kept in await books.rows(_TOO_MUCH)
+    )
+    findings.wrong(
+        f"order {order_id} is in {ours} and its operation {kind} of attempt {attempt} in {other}"
+        for order_id, attempt, kind, other, ours in await books.rows(_OTHER_CURRENCY)
+    )
+
+
+async def check_places(books: Books) -> None:
+    """Say where all the money is, currency by currency (invariant 8, at quiescence), and list what is not settled."""
+    findings = books.about(8)
+    for currency, orders, captured, refunded, paid, reviewed, pending, unsettled in await books.rows(_PLACES):
+        findings.checked += orders
+        figures = f"{currency}: captured {captured} - refunded {refunded} = {captured - refunded}"
+        places = f"paid {paid} + under review {reviewed} + refunds pending {pending} = {paid + reviewed + pending}"
+        findings.notes.append(f"{figures}; {places}")
+        if captured - refunded != paid + reviewed + pending:
+            findings.wrong(f"{figures}, but {places}")
+        listed = []
+        for order_id, status, total, kept, going_back in unsettled or ():
+            if status == "manual_review":
+                listed.append(f"order {order_id}: {kept} {currency} under review")
+            elif status == "payment_failed" and kept == going_back:
+                listed.append(f"order {order_id}: {kept} {currency} being refunded")
+            else:
+                findings.wrong(
+                    f"order {order_id} is {status}, costs {total} {currency} and keeps {kept}, {going_back} going back"
+                )
+        findings.notes += listed[:LISTED]
+        if len(listed) > LISTED:
+            findings.notes.append(f"and {len(listed) - LISTED} more orders with money under review or being refunded")

@@ -1,0 +1,46 @@
+"""Whether the pipeline is at rest: nothing open, nothing to send, nothing sent that its reaction has not seen.
+
+A pending refund is no unrest: the bank may take weeks. Neither is an operation that waits for an operator.
+The cheap questions come first, and the dear one is asked only when they found nothing: `--wait` asks often.
+"""
+
+from typing import Any, Final, LiteralString
+
+import psycopg
+
+from outbox.audit.books import Scope
+from outbox.partitions import oldest_day
+
+_UNSENT: Final[LiteralString] = "SELECT count(*) FROM outbox"
+_OPEN: Final[LiteralString] = """
+    SELECT count(*) FROM operation
+     WHERE state IN ('open', 'pending', 'unknown') AND due_at IS NOT NULL
+       AND NOT (kind = 'refund' AND state = 'pending')"""
+_MOVING: Final[LiteralString] = """
+    SELECT status, count(*) FROM orders
+     WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review') GROUP BY status ORDER BY status"""
+_UNSEEN: Final[LiteralString] = """
+    SELECT r.consumer_group, count(*)
+      FROM event e
+      JOIN unnest(%s::text[], %s::text[]) AS r(topic, consumer_group) ON r.topic = e.topic
+     WHERE (e.occurred_at AT TIME ZONE 'UTC')::date >= %s
+       AND NOT EXISTS (SELECT FROM inbox i WHERE i.day = (e.occurred_at AT TIME ZONE 'UTC')::date
+                          AND i.consumer_group = r.consumer_group AND i.event_id = e.event_id)
+     GROUP BY r.consumer_group ORDER BY r.consumer_group"""
+
+
+async def unrest(connection: psycopg.AsyncConnection[Any], scope: Scope) -> tuple[str, ...]:
+    """Say what is still under way, empty when nothing is. Raises LookupError when the inbox has no partitions."""
+    found = []
+    for query, what in ((_UNSENT, "messages are still to be sent"), (_OPEN, "operations have no outcome yet")):
+        row = await (await connection.execute(query)).fetchone()
+        if row is not None and row[0]:
+            found.append(f"{row[0]} {what}")
+    moving = await (await connection.execute(_MOVING)).fetchall()
+    found += [f"{count} orders are {status}" for status, count in moving]
+    if found:
+        return tuple(found)
+    topics = [scope.prefix + event_type for event_type in scope.groups]
+    oldest = await oldest_day(connection)
+    unseen = await (await connection.execute(_UNSEEN, [topics, list(scope.groups.values()), oldest])).fetchall()
+    return tuple(f"{group} has not seen {count} events" for group, count in unseen)

@@ -1,0 +1,119 @@
+"""What an audit says, and how its findings are gathered."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+VIOLATIONS_KEPT_MAX: Final = 1_000
+"""Of each invariant; more are counted, and told as one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """One invariant of ARCHITECTURE.md section 9. holds is None when it cannot be said now; notes say why, or list.
+
+    checked: how many things were looked at. violations: one line each, naming the order (or SKU, message, row).
+    """
+
+    id: int
+    name: str
+    holds: bool | None
+    checked: int
+    violations: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """holds: no invariant is broken. waiting: why the pipeline is not quiescent, empty when it is."""
+
+    holds: bool
+    quiescent: bool
+    invariants: tuple[Invariant, ...]
+    waiting: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the document of the contract."""
+        return {
+            "holds": self.holds,
+            "quiescent": self.quiescent,
+            "invariants": [
+                {
+                    "id": invariant.id,
+                    "name": invariant.name,
+                    "holds": invariant.holds,
+                    "checked": invariant.checked,
+                    "violations": list(invariant.violations),
+                }
+                for invariant in self.invariants
+            ],
+        }
+
+
+NAMES: Final = {
+    1: "refunded <= captured <= authorized in each attempt, one currency, and no more than the total is kept",
+    2: "one authorize, one capture and one void at most in each attempt, one kept capture in each order",
+    3: "no capture without a live hold, none after a void",
+    4: "stock adds up, and is never negative",
+    5: "statuses move along declared edges, versions without gaps",
+    6: "every version has its journal rows, every decision its events",
+    7: "every order has exactly one outcome",
+    8: "the money kept is that of paid orders, of reviews and of pending refunds, as the gateway has it",
+    9: "failed orders hold no items, no authorization and no money but a pending refund",
+    10: "every consumed message is in the inbox or dead-lettered, every journal row in its topic or the outbox",
+    11: "no card number in any table, topic, header or dead letter",
+}
+
+
+class Findings:
+    """What was found about one invariant so far."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.checked = 0
+        self.notes: list[str] = []
+        self._violations: list[str] = []
+        self._total = 0
+        self._suspects: list[tuple[str, str]] = []
+        self._unsure = 0
+
+    def wrong(self, texts: str | Iterable[str], times: int = 0) -> None:
+        """Take down violations; times: how many there are in all when not every one is told."""
+        lines = [texts] if isinstance(texts, str) else list(texts)
+        self._violations += lines[: max(0, VIOLATIONS_KEPT_MAX - len(self._violations))]
+        self._total += max(times, len(lines))
+
+    def unsure(self) -> None:
+        """Take down that something cannot be said now: somebody still works on it."""
+        self._unsure += 1
+
+    def suspect(self, order_id: str, text: str) -> None:
+        """Take down a difference that is a violation unless the order has moved on since the snapshot."""
+        self._suspects.append((order_id, text))
+
+    @property
+    def suspects(self) -> frozenset[str]:
+        """The orders of which differences were taken down."""
+        return frozenset(order_id for order_id, _ in self._suspects)
+
+    def settle_suspects(self, moved: frozenset[str]) -> None:
+        """Turn differences into violations, but for the orders that have moved on."""
+        for order_id, text in self._suspects:
+            if order_id in moved:
+                self.unsure()
+            else:
+                self.wrong(text)
+        self._suspects.clear()
+
+    def result(self, *, sayable: bool = True) -> Invariant:
+        """Conclude. sayable: whether the invariant can be judged at all in the state that was found."""
+        assert not self._suspects, "differences are settled before the conclusion"
+        notes = list(self.notes)
+        if not sayable:
+            return Invariant(self.number, NAMES[self.number], None, self.checked, (), (*notes, "not quiescent"))
+        left = self._total - len(self._violations)
+        violations = (*self._violations, f"and {left} more") if left > 0 else tuple(self._violations)
+        if self._unsure:
+            notes.append(f"{self._unsure} differences on orders that are being worked on: ask again when it is quiet")
+        holds = False if violations else None if self._unsure else True
+        return Invariant(self.number, NAMES[self.number], holds, self.checked, violations, tuple(notes))

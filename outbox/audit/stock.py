@@ -1,0 +1,43 @@
+"""Invariant 4: what people put in is what is there, held or sold, SKU by SKU."""
+
+from typing import Final, LiteralString
+
+from outbox.audit.books import Books
+
+_SKUS: Final[LiteralString] = "SELECT count(*) FROM stock"
+_WRONG: Final[LiteralString] = """
+    WITH put AS (SELECT sku, sum(delta) AS units FROM stock_adjustment GROUP BY sku),
+    lines AS (
+      SELECT line ->> 0 AS sku, r.state, sum((line ->> 1)::bigint) AS units
+        FROM reservation r JOIN orders o USING (order_id) CROSS JOIN jsonb_array_elements(o.lines) AS line
+       WHERE r.state IN ('held', 'sold') GROUP BY 1, 2),
+    held AS (SELECT sku, units FROM lines WHERE state = 'held'),
+    gone AS (SELECT sku, units FROM lines WHERE state = 'sold'),
+    every AS (
+      SELECT sku, s.available, s.reserved, s.sold, coalesce(put.units, 0) AS put,
+             coalesce(held.units, 0) AS held, coalesce(gone.units, 0) AS gone
+        FROM stock s FULL JOIN put USING (sku) FULL JOIN held USING (sku) FULL JOIN gone USING (sku))
+    SELECT * FROM every
+     WHERE (available IS NULL AND (put <> 0 OR held <> 0 OR gone <> 0)) OR available < 0 OR reserved < 0
+        OR put <> available + reserved + sold OR reserved <> held OR sold <> gone
+     ORDER BY sku"""
+
+
+async def check_stock(books: Books) -> None:
+    """Compare the stock with the adjustments and with the holds, set-based."""
+    findings = books.about(4)
+    findings.checked += (await books.rows(_SKUS))[0][0]
+    for sku, available, reserved, sold, put, held, gone in await books.rows(_WRONG):
+        if available is None:
+            findings.wrong(f"SKU {sku} has no stock row, and {put} put in, {held} held, {gone} sold")
+            continue
+        if available < 0 or reserved < 0:
+            findings.wrong(f"SKU {sku} is negative: {available} available, {reserved} reserved")
+        if put != available + reserved + sold:
+            findings.wrong(
+                f"SKU {sku}: {put} were put in, and {available} available + {reserved} reserved + {sold} sold are there"
+            )
+        if reserved != held:
+            findings.wrong(f"SKU {sku}: {reserved} are reserved, and the holds of orders sum to {held}")
+        if sold != gone:
+            findings.wrong(f"SKU {sku}: {sold} are sold, and the sold holds of orders sum to {gone}")
