@@ -21,6 +21,7 @@ from schemas.rejection import Reason, Rejected
 TOO_OLD: Final = "it is older than the inbox remembers and was not processed; publish it anew if it still matters."
 NEWER: Final = "its schema is newer than this release; deploy the release that wrote it."
 FUTURE: Final = "occurred_at lies in the future; check the publisher's clock, then publish it anew."
+REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 class Taken(NamedTuple):
@@ -121,7 +122,8 @@ class Planner:
             return value
 
         key, body = mask(message.key), mask(message.value)
-        headers = tuple((name, mask(value) or b"") for name, value in message.headers)
+        # Kafka lets a name hold NUL, which no database stores: a message must not stop us by its headers.
+        headers = tuple((name.replace("\0", REPLACEMENT), mask(value) or b"") for name, value in message.headers)
         return DeadLetter(
             group=self._reaction.group,
             topic=message.topic,

@@ -1,11 +1,19 @@
 """A whole pipeline in the test's process: real Kafka, real PostgreSQL, the simulated gateway."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
+import pytest_asyncio
 
 from outbox.migrations import upgrade
+from outbox.store import PostgresStore, hot_engine
+from schemas.codec import Codec
+from tests.consumers.harness import Pipeline, open_pipeline
 from tests.servers.databases import fresh_database
+
+MakePipeline = Callable[..., Awaitable[Pipeline]]
 
 
 @pytest.fixture(scope="session")
@@ -13,4 +21,33 @@ def database_template(database_server_url: str) -> Iterator[str]:
     """Migrate a database once; every test's database is a copy of it."""
     with fresh_database(database_server_url, None) as url:
         upgrade(url)
+        asyncio.run(_make_partitions(url))
         yield url.rsplit("/", 1)[1]
+
+
+async def _make_partitions(url: str) -> None:
+    store = PostgresStore(hot_engine(url, 1), Codec().encode)
+    await store.maintain()
+    await store.close()
+
+
+@pytest_asyncio.fixture
+async def make_pipeline(database_url: str, kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[MakePipeline]:
+    """Make the test's pipeline with settings of its own; no process runs in it yet."""
+    async with AsyncExitStack() as stack:
+
+        async def make(**settings: object) -> Pipeline:
+            return await stack.enter_async_context(
+                open_pipeline(database_url, kafka_bootstrap, topic_prefix, **settings)
+            )
+
+        yield make
+
+
+@pytest_asyncio.fixture
+async def pipeline(make_pipeline: MakePipeline) -> Pipeline:
+    """Make a pipeline with one process of all roles, and ten of SKU-1 and SKU-2 on the shelf."""
+    made = await make_pipeline()
+    await made.stock(SKU_1=10, SKU_2=10)
+    await made.join()
+    return made

@@ -1,0 +1,150 @@
+"""What must hold whenever the pipeline is quiet, whatever the orders were: checked at the end of every scenario.
+
+It reads the topics, the tables and the gateway's ledger, and decides by the architecture's words, not by our code.
+"""
+
+from collections import Counter, defaultdict
+from itertools import pairwise
+from typing import Any
+
+from domain.ports.gateway import LedgerEntry
+from tests.consumers.harness import Pipeline
+from tests.consumers.topics import Read
+
+FINAL = {"paid_and_confirmed", "payment_failed", "manual_review"}
+
+
+async def assert_all_is_well(pipeline: Pipeline) -> None:
+    """Wait until nothing is under way, then check everything."""
+    await pipeline.until_quiet()
+    read = await pipeline.topics()
+    await _journal_is_on_topics(pipeline, read)
+    _stories_are_whole(pipeline, read)
+    await _headers_say_what_bodies_say(pipeline, read)
+    await _one_outcome_each(pipeline, read)
+    await _shelves_add_up(pipeline)
+    await _money_adds_up(pipeline)
+    await _tokens_are_gone(pipeline)
+
+
+async def _journal_is_on_topics(pipeline: Pipeline, read: list[Read]) -> None:
+    """Check that every journal row is on its topic, with these very bytes, and nothing else of ours."""
+    journal = await pipeline.rows("SELECT topic, key, body FROM event WHERE order_id <> ''")
+    prefix = pipeline.settings.topic_prefix
+    assert len(journal) == len(set(journal))
+    ours = {(prefix + r.event_type, r.key, r.value) for r in read if _is_ours(r)}
+    assert {(topic, bytes(key), bytes(body)) for topic, key, body in journal} == ours
+
+
+def _is_ours(read: Read) -> bool:
+    return read.event_type not in {"OrderConfirmed", "PaymentRetryRequested"}
+
+
+def _stories_are_whole(pipeline: Pipeline, read: list[Read]) -> None:
+    """Check that versions and ordinals are gapless and in order, and every cause is an event of the order."""
+    by_order: dict[bytes, dict[Any, Any]] = defaultdict(dict)
+    latest: dict[tuple[str, int, bytes], tuple[int, int]] = {}
+    causes: dict[bytes, set[Any]] = defaultdict(set)
+    for r in read:
+        if not _is_ours(r) or r.key is None:
+            causes[r.key or b""] |= _ids_of(pipeline, r)
+            continue
+        event: Any = pipeline.codec.decode(r.event_type, r.key, r.value)
+        assert r.key == event.order_id.encode()
+        place = (event.order_version, event.ordinal)
+        repeated = event.event_id in by_order[r.key]
+        assert repeated or latest.get((r.event_type, r.partition, r.key), (0, -1)) < place
+        latest[r.event_type, r.partition, r.key] = place
+        by_order[r.key][event.event_id] = event
+        causes[r.key].add(event.event_id)
+    for key, events in by_order.items():
+        story = sorted(events.values(), key=lambda e: (e.order_version, e.ordinal))
+        places = [(e.order_version, e.ordinal) for e in story]
+        assert places[0] == (1, 0)
+        assert all(b in {(a[0], a[1] + 1), (a[0] + 1, 0)} for a, b in pairwise(places)), places
+        assert {e.causation_id for e in story} - {None} <= causes[key]
+        assert len({e.correlation_id for e in story}) == 1
+
+
+def _ids_of(pipeline: Pipeline, read: Read) -> set[Any]:
+    try:
+        return {pipeline.codec.decode(read.event_type, read.key, read.value).event_id}
+    except Exception:  # noqa: BLE001 - garbage has no id, and causes nothing
+        return set()
+
+
+async def _headers_say_what_bodies_say(pipeline: Pipeline, read: list[Read]) -> None:
+    for r in read:
+        if _is_ours(r):
+            event = pipeline.codec.decode(r.event_type, r.key, r.value)
+            header = r.header
+            at = header.pop("ce_time").decode()
+            assert at == event.occurred_at.isoformat().replace("+00:00", "Z")
+            assert header == {
+                "ce_specversion": b"1.0",
+                "ce_id": str(event.event_id).encode(),
+                "ce_source": b"/payments",
+                "ce_type": r.event_type.encode(),
+                "ce_subject": event.order_id.encode(),
+                "content-type": b"application/avro",
+            }
+
+
+async def _one_outcome_each(pipeline: Pipeline, read: list[Read]) -> None:
+    """Check that every order is final, nothing of it is open, and its last outcome on the topics is its status."""
+    orders = dict(await pipeline.rows("SELECT order_id, status FROM orders"))
+    assert set(orders.values()) <= FINAL, orders
+    outcome = {"PaidAndConfirmed": "paid_and_confirmed", "PaymentFailed": "payment_failed"}
+    outcome["PaymentReviewRequired"] = "manual_review"
+    last: dict[str, tuple[int, str]] = {}
+    for r in read:
+        if r.event_type in outcome:
+            event: Any = pipeline.codec.decode(r.event_type, r.key, r.value)
+            last[event.order_id] = max(last.get(event.order_id, (0, "")), (event.order_version, outcome[r.event_type]))
+    assert orders == {order_id: status for order_id, (_, status) in last.items()}
+
+
+async def _shelves_add_up(pipeline: Pipeline) -> None:
+    """Check that what was put on a shelf is there, held or sold, as the orders have it; never below zero."""
+    for sku, available, reserved, sold, put_in in await pipeline.rows(
+        """SELECT s.sku, available, reserved, sold, coalesce((SELECT sum(delta) FROM stock_adjustment a
+                  WHERE a.sku = s.sku), 0) FROM stock s"""
+    ):
+        assert available >= 0
+        assert available + reserved + sold == put_in, sku
+    of_orders: Counter[tuple[str, str]] = Counter()
+    for lines, state in await pipeline.rows(
+        "SELECT o.lines, r.state FROM orders o JOIN reservation r USING (order_id)"
+    ):
+        of_orders.update({(sku, state): quantity for sku, quantity in lines})
+    for sku, reserved, sold in await pipeline.rows("SELECT sku, reserved, sold FROM stock"):
+        assert (of_orders[sku, "held"], of_orders[sku, "sold"]) == (reserved, sold), sku
+
+
+async def _money_adds_up(pipeline: Pipeline) -> None:
+    """Check that the gateway has exactly what paid orders cost; each effect once for each transaction."""
+    entries: dict[str, list[LedgerEntry]] = defaultdict(list)
+    for entry in await pipeline.gateway.entries():
+        kinds = Counter(effect.kind for effect in entry.effects)
+        assert all(count == 1 for count in kinds.values()), entry
+        assert not {"cancel", "capture"} <= kinds.keys(), entry
+        entries[str(entry.order_id)].append(entry)
+    pending = {o for (o,) in await pipeline.rows("SELECT order_id FROM operation WHERE state = 'pending'")}
+    for order_id, status, total in await pipeline.rows("SELECT order_id, status, total_minor FROM orders"):
+        mine = entries.pop(order_id, [])
+        kept = sum(entry.captured_minor - entry.refunded_minor for entry in mine)
+        held = [entry for entry in mine if entry.status == "requires_capture"]
+        if status == "paid_and_confirmed":
+            assert kept == total, order_id
+        if status == "payment_failed":
+            assert kept == 0 or order_id in pending, order_id
+        assert status == "manual_review" or not held, order_id
+    assert not entries, "the gateway has money of orders that nobody knows"
+
+
+async def _tokens_are_gone(pipeline: Pipeline) -> None:
+    """Check that the token is erased once the attempt is over."""
+    assert not await pipeline.rows(
+        """SELECT order_id FROM attempt JOIN orders USING (order_id)
+            WHERE token IS NOT NULL AND status IN ('paid_and_confirmed', 'payment_failed')"""
+    )

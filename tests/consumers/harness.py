@@ -1,0 +1,245 @@
+"""A pipeline in the test's process: real Kafka, real PostgreSQL, a simulated gateway that the test can reach.
+
+A `Pipeline` is the world (topics, database, gateway); a `Member` is one process of it, with its own engine and
+connections. Waiting is always for a condition, never for time to pass.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from consumers.adapters.gateway.simulated import SimulatedGateway
+from consumers.adapters.inventory import InternalInventory
+from consumers.adapters.notifier import LogNotifier
+from consumers.reactions import BY_NAME, REACTIONS
+from consumers.runtime.engine import Engine
+from consumers.runtime.ports import Decode, Ports
+from deploy.composition import all_topics, bounds_of, relay_of, rules_of, source_maker
+from deploy.settings import Settings
+from domain.operation import UNFINISHED
+from domain.ports.store import Store
+from domain.reaction import Reaction
+from outbox.store import PostgresStore, hot_engine
+from producers.topics import create_topics
+from schemas.envelope import headers
+from schemas.events import Event
+from schemas.topics import CONSUMED, topic_name
+from tests.consumers.view import View
+
+WAIT_S = 20.0
+POLL_S = 0.02
+
+QUICK: dict[str, Any] = {
+    "gateway": "simulated",
+    "topic_partitions": 2,
+    "topic_replication_factor": 1,
+    "gateway_connect_timeout_s": 0.1,
+    "gateway_timeout_s": 0.2,
+    "unknown_retry_s": 0.05,
+    "backoff_min_s": 0.05,
+    "backoff_max_s": 0.5,
+    "sweep_interval_s": 0.05,
+    "relay_poll_s": 0.2,
+    "drain_timeout_s": 5,
+    "database_pool": 6,
+}
+"""Settings under which everything that waits waits shortly; leases keep their minute, and tests end them by hand."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - upstream's clock
+
+
+@dataclass(slots=True)
+class Member:
+    """One process: runs until it leaves, or until it is killed."""
+
+    engine: Engine
+    stop: asyncio.Event
+    task: "asyncio.Task[None]"
+
+    async def leave(self) -> None:
+        """End as SIGTERM ends it: drained."""
+        self.stop.set()
+        await asyncio.wait_for(self.task, WAIT_S)
+
+    async def crash(self) -> None:
+        """End as SIGKILL ends it: nothing is finished, nothing given back."""
+        running = [self.task, *self.engine.actor._tasks]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+class Pipeline(View):
+    """The world. Open it with `open_pipeline`."""
+
+    def __init__(self, settings: Settings, gateway: SimulatedGateway, producer: AIOKafkaProducer) -> None:
+        super().__init__(settings, gateway)
+        self.members: list[Member] = []
+        self._producer = producer
+        self._published: dict[TopicPartition, int] = {}
+
+    # processes
+
+    async def join(
+        self,
+        consume: Sequence[Reaction] = REACTIONS,
+        *,
+        relay: bool = True,
+        sweep: bool = True,
+        wrap: Callable[[PostgresStore], Store] = lambda store: store,
+        decode: Decode | None = None,
+        **rules: Any,
+    ) -> Member:
+        """Start a process with these roles. rules: numbers that no setting governs."""
+        stop = asyncio.Event()
+        store = PostgresStore(
+            hot_engine(self.settings.sqlalchemy_url(), self.settings.database_pool),
+            self.codec.encode,
+            prefix=self.settings.topic_prefix,
+        )
+        engine = self.engine(wrap(store), decode, **rules)
+        also = [relay_of(self.settings).run(stop)] if relay else []
+        work = engine.run(stop, consume, source_maker(self.settings), sweep=sweep, also=also)
+        member = Member(engine, stop, asyncio.ensure_future(_closing(store, work)))
+        self.members.append(member)
+        return member
+
+    def engine(self, store: Store, decode: Decode | None = None, **rules: Any) -> Engine:
+        """Make an engine over this store and the world's gateway, not running."""
+        decode = decode or self.codec.decode
+        ports = Ports(store, self.gateway, InternalInventory(), LogNotifier(), decode, self.codec.mask)
+        return Engine(ports, BY_NAME, replace(rules_of(self.settings), **rules), bounds_of(self.settings))
+
+    # what goes in
+
+    async def publish(self, *events: Event) -> None:
+        """Publish events as upstream does, in this order."""
+        for event in events:
+            await self.publish_raw(event.TYPE, event.order_id.encode(), self.codec.encode(event), headers(event))
+
+    async def publish_raw(
+        self, event_type: str, key: bytes | None, value: bytes | None, with_headers: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        """Publish bytes on the topic of this event type."""
+        topic = topic_name(self.settings.topic_prefix, event_type)
+        at = await self._producer.send_and_wait(topic, value, key=key, headers=list(with_headers))
+        self._published[TopicPartition(topic, at.partition)] = at.offset + 1
+
+    # waiting
+
+    async def until(self, holds: Callable[[], Awaitable[bool]], what: str, timeout_s: float = WAIT_S) -> None:
+        """Wait until this holds. A process that ends meanwhile ends the wait with what it raised."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not await holds():
+                    for member in self.members:
+                        if member.task.done() and not member.task.cancelled():
+                            member.task.result()
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            state = await self.rows("SELECT order_id, status, version, review_reason FROM orders ORDER BY 1 LIMIT 20")
+            work = await self.rows("SELECT order_id, kind, state, tries, due_at, detail FROM operation LIMIT 40")
+            raise AssertionError(f"not within {timeout_s} s: {what}; orders {state}, operations {work}") from None
+
+    async def until_status(self, status: str, *order_ids: str) -> None:
+        """Wait until these orders stand so."""
+
+        async def all_stand_so() -> bool:
+            return True is await self.value(
+                "SELECT count(*) = %s FROM orders WHERE order_id = ANY(%s) AND status = %s",
+                len(order_ids),
+                list(order_ids),
+                status,
+            )
+
+        await self.until(all_stand_so, f"{order_ids} {status}")
+
+    async def until_quiet(self) -> None:
+        """Wait until all that was published has been taken, and nothing is under way or still to be sent."""
+        await self.until(self._quiet, "quiet")
+
+    async def until_taken(self) -> None:
+        """Wait until the offsets behind all that was published are committed."""
+        await self.until(self._all_taken, "taken")
+
+    async def _quiet(self) -> bool:
+        own = [(topic_name(self.settings.topic_prefix, name)) for name in CONSUMED]
+        under_way = await self.value(
+            """SELECT (SELECT count(*) FROM outbox)
+                    + (SELECT count(*) FROM operation WHERE state = ANY(%s) AND due_at IS NOT NULL)
+                    + (SELECT count(*) FROM event e WHERE e.topic = ANY(%s) AND NOT EXISTS
+                        (SELECT FROM inbox i WHERE i.day = (e.occurred_at AT TIME ZONE 'UTC')::date
+                                               AND i.event_id = e.event_id))""",
+            [str(state) for state in UNFINISHED],
+            own,
+        )
+        return under_way == 0 and await self._all_taken()
+
+    async def _all_taken(self) -> bool:
+        admin = AIOKafkaAdminClient(**self.settings.kafka_options())
+        await admin.start()
+        try:
+            taken: dict[TopicPartition, int] = {}
+            for reaction in REACTIONS:
+                group = self.settings.topic_prefix + reaction.group
+                if reaction.trigger.TYPE in {p.topic.removeprefix(self.settings.topic_prefix) for p in self._published}:
+                    offsets = await admin.list_consumer_group_offsets(group)
+                    taken |= {partition: at.offset for partition, at in offsets.items()}
+        finally:
+            await admin.close()
+        return all(taken.get(partition, 0) >= end for partition, end in self._published.items())
+
+    async def close(self) -> None:
+        for member in self.members:
+            if not member.task.done():
+                await member.crash()
+        await super().close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+async def _closing(store: PostgresStore, work: Awaitable[None]) -> None:
+    try:
+        await work
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def open_pipeline(database_url: str, bootstrap: str, prefix: str, **settings: Any) -> AsyncIterator[Pipeline]:
+    """Make topics, gateway and a producer; no process runs yet."""
+    chosen = Settings(
+        database_url=database_url, kafka_bootstrap_servers=bootstrap, topic_prefix=prefix, **{**QUICK, **settings}
+    )
+    names = all_topics(prefix)
+    await create_topics(
+        chosen.kafka_options(), names, partitions=chosen.topic_partitions, replication_factor=1, event_bytes_max=1 << 20
+    )
+    gateway = SimulatedGateway(
+        now,
+        asyncio.sleep,
+        latency_ms=chosen.simulated_latency_ms if "simulated_latency_ms" in settings else 0,
+        timeout_s=chosen.gateway_timeout_s,
+        pending_s=chosen.sandbox_pending_s,
+    )
+    producer = AIOKafkaProducer(acks="all", enable_idempotence=True, linger_ms=0, **chosen.kafka_options())
+    async with producer, Pipeline(chosen, gateway, producer) as pipeline:
+        yield pipeline
+    admin = AIOKafkaAdminClient(**chosen.kafka_options())
+    await admin.start()
+    try:
+        await admin.delete_topics(names)
+    finally:
+        await admin.close()

@@ -1,0 +1,142 @@
+"""What can never be processed is set aside with its reason, and nothing else waits for it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from schemas.shapes import SHAPES
+from tests.consumers.claims import assert_all_is_well
+from tests.consumers.conftest import MakePipeline
+from tests.consumers.harness import Pipeline, now
+from tests.consumers.orders import order, retry
+from tests.schemas import wire
+
+pytestmark = pytest.mark.integration
+
+CARD = "4242424242424242"
+GROUP = "payments.authorize_payment"
+
+
+async def publish_json(pipeline: Pipeline, key: str, **fields: Any) -> None:
+    """Publish an order that says what no valid one can say."""
+    said = order().model_dump(mode="json") | fields
+    await pipeline.publish_raw("OrderConfirmed", key.encode(), pipeline.codec.encode_unchecked("OrderConfirmed", said))
+
+
+async def test_each_message_that_can_never_be_processed_is_set_aside_and_the_orders_around_it_are_paid(
+    make_pipeline: MakePipeline,
+) -> None:
+    pipeline = await make_pipeline(topic_partitions=1, message_bytes_max=2_000)
+    await pipeline.stock(SKU_1=10, SKU_2=10)
+    good = pipeline.codec.encode(order("order-2"))
+    await pipeline.publish(order("order-1"))
+    await pipeline.publish_raw("OrderConfirmed", b"order-2", b"garbage")
+    await pipeline.publish_raw("OrderConfirmed", b"order-2", None)
+    await pipeline.publish_raw("OrderConfirmed", b"order-2", good + b"\0")
+    await pipeline.publish_raw("OrderConfirmed", b"order-2", good[:-3])
+    await pipeline.publish_raw("OrderConfirmed", b"order-2", good + bytes(2_000))
+    await pipeline.publish_raw("OrderConfirmed", b"order-2", b"\xc3\x01" + bytes(8) + good[10:])
+    await pipeline.publish_raw("OrderConfirmed", b"order-2", pipeline.codec.encode(retry("order-2")))
+    await pipeline.publish_raw("OrderConfirmed", b"order-3", good)
+    await pipeline.publish_raw("OrderConfirmed", None, good)
+    await publish_json(pipeline, "order 2", order_id="order 2")
+    await publish_json(pipeline, "order-2", order_id="order-2", total_minor=1)
+    await publish_json(pipeline, "order-2", order_id="order-2", currency="QQQ")
+    await publish_json(pipeline, "order-2", order_id="order-2", tax_minor=10**12, total_minor=10**12 + 3_000)
+    await publish_json(pipeline, "order-2", order_id="order-2", payment_method={"kind": "CARD", "token": CARD})
+    await pipeline.publish(order("order-2", occurred_at=now() + timedelta(minutes=6)))
+    await pipeline.publish(order("order-2", occurred_at=now() + timedelta(days=40)))
+    await pipeline.publish(order("order-2", occurred_at=now() - timedelta(days=15)))
+    await pipeline.publish(order("order-4"))
+    await pipeline.join()
+    await pipeline.until_status("paid_and_confirmed", "order-1", "order-4")
+    await assert_all_is_well(pipeline)
+
+    reasons = [
+        "undecodable",
+        "undecodable",
+        "not_canonical",
+        "undecodable",
+        "too_large",
+        "unknown_schema",
+        "wrong_schema",
+        "key_mismatch",
+        "key_mismatch",
+        "invalid_field",
+        "total_mismatch",
+        "unknown_currency",
+        "amount_limit",
+        "card_number",
+        "from_the_future",
+        "from_the_future",
+        "too_old",
+    ]
+    assert await pipeline.dead_letters() == [(GROUP, reason) for reason in reasons]
+    assert await pipeline.value("SELECT count(*) FROM orders") == 2
+    assert len(await pipeline.gateway.entries()) == 2
+    letters = await pipeline.topics("OrderConfirmed", dead_letters=True)
+    copies = {int.from_bytes(r.header["kafka_dlt-original-offset"], "big"): r for r in letters}
+    assert [copies[n].header["payments_reason"].decode() for n in sorted(copies)] == reasons
+    originals = {r.offset: r for r in await pipeline.topics("OrderConfirmed")}
+    with_card = 1 + reasons.index("card_number")
+    assert all(
+        (copies[n].key, copies[n].value) == (originals[n].key, originals[n].value) for n in copies if n != with_card
+    )
+
+
+async def test_card_number_is_masked_digit_by_digit_in_table_and_topic(pipeline: Pipeline) -> None:
+    said = order().model_dump(mode="json") | {"payment_method": {"kind": "CARD", "token": CARD}}
+    body = pipeline.codec.encode_unchecked("OrderConfirmed", said)
+    await pipeline.publish_raw("OrderConfirmed", b"order-1", body, [("note", b"pay with 4242 4242 4242 4242 please")])
+    await pipeline.publish_raw("OrderConfirmed", b"order-1", b"not Avro: " + CARD.encode())
+    await assert_all_is_well(pipeline)
+    masked = [(body.replace(CARD.encode(), b"*" * 16)), b"not Avro: " + b"*" * 16]
+    kept = await pipeline.rows("SELECT body, masked, reason, header_values FROM dead_letter ORDER BY message_offset")
+    assert [(row[0], row[1], row[2]) for row in kept] == [
+        (masked[0], True, "card_number"),
+        (masked[1], True, "undecodable"),
+    ]
+    assert kept[0][3] == [b"pay with **** **** **** **** please"]
+    copies = await pipeline.topics("OrderConfirmed", dead_letters=True)
+    assert [copy.value for copy in copies] == masked
+    assert copies[0].header["note"] == b"pay with **** **** **** **** please"
+    tables = await pipeline.value("SELECT string_agg(d::text || e::text, ' ') FROM dead_letter d, event e")
+    assert CARD not in tables
+    assert CARD.encode().hex() not in tables
+
+
+async def test_header_that_no_database_can_store_does_not_stop_the_rest(pipeline: Pipeline) -> None:
+    await pipeline.publish_raw("OrderConfirmed", b"order-2", b"garbage", [("a\0b", b"\0"), ("c", b"\xff")])
+    await pipeline.publish(order())
+    await pipeline.until_status("paid_and_confirmed", "order-1")
+    await assert_all_is_well(pipeline)
+    assert await pipeline.dead_letters() == [(GROUP, "undecodable")]
+
+
+async def test_large_garbage_is_cut_in_the_copy_and_whole_in_the_table(pipeline: Pipeline) -> None:
+    await pipeline.publish_raw("OrderConfirmed", b"order-1", bytes(70_000))
+    await assert_all_is_well(pipeline)
+    assert await pipeline.value("SELECT length(body) FROM dead_letter") == 70_000
+    (copy,) = await pipeline.topics("OrderConfirmed", dead_letters=True)
+    assert copy.value == bytes(65_536)
+    assert copy.header["payments_length"] == b"70000"
+    assert len(copy.header["payments_sha256"]) == 64
+
+
+async def test_event_of_ours_for_an_order_that_nobody_knows_is_set_aside(pipeline: Pipeline) -> None:
+    from tests.schemas.builders import payment_authorized
+
+    await pipeline.publish(payment_authorized(occurred_at=now()))
+    await pipeline.until_taken()
+    assert await pipeline.dead_letters() == [("payments.reserve_items", "unknown_order")]
+
+
+async def test_arrays_with_a_byte_size_as_go_writes_them_are_paid(pipeline: Pipeline) -> None:
+    lines = wire.long(-2) + wire.long(len(wire.LINE_1 + wire.LINE_2)) + wire.LINE_1 + wire.LINE_2 + wire.long(0)
+    at = wire.long(int(now().timestamp() * 1_000_000))
+    body = wire.single_object(SHAPES["OrderConfirmed"].schema, wire.order(lines=lines, occurred_at=at))
+    await pipeline.publish_raw("OrderConfirmed", b"order-1", body)
+    await pipeline.until_status("paid_and_confirmed", "order-1")
+    await assert_all_is_well(pipeline)
+    assert await pipeline.dead_letters() == []
