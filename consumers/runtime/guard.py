@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -16,6 +17,10 @@ class StalledError(RuntimeError):
     """A loop has made no turn for too long. Restart the process; nothing is lost, and please report it."""
 
 
+class Stopped(Exception):  # noqa: N818 - it answers an order, it is no fault
+    """The process was told to stop while it waited for a dependency; what it was at has not happened."""
+
+
 class Guard:
     """Shared by all loops of a process: bounds its transactions, watches its progress."""
 
@@ -25,12 +30,11 @@ class Guard:
         self._turns: dict[str, float] = {}
         self._log = structlog.get_logger("guard")
 
-    async def transact(
-        self, name: str, run: Callable[[bool], Awaitable[T]], pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> T:
-        """Run a whole transaction until it has committed. run(contended) may be repeated; pause waits out an outage.
+    async def transact(self, name: str, run: Callable[[bool], Awaitable[T]], stop: asyncio.Event | None = None) -> T:
+        """Run a whole transaction until it has committed. run(contended) may be repeated; an outage is waited out.
 
         A lost race is repeated at once, then after growing pauses; more than the bound of them in a row is a bug.
+        Raises Stopped when told to stop during an outage; nothing has happened then.
         """
         lost = failures = 0
         while True:
@@ -47,7 +51,7 @@ class Guard:
                 failures += 1
                 if failures == 1:
                     self._log.error("waiting", alarm=True, reason="dependency_down", name=name, error=str(error))
-                await pause(min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
+                await _pause(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
             else:
                 if failures:
                     self._log.info("going on", name=name, failures=failures)
@@ -122,3 +126,14 @@ class Breaker:
     def _let_through(self) -> None:
         self._failures = self._bounds.breaker_failures - 1
         self._closed.set()
+
+
+async def _pause(stop: asyncio.Event | None, seconds: float) -> None:
+    if stop is None:
+        await asyncio.sleep(seconds)
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    if stop.is_set():
+        raise Stopped

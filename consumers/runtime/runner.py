@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.runtime.acting import Actor
-from consumers.runtime.guard import Breaker, Guard
+from consumers.runtime.guard import Breaker, Guard, Stopped
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds
 from domain.errors import Transient
@@ -50,7 +50,9 @@ class Runner:
                 messages = await self._take()
                 if messages:
                     async with self._source.processing():
-                        await self._process(messages)
+                        await self._process(messages, stop)
+        except Stopped:
+            self._log.warning("stopped while waiting; the batch in hand comes again, to whoever reads next")
         finally:
             self._guard.done(self._name)
             await self._source.close()
@@ -88,9 +90,9 @@ class Runner:
             await asyncio.sleep(self._bounds.poll_s)
             return ()
 
-    async def _process(self, messages: Sequence[Message]) -> None:
+    async def _process(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
         opened = await self._guard.transact(
-            self._name, lambda contended: self._planner.plan(messages, contended=contended)
+            self._name, lambda contended: self._planner.plan(messages, contended=contended), stop
         )
         # From here a redelivered message is a duplicate: the operation row is what must be finished.
         self._actor.submit(opened)

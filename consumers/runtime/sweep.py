@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 import structlog
 
 from consumers.runtime.acting import Actor
-from consumers.runtime.guard import Breaker, Guard
+from consumers.runtime.guard import Breaker, Guard, Stopped
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.settling import Settler
 from consumers.runtime.work import Work
@@ -51,14 +52,16 @@ class Sweep:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until told to stop."""
-        while not stop.is_set():
-            await self.turn()
-            try:
-                async with asyncio.timeout(self._bounds.sweep_interval_s):
-                    await stop.wait()
-            except TimeoutError:
-                continue
-        self._guard.done("sweep")
+        try:
+            while not stop.is_set():
+                await self.turn(stop)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._bounds.sweep_interval_s):
+                        await stop.wait()
+        except Stopped:
+            self._log.warning("stopped while waiting; what is due stays due")
+        finally:
+            self._guard.done("sweep")
 
     async def once(self) -> int:
         """Do everything that is due, and what comes of it; return the number of operations."""
@@ -74,14 +77,14 @@ class Sweep:
             await self._actor.drained()
             await asyncio.sleep(0.01)
 
-    async def turn(self) -> int:
+    async def turn(self, stop: asyncio.Event | None = None) -> int:
         """Look once for each kind of work; return the number of operations begun."""
-        await self._guard.transact("sweep", lambda _: self._expire_holds())
+        await self._guard.transact("sweep", lambda _: self._expire_holds(), stop)
         if self._due("stuck", STUCK_EVERY_S):
-            await self._guard.transact("sweep", lambda _: self._revive())
+            await self._guard.transact("sweep", lambda _: self._revive(), stop)
         if self._due("maintain", MAINTAIN_EVERY_S):
-            await self._guard.transact("sweep", lambda _: self._ports.store.maintain())
-        return await self._guard.transact("sweep", lambda _: self._claim())
+            await self._guard.transact("sweep", lambda _: self._ports.store.maintain(), stop)
+        return await self._guard.transact("sweep", lambda _: self._claim(), stop)
 
     async def _claim(self) -> int:
         limit = min(CLAIM_MAX, self._bounds.operations_open_max - self._actor.open_count)
