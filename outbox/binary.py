@@ -37,6 +37,14 @@ def text(value: str | None) -> bytes:
     return _I4(len(raw)) + raw
 
 
+def jsonb(value: str | None) -> bytes:
+    """Write jsonb, version 1."""
+    if value is None:
+        return _NULL
+    raw = value.encode()
+    return _I4(len(raw) + 1) + b"\1" + raw
+
+
 def raw_bytes(value: bytes | None) -> bytes:
     """Write bytea."""
     return _NULL if value is None else _I4(len(value)) + value
@@ -129,6 +137,16 @@ def _make(
     return made
 
 
+WRITERS: Final[dict[str, Callable[[Any], bytes]]] = {
+    "text": text,
+    "bytea": raw_bytes,
+    "bigint": bigint,
+    "integer": integer,
+    "boolean": boolean,
+    "uuid": uuid,
+    "timestamptz": timestamp,
+    "date": day,
+}
 ARRAYS: Final[dict[str, type[Array]]] = {
     "text": _make("TextArray", 1009, 25, text),
     "bytea": _make("ByteaArray", 1001, 17, raw_bytes),

@@ -30,8 +30,8 @@ class Journal:
             name = self._topics[event_type] = topic_name(self._prefix, event_type)
         return name
 
-    def event_row(self, row_id: int, event: OwnEvent) -> Row:
-        """Return the journal row of an event; its headers are made by the relay from the row."""
+    def event_row(self, event: OwnEvent) -> Row:
+        """Return the journal row of an event (statements.EVENT_COLUMNS); the relay makes its headers from the row."""
         body = self._encode(event)
         if len(body) > self._bytes_max:
             raise ValueError(
@@ -39,7 +39,6 @@ class Journal:
                 f"({self._bytes_max}); raise both that and the topic's max.message.bytes"
             )
         return (
-            row_id,
             event.event_id,
             event.order_id,
             event.order_version,
@@ -47,8 +46,6 @@ class Journal:
             self.topic(event.TYPE),
             event.order_id.encode(),
             body,
-            None,
-            None,
             event.occurred_at,
             event.causation_id,
         )

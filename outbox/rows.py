@@ -117,6 +117,11 @@ def order_state(order: Order, at: datetime) -> Row:
     )
 
 
+def order_row(order: Order, at: datetime) -> Row:
+    """Return a whole order; see statements.ORDER_KEY, ORDER_FIXED and ORDER_STATE."""
+    return (order.order_id, *order_fixed(order), *order_state(order, at))
+
+
 def attempt_row(order_id: OrderId, a: Attempt) -> Row:
     """Return an attempt with its key; see statements.ATTEMPT_KEY and ATTEMPT_STATE."""
     return (
@@ -137,19 +142,14 @@ def attempt_row(order_id: OrderId, a: Attempt) -> Row:
     )
 
 
+def operation_key(o: Operation) -> Row:
+    """Return the key of an operation; see statements.OPERATION_KEY."""
+    return (o.order_id, o.attempt, o.kind.value, o.try_number)
+
+
 def operation_fixed(o: Operation) -> Row:
     """Return what of an operation never changes; see statements.OPERATION_FIXED."""
-    return (
-        o.order_id,
-        o.attempt,
-        o.kind.value,
-        o.try_number,
-        o.reaction,
-        o.causation_id,
-        o.amount_minor,
-        o.currency,
-        o.opened_at,
-    )
+    return (o.operation_id, o.reaction, o.causation_id, o.amount_minor, o.currency, o.opened_at)
 
 
 def operation_state(o: Operation) -> Row:

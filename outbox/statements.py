@@ -4,11 +4,22 @@ No statement compares a column with a constant beside the array join: on a fresh
 planner would expect hardly a row and scan the whole table once for every array element (measured: ten times slower).
 """
 
-from collections.abc import Sequence
-from typing import Any, LiteralString, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, LiteralString, NamedTuple
 
 from outbox import binary
 from outbox.binary import ARRAYS, Array
+
+COPY_FROM: Final = 20
+"""From so many rows on COPY costs less than an INSERT over arrays; below, its extra round trips cost more."""
+
+
+class Column(NamedTuple):
+    """A column, the type of its array elements, and what they are cast to."""
+
+    name: LiteralString
+    type: LiteralString = "text"
+    cast: LiteralString = ""
 
 
 class Batch(NamedTuple):
@@ -22,12 +33,16 @@ class Batch(NamedTuple):
         return [make(column) for make, column in zip(self.types, zip(*rows, strict=True), strict=True)]
 
 
-class Column(NamedTuple):
-    """A column, the type of its array elements, and what they are cast to."""
+class Insert(NamedTuple):
+    """Two ways to insert many rows: an INSERT over arrays, and a COPY."""
 
-    name: LiteralString
-    type: LiteralString = "text"
-    cast: LiteralString = ""
+    batch: Batch
+    copy: LiteralString
+    writers: tuple[Callable[[Any], bytes], ...]
+
+    def body(self, rows: Sequence[Sequence[Any]]) -> bytes:
+        """Return what the COPY sends."""
+        return binary.copy_rows(self.writers, rows)
 
 
 def _unnest(columns: Sequence[Column]) -> LiteralString:
@@ -44,19 +59,21 @@ def _value(column: Column) -> LiteralString:
     return f"u.{column.name}{column.cast}"
 
 
-def insert(table: LiteralString, columns: Sequence[Column], suffix: LiteralString = "") -> Batch:
-    """Build an INSERT of many rows."""
+def insert(table: LiteralString, columns: Sequence[Column], suffix: LiteralString = "") -> Insert:
+    """Build an insert of many rows. The COPY knows no suffix."""
     names: LiteralString = ", ".join([c.name for c in columns])
     values: LiteralString = ", ".join([_value(c) for c in columns])
-    return Batch(f"INSERT INTO {table} ({names}) SELECT {values} FROM {_unnest(columns)} {suffix}", _types(columns))
+    batch = Batch(f"INSERT INTO {table} ({names}) SELECT {values} FROM {_unnest(columns)} {suffix}", _types(columns))
+    writers = tuple(binary.jsonb if c.cast == "::jsonb" else binary.WRITERS[c.type] for c in columns)
+    return Insert(batch, f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)", writers)
 
 
-def update(table: LiteralString, keys: Sequence[Column], columns: Sequence[Column], also: LiteralString = "") -> Batch:
-    """Build an UPDATE of many rows by key; the keys come first in a row. `also` sets what needs no parameter."""
+def update(table: LiteralString, keys: Sequence[Column], columns: Sequence[Column]) -> Batch:
+    """Build an UPDATE of many rows by key; the keys come first in a row."""
     sets: LiteralString = ", ".join([f"{c.name} = {_value(c)}" for c in columns])
     where: LiteralString = " AND ".join([f"t.{k.name} = u.{k.name}" for k in keys])
     every = [*keys, *columns]
-    return Batch(f"UPDATE {table} AS t SET {sets}{also} FROM {_unnest(every)} WHERE {where}", _types(every))
+    return Batch(f"UPDATE {table} AS t SET {sets} FROM {_unnest(every)} WHERE {where}", _types(every))
 
 
 TIME: LiteralString = "timestamptz"
@@ -99,12 +116,9 @@ ATTEMPT_STATE = (
     Column("refund_id"),
     Column("failure_code"),
 )
-OPERATION_KEY = (Column("operation_id", "uuid"),)
+OPERATION_KEY = (Column("order_id"), Column("attempt", "integer"), Column("kind"), Column("try_number", "integer"))
 OPERATION_FIXED = (
-    Column("order_id"),
-    Column("attempt", "integer"),
-    Column("kind"),
-    Column("try_number", "integer"),
+    Column("operation_id", "uuid"),
     Column("reaction"),
     Column("causation_id", "uuid"),
     Column("amount_minor", "bigint"),
@@ -124,8 +138,8 @@ OPERATION_STATE = (
     Column("by"),
     Column("reason"),
 )
-HOLD_KEY = (Column("reservation_id", "uuid"),)
-HOLD_FIXED = (Column("order_id"), Column("attempt", "integer"))
+HOLD_KEY = (Column("order_id"), Column("attempt", "integer"))
+HOLD_FIXED = (Column("reservation_id", "uuid"),)
 HOLD_STATE = (Column("state"), Column("expires_at", TIME), Column("pinned", "boolean"))
 
 INSERT_ORDERS = insert("orders", [*ORDER_KEY, *ORDER_FIXED, *ORDER_STATE])
@@ -175,36 +189,63 @@ LOAD_HOLDS: LiteralString = """
 
 CLAIM_DUE: LiteralString = f"""
     WITH due AS (
-      SELECT operation_id FROM operation
-       WHERE state IN ('open', 'pending', 'unknown') AND due_at <= now()
+      SELECT order_id, attempt, kind, try_number FROM operation
+       WHERE state IN ('open', 'pending', 'unknown') AND kind <> 'release' AND due_at <= now()
        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
     UPDATE operation o SET due_at = now() + make_interval(secs => %s), tries = o.tries + 1
       FROM due
-     WHERE o.operation_id = due.operation_id
+     WHERE o.order_id = due.order_id AND o.attempt = due.attempt AND o.kind = due.kind
+       AND o.try_number = due.try_number
     RETURNING {OPERATION_COLUMNS},
       (SELECT t.token FROM attempt t WHERE t.order_id = o.order_id AND t.attempt = o.attempt)"""
 GIVE_BACK: LiteralString = """
     UPDATE operation SET due_at = now(), tries = tries - 1
-     WHERE operation_id = ANY(%s) AND state IN ('open', 'pending', 'unknown') AND due_at > now()"""
+     WHERE order_id = ANY(%s) AND operation_id = ANY(%s)
+       AND CASE WHEN state IN ('open', 'pending', 'unknown') THEN due_at > now() ELSE false END"""
 LAPSED_HOLDS: LiteralString = """
     SELECT DISTINCT order_id FROM reservation
      WHERE state = 'held' AND NOT pinned AND expires_at <= now() LIMIT %s"""
 STUCK_ORDERS: LiteralString = """
     SELECT order_id FROM orders o
      WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
-       AND updated_at < now() - make_interval(secs => %s)
+       AND created_at > now() - interval '3 days' AND updated_at < now() - make_interval(secs => %s)
        AND NOT EXISTS (SELECT FROM operation p WHERE p.order_id = o.order_id
                         AND p.state IN ('open', 'pending', 'unknown'))
      ORDER BY updated_at LIMIT %s"""
-OPERATION_STATES: LiteralString = "SELECT operation_id, state FROM operation WHERE operation_id = ANY(%s)"
+OPERATION_STATES: LiteralString = """
+    SELECT operation_id, state FROM operation WHERE order_id = ANY(%s) AND operation_id = ANY(%s)"""
 SEND_AGAIN: LiteralString = """
     INSERT INTO outbox (id) SELECT id FROM event WHERE order_id = ANY(%s) ORDER BY id ON CONFLICT DO NOTHING"""
+EVENT_COLUMNS = (
+    Column("event_id", "uuid"),
+    Column("order_id"),
+    Column("order_version", "bigint"),
+    Column("ordinal", "integer"),
+    Column("topic"),
+    Column("key", "bytea"),
+    Column("body", "bytea"),
+    Column("occurred_at", TIME),
+    Column("causation_id", "uuid"),
+)
 DRAW_IDS: LiteralString = "SELECT nextval('event_id_seq') FROM generate_series(1, %s)"
-COPY_EVENTS: LiteralString = """
+COPY_EVENTS = insert("event", [Column("id", "bigint"), *EVENT_COLUMNS])
+COPY_OUTBOX = insert("outbox", [Column("id", "bigint")])
+_EVENT_NAMES: LiteralString = ", ".join([c.name for c in EVENT_COLUMNS])
+_EVENT_ARRAYS: LiteralString = ", ".join([f"%s::{c.type}[]" for c in EVENT_COLUMNS])
+APPEND_EVENTS = Batch(
+    # Few events: one statement in place of drawing ids and two COPYs. Ids are drawn in the order of the rows.
+    f"""
+    WITH appended AS (
+      INSERT INTO event ({_EVENT_NAMES})
+      SELECT {_EVENT_NAMES} FROM unnest({_EVENT_ARRAYS}) WITH ORDINALITY AS u({_EVENT_NAMES}, n) ORDER BY n
+      RETURNING id)
+    INSERT INTO outbox (id) SELECT id FROM appended""",
+    _types(EVENT_COLUMNS),
+)
+COPY_LETTERS: LiteralString = """
     COPY event (id, event_id, order_id, order_version, ordinal, topic, key, body, header_names, header_values,
                 occurred_at, causation_id) FROM STDIN (FORMAT BINARY)"""
-COPY_OUTBOX: LiteralString = "COPY outbox (id) FROM STDIN (FORMAT BINARY)"
-EVENT_WRITERS = (
+LETTER_WRITERS = (
     binary.bigint,
     binary.uuid,
     binary.text,
@@ -218,4 +259,3 @@ EVENT_WRITERS = (
     binary.timestamp,
     binary.uuid,
 )
-OUTBOX_WRITERS = (binary.bigint,)

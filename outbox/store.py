@@ -90,10 +90,11 @@ class PostgresStore:
         rows = await self._once(statements.CLAIM_DUE, [limit, lease_s])
         return [Claimed(operation_from(row), row[-1]) for row in rows]
 
-    async def give_back(self, operations: Sequence[OperationId]) -> None:
+    async def give_back(self, operations: Sequence[tuple[OrderId, OperationId]]) -> None:
         """End the lease of these operations."""
         if operations:
-            await self._once(statements.GIVE_BACK, [list(operations)])
+            order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
+            await self._once(statements.GIVE_BACK, [order_ids, ids])
 
     async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
         """Return orders with a hold that has run out."""

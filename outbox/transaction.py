@@ -16,7 +16,7 @@ from outbox import rows, statements
 from outbox.binary import ARRAYS, copy_rows
 from outbox.journal import Journal, dead_letter_row
 from outbox.rows import Row
-from outbox.statements import Batch
+from outbox.statements import COPY_FROM, Batch, Insert
 from schemas.events import Event
 
 CHANNEL: Final = "payments_outbox"
@@ -45,21 +45,27 @@ class PgTransaction:
 
     async def begin(self) -> None:
         """Read the clock, once."""
-        await self._cursor.execute("SELECT now()")
+        async with self.connection.pipeline():
+            await self._cursor.execute("SELECT now()")
         ((self.now,),) = await self._cursor.fetchall()
 
     async def load(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
         """Lock these orders in the order of their ids; return those that exist."""
-        ids = sorted(set(order_ids))
-        found = await self._fetch(statements.LOAD_ORDERS, ids)
-        if not found:
-            return {}
-        ids = [row[0] for row in found]
-        attempts = rows.group_by_order(await self._fetch(statements.LOAD_ATTEMPTS, ids), rows.attempt_from)
-        holds = rows.group_by_order(await self._fetch(statements.LOAD_HOLDS, ids), rows.hold_from)
-        unfinished = rows.group_by_order(
-            await self._fetch(statements.LOAD_OPERATIONS, ids), rows.operation_from, position=1
+        ids = [ARRAYS["text"](sorted(set(order_ids)))]
+        queries = (
+            statements.LOAD_ORDERS,
+            statements.LOAD_ATTEMPTS,
+            statements.LOAD_HOLDS,
+            statements.LOAD_OPERATIONS,
         )
+        cursors = [self.connection.cursor(binary=True) for _ in queries]
+        async with self.connection.pipeline():
+            for cursor, query in zip(cursors, queries, strict=True):
+                await cursor.execute(query, ids)
+        found, attempt_rows, hold_rows, operation_rows = [await cursor.fetchall() for cursor in cursors]
+        attempts = rows.group_by_order(attempt_rows, rows.attempt_from)
+        holds = rows.group_by_order(hold_rows, rows.hold_from)
+        unfinished = rows.group_by_order(operation_rows, rows.operation_from, position=1)
         return {
             row[0]: rows.order_from(row, attempts.get(row[0], []), holds.get(row[0], []), unfinished.get(row[0], []))
             for row in found
@@ -72,22 +78,26 @@ class PgTransaction:
         inbox_rows = sorted((day, group, event_id) for event_id, day in days.items() if event_id not in too_old)
         if not inbox_rows:
             return Received(frozenset(), too_old)
-        await self._run(statements.INSERT_INBOX, inbox_rows)
+        await self._run(statements.INSERT_INBOX.batch, inbox_rows)
         fresh = frozenset(EventId(row[0]) for row in await self._cursor.fetchall())
         return Received(fresh, too_old)
 
     async def save(self, changes: Changes) -> None:
         """Write all changes. Operations are closed before others are opened: an order has one unfinished at a time."""
-        await self._save_orders(changes.orders)
-        await self._save_parts(changes.orders)
-        if changes.notifications:
-            await self._run(statements.INSERT_NOTIFICATIONS, [_notification_row(n) for n in changes.notifications])
         letters = await self._save_dead_letters(changes.dead_letters)
-        await self._append(changes, letters)
+        parts = _Parts(changes.orders)
+        if parts.largest < COPY_FROM:
+            async with self.connection.pipeline():
+                await self._save(changes, parts)
+        else:
+            await self._save(changes, parts)
+        if letters:
+            await self._append_letters(letters)
 
-    async def states(self, operations: Sequence[OperationId]) -> dict[OperationId, OperationState]:
+    async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
         """Return the states of these operations."""
-        found = await self.execute(statements.OPERATION_STATES, [list(operations)])
+        order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
+        found = await self.execute(statements.OPERATION_STATES, [order_ids, ids])
         return {OperationId(row[0]): OperationState(row[1]) for row in found}
 
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
@@ -109,45 +119,65 @@ class PgTransaction:
         await self._cursor.execute(query, parameters)
         return await self._cursor.fetchall() if self._cursor.description else []
 
-    async def _fetch(self, query: Any, ids: Sequence[str]) -> list[Row]:
-        await self._cursor.execute(query, [ARRAYS["text"](ids)])
-        return await self._cursor.fetchall()
-
     async def _run(self, batch: Batch, batch_rows: Sequence[Row]) -> None:
         if batch_rows:
             await self._cursor.execute(batch.sql, batch.arrays(batch_rows))
+
+    async def _insert(self, insert: Insert, batch_rows: Sequence[Row], *, copy: bool) -> None:
+        if not batch_rows:
+            return
+        if copy:
+            await self._copy(insert.copy, insert.body(batch_rows))
+        else:
+            await self._run(insert.batch, batch_rows)
 
     async def _copy(self, query: LiteralString, body: bytes) -> None:
         async with self._cursor.copy(query) as copy:
             await copy.write(body)
 
-    async def _save_orders(self, changes: Sequence[Change]) -> None:
-        new = sorted((c.after for c in changes if c.before is None), key=lambda order: order.order_id)
-        old = [c.after for c in changes if c.before is not None and c.after is not c.before]
-        await self._run(
-            statements.INSERT_ORDERS,
-            [(o.order_id, *rows.order_fixed(o), *rows.order_state(o, self.now)) for o in new],
-        )
-        await self._run(statements.UPDATE_ORDERS, [(o.order_id, *rows.order_state(o, self.now)) for o in old])
-
-    async def _save_parts(self, changes: Sequence[Change]) -> None:
-        parts = _Parts()
-        for change in changes:
-            parts.add(change)
-        await self._run(
-            statements.UPDATE_OPERATIONS, [(o.operation_id, *rows.operation_state(o)) for o in parts.closed]
-        )
-        await self._run(
-            statements.INSERT_OPERATIONS,
-            [(o.operation_id, *rows.operation_fixed(o), *rows.operation_state(o)) for o in parts.opened],
-        )
-        await self._run(statements.INSERT_ATTEMPTS, [rows.attempt_row(i, a) for i, a in parts.new_attempts])
+    async def _save(self, changes: Changes, parts: "_Parts") -> None:
+        """Write what is no dead letter: in a pipeline if it is small, where COPY cannot be, else by COPY."""
+        copy = parts.largest >= COPY_FROM
+        state = [(o.order_id, *rows.order_state(o, self.now)) for o in parts.old_orders]
+        await self._insert(statements.INSERT_ORDERS, [rows.order_row(o, self.now) for o in parts.new_orders], copy=copy)
+        await self._run(statements.UPDATE_ORDERS, state)
+        closed = [(*rows.operation_key(o), *rows.operation_state(o)) for o in parts.closed]
+        await self._run(statements.UPDATE_OPERATIONS, closed)
+        opened = [(*rows.operation_key(o), *rows.operation_fixed(o), *rows.operation_state(o)) for o in parts.opened]
+        await self._insert(statements.INSERT_OPERATIONS, opened, copy=copy)
+        attempts = [rows.attempt_row(i, a) for i, a in parts.new_attempts]
+        await self._insert(statements.INSERT_ATTEMPTS, attempts, copy=copy)
         await self._run(statements.UPDATE_ATTEMPTS, [rows.attempt_row(i, a) for i, a in parts.old_attempts])
-        await self._run(
-            statements.INSERT_HOLDS,
-            [(h.reservation_id, i, h.attempt, *rows.hold_state(h)) for i, h in parts.new_holds],
-        )
-        await self._run(statements.UPDATE_HOLDS, [(h.reservation_id, *rows.hold_state(h)) for _, h in parts.old_holds])
+        holds = [(i, h.attempt, h.reservation_id, *rows.hold_state(h)) for i, h in parts.new_holds]
+        await self._insert(statements.INSERT_HOLDS, holds, copy=copy)
+        await self._run(statements.UPDATE_HOLDS, [(i, h.attempt, *rows.hold_state(h)) for i, h in parts.old_holds])
+        told = [_notification_row(n) for n in changes.notifications]
+        await self._run(statements.INSERT_NOTIFICATIONS.batch, told)
+        await self._append([self._journal.event_row(event) for event in changes.events], copy=copy)
+
+    async def _append(self, event_rows: Sequence[Row], *, copy: bool) -> None:
+        """Append to journal and outbox, and wake the relay with the commit."""
+        if not event_rows:
+            return
+        if copy:
+            ids = await self._draw_ids(len(event_rows))
+            numbered = [(i, *row) for i, row in zip(ids, event_rows, strict=True)]
+            await self._insert(statements.COPY_EVENTS, numbered, copy=True)
+            await self._insert(statements.COPY_OUTBOX, [(i,) for i in ids], copy=True)
+        else:
+            await self._run(statements.APPEND_EVENTS, event_rows)
+        await self._cursor.execute(f"NOTIFY {CHANNEL}")
+
+    async def _draw_ids(self, count: int) -> list[int]:
+        await self._cursor.execute(statements.DRAW_IDS, [count])
+        return sorted(row[0] for row in await self._cursor.fetchall())
+
+    async def _append_letters(self, letters: Sequence[DeadLetter]) -> None:
+        ids = await self._draw_ids(len(letters))
+        letter_rows = [dead_letter_row(i, x, self.now) for i, x in zip(ids, letters, strict=True)]
+        await self._copy(statements.COPY_LETTERS, copy_rows(statements.LETTER_WRITERS, letter_rows))
+        await self._copy(statements.COPY_OUTBOX.copy, statements.COPY_OUTBOX.body([(i,) for i in ids]))
+        await self._cursor.execute(f"NOTIFY {CHANNEL}")
 
     async def _save_dead_letters(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
         if not letters:
@@ -160,30 +190,22 @@ class PgTransaction:
             self._cursor.nextset()
         return fresh
 
-    async def _append(self, changes: Changes, letters: Sequence[DeadLetter]) -> None:
-        count = len(changes.events) + len(letters)
-        if count == 0:
-            return
-        await self._cursor.execute(statements.DRAW_IDS, [count])
-        ids = sorted(row[0] for row in await self._cursor.fetchall())
-        event_rows = [self._journal.event_row(i, e) for i, e in zip(ids, changes.events, strict=False)]
-        letter_ids = ids[len(changes.events) :]
-        event_rows += [dead_letter_row(i, x, self.now) for i, x in zip(letter_ids, letters, strict=True)]
-        await self._copy(statements.COPY_EVENTS, copy_rows(statements.EVENT_WRITERS, event_rows))
-        await self._copy(statements.COPY_OUTBOX, copy_rows(statements.OUTBOX_WRITERS, [(i,) for i in ids]))
-        await self._cursor.execute(f"NOTIFY {CHANNEL}")
-
 
 class _Parts:
     """What differs between orders as loaded and as decided. Values are frozen, so identity tells."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Sequence[Change]) -> None:
+        self.new_orders = sorted((c.after for c in changes if c.before is None), key=lambda order: order.order_id)
+        self.old_orders = [c.after for c in changes if c.before is not None and c.after is not c.before]
         self.closed: list[Operation] = []
         self.opened: list[Operation] = []
         self.new_attempts: list[tuple[OrderId, Attempt]] = []
         self.old_attempts: list[tuple[OrderId, Attempt]] = []
         self.new_holds: list[tuple[OrderId, Hold]] = []
         self.old_holds: list[tuple[OrderId, Hold]] = []
+        for change in changes:
+            self.add(change)
+        self.largest = max(len(self.new_orders), len(self.old_orders))
 
     def add(self, change: Change) -> None:
         """Sort the parts of one order."""

@@ -87,7 +87,7 @@ class Actor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._give_back(list(self._open))
+        await self._give_back(list(self._open.values()))
 
     async def _act(self, claimed: Sequence[Claimed]) -> None:
         """Perform or look up, until all have an answer or the lease does not cover the calls any more."""
@@ -101,9 +101,9 @@ class Actor:
             self._breaker.trip(str(error))
             await self._give_back(self._without_answer(claimed))
         finally:
-            for operation_id in self._without_answer(claimed):
-                if not self._cancelling():
-                    self._open.pop(operation_id, None)
+            if not self._cancelling():
+                for c in self._without_answer(claimed):
+                    self._open.pop(c.operation.operation_id, None)
             self._set_room()
 
     async def _go_on(self, claimed: Sequence[Claimed]) -> None:
@@ -160,14 +160,14 @@ class Actor:
         assert due_at is not None
         return due_at - timedelta(seconds=self._rules.lease_s)
 
-    def _without_answer(self, claimed: Sequence[Claimed]) -> list[OperationId]:
-        return [c.operation.operation_id for c in claimed if c.operation.operation_id in self._open]
+    def _without_answer(self, claimed: Sequence[Claimed]) -> list[Claimed]:
+        return [c for c in claimed if c.operation.operation_id in self._open]
 
-    async def _give_back(self, operations: Sequence[OperationId]) -> None:
+    async def _give_back(self, claimed: Sequence[Claimed]) -> None:
         try:
-            await self._store.give_back(operations)
+            await self._store.give_back([(c.operation.order_id, c.operation.operation_id) for c in claimed])
         except DownForEverybody:
-            self._log.warning("leases not given back; they run out by themselves", operations=len(operations))
+            self._log.warning("leases not given back; they run out by themselves", operations=len(claimed))
 
     def _set_room(self) -> None:
         if len(self._open) < self._bounds.operations_open_max:

@@ -91,7 +91,9 @@ class Settler:
                     late.append(answer)
                 else:
                     self._settle_one(work, operation, answer.outcome)
-            states = await transaction.states([answer.operation_id for answer in late]) if late else {}
+            states = (
+                await transaction.states([(answer.order_id, answer.operation_id) for answer in late]) if late else {}
+            )
             opened = await work.finish(self._ports)
         for order_id, alarm in work.alarms:
             self._log.error("order needs an operator", alarm=True, reason=alarm, order_id=order_id)

@@ -79,7 +79,7 @@ class Transaction(Protocol):
         """Write everything, and wake the relay once the transaction has committed. Raises Contended on a lost race."""
         ...
 
-    async def states(self, operations: Sequence[OperationId]) -> dict[OperationId, OperationState]:
+    async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
         """Return the states of these operations, finished or not."""
         ...
 
@@ -113,7 +113,7 @@ class Store(Protocol):
         """Take operations whose due time or lease has passed under a new lease, skipping what others are taking."""
         ...
 
-    async def give_back(self, operations: Sequence[OperationId]) -> None:
+    async def give_back(self, operations: Sequence[tuple[OrderId, OperationId]]) -> None:
         """End the lease of these operations: the next sweep, of anybody, may take them at once."""
         ...
 

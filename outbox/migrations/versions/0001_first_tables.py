@@ -144,13 +144,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "operation",
-        sa.Column("operation_id", sa.UUID(), nullable=False, comment="uuid5 of order, attempt, kind and try"),
         sa.Column("order_id", sa.Text(), nullable=False, comment="the order"),
         sa.Column("attempt", sa.Integer(), nullable=False, comment="the attempt"),
         sa.Column(
             "kind", sa.Text(), nullable=False, comment="authorize, capture, void, refund; reserve, confirm, release"
         ),
         sa.Column("try_number", sa.Integer(), nullable=False, comment="part of the idempotency key"),
+        sa.Column("operation_id", sa.UUID(), nullable=False, comment="uuid5 of order, attempt, kind and try"),
         sa.Column(
             "state", sa.Text(), nullable=False, comment="open, approved, declined, pending, unknown, not_executed"
         ),
@@ -186,15 +186,8 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True, comment="what the gateway said, for operators"),
         sa.Column("by", sa.Text(), nullable=True, comment="the operator who settled it"),
         sa.Column("reason", sa.Text(), nullable=True, comment="why the operator did"),
-        sa.PrimaryKeyConstraint("operation_id", name=op.f("operation_pkey")),
+        sa.PrimaryKeyConstraint("order_id", "attempt", "kind", "try_number", name=op.f("operation_pkey")),
         comment="One row a call at the edge, owned by the row until it has a definite outcome",
-    )
-    op.create_index(
-        "operation_due_at_idx",
-        "operation",
-        ["due_at"],
-        unique=False,
-        postgresql_where=sa.text("state IN ('open', 'pending', 'unknown')"),
     )
     op.create_index(
         "operation_one_unfinished_key",
@@ -203,7 +196,6 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("state IN ('open', 'pending', 'unknown') AND kind <> 'release'"),
     )
-    op.create_index("operation_order_id_idx", "operation", ["order_id"], unique=False)
     op.create_table(
         "orders",
         sa.Column("order_id", sa.Text(), nullable=False, comment="checkout's id, 1 to 64 printable ASCII characters"),
@@ -258,13 +250,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("order_id", name=op.f("orders_pkey")),
         comment="One row an order: the state that every decision locks first",
     )
-    op.create_index(
-        "orders_waiting_idx",
-        "orders",
-        ["updated_at"],
-        unique=False,
-        postgresql_where=sa.text("status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')"),
-    )
+    op.create_index("orders_created_at_idx", "orders", ["created_at"], unique=False, postgresql_using="brin")
     op.create_table(
         "outbox",
         sa.Column(
@@ -275,15 +261,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "reservation",
-        sa.Column("reservation_id", sa.UUID(), nullable=False, comment="uuid5 of order and attempt"),
         sa.Column("order_id", sa.Text(), nullable=False, comment="the order, whose lines it holds"),
         sa.Column("attempt", sa.Integer(), nullable=False, comment="the attempt"),
+        sa.Column("reservation_id", sa.UUID(), nullable=False, comment="uuid5 of order and attempt"),
         sa.Column("state", sa.Text(), nullable=False, comment="held, sold, released, expired"),
         sa.Column(
             "expires_at", postgresql.TIMESTAMP(timezone=True), nullable=False, comment="when it runs out unless pinned"
         ),
         sa.Column("pinned", sa.Boolean(), nullable=False, comment="a capture is under way: it cannot run out"),
-        sa.PrimaryKeyConstraint("reservation_id", name=op.f("reservation_pkey")),
+        sa.PrimaryKeyConstraint("order_id", "attempt", name=op.f("reservation_pkey")),
         comment="One row a hold of one attempt",
     )
     op.create_index(
@@ -293,7 +279,6 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'held' AND NOT pinned"),
     )
-    op.create_index("reservation_order_id_idx", "reservation", ["order_id"], unique=False)
     op.create_table(
         "stock",
         sa.Column("sku", sa.Text(), nullable=False, comment="stock keeping unit"),
@@ -325,7 +310,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("stock_adjustment_pkey")),
         comment="What people did to the stock; the sum is available + reserved + sold",
     )
-
     # A queue's dead rows must go at once, or every look at its head wades through them.
     op.execute(
         "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, "
@@ -346,7 +330,6 @@ def downgrade() -> None:
     """Undo it."""
     op.drop_table("stock_adjustment")
     op.drop_table("stock")
-    op.drop_index("reservation_order_id_idx", table_name="reservation")
     op.drop_index(
         "reservation_expires_at_idx",
         table_name="reservation",
@@ -354,22 +337,12 @@ def downgrade() -> None:
     )
     op.drop_table("reservation")
     op.drop_table("outbox")
-    op.drop_index(
-        "orders_waiting_idx",
-        table_name="orders",
-        postgresql_where=sa.text("status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')"),
-    )
+    op.drop_index("orders_created_at_idx", table_name="orders", postgresql_using="brin")
     op.drop_table("orders")
-    op.drop_index("operation_order_id_idx", table_name="operation")
     op.drop_index(
         "operation_one_unfinished_key",
         table_name="operation",
         postgresql_where=sa.text("state IN ('open', 'pending', 'unknown') AND kind <> 'release'"),
-    )
-    op.drop_index(
-        "operation_due_at_idx",
-        table_name="operation",
-        postgresql_where=sa.text("state IN ('open', 'pending', 'unknown')"),
     )
     op.drop_table("operation")
     op.drop_table("notification")
