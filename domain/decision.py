@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from domain.ids import EventId, OrderId
+from domain.ids import EventId, Namespace, OrderId
 from domain.order import Order
 from domain.rules import Context
 from schemas.events import OwnEvent
 from schemas.rejection import Reason
 
-EVENT_NAMESPACE = UUID("c0a5e6a4-7d5f-5c0e-9f0b-0d6b1d0c9b7e")
+EVENTS = Namespace(UUID("c0a5e6a4-7d5f-5c0e-9f0b-0d6b1d0c9b7e"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Draft(NamedTuple):
 
 def event_id(order_id: OrderId, version: int, ordinal: int, event_type: str) -> EventId:
     """Derive the id of an event from its place in the order's history: deciding twice names the same event."""
-    return EventId(uuid5(EVENT_NAMESPACE, f"{order_id}:{version}:{ordinal}:{event_type}"))
+    return EventId(EVENTS.derive(f"{order_id}:{version}:{ordinal}:{event_type}"))
 
 
 def emit(order: Order, context: Context, *drafts: Draft) -> Decision:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from domain.ids import OperationId, OrderId
+from domain.ids import Namespace, OperationId, OrderId
 
-OPERATION_NAMESPACE = UUID("5b0b3e0c-5a3b-5f86-9d3c-0f5f0a1d7c11")
+OPERATIONS = Namespace(UUID("5b0b3e0c-5a3b-5f86-9d3c-0f5f0a1d7c11"))
 
 
 class OperationKind(StrEnum):
@@ -68,4 +68,4 @@ def idempotency_key(order_id: OrderId, attempt: int, kind: OperationKind, try_nu
 
 def operation_id(order_id: OrderId, attempt: int, kind: OperationKind, try_number: int) -> OperationId:
     """Derive the operation's id from what makes it unique, so that planning twice names the same row."""
-    return OperationId(uuid5(OPERATION_NAMESPACE, idempotency_key(order_id, attempt, kind, try_number)))
+    return OperationId(OPERATIONS.derive(idempotency_key(order_id, attempt, kind, try_number)))

@@ -7,14 +7,14 @@ Amounts are ISO 4217 minor units of the order's one currency.
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from domain.failure_codes import FailureCode
-from domain.ids import EventId, OperationId, OrderId, ReservationId
+from domain.ids import EventId, Namespace, OperationId, OrderId, ReservationId
 from domain.operation import UNFINISHED, OperationKind, OperationState
 from domain.outcome import Missing
 
-RESERVATION_NAMESPACE = UUID("0f4c9f0e-6f6c-5d3b-8a55-3f7de2a9b6d4")
+RESERVATIONS = Namespace(UUID("0f4c9f0e-6f6c-5d3b-8a55-3f7de2a9b6d4"))
 
 
 class Status(StrEnum):
@@ -208,4 +208,4 @@ class Order:
 
 def reservation_id(order_id: OrderId, attempt: int) -> ReservationId:
     """Derive the id of the hold of this attempt; reserving twice names the same hold."""
-    return ReservationId(uuid5(RESERVATION_NAMESPACE, f"{order_id}:{attempt}"))
+    return ReservationId(RESERVATIONS.derive(f"{order_id}:{attempt}"))
