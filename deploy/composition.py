@@ -182,8 +182,8 @@ async def run_roles(
 def spare_the_collector() -> None:
     """Have the garbage collector look rarely, and never at what was loaded at start.
 
-    A batch makes a hundred thousand values that die with it by reference count alone; looking for cycles among them again
-    and again costs a third of the process's time (measured).
+    A batch makes a hundred thousand values that die with it by reference count alone; looking for cycles among them
+    again and again costs a third of the process's time (measured).
     """
     gc.collect()
     gc.freeze()
