@@ -59,7 +59,7 @@ def _release(order: Order, up_to: int, context: Context, reaction: str) -> Order
     for hold in order.holds:
         if hold.attempt > up_to or hold.state is not HoldState.HELD:
             continue
-        if hold.attempt == order.attempt and order.status is not Status.PAYMENT_FAILED:
+        if hold.attempt == order.attempt and order.effective_status is not Status.PAYMENT_FAILED:
             continue
         attempt = order.attempts[hold.attempt - 1]
         order = open_operation(order, context, OperationKind.RELEASE, attempt, reaction, 0)
