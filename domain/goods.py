@@ -61,9 +61,16 @@ def _release(order: Order, up_to: int, context: Context, reaction: str) -> Order
             continue
         if hold.attempt == order.attempt and order.effective_status is not Status.PAYMENT_FAILED:
             continue
+        if _releasing(order, hold.attempt):
+            continue
         attempt = order.attempts[hold.attempt - 1]
         order = open_operation(order, context, OperationKind.RELEASE, attempt, reaction, 0)
     return order
+
+
+def _releasing(order: Order, attempt: int) -> bool:
+    """Whether a release of this hold is under way: opening it anew would forget what is known of it."""
+    return any(o.unfinished and o.kind is OperationKind.RELEASE and o.attempt == attempt for o in order.operations)
 
 
 def _pin(order: Order) -> Order:
