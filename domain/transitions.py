@@ -122,7 +122,8 @@ def _too_old(_order: Order | None, event: Event, context: Context) -> bool:
 
 
 def _current(order: Order | None, event: Event, _context: Context) -> bool:
-    return order is not None and getattr(event, "attempt", None) == order.attempt
+    """Whether the event speaks of the current attempt, and nothing is under way: then it was planned before."""
+    return order is not None and getattr(event, "attempt", None) == order.attempt and not order.busy()
 
 
 def _ahead(order: Order | None, event: Event, _context: Context) -> bool:

@@ -1,10 +1,18 @@
 """The table of triggers, row by row: what an event makes of an order."""
 
+import pytest
+
+from consumers.items_reserved import capture_payment
+from consumers.payment_authorized import reserve_items
 from consumers.payment_failed import release_items
+from consumers.reservation_failed import return_payment
 from domain.decision import NOTHING
 from domain.operation import OperationKind
 from domain.order import Status
+from domain.reaction import Reaction
+from schemas import events as e
 from tests.domain.builders import (
+    attempt,
     authorized,
     captured,
     context,
@@ -17,6 +25,22 @@ from tests.schemas import builders
 
 K = OperationKind
 S = Status
+
+
+@pytest.mark.parametrize(
+    ("reaction", "event", "status"),
+    [
+        (reserve_items, builders.payment_authorized(attempt=2), S.PAYMENT_AUTHORIZED),
+        (capture_payment, builders.items_reserved(attempt=2), S.ITEMS_RESERVED),
+        (return_payment, builders.reservation_failed(attempt=2), S.RESERVATION_FAILED),
+    ],
+)
+@pytest.mark.parametrize("kind", [K.RESERVE, K.CAPTURE, K.CONFIRM, K.VOID, K.REFUND])
+def test_what_was_planned_already_is_not_planned_again(
+    reaction: Reaction, event: e.Event, status: Status, kind: OperationKind
+) -> None:
+    known = order(status, attempt(), authorized(2), holds=(hold(2),), operations=(operation(kind, 2, tries=3),))
+    assert reaction.plan(known, event, context()) == NOTHING
 
 
 def test_a_failed_order_that_came_under_review_releases_its_goods() -> None:
