@@ -153,7 +153,9 @@ def returned(order: Order, operation: Operation) -> tuple[Draft, ...]:
         return (Draft(PaymentVoided, fields),)
     if attempt.refunded_minor == 0:
         return ()
-    return (Draft(PaymentRefunded, {**fields, "refund_id": attempt.refund_id or ""}),)
+    # A gateway that names no refund knows it by the operation's id, which went along as metadata.
+    refund_id = attempt.refund_id or str(operation.operation_id)
+    return (Draft(PaymentRefunded, {**fields, "refund_id": refund_id}),)
 
 
 def _out_of_review(order: Order, status: Status) -> Order:
