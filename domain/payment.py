@@ -54,7 +54,7 @@ def reserved(order: Order, outcome: Reserved, context: Context) -> Decision:
         "lines": _items(order),
         "expires_at": hold.expires_at,
     }
-    order = replace(order.with_hold(hold), status=Status.ITEMS_RESERVED)
+    order = _out_of_review(order.with_hold(hold), Status.ITEMS_RESERVED)
     return emit(order, context, Draft(ItemsReserved, fields))
 
 
@@ -66,7 +66,7 @@ def reservation_failed(order: Order, missing: tuple[Missing, ...], context: Cont
         reason, code = ShortageReason.UNKNOWN_SKU, FailureCode.ITEMS_UNAVAILABLE
     else:
         reason, code = ShortageReason.SHORT, FailureCode.ITEMS_UNAVAILABLE
-    order = replace(order, status=Status.RESERVATION_FAILED, missing=missing)
+    order = replace(_out_of_review(order, Status.RESERVATION_FAILED), missing=missing)
     order = order.with_attempt(replace(order.current, failure_code=code))
     fields = {"attempt": order.attempt, "reason": reason, "missing": _missing(missing)}
     return emit(order, context, Draft(ReservationFailed, fields))

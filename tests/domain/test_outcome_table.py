@@ -2,12 +2,14 @@
 
 from typing import Any, Final
 
+import pytest
+
 from consumers.reactions import BY_NAME
 from domain.decision import Decision
 from domain.operation import OperationKind
-from domain.order import Attempt, Status
-from domain.outcome import Approved, Outcome
-from tests.domain.builders import captured, context, operation, order
+from domain.order import Attempt, Order, Status
+from domain.outcome import Approved, Missing, Outcome, Reserved, Short
+from tests.domain.builders import authorized, captured, context, later, operation, order
 from tests.domain.facts import REFUNDED, facts
 
 K = OperationKind
@@ -36,3 +38,11 @@ def settle(
 def test_a_refund_without_a_name_is_told_by_its_operation() -> None:
     decision = settle(S.RESERVATION_FAILED, K.REFUND, captured(), Approved("pi_1"))
     assert facts(decision)[0] == REFUNDED | {"refund_id": str(operation(K.REFUND).operation_id)}
+
+
+@pytest.mark.parametrize("outcome", [Reserved(later(900)), Short((Missing("SKU-1", 2, 1),))])
+def test_goods_found_under_review_end_the_review(outcome: Outcome) -> None:
+    decision = settle(S.PAYMENT_AUTHORIZED, K.RESERVE, authorized(), outcome, under_review=True)
+    known: Order | None = decision.order
+    assert known is not None
+    assert (known.status is S.MANUAL_REVIEW, known.reviewed, known.review_reason) == (False, None, None)
