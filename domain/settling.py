@@ -7,7 +7,7 @@ from domain.booking import book
 from domain.decision import Decision, Draft, emit, refuse, silent
 from domain.ids import ReservationId
 from domain.operating import close, given_up, postpone
-from domain.operation import OperationKind
+from domain.operation import GATEWAY_KINDS, OperationKind
 from domain.order import FINAL, Attempt, HoldState, Operation, Order, Status
 from domain.outcome import Outcome
 from domain.payment import give_back, money_state, returned
@@ -115,21 +115,21 @@ def undo(order: Order, attempt: Attempt, operation: Operation, context: Context)
 def review(order: Order, operation: Operation | None, reason: str, context: Context) -> Decision:
     """Hand the order to an operator, with what is known of the money."""
     attempt = order.attempts[operation.attempt - 1] if operation else order.current
-    unknown = operation is not None and reason.endswith("_unknown")
-    if unknown:
+    # What an inventory does not tell leaves no doubt about the money.
+    called = operation if operation and operation.kind in GATEWAY_KINDS else None
+    if called and reason.endswith("_unknown"):
         money = ReviewMoney.UNKNOWN
     elif attempt.kept_minor > 0:
         money = ReviewMoney.CAPTURED
     else:
         money = ReviewMoney.HELD if attempt.held_minor > 0 else ReviewMoney.NONE
-    named = operation is not None and operation.kind.name in ReviewOperation.__members__
     fields = {
         "customer_id": order.customer_id,
         "attempt": attempt.number,
-        "operation": ReviewOperation[operation.kind.name] if operation and named else ReviewOperation.NONE,
+        "operation": ReviewOperation[called.kind.name] if called else ReviewOperation.NONE,
         "reason": reason,
         "money": money,
-        "amount_minor": operation.amount_minor if operation else order.total_minor,
+        "amount_minor": called.amount_minor if called else order.total_minor,
         "currency": order.currency,
     }
     reviewed = order.reviewed if order.status is Status.MANUAL_REVIEW else order.status
