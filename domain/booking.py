@@ -3,13 +3,14 @@
 from dataclasses import replace
 from datetime import datetime
 
+from domain.failure_codes import FailureCode
 from domain.operation import OperationKind
 from domain.order import Attempt, Operation
 from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, Outcome, Pending
 
 
 def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime) -> Attempt:
-    """Return the attempt with the money that this outcome moved."""
+    """Return the attempt with the money that this outcome moved, and why it is bound to fail if it is."""
     match operation.kind, outcome:
         case OperationKind.AUTHORIZE, Approved():
             return _authorized(attempt, operation, outcome, at)
@@ -18,6 +19,8 @@ def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime)
         case OperationKind.CAPTURE, Approved():
             amount = outcome.amount_minor or operation.amount_minor
             return replace(attempt, captured_minor=amount, captured_at=attempt.captured_at or at)
+        case OperationKind.CAPTURE, Declined():
+            return replace(attempt, failure_code=FailureCode.CAPTURE_REFUSED)
         case OperationKind.CAPTURE | OperationKind.VOID, AlreadyCaptured():
             return replace(attempt, captured_minor=outcome.amount_minor, captured_at=attempt.captured_at or at)
         case (OperationKind.VOID, Approved() | Lapsed()) | (OperationKind.CAPTURE, Lapsed()):

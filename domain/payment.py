@@ -181,8 +181,8 @@ def authorize_failed(order: Order, operation: Operation, outcome: Outcome, conte
 
 
 def capture_failed(order: Order, operation: Operation, context: Context) -> Decision:
-    """Fail at capture: refused and voided since, or the authorization had lapsed."""
-    if operation.kind is OperationKind.VOID:
+    """Fail at capture: refused and given back since, or the authorization had lapsed."""
+    if operation.kind in {OperationKind.VOID, OperationKind.REFUND}:
         return payment_failed(order, Stage.CAPTURE, FailureCode.CAPTURE_REFUSED, context, *returned(order, operation))
     return payment_failed(order, Stage.CAPTURE, FailureCode.AUTHORIZATION_EXPIRED, context)
 

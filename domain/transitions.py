@@ -9,6 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
+from domain.failure_codes import FailureCode
 from domain.operation import OperationKind
 from domain.order import Attempt, Order, Status
 from domain.outcome import (
@@ -225,6 +226,11 @@ def _money_kept(order: Order, attempt: Attempt) -> bool:
     return _is_current(order, attempt) and attempt.kept_minor > 0
 
 
+def _capture_refused(order: Order, attempt: Attempt) -> bool:
+    """Whether the goods were there: the capture was refused, and yet the void found the money captured."""
+    return _is_current(order, attempt) and attempt.failure_code is FailureCode.CAPTURE_REFUSED
+
+
 def _s(*statuses: Status) -> frozenset[Status]:
     return frozenset(statuses)
 
@@ -236,6 +242,7 @@ OUTCOMES: tuple[OutcomeRow, ...] = (
     *(OutcomeRow(ANY, kind, (Unknown, NotFound), _always, Step.UNKNOWN) for kind in OperationKind),
     *(OutcomeRow(ANY, kind, (NotExecuted,), _always, Step.LATER) for kind in OperationKind),
     OutcomeRow(_s(_CONFIRMED), _K.REFUND, (Pending,), _is_current, Step.AUTHORIZE_FAILED),
+    OutcomeRow(_s(_RESERVED), _K.REFUND, (Pending,), _capture_refused, Step.CAPTURE_FAILED),
     OutcomeRow(_s(_RESERVED), _K.REFUND, (Pending,), _is_current, Step.RESERVE_FAILED),
     OutcomeRow(_s(_NO_GOODS), _K.REFUND, (Pending,), _is_current, Step.RESERVE_FAILED),
     *(OutcomeRow(ANY, kind, (Pending,), _always, Step.PENDING) for kind in OperationKind),
@@ -253,6 +260,7 @@ OUTCOMES: tuple[OutcomeRow, ...] = (
     OutcomeRow(_s(_RESERVED), _K.CONFIRM, (Short, Declined), _money_kept, Step.REFUND),
     OutcomeRow(_s(_RESERVED), _K.CONFIRM, (Short, Declined), _is_current, Step.RESERVE_FAILED),
     OutcomeRow(_s(_RESERVED), _K.VOID, (Approved, Lapsed), _is_current, Step.CAPTURE_FAILED),
+    OutcomeRow(_s(_RESERVED), _K.REFUND, (Approved,), _capture_refused, Step.CAPTURE_FAILED),
     OutcomeRow(_s(_RESERVED), _K.REFUND, (Approved,), _is_current, Step.RESERVE_FAILED),
     OutcomeRow(_s(_NO_GOODS), _K.VOID, (Approved, Lapsed), _is_current, Step.RESERVE_FAILED),
     OutcomeRow(_s(_NO_GOODS), _K.REFUND, (Approved,), _is_current, Step.RESERVE_FAILED),
