@@ -51,7 +51,7 @@ class Relay:
         self.on_turn: Callable[[str], None] = lambda _: None
         self._held: dict[str, float] = {}
         self.sent = 0
-        self._log = structlog.get_logger("relay")
+        self._log = structlog.get_logger("outbox.relay")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop. What is down is waited for."""

@@ -33,7 +33,7 @@ class KafkaSource:
         self._consumer: AIOKafkaConsumer | None = None
         self._busy = asyncio.Lock()
         self._took_at = 0.0
-        self._log = structlog.get_logger("source").bind(topic=topic, group=group)
+        self._log = structlog.get_logger("consumers.source").bind(topic=topic, group=group)
 
     async def start(self) -> None:
         """Join the group."""

@@ -11,7 +11,7 @@ class LogNotifier:
     """domain.ports.notifier.Notifier: one log line for each message; the customer's id, never the text, is logged."""
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger("notifier")
+        self._log = structlog.get_logger("consumers.notifier")
 
     async def tell(self, notifications: Sequence[Notification]) -> None:
         """Log each message that is not stale."""

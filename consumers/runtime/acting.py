@@ -44,7 +44,7 @@ class Actor:
         self._open: dict[OperationId, Claimed] = {}
         self._room = asyncio.Event()
         self._room.set()
-        self._log = structlog.get_logger("actor")
+        self._log = structlog.get_logger("consumers.actor")
         self.put: Callable[[Sequence[Answer]], None] = lambda _: None
         self._failed: asyncio.Queue[BaseException] = asyncio.Queue()
 

@@ -37,7 +37,7 @@ class Engine:
         self.settler = Settler(ports, reactions, rules, bounds, self.guard, self.actor.submit)
         self.actor.put = self.settler.put
         self.sweep = Sweep(ports, reactions, rules, bounds, self.guard, self.breaker, self.actor, self.settler)
-        self._log = structlog.get_logger("engine")
+        self._log = structlog.get_logger("consumers.engine")
 
     async def run(
         self,

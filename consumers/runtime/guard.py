@@ -28,7 +28,7 @@ class Guard:
         self._bounds = bounds
         self._slots = asyncio.Semaphore(bounds.transactions_max)
         self._turns: dict[str, float] = {}
-        self._log = structlog.get_logger("guard")
+        self._log = structlog.get_logger("consumers.guard")
 
     async def transact(self, name: str, run: Callable[[bool], Awaitable[T]], stop: asyncio.Event | None = None) -> T:
         """Run a whole transaction until it has committed. run(contended) may be repeated; an outage is waited out.
@@ -87,7 +87,7 @@ class Breaker:
         self._trips = 0
         self._closed = asyncio.Event()
         self._closed.set()
-        self._log = structlog.get_logger("breaker")
+        self._log = structlog.get_logger("consumers.breaker")
 
     @property
     def is_open(self) -> bool:

@@ -39,7 +39,7 @@ class Planner:
         self._reactions = reactions
         self._ports = ports
         self._rules = rules
-        self._log = structlog.get_logger("planner").bind(reaction=reaction.name)
+        self._log = structlog.get_logger("consumers.planner").bind(reaction=reaction.name)
 
     async def plan(self, messages: Sequence[Message], *, contended: bool) -> list[Claimed]:
         """Run the plan transaction; return the operations to perform now, under our lease.

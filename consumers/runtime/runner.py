@@ -36,7 +36,7 @@ class Runner:
         self._breaker = breaker
         self._bounds = bounds
         self._asks_gateway = bool(reaction.calls & GATEWAY_KINDS)
-        self._log = structlog.get_logger("runner").bind(reaction=reaction.name)
+        self._log = structlog.get_logger("consumers.runner").bind(reaction=reaction.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop; then the batch in hand is finished and the group is left."""

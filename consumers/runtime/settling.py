@@ -51,7 +51,7 @@ class Settler:
         self._waiting: list[Answer] = []
         self._arrived = asyncio.Event()
         self._settling = 0
-        self._log = structlog.get_logger("settler")
+        self._log = structlog.get_logger("consumers.settler")
 
     @property
     def busy(self) -> bool:

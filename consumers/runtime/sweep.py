@@ -48,7 +48,7 @@ class Sweep:
         self._actor = actor
         self._settler = settler
         self._next: dict[str, float] = {}
-        self._log = structlog.get_logger("sweep")
+        self._log = structlog.get_logger("consumers.sweep")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until told to stop."""
