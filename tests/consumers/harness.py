@@ -14,7 +14,6 @@ from typing import Any, Self
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from consumers.adapters.gateway.simulated import SimulatedGateway
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, REACTIONS
@@ -30,6 +29,7 @@ from producers.topics import create_topics
 from schemas.envelope import headers
 from schemas.events import Event
 from schemas.topics import CONSUMED, topic_name
+from tests.consumers.gateway import MoodyGateway
 from tests.consumers.view import View
 
 WAIT_S = 20.0
@@ -80,7 +80,7 @@ class Member:
 class Pipeline(View):
     """The world. Open it with `open_pipeline`."""
 
-    def __init__(self, settings: Settings, gateway: SimulatedGateway, producer: AIOKafkaProducer) -> None:
+    def __init__(self, settings: Settings, gateway: MoodyGateway, producer: AIOKafkaProducer) -> None:
         super().__init__(settings, gateway)
         self.members: list[Member] = []
         self._producer = producer
@@ -162,6 +162,14 @@ class Pipeline(View):
 
         await self.until(all_stand_so, f"{order_ids} {status}")
 
+    async def until_told(self, kind: str) -> None:
+        """Wait until a customer was told this."""
+
+        async def told() -> bool:
+            return bool(await self.rows("SELECT 1 FROM notification WHERE kind = %s", kind))
+
+        await self.until(told, kind)
+
     async def until_quiet(self) -> None:
         """Wait until all that was published has been taken, and nothing is under way or still to be sent."""
         await self.until(self._quiet, "quiet")
@@ -227,7 +235,7 @@ async def open_pipeline(database_url: str, bootstrap: str, prefix: str, **settin
     await create_topics(
         chosen.kafka_options(), names, partitions=chosen.topic_partitions, replication_factor=1, event_bytes_max=1 << 20
     )
-    gateway = SimulatedGateway(
+    gateway = MoodyGateway(
         now,
         asyncio.sleep,
         latency_ms=chosen.simulated_latency_ms if "simulated_latency_ms" in settings else 0,

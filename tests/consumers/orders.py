@@ -8,7 +8,7 @@ from tests.consumers.harness import now
 from tests.schemas import builders
 
 TOTAL_MINOR = 3_080
-FREE = {"discount_minor": 3_180, "payment_method": None}
+FREE: dict[str, Any] = {"discount_minor": 3_180, "payment_method": None}
 """A discount of all there is to pay."""
 
 

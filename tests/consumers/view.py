@@ -4,19 +4,19 @@ from typing import Any
 
 import psycopg
 
-from consumers.adapters.gateway.simulated import SimulatedGateway
 from deploy.cli.common import codec_of
 from deploy.settings import Settings
 from domain.ports.gateway import LedgerEntry
 from schemas.events import Event
 from schemas.topics import CONSUMED, TOPICS, dead_letter_topic, topic_name
+from tests.consumers.gateway import MoodyGateway
 from tests.consumers.topics import Read, read_topics
 
 
 class View:
     """Reads, and for the test's own needs writes, what the pipeline works on."""
 
-    def __init__(self, settings: Settings, gateway: SimulatedGateway) -> None:
+    def __init__(self, settings: Settings, gateway: MoodyGateway) -> None:
         self.settings = settings
         self.gateway = gateway
         self.codec = codec_of(settings)
@@ -86,6 +86,10 @@ class View:
             sku = name.replace("_", "-")
             await self.rows("INSERT INTO stock VALUES (%s, %s, 0, 0)", sku, quantity)
             await self.rows("INSERT INTO stock_adjustment (sku, delta, by) VALUES (%s, %s, 'test')", sku, quantity)
+
+    async def end_leases(self) -> None:
+        """Let the time of every lease pass."""
+        await self.rows("UPDATE operation SET due_at = now() WHERE due_at > now()")
 
     async def close(self) -> None:
         if self._database is not None:
