@@ -1,7 +1,8 @@
 """When checkout has confirmed an order, we ask the gateway to authorize the whole amount.
 
-Emits PaymentAuthorized, or PaymentFailed and a notification. Safe on redelivery: a known order is never planned again,
-and the operation's idempotency key follows from order and attempt.
+Emits PaymentAuthorized, or PaymentFailed and a notification; first PaymentVoided or PaymentRefunded when an approval
+that an operator found is given back. Safe on redelivery: a known order is never planned again, and the operation's
+idempotency key follows from order and attempt.
 """
 
 from domain.decision import Decision
@@ -20,6 +21,8 @@ from schemas.events import (
     OrderConfirmed,
     PaymentAuthorized,
     PaymentFailed,
+    PaymentRefunded,
+    PaymentVoided,
 )
 
 NAME = "authorize_payment"
@@ -57,6 +60,6 @@ authorize_payment = Reaction(
     trigger=OrderConfirmed,
     plan=plan,
     settle=settle,
-    emits=(PaymentAuthorized, PaymentFailed, CustomerNotificationRequested),
+    emits=(PaymentAuthorized, PaymentVoided, PaymentRefunded, PaymentFailed, CustomerNotificationRequested),
     calls=frozenset({OperationKind.AUTHORIZE, OperationKind.VOID, OperationKind.REFUND}),
 )

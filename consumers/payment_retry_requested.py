@@ -17,7 +17,9 @@ from schemas.events import (
     Event,
     PaymentAuthorized,
     PaymentFailed,
+    PaymentRefunded,
     PaymentRetryRequested,
+    PaymentVoided,
 )
 from schemas.rejection import Reason
 
@@ -49,6 +51,6 @@ retry_payment = Reaction(
     trigger=PaymentRetryRequested,
     plan=plan,
     settle=settle,
-    emits=(PaymentAuthorized, PaymentFailed, CustomerNotificationRequested),
+    emits=(PaymentAuthorized, PaymentVoided, PaymentRefunded, PaymentFailed, CustomerNotificationRequested),
     calls=frozenset({OperationKind.AUTHORIZE, OperationKind.VOID, OperationKind.REFUND}),
 )

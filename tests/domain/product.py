@@ -1,0 +1,271 @@
+"""The whole product: every status with everything that may come to it, possible or not.
+
+A case says whether it can happen. What cannot is walked all the same, for exceptions and illegal edges: a bug elsewhere
+must not become one here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import Final, NamedTuple
+
+from consumers.reactions import REACTIONS
+from domain.failure_codes import FailureCode
+from domain.operation import OperationKind, OperationState
+from domain.order import Attempt, Hold, HoldState, Operation, Order, Status
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    Declined,
+    Lapsed,
+    Missing,
+    NotExecuted,
+    NotFound,
+    Outcome,
+    Pending,
+    Reserved,
+    Short,
+    Unknown,
+)
+from domain.reaction import Reaction
+from domain.rules import Context
+from schemas import events as e
+from tests.domain.builders import AT, TOTAL, attempt, authorized, captured, context, hold, later, operation, order
+from tests.schemas import builders
+
+K = OperationKind
+S = Status
+
+OUTCOMES: Final[tuple[Outcome, ...]] = (
+    Approved("pi_1", "re_1", TOTAL),
+    Approved("pi_1", None, TOTAL, captured=True),
+    Declined(FailureCode.CARD_DECLINED, "generic_decline", "pi_1"),
+    AlreadyCaptured("pi_1", TOTAL),
+    Lapsed(),
+    Pending("re_1", "pi_1"),
+    Unknown("time-out"),
+    Unknown("HTTP 500", replayed=True),
+    NotExecuted("HTTP 429", 3.0),
+    NotFound(),
+    Reserved(later(900)),
+    Short((Missing("SKU-1", 2, 1),)),
+    Short((Missing("SKU-1", 2, None),)),
+)
+_WAITING: Final = (Pending, Unknown, NotExecuted, NotFound)
+ANSWERS: Final[dict[OperationKind, tuple[type[Outcome], ...]]] = {
+    # What the ports can answer; an inventory never speaks of captures, nor the gateway of shortages.
+    K.AUTHORIZE: (Approved, Declined, Lapsed, *_WAITING),
+    K.CAPTURE: (Approved, AlreadyCaptured, Declined, Lapsed, *_WAITING),
+    K.VOID: (Approved, AlreadyCaptured, Declined, Lapsed, *_WAITING),
+    K.REFUND: (Approved, Declined, Lapsed, *_WAITING),
+    K.RESERVE: (Reserved, Short, *_WAITING),
+    K.CONFIRM: (Approved, Short, Declined, *_WAITING),
+    K.RELEASE: (Approved, *_WAITING),
+}
+MEETS: Final[dict[OperationKind, frozenset[Status]]] = {
+    # The statuses in which an operation of the current attempt can be unfinished, because no other way leads out of
+    # them while it is: no trigger plans anything for a busy order, and no outcome but its own comes.
+    K.AUTHORIZE: frozenset({S.CONFIRMED}),
+    K.RESERVE: frozenset({S.PAYMENT_AUTHORIZED}),
+    K.CAPTURE: frozenset({S.ITEMS_RESERVED}),
+    K.CONFIRM: frozenset({S.ITEMS_RESERVED}),
+    # In confirmed only under review: an approval that an operator found is undone. In payment_failed a refund can be
+    # unfinished because it was pending; nothing else can.
+    K.VOID: frozenset({S.CONFIRMED, S.ITEMS_RESERVED, S.RESERVATION_FAILED}),
+    K.REFUND: frozenset({S.CONFIRMED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
+    K.RELEASE: frozenset({S.PAYMENT_FAILED}),
+}
+HOME: Final[dict[str, Status]] = {
+    # The status in which a reaction opens operations. They and what follows from them are its own until the order
+    # leaves that status, which only their outcome makes it do: no reaction meets an operation of another's status.
+    "authorize_payment": S.CONFIRMED,
+    "retry_payment": S.CONFIRMED,
+    "reserve_items": S.PAYMENT_AUTHORIZED,
+    "capture_payment": S.ITEMS_RESERVED,
+    "return_payment": S.RESERVATION_FAILED,
+}
+
+
+class Planned(NamedTuple):
+    """An event that comes to an order."""
+
+    reaction: Reaction
+    order: Order | None
+    event: e.Event
+    context: Context
+
+
+class Settled(NamedTuple):
+    """An answer that comes to an operation of an order. possible: its kind, status, money and answer can meet."""
+
+    reaction: Reaction
+    order: Order
+    operation: Operation
+    outcome: Outcome
+    context: Context
+    possible: bool
+
+
+def _statuses() -> Iterator[tuple[Status, Status | None]]:
+    """Every status, and manual review once for each status from before."""
+    for status in Status:
+        if status is not S.MANUAL_REVIEW:
+            yield status, None
+            yield S.MANUAL_REVIEW, status
+
+
+_MONEY: Final = (
+    attempt(),
+    authorized(),
+    captured(),
+    authorized(voided=True),
+    captured(refunded_minor=TOTAL, refund_id="re_1"),
+)
+_HOLDS: Final[tuple[Hold | None, ...]] = (
+    None,
+    hold(),
+    hold(pinned=True),
+    hold(expires_at=AT),
+    *(hold(state=state) for state in HoldState if state is not HoldState.HELD),
+)
+_BUSY: Final = (None, K.AUTHORIZE, K.CAPTURE, K.VOID, K.REFUND, K.RELEASE)
+
+
+def _orders() -> Iterator[Order | None]:
+    """No order, and orders at their first, second and fifth attempt in every state of money, goods and work."""
+    yield None
+    for (status, reviewed), money, goods, busy, tries in product(_statuses(), _MONEY, _HOLDS, _BUSY, (1, 2, 5)):
+        yield order(
+            status,
+            *(replace(captured(refunded_minor=TOTAL), number=n) for n in range(1, tries)),
+            replace(money, number=tries),
+            # The goods of a failed capture are still pinned when the customer is quick.
+            holds=((hold(1, pinned=True),) if tries > 1 else ())
+            + (() if goods is None else (replace(goods, attempt=tries),)),
+            operations=() if busy is None else (operation(busy, tries),),
+            reviewed=reviewed,
+            retryable=tries != 2,
+            retry_until=later(60) if tries != 2 else None,
+            version=9,
+        )
+
+
+def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
+    """Every event of this type that matters: of the current attempt, an older and a later one, early and late."""
+    n = 1 if known is None else known.attempt
+    if trigger is e.OrderConfirmed:
+        yield builders.order_confirmed()
+        yield builders.order_confirmed(customer_id="customer-2")
+        yield builders.order_confirmed(occurred_at=later(-90_000))
+        yield builders.order_confirmed(
+            lines=(e.Line(sku="SKU-1", quantity=1, unit_price_minor=100),),
+            delivery_fee_minor=0,
+            service_fee_minor=0,
+            tax_minor=0,
+            payment_method=None,
+        )
+    elif trigger is e.PaymentRetryRequested:
+        for after, at in product(sorted({max(1, n - 1), n, n + 1}), (AT, later(60))):
+            yield builders.payment_retry_requested(after_attempt=after, occurred_at=at)
+    else:
+        build = {
+            e.PaymentAuthorized: builders.payment_authorized,
+            e.ItemsReserved: builders.items_reserved,
+            e.ReservationFailed: builders.reservation_failed,
+            e.PaymentFailed: builders.payment_failed,
+            e.CustomerNotificationRequested: builders.customer_notification_requested,
+        }[trigger]
+        for number in sorted({max(1, n - 1), n, n + 1}):
+            yield build(attempt=number, order_version=9)
+        yield build(attempt=n, order_version=10)
+
+
+def planned_cases() -> Iterator[Planned]:
+    """Walk every reaction's trigger against every order."""
+    for known in _orders():
+        for reaction in REACTIONS:
+            for event in _events(reaction.trigger, known):
+                yield Planned(reaction, known, event, context())
+
+
+def _money_of(kind: OperationKind) -> tuple[Attempt, ...]:
+    """Return the attempt as it can be while such an operation is unfinished."""
+    match kind:
+        case K.AUTHORIZE:
+            return (attempt(),)
+        case K.CAPTURE | K.VOID:
+            return (authorized(),)
+        case K.REFUND:
+            return (captured(), captured(refund_id="re_1"))
+        case K.RESERVE | K.CONFIRM:
+            return (captured(), authorized(), attempt(token=None))
+        case K.RELEASE:
+            return (attempt(), authorized(voided=True), captured(refunded_minor=TOTAL))
+
+
+def _hold_of(kind: OperationKind) -> tuple[Hold, ...]:
+    match kind:
+        case K.AUTHORIZE | K.RESERVE:
+            return ()
+        case _:
+            return (hold(pinned=True),)
+
+
+def _work() -> Iterator[tuple[Reaction, OperationKind, OperationState, float]]:
+    """Every operation that a reaction may own, in every unfinished state, soon and after it must be given up."""
+    for reaction in REACTIONS:
+        for kind in OperationKind:
+            if kind in reaction.calls:
+                for state, age_s in product(
+                    (OperationState.OPEN, OperationState.UNKNOWN, OperationState.PENDING), (0, 1_000, 31 * 86_400)
+                ):
+                    yield reaction, kind, state, age_s
+
+
+def _foreign(reaction: Reaction, kind: OperationKind, status: Status) -> bool:
+    """Whether the order stands where another reaction is at home: see HOME. Releases may be anywhere."""
+    home = HOME.get(reaction.name)
+    return kind is not K.RELEASE and status in HOME.values() and status is not home
+
+
+def _is_possible(order: Order, operation: Operation, outcome: Outcome) -> bool:
+    status, kind, money = order.effective_status, operation.kind, order.attempts[operation.attempt - 1]
+    if operation.attempt != order.attempt:
+        # A release names its own hold and may be under way for an older attempt; everything else is settled before a
+        # retry begins, because a busy order is not retried.
+        return kind is K.RELEASE and isinstance(outcome, ANSWERS[kind])
+    if status not in MEETS[kind] or (order.status is S.CONFIRMED and kind in {K.VOID, K.REFUND}):
+        return False
+    if kind is K.CONFIRM and money.held_minor > 0:
+        return False
+    return isinstance(outcome, ANSWERS[kind])
+
+
+def settled_cases() -> Iterator[Settled]:
+    """Walk every operation of the current and of an older attempt, in every status, against every outcome."""
+    for (reaction, kind, state, age_s), (status, reviewed), older in product(_work(), _statuses(), (False, True)):
+        effective = reviewed or status
+        if not older and _foreign(reaction, kind, effective):
+            continue
+        op = operation(
+            kind,
+            reaction=reaction.name,
+            state=state,
+            unknown_since=None if state is OperationState.OPEN else AT,
+            tries=20 if age_s else 1,
+        )
+        last = (replace(_at_rest(effective), number=2),) if older else ()
+        for money, outcome in product(_money_of(kind), OUTCOMES):
+            known = order(status, money, *last, holds=_hold_of(kind), operations=(op,), reviewed=reviewed, version=9)
+            yield Settled(reaction, known, op, outcome, context(later(age_s)), _is_possible(known, op, outcome))
+
+
+def _at_rest(status: Status) -> Attempt:
+    """Return an attempt whose money is as this status wants it."""
+    match status:
+        case S.CONFIRMED | S.ACTION_REQUIRED | S.PAYMENT_FAILED | S.MANUAL_REVIEW:
+            return attempt()
+        case S.PAID_AND_CONFIRMED:
+            return captured()
+        case S.PAYMENT_AUTHORIZED | S.ITEMS_RESERVED | S.RESERVATION_FAILED:
+            return authorized()

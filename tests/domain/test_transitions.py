@@ -1,0 +1,255 @@
+"""Whatever comes to whatever order: the tables have an answer, and it is a legal one.
+
+244,000 triggers and 74,000 answers are walked; tests.domain.product says which, and which are impossible and why.
+"""
+
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+import pytest
+
+from consumers.reactions import REACTIONS
+from domain.decision import Decision, event_id
+from domain.operation import OperationKind
+from domain.order import Attempt, Order, Status
+from domain.reaction import Reaction
+from domain.rules import Context
+from domain.transitions import EDGES, OUTCOMES, TRIGGERS, Step
+from schemas import events as e
+from tests.domain import product
+from tests.domain.product import Planned, Settled, planned_cases, settled_cases
+
+COMMON: Final = frozenset({e.PaymentReviewRequired, e.CustomerNotificationRequested})
+"""Told by whatever reaction waits too long: an operator is asked, the customer is asked for patience."""
+
+TOLD_BY: Final[dict[Status, frozenset[type[e.OwnEvent]]]] = {
+    Status.PAYMENT_AUTHORIZED: frozenset({e.PaymentAuthorized}),
+    Status.ITEMS_RESERVED: frozenset({e.ItemsReserved}),
+    Status.RESERVATION_FAILED: frozenset({e.ReservationFailed}),
+    Status.PAID_AND_CONFIRMED: frozenset({e.PaidAndConfirmed}),
+    # From manual review it is told by the money that is back at last.
+    Status.PAYMENT_FAILED: frozenset({e.PaymentFailed, e.PaymentRefunded, e.PaymentVoided}),
+    Status.MANUAL_REVIEW: frozenset({e.PaymentReviewRequired}),
+}
+
+
+class Walked:
+    """Every case with its decision, once for all tests; those without effect are only counted."""
+
+    def __init__(self) -> None:
+        self.triggers = self.answers = 0
+        self.planned: list[tuple[Planned, Decision]] = []
+        self.settled: list[tuple[Settled, Decision]] = []
+        for planned in planned_cases():
+            self.triggers += 1
+            decision = planned.reaction.plan(planned.order, planned.event, planned.context)
+            assert decision.order is not None or not decision.events
+            if decision.order is not None:
+                self.planned.append((planned, decision))
+        for settled in settled_cases():
+            self.answers += 1
+            decision = settled.reaction.settle(settled.order, settled.operation, settled.outcome, settled.context)
+            self.settled.append((settled, decision))
+
+    def decisions(self) -> Iterable[tuple[Planned | Settled, Decision]]:
+        yield from self.planned
+        yield from self.settled
+
+
+@pytest.fixture(scope="module")
+def walked() -> Walked:
+    return Walked()
+
+
+C = TypeVar("C")
+
+
+def first(cases: Iterable[C]) -> C | None:
+    return next(iter(cases), None)
+
+
+def changed(case: Planned | Settled, decision: Decision) -> bool:
+    return decision.order is not None and (case.order is None or case.order.status is not decision.order.status)
+
+
+def test_every_trigger_and_every_answer_is_decided_without_an_exception(walked: Walked) -> None:
+    assert (walked.triggers, walked.answers) == (244_043, 73_710)
+    assert len(walked.planned) > 10_000
+    assert sum(case.possible for case, _ in walked.settled) > 10_000
+
+
+def test_an_order_moves_along_declared_edges_only(walked: Walked) -> None:
+    moves = {
+        (None if case.order is None else case.order.status, decision.order.status)
+        for case, decision in walked.decisions()
+        if decision.order is not None and changed(case, decision)
+    }
+    assert moves - EDGES == set()
+
+
+def _version_fits(case: Planned | Settled, decision: Decision) -> bool:
+    if decision.order is None:
+        return not decision.events
+    before = 0 if case.order is None else case.order.version
+    return decision.order.version == before + bool(decision.events)
+
+
+def test_the_version_rises_by_one_exactly_when_events_are_emitted(walked: Walked) -> None:
+    assert first(c for c in walked.decisions() if not _version_fits(*c)) is None
+
+
+def _envelopes_fit(decision: Decision, context: Context) -> bool:
+    order = decision.order
+    return order is None or all(
+        (event.event_id, event.occurred_at, event.correlation_id, event.causation_id, event.order_version)
+        == (
+            event_id(order.order_id, order.version, ordinal, event.TYPE),
+            context.at,
+            order.correlation_id,
+            context.causation_id,
+            order.version,
+        )
+        and event.ordinal == ordinal
+        for ordinal, event in enumerate(decision.events)
+    )
+
+
+def test_events_are_numbered_and_named_by_their_place_in_the_order(walked: Walked) -> None:
+    assert first(c for c in walked.decisions() if not _envelopes_fit(c[1], c[0].context)) is None
+
+
+def test_every_new_status_but_confirmed_is_told_by_its_event(walked: Walked) -> None:
+    def told(decision: Decision) -> bool:
+        assert decision.order is not None
+        status = decision.order.status
+        return status is Status.CONFIRMED or any(type(event) in TOLD_BY[status] for event in decision.events)
+
+    decisions = (c for c in walked.decisions() if isinstance(c[0], Planned) or c[0].possible)
+    assert first(c for c in decisions if changed(*c) and not told(c[1])) is None
+
+
+def _unfinished(order: Order) -> int:
+    return sum(o.unfinished and o.kind is not OperationKind.RELEASE for o in order.operations)
+
+
+def test_an_order_never_has_two_unfinished_operations(walked: Walked) -> None:
+    assert first(c for c in walked.decisions() if c[1].order is not None and _unfinished(c[1].order) > 1) is None
+
+
+def test_an_operation_under_way_is_never_opened_anew(walked: Walked) -> None:
+    def clobbered(case: Planned | Settled, decision: Decision) -> bool:
+        if case.order is None or decision.order is None or not isinstance(case, Planned):
+            return False
+        return any(o not in decision.order.operations for o in case.order.operations)
+
+    assert first(c for c in walked.planned if clobbered(*c)) is None
+
+
+def _opened(case: Planned | Settled, decision: Decision) -> set[OperationKind]:
+    if decision.order is None:
+        return set()
+    before = set() if case.order is None else {o.operation_id for o in case.order.operations}
+    return {o.kind for o in decision.order.operations if o.operation_id not in before}
+
+
+def test_a_reaction_opens_only_operations_that_it_declares_and_can_settle(walked: Walked) -> None:
+    opened: dict[str, set[OperationKind]] = {reaction.name: set() for reaction in REACTIONS}
+    for case, decision in walked.decisions():
+        if isinstance(case, Planned) or case.possible:
+            opened[case.reaction.name] |= _opened(case, decision)
+    assert opened == {reaction.name: set(reaction.calls) for reaction in REACTIONS}
+
+
+def test_money_of_an_attempt_is_refunded_at_most_once_captured_and_captured_at_most_once_authorized(
+    walked: Walked,
+) -> None:
+    def sane(attempt: Attempt) -> bool:
+        return 0 <= attempt.refunded_minor <= attempt.captured_minor <= attempt.authorized_minor
+
+    orders = (
+        (case, decision.order)
+        for case, decision in walked.decisions()
+        if decision.order is not None and (isinstance(case, Planned) or case.possible)
+    )
+    assert first((case, order) for case, order in orders if not all(map(sane, order.attempts))) is None
+
+
+def _wanted(order: Order, attempt: Attempt) -> bool:
+    """Whether the order's status wants this attempt's money, or has an event on its way that will return it."""
+    return attempt.number == order.attempt and order.status in {
+        Status.PAYMENT_AUTHORIZED,
+        Status.ITEMS_RESERVED,
+        Status.RESERVATION_FAILED,
+        Status.PAID_AND_CONFIRMED,
+    }
+
+
+def _stranded(order: Order) -> bool:
+    if order.status is Status.MANUAL_REVIEW:
+        return False
+    giving_back = {
+        o.attempt for o in order.operations if o.unfinished and o.kind in {OperationKind.VOID, OperationKind.REFUND}
+    }
+    return any(
+        (attempt.held_minor > 0 or attempt.kept_minor > 0)
+        and not _wanted(order, attempt)
+        and attempt.number not in giving_back
+        for attempt in order.attempts
+    )
+
+
+def test_no_answer_leaves_money_that_no_status_wants(walked: Walked) -> None:
+    settled = ((case, decision.order) for case, decision in walked.settled if case.possible)
+    assert first((case, order) for case, order in settled if order is not None and _stranded(order)) is None
+
+
+def test_money_found_under_review_is_being_given_back(walked: Walked) -> None:
+    def forgotten(case: Settled, order: Order) -> bool:
+        approved = case.operation.kind is OperationKind.AUTHORIZE and order.current.authorized_minor > 0
+        return approved and order.status is Status.MANUAL_REVIEW and _unfinished(order) == 0
+
+    settled = ((case, decision.order) for case, decision in walked.settled if case.possible)
+    assert first((case, order) for case, order in settled if order is not None and forgotten(case, order)) is None
+
+
+def test_an_order_out_of_review_keeps_no_trace_of_it(walked: Walked) -> None:
+    def traced(order: Order) -> bool:
+        return order.status is not Status.MANUAL_REVIEW and (order.reviewed or order.review_reason) is not None
+
+    orders = ((case, decision.order) for case, decision in walked.settled)
+    assert first((case, order) for case, order in orders if order is not None and traced(order)) is None
+
+
+def test_an_order_under_review_has_an_unfinished_operation_or_its_operation_was_refused(walked: Walked) -> None:
+    for case, decision in walked.settled:
+        order = decision.order
+        if case.possible and order is not None and order.status is Status.MANUAL_REVIEW and not _unfinished(order):
+            refused = case.operation.kind in {OperationKind.VOID, OperationKind.REFUND}
+            inventory = case.operation.kind is OperationKind.RELEASE
+            assert refused or inventory, case
+
+
+def emitted(walked: Walked) -> dict[str, set[type[e.OwnEvent]]]:
+    types: dict[str, set[type[e.OwnEvent]]] = {reaction.name: set() for reaction in REACTIONS}
+    for case, decision in walked.decisions():
+        if isinstance(case, Planned) or case.possible:
+            types[case.reaction.name] |= {type(event) for event in decision.events}
+    return types
+
+
+@pytest.mark.parametrize("reaction", REACTIONS, ids=lambda reaction: reaction.name)
+def test_a_reaction_emits_what_it_declares_and_nothing_else(walked: Walked, reaction: Reaction) -> None:
+    assert emitted(walked)[reaction.name] - COMMON == set(reaction.emits) - COMMON
+    assert set(reaction.emits) & COMMON <= emitted(walked)[reaction.name]
+
+
+def test_every_event_of_ours_but_the_gateways_question_can_be_emitted(walked: Walked) -> None:
+    ours = {t for t in vars(e).values() if isinstance(t, type) and issubclass(t, e.OwnEvent)} - {e.OwnEvent}
+    assert set().union(*emitted(walked).values()) == ours
+
+
+def test_every_row_of_both_tables_names_events_and_kinds_that_a_reaction_takes() -> None:
+    assert {row.trigger for row in TRIGGERS} == {reaction.trigger for reaction in REACTIONS}
+    assert {row.operation for row in OUTCOMES} == set(OperationKind)
+    assert {row.then for row in OUTCOMES} | {Step.UNDO} == set(Step)
+    assert set(product.MEETS) == set(product.ANSWERS) == set(OperationKind)
