@@ -107,8 +107,7 @@ class Planner:
                 partition=letter.partition,
                 offset=letter.offset,
             )
-        for order_id, alarm in work.alarms:
-            self._log.error("order needs an operator", alarm=True, reason=alarm, order_id=order_id)
+        work.tell(self._log)
 
     def _letter(self, message: Message, reason: Reason, detail: str) -> DeadLetter:
         masked = 0

@@ -95,8 +95,7 @@ class Settler:
                 await transaction.states([(answer.order_id, answer.operation_id) for answer in late]) if late else {}
             )
             opened = await work.finish(self._ports)
-        for order_id, alarm in work.alarms:
-            self._log.error("order needs an operator", alarm=True, reason=alarm, order_id=order_id)
+        work.tell(self._log)
         for answer in late:
             self._compare(answer, states.get(answer.operation_id))
         return opened

@@ -104,6 +104,7 @@ class Sweep:
             calls = [call for order in orders.values() for call in self._expire(work, order)]
             await self._ports.inventory.perform(transaction, calls)
             await work.finish(self._ports)
+        work.tell(self._log)
         self._log.info("holds ran out", holds=len(calls))
 
     def _expire(self, work: Work, order: Order) -> list[InventoryCall]:
@@ -134,6 +135,7 @@ class Sweep:
                     again.append(order.order_id)
             await work.finish(self._ports)
             await transaction.send_again(again)
+        work.tell(self._log)
         self._log.error("orders stood still", alarm=True, reason="stuck", orders=len(again))
 
     def _due(self, name: str, every_s: float) -> bool:

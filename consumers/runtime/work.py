@@ -4,9 +4,10 @@ Operations at a local port are performed and settled here, inside the transactio
 for whoever opened them to perform once the transaction has committed.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from consumers.runtime.ports import Ports
 from domain.decision import Decision
@@ -58,6 +59,15 @@ class Work:
             self._touched[order_id] = None
             if decision.alarm:
                 self.alarms.append((order_id, decision.alarm))
+
+    def tell(self, log: Any) -> None:
+        """Log what was decided: alarms always, each event only for who asks for DEBUG."""
+        for order_id, alarm in self.alarms:
+            log.error("order needs an operator", alarm=True, reason=alarm, order_id=order_id)
+        if log.isEnabledFor(logging.DEBUG):
+            for event in self.changes.events:
+                ids = {"order_id": event.order_id, "event_id": str(event.event_id), "causation_id": event.causation_id}
+                log.debug(event.TYPE, version=event.order_version, correlation_id=event.correlation_id, **ids)
 
     async def finish(self, ports: Ports) -> list[Claimed]:
         """Perform what is local, write everything; return the new operations at remote ports."""
