@@ -64,7 +64,7 @@ class Work:
         """Log what was decided: alarms always, each event only for who asks for DEBUG."""
         for order_id, alarm in self.alarms:
             log.error("order needs an operator", alarm=True, reason=alarm, order_id=order_id)
-        if log.isEnabledFor(logging.DEBUG):
+        if log.is_enabled_for(logging.DEBUG):
             for event in self.changes.events:
                 ids = {"order_id": event.order_id, "event_id": str(event.event_id), "causation_id": event.causation_id}
                 log.debug(event.TYPE, version=event.order_version, correlation_id=event.correlation_id, **ids)
