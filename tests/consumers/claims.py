@@ -7,7 +7,11 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import Any
 
+import psycopg
+
+from consumers.reactions import REACTIONS
 from domain.ports.gateway import LedgerEntry
+from outbox.audit import Scope, audit
 from tests.consumers.harness import Pipeline
 from tests.consumers.topics import Read
 
@@ -25,6 +29,7 @@ async def assert_all_is_well(pipeline: Pipeline) -> None:
     await _shelves_add_up(pipeline)
     await _money_adds_up(pipeline)
     await _tokens_are_gone(pipeline)
+    await _audit_holds(pipeline)
 
 
 async def _journal_is_on_topics(pipeline: Pipeline, read: list[Read]) -> None:
@@ -148,3 +153,16 @@ async def _tokens_are_gone(pipeline: Pipeline) -> None:
         """SELECT order_id FROM attempt JOIN orders USING (order_id)
             WHERE token IS NOT NULL AND status IN ('paid_and_confirmed', 'payment_failed')"""
     )
+
+
+async def _audit_holds(pipeline: Pipeline) -> None:
+    """Check that the pipeline's own audit says so, too."""
+    prefix = pipeline.settings.topic_prefix
+    async with await psycopg.AsyncConnection.connect(pipeline.settings.psycopg_url(), autocommit=True) as connection:
+        report = await audit(
+            connection,
+            Scope(pipeline.codec, {r.trigger.TYPE: r.group for r in REACTIONS}, prefix),
+            ledger=pipeline.gateway,
+        )
+    assert report.quiescent
+    assert [i for i in report.invariants if not i.holds] == []
