@@ -63,7 +63,10 @@ def run_until_stopped(
         ready()
 
     async def main() -> None:
-        await work(stopping.event(), started)
+        stop = stopping.event()
+        telling = asyncio.create_task(_tell_stopping(stop))
+        await work(stop, started)
+        telling.cancel()
 
     try:
         run(main())
@@ -76,6 +79,13 @@ def run_until_stopped(
         return ANSWER_IS_NO
     log.info("stopped")
     return 0
+
+
+async def _tell_stopping(stop: asyncio.Event) -> None:
+    await stop.wait()
+    structlog.get_logger("deploy.roles").info(
+        "stopping: what is under way is finished; a second signal ends it at once"
+    )
 
 
 async def relay_until(settings: Settings, stop: asyncio.Event, started: Started) -> None:

@@ -64,6 +64,8 @@ class Relay:
                 failures += 1
                 if failures == 1:
                     self._log.error("waiting", alarm=True, reason="dependency_down", error=str(error).splitlines()[0])
+                else:
+                    self._log.debug("still waiting", failures=failures)
                 await _pause(stop, min(0.1 * 2 ** min(failures, 10), RETRY_MAX_S))
 
     async def once(self) -> int:

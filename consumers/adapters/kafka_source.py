@@ -16,6 +16,9 @@ LINGER_FROM: Final = 32
 """So many messages waiting mean load: a little patience makes the batch larger. A lone order never waits."""
 STALLED_S: Final = 60
 """The broker has messages and we get none for so long: the library has lost its way, and is started anew."""
+COMMIT_S: Final = 10
+"""The library tries to commit for as long as the broker is away. Offsets that are not committed do no harm, while a
+consumer that waits for them takes no turn, looks stalled, and cannot be stopped."""
 HOUR_MS: Final = 3_600_000
 
 
@@ -93,8 +96,9 @@ class KafkaSource:
         if not offsets:
             return
         try:
-            await consumer.commit(offsets)
-        except (KafkaError, IllegalStateError) as error:
+            async with asyncio.timeout(COMMIT_S):
+                await consumer.commit(offsets)
+        except (KafkaError, IllegalStateError, TimeoutError) as error:
             raise Transient(f"Kafka does not take the offsets: {error!r}") from error
 
     @asynccontextmanager

@@ -51,6 +51,8 @@ class Guard:
                 failures += 1
                 if failures == 1:
                     self._log.error("waiting", alarm=True, reason="dependency_down", name=name, error=str(error))
+                else:
+                    self._log.debug("still waiting", name=name, failures=failures)
                 await _pause(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
             else:
                 if failures:

@@ -9,6 +9,7 @@ import click
 from deploy.cli.group import Command, LazyGroup
 
 COMMANDS = (
+    Command("demo", "deploy.cli.demo:demo", "the whole pipeline on servers of its own, played and checked"),
     Command("up", "deploy.cli.up:up", "all roles in one process; --embedded: with servers"),
     Command("embedded", "deploy.cli.embedded:embedded", "PostgreSQL, Kafka and the gateway sandbox"),
     Command("consume", "deploy.cli.consume:consume", "the consumers of these triggers, or all"),
@@ -17,6 +18,8 @@ COMMANDS = (
     Command("migrate", "deploy.cli.migrate:migrate", "database schema to head"),
     Command("topics", "deploy.cli.topics:topics", "Kafka topics: create"),
     Command("publish", "deploy.cli.publish:publish", "publish events from JSON lines, as checkout would"),
+    Command("stock", "deploy.cli.stock:stock", "internal inventory: set, show"),
+    Command("order", "deploy.cli.order:order", "orders: show one with its timeline, list"),
     Command("sandbox", "deploy.cli.sandbox:sandbox", "the gateway sandbox alone"),
     Command("config", "deploy.cli.config:config", "the settings in force, secrets masked"),
 )

@@ -1,5 +1,7 @@
 """`payments sandbox`: the gateway sandbox alone."""
 
+import sys
+
 import click
 
 from deploy.cli.common import emit, settings_for_command
@@ -32,3 +34,5 @@ def sandbox() -> None:
 
 def _ready(address: str) -> None:
     emit(f"sandbox ready on {address}")
+    # It runs on: whoever waits for this line at the other end of a pipe or a file must see it now.
+    sys.stdout.flush()

@@ -7,6 +7,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg.rows import TupleRow
+from psycopg.sql import Composed
 
 from outbox.audit.report import Findings
 from schemas.codec import Codec
@@ -39,11 +40,11 @@ class Books:
         """Return the findings about this invariant."""
         return self.findings[invariant]
 
-    async def rows(self, query: LiteralString, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[TupleRow]:
+    async def rows(self, query: LiteralString | Composed, parameters: Sequence[Any] = ()) -> list[TupleRow]:
         """Ask for a short answer."""
         return await (await self.connection.execute(query, parameters or None)).fetchall()
 
-    async def stack_stream(
+    async def stream(
         self, stack: AsyncExitStack, query: LiteralString, parameters: Mapping[str, Any] | None = None
     ) -> psycopg.AsyncServerCursor[TupleRow]:
         """Ask for a long answer, read FETCH rows at a time; closed with the stack."""

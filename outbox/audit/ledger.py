@@ -86,7 +86,7 @@ async def _accounts(books: Books) -> AsyncIterator[Account]:
     async with AsyncExitStack() as stack:
         fixed: tuple[Any, ...] | None = None
         attempts: list[Ours] = []
-        async for row in await books.stack_stream(stack, _ATTEMPTS):
+        async for row in await books.stream(stack, _ATTEMPTS):
             if fixed != row[:7]:
                 if fixed is not None:
                     yield Account._make((*fixed, attempts))

@@ -13,6 +13,7 @@ class Invariant:
     """One invariant of ARCHITECTURE.md section 9. holds is None when it cannot be said now; notes say why, or list.
 
     checked: how many things were looked at. violations: one line each, naming the order (or SKU, message, row).
+    found: how many violations there are, also those that are not told.
     """
 
     id: int
@@ -21,6 +22,7 @@ class Invariant:
     checked: int
     violations: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    found: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +118,4 @@ class Findings:
         if self._unsure:
             notes.append(f"{self._unsure} differences on orders that are being worked on: ask again when it is quiet")
         holds = False if violations else None if self._unsure else True
-        return Invariant(self.number, NAMES[self.number], holds, self.checked, violations, tuple(notes))
+        return Invariant(self.number, NAMES[self.number], holds, self.checked, violations, tuple(notes), self._total)

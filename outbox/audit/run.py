@@ -13,6 +13,7 @@ import psycopg
 from domain.ports.gateway import GatewayLedger
 from outbox.audit import ledger as gateway
 from outbox.audit.books import Books, Scope
+from outbox.audit.cards import check_tables
 from outbox.audit.histories import history_problems, journal_problems
 from outbox.audit.money import check_bounds, check_places
 from outbox.audit.orders import capture_problems, leftover_problems, outcome_problems, twice_problems
@@ -20,6 +21,7 @@ from outbox.audit.quiescence import unrest
 from outbox.audit.report import Report
 from outbox.audit.stock import check_stock
 from outbox.audit.stories import Chapter, Story, stories
+from outbox.audit.topics import TopicReader, check_topics, clean_up, prepare
 
 AT_REST: Final = frozenset({7, 8, 9})
 """Said at quiescence only."""
@@ -59,14 +61,19 @@ async def audit(
     scope: Scope,
     *,
     ledger: GatewayLedger | None = None,
+    topics: TopicReader | None = None,
     lag: Lag | None = None,
 ) -> Report:
-    """Check invariants 1 to 9 in one snapshot; ledger None: against the database alone.
+    """Check invariants 1 to 9 in one snapshot, and with topics 10 and 11; ledger None: against the database alone.
 
-    The connection must be idle, and is given back so. Nothing is changed. Raises psycopg.OperationalError when the
-    database does not answer, Transient when the gateway's books or Kafka do not, LookupError without inbox partitions.
+    The connection must be idle, and is given back so. Nothing is changed; topics need a temporary table. Raises
+    psycopg.OperationalError when the database does not answer, Transient when the gateway's books or Kafka do not,
+    LookupError without inbox partitions.
     """
     behind = tuple(await lag()) if lag is not None else ()
+    committed = await topics.committed() if topics is not None else {}
+    if topics is not None:
+        await prepare(connection)
     await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
     await connection.set_read_only(True)
     try:
@@ -81,11 +88,16 @@ async def audit(
             else:
                 await gateway.compare(books, await ledger.entries())
             before = await _changed(books)
+            if topics is not None:
+                await check_tables(books)
+                await check_topics(books, topics, committed)
         await _settle_suspects(books, before)
     finally:
         await connection.set_read_only(None)
         await connection.set_isolation_level(None)
-    return _report(books, range(1, 10), waiting)
+    if topics is not None:
+        await clean_up(connection)
+    return _report(books, range(1, 10 if topics is None else 12), waiting)
 
 
 async def wait_until_quiet(

@@ -135,7 +135,7 @@ async def stories(books: Books) -> AsyncIterator[Chapter]:
     """Tell every story once."""
     async with AsyncExitStack() as stack:
         parameters = {"prefix": books.scope.prefix, "examples": EXAMPLES}
-        async for row in await books.stack_stream(stack, _STORIES, parameters):
+        async for row in await books.stream(stack, _STORIES, parameters):
             *fields, events, attempts, operations, holds, orders, examples = row
             yield Chapter(_story(fields, events, attempts, operations, holds), orders, sorted(examples))
 

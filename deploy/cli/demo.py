@@ -1,0 +1,47 @@
+"""`payments demo`: the whole pipeline on servers of its own, and whether every order ends as its script says."""
+
+import click
+
+from deploy.cli.common import emit_json, json_option
+from deploy.cli.failures import ANSWER_IS_NO
+from deploy.demo.stories import ORDERS_MIN
+
+ORDERS_MAX = 100_000
+
+
+@click.command()
+@click.option(
+    "--orders",
+    type=click.IntRange(ORDERS_MIN, ORDERS_MAX),
+    default=200,
+    show_default=True,
+    help=f"How many; from {ORDERS_MIN} on every kind is there.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Decides on the script.")
+@json_option
+def demo(*, orders: int, seed: int, as_json: bool) -> int:
+    """Play orders of every kind through the whole pipeline, and check how each ended.
+
+    Brings a Kafka, a PostgreSQL and the gateway sandbox along, in a new temporary folder that is deleted at the end,
+    and ignores all PAYMENTS_ settings: no other server and no real money is touched. Exit code 0: every order ended as
+    its script says and every invariant of the audit holds; else 1.
+
+    seconds is the time from the first order published to the last outcome seen on its topic; latency is from the
+    publish acknowledged to the outcome seen, gateway time-outs included.
+    """
+    from rich.console import Console  # noqa: PLC0415 - keeps --help quick
+
+    from deploy.demo.play import play  # noqa: PLC0415 - as above
+    from deploy.demo.report import document, page  # noqa: PLC0415 - as above
+    from deploy.demo.script import write_script  # noqa: PLC0415 - as above
+    from deploy.demo.show import Show  # noqa: PLC0415 - as above
+
+    played = play(write_script(orders, seed), Show(Console(stderr=True)))
+    if as_json:
+        emit_json(document(played))
+    else:
+        console = Console()
+        signs = ("✓", "✗") if "utf" in console.encoding.lower() else ("ok", "NO")
+        for line in page(played, *signs):
+            console.print(line, highlight=False, soft_wrap=True)
+    return 0 if played.good else ANSWER_IS_NO

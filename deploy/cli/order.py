@@ -1,0 +1,69 @@
+"""`payments order`: where an order stands, and how it came there."""
+
+from typing import Any
+
+import click
+
+from deploy.cli.common import codec_of, emit_json, json_option, now, settings_for_command
+from deploy.cli.failures import Failure
+from deploy.cli.order_json import order_document
+from deploy.cli.order_text import list_lines, story_lines
+from deploy.cli.timeline import Told, told_by
+from deploy.roles import check_schema
+from deploy.settings import Settings
+from domain.order import Status
+from outbox.queries import OrderStory, order_list, order_story, snapshot
+
+LIMIT_MAX = 10_000
+
+
+@click.group()
+def order() -> None:
+    """Look at orders."""
+
+
+@order.command()
+@click.argument("order_id", metavar="ID")
+@json_option
+def show(*, order_id: str, as_json: bool) -> None:
+    """Show where order ID stands, and its timeline.
+
+    The timeline holds events, operations with their outcomes, what customers were told, what was refused, and who did
+    it. All of it is one moment of the database.
+    """
+    settings = settings_for_command()
+    check_schema(settings)
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        story = order_story(connection, order_id)
+    if story is None:
+        raise Failure(f"there is no order {order_id}: `payments order list` shows the last ones")
+    told = _told(settings, story)
+    if as_json:
+        emit_json(order_document(story, told))
+        return
+    for line in story_lines(story, told, now()):
+        click.echo(line)
+
+
+def _told(settings: Settings, story: OrderStory) -> list[Told]:
+    codec = codec_of(settings)
+    return [told_by(row, settings.topic_prefix, codec.decode) for row in story.events]
+
+
+@order.command("list")
+@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only orders that stand there.")
+@click.option("--limit", type=click.IntRange(1, LIMIT_MAX), default=50, show_default=True, help="So many at the most.")
+@json_option
+def list_(*, status: str | None, limit: int, as_json: bool) -> None:
+    """List orders, the one that changed last first."""
+    settings = settings_for_command()
+    check_schema(settings)
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        found = order_list(connection, status, limit + 1)
+    shown, more = found[:limit], len(found) > limit
+    if as_json:
+        document: dict[str, Any] = {"orders": shown, "more": more}
+        emit_json(document)
+        return
+    for line in list_lines(shown, now(), more=more):
+        click.echo(line)

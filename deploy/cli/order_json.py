@@ -1,0 +1,104 @@
+"""An order as one JSON document, in the shape that CONTRACT gives it; what else is known stands beside."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from deploy.cli.timeline import Told
+from domain.order import Status
+from outbox.queries import OrderStory, Record
+
+ORDER = (
+    "customer_id",
+    "correlation_id",
+    "currency",
+    "total_minor",
+    "attempt",
+    "retryable",
+    "retry_until",
+    "review_reason",
+    "created_at",
+    "updated_at",
+)
+ATTEMPT = (
+    "transaction_id",
+    "failure_code",
+    "method_kind",
+    "authorized_minor",
+    "captured_minor",
+    "refunded_minor",
+    "voided",
+    "refund_id",
+    "authorization_expires_at",
+    "captured_at",
+    "livemode",
+)
+OPERATION = (
+    "attempt",
+    "kind",
+    "state",
+    "reference",
+    "tries",
+    "by",
+    "reason",
+    "transaction_id",
+    "amount_minor",
+    "currency",
+    "opened_at",
+    "settled_at",
+    "due_at",
+    "unknown_since",
+    "detail",
+    "causation_id",
+)
+
+
+def order_document(story: OrderStory, told: Sequence[Told]) -> dict[str, Any]:
+    """Return the document of `payments order show --json`."""
+    order = story.order
+    return {
+        "order_id": order["order_id"],
+        "status": order["status"],
+        "version": order["version"],
+        **_some(order, ORDER),
+        "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in order["lines"]],
+        "attempts": [
+            {"attempt": row["attempt"], "status": attempt_status(order, row), **_some(row, ATTEMPT)}
+            for row in story.attempts
+        ],
+        "operations": [{"id": row["operation_id"], **_some(row, OPERATION)} for row in story.operations],
+        "events": [_event(each, story.unsent) for each in told],
+        "reservations": [
+            _some(row, ("reservation_id", "attempt", "state", "expires_at", "pinned")) for row in story.holds
+        ],
+        "notifications": [
+            _some(row, ("event_id", "kind", "text", "occurred_at", "recorded_at", "stale"))
+            for row in story.notifications
+        ],
+        "dead_letters": [
+            _some(row, ("consumer_group", "topic", "partition", "message_offset", "reason", "detail", "first_at"))
+            for row in story.dead_letters
+        ],
+    }
+
+
+def attempt_status(order: Record, attempt: Record) -> str:
+    """Say where an attempt stands, in the words of orders: the current one where its order does, older ones failed."""
+    return str(order["status"] if attempt["attempt"] == order["attempt"] else Status.PAYMENT_FAILED.value)
+
+
+def _event(told: Told, unsent: frozenset[int]) -> dict[str, Any]:
+    row = told.row
+    return {
+        "event_id": row["event_id"],
+        "type": told.type,
+        "occurred_at": row["occurred_at"],
+        "version": row["order_version"],
+        "causation_id": row["causation_id"],
+        "ordinal": row["ordinal"],
+        "sent": row["id"] not in unsent,
+        "data": told.data,
+    }
+
+
+def _some(row: Record, names: Sequence[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names}

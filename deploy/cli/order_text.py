@@ -1,0 +1,133 @@
+"""Orders for people: aligned columns, money as money, times beside how long it took."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import click
+
+from deploy.cli.order_json import attempt_status
+from deploy.cli.tables import aligned, table
+from deploy.cli.timeline import Told, moment, timeline
+from outbox.queries import OrderStory, Record
+from schemas.money import Money
+
+COLOURS = {"paid_and_confirmed": "green", "payment_failed": "red", "manual_review": "magenta"}
+NOTHING = "-"
+
+
+def story_lines(story: OrderStory, told: Sequence[Told], now: datetime) -> Iterator[str]:
+    """Tell an order: where it stands, its attempts, its holds, and the timeline."""
+    order = story.order
+    total = Money(order["total_minor"], order["currency"])
+    yield f"{click.style(order['order_id'], bold=True)}  {_coloured(order['status'])}  {total}"
+    yield ""
+    yield from aligned(list(_about(order, now)))
+    yield ""
+    yield from _headed("attempts", _attempts(story))
+    if story.holds:
+        yield from _headed("reservations", _holds(story))
+    yield click.style("timeline", bold=True)
+    entries = timeline(story, told)
+    start = entries[0].at
+    yield from aligned(
+        [(f"{e.at:%Y-%m-%d %H:%M:%S.%f}"[:-3], later(e.at - start), e.who, e.what, e.details) for e in entries],
+        right=frozenset({1}),
+    )
+
+
+def _about(order: Record, now: datetime) -> Iterator[tuple[str, str]]:
+    yield "customer", order["customer_id"]
+    yield "lines", ", ".join(f"{quantity} x {sku}" for sku, quantity in order["lines"])
+    yield "received", f"{moment(order['created_at'])} UTC, {ago(now - order['created_at'])}"
+    yield "changed", f"{moment(order['updated_at'])} UTC, {ago(now - order['updated_at'])}; version {order['version']}"
+    if order["review_reason"]:
+        yield "review", f"{order['review_reason']} (it was {order['reviewed']})"
+    if order["retryable"] and order["retry_until"]:
+        yield "retry", f"with another method until {moment(order['retry_until'])} UTC"
+
+
+def _attempts(story: OrderStory) -> list[str]:
+    currency = story.order["currency"]
+    heads = ("#", "status", "method", "authorized", "captured", "refunded", "transaction", "failure")
+    rows = [
+        (
+            str(row["attempt"]),
+            attempt_status(story.order, row),
+            row["method_kind"],
+            *(_money(row[name], currency) for name in ("authorized_minor", "captured_minor", "refunded_minor")),
+            (row["transaction_id"] or NOTHING) + (" (voided)" if row["voided"] else ""),
+            row["failure_code"] or NOTHING,
+        )
+        for row in story.attempts
+    ]
+    return table(heads, rows, right=frozenset({3, 4, 5}))
+
+
+def _holds(story: OrderStory) -> list[str]:
+    heads = ("#", "state", "until", "reservation")
+    rows = [
+        (
+            str(row["attempt"]),
+            row["state"],
+            "pinned" if row["pinned"] and row["state"] == "held" else moment(row["expires_at"]),
+            str(row["reservation_id"]),
+        )
+        for row in story.holds
+    ]
+    return table(heads, rows)
+
+
+def list_lines(orders: Sequence[Record], now: datetime, *, more: bool) -> Iterator[str]:
+    """Tell orders, one a line; more: that there are more than those."""
+    heads = ("order", "status", "total", "attempt", "version", "changed", "review")
+    rows = [
+        (
+            row["order_id"],
+            row["status"],
+            str(Money(row["total_minor"], row["currency"])),
+            str(row["attempt"]),
+            str(row["version"]),
+            ago(now - row["updated_at"]),
+            row["review_reason"] or "",
+        )
+        for row in orders
+    ]
+    yield from table(heads, rows, right=frozenset({2, 3, 4}))
+    if more:
+        yield f"... and more: --limit shows more than {len(orders)}"
+
+
+def later(passed: timedelta) -> str:
+    """Write how long after: +0.057 s, +2 min 03 s, +1 h 02 min, +3 d 04 h."""
+    seconds = passed.total_seconds()
+    if seconds < 60:
+        return f"+{seconds:.3f} s"
+    if seconds < 3_600:
+        return f"+{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    if seconds < 86_400:
+        return f"+{seconds // 3_600:.0f} h {seconds % 3_600 // 60:02.0f} min"
+    return f"+{seconds // 86_400:.0f} d {seconds % 86_400 // 3_600:02.0f} h"
+
+
+def ago(passed: timedelta) -> str:
+    """Write how long ago, in the largest unit that fits."""
+    seconds = max(0, int(passed.total_seconds()))
+    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        if seconds >= length:
+            count = seconds // length
+            return f"{count} {name}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def _headed(head: str, lines: Sequence[str]) -> Iterator[str]:
+    yield click.style(head, bold=True)
+    yield from lines
+    yield ""
+
+
+def _money(amount_minor: int, currency: str) -> str:
+    return str(Money(amount_minor, currency)) if amount_minor else NOTHING
+
+
+def _coloured(status: str) -> str:
+    return click.style(status, fg=COLOURS.get(status, "yellow"))

@@ -1,0 +1,77 @@
+"""`payments stock`: the internal inventory."""
+
+from unicodedata import category
+
+import click
+
+from deploy.cli.common import emit, emit_json, json_option, run, settings_for_command
+from deploy.cli.failures import Failure
+from deploy.cli.tables import table
+from deploy.cli.who import os_user
+from deploy.composition import store_of
+from deploy.roles import check_schema
+from deploy.settings import Settings
+from outbox.queries import snapshot, stock_list
+from outbox.stock import StockSet, set_available
+
+# Far beyond any shelf, and far from the end of a bigint, however many are reserved and sold.
+QUANTITY_MAX = 10**12
+SKU_LENGTH_MAX = 64
+COLUMNS = ("available", "reserved", "sold", "adjusted")
+
+
+@click.group()
+def stock() -> None:
+    """Keep the internal inventory."""
+
+
+def _checked_sku(_: click.Context, __: click.Parameter, sku: str) -> str:
+    if not 1 <= len(sku) <= SKU_LENGTH_MAX or any(category(c) == "Cc" for c in sku):
+        raise click.BadParameter(f"a SKU has 1 to {SKU_LENGTH_MAX} characters, none of them a control character")
+    return sku
+
+
+@stock.command("set")
+@click.argument("sku", callback=_checked_sku)
+@click.argument("quantity", type=click.IntRange(0, QUANTITY_MAX))
+@json_option
+def set_(*, sku: str, quantity: int, as_json: bool) -> None:
+    """Have QUANTITY units of SKU free to reserve.
+
+    What is reserved and sold stays as it is. The difference is recorded with your user name.
+    """
+    settings = settings_for_command()
+    check_schema(settings)
+    done = run(_set(settings, sku, quantity))
+    if as_json:
+        emit_json(done._asdict())
+        return
+    change = f"{done.delta:+d}" if done.delta else "as it was"
+    emit(f"{sku}: {done.available} available ({change}), {done.reserved} reserved, {done.sold} sold")
+
+
+async def _set(settings: Settings, sku: str, quantity: int) -> StockSet:
+    async with store_of(settings) as store, store.transaction() as transaction:
+        return await set_available(transaction, sku, quantity, os_user())
+
+
+@stock.command()
+@click.argument("sku", required=False)
+@json_option
+def show(*, sku: str | None, as_json: bool) -> None:
+    """Show the stock of SKU, or of all.
+
+    `adjusted` is the sum of what was put in by hand: it is always available + reserved + sold.
+    """
+    settings = settings_for_command()
+    check_schema(settings)
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        found = stock_list(connection, sku)
+    if sku is not None and not found:
+        raise Failure(f"there is no SKU {sku}: `payments stock set {sku} QUANTITY` makes it")
+    if as_json:
+        emit_json({"stock": found})
+        return
+    rows = [(row["sku"], *(str(row[name]) for name in COLUMNS)) for row in found]
+    for line in table(("sku", *COLUMNS), rows, right=frozenset({1, 2, 3, 4})):
+        emit(line)

@@ -1,0 +1,23 @@
+"""Plain tables: columns as wide as they must be, numbers to the right, so that eyes find what they look for."""
+
+from collections.abc import Sequence
+
+GAP = "  "
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> list[str]:
+    """Return the lines of a table with its heads; right: numbers of the columns that are aligned to the right."""
+    return aligned([heads, *rows], right=right)
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> list[str]:
+    """Return the rows as lines, every column as wide as its widest cell."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(GAP.join(cells).rstrip())
+    return lines

@@ -1,0 +1,29 @@
+"""`python -m deploy.demo.pipeline FOLDER`: all roles in a process of their own, with the settings of FOLDER/.env alone.
+
+As `payments up`, but deaf to the environment: a demo must not be led to somebody's real servers or real money.
+"""
+
+import sys
+from pathlib import Path
+
+from consumers.reactions import REACTIONS
+from deploy import telemetry
+from deploy.composition import Roles
+from deploy.roles import roles_until, run_until_stopped
+from deploy.settings import load_settings
+from deploy.stopping import Stopping
+
+READY = "pipeline.ready"
+
+
+def main(folder: Path) -> int:
+    """Run until SIGTERM; the file pipeline.ready appears once it runs. Returns the exit code."""
+    settings = load_settings({}, directory=folder, use_embedded=False)
+    telemetry.configure(settings.log_format, settings.log_level)
+    work = roles_until(settings, Roles(consume=REACTIONS, relay=True, sweep=True))
+    with Stopping() as stopping:
+        return run_until_stopped(settings, stopping, work, (folder / READY).touch)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

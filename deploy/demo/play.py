@@ -1,0 +1,180 @@
+"""One run from curtain to curtain: set up, publish, watch, audit, judge, take down."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final
+
+from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
+from deploy import telemetry
+from deploy.auditing import run_audit
+from deploy.cli.common import codec_of, run
+from deploy.cli.timeline import Told, told_by
+from deploy.composition import store_of
+from deploy.demo.script import Script, ScriptedOrder
+from deploy.demo.show import Show
+from deploy.demo.stage import Stage, set_up
+from deploy.demo.stories import KINDS
+from deploy.demo.traffic import Progress, Traffic
+from deploy.demo.verdict import Evidence, Verdict, judge
+from deploy.demo.watch import Sight, Watcher
+from deploy.roles import leaves
+from domain.ids import OrderId
+from domain.order import Order
+from outbox.audit import Report
+from outbox.queries import OrderStory, order_list, order_story, snapshot
+
+LOOK_S: Final = 0.1
+AUDIT_WAIT_S: Final = 30.0
+LOAD_MAX: Final = 1_000
+ORDERS_MAX: Final = 10_000_000
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """All that a run came to. stories: the order shown of each kind, with its rows and events. log: the pipeline's."""
+
+    script: Script
+    progress: Progress
+    verdict: Verdict
+    audit: Report
+    sight: Sight
+    stories: list[tuple[ScriptedOrder, OrderStory, list[Told]]]
+    log: str
+    kafka: str
+    postgresql: str
+
+    @property
+    def good(self) -> bool:
+        """Whether every order ended as its script says, and every invariant holds."""
+        return not self.verdict.wrong and self.audit.quiescent and all(i.holds for i in self.audit.invariants)
+
+
+def play(script: Script, show: Show) -> Played:
+    """Play a script on servers of its own; they are gone when this returns or raises.
+
+    The environment's settings count for nothing. SIGINT and SIGTERM raise KeyboardInterrupt, after everything was
+    taken down. Raises EmbeddedError when a server cannot be started.
+    """
+    telemetry.configure("console", "ERROR", library_level="CRITICAL")
+    with _interrupted_by_signals(), set_up(show, run) as stage:
+        try:
+            return run(_perform(script, stage, show))
+        except ExceptionGroup as group:
+            raise next(leaves(group)) from group
+
+
+async def _perform(script: Script, stage: Stage, show: Show) -> Played:
+    codec = codec_of(stage.settings)
+    traffic = Traffic(script, stage.settings, codec)
+    watcher = Watcher(stage.settings, codec, traffic.told)
+    await watcher.start()
+    try:
+        await _advance(traffic, watcher, len(script.orders), show)
+    finally:
+        await watcher.close()
+    with show.step("the audit: invariants against the database, the topics and the gateway's books") as step:
+        report = await run_audit(stage.settings, topics=True, wait_s=AUDIT_WAIT_S, progress=step.tell)
+        broken = sum(not invariant.holds for invariant in report.invariants)
+        step.done(f"the audit: {len(report.invariants) - broken} of {len(report.invariants)} invariants hold")
+    evidence = Evidence(await _orders(stage), await SandboxLedger(stage.gateway).entries(), watcher.sight)
+    verdict = judge(script, evidence)
+    return Played(
+        script=script,
+        progress=traffic.progress,
+        verdict=verdict,
+        audit=report,
+        sight=watcher.sight,
+        stories=_stories(script, stage),
+        log=stage.pipeline.last_words(),
+        kafka=stage.servers.kafka.version,
+        postgresql=stage.servers.postgres.version,
+    )
+
+
+async def _advance(traffic: Traffic, watcher: Watcher, total: int, show: Show) -> None:
+    """Publish and watch until all has come, showing how far it is."""
+    progress, sight = traffic.progress, watcher.sight
+    began_s = time.monotonic()
+
+    def line() -> tuple[int, str]:
+        paid, failed = (_count(sight, name) for name in ("PaidAndConfirmed", "PaymentFailed"))
+        authorized, reserved = (len(sight.passed[name]) for name in ("PaymentAuthorized", "ItemsReserved"))
+        return progress.ended, (
+            f"{progress.published:>{len(str(total))}} confirmed · {authorized} authorized · {reserved} reserved · "
+            f"{paid} paid · {failed} failed · {time.monotonic() - began_s:.0f} s"
+        )
+
+    with show.step(f"{total} orders") as step:
+        with show.orders(total, line) as look:
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(watcher.run())
+                playing = group.create_task(traffic.run(sight))
+                while not playing.done():
+                    await asyncio.wait([playing], timeout=LOOK_S)
+                    look()
+                watching.cancel()
+        step.done(line()[1].lstrip())
+
+
+def _count(sight: Sight, event_type: str) -> int:
+    return sum(any(seen.event_type == event_type for seen in events) for events in sight.events.values())
+
+
+async def _orders(stage: Stage) -> dict[OrderId, Order]:
+    """Load every order that there is."""
+    found: dict[OrderId, Order] = {}
+    with snapshot(stage.settings.sqlalchemy_url()) as connection:
+        ids = [OrderId(row["order_id"]) for row in order_list(connection, None, ORDERS_MAX)]
+    async with store_of(stage.settings) as store:
+        for start in range(0, len(ids), LOAD_MAX):
+            async with store.transaction() as transaction:
+                found |= await transaction.load(ids[start : start + LOAD_MAX])
+    return found
+
+
+def _stories(script: Script, stage: Stage) -> list[tuple[ScriptedOrder, OrderStory, list[Told]]]:
+    """Read one order of each kind that is shown; of gateway trouble a time-out, if there is one."""
+    chosen: dict[str, ScriptedOrder] = {}
+    for order in script.orders:
+        timed_out = any("timeout_after" in token for token in order.story.tokens)
+        if order.kind.shown and (order.kind.title not in chosen or timed_out):
+            chosen[order.kind.title] = order
+    codec = codec_of(stage.settings)
+    found = []
+    with snapshot(stage.settings.sqlalchemy_url()) as connection:
+        for order in sorted(chosen.values(), key=lambda order: KINDS.index(order.kind)):
+            story = order_story(connection, order.order_id)
+            if story is not None:
+                told = [told_by(row, stage.settings.topic_prefix, codec.decode) for row in story.events]
+                found.append((order, story, told))
+    return found
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Have the first SIGINT or SIGTERM raise KeyboardInterrupt while inside, so that everything is taken down.
+
+    A second one ends this process at once; the guard beside the temporary folder takes everything down then.
+    """
+    asked = False
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(128 + number)
+        asked = True
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,199 @@
+"""Everything that a demo runs on: servers, sandbox and pipeline on a folder that goes with them, watched meanwhile."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deploy.composition import all_topics, store_of
+from deploy.demo.joined import all_joined
+from deploy.demo.pipeline import READY
+from deploy.demo.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS
+from deploy.demo.show import Show
+from deploy.embedded import EmbeddedError, EmbeddedServers, Managed, ManagedProcess, temporary_servers
+from deploy.embedded.files import last_lines, write_whole
+from deploy.embedded.managed import READY_S
+from deploy.embedded.process import Command, ServerProcess
+from deploy.local_servers import sandbox_of
+from deploy.settings import Settings, load_settings
+from outbox.migrations import upgrade
+from outbox.stock import set_available
+from producers.topics import create_topics
+
+WATCH_S: Final = 0.25
+REVIVALS_MAX: Final = 5
+PENDING_S: Final = 2.0
+PARTITIONS: Final = 4
+SETTINGS: Final = {
+    "PAYMENTS_TOPIC_REPLICATION_FACTOR": "1",
+    "PAYMENTS_TOPIC_PARTITIONS": str(PARTITIONS),
+    "PAYMENTS_GATEWAY": "sandbox",
+    "PAYMENTS_SANDBOX_PENDING_S": f"{PENDING_S:g}",
+    # What takes minutes in production takes seconds here, so that every story ends while somebody watches.
+    "PAYMENTS_GATEWAY_CONNECT_TIMEOUT_S": "1",
+    "PAYMENTS_GATEWAY_TIMEOUT_S": "2",
+    "PAYMENTS_LEASE_S": "15",
+    "PAYMENTS_UNKNOWN_RETRY_S": "1",
+    "PAYMENTS_BACKOFF_MIN_S": "0.5",
+    "PAYMENTS_SWEEP_INTERVAL_S": "0.25",
+    "PAYMENTS_LOG_LEVEL": "WARNING",
+}
+
+
+class Pipeline:
+    """The process of all roles (deploy.demo.pipeline); a Managed server like the others."""
+
+    name = "pipeline"
+    version = ""
+    address = ""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process = ServerProcess(self.name, pid_file=folder / "pipeline.pid", log=folder / "pipeline.log")
+
+    @property
+    def pid(self) -> int | None:
+        """Its pid, or None while it does not run."""
+        return self._process.pid
+
+    def alive(self) -> bool:
+        """Tell whether it runs."""
+        return self._process.alive()
+
+    def start(self) -> None:
+        """Start it and wait until it runs. Raises EmbeddedError, with the end of its log, if it does not."""
+        ready = self._folder / READY
+        ready.unlink(missing_ok=True)
+        argv = [sys.executable, "-P", "-m", "deploy.demo.pipeline", str(self._folder)]
+        self._process.spawn(Command(argv=argv, cwd=self._folder))
+        self._process.wait_until(ready.exists, READY_S)
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Let it finish what it does and end, or end it at once."""
+        if immediate:
+            self._process.kill()
+        else:
+            self._process.stop(timeout_s=READY_S)
+
+    def last_words(self) -> str:
+        """Return the end of its log, and before that of the log of the process before, if that died."""
+        log = self._process.log
+        return "\n".join(part for part in (last_lines(log.with_name(f"{log.name}.1")), last_lines(log)) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A running pipeline. settings lead to its servers."""
+
+    settings: Settings
+    servers: EmbeddedServers
+    sandbox: ManagedProcess
+    pipeline: Pipeline
+
+    @property
+    def gateway(self) -> str:
+        """The sandbox's base URL."""
+        return f"http://{self.sandbox.address}"
+
+    @property
+    def all(self) -> Sequence[Managed]:
+        """Every process of it."""
+        return (*self.servers.managed, self.sandbox, self.pipeline)
+
+
+@contextmanager
+def set_up(show: Show, run: Callable[..., object]) -> Iterator[Stage]:
+    """Have everything run while inside. run: runs a coroutine. All is killed and deleted on leaving, however that is.
+
+    Raises EmbeddedError if something cannot be started.
+    """
+    with ExitStack() as stack:
+        with show.step("Kafka and PostgreSQL, from packages") as step:
+            servers = stack.enter_context(temporary_servers(progress=step.tell, prefix="payments-demo-"))
+            servers.start()
+            step.done(f"Kafka {servers.kafka.version} and PostgreSQL {servers.postgres.version} run in a new folder")
+        folder = servers.data_dir
+        with show.step("the gateway sandbox") as step:
+            sandbox = sandbox_of(folder, PENDING_S, step.tell)
+            stack.callback(sandbox.stop, immediate=True)
+            sandbox.start()
+            step.done("the gateway sandbox runs: play money, and faults on demand")
+        settings = _settings(servers, sandbox)
+        with show.step("schema, topics and stock") as step:
+            upgrade(settings.sqlalchemy_url())
+            made = run(_prepare(settings))
+            step.done(f"{made} topics and the tables are made, the stock is filled")
+        pipeline = Pipeline(folder)
+        stage = Stage(settings, servers, sandbox, pipeline)
+        with show.step("the pipeline: seven consumers, the relay and the sweep") as step:
+            stack.callback(pipeline.stop, immediate=True)
+            pipeline.start()
+            run(all_joined(settings))
+            step.done(f"the pipeline runs (pid {pipeline.pid}): seven consumers, the relay and the sweep")
+        stack.enter_context(_kept_alive(stage, show))
+        yield stage
+
+
+def _settings(servers: EmbeddedServers, sandbox: ManagedProcess) -> Settings:
+    lines = {
+        **SETTINGS,
+        "PAYMENTS_DATABASE_URL": servers.database_url,
+        "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap,
+        "PAYMENTS_STRIPE_API_BASE": f"http://{sandbox.address}",
+    }
+    write_whole(servers.data_dir / ".env", "".join(f"{name}={value}\n" for name, value in lines.items()))
+    return load_settings({}, directory=servers.data_dir, use_embedded=False)
+
+
+async def _prepare(settings: Settings) -> int:
+    """Make the inbox's partitions, the topics and the stock; return how many topics."""
+    topics = all_topics(settings.topic_prefix)
+    await create_topics(
+        settings.kafka_options(),
+        topics,
+        partitions=settings.topic_partitions,
+        replication_factor=settings.topic_replication_factor,
+        event_bytes_max=settings.event_bytes_max,
+    )
+    async with store_of(settings) as store:
+        await store.maintain()
+        async with store.transaction() as transaction:
+            for sku in PLENTY:
+                await set_available(transaction, sku, PLENTY_UNITS, "demo")
+            await set_available(transaction, SCARCE, SCARCE_UNITS, "demo")
+    return len(topics)
+
+
+@contextmanager
+def _kept_alive(stage: Stage, show: Show) -> Iterator[None]:
+    """Start again, while inside, what somebody kills: nothing is lost by it, which is what this pipeline is for."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        left = REVIVALS_MAX
+        while left and not stop.wait(WATCH_S):
+            for server in stage.all:
+                if not stop.is_set() and not server.alive():
+                    left -= 1
+                    show.tell(f"{server.name} died; starting it again")
+                    _revive(server, show)
+
+    thread = threading.Thread(target=watch, name="keep alive")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _revive(server: Managed, show: Show) -> None:
+    try:
+        server.start()
+    except (EmbeddedError, OSError) as error:
+        show.tell(f"{server.name} cannot be started again: {error}")
+    else:
+        show.tell(f"{server.name} runs again (pid {server.pid})")

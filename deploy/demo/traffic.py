@@ -1,0 +1,165 @@
+"""Checkout and storefront: orders are published a few at a time, and a customer whose payment failed tries again."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from deploy.cli.common import id_source, now
+from deploy.demo.script import Script, ScriptedOrder
+from deploy.demo.stories import OUTCOME_EVENTS
+from deploy.demo.watch import Seen, Sight
+from deploy.settings import Settings
+from domain.errors import Transient
+from producers.checkout import Checkout
+from producers.kafka_publisher import KafkaPublisher
+from schemas.codec import Codec
+
+UNDER_WAY_MAX: Final = 160
+"""So many orders wait for their outcome at a time: a stream of customers, not a flood. Slow ones do not count."""
+PUBLISH_MAX: Final = 40
+LOOK_S: Final = 0.05
+LATE_S: Final = 60.0
+"""Nothing happened for so long: what is missing then is not coming."""
+QUIET_S: Final = 15.0
+"""As LATE_S, once every order has an outcome, for what follows an outcome (a refund that takes a while)."""
+TRIES_MAX: Final = 20
+AWAY_S: Final = 1.0
+"""Between tries while Kafka is away: somebody may have killed it, to see what happens."""
+
+
+class Asking(NamedTuple):
+    """What asks for a payment, as a line of `payments publish`; its outcome will be that of this attempt."""
+
+    order_id: str
+    attempt: int
+    line: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far it is. waits_s: from the acknowledgement of what asked for a payment to its outcome on the topic."""
+
+    published: int = 0
+    ended: int = 0
+    began_s: float = 0.0
+    ended_s: float = 0.0
+    waits_s: list[float] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """From the first order published to the last outcome seen."""
+        return max(0.0, self.ended_s - self.began_s)
+
+
+class Traffic:
+    """Publishes the script. told() must be called with everything that is seen on the topics."""
+
+    def __init__(self, script: Script, settings: Settings, codec: Codec) -> None:
+        self.progress = Progress()
+        self._script = script
+        self._settings = settings
+        self._codec = codec
+        self._orders = {order.order_id: order for order in script.orders}
+        self._new_id = id_source(script.seed)
+        self._waiting = deque(script.orders)
+        self._retries: list[Asking] = []
+        self._asked_s: dict[tuple[str, int], float] = {}
+        self._under_way: set[str] = set()
+        self._ended: set[str] = set()
+        self._last_s = 0.0
+
+    def told(self, seen: Seen) -> None:
+        """Take note of an event; a failed payment may make its customer try again."""
+        self._last_s = seen.at_s
+        order = self._orders.get(seen.order_id)
+        if seen.event_type not in OUTCOME_EVENTS or order is None:
+            return
+        asked_s = self._asked_s.get((seen.order_id, seen.attempt))
+        if asked_s is not None:
+            self.progress.waits_s.append(max(0.0, seen.at_s - asked_s))
+        again = order.retry(seen.attempt) if seen.event_type == "PaymentFailed" else []
+        if again:
+            self._retries += [Asking(seen.order_id, seen.attempt + 1, line) for line in again]
+            return
+        self._ended.add(seen.order_id)
+        self._under_way.discard(seen.order_id)
+        self.progress.ended = len(self._ended)
+        self.progress.ended_s = max(self.progress.ended_s, seen.at_s)
+
+    async def run(self, sight: Sight) -> None:
+        """Publish all, and return when every order has all that its script says, or nothing more comes."""
+        loop = asyncio.get_running_loop()
+        self.progress.began_s = self._last_s = loop.time()
+        publisher = await _publisher(self._settings)
+        try:
+            await self._publish_strays(publisher)
+            while not self._over(sight, loop.time()):
+                batch = self._next()
+                if batch:
+                    publisher = await self._publish(publisher, batch)
+                else:
+                    await asyncio.sleep(LOOK_S)
+        finally:
+            await publisher.close()
+
+    def _next(self) -> list[Asking]:
+        """Take what customers try again, and new orders as far as there is room."""
+        askings, self._retries = self._retries, []
+        room = min(PUBLISH_MAX, UNDER_WAY_MAX - len(self._under_way))
+        for _ in range(min(room, len(self._waiting))):
+            order = self._waiting.popleft()
+            if not order.story.slow:
+                self._under_way.add(order.order_id)
+            askings += [Asking(order.order_id, 1, line) for line in (order.confirmed, *order.others())]
+            self.progress.published += 1
+        return askings
+
+    async def _publish(self, publisher: KafkaPublisher, batch: Sequence[Asking]) -> KafkaPublisher:
+        """Publish; return the publisher, a new one if Kafka was away: the same messages again are harmless."""
+        checkout = Checkout(self._codec, self._settings.topic_prefix, now(), self._new_id)
+        prepared = checkout.prepare(orjson.dumps(asking.line) for asking in batch)
+        assert not prepared.bad, prepared.bad
+        answer = None
+        for again in range(TRIES_MAX):
+            try:
+                publisher = await _publisher(self._settings) if again else publisher
+                answer = await publisher.publish(prepared.messages)
+                break
+            except Transient:
+                await publisher.close()
+                await asyncio.sleep(AWAY_S)
+        if answer is None:
+            raise Transient(f"Kafka did not come back within {TRIES_MAX} tries: run the demo again")
+        assert not answer.refused, answer.refused
+        now_s = asyncio.get_running_loop().time()
+        for asking in batch:
+            self._asked_s.setdefault((asking.order_id, asking.attempt), now_s)
+        return publisher
+
+    async def _publish_strays(self, publisher: KafkaPublisher) -> None:
+        checkout = Checkout(self._codec, self._settings.topic_prefix, now(), self._new_id, checked=False)
+        prepared = checkout.prepare(orjson.dumps(stray.line) for stray in self._script.strays)
+        assert not prepared.bad, prepared.bad
+        await publisher.publish(prepared.messages)
+
+    def _over(self, sight: Sight, now_s: float) -> bool:
+        everybody = len(self._ended) == len(self._orders)
+        if everybody and self._script.letters.keys() <= sight.letters.keys():
+            if all(_told_all(order, sight) for order in self._script.orders):
+                return True
+            return now_s - self._last_s > QUIET_S
+        return now_s - self._last_s > LATE_S
+
+
+def _told_all(order: ScriptedOrder, sight: Sight) -> bool:
+    return order.story.events <= set(sight.marks(order.order_id))
+
+
+async def _publisher(settings: Settings) -> KafkaPublisher:
+    publisher = KafkaPublisher(settings.kafka_options())
+    await publisher.start()
+    return publisher

@@ -1,0 +1,140 @@
+"""What happened beside what the script says: in the database, on the topics, and in the gateway's own books."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from deploy.demo.script import Script, ScriptedOrder
+from deploy.demo.stories import OUTCOMES, End, Money
+from deploy.demo.watch import Sight
+from domain.ids import OrderId
+from domain.operation import OperationKind, operation_id
+from domain.order import Attempt, Order
+from domain.ports.gateway import LedgerEntry
+
+EFFECTS: Final[Mapping[Money, tuple[str, ...]]] = {
+    Money.NONE: (),
+    Money.TAKEN: ("authorize", "capture"),
+    Money.VOIDED: ("authorize", "cancel"),
+    Money.REFUNDED: ("authorize", "capture", "refund"),
+}
+"""What the gateway must have done, once each, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known after a run: orders in the database, transactions at the gateway, messages on the topics."""
+
+    orders: Mapping[OrderId, Order]
+    ledger: Sequence[LedgerEntry]
+    sight: Sight
+
+
+@dataclass(slots=True)
+class Verdict:
+    """outcomes and expected: orders by status. wrong: what is not as the script says, by order id or message key."""
+
+    outcomes: dict[str, int]
+    expected: dict[str, int]
+    wrong: dict[str, list[str]] = field(default_factory=dict)
+
+    def as_expected(self, order: ScriptedOrder) -> bool:
+        """Whether everything about this order is as its script says."""
+        return order.order_id not in self.wrong
+
+
+def judge(script: Script, evidence: Evidence) -> Verdict:
+    """Compare."""
+    found = Counter(str(order.status) for order in evidence.orders.values())
+    wanted = Counter(order.story.outcome for order in script.orders)
+    verdict = Verdict({name: found[name] for name in OUTCOMES}, {name: wanted[name] for name in OUTCOMES})
+    by_order: dict[str, list[LedgerEntry]] = {}
+    for entry in evidence.ledger:
+        by_order.setdefault(entry.order_id or "", []).append(entry)
+    for scripted in script.orders:
+        problems = list(_order_problems(scripted, evidence, by_order.pop(scripted.order_id, [])))
+        if problems:
+            verdict.wrong[scripted.order_id] = problems
+    for order_id, entries in by_order.items():
+        verdict.wrong[order_id or "(no order)"] = [f"{len(entries)} transactions at the gateway that nobody asked for"]
+    for order_id in evidence.orders.keys() - {order.order_id for order in script.orders}:
+        verdict.wrong[order_id] = ["an order that must not exist"]
+    for (reason, key), problem in _letter_problems(script, evidence.sight):
+        verdict.wrong.setdefault(key, []).append(f"dead letter {reason}: {problem}")
+    return verdict
+
+
+def _order_problems(scripted: ScriptedOrder, evidence: Evidence, ledger: list[LedgerEntry]) -> list[str]:
+    order = evidence.orders.get(OrderId(scripted.order_id))
+    if order is None:
+        return ["not in the database"]
+    problems = []
+    if order.status != scripted.story.outcome:
+        problems.append(f"status {order.status}, not {scripted.story.outcome}")
+    if len(order.attempts) != len(scripted.story.ends):
+        problems.append(f"{len(order.attempts)} attempts, not {len(scripted.story.ends)}")
+    for attempt, end in zip(order.attempts, scripted.story.ends, strict=False):
+        problems += _attempt_problems(scripted, attempt, end)
+        problems += _money_problems(scripted, attempt, end, ledger)
+    if ledger:
+        problems.append(f"{len(ledger)} more transactions at the gateway")
+    problems += _topic_problems(scripted, evidence.sight)
+    return problems
+
+
+def _attempt_problems(scripted: ScriptedOrder, attempt: Attempt, end: End) -> list[str]:
+    problems = []
+    if attempt.failure_code != end.failure:
+        problems.append(f"attempt {attempt.number}: failure code {attempt.failure_code}, not {end.failure}")
+    total = scripted.total_minor
+    taken = total if end.money in {Money.TAKEN, Money.REFUNDED} else 0
+    back = total if end.money is Money.REFUNDED else 0
+    if (attempt.captured_minor, attempt.refunded_minor, attempt.held_minor) != (taken, back, 0):
+        problems.append(
+            f"attempt {attempt.number}: {attempt.captured_minor} captured, {attempt.refunded_minor} refunded, "
+            f"{attempt.held_minor} held in the database, not {taken}, {back}, 0"
+        )
+    return problems
+
+
+def _money_problems(scripted: ScriptedOrder, attempt: Attempt, end: End, ledger: list[LedgerEntry]) -> list[str]:
+    """Compare an attempt with its transactions at the gateway, and take those out of the ledger."""
+    asked = operation_id(OrderId(scripted.order_id), attempt.number, OperationKind.AUTHORIZE, 1)
+    own = [entry for entry in ledger if entry.operation_id == str(asked)]
+    for entry in own:
+        ledger.remove(entry)
+    effects = [effect for entry in own for effect in entry.effects if effect.amount_minor or effect.kind != "cancel"]
+    kinds = tuple(effect.kind for effect in sorted(effects, key=lambda effect: effect.at))
+    amounts = {effect.amount_minor for effect in effects}
+    if sorted(kinds) != sorted(EFFECTS[end.money]):
+        done = ", ".join(kinds) or "nothing"
+        return [f"attempt {attempt.number}: the gateway did {done}, not {', '.join(EFFECTS[end.money]) or 'nothing'}"]
+    if amounts - {scripted.total_minor}:
+        return [f"attempt {attempt.number}: the gateway moved {sorted(amounts)}, not {scripted.total_minor}"]
+    return []
+
+
+def _topic_problems(scripted: ScriptedOrder, sight: Sight) -> list[str]:
+    marks = sight.marks(scripted.order_id)
+    problems = [
+        f"no {_words(mark)} on its topic"
+        for mark in sorted(scripted.story.events - set(marks), key=lambda mark: mark[:2])
+    ]
+    counted = Counter(marks)
+    for mark, count in counted.items():
+        if mark not in scripted.story.events:
+            problems.append(f"{_words(mark)} on its topic, which the script does not have")
+        elif count > 1:
+            problems.append(f"{count} different {_words(mark)} on its topic")
+    return problems
+
+
+def _words(mark: tuple[str, int, str | None]) -> str:
+    event_type, attempt, code = mark
+    return f"{event_type} of attempt {attempt}" + (f" ({code})" if code else "")
+
+
+def _letter_problems(script: Script, sight: Sight) -> list[tuple[tuple[str, str], str]]:
+    missing = [(letter, "not on its topic") for letter in script.letters if letter not in sight.letters]
+    return missing + [(letter, "not in the script") for letter in sight.letters if letter not in script.letters]

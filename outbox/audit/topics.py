@@ -1,0 +1,152 @@
+"""Invariant 10: nothing that was taken off a topic is lost, and nothing that was written down is unsent.
+
+Messages are read once, a batch at a time; what is kept of each, its id and its place, goes to a temporary table.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, date
+from typing import Any, Final, LiteralString, NamedTuple, Protocol
+from uuid import UUID, uuid5
+
+import psycopg
+
+from outbox.audit.books import Books
+from outbox.audit.cards import check_message
+from outbox.audit.report import VIOLATIONS_KEPT_MAX
+from outbox.journal import DEAD_LETTER_NAMESPACE
+from outbox.partitions import oldest_day
+from schemas.rejection import Rejected
+from schemas.topics import EVENTS
+
+DEAD_LETTERS: Final = ".dlt"
+
+_MAKE: Final[LiteralString] = """
+    CREATE TEMP TABLE audit_message (topic text NOT NULL, partition integer NOT NULL, message_offset bigint NOT NULL,
+                                     event_id uuid, day date, consumer_group text)"""
+_DROP: Final[LiteralString] = "DROP TABLE IF EXISTS audit_message"
+_COPY: Final[LiteralString] = "COPY audit_message FROM STDIN (FORMAT BINARY)"
+_TYPES: Final = ("text", "int4", "int8", "uuid", "date", "text")
+_LOST: Final[LiteralString] = """
+    WITH refused AS (
+      SELECT m.consumer_group, m.event_id, m.topic, m.partition, m.message_offset
+        FROM audit_message m JOIN dead_letter d USING (consumer_group, topic, partition, message_offset))
+    SELECT m.topic, m.partition, m.message_offset, m.consumer_group, count(*) OVER () FROM audit_message m
+     WHERE m.consumer_group IS NOT NULL AND (m.day IS NULL OR m.day >= %s)
+       AND NOT EXISTS (SELECT FROM inbox i WHERE i.consumer_group = m.consumer_group AND i.event_id = m.event_id)
+       AND NOT EXISTS (SELECT FROM refused r WHERE r.topic = m.topic AND r.partition = m.partition
+                          AND r.message_offset = m.message_offset AND r.consumer_group = m.consumer_group)
+       AND NOT EXISTS (SELECT FROM refused r
+                        WHERE r.event_id = m.event_id AND r.consumer_group = m.consumer_group)
+     ORDER BY 1, 2, 3 LIMIT %s"""
+_UNSENT: Final[LiteralString] = """
+    SELECT e.id, e.topic, e.order_id, count(*) OVER () FROM event e
+     WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.id = e.id)
+       AND NOT EXISTS (SELECT FROM audit_message m WHERE m.event_id = e.event_id AND m.topic = e.topic)
+     ORDER BY e.id LIMIT %s"""
+_JOURNAL: Final[LiteralString] = "SELECT count(*) FROM event"
+
+
+class TopicMessage(NamedTuple):
+    """One message as it stands on its topic, which is named with the prefix."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+Committed = Mapping[tuple[str, int], int]
+"""By topic and partition: the offset below which the one group that reads that topic has taken everything."""
+
+
+class TopicReader(Protocol):
+    """Everything on the topics. Both raise Transient when Kafka does not answer."""
+
+    async def committed(self) -> Committed:
+        """Return the committed offsets of all groups."""
+        ...
+
+    def messages(self) -> AsyncIterator[Sequence[TopicMessage]]:
+        """Read every topic, dead letters included, from its first message to the one that is last now."""
+        ...
+
+
+async def prepare(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Make the temporary table; before the snapshot, in which nothing can be made."""
+    async with connection.transaction():
+        await connection.execute(_DROP)
+        await connection.execute(_MAKE)
+
+
+async def clean_up(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Drop the temporary table."""
+    async with connection.transaction():
+        await connection.execute(_DROP)
+
+
+async def check_topics(books: Books, reader: TopicReader, committed: Committed) -> None:
+    """Compare inbox, journal and outbox of the snapshot with the topics.
+
+    committed is from before the snapshot, whose inbox is not behind it; the messages are from after it, and not behind
+    its outbox.
+    """
+    findings = books.about(10)
+    async with books.connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.set_types(_TYPES)
+        async for batch in reader.messages():
+            for message in batch:
+                check_message(books, message.topic, message.key, message.value, message.headers)
+                await copy.write_row(_row(books, message, committed))
+                findings.checked += 1
+    oldest = await oldest_day(books.connection)
+    lost = await books.rows(_LOST, [oldest, VIOLATIONS_KEPT_MAX])
+    findings.wrong(
+        (
+            f"{topic}-{partition} offset {offset} is below what {group} committed, and neither in its inbox nor refused"
+            for topic, partition, offset, group, _ in lost
+        ),
+        times=lost[0][-1] if lost else 0,
+    )
+    unsent = await books.rows(_UNSENT, [VIOLATIONS_KEPT_MAX])
+    findings.wrong(
+        (
+            f"journal row {row_id} (order {order_id or 'none'}) is neither on {topic} nor in the outbox"
+            for row_id, topic, order_id, _ in unsent
+        ),
+        times=unsent[0][-1] if unsent else 0,
+    )
+    findings.checked += (await books.rows(_JOURNAL))[0][0]
+
+
+def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[object, ...]:
+    """Return what is kept of a message. consumer_group: only if the group says that it has taken it."""
+    scope = books.scope
+    event_type = message.topic.removeprefix(scope.prefix)
+    event_id: UUID | None = None
+    day: date | None = None
+    if event_type.endswith(DEAD_LETTERS):
+        event_id = _dead_letter_id(dict(message.headers))
+    elif event_type in EVENTS:
+        try:
+            event = scope.codec.decode(event_type, message.key, message.value)
+        except Rejected:
+            pass
+        else:
+            event_id, day = event.event_id, event.occurred_at.astimezone(UTC).date()
+    taken = message.offset < committed.get((message.topic, message.partition), 0)
+    group = scope.groups.get(event_type) if taken else None
+    return message.topic, message.partition, message.offset, event_id, day, group
+
+
+def _dead_letter_id(headers: Mapping[str, bytes]) -> UUID | None:
+    """Derive the id that the journal gives the copy of a dead letter, from where the original stood."""
+    try:
+        group = headers["kafka_dlt-original-consumer-group"].decode()
+        topic = headers["kafka_dlt-original-topic"].decode()
+        partition = int.from_bytes(headers["kafka_dlt-original-partition"], "big")
+        offset = int.from_bytes(headers["kafka_dlt-original-offset"], "big")
+    except (KeyError, UnicodeDecodeError):
+        return None
+    return uuid5(DEAD_LETTER_NAMESPACE, f"{group}:{topic}:{partition}:{offset}")

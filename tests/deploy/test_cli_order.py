@@ -1,0 +1,114 @@
+"""`payments order` and `payments stock`: what operators see."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.cli.order_text import ago, later
+from tests.deploy.commands import payments
+from tests.deploy.orders import confirmed, publish, retried, show, status_of
+from tests.embedded.support import connected
+from tests.processes import started
+
+pytestmark = pytest.mark.integration
+
+DECLINED = "pm_card_chargeDeclined"
+PAID_WITH = "pm_card_mastercard"
+
+
+def stock(directory: Path, environment: dict[str, str], *arguments: str) -> Any:
+    ran = payments(directory, "stock", *arguments, "--json", **environment)
+    assert ran.code == 0, ran.err
+    return json.loads(ran.out)
+
+
+def test_an_order_that_is_retried_and_paid_is_told_from_end_to_end(tmp_path: Path, deployment: dict[str, str]) -> None:
+    stock(tmp_path, deployment, "set", "tea", "3")
+    with started(tmp_path, "up", **deployment) as up:
+        publish(tmp_path, deployment, confirmed("order-1", DECLINED))
+        up.eventually(lambda: status_of(deployment, "order-1") == "payment_failed", "declined")
+        publish(tmp_path, deployment, retried("order-1", 1, PAID_WITH))
+        up.eventually(lambda: status_of(deployment, "order-1") == "paid_and_confirmed", "paid")
+        publish(tmp_path, deployment, confirmed("order-2"))
+        up.eventually(lambda: status_of(deployment, "order-2") == "payment_failed", "out of stock")
+        publish(tmp_path, deployment, confirmed("order-2", quantity=1))
+        up.eventually(lambda: show(tmp_path, deployment, "order-2")["dead_letters"], "a dead letter")
+        assert up.stop() == 0
+
+    order = show(tmp_path, deployment, "order-1")
+    assert (order["order_id"], order["status"], order["version"]) == ("order-1", "paid_and_confirmed", 4)
+    shown = [(a["attempt"], a["status"], a["failure_code"]) for a in order["attempts"]]
+    assert shown == [(1, "payment_failed", "card_declined"), (2, "paid_and_confirmed", None)]
+    operations = [(o["attempt"], o["kind"], o["state"], o["tries"], o["by"], o["reason"]) for o in order["operations"]]
+    assert operations == [
+        (1, "authorize", "declined", 1, None, None),
+        (2, "authorize", "approved", 1, None, None),
+        (2, "capture", "approved", 1, None, None),
+    ]
+    assert {"id", "reference"} <= order["operations"][0].keys()
+    assert [(e["version"], e["type"]) for e in order["events"]] == [
+        (1, "PaymentFailed"),
+        (1, "CustomerNotificationRequested"),
+        (2, "PaymentAuthorized"),
+        (3, "ItemsReserved"),
+        (4, "PaidAndConfirmed"),
+    ]
+    assert {"event_id", "occurred_at", "causation_id"} <= order["events"][0].keys()
+    assert order["events"][-1]["causation_id"] == order["events"][-2]["event_id"]
+    assert order["events"][0]["data"]["failure_code"] == "card_declined"
+    assert [d["reason"] for d in show(tmp_path, deployment, "order-2")["dead_letters"]] == ["conflict"]
+
+    text = payments(tmp_path, "order", "show", "order-1", **deployment)
+    assert (text.code, text.err) == (0, "")
+    assert text.out.startswith("order-1  paid_and_confirmed  12.50 EUR\n")
+    timeline = text.out.split("timeline\n")[1].splitlines()
+    happened = [line[36:].split("  ")[0] + "|" + line for line in timeline]
+    words = ("order received", "authorize declined", "PaymentFailed", "customer told", "capture approved", "PaidAnd")
+    places = [next(n for n, line in enumerate(happened) if word in line) for word in words]
+    assert places == sorted(places)
+    assert [line[:23] for line in timeline] == sorted(line[:23] for line in timeline)
+    for token in (DECLINED, PAID_WITH):
+        assert token not in text.out + json.dumps(order) + up.log
+
+    listed = json.loads(payments(tmp_path, "order", "list", "--limit", "1", "--json", **deployment).out)
+    assert [o["order_id"] for o in listed["orders"]] == ["order-2"]
+    assert listed["more"] is True
+    paid = payments(tmp_path, "order", "list", "--status", "paid_and_confirmed", **deployment)
+    assert [line.split()[0] for line in paid.out.splitlines()] == ["order", "order-1"]
+    assert stock(tmp_path, deployment, "show", "tea") == {
+        "stock": [{"sku": "tea", "available": 1, "reserved": 0, "sold": 2, "adjusted": 3}]
+    }
+
+
+def test_what_is_not_there_ends_with_1_and_a_wrong_status_with_2(tmp_path: Path, deployment: dict[str, str]) -> None:
+    for arguments in (["order", "show", "nobody"], ["stock", "show", "nothing"]):
+        ran = payments(tmp_path, *arguments, **deployment)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert payments(tmp_path, "order", "list", "--status", "lost", **deployment).code == 2
+    assert payments(tmp_path, "stock", "set", "tea", "-1", **deployment).code == 2
+    assert json.loads(payments(tmp_path, "order", "list", "--json", **deployment).out) == {"orders": [], "more": False}
+
+
+def test_setting_stock_records_the_difference_and_who_made_it(tmp_path: Path, deployment: dict[str, str]) -> None:
+    first = stock(tmp_path, deployment, "set", "tea", "10")
+    assert first == {"sku": "tea", "available": 10, "reserved": 0, "sold": 0, "delta": 10}
+    with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
+        connection.execute("UPDATE stock SET available = 4, reserved = 1, sold = 5")
+    assert stock(tmp_path, deployment, "set", "tea", "7")["delta"] == 3
+    assert stock(tmp_path, deployment, "set", "tea", "7")["delta"] == 0
+    assert stock(tmp_path, deployment, "set", "tea", "0")["delta"] == -7
+    with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
+        recorded = connection.execute('SELECT delta, "by" FROM stock_adjustment ORDER BY id').fetchall()
+    assert [delta for delta, _ in recorded] == [10, 3, -7]
+    assert all(by for _, by in recorded)
+    (row,) = stock(tmp_path, deployment, "show")["stock"]
+    assert row["adjusted"] == row["available"] + row["reserved"] + row["sold"] == 6
+
+
+def test_times_are_written_as_people_say_them() -> None:
+    passed = [timedelta(seconds=0.0571), timedelta(seconds=123), timedelta(minutes=62), timedelta(days=3, hours=4)]
+    assert [later(each) for each in passed] == ["+0.057 s", "+2 min 03 s", "+1 h 02 min", "+3 d 04 h"]
+    assert [ago(each) for each in passed] == ["just now", "2 minutes ago", "1 hour ago", "3 days ago"]
