@@ -1,0 +1,269 @@
+"""One order on its way, driven as the runtime drives it, with everything that may go wrong in between.
+
+Decisions are applied as consumers.runtime.work does: the inventory is local, so what it is asked is settled at once.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final, NamedTuple
+
+from consumers.reactions import BY_NAME, BY_TRIGGER
+from consumers.runtime.work import inventory_call
+from domain.decision import Decision
+from domain.failure_codes import FailureCode
+from domain.goods import expire_hold
+from domain.ids import EventId, OperationId
+from domain.operating import Move, gateway_call, may_send_again, next_move
+from domain.operation import GATEWAY_KINDS, GatewayCall, OperationKind
+from domain.order import Operation, Order, OrderLine, Status
+from domain.outcome import Approved, Declined, NotExecuted, NotFound, Outcome, Unknown
+from domain.ports.inventory import InventoryCall
+from domain.rules import Context, Rules
+from domain.transitions import EDGES
+from schemas import events as e
+from tests.domain.builders import AT, TOTAL
+from tests.domain.world import Gateway, Shelf
+from tests.schemas import builders
+
+K = OperationKind
+RULES: Final = Rules(attempts_max=3)
+LATE_MAX: Final = timedelta(hours=1)
+"""No copy of a call is in the network for longer."""
+LINES: Final = {"SKU-1": 2, "SKU-2": 1}
+LOCAL_ORDER: Final = {K.RELEASE: 0, K.CONFIRM: 1, K.RESERVE: 2}
+
+
+class Claim(NamedTuple):
+    """An operation as a worker took it, with the token of its attempt."""
+
+    operation: Operation
+    token: str | None
+
+
+class Late(NamedTuple):
+    """A copy of a call that is still in the network."""
+
+    call: GatewayCall
+    sent_at: datetime
+
+
+@dataclass
+class Run:
+    """The order, its messages and answers under way, and the world outside."""
+
+    rng: Random
+    at: datetime = AT
+    faults: bool = True
+    order: Order | None = None
+    journal: list[e.OwnEvent] = field(default_factory=list)
+    undelivered: list[e.Event] = field(default_factory=list)
+    delivered: list[e.Event] = field(default_factory=list)
+    inbox: set[EventId] = field(default_factory=set)
+    claims: list[Claim] = field(default_factory=list)
+    answers: list[tuple[OperationId, Outcome]] = field(default_factory=list)
+    late: list[Late] = field(default_factory=list)
+    clicks: int = 0
+    operated: int = 0
+    moves: set[tuple[Status | None, Status]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        copies = self.rng.choice((1, 1, 2))
+        self.gateway = Gateway(self.rng, self.at)
+        self.shelf = Shelf({sku: n * copies for sku, n in LINES.items()})
+        self.undelivered.append(builders.order_confirmed())
+        if self.rng.random() < 0.2:
+            self.undelivered.append(builders.order_confirmed(event_id=builders.event_id("sent twice")))
+
+    def deliver(self) -> None:
+        """Deliver any message that is under way: topics keep no order among each other."""
+        if self.undelivered:
+            event = self.undelivered.pop(self.rng.randrange(len(self.undelivered)))
+            assert EventId(event.event_id) not in self.inbox
+            self.inbox.add(EventId(event.event_id))
+            self.delivered.append(event)
+            self._plan(event)
+
+    def deliver_again(self) -> None:
+        """Deliver a message twice and let the inbox forget it: even then nothing may happen twice."""
+        ours = [event for event in self.delivered if not isinstance(event, e.PaymentRetryRequested)]
+        if ours:
+            event = self.rng.choice(ours)
+            if not isinstance(event, e.CustomerNotificationRequested):
+                before, emitted = self.order, len(self.journal)
+                self._plan(event)
+                assert (self.order, len(self.journal)) == (before, emitted), f"{event.TYPE} again had an effect"
+
+    def _plan(self, event: e.Event) -> None:
+        reaction = BY_TRIGGER[event.TYPE]
+        decision = reaction.plan(self.order, event, Context(self.at, EventId(event.event_id), RULES))
+        assert decision.refused is None, decision.detail
+        self._transact(decision)
+
+    def click(self) -> None:
+        """Let the customer pay again after some attempt that failed, perhaps an old one, perhaps twice."""
+        failed = [event.attempt for event in self.journal if isinstance(event, e.PaymentFailed)]
+        if failed and self.clicks < 4:
+            self.clicks += 1
+            event_id = builders.event_id(f"click {self.clicks}")
+            after = self.rng.choice(failed) if self.rng.random() < 0.3 else failed[-1]
+            self.undelivered.append(
+                builders.payment_retry_requested(event_id=event_id, after_attempt=after, occurred_at=self.at)
+            )
+
+    def _transact(self, decision: Decision) -> None:
+        before = self.order
+        self._apply(decision)
+        for _ in range(4):
+            order = self.order
+            local = [o for o in order.operations if o.unfinished and o.kind not in GATEWAY_KINDS] if order else []
+            if not local:
+                break
+            assert order is not None
+            context = Context(self.at, None, RULES)
+            calls = [(o, inventory_call(order, o, context)) for o in sorted(local, key=lambda o: LOCAL_ORDER[o.kind])]
+            self._settle_local([(o, self.shelf.perform(o.attempt, call)) for o, call in calls])
+        else:
+            raise AssertionError("local operations open each other without end")
+        if self.order is not None:
+            self.order = replace(self.order, operations=tuple(o for o in self.order.operations if o.unfinished))
+            known = {o.operation_id for o in before.operations} if before else set()
+            # A worker may die between opening an operation and performing it.
+            self.claims += [
+                self._claim(o)
+                for o in self.order.operations
+                if o.operation_id not in known and (not self.faults or self.rng.random() < 0.85)
+            ]
+
+    def _settle_local(self, answers: list[tuple[Operation, Outcome]]) -> None:
+        for operation, outcome in answers:
+            assert self.order is not None
+            settle = BY_NAME[operation.reaction].settle
+            self._apply(settle(self.order, operation, outcome, Context(self.at, operation.causation_id, RULES)))
+
+    def _apply(self, decision: Decision) -> None:
+        if decision.order is None:
+            return
+        move = None if self.order is None else self.order.status, decision.order.status
+        assert move[0] is move[1] or move in EDGES
+        assert sum(o.unfinished and o.kind is not K.RELEASE for o in decision.order.operations) <= 1
+        self.moves.add(move)
+        self.order = decision.order
+        self.journal += decision.events
+        self.undelivered += [event for event in decision.events if event.TYPE in BY_TRIGGER]
+
+    def _claim(self, operation: Operation) -> Claim:
+        assert self.order is not None
+        return Claim(operation, self.order.attempts[operation.attempt - 1].token)
+
+    def sweep(self) -> None:
+        """Claim what is due: operations put off, and those whose worker let its lease lapse."""
+        if self.order is not None:
+            for operation in self.order.operations:
+                if operation.due_at is not None and operation.due_at <= self.at:
+                    due_at = self.at + timedelta(seconds=RULES.lease_s)
+                    taken = replace(operation, due_at=due_at, tries=operation.tries + 1)
+                    self.order = self.order.with_operation(taken)
+                    self.claims.append(self._claim(taken))
+
+    def act(self) -> None:
+        """Perform or look up what some worker has claimed; its answer may be lost, or be settled much later."""
+        if not self.claims:
+            return
+        operation, token = self.claims.pop(self.rng.randrange(len(self.claims)))
+        assert operation.due_at is not None
+        if self.at >= operation.due_at:
+            return  # The lease is over: this worker stops by itself.
+        asked_at = operation.due_at - timedelta(seconds=RULES.lease_s)
+        call = gateway_call(operation, token)
+        if next_move(operation, asked_at, RULES) is Move.LOOK_UP:
+            outcome: Outcome = Unknown("time-out") if self._fault(0.1) else self.gateway.look_up(call)
+            if isinstance(outcome, NotFound) and may_send_again(operation, asked_at, RULES):
+                outcome = self._perform(call)
+        else:
+            outcome = self._perform(call)
+        self.answers.append((operation.operation_id, outcome))
+        if not self._fault(0.2):
+            self.settle(len(self.answers) - 1)
+
+    def _perform(self, call: GatewayCall) -> Outcome:
+        self._check_capture(call)
+        match self.rng.choices(("", "lost", "late", "429", "500"), (70, 8, 8, 8, 6))[0] if self.faults else "":
+            case "lost":
+                self.gateway.execute(call)
+                return Unknown("connection reset")
+            case "late":
+                self.late.append(Late(call, self.at))
+                return Unknown("time-out")
+            case "429":
+                return NotExecuted("HTTP 429")
+            case "500":
+                return self.gateway.execute(call, stores_500=True)
+            case _:
+                return self.gateway.execute(call)
+
+    def _check_capture(self, call: GatewayCall) -> None:
+        order = self.order
+        if call.kind is K.CAPTURE and order is not None and order.operation(call.operation_id) is not None:
+            hold = order.hold_of(call.attempt)
+            assert hold is not None
+            assert hold.is_live(self.at), "a capture without live goods"
+
+    def _fault(self, share: float) -> bool:
+        return self.faults and self.rng.random() < share
+
+    def settle(self, n: int) -> None:
+        """Settle an answer by its operation's id; one of an operation that is settled changes nothing."""
+        operation_id, outcome = self.answers.pop(n)
+        operation = self.order.operation(operation_id) if self.order else None
+        if self.order is not None and operation is not None:
+            settle = BY_NAME[operation.reaction].settle
+            context = Context(self.at, operation.causation_id, RULES)
+            self._transact(settle(self.order, operation, outcome, context))
+
+    def arrive(self) -> None:
+        """Let a copy of a call arrive that was long given up."""
+        if self.late:
+            self.gateway.execute(self.late.pop(self.rng.randrange(len(self.late))).call)
+
+    def operate(self) -> None:
+        """Let an operator settle what was given up, after a look at the gateway's own books."""
+        order = self.order
+        waiting = [o for o in order.operations if o.unfinished and o.due_at is None] if order else []
+        for operation in waiting:
+            account = self.gateway.accounts.get(operation.attempt)
+            done = account is not None and {
+                K.AUTHORIZE: account.authorized,
+                K.CAPTURE: account.captured,
+                K.VOID: account.voided or account.lapsed,
+                K.REFUND: account.refund == "succeeded",
+            }.get(operation.kind, False)
+            self.operated += 1
+            answer: Outcome = Declined(FailureCode.CANCELLED_BY_OPERATOR)
+            if done:
+                at_once = account is not None and account.captured
+                answer = Approved(f"pi_{operation.attempt}", f"re_{operation.attempt}", TOTAL, captured=at_once)
+            self.answers.append((operation.operation_id, answer))
+            self.settle(len(self.answers) - 1)
+
+    def expire(self) -> None:
+        """Let holds run out that nobody pinned."""
+        for hold in self.order.holds if self.order else ():
+            assert self.order is not None
+            decision = expire_hold(self.order, hold.attempt, Context(self.at, None, RULES))
+            if decision.order is not None:
+                release = InventoryCall(
+                    OperationId(builders.event_id("expiry")), K.RELEASE, hold.reservation_id, self.order.lines, self.at
+                )
+                self.shelf.perform(hold.attempt, release)
+                self._transact(decision)
+
+    def rival(self) -> None:
+        """Sell the same goods to somebody else."""
+        self.shelf.rival(tuple(OrderLine(sku, n) for sku, n in LINES.items()))
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; no copy of a call outlives the network's patience."""
+        self.at += timedelta(seconds=seconds)
+        self.gateway.at = self.at
+        self.late = [late for late in self.late if self.at - late.sent_at < LATE_MAX]

@@ -1,0 +1,200 @@
+"""What truly happened: the gateway's books by idempotency key, and the shelf, both blind to what we believe."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import Final
+
+from domain.failure_codes import FailureCode
+from domain.operation import GatewayCall, OperationKind
+from domain.order import HoldState, OrderLine
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    Declined,
+    GatewayOutcome,
+    Lapsed,
+    Missing,
+    NotFound,
+    Outcome,
+    Pending,
+    Reserved,
+    Short,
+    Unknown,
+)
+from domain.ports.inventory import InventoryCall
+
+K = OperationKind
+REMEMBERS: Final = timedelta(hours=24)
+"""After this the gateway executes a known key anew."""
+
+
+@dataclass
+class Account:
+    """One attempt's money. doom: what its capture or refund will come to."""
+
+    doom: str
+    refund_doom: str
+    authorized: bool = False
+    captured: bool = False
+    voided: bool = False
+    lapsed: bool = False
+    refund: str = ""
+
+    @property
+    def held(self) -> bool:
+        return self.authorized and not (self.captured or self.voided or self.lapsed)
+
+    @property
+    def kept(self) -> bool:
+        return self.captured and self.refund != "succeeded"
+
+
+@dataclass
+class Gateway:
+    """Executes each key once for as long as it remembers it, whatever arrives how often and how late."""
+
+    rng: Random
+    at: datetime
+    accounts: dict[int, Account] = field(default_factory=dict)
+    effects: Counter[tuple[int, OperationKind]] = field(default_factory=Counter)
+    _stored: dict[str, tuple[datetime, GatewayOutcome]] = field(default_factory=dict)
+    _calls: dict[str, GatewayCall] = field(default_factory=dict)
+
+    def execute(self, call: GatewayCall, *, stores_500: bool = False) -> GatewayOutcome:
+        key = call.idempotency_key
+        # Keys are compared with their parameters, as Stripe does; a refund's id is a note of ours, not one of them.
+        assert replace(self._calls.setdefault(key, call), reference=None) == replace(call, reference=None)
+        if key in self._stored and self.at - self._stored[key][0] < REMEMBERS:
+            return self._stored[key][1]
+        outcome = self._do(call)
+        if stores_500 and isinstance(outcome, Approved):
+            self._stored[key] = self.at, Unknown("HTTP 500", replayed=True)
+            return Unknown("HTTP 500")
+        self._stored[key] = self.at, outcome
+        return outcome
+
+    def look_up(self, call: GatewayCall) -> GatewayOutcome:
+        account, done = self.accounts.get(call.attempt), call.idempotency_key in self._calls
+        if account is None or (call.kind is K.AUTHORIZE and not done):
+            return NotFound()
+        match call.kind:
+            case K.AUTHORIZE:
+                return self._authorized(account, call)
+            case K.REFUND:
+                return self._refunded(account, call) if account.refund else NotFound()
+            case K.CAPTURE if account.captured:
+                return Approved(call.transaction_id, None, call.amount_minor, captured=True)
+            case K.VOID if account.captured:
+                return AlreadyCaptured(f"pi_{call.attempt}", call.amount_minor)
+            case K.VOID if account.voided or account.lapsed:
+                return Approved(call.transaction_id)
+            case K.CAPTURE if account.voided or account.lapsed:
+                return Lapsed()
+            case _:
+                return NotFound()
+
+    def resolve_pending(self) -> None:
+        for account in self.accounts.values():
+            if account.refund == "pending":
+                account.refund = "failed" if self.rng.random() < 0.2 else "succeeded"
+
+    def _do(self, call: GatewayCall) -> GatewayOutcome:
+        if call.kind is K.AUTHORIZE:
+            return self._authorize(call)
+        account = self.accounts[call.attempt]
+        match call.kind:
+            case K.CAPTURE:
+                return self._capture(account, call)
+            case K.VOID if account.captured:
+                return AlreadyCaptured(f"pi_{call.attempt}", call.amount_minor)
+            case K.VOID if account.lapsed:
+                return Lapsed()
+            case K.VOID:
+                account.voided = True
+                self.effects[call.attempt, K.VOID] += 1
+                return Approved(call.transaction_id)
+            case _:
+                assert account.captured
+                self.effects[call.attempt, K.REFUND] += 1
+                account.refund = account.refund_doom
+                return self._refunded(account, call)
+
+    def _authorize(self, call: GatewayCall) -> GatewayOutcome:
+        doom = self.rng.choices(("", "refused", "refused_but_taken", "lapses"), (75, 10, 5, 10))[0]
+        refund = self.rng.choices(("succeeded", "pending", "failed"), (65, 30, 5))[0]
+        account = self.accounts.setdefault(call.attempt, Account(doom, refund))
+        account.authorized = self.rng.random() < 0.75
+        account.captured = account.authorized and self.rng.random() < 0.25
+        self.effects[call.attempt, K.AUTHORIZE] += account.authorized
+        self.effects[call.attempt, K.CAPTURE] += account.captured
+        return self._authorized(account, call)
+
+    @staticmethod
+    def _authorized(account: Account, call: GatewayCall) -> GatewayOutcome:
+        if not account.authorized:
+            return Declined(FailureCode.CARD_DECLINED)
+        return Approved(f"pi_{call.attempt}", None, call.amount_minor, captured=account.captured)
+
+    def _capture(self, account: Account, call: GatewayCall) -> GatewayOutcome:
+        if account.voided or account.doom == "lapses":
+            account.lapsed = not account.voided
+            return Lapsed()
+        if account.doom == "refused":
+            return Declined(FailureCode.CAPTURE_REFUSED)
+        account.captured = True
+        self.effects[call.attempt, K.CAPTURE] += 1
+        if account.doom == "refused_but_taken":
+            return Declined(FailureCode.CAPTURE_REFUSED)
+        return Approved(call.transaction_id, None, call.amount_minor, captured=True)
+
+    @staticmethod
+    def _refunded(account: Account, call: GatewayCall) -> GatewayOutcome:
+        name = f"re_{call.attempt}"
+        match account.refund:
+            case "succeeded":
+                return Approved(call.transaction_id, name, call.amount_minor)
+            case "pending":
+                return Pending(name, call.transaction_id)
+            case _:
+                return Declined(FailureCode.GATEWAY_REFUSED)
+
+
+@dataclass
+class Shelf:
+    """The stock, and whose it is; moved by calls, never by what the order believes."""
+
+    available: dict[str, int]
+    holds: dict[int, HoldState] = field(default_factory=dict)
+    rivals: int = 0
+
+    def rival(self, lines: tuple[OrderLine, ...]) -> None:
+        """Sell the same goods to somebody else, if they are there."""
+        if all(self.available[line.sku] >= line.quantity for line in lines):
+            self._move(lines, -1)
+            self.rivals += 1
+
+    def perform(self, attempt: int, call: InventoryCall) -> Outcome:
+        match call.kind:
+            case K.RESERVE:
+                assert attempt not in self.holds
+                short = [line for line in call.lines if self.available[line.sku] < line.quantity]
+                if short:
+                    return Short(tuple(Missing(i.sku, i.quantity, self.available[i.sku]) for i in short))
+                self._move(call.lines, -1)
+                self.holds[attempt] = HoldState.HELD
+                return Reserved(call.expires_at)
+            case K.CONFIRM:
+                assert self.holds[attempt] is HoldState.HELD
+                self.holds[attempt] = HoldState.SOLD
+                return Approved()
+            case _:
+                assert self.holds[attempt] is HoldState.HELD
+                self.holds[attempt] = HoldState.RELEASED
+                self._move(call.lines, 1)
+                return Approved()
+
+    def _move(self, lines: tuple[OrderLine, ...], sign: int) -> None:
+        for line in lines:
+            self.available[line.sku] += sign * line.quantity
