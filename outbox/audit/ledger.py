@@ -66,15 +66,17 @@ async def compare(books: Books, entries: Sequence[LedgerEntry]) -> None:
         theirs = by_order.pop(account.order_id, [])
         ours[account.currency] += sum(a.captured - a.refunded for a in account.attempts)
         for entry in theirs:
-            balance[entry.currency] += entry.captured_minor - entry.refunded_minor
+            balance[entry.currency] += _kept(entry)
         _Comparison(books, account, theirs).run()
     for order_id, strangers in by_order.items():
         for entry in strangers:
-            balance[entry.currency] += entry.captured_minor - entry.refunded_minor
+            balance[entry.currency] += _kept(entry)
             _effects_once(books, entry)
             if entry.effects:
                 text = f"transaction {entry.transaction_id} of order {order_id}, which we do not know: {_money(entry)}"
                 books.about(2).suspect(order_id or "", text)
+                if _kept(entry):
+                    books.about(8).suspect(order_id or "", text)
     for currency in sorted(balance | ours):
         books.about(8).notes.append(f"{currency}: the gateway keeps {balance[currency]}, our attempts {ours[currency]}")
     for number in COMPARED:
@@ -117,11 +119,14 @@ class _Comparison:
             self._attempt(ours)
         for entry in self._theirs.values():
             if entry.transaction_id not in known and entry.effects:
-                self._differs(2, f"no attempt knows transaction {entry.transaction_id}: {_money(entry)}")
+                text = f"no attempt knows transaction {entry.transaction_id}: {_money(entry)}"
+                self._differs(2, text)
+                if _kept(entry):
+                    self._differs(8, text)
 
     def _order(self) -> None:
         """Judge all transactions of the order together."""
-        kept = {i: e.captured_minor - e.refunded_minor for i, e in self._theirs.items()}
+        kept = {i: _kept(e) for i, e in self._theirs.items()}
         keeping = sorted(i for i, amount in kept.items() if amount > 0)
         if len(keeping) > 1:
             self._differs(2, f"the gateway has captured and not refunded {' and '.join(keeping)}")
@@ -193,9 +198,12 @@ def _held(entry: LedgerEntry) -> int:
     return entry.amount_minor if "authorize" in kinds and not kinds & {"capture", "cancel"} else 0
 
 
+def _kept(entry: LedgerEntry) -> int:
+    return entry.captured_minor - entry.refunded_minor
+
+
 def _money(entry: LedgerEntry) -> str:
-    kept = entry.captured_minor - entry.refunded_minor
-    return f"{kept} {entry.currency} kept, {_held(entry)} held"
+    return f"{_kept(entry)} {entry.currency} kept, {_held(entry)} held"
 
 
 def without_ledger(findings: Sequence[Findings]) -> None:

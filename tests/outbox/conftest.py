@@ -1,6 +1,7 @@
 """A whole run of the pipeline, played once; every test breaks a copy of its own."""
 
 import asyncio
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -14,8 +15,9 @@ from tests.servers.databases import fresh_database
 def world(database_server_url: str, kafka_bootstrap: str) -> Iterator[World]:
     with fresh_database(database_server_url, None) as url:
         upgrade(url)
-        entries, topics = asyncio.run(play(url, kafka_bootstrap))
-        yield World(url.rsplit("/", 1)[1], entries, topics)
+        prefix = f"t{secrets.token_hex(5)}."
+        entries, topics = asyncio.run(play(url, kafka_bootstrap, prefix))
+        yield World(url.rsplit("/", 1)[1], prefix, entries, topics)
 
 
 @pytest.fixture

@@ -1,20 +1,19 @@
 """One real run of the pipeline, kept: its database as a template, the gateway's books, and what stood on its topics."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import psycopg
 
 from deploy.auditing import GROUPS, KafkaTopics
 from domain.ports.gateway import LedgerEntry
-from outbox.audit import Report, Scope, TopicMessage, audit
+from outbox.audit import Report, Scope, TopicMessage, audit, wait_until_quiet
 from outbox.store import PostgresStore, hot_engine
 from schemas.codec import Codec
 from tests.consumers.harness import Pipeline, open_pipeline
 from tests.consumers.orders import FREE, order, retry
 
-PREFIX = "world."
 CARD = "4242424242424242"
 
 PAID = ("paid", "captured", "void-captured", "retried", "free", "lost-answer")
@@ -51,12 +50,13 @@ class World:
     """template: a database to copy. The rest is what was outside it."""
 
     template: str
+    prefix: str
     entries: Sequence[LedgerEntry]
     topics: Topics
 
     @property
     def scope(self) -> Scope:
-        return Scope(Codec(prefix=PREFIX), GROUPS, PREFIX)
+        return Scope(Codec(prefix=self.prefix), GROUPS, self.prefix)
 
 
 @dataclass
@@ -67,10 +67,10 @@ class Case:
     url: str
 
     async def run(self, *statements: str) -> None:
-        """Change the database behind the pipeline's back."""
+        """Change the database behind the pipeline's back; topics are written `world.<event type>`."""
         async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
             for statement in statements:
-                changed = await connection.execute(statement.encode())
+                changed = await connection.execute(statement.replace("world.", self.world.prefix).encode())
                 assert changed.rowcount != 0, f"it changed nothing: {statement}"
 
     async def audit(
@@ -84,9 +84,9 @@ class Case:
         """Return the last transaction of an order."""
         return [entry for entry in self.world.entries if entry.order_id == order_id][-1]
 
-    def doctored(self, order_id: str, **changes: object) -> list[LedgerEntry]:
+    def doctored(self, of: str, /, **changes: object) -> list[LedgerEntry]:
         """Return the gateway's books with the last transaction of an order changed."""
-        wanted = self.entry(order_id)
+        wanted = self.entry(of)
         return [replace(e, **changes) if e is wanted else e for e in self.world.entries]  # type: ignore[arg-type]
 
 
@@ -98,13 +98,13 @@ def violations(report: Report, invariant: int) -> str:
     return "\n".join(report.invariants[invariant - 1].violations)
 
 
-async def play(url: str, bootstrap: str) -> tuple[Sequence[LedgerEntry], Topics]:
+async def play(url: str, bootstrap: str, prefix: str) -> tuple[Sequence[LedgerEntry], Topics]:
     """Let the pipeline meet everything that may happen to an order; return what was outside the database."""
     store = PostgresStore(hot_engine(url, 1), Codec().encode)
     await store.maintain()
     await store.close()
     patient = {"sandbox_pending_s": 3_600, "unknown_give_up_s": 0.5, "topic_partitions": 1}
-    async with open_pipeline(url, bootstrap, PREFIX, **patient) as pipeline:
+    async with open_pipeline(url, bootstrap, prefix, **patient) as pipeline:
         await pipeline.stock(SKU_1=100, SKU_2=100, SKU_3=1)
         member = await pipeline.join()
         await _orders(pipeline)
@@ -120,8 +120,11 @@ async def play(url: str, bootstrap: str) -> tuple[Sequence[LedgerEntry], Topics]
 
 
 async def _orders(pipeline: Pipeline) -> None:
-    scarce = {"lines": [{"sku": "SKU-3", "quantity": 5, "unit_price_minor": 1_000}], "discount_minor": 0}
-    free_short = {**scarce, "discount_minor": 5_630, "payment_method": None}
+    scarce: dict[str, Any] = {
+        "lines": [{"sku": "SKU-3", "quantity": 5, "unit_price_minor": 1_000}],
+        "discount_minor": 0,
+    }
+    free_short: dict[str, Any] = {**scarce, "discount_minor": 5_630, "payment_method": None}
     await pipeline.publish(
         order("paid"),
         order("captured", "pm_wallet_captured"),
@@ -147,10 +150,9 @@ async def _orders(pipeline: Pipeline) -> None:
 
 
 async def _rest(pipeline: Pipeline) -> None:
-    """Wait until the audit itself finds nothing under way."""
-    scope = Scope(pipeline.codec, GROUPS, PREFIX)
+    """Wait until the audit finds nothing under way."""
+    scope = Scope(pipeline.codec, GROUPS, pipeline.settings.topic_prefix)
     lag = KafkaTopics(pipeline.settings).lag
     connection = await psycopg.AsyncConnection.connect(pipeline.settings.psycopg_url(), autocommit=True)
-    async with connection, asyncio.timeout(30):
-        while not (await audit(connection, scope, lag=lag)).quiescent:
-            await asyncio.sleep(0.1)
+    async with connection:
+        assert await wait_until_quiet(connection, scope, 30, lag=lag)
