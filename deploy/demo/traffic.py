@@ -39,6 +39,9 @@ class Asking(NamedTuple):
     line: dict[str, Any]
 
 
+IDS_APART = 2**64
+
+
 @dataclass(slots=True)
 class Progress:
     """How far it is. waits_s: from the acknowledgement of what asked for a payment to its outcome on the topic."""
@@ -64,7 +67,9 @@ class Traffic:
         self._settings = settings
         self._codec = codec
         self._orders = {order.order_id: order for order in script.orders}
-        self._new_id = id_source(script.seed)
+        # Another stream than the script's: from the same seed some of its ids would come out again, and a message with
+        # the id of another one is, rightly, taken for a repetition.
+        self._new_id = id_source(script.seed + IDS_APART)
         self._waiting = deque(script.orders)
         self._retries: list[Asking] = []
         self._asked_s: dict[tuple[str, int], float] = {}
