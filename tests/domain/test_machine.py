@@ -19,7 +19,7 @@ from tests.domain.driver import LINES, Run
 
 K = OperationKind
 S = Status
-LIVES: Final = 4_000
+LIVES: Final = 8_000
 CHUNK: Final = 500
 STEPS: Final = 60
 QUIET_MAX: Final = 400
@@ -198,10 +198,9 @@ def test_every_life_of_an_order_ends_with_one_outcome_and_all_money_and_goods_in
 
 
 def test_the_lives_were_eventful(endings: Counter[str]) -> None:
-    if endings.total() == 0:
+    outcomes = (S.PAID_AND_CONFIRMED, S.PAYMENT_FAILED, S.MANUAL_REVIEW)
+    lives = sum(endings[status] for status in outcomes)
+    if lives == 0:
         pytest.skip("it counts what the lives before it came to")
-    wanted = {
-        *(S.PAID_AND_CONFIRMED, S.PAYMENT_FAILED, S.MANUAL_REVIEW),
-        *("retried", "settled by an operator", "came out of review", "refunded", "hold lapsed"),
-    }
-    assert {name for name in wanted if endings[name] < LIVES // 200} == set(), endings
+    wanted = (*outcomes, "retried", "settled by an operator", "came out of review", "refunded", "hold lapsed")
+    assert [name for name in wanted if endings[name] < lives // 200] == [], endings

@@ -6,47 +6,16 @@ from typing import Any, Final
 import pytest
 
 from consumers.reactions import BY_NAME
-from domain.decision import Decision
-from domain.failure_codes import FailureCode, may_retry, reason_of
+from domain.failure_codes import FailureCode, may_retry
 from domain.operation import OperationKind, OperationState
-from domain.order import Attempt, HoldState, Order, Status
+from domain.order import Attempt, HoldState, Status
 from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, Missing, Outcome, Pending, Reserved, Short
 from tests.domain.builders import AT, TOTAL, attempt, authorized, captured, context, hold, later, operation, order
-from tests.domain.facts import AUTHORIZED, FAILED, NOTICE, REFUNDED, VOIDED, facts, work
+from tests.domain.facts import AUTHORIZED, FAILED, NOTICE, REFUNDED, VOIDED, after, facts, failure, pinned, settle, work
 from tests.schemas import builders
 
 K = OperationKind
 S = Status
-OWNER: Final = {
-    S.CONFIRMED: "authorize_payment",
-    S.PAYMENT_AUTHORIZED: "reserve_items",
-    S.ITEMS_RESERVED: "capture_payment",
-    S.RESERVATION_FAILED: "return_payment",
-    S.PAYMENT_FAILED: "return_payment",
-}
-
-
-def settle(
-    status: Status, kind: OperationKind, money: Attempt, outcome: Outcome, *, under_review: bool = False, **known: Any
-) -> Decision:
-    """Settle an operation of the only attempt, as the reaction does that opened it."""
-    reaction = BY_NAME[OWNER[status]]
-    waiting = operation(kind, reaction=reaction.name, **known.pop("waiting", {}))
-    reviewed = status if under_review else None
-    known |= {"operations": (waiting,), "reviewed": reviewed, "review_reason": "unknown" if under_review else None}
-    now = S.MANUAL_REVIEW if under_review else status
-    return reaction.settle(order(now, money, **known), waiting, outcome, context())
-
-
-def after(decision: Decision) -> tuple[Status, Attempt]:
-    assert decision.order is not None
-    return decision.order.status, decision.order.current
-
-
-def failure(code: FailureCode, **fields: Any) -> dict[str, Any]:
-    return {"failure_code": code, "reason": reason_of(code)} | fields
-
-
 FINAL_FAILURE: Final = {"retryable": False, "retry_until": None}
 GONE: Final = failure(FailureCode.ITEMS_UNAVAILABLE, **FINAL_FAILURE)
 REFUSED: Final = failure(FailureCode.CAPTURE_REFUSED)
@@ -61,10 +30,6 @@ def goods_gone(**fields: Any) -> list[dict[str, Any]]:
 def capture_refused(**fields: Any) -> list[dict[str, Any]]:
     """Return PaymentFailed(CAPTURE) and the customer's notice."""
     return [FAILED | REFUSED | {"stage": "CAPTURE"} | fields, NOTICE | REFUSED | fields]
-
-
-def pinned() -> dict[str, Any]:
-    return {"holds": (hold(pinned=True),)}
 
 
 @pytest.mark.parametrize("at_once", [False, True])
@@ -248,58 +213,6 @@ def test_a_refund_that_arrives_after_it_was_pending_is_told() -> None:
     assert refunded == REFUNDED
     assert (notice["kind"], notice["money"], notice["failure_code"]) == ("REFUNDED", "RETURNED", None)
     assert (work(decision), after(decision)[0]) == ([], S.PAYMENT_FAILED)
-
-
-REVIEW: Final = {
-    "type": "PaymentReviewRequired",
-    "customer_id": "customer-1",
-    "attempt": 1,
-    "amount_minor": TOTAL,
-    "currency": "EUR",
-}
-
-
-def test_a_failed_refund_needs_an_operator() -> None:
-    waiting = {"state": OperationState.PENDING, "unknown_since": AT}
-    decision = settle(S.PAYMENT_FAILED, K.REFUND, captured(), Declined(FailureCode.GATEWAY_REFUSED), waiting=waiting)
-    said = {"operation": "REFUND", "reason": "refund_failed", "money": "CAPTURED"}
-    assert facts(decision) == [REVIEW | said]
-    assert (decision.alarm, after(decision)[0]) == ("review_refund_failed", S.MANUAL_REVIEW)
-
-
-def test_a_refused_void_needs_an_operator() -> None:
-    decision = settle(S.RESERVATION_FAILED, K.VOID, authorized(), Declined(FailureCode.GATEWAY_REFUSED))
-    assert facts(decision) == [REVIEW | {"operation": "VOID", "reason": "void_refused", "money": "HELD"}]
-
-
-def test_an_old_approval_found_under_review_is_voided_and_may_be_retried() -> None:
-    found = settle(S.CONFIRMED, K.AUTHORIZE, attempt(), Approved("pi_1", None, TOTAL), under_review=True)
-    assert (facts(found), work(found), after(found)[0]) == ([], [("void", 1, TOTAL)], S.MANUAL_REVIEW)
-    voided = settle(S.CONFIRMED, K.VOID, authorized(), Approved("pi_1"), under_review=True)
-    said = failure(FailureCode.CANCELLED_BY_OPERATOR)
-    assert facts(voided) == [VOIDED, FAILED | said, NOTICE | said]
-
-
-def test_a_capture_found_under_review_sells_its_live_hold_and_refunds_without_one() -> None:
-    outcome = Approved("pi_1", None, TOTAL)
-    live = settle(S.ITEMS_RESERVED, K.CAPTURE, authorized(), outcome, under_review=True, **pinned())
-    assert work(live) == [("confirm", 1, 0)]
-    gone = settle(S.ITEMS_RESERVED, K.CAPTURE, authorized(), outcome, under_review=True)
-    assert work(gone) == [("refund", 1, TOTAL)]
-
-
-@pytest.mark.parametrize("outcome", [Reserved(later(900)), Short((Missing("SKU-1", 2, 1),))])
-def test_goods_found_under_review_end_the_review(outcome: Outcome) -> None:
-    decision = settle(S.PAYMENT_AUTHORIZED, K.RESERVE, authorized(), outcome, under_review=True)
-    known: Order | None = decision.order
-    assert known is not None
-    assert (known.status is S.MANUAL_REVIEW, known.reviewed, known.review_reason) == (False, None, None)
-
-
-def test_a_refund_found_under_review_ends_it_where_it_began() -> None:
-    decision = settle(S.PAYMENT_FAILED, K.REFUND, captured(), Approved("pi_1", "re_1", TOTAL), under_review=True)
-    assert facts(decision)[0] == REFUNDED
-    assert after(decision)[0] is S.PAYMENT_FAILED
 
 
 def test_money_of_an_older_attempt_is_given_back_and_the_order_goes_on() -> None:
