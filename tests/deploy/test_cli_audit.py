@@ -1,0 +1,122 @@
+"""`payments audit`: what it reads, what it says, and how it ends."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.auditing import ledger_of
+from deploy.cli.audit import report_lines
+from deploy.settings import Settings, SettingsError
+from outbox.audit import Invariant, Report
+from tests.deploy.commands import payments
+from tests.deploy.orders import confirmed, publish
+from tests.embedded.support import connected
+from tests.processes import started
+from tests.sandbox.process import running
+
+NOBODY = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def with_sandbox(tmp_path: Path, deployment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Run a sandbox, and have the deployment use it."""
+    with running(tmp_path / "sandbox.jsonl") as sandbox:
+        yield deployment | {"PAYMENTS_GATEWAY": "sandbox", "PAYMENTS_STRIPE_API_BASE": sandbox.address}
+
+
+@pytest.mark.integration
+def test_a_run_is_waited_for_and_audited_against_the_ledger_and_the_topics(
+    tmp_path: Path, with_sandbox: dict[str, str]
+) -> None:
+    stocked = payments(tmp_path, "stock", "set", "tea", "5", **with_sandbox)
+    assert stocked.code == 0, stocked.err
+    orders = [confirmed("paid"), confirmed("declined", "pm_card_chargeDeclined"), confirmed("short", quantity=9)]
+    with started(tmp_path, "up", **with_sandbox) as up:
+        publish(tmp_path, with_sandbox, *orders, confirmed("captured", "pm_wallet_captured", quantity=9))
+        sound = payments(tmp_path, "audit", "--wait", "30", "--topics", "--json", **with_sandbox)
+        assert up.stop() == 0
+    assert sound.code == 0, sound.out + sound.err
+    document = json.loads(sound.out)
+    assert (document["holds"], document["quiescent"]) == (True, True)
+    assert [(i["id"], i["holds"], i["violations"]) for i in document["invariants"]] == [
+        (number, True, []) for number in range(1, 12)
+    ]
+    assert "the gateway keeps 1250, our attempts 1250" in sound.err
+
+    with connected(with_sandbox["PAYMENTS_DATABASE_URL"]) as connection:
+        connection.execute("UPDATE attempt SET captured_minor = 1 WHERE order_id = 'paid'")
+    broken = payments(tmp_path, "audit", **with_sandbox)
+    assert broken.code == 1
+    assert "order paid: attempt 1 has captured 1, and the gateway 1250" in broken.out
+    assert broken.out.splitlines()[-1] == "2 broken; quiescent"
+
+    publish(tmp_path, with_sandbox, confirmed("waiting"))
+    in_vain = payments(tmp_path, "audit", "--wait", "0.5", "--json", **with_sandbox)
+    assert in_vain.code == 1
+    waiting = "payments.authorize_payment has 1 messages before it"
+    assert f"payments: not quiescent after 0.5 s ({waiting})" in in_vain.err
+    unsaid = [i["id"] for i in json.loads(in_vain.out)["invariants"] if i["holds"] is None]
+    assert unsaid == [7, 8, 9]
+
+
+@pytest.mark.integration
+def test_what_does_not_answer_ends_it_with_3(tmp_path: Path, places: dict[str, str]) -> None:
+    assert payments(tmp_path, "audit", **places).code == 3
+    assert payments(tmp_path, "migrate", **places).code == 0
+    no_topics = payments(tmp_path, "audit", **places)
+    assert (no_topics.code, "payments topics create" in no_topics.err) == (3, True)
+    no_kafka = payments(tmp_path, "audit", **places | {"PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"})
+    assert (no_kafka.code, no_kafka.err.count("\n")) == (3, 1)
+    without = {name: value for name, value in places.items() if "KAFKA" not in name}
+    sandbox = {"PAYMENTS_GATEWAY": "sandbox", "PAYMENTS_STRIPE_API_BASE": NOBODY}
+    no_ledger = payments(tmp_path, "audit", **without | sandbox)
+    assert (no_ledger.code, "start the sandbox" in no_ledger.err) == (3, True)
+    no_database = payments(
+        tmp_path, "audit", **without | {"PAYMENTS_DATABASE_URL": "postgresql+psycopg://a:b@127.0.0.1:1/c"}
+    )
+    assert (no_database.code, no_database.err.count("\n")) == (3, 1)
+
+
+@pytest.mark.integration
+def test_without_kafka_the_database_alone_is_audited_but_not_the_topics(tmp_path: Path, places: dict[str, str]) -> None:
+    assert payments(tmp_path, "migrate", **places).code == 0
+    without = {name: value for name, value in places.items() if "KAFKA" not in name}
+    ran = payments(tmp_path, "audit", "--wait", "1", **without)
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[-1] == "all hold; quiescent"
+    assert payments(tmp_path, "audit", "--topics", **without).code == 2
+
+
+def test_wrong_usage_is_said(tmp_path: Path) -> None:
+    assert payments(tmp_path, "audit", "--wait", "-1").code == 2
+    assert payments(tmp_path, "audit", "--rebuild").code == 2
+
+
+def test_a_sandbox_without_an_address_is_a_setting_that_lacks() -> None:
+    with pytest.raises(SettingsError, match="PAYMENTS_STRIPE_API_BASE"):
+        ledger_of(Settings(gateway="sandbox"))
+    assert ledger_of(Settings(gateway="simulated")) is None
+
+
+def invariant(number: int, holds: bool | None, **more: Any) -> Invariant:  # noqa: FBT001 - the answer
+    return Invariant(number, f"name {number}", holds, 1_000 * number, more.pop("violations", ()), **more)
+
+
+def test_the_text_names_twenty_violations_and_counts_all() -> None:
+    violations = tuple(f"order {n}" for n in range(30))
+    lines = list(report_lines(Report(False, True, (invariant(4, False, violations=violations, found=50),))))
+    assert "✗" in lines[0]
+    assert lines[1:21] == [f"      order {n}" for n in range(20)]
+    assert lines[21] == "      50 in all; --json lists more"
+    assert lines[-1] == "1 broken; quiescent"
+
+
+def test_the_text_tells_what_cannot_be_said_and_why() -> None:
+    report = Report(True, False, (invariant(1, True), invariant(7, None, notes=("not quiescent",))), ("a", "b"))
+    lines = list(report_lines(report))
+    assert [line.split()[1:3] for line in lines[:2]] == [["1", "1,000"], ["7", "7,000"]]
+    assert "(not quiescent)" in lines[2]
+    assert lines[-1] == "none broken, 1 cannot be said now; not quiescent: a; b"
