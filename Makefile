@@ -6,7 +6,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test test-long check format clean
+.PHONY: help demo test test-long bench check format clean
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -33,6 +33,9 @@ test: $(DEV)  ## all tests that fit a quarter of an hour
 
 test-long: $(DEV)  ## the longer forms of the kill and outage tests
 	@$(PYTEST) $(ARGS)
+
+bench: $(RUN)  ## side by side with its peers and the limit; ARGS=--quick for the short form
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 check: $(DEV)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -1,0 +1,275 @@
+"""`python -m tests.bench`: this module, its peers and the limit, side by side (tests/bench/README.md)."""
+
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+import psutil
+
+from tests.bench import chart, report
+from tests.bench.contestants import CONTESTANTS, DEFAULT, QUICK, Contestant
+from tests.bench.endurance import endurance_table, endure
+from tests.bench.environment import NotHere, peers_python, restate_server
+from tests.bench.figures import percentile
+from tests.bench.measuring import measure
+from tests.bench.parts import (
+    RELAYS,
+    client_table,
+    codec_table,
+    measure_client,
+    measure_codec,
+    measure_relay,
+    relay_table,
+)
+from tests.bench.places import Plan
+from tests.bench.servers import Servers, running
+from tests.bench.slow import compare_slow, slow_table
+
+Outcome = tuple[str, Any]
+_BEGUN = time.monotonic()
+
+
+def say(line: str) -> None:
+    """Tell how far it is, on stderr."""
+    sys.stderr.write(f"[{time.monotonic() - _BEGUN:6.0f} s] {line}\n")
+    sys.stderr.flush()
+
+
+def numbers(_context: click.Context, _parameter: click.Parameter, value: str) -> list[float]:
+    """Read numbers separated by commas; 0 alone is a number, nothing is none."""
+    try:
+        return [float(part) for part in value.split(",") if part.strip()]
+    except ValueError:
+        raise click.BadParameter("give numbers, separated by commas") from None
+
+
+def assignments(_context: click.Context, _parameter: click.Parameter, value: Sequence[str]) -> dict[str, str]:
+    """Read NAME=VALUE."""
+    if wrong := [part for part in value if "=" not in part]:
+        raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE")
+    return dict(part.split("=", 1) for part in value)
+
+
+def chosen(peers: str | None, default: Sequence[str]) -> list[Contestant]:
+    """Find the contestants by name; those that cannot run here are left out, and that is said."""
+    names = list(default) if peers is None else list(CONTESTANTS) if peers == "all" else peers.split(",")
+    if unknown := [name for name in names if name not in CONTESTANTS]:
+        raise click.UsageError(f"no contestant {', '.join(unknown)}; there are {', '.join(CONTESTANTS)}, or all")
+    return [CONTESTANTS[name] for name in names]
+
+
+def with_restate(contestants: Sequence[Contestant]) -> tuple[list[Contestant], dict[str, str]]:
+    """Install Restate's server if it takes part; leave it out where there is none."""
+    if not any(contestant.name == "restate" for contestant in contestants):
+        return list(contestants), {}
+    try:
+        return list(contestants), {"RESTATE_BIN": str(restate_server(say))}
+    except NotHere as reason:
+        say(f"restate is left out: {reason}")
+        return [contestant for contestant in contestants if contestant.name != "restate"], {}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for on the command line."""
+
+    contestants: list[Contestant]
+    latencies_ms: list[float]
+    rounds: int
+    rates: list[float]
+    paced_s: float
+    slow_share: float
+    endurance: int
+
+
+def compare(servers: Servers, plan: Plan, options: Options) -> Outcome:
+    """Measure everybody in turn, rounds times, and compare."""
+    results: list[dict[str, Any]] = []
+    # The sandbox takes the time it takes: one latency is enough for who uses it.
+    each = [
+        (latency_ms, contestant)
+        for latency_ms in options.latencies_ms
+        for contestant in options.contestants
+        if not contestant.sandbox or latency_ms == options.latencies_ms[0]
+    ]
+    total = options.rounds * len(each)
+    for number in range(options.rounds):
+        for latency_ms, contestant in each:
+            result = measure(servers, plan, contestant, latency_ms, options.rates, options.paced_s)
+            results.append({"round": number, **result})
+            say(f"{len(results)}/{total} round {number + 1}: {_line(result)}")
+            if "log" in result:
+                say(result["log"])
+    tables = [report.table(results), report.ratio_lines(results)]
+    return "\n\n".join(text for text in tables if text), results
+
+
+def _line(result: dict[str, Any]) -> str:
+    where = report.gateway_of(result["contestant"], result["latency_ms"])
+    parts = [f"{result['contestant']}, {where}: {result.get('orders_per_s', 0):,.0f} orders/s"]
+    for one in result.get("paced", ()):
+        paid = one["latencies_ms"]["paid"]
+        parts.append(f"at {one['rate']:g}/s p50 {percentile(paid, 0.5):.0f} p99 {percentile(paid, 0.99):.0f} ms")
+    return ", ".join(parts) + "; " + ("; ".join(result["failures"]) or "right")
+
+
+def slow(servers: Servers, plan: Plan, options: Options) -> Outcome:
+    """Measure ours with slow calls and without."""
+    results = compare_slow(
+        servers,
+        plan,
+        options.contestants,
+        options.latencies_ms[0],
+        options.slow_share,
+        options.rounds,
+        options.rates,
+        options.paced_s,
+        say,
+    )
+    return slow_table(results), results
+
+
+def endurance(servers: Servers, plan: Plan, options: Options) -> Outcome:
+    """Measure ours over many orders. One process gets the gateway that forgets: whose memory it is must be clear."""
+    ours = [replace(one, shared_gateway=not one.sandbox) for one in options.contestants]
+    results = [endure(servers, plan, one, options.latencies_ms[0], options.endurance, say) for one in ours]
+    return "\n\n".join(endurance_table(result) for result in results), results
+
+
+def relay(servers: Servers, plan: Plan, options: Options) -> Outcome:
+    """Measure the relays alone."""
+    results = []
+    for number in range(options.rounds):
+        for contestant in options.contestants:
+            result = measure_relay(servers, plan, contestant)
+            results.append({"round": number, **result})
+            say(f"round {number + 1}: {contestant.name}: {result['messages_per_s']:,.0f} messages/s")
+    return relay_table(results), results
+
+
+def decode() -> Outcome:
+    """Measure the codec alone."""
+    results = measure_codec()
+    return codec_table(results), results
+
+
+def client(servers: Servers, _plan: Plan, _options: Options) -> Outcome:
+    """Measure the Stripe adapter alone."""
+    result = measure_client(servers.folder)
+    return client_table(result), [result]
+
+
+def machine(servers: Servers | None) -> dict[str, Any]:
+    """Say what it was measured on."""
+    versions = {"kafka": servers.kafka_version, "postgresql": servers.postgres_version} if servers else {}
+    return {"cores": psutil.cpu_count(), "python": platform.python_version(), "system": platform.platform(), **versions}
+
+
+@click.command(context_settings={"max_content_width": 110})
+@click.option("--peers", help=f"Who is measured, separated by commas, or all. There are: {', '.join(CONTESTANTS)}.")
+@click.option("--orders", default=500, show_default=True, help="Times the weight of each: the fast ones get more.")
+@click.option("--latency-ms", default="0,30", show_default=True, callback=numbers, help="Of the gateway's answers.")
+@click.option("--rounds", default=3, show_default=True, help="Interleaved; the table has medians, least and most.")
+@click.option("--rate", default="20,50", show_default=True, callback=numbers, help="Orders/s of the open loop; or ''.")
+@click.option("--seconds", default=10.0, show_default=True, help="Of each open loop.")
+@click.option("--duplicates", default=0.0, show_default=True, help="Share of the input that is sent twice.")
+@click.option("--partitions", default=4, show_default=True, help="Of every topic.")
+@click.option(
+    "--set", "settings", multiple=True, callback=assignments, help="NAME=VALUE: a PAYMENTS_ setting, or a peer's."
+)
+@click.option("--quick", is_flag=True, help="One round of the most telling ones, gateway 0 ms: under 3 minutes.")
+@click.option("--slow-share", type=float, help="Only this: so many gateway calls take 3 s, against none.")
+@click.option("--endurance", type=int, help="Only this: the cost of an order over so many orders.")
+@click.option("--relay", "only_relay", is_flag=True, help="Only this: relays alone.")
+@click.option("--decode", "only_decode", is_flag=True, help="Only this: the codec alone.")
+@click.option("--client", "only_client", is_flag=True, help="Only this: the Stripe adapter alone, at the sandbox.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all that was measured there.")
+@click.option("--chart", "chart_file", type=click.Path(path_type=Path), help="Draw orders/s there, as SVG.")
+def main(
+    *,
+    peers: str | None,
+    orders: int,
+    latency_ms: list[float],
+    rounds: int,
+    rate: list[float],
+    seconds: float,
+    duplicates: float,
+    partitions: int,
+    settings: dict[str, str],
+    quick: bool,
+    slow_share: float | None,
+    endurance: int | None,
+    only_relay: bool,
+    only_decode: bool,
+    only_client: bool,
+    json_file: Path | None,
+    chart_file: Path | None,
+) -> None:
+    """Measure this module beside what a team would use instead, and the limit of its design.
+
+    The table goes to stdout, progress to stderr. Exit code 1 if a check of this module failed; what a peer gets wrong is shown.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped then, too
+    asked = {
+        "slow": slow_share is not None,
+        "endurance": endurance is not None,
+        "relay": only_relay,
+        "decode": only_decode,
+        "client": only_client,
+    }
+    modes = [mode for mode, wanted in asked.items() if wanted] or ["compare"]
+    if len(modes) > 1:
+        raise click.UsageError("one of --slow-share, --endurance, --relay, --decode, --client at a time")
+    mode = modes[0]
+    default = {"compare": QUICK if quick else DEFAULT, "relay": RELAYS}.get(mode, ("ours",))
+    contestants = chosen(peers, default)
+    if mode in {"slow", "endurance"} and not all(contestant.ours for contestant in contestants):
+        raise click.UsageError(f"--{mode} measures this module only")
+    if quick:
+        orders, latency_ms, rounds, rate, seconds = min(orders, 200), [0.0], 1, rate[:1], min(seconds, 5.0)
+    python = Path(sys.executable) if all(one.ours for one in contestants) else peers_python(say)
+    contestants, extra = with_restate(contestants)
+    plan = Plan(python, orders, duplicates, partitions, {**extra, **settings})
+    options = Options(contestants, latency_ms, rounds, rate, seconds, slow_share or 0.0, endurance or 0)
+    document = run(mode, plan, options)
+    if json_file:
+        json_file.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        say(f"written: {json_file}")
+    if chart_file and mode == "compare":
+        title = f"Orders a second, {document['machine']['cores']} cores, medians of {rounds} rounds"
+        chart_file.write_text(chart.svg(document["results"], title), encoding="utf-8")
+        say(f"drawn: {chart_file}")
+    ours = [one for one in document["results"] if CONTESTANTS[one.get("contestant", "ours")].ours]
+    sys.exit(1 if any(one.get("failures") for one in ours) else 0)
+
+
+def run(mode: str, plan: Plan, options: Options) -> dict[str, Any]:
+    """Measure, print the table, and return all of it."""
+    if mode == "decode":
+        text, results = decode()
+        about = machine(None)
+    else:
+        work: Callable[[Servers, Plan, Options], Outcome] = {
+            "compare": compare,
+            "slow": slow,
+            "endurance": endurance,
+            "relay": relay,
+            "client": client,
+        }[mode]
+        with running(say, warm=mode != "client") as servers:
+            about = machine(servers)
+            say(", ".join(f"{what} {value}" for what, value in about.items()))
+            text, results = work(servers, plan, options)
+    sys.stdout.write(text + "\n")
+    return {"mode": mode, "machine": about, "results": results}
+
+
+if __name__ == "__main__":
+    main()

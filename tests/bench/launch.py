@@ -1,0 +1,77 @@
+"""`python -m tests.bench.launch ARGUMENTS...`: the command `payments`, with a gateway that several processes may share.
+
+The simulated gateway keeps its books in the process: an authorization of one process is unknown to another, and every
+transaction is kept for good. Where the benchmark runs several processes, or half a million orders, this one stands in:
+it remembers nothing, for each answer follows from the call alone, so that every process gives the same. It waits as the
+simulated one does. All else is the command as it ships.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import assert_never
+
+from consumers.adapters.gateway.methods import method_of
+from deploy import composition
+from deploy.cli import main
+from deploy.settings import Settings
+from domain.failure_codes import FailureCode
+from domain.operation import GatewayCall, OperationKind
+from domain.outcome import Approved, Declined, GatewayOutcome
+from domain.ports.gateway import Gateway, GatewayAnswer
+
+AUTHORIZATION_TTL = timedelta(days=7)
+
+
+class StatelessGateway:
+    """A `Gateway` whose answers follow from the calls."""
+
+    def __init__(self, latency_s: float) -> None:
+        self._latency_s = latency_s
+
+    async def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+        """Answer all after the latency."""
+        if self._latency_s:
+            await asyncio.sleep(self._latency_s)
+        yield [GatewayAnswer(call.operation_id, answer(call)) for call in calls]
+
+    async def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+        """Answer as if everything had been performed."""
+        async for group in self.perform(calls):
+            yield group
+
+    async def close(self) -> None:
+        """Nothing to give up."""
+
+
+def answer(call: GatewayCall) -> GatewayOutcome:
+    """Say what becomes of a call: always the same of the same."""
+    match call.kind:
+        case OperationKind.AUTHORIZE:
+            transaction_id = f"pi_{call.operation_id.hex}"
+            method = method_of(call.token or "")
+            if method is None or method.decline is not None:
+                code = method.decline.code if method is not None and method.decline is not None else "no_such_method"
+                return Declined(FailureCode.CARD_DECLINED, code, transaction_id)
+            expires_at = call.opened_at + AUTHORIZATION_TTL
+            return Approved(transaction_id, amount_minor=call.amount_minor, expires_at=expires_at)
+        case OperationKind.CAPTURE:
+            return Approved(call.transaction_id, amount_minor=call.amount_minor, captured=True)
+        case OperationKind.VOID:
+            return Approved(call.transaction_id, amount_minor=call.amount_minor)
+        case OperationKind.REFUND:
+            return Approved(call.transaction_id, f"re_{call.operation_id.hex}", call.amount_minor)
+        case OperationKind.RESERVE | OperationKind.CONFIRM | OperationKind.RELEASE:
+            raise ValueError(f"a gateway does not {call.kind}")
+        case _:
+            assert_never(call.kind)
+
+
+def gateway_of(settings: Settings) -> Gateway:
+    """Make it with the simulated gateway's latency."""
+    return StatelessGateway(settings.simulated_latency_ms / 1000)
+
+
+if __name__ == "__main__":
+    composition.gateway_of = gateway_of
+    main()

@@ -1,0 +1,84 @@
+"""What an outside consumer sees: when each order's outcome appeared on its topic."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from tests.bench.peers import common
+
+POLL_S = 0.005
+
+
+class Watcher:
+    """Reads the terminal topics in a thread. seen: order id -> [(event, when)]; times are perf_counter's."""
+
+    def __init__(self, bootstrap: str, prefix: str, partitions: int) -> None:
+        self.seen: dict[str, list[tuple[str, float]]] = {}
+        self._bootstrap = bootstrap
+        self._prefix = prefix
+        self._partitions = partitions
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+        self._thread.join(10)
+
+    def first_seen(self, order_id: str) -> float | None:
+        """Return when the order's outcome appeared."""
+        seen = self.seen.get(order_id)
+        return seen[0][1] if seen else None
+
+    def _read(self) -> None:
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": "bench-watcher",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 50,
+                "auto.offset.reset": "earliest",
+                "log_level": 0,
+            }
+        )
+        consumer.assign(
+            [
+                TopicPartition(self._prefix + event, partition, OFFSET_BEGINNING)
+                for event in common.TERMINAL
+                for partition in range(self._partitions)
+            ]
+        )
+        cut = len(self._prefix)
+        while not self._end.is_set():
+            messages = consumer.consume(500, POLL_S)
+            now = time.perf_counter()
+            for message in messages:
+                key, topic = message.key(), message.topic()
+                if message.error() is None and key is not None and topic is not None:
+                    self.seen.setdefault(key.decode(), []).append((topic[cut:], now))
+        consumer.close()
+
+
+@contextmanager
+def counting(bootstrap: str) -> Iterator[Callable[[str, int], int]]:
+    """Give what counts the messages of a topic with so many partitions, by its watermarks."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-count", "log_level": 0})
+
+    def count(topic: str, partitions: int) -> int:
+        places = (TopicPartition(topic, partition) for partition in range(partitions))
+        return sum(consumer.get_watermark_offsets(place, 10)[1] for place in places)
+
+    try:
+        yield count
+    finally:
+        consumer.close()
