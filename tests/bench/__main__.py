@@ -214,7 +214,8 @@ def main(
 ) -> None:
     """Measure this module beside what a team would use instead, and the limit of its design.
 
-    The table goes to stdout, progress to stderr. Exit code 1 if a check of this module failed; what a peer gets wrong is shown.
+    The table goes to stdout, progress to stderr. Exit code 1 if a check of this module failed; what a peer gets wrong
+    is shown in the table.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped then, too
     asked = {
