@@ -139,12 +139,12 @@ async def test_stock_that_does_not_add_up_is_found(case: Case, statement: str, t
     assert told in violations(await case.audit(ledger=False), 4)
 
 
-async def test_negative_stock_is_found(case: Case) -> None:
-    await case.run(
+async def test_negative_stock_is_found(case_to_alter: Case) -> None:
+    await case_to_alter.run(
         "ALTER TABLE stock DROP CONSTRAINT stock_available_check",
         "UPDATE stock SET available = -1, sold = sold + available + 1 WHERE sku = 'SKU-2'",
     )
-    assert "SKU-2 is negative" in violations(await case.audit(ledger=False), 4)
+    assert "SKU-2 is negative" in violations(await case_to_alter.audit(ledger=False), 4)
 
 
 HISTORIES = [

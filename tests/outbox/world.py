@@ -1,4 +1,4 @@
-"""One real run of the pipeline, kept: its database as a template, the gateway's books, and what stood on its topics."""
+"""One real run of the pipeline, kept: its database, the gateway's books, and what stood on its topics."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,9 +47,9 @@ class Topics:
 
 @dataclass(frozen=True)
 class World:
-    """template: a database to copy. The rest is what was outside it."""
+    """url: the database, for psycopg. The rest is what was outside it."""
 
-    template: str
+    url: str
     prefix: str
     entries: Sequence[LedgerEntry]
     topics: Topics
@@ -61,7 +61,7 @@ class World:
 
 @dataclass
 class Case:
-    """A copy of the world, to be broken and then audited."""
+    """The world, to be broken and then audited."""
 
     world: World
     url: str
