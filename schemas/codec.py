@@ -114,8 +114,8 @@ class Codec:
     def mask(self, event_type: str, value: bytes) -> tuple[bytes, int]:
         """Hide card numbers in a body that is kept as a dead letter; return it and how many there were.
 
-        In a body that can be read only tokens are looked at: ids, SKUs and amounts may look like card numbers and are
-        none. In any other body every such run is hidden. The length stays.
+        In a body that can be read only tokens and currencies are looked at: ids, SKUs and amounts may look like card
+        numbers and are none. In any other body every such run is hidden. The length stays.
         """
         try:
             writer, body = self._open(event_type, value)
@@ -124,11 +124,13 @@ class Codec:
             return mask(value)
         method = wire.get("payment_method")
         token = method.get("token") if isinstance(method, dict) else None
-        if not isinstance(token, str):
-            return value, 0
-        clear = token.encode()
-        hidden, count = mask(clear)
-        return (value.replace(clear, hidden), count) if count else (value, 0)
+        total = 0
+        for text in (token, wire.get("currency")):
+            clear = text.encode() if isinstance(text, str) else b""
+            hidden, count = mask(clear)
+            if count:
+                value, total = value.replace(clear, hidden), total + count
+        return value, total
 
     def _head(self, event_type: str) -> bytes:
         """Find the id under which our schema is registered, once."""
