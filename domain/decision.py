@@ -1,7 +1,7 @@
 """What plan and settle return: the order as it is now, the events to emit, or why a message is refused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -71,7 +71,7 @@ def emit(order: Order, context: Context, *drafts: Draft) -> Decision:
         )
         for ordinal, draft in enumerate(drafts)
     )
-    return Decision(replace(order, version=version), events)
+    return Decision(order._replace(version=version), events)
 
 
 def silent(order: Order) -> Decision:

@@ -1,7 +1,5 @@
 """Planning what happens to the goods: reserve, sell, release; and to the money when there are none."""
 
-from dataclasses import replace
-
 from domain.decision import NOTHING, Decision, emit, silent
 from domain.operating import open_operation
 from domain.operation import OperationKind
@@ -50,7 +48,7 @@ def expire_hold(order: Order, attempt: int, context: Context) -> Decision:
     hold = order.hold_of(attempt)
     if hold is None or hold.state is not HoldState.HELD or hold.pinned or hold.expires_at > context.at:
         return NOTHING
-    order = order.with_hold(replace(hold, state=HoldState.EXPIRED))
+    order = order.with_hold(hold._replace(state=HoldState.EXPIRED))
     return emit(order, context, release_draft(attempt, hold.reservation_id))
 
 
@@ -76,4 +74,4 @@ def _releasing(order: Order, attempt: int) -> bool:
 def _pin(order: Order) -> Order:
     hold = order.hold_of(order.attempt)
     assert hold is not None
-    return order.with_hold(replace(hold, pinned=True))
+    return order.with_hold(hold._replace(pinned=True))

@@ -1,7 +1,6 @@
 """How an order begins: from OrderConfirmed, and again with each PaymentRetryRequested."""
 
 import hashlib
-from dataclasses import replace
 
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.failure_codes import FailureCode
@@ -79,7 +78,7 @@ def authorize(event: OrderConfirmed, context: Context, reaction: str) -> Decisio
 def accept_free(event: OrderConfirmed, context: Context) -> Decision:
     """Begin an order that costs nothing: authorized at once, no gateway call."""
     order = order_of(event, context)
-    return authorized(order.with_attempt(replace(order.current, livemode=context.rules.livemode)), context)
+    return authorized(order.with_attempt(order.current._replace(livemode=context.rules.livemode)), context)
 
 
 def expire(event: OrderConfirmed, context: Context) -> Decision:
@@ -102,8 +101,7 @@ def retry(order: Order, event: PaymentRetryRequested, context: Context, reaction
     """Begin the next attempt with the other method and ask for its authorization."""
     number = order.attempt + 1
     attempt = Attempt(number=number, method_kind=str(event.payment_method.kind), token=event.payment_method.token)
-    order = replace(
-        order,
+    order = order._replace(
         status=Status.CONFIRMED,
         attempt=number,
         attempts=(*order.attempts, attempt),

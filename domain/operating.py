@@ -1,6 +1,5 @@
 """Opening, postponing and closing operations: one at a time for each order, releases aside."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -93,8 +92,7 @@ def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operat
     rules = context.rules
     match outcome:
         case Pending():
-            return replace(
-                operation,
+            return operation._replace(
                 state=OperationState.PENDING,
                 reference=outcome.reference or operation.reference,
                 transaction_id=operation.transaction_id or outcome.transaction_id,
@@ -103,16 +101,15 @@ def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operat
             )
         case _ if operation.state is OperationState.PENDING:
             # The gateway has accepted it: a look-up that fails takes nothing of that back.
-            return replace(operation, due_at=context.after(_pending_pause_s(operation, context)))
+            return operation._replace(due_at=context.after(_pending_pause_s(operation, context)))
         case NotExecuted():
             # Once unknown, always unknown until a definite answer: an earlier copy may still be on its way.
             pause = max(outcome.retry_after_s or 0, backoff_s(operation.tries, rules.backoff_min_s, rules))
-            return replace(operation, detail=outcome.detail, due_at=context.after(pause))
+            return operation._replace(detail=outcome.detail, due_at=context.after(pause))
         case _:
             replayed = isinstance(outcome, Unknown) and outcome.replayed
             detail = outcome.detail if isinstance(outcome, Unknown) else operation.detail
-            return replace(
-                operation,
+            return operation._replace(
                 state=OperationState.UNKNOWN,
                 detail=detail,
                 replayed=operation.replayed or replayed,
@@ -131,8 +128,7 @@ def _pending_pause_s(operation: Operation, context: Context) -> float:
 def close(operation: Operation, outcome: Outcome, context: Context) -> Operation:
     """Return the operation with its definite outcome."""
     declined = isinstance(outcome, Declined | Short | Lapsed)
-    return replace(
-        operation,
+    return operation._replace(
         state=OperationState.DECLINED if declined else OperationState.APPROVED,
         detail=_detail(outcome),
         reference=getattr(outcome, "reference", None) or operation.reference,

@@ -1,7 +1,5 @@
 """What to do about an order on which nobody works: its events may have been lost with a broker's data."""
 
-from dataclasses import replace
-
 from domain.decision import Decision, silent
 from domain.order import FINAL, Order
 from domain.rules import Context
@@ -14,4 +12,4 @@ def revive(order: Order, context: Context) -> Decision | None:
         return None
     if order.version == 0 or order.resends >= context.rules.resends_max:
         return review(order, None, "stuck", context)
-    return silent(replace(order, resends=order.resends + 1))
+    return silent(order._replace(resends=order.resends + 1))

@@ -155,7 +155,9 @@ def retry_refusal(order: Order, event: Event, context: Context) -> str | None:
         return "not_retryable"
     if order.attempt >= context.rules.attempts_max:
         return "too_many"
-    return None if event.occurred_at < order.retry_until else "window_closed"
+    # As with an order: no charge for a click that is older than the gateway surely remembers keys.
+    in_time = event.occurred_at < order.retry_until and not _too_old(order, event, context)
+    return None if in_time else "window_closed"
 
 
 def _live_hold(order: Order | None, event: Event, context: Context) -> bool:

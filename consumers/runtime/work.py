@@ -6,7 +6,6 @@ for whoever opened them to perform once the transaction has committed.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from consumers.runtime.ports import Ports
@@ -110,7 +109,7 @@ class Work:
         """Leave out what was performed here: the hold is its record, no crash point lies between."""
         if all(o.kind not in INVENTORY_KINDS for o in order.operations):
             return order
-        return replace(order, operations=tuple(o for o in order.operations if o.kind not in INVENTORY_KINDS))
+        return order._replace(operations=tuple(o for o in order.operations if o.kind not in INVENTORY_KINDS))
 
 
 def inventory_call(order: Order, operation: Operation, context: Context) -> InventoryCall:

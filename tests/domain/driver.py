@@ -3,7 +3,7 @@
 Decisions are applied as consumers.runtime.work does: the inventory is local, so what it is asked is settled at once.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final, NamedTuple
@@ -126,7 +126,7 @@ class Run:
         else:
             raise AssertionError("local operations open each other without end")
         if self.order is not None:
-            self.order = replace(self.order, operations=tuple(o for o in self.order.operations if o.unfinished))
+            self.order = self.order._replace(operations=tuple(o for o in self.order.operations if o.unfinished))
             known = {o.operation_id for o in before.operations} if before else set()
             # A worker may die between opening an operation and performing it.
             self.claims += [
@@ -162,7 +162,7 @@ class Run:
             for operation in self.order.operations:
                 if operation.due_at is not None and operation.due_at <= self.at:
                     due_at = self.at + timedelta(seconds=RULES.lease_s)
-                    taken = replace(operation, due_at=due_at, tries=operation.tries + 1)
+                    taken = operation._replace(due_at=due_at, tries=operation.tries + 1)
                     self.order = self.order.with_operation(taken)
                     self.claims.append(self._claim(taken))
 

@@ -1,6 +1,5 @@
 """While an outcome is unknown: who is told when, and when a person must decide."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -109,7 +108,7 @@ def test_what_is_never_executed_is_handed_to_an_operator() -> None:
 
 
 def stuck(**overrides: Any) -> Order:
-    return replace(order(S.PAYMENT_AUTHORIZED, authorized()), **overrides)
+    return order(S.PAYMENT_AUTHORIZED, authorized())._replace(**overrides)
 
 
 def test_an_order_that_stands_still_is_told_again_three_times_and_then_handed_to_an_operator() -> None:
