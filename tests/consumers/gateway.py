@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from consumers.adapters.gateway.simulated import SimulatedGateway
-from domain.operation import GatewayCall
+from domain.operation import GatewayCall, OperationKind
 from domain.outcome import Unknown
 from domain.ports.gateway import GatewayAnswer
 
@@ -13,6 +13,7 @@ from domain.ports.gateway import GatewayAnswer
 class MoodyGateway(SimulatedGateway):
     """fails_for: orders whose calls are reset before anything happens. hangs_for: orders whose calls never answer.
 
+    hangs_on: kinds of calls that never answer; whether they are executed all the same.
     performed: how often each order was asked for.
     """
 
@@ -20,16 +21,22 @@ class MoodyGateway(SimulatedGateway):
         super().__init__(*arguments, **named)
         self.fails_for: set[str] = set()
         self.hangs_for: set[str] = set()
+        self.hangs_on: dict[OperationKind, bool] = {}
         self.performed: dict[str, int] = {}
 
     async def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Do what the calls ask, as far as the mood allows."""
-        for call in calls:
-            self.performed[call.order_id] = self.performed.get(call.order_id, 0) + 1
-        if failing := [call for call in calls if call.order_id in self.fails_for]:
+        failing = [call for call in calls if call.order_id in self.fails_for]
+        hanging = [call for call in calls if call.order_id in self.hangs_for or call.kind in self.hangs_on]
+        good = [call for call in calls if call not in failing and call not in hanging]
+        if failing:
             yield [GatewayAnswer(call.operation_id, Unknown("connection reset")) for call in failing]
-        if good := [call for call in calls if call.order_id not in self.fails_for | self.hangs_for]:
+        if good:
             async for group in super().perform(good):
                 yield group
-        if any(call.order_id in self.hangs_for for call in calls):
+        async for _ in super().perform([call for call in hanging if self.hangs_on.get(call.kind)]):
+            pass
+        for call in calls:
+            self.performed[call.order_id] = self.performed.get(call.order_id, 0) + 1
+        if hanging:
             await asyncio.Event().wait()

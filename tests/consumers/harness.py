@@ -100,17 +100,18 @@ class Pipeline(View):
     ) -> Member:
         """Start a process with these roles. rules: numbers that no setting governs."""
         stop = asyncio.Event()
-        store = PostgresStore(
-            hot_engine(self.settings.sqlalchemy_url(), self.settings.database_pool),
-            self.codec.encode,
-            prefix=self.settings.topic_prefix,
-        )
+        store = self.store()
         engine = self.engine(wrap(store), decode, **rules)
         also = [relay_of(self.settings).run(stop)] if relay else []
         work = engine.run(stop, consume, source_maker(self.settings), sweep=sweep, also=also)
         member = Member(engine, stop, asyncio.ensure_future(_closing(store, work)))
         self.members.append(member)
         return member
+
+    def store(self) -> PostgresStore:
+        """Open a store of its own connections; the caller closes it."""
+        hot = hot_engine(self.settings.sqlalchemy_url(), self.settings.database_pool)
+        return PostgresStore(hot, self.codec.encode, prefix=self.settings.topic_prefix)
 
     def engine(self, store: Store, decode: Decode | None = None, **rules: Any) -> Engine:
         """Make an engine over this store and the world's gateway, not running."""

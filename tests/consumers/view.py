@@ -34,6 +34,10 @@ class View:
         ((found,),) = await self.rows(query, *parameters)
         return found
 
+    async def has(self, query: str, *parameters: Any) -> bool:
+        """Say whether a query finds anything."""
+        return bool(await self.rows(query, *parameters))
+
     async def status(self, order_id: str) -> str | None:
         found = await self.rows("SELECT status FROM orders WHERE order_id = %s", order_id)
         return found[0][0] if found else None
