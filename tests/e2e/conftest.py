@@ -1,0 +1,45 @@
+"""Servers that every test here may kill, and a deployment on them."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded import EmbeddedServers, temporary_servers
+from outbox.migrations import upgrade
+from outbox.store import PostgresStore, hot_engine
+from schemas.codec import Codec
+from tests.e2e.deployment import Deployment, deployment
+from tests.servers.databases import fresh_database
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[EmbeddedServers]:
+    """Run a Kafka and a PostgreSQL of this module's own; a test that stops one leaves it to the next to start it."""
+    with temporary_servers(progress=print) as made:
+        yield made.start()
+
+
+@pytest.fixture(scope="module")
+def template(servers: EmbeddedServers) -> Iterator[str]:
+    """Migrate a database once; every test's is a copy of it."""
+    with fresh_database(servers.database_url, None) as url:
+        upgrade(url)
+        asyncio.run(_make_partitions(url))
+        yield url.rsplit("/", 1)[1]
+        servers.start()
+
+
+async def _make_partitions(url: str) -> None:
+    store = PostgresStore(hot_engine(url, 1), Codec().encode)
+    await store.maintain()
+    await store.close()
+
+
+@pytest.fixture
+def shop(servers: EmbeddedServers, template: str, tmp_path: Path) -> Iterator[Deployment]:
+    """Make a deployment with a sandbox and stock, and no process of the pipeline yet."""
+    with deployment(servers, tmp_path, template, f"shop{secrets.token_hex(3)}.") as made:
+        yield made

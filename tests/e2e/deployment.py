@@ -1,0 +1,187 @@
+"""A deployment of a test's own on servers that may be killed: database, topics, sandbox, and every role as a process."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, LiteralString
+
+import httpx
+import psycopg
+
+from deploy.cli.common import id_source, now
+from deploy.composition import all_topics
+from deploy.embedded import EmbeddedServers, kept_port
+from producers.checkout import Checkout
+from producers.kafka_publisher import KafkaPublisher
+from producers.topics import create_topics
+from schemas.codec import Codec
+from tests.deploy.commands import payments
+from tests.e2e.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS, Order
+from tests.processes import Process, started
+from tests.servers.databases import fresh_database
+
+PARTITIONS: Final = 4
+EVENTUALLY_S: Final = 60.0
+POLL_S: Final = 0.05
+ROLES: Final = {
+    "authorize": ("consume", "OrderConfirmed", "PaymentRetryRequested"),
+    "fulfil": ("consume", "PaymentAuthorized", "ItemsReserved", "ReservationFailed"),
+    "tell": ("consume", "PaymentFailed", "CustomerNotificationRequested"),
+    "relay": ("relay",),
+    "sweep": ("sweep",),
+}
+QUICK: Final = {
+    "PAYMENTS_GATEWAY": "sandbox",
+    "PAYMENTS_GATEWAY_CONNECT_TIMEOUT_S": "1",
+    "PAYMENTS_GATEWAY_TIMEOUT_S": "2",
+    "PAYMENTS_LEASE_S": "9",
+    "PAYMENTS_BACKOFF_MIN_S": "0.2",
+    "PAYMENTS_BACKOFF_MAX_S": "2",
+    "PAYMENTS_UNKNOWN_RETRY_S": "0.5",
+    # Back-off is short here, so that an outage uses up tries faster than it ever would.
+    "PAYMENTS_TRIES_MAX": "1000",
+    "PAYMENTS_SWEEP_INTERVAL_S": "0.2",
+    "PAYMENTS_BATCH_MAX": "200",
+    "PAYMENTS_LOG_FORMAT": "json",
+    "PAYMENTS_LOG_LEVEL": "DEBUG",
+}
+
+
+def eventually(condition: Callable[[], object], what: Callable[[], str] | str, timeout_s: float = EVENTUALLY_S) -> None:
+    """Wait until the condition holds; fail saying what did not."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {timeout_s:g} s: {what if isinstance(what, str) else what()}")
+        time.sleep(POLL_S)
+
+
+@dataclass
+class Deployment:
+    """The places of one test, and the processes that run there by name. settings: of every process."""
+
+    servers: EmbeddedServers
+    directory: Path
+    database_url: str
+    prefix: str
+    settings: dict[str, str]
+    sandbox: str
+    stack: ExitStack
+    processes: dict[str, Process] = field(default_factory=dict)
+    published: list[Order] = field(default_factory=list)
+
+    def start(self, *roles: str, **settings: str) -> None:
+        """Start these roles, all at once, and wait until they run."""
+        begun = [self.begin(role, **settings) for role in roles]
+        for process in begun:
+            process.await_line('"running"')
+
+    def begin(self, role: str, command: Sequence[str] = (), **settings: str) -> Process:
+        """Start one role under its name and do not wait."""
+        arguments = tuple(command) or ROLES[role]
+        process = self.stack.enter_context(started(self.directory, *arguments, **{**self.settings, **settings}))
+        self.processes[role] = process
+        return process
+
+    def kill(self, role: str) -> None:
+        """SIGKILL a role, which must still be running."""
+        assert self.processes[role].code is None, f"{role} ended by itself:\n{self.processes[role].log}"
+        self.processes[role].kill()
+
+    def start_sandbox(self) -> None:
+        """Start the gateway; it keeps its address and its ledger."""
+        self.begin("sandbox", ("sandbox",))
+        self.processes["sandbox"].eventually(
+            lambda: "ready" in self.processes["sandbox"].out, "the sandbox says that it is ready"
+        )
+
+    def stop(self) -> None:
+        """SIGTERM everything; every process that was not killed drains and exits with 0."""
+        running = {name: process for name, process in self.processes.items() if name != "sandbox"}
+        ended = {name: process.code for name, process in running.items() if process.code is not None}
+        assert ended == {}, "no process ends by itself"
+        for process in running.values():
+            process.signal(signal.SIGTERM)
+        assert {name: process.wait() for name, process in running.items()} == dict.fromkeys(running, 0)
+
+    def publish(self, orders: Sequence[Order]) -> None:
+        """Publish orders as checkout would; returns once the broker has them."""
+        self.published += orders
+        lines = [json.dumps(order.line()).encode() for order in orders]
+        prepared = Checkout(Codec(prefix=self.prefix), self.prefix, now(), id_source()).prepare(lines)
+        assert prepared.bad == []
+        asyncio.run(self._send(prepared.messages))
+
+    async def _send(self, messages: Sequence[Any]) -> None:
+        async with KafkaPublisher(self.kafka) as publisher:
+            answer = await publisher.publish(messages)
+        assert not answer.refused
+
+    @property
+    def kafka(self) -> dict[str, Any]:
+        return {"bootstrap_servers": self.servers.kafka_bootstrap}
+
+    def rows(self, query: LiteralString, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Ask the database."""
+        with psycopg.connect(self.database_url.replace("+psycopg", ""), autocommit=True) as connection:
+            return connection.execute(query, parameters or None).fetchall()
+
+    def number(self, query: LiteralString, *parameters: Any) -> int:
+        """Ask the database for one number."""
+        return int(self.rows(query, *parameters)[0][0])
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Ask the gateway for its transactions."""
+        answer = httpx.get(f"{self.sandbox}/sandbox/ledger", trust_env=False, timeout=10)
+        return list(answer.json()["payment_intents"])
+
+    def weather(self, **faults: Any) -> None:
+        """Have something wrong with the whole gateway."""
+        httpx.post(f"{self.sandbox}/sandbox/faults", json=faults, trust_env=False, timeout=10).raise_for_status()
+
+    def settled(self) -> int:
+        """Count orders with an outcome."""
+        return self.number(
+            "select count(*) from orders where status in ('paid_and_confirmed', 'payment_failed', 'manual_review')"
+        )
+
+    def await_settled(self, count: int, timeout_s: float = EVENTUALLY_S) -> None:
+        """Wait until so many orders have an outcome."""
+        eventually(lambda: self.settled() >= count, lambda: f"{count} outcomes: {self.statuses()}", timeout_s)
+
+    def statuses(self) -> dict[str, int]:
+        """Count orders by status."""
+        return dict(self.rows("select status, count(*) from orders group by status"))
+
+
+@contextmanager
+def deployment(servers: EmbeddedServers, directory: Path, template: str, prefix: str) -> Iterator[Deployment]:
+    """Make database and topics, stock the shelf and run the sandbox; whatever runs in the end is killed."""
+    servers.start()
+    with fresh_database(servers.database_url, template) as url, ExitStack() as stack:
+        listen = f"127.0.0.1:{kept_port(directory, 'sandbox')}"
+        settings = {
+            **QUICK,
+            "PAYMENTS_DATA": str(directory),
+            "PAYMENTS_DATABASE_URL": url,
+            "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap,
+            "PAYMENTS_TOPIC_PREFIX": prefix,
+            "PAYMENTS_SANDBOX_LISTEN": listen,
+            "PAYMENTS_STRIPE_API_BASE": f"http://{listen}",
+        }
+        made = Deployment(servers, directory, url, prefix, settings, f"http://{listen}", stack)
+        asyncio.run(
+            create_topics(
+                made.kafka, all_topics(prefix), partitions=PARTITIONS, replication_factor=1, event_bytes_max=1_000_000
+            )
+        )
+        for sku, units in ((PLENTY, PLENTY_UNITS), (SCARCE, SCARCE_UNITS)):
+            ran = payments(directory, "stock", "set", sku, str(units), **settings)
+            assert ran.code == 0, ran.err
+        made.start_sandbox()
+        yield made

@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.deploy.commands import payments
+from tests.processes import Process, started
+
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(240)]
+
+ORDER = {
+    "type": "OrderConfirmed",
+    "customer_id": "c-7",
+    "currency": "EUR",
+    "lines": [{"sku": "tea", "quantity": 2, "unit_price_minor": 450}],
+    "discount_minor": 0,
+    "delivery_fee_minor": 390,
+    "service_fee_minor": 50,
+    "total_minor": 1340,
+    "payment_method": {"kind": "CARD", "token": "pm_card_visa"},
+}
+READY_S = 90.0
+
+
+def servers(folder: Path) -> dict[str, int]:
+    """Name the pids of the servers that the folder speaks of."""
+    state = json.loads((folder / ".payments" / "state.json").read_text())
+    return {name: server["pid"] for name, server in state.items()}
+
+
+def runs(pid: int) -> bool:
+    """Whether it runs. A zombie has ended: only whoever inherited it has not looked yet."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def pay(folder: Path, up: Process, order_id: str) -> None:
+    """Type an order as a person would, and see it paid."""
+    published = payments(folder, "publish", "-", stdin=json.dumps({**ORDER, "order_id": order_id}))
+    assert published.code == 0, published.err
+
+    def paid() -> bool:
+        shown = payments(folder, "order", "show", order_id, "--json")
+        return shown.code == 0 and json.loads(shown.out)["status"] == "paid_and_confirmed"
+
+    up.eventually(paid, f"{order_id} is paid")
+
+
+def test_up_embedded_serves_a_person_survives_sigkill_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with started(tmp_path, "up", "--embedded") as up:
+        up.eventually(lambda: "ready" in up.out + up.log, "it says that it is ready", READY_S)
+        assert payments(tmp_path, "stock", "set", "tea", "10").code == 0
+        pay(tmp_path, up, "A-1")
+        before = servers(tmp_path)
+        up.kill()
+
+    with started(tmp_path, "up", "--embedded") as up:
+        up.eventually(lambda: "ready" in up.out + up.log, "it is ready again", READY_S)
+        after = servers(tmp_path)
+        pay(tmp_path, up, "A-2")
+        assert payments(tmp_path, "audit", "--wait", "30", "--topics").code == 0
+        assert up.stop() == 0
+
+    pids = {*before.values(), *after.values()}
+    assert [pid for pid in pids if runs(pid)] == []
