@@ -36,11 +36,11 @@ def demo(*, orders: int, seed: int, as_json: bool) -> int:
     from deploy.demo.script import write_script  # noqa: PLC0415 - as above
     from deploy.demo.show import Show  # noqa: PLC0415 - as above
 
-    played = play(write_script(orders, seed), Show(Console(stderr=True)))
+    played = play(write_script(orders, seed), Show(Console(stderr=True, emoji=False)))
     if as_json:
         emit_json(document(played))
     else:
-        console = Console()
+        console = Console(emoji=False)
         signs = ("✓", "✗") if "utf" in console.encoding.lower() else ("ok", "NO")
         for line in page(played, *signs):
             console.print(line, highlight=False, soft_wrap=True)

@@ -20,7 +20,7 @@ from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.show import Show
 from deploy.demo.stage import Stage, set_up
 from deploy.demo.stories import KINDS
-from deploy.demo.traffic import Progress, Traffic
+from deploy.demo.traffic import QUIET_S, Progress, Traffic
 from deploy.demo.verdict import Evidence, Verdict, judge
 from deploy.demo.watch import Sight, Watcher
 from deploy.roles import leaves
@@ -56,23 +56,24 @@ class Played:
         return not self.verdict.wrong and self.audit.quiescent and all(i.holds for i in self.audit.invariants)
 
 
-def play(script: Script, show: Show) -> Played:
+def play(script: Script, show: Show, *, quiet_s: float = QUIET_S) -> Played:
     """Play a script on servers of its own; they are gone when this returns or raises.
 
+    quiet_s: once every order has an outcome, what its script says besides is waited for so long after the last event.
     The environment's settings count for nothing. SIGINT and SIGTERM raise KeyboardInterrupt, after everything was
     taken down. Raises EmbeddedError when a server cannot be started.
     """
     telemetry.configure("console", "ERROR", library_level="CRITICAL")
     with _interrupted_by_signals(), set_up(show, run) as stage:
         try:
-            return run(_perform(script, stage, show))
+            return run(_perform(script, stage, show, quiet_s))
         except ExceptionGroup as group:
             raise next(leaves(group)) from group
 
 
-async def _perform(script: Script, stage: Stage, show: Show) -> Played:
+async def _perform(script: Script, stage: Stage, show: Show, quiet_s: float) -> Played:
     codec = codec_of(stage.settings)
-    traffic = Traffic(script, stage.settings, codec)
+    traffic = Traffic(script, stage.settings, codec, quiet_s=quiet_s)
     watcher = Watcher(stage.settings, codec, traffic.told)
     await watcher.start()
     try:

@@ -72,7 +72,7 @@ def page(played: Played, tick: str, cross: str) -> Iterator[str | Text]:
     yield ""
     yield "[bold]The audit, against the database, the topics and the gateway's own books[/bold]"
     for line in report_lines(_brief(played.audit)):
-        yield Text.from_ansi(f"  {line}")
+        yield Text.from_ansi("  " + line.replace("✓", tick).replace("✗", cross))
     yield ""
     yield from _conclusion(played, tick, cross)
 
@@ -139,7 +139,7 @@ def _conclusion(played: Played, tick: str, cross: str) -> Iterator[str]:
     yield (f"{found['orders']} orders in {found['seconds']:.1f} s ({found['orders_per_s']:.0f} a second): {counts}")
     yield (
         f"from confirmed to the outcome on its topic: half within {latency['p50'] / 1000:.2f} s, "
-        f"99 % within {latency['p99'] / 1000:.2f} s (gateway time-outs and their retries are part of the script)"
+        f"99 % within {latency['p99'] / 1000:.2f} s (time-outs of the gateway are part of it)"
     )
     if played.good:
         good = "every order ended as its script says, and every invariant holds"

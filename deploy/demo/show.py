@@ -12,7 +12,8 @@ from rich.text import Text
 
 LINE_EVERY_S: Final = 2.0
 REFRESH_PER_S: Final = 8
-BAR_WIDTH: Final = 24
+BAR_WIDTH_MAX: Final = 40
+BAR_MARGIN: Final = 6
 
 
 class Step:
@@ -28,7 +29,7 @@ class Step:
 
 
 class Show:
-    """Where a demo tells how far it is. quiet: warnings only."""
+    """Where a demo tells how far it is."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -79,8 +80,9 @@ class Show:
         yield say
 
     def _bar(self, ended: int, total: int, text: str) -> Text:
-        filled = BAR_WIDTH * ended // max(1, total)
-        bar = Text("  ")
+        width = max(0, min(BAR_WIDTH_MAX, self._console.width - len(text) - BAR_MARGIN))
+        filled = width * ended // max(1, total)
+        bar = Text("  ", no_wrap=True, overflow="ellipsis")
         bar.append(self._full * filled, style="green")
-        bar.append(self._empty * (BAR_WIDTH - filled), style="dim")
+        bar.append(self._empty * (width - filled), style="dim")
         return bar.append(f"  {text}")

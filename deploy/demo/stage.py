@@ -13,6 +13,7 @@ from deploy.demo.joined import all_joined
 from deploy.demo.pipeline import READY
 from deploy.demo.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS
 from deploy.demo.show import Show
+from deploy.demo.starting import Worker, start_or_give_up
 from deploy.embedded import EmbeddedError, EmbeddedServers, Managed, ManagedProcess, temporary_servers
 from deploy.embedded.files import last_lines, write_whole
 from deploy.embedded.managed import READY_S
@@ -26,6 +27,7 @@ from producers.topics import create_topics
 WATCH_S: Final = 0.25
 REVIVALS_MAX: Final = 5
 PENDING_S: Final = 2.0
+FOLDER_PREFIX: Final = "payments-demo-"
 PARTITIONS: Final = 4
 SETTINGS: Final = {
     "PAYMENTS_TOPIC_REPLICATION_FACTOR": "1",
@@ -112,14 +114,14 @@ def set_up(show: Show, run: Callable[..., object]) -> Iterator[Stage]:
     """
     with ExitStack() as stack:
         with show.step("Kafka and PostgreSQL, from packages") as step:
-            servers = stack.enter_context(temporary_servers(progress=step.tell, prefix="payments-demo-"))
-            servers.start()
+            servers = stack.enter_context(temporary_servers(progress=step.tell, prefix=FOLDER_PREFIX))
+            start_or_give_up(servers.start, servers.managed)
             step.done(f"Kafka {servers.kafka.version} and PostgreSQL {servers.postgres.version} run in a new folder")
         folder = servers.data_dir
         with show.step("the gateway sandbox") as step:
             sandbox = sandbox_of(folder, PENDING_S, step.tell)
             stack.callback(sandbox.stop, immediate=True)
-            sandbox.start()
+            start_or_give_up(sandbox.start, (sandbox,))
             step.done("the gateway sandbox runs: play money, and faults on demand")
         settings = _settings(servers, sandbox)
         with show.step("schema, topics and stock") as step:
@@ -130,7 +132,7 @@ def set_up(show: Show, run: Callable[..., object]) -> Iterator[Stage]:
         stage = Stage(settings, servers, sandbox, pipeline)
         with show.step("the pipeline: seven consumers, the relay and the sweep") as step:
             stack.callback(pipeline.stop, immediate=True)
-            pipeline.start()
+            start_or_give_up(pipeline.start, (pipeline,))
             run(all_joined(settings))
             step.done(f"the pipeline runs (pid {pipeline.pid}): seven consumers, the relay and the sweep")
         stack.enter_context(_kept_alive(stage, show))
@@ -181,13 +183,12 @@ def _kept_alive(stage: Stage, show: Show) -> Iterator[None]:
                     show.tell(f"{server.name} died; starting it again")
                     _revive(server, show)
 
-    thread = threading.Thread(target=watch, name="keep alive")
-    thread.start()
+    worker = Worker(watch)
     try:
         yield
     finally:
         stop.set()
-        thread.join()
+        worker.end(stage.all)
 
 
 def _revive(server: Managed, show: Show) -> None:

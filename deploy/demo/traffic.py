@@ -27,6 +27,7 @@ LATE_S: Final = 60.0
 QUIET_S: Final = 15.0
 """As LATE_S, once every order has an outcome, for what follows an outcome (a refund that takes a while)."""
 TRIES_MAX: Final = 20
+IDS_APART: Final = 2**64
 AWAY_S: Final = 1.0
 """Between tries while Kafka is away: somebody may have killed it, to see what happens."""
 
@@ -37,9 +38,6 @@ class Asking(NamedTuple):
     order_id: str
     attempt: int
     line: dict[str, Any]
-
-
-IDS_APART = 2**64
 
 
 @dataclass(slots=True)
@@ -61,11 +59,12 @@ class Progress:
 class Traffic:
     """Publishes the script. told() must be called with everything that is seen on the topics."""
 
-    def __init__(self, script: Script, settings: Settings, codec: Codec) -> None:
+    def __init__(self, script: Script, settings: Settings, codec: Codec, *, quiet_s: float = QUIET_S) -> None:
         self.progress = Progress()
         self._script = script
         self._settings = settings
         self._codec = codec
+        self._quiet_s = quiet_s
         self._orders = {order.order_id: order for order in script.orders}
         # Another stream than the script's: from the same seed some of its ids would come out again, and a message with
         # the id of another one is, rightly, taken for a repetition.
@@ -156,7 +155,7 @@ class Traffic:
         if everybody and self._script.letters.keys() <= sight.letters.keys():
             if all(_told_all(order, sight) for order in self._script.orders):
                 return True
-            return now_s - self._last_s > QUIET_S
+            return now_s - self._last_s > self._quiet_s
         return now_s - self._last_s > LATE_S
 
 
