@@ -11,7 +11,7 @@ from psycopg.types.json import set_json_loads
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from domain.errors import Contended, DownForEverybody
+from domain.errors import Contended, DownForEverybody, Transient
 from domain.ids import OperationId, OrderId
 from domain.ports.store import Claimed
 from outbox import statements
@@ -38,7 +38,6 @@ HOT_OPTIONS: Final = " ".join(
 )
 _LOST_RACES: Final = (
     psycopg.errors.UniqueViolation,
-    psycopg.errors.CheckViolation,
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
     psycopg.errors.LockNotAvailable,
@@ -77,7 +76,7 @@ class PostgresStore:
     @asynccontextmanager
     async def transaction(self, *, contended: bool = False) -> AsyncIterator[PgTransaction]:
         """Open a transaction; commit at the end, roll back on any exception."""
-        async with self._connection() as (outer, connection):
+        async with self._connection(contended=contended) as (outer, connection):
             oldest = self._oldest or await self._refresh(connection)
             transaction = PgTransaction(connection, self._journal, oldest=oldest, contended=contended)
             await transaction.begin()
@@ -127,7 +126,9 @@ class PostgresStore:
             return rows
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[tuple[AsyncConnection, psycopg.AsyncConnection[Any]]]:
+    async def _connection(
+        self, *, contended: bool = False
+    ) -> AsyncIterator[tuple[AsyncConnection, psycopg.AsyncConnection[Any]]]:
         """Lend a connection; turn the driver's errors into the families of the domain."""
         try:
             async with self._engine.connect() as outer:
@@ -142,6 +143,16 @@ class PostgresStore:
                         raise
                     await outer.invalidate()
                     raise
+        except psycopg.errors.CheckViolation as error:
+            if error.diag.constraint_name is not None:
+                raise Contended(f"another transaction won: {error.diag.constraint_name}") from error
+            # A day without a partition: dropped by another process since we asked for the oldest, or not made yet.
+            self._oldest = None
+            if contended:
+                raise Transient(
+                    "the inbox has no partition for a day: `payments sweep` makes and keeps them"
+                ) from error
+            raise Contended("the inbox lacks the partition of a day") from error
         except _LOST_RACES as error:
             raise Contended(f"another transaction won: {error.diag.constraint_name or error.sqlstate}") from error
         except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
