@@ -1,4 +1,4 @@
-"""What makes a running product of the packages: settings, the composition root, commands, embedded servers, the sandbox.
+"""What makes a running product of the packages: settings, composition root, commands, embedded servers, sandbox.
 
 Only here are the environment and the clock read. What never belongs here: a rule of payment.
 """
