@@ -9,11 +9,11 @@ import structlog
 
 from consumers.runtime.guard import Guard
 from deploy.cli.common import run
-from deploy.cli.failures import ANSWER_IS_NO, NOT_REACHED, Failure
+from deploy.cli.failures import ANSWER_IS_NO
 from deploy.composition import Roles, bounds_of, check_topics, engine_of, relay_of, run_roles
+from deploy.readiness import check_schema
 from deploy.settings import Settings
 from deploy.stopping import Stopping
-from outbox.schema import schema_state
 
 Started = Callable[[], None]
 Work = Callable[[asyncio.Event, Started], Coroutine[Any, Any, None]]
@@ -26,20 +26,6 @@ def quieten_kafka(settings: Settings) -> None:
     """
     level = logging.WARNING if settings.log_level == "DEBUG" else logging.CRITICAL
     logging.getLogger("aiokafka").setLevel(level)
-
-
-def check_schema(settings: Settings) -> None:
-    """Raise Failure, naming the command that makes it, unless the database has the schema of this release."""
-    state = schema_state(settings.sqlalchemy_url())
-    if state.usable:
-        return
-    if state.revision is None:
-        found = "the database has no schema"
-    elif state.revision != state.head:
-        found = f"the schema is at revision {state.revision}, and this release needs {state.head}"
-    else:
-        found = "the inbox has no partitions"
-    raise Failure(f"{found}: run `payments migrate`", NOT_REACHED)
 
 
 def run_until_stopped(

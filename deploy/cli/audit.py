@@ -7,7 +7,8 @@ import click
 from deploy.auditing import run_audit
 from deploy.cli.common import emit_json, json_option, run, say, settings_for_command
 from deploy.cli.failures import ANSWER_IS_NO
-from deploy.roles import check_schema, quieten_kafka
+from deploy.readiness import check_schema
+from deploy.roles import quieten_kafka
 from outbox.audit import Invariant, Report
 
 VIOLATIONS_TOLD = 20

@@ -9,7 +9,7 @@ from deploy.cli.failures import Failure
 from deploy.cli.order_json import order_document
 from deploy.cli.order_text import list_lines, story_lines
 from deploy.cli.timeline import Told, told_by
-from deploy.roles import check_schema
+from deploy.readiness import check_schema
 from deploy.settings import Settings
 from domain.order import Status
 from outbox.queries import OrderStory, order_list, order_story, snapshot

@@ -1,5 +1,6 @@
 """`payments stock`: the internal inventory."""
 
+from typing import TYPE_CHECKING
 from unicodedata import category
 
 import click
@@ -8,11 +9,12 @@ from deploy.cli.common import emit, emit_json, json_option, run, settings_for_co
 from deploy.cli.failures import Failure
 from deploy.cli.tables import table
 from deploy.cli.who import os_user
-from deploy.composition import store_of
-from deploy.roles import check_schema
+from deploy.readiness import check_schema
 from deploy.settings import Settings
 from outbox.queries import snapshot, stock_list
-from outbox.stock import StockSet, set_available
+
+if TYPE_CHECKING:
+    from outbox.stock import StockSet
 
 # Far beyond any shelf, and far from the end of a bigint, however many are reserved and sold.
 QUANTITY_MAX = 10**12
@@ -50,7 +52,10 @@ def set_(*, sku: str, quantity: int, as_json: bool) -> None:
     emit(f"{sku}: {done.available} available ({change}), {done.reserved} reserved, {done.sold} sold")
 
 
-async def _set(settings: Settings, sku: str, quantity: int) -> StockSet:
+async def _set(settings: Settings, sku: str, quantity: int) -> "StockSet":
+    from deploy.composition import store_of  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
+    from outbox.stock import set_available  # noqa: PLC0415 - as above
+
     async with store_of(settings) as store, store.transaction() as transaction:
         return await set_available(transaction, sku, quantity, os_user())
 

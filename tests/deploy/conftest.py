@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.commands import payments
+from deploy.cli.common import run
+from deploy.cli.migrate import migrate_database
+from deploy.composition import all_topics
+from deploy.settings import load_settings
+from producers.topics import create_topics
 
 
 @pytest.fixture
@@ -23,8 +27,15 @@ def places(kafka_bootstrap: str, database_url: str, topic_prefix: str) -> dict[s
 
 @pytest.fixture
 def deployment(tmp_path: Path, places: dict[str, str]) -> dict[str, str]:
-    """Make schema and topics there."""
-    for command in (["migrate"], ["topics", "create"]):
-        ran = payments(tmp_path, *command, **places)
-        assert ran.code == 0, ran.err
+    """Make schema and topics there, as `payments migrate` and `payments topics create` do."""
+    settings = load_settings(places, directory=tmp_path)
+    migrate_database(settings)
+    topics = create_topics(
+        settings.kafka_options(),
+        all_topics(settings.topic_prefix),
+        partitions=settings.topic_partitions,
+        replication_factor=settings.topic_replication_factor,
+        event_bytes_max=settings.event_bytes_max,
+    )
+    run(topics)
     return places
