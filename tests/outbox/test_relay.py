@@ -1,0 +1,241 @@
+"""The relay sends every row at least once, per key in the order of ids, and one topic's trouble is not another's."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid5
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from domain.errors import Transient
+from domain.ports.publisher import OutgoingMessage, Published, Publisher
+from outbox.relay import Relay
+from outbox.transaction import CHANNEL
+from producers.kafka_publisher import KafkaPublisher
+from tests.outbox.migrated import database_template
+from tests.producers.reading import make_topic, read_all
+from tests.schemas.builders import event_id
+
+__all__ = ["database_template"]
+pytestmark = pytest.mark.integration
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+WAIT_S = 10
+
+
+class Notebook:
+    """A Publisher that notes what it is given. refuses: topics. fails: how often it breaks after the first message."""
+
+    def __init__(self, refuses: Sequence[str] = (), fails: int = 0) -> None:
+        self.sent: list[int] = []
+        self.batches: list[list[int]] = []
+        self.refuses = set(refuses)
+        self.fails = fails
+
+    async def publish(self, messages: Sequence[OutgoingMessage]) -> Published:
+        """Take what is not refused."""
+        self.batches.append([m.id for m in messages])
+        if self.fails:
+            self.fails -= 1
+            self.sent.append(messages[0].id)
+            raise Transient("Kafka is away")
+        taken = [m.id for m in messages if m.topic not in self.refuses]
+        self.sent += taken
+        return Published(taken, {m.id: "not allowed" for m in messages if m.topic in self.refuses})
+
+    async def close(self) -> None:
+        """Be done."""
+
+
+class Unlocked(Relay):
+    """A relay that thinks it is the only one, as after a connection that died without its server knowing."""
+
+    @staticmethod
+    async def _lock(connection: psycopg.AsyncConnection[Any]) -> bool:
+        return True
+
+
+def conninfo(url: str) -> str:
+    return url.replace("postgresql+psycopg", "postgresql")
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    async with await psycopg.AsyncConnection.connect(conninfo(database_url), autocommit=True) as opened:
+        yield opened
+
+
+async def append(connection: psycopg.AsyncConnection[Any], *rows: tuple[int, str, str]) -> None:
+    """Write (id, topic, key) as the unit of work does."""
+    for row_id, topic, key in rows:
+        values = [row_id, uuid5(event_id("relay"), str(row_id)), key, row_id, topic, key.encode(), b"%d" % row_id, AT]
+        await connection.execute(
+            """INSERT INTO event (id, event_id, order_id, order_version, ordinal, topic, key, body, occurred_at)
+               OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, 0, %s, %s, %s, %s)""",
+            values,
+        )
+        await connection.execute("INSERT INTO outbox VALUES (%s)", [row_id])
+
+
+async def left(connection: psycopg.AsyncConnection[Any]) -> list[int]:
+    rows = await (await connection.execute("SELECT id FROM outbox ORDER BY id")).fetchall()
+    return [row_id for (row_id,) in rows]
+
+
+def making(publisher: Publisher) -> Callable[[], Awaitable[Publisher]]:
+    async def make() -> Publisher:
+        return publisher
+
+    return make
+
+
+@asynccontextmanager
+async def running(relay: Relay) -> AsyncIterator[None]:
+    """Run a relay meanwhile."""
+    stop = asyncio.Event()
+    task = asyncio.ensure_future(relay.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, WAIT_S)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not await holds():  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_rows_are_sent_in_the_order_of_ids_and_forgotten(
+    database_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await append(connection, (3, "a", "k"), (1, "b", "k"), (2, "a", "l"))
+    notebook = Notebook()
+    assert await Relay(conninfo(database_url), making(notebook), batch=2).once() == 3
+    assert notebook.sent == [1, 2, 3]
+    assert await left(connection) == []
+
+
+async def test_lower_id_that_commits_late_is_sent_all_the_same(
+    database_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    notebook = Notebook()
+    relay = Relay(conninfo(database_url), making(notebook))
+    async with await psycopg.AsyncConnection.connect(conninfo(database_url)) as late:
+        await append(late, (1, "a", "k"))
+        await append(connection, (2, "a", "l"))
+        assert await relay.once() == 1
+        await late.commit()
+    assert await relay.once() == 1
+    assert notebook.sent == [2, 1]
+    assert await left(connection) == []
+
+
+async def test_refusal_holds_the_rows_of_its_topic_with_an_alarm_and_others_go_on(
+    database_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await append(connection, (1, "bad", "k"), (2, "good", "k"), (3, "bad", "l"), (4, "good", "l"))
+    notebook = Notebook(refuses=["bad"])
+    relay = Relay(conninfo(database_url), making(notebook), batch=2)
+    with capture_logs() as log:
+        assert await relay.once() == 2
+    assert notebook.sent == [2, 4]
+    assert await left(connection) == [1, 3]
+    alarms = [(line["reason"], line["topic"]) for line in log if line.get("alarm")]
+    assert alarms == [("produce_refused", "bad")]
+    notebook.refuses.clear()
+    assert await Relay(conninfo(database_url), making(notebook)).once() == 2
+    assert notebook.sent == [2, 4, 1, 3]
+
+
+async def test_produce_error_starts_again_from_the_lowest_row_with_a_new_producer(
+    database_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await append(connection, *((n, "a", "k") for n in range(1, 6)))
+    publishers = [Notebook(fails=1), Notebook()]
+    made = iter(publishers)
+
+    async def make() -> Publisher:
+        return next(made)
+
+    async def all_gone() -> bool:
+        return await left(connection) == []
+
+    async with running(Relay(conninfo(database_url), make)):
+        await until(all_gone)
+    assert [p.sent for p in publishers] == [[1], [1, 2, 3, 4, 5]]
+
+
+async def test_only_one_relay_is_active_and_another_takes_over_when_it_ends(
+    database_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    first, second = Notebook(), Notebook()
+
+    async def all_gone() -> bool:
+        return await left(connection) == []
+
+    async with running(Relay(conninfo(database_url), making(second), poll_s=0.05)):
+        async with running(Relay(conninfo(database_url), making(first), poll_s=0.05)):
+            await append(connection, (1, "a", "k"))
+            await until(all_gone)
+            assert await Relay(conninfo(database_url), making(Notebook())).once() == 0
+        await append(connection, (2, "a", "k"))
+        await until(all_gone)
+    assert sorted(first.sent + second.sent) == [1, 2]
+
+
+async def test_notification_wakes_the_relay_long_before_its_poll(
+    database_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    notebook = Notebook()
+
+    async def sent() -> bool:
+        return notebook.sent == [1]
+
+    relay = Relay(conninfo(database_url), making(notebook), poll_s=600)
+    listens = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%%outbox%%'"
+
+    async def waits() -> bool:
+        ((count,),) = await (await connection.execute(listens + " AND state = 'idle'", [])).fetchall()
+        return bool(count)
+
+    async with running(relay):
+        await until(waits)
+        await append(connection, (1, "a", "k"))
+        await connection.execute(f"NOTIFY {CHANNEL}")
+        await until(sent)
+
+
+async def test_two_relays_that_both_think_they_are_alone_do_no_harm_but_duplicates(
+    database_url: str, connection: psycopg.AsyncConnection[Any], kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    topics = [f"{topic_prefix}a", f"{topic_prefix}b"]
+    for topic in topics:
+        await make_topic(kafka_bootstrap, topic, 2)
+    rows = [(n, topics[n % 2], f"order-{n % 7}") for n in range(1, 301)]
+    await append(connection, *rows)
+
+    async def make() -> Publisher:
+        publisher = KafkaPublisher({"bootstrap_servers": kafka_bootstrap})
+        await publisher.start()
+        return publisher
+
+    relays = [Unlocked(conninfo(database_url), make, prefix=topic_prefix, batch=20) for _ in range(2)]
+    await asyncio.gather(*(relay.once() for relay in relays))
+    assert await left(connection) == []
+    for topic in topics:
+        first_seen: dict[bytes, list[int]] = {}
+        for record in await read_all(kafka_bootstrap, topic):
+            seen = first_seen.setdefault(record.key, [])
+            if int(record.value) not in seen:
+                seen.append(int(record.value))
+        wanted: dict[bytes, list[int]] = {}
+        for row_id, of_topic, key in rows:
+            if of_topic == topic:
+                wanted.setdefault(key.encode(), []).append(row_id)
+        assert first_seen == wanted
