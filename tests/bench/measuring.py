@@ -163,10 +163,12 @@ class Run:
             return []
         argv = self.contestant.argv(self._plan.peers_python, ["audit", "--wait", "20", "--json"])
         try:
-            report = json.loads(self.processes.run(argv))
+            report = json.loads(self.processes.run(argv, answers=(0, 1)))
         except Failed as failed:
             return [f"audit: {failed}"]
-        return [] if report["holds"] else [f"audit: {one}" for one in report["invariants"] if one["holds"] is False]
+        broken = [f"audit: {one['id']} {one['name']}" for one in report["invariants"] if one["holds"] is False]
+        # Without the simulated gateway's books, which die with its process, some invariants cannot be said (null).
+        return broken if report["quiescent"] else ["audit: not quiescent", *broken]
 
 
 @contextmanager

@@ -75,14 +75,14 @@ class Processes:
         if self._open is not None:
             self._open.close()
 
-    def run(self, command: Sequence[str]) -> str:
-        """Run a command to its end and return what it printed. Raises Failed unless it succeeds."""
+    def run(self, command: Sequence[str], answers: Sequence[int] = (0,)) -> str:
+        """Run a command to its end and return what it printed. Raises Failed for any exit code but these answers."""
         self._folder.mkdir(exist_ok=True)
         environment = with_settings(self._settings)
         done = subprocess.run(
             command, env=environment, cwd=self._folder, capture_output=True, text=True, timeout=COMMAND_S, check=False
         )
-        if done.returncode != 0:
+        if done.returncode not in answers:
             raise Failed(f"{' '.join(command[-2:])} failed", (done.stderr or done.stdout)[-TOLD_BYTES:])
         return done.stdout
 
