@@ -132,11 +132,12 @@ class Sweep:
                 decision = revive(order, work.context(None))
                 if decision is not None:
                     work.apply(decision)
-                    again.append(order.order_id)
+                    if not decision.events:
+                        again.append(order.order_id)
             await work.finish(self._ports)
             await transaction.send_again(again)
         work.tell(self._log)
-        self._log.error("orders stood still", alarm=True, reason="stuck", orders=len(again))
+        self._log.error("orders stood still", alarm=True, reason="stuck", orders=len(orders), sent_again=len(again))
 
     def _due(self, name: str, every_s: float) -> bool:
         now = asyncio.get_running_loop().time()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from consumers.adapters.gateway.simulated import SimulatedGateway
+from domain.errors import DownForEverybody
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import Unknown
 from domain.ports.gateway import GatewayAnswer
@@ -13,7 +14,7 @@ from domain.ports.gateway import GatewayAnswer
 class MoodyGateway(SimulatedGateway):
     """fails_for: orders whose calls are reset before anything happens. hangs_for: orders whose calls never answer.
 
-    hangs_on: kinds of calls that never answer; whether they are executed all the same.
+    hangs_on: kinds of calls that never answer; whether they are executed all the same. refuses_us: our key is no good.
     performed: how often each order was asked for.
     """
 
@@ -21,11 +22,14 @@ class MoodyGateway(SimulatedGateway):
         super().__init__(*arguments, **named)
         self.fails_for: set[str] = set()
         self.hangs_for: set[str] = set()
+        self.refuses_us = False
         self.hangs_on: dict[OperationKind, bool] = {}
         self.performed: dict[str, int] = {}
 
     async def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Do what the calls ask, as far as the mood allows."""
+        if self.refuses_us:
+            raise DownForEverybody("HTTP 401")
         failing = [call for call in calls if call.order_id in self.fails_for]
         hanging = [call for call in calls if call.order_id in self.hangs_for or call.kind in self.hangs_on]
         good = [call for call in calls if call not in failing and call not in hanging]

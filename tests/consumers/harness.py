@@ -84,6 +84,7 @@ class Pipeline(View):
         super().__init__(settings, gateway)
         self.members: list[Member] = []
         self._producer = producer
+        self._stores: list[PostgresStore] = []
         self._published: dict[TopicPartition, int] = {}
 
     # processes
@@ -109,9 +110,10 @@ class Pipeline(View):
         return member
 
     def store(self) -> PostgresStore:
-        """Open a store of its own connections; the caller closes it."""
+        """Open a store of its own connections."""
         hot = hot_engine(self.settings.sqlalchemy_url(), self.settings.database_pool)
-        return PostgresStore(hot, self.codec.encode, prefix=self.settings.topic_prefix)
+        self._stores.append(PostgresStore(hot, self.codec.encode, prefix=self.settings.topic_prefix))
+        return self._stores[-1]
 
     def engine(self, store: Store, decode: Decode | None = None, **rules: Any) -> Engine:
         """Make an engine over this store and the world's gateway, not running."""
@@ -210,6 +212,8 @@ class Pipeline(View):
         for member in self.members:
             if not member.task.done():
                 await member.crash()
+        for store in self._stores:
+            await store.close()
         await super().close()
 
     async def __aenter__(self) -> Self:

@@ -164,8 +164,6 @@ async def test_hundred_orders_for_thirty_items_over_two_processes_sell_exactly_t
             for n, store in enumerate(stores)
         )
     )
-    for store in stores:
-        await store.close()
     assert await pipeline.shelf("SKU-1") == await pipeline.shelf("SKU-3") == (0, 30, 0)
 
     await pipeline.join(REACTIONS)

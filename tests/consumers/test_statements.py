@@ -81,7 +81,6 @@ async def cost_of(make_pipeline: MakePipeline, counted: Counted, orders: int) ->
         await consume(pipeline.engine(store), reaction, source)
         costs[reaction.name] = counted.taken()
         assert source.commits == 1, "every step has its batch"
-    await store.close()
     counted.clear()
     assert await relay_of(pipeline.settings).once() == await pipeline.value("SELECT count(*) FROM event")
     costs["relay"] = counted.taken()

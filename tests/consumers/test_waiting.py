@@ -86,6 +86,5 @@ async def test_day_for_which_the_inbox_has_no_partition_yet_is_waited_for(make_p
         await pipeline.until(alarmed, "an alarm")
     store = pipeline.store()
     await store.maintain()
-    await store.close()
     await pipeline.until_status("paid_and_confirmed", "order-1")
     await assert_all_is_well(pipeline)

@@ -1,0 +1,127 @@
+"""Answers of the database that are lost, and messages that Kafka lost: the work is found again and done once."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from consumers.order_confirmed import authorize_payment
+from domain.errors import DownForEverybody
+from domain.ports.store import Transaction
+from outbox.store import PostgresStore
+from tests.consumers.claims import assert_all_is_well
+from tests.consumers.conftest import MakePipeline
+from tests.consumers.harness import Pipeline
+from tests.consumers.orders import order
+
+pytestmark = pytest.mark.integration
+
+
+class LosesCommits:
+    """A store whose transactions commit, and every second time nobody hears of it."""
+
+    def __init__(self, store: PostgresStore) -> None:
+        self._store = store
+        self.lost = 0
+        self._count = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    @asynccontextmanager
+    async def transaction(self, *, contended: bool = False) -> AsyncIterator[Transaction]:
+        """Commit, then fail."""
+        async with self._store.transaction(contended=contended) as transaction:
+            yield transaction
+        self._count += 1
+        if self._count % 2:
+            self.lost += 1
+            raise DownForEverybody("the connection broke while COMMIT was answered")
+
+
+async def test_commits_whose_answer_is_lost_do_nothing_twice_and_leave_nothing_undone(
+    make_pipeline: MakePipeline,
+) -> None:
+    pipeline = await make_pipeline()
+    await pipeline.stock(SKU_1=9, SKU_2=100)
+    stores: list[LosesCommits] = []
+
+    def wrap(store: PostgresStore) -> Any:
+        stores.append(LosesCommits(store))
+        return stores[-1]
+
+    await pipeline.join(wrap=wrap)
+    orders = [f"order-{n}" for n in range(6)]
+    for order_id in orders:
+        token = "pm_fault_capture_refused" if order_id == "order-0" else "pm_card_visa"
+        await pipeline.publish(order(order_id, token))
+
+    async def all_final() -> bool:
+        await pipeline.end_leases()
+        final = "SELECT count(*) FROM orders WHERE status IN ('paid_and_confirmed', 'payment_failed')"
+        return bool(await pipeline.value(final) == len(orders))
+
+    await pipeline.until(all_final, "all final")
+    await assert_all_is_well(pipeline)
+    assert stores[0].lost >= 4
+    assert await pipeline.status("order-0") == "payment_failed"
+    assert await pipeline.dead_letters() == []
+
+
+async def stand_still(make_pipeline: MakePipeline) -> Pipeline:
+    """Make a pipeline with an order that is authorized and whose event never came to anybody."""
+    pipeline = await make_pipeline()
+    await pipeline.stock(SKU_1=10, SKU_2=10)
+    first = await pipeline.join([authorize_payment], relay=False, sweep=False)
+    await pipeline.publish(order())
+    await pipeline.until_status("payment_authorized", "order-1")
+    await first.leave()
+    await pipeline.rows("DELETE FROM outbox")
+    return pipeline
+
+
+async def test_event_that_kafka_lost_is_sent_again_with_the_same_bytes(make_pipeline: MakePipeline) -> None:
+    pipeline = await stand_still(make_pipeline)
+    await pipeline.rows("UPDATE orders SET updated_at = now() - interval '16 minutes'")
+    with capture_logs() as log:
+        await pipeline.join()
+        await pipeline.until_status("paid_and_confirmed", "order-1")
+    await assert_all_is_well(pipeline)
+    assert any(line.get("alarm") and line.get("reason") == "stuck" for line in log)
+    assert await pipeline.effects("order-1") == ["authorize", "capture"]
+
+
+async def test_order_that_stands_still_after_three_resends_goes_to_a_person(make_pipeline: MakePipeline) -> None:
+    pipeline = await stand_still(make_pipeline)
+    store = pipeline.store()
+    for sent in (1, 1, 1, 0):
+        await pipeline.rows("DELETE FROM outbox")
+        await pipeline.rows("UPDATE orders SET updated_at = now() - interval '16 minutes'")
+        assert await pipeline.engine(store).once() == 0
+        events = "SELECT count(*) FROM outbox JOIN event USING (id) WHERE topic LIKE '%%PaymentAuthorized'"
+        assert await pipeline.value(events + " AND %s", True) == sent
+    assert await pipeline.rows("SELECT status, reviewed, review_reason FROM orders") == [
+        ("manual_review", "payment_authorized", "stuck")
+    ]
+
+
+async def test_gateway_that_refuses_our_key_is_waited_for_with_one_alarm(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline()
+    await pipeline.stock(SKU_1=100, SKU_2=100)
+    pipeline.gateway.refuses_us = True
+    orders = [f"order-{n}" for n in range(10)]
+    with capture_logs() as log:
+        await pipeline.join()
+        await pipeline.publish(*map(order, orders))
+
+        async def alarmed() -> bool:
+            return any(line.get("reason") == "gateway_down" for line in log)
+
+        await pipeline.until(alarmed, "an alarm")
+        pipeline.gateway.refuses_us = False
+        await pipeline.until_status("paid_and_confirmed", *orders)
+    await assert_all_is_well(pipeline)
+    assert len([line for line in log if line.get("reason") == "gateway_down"]) == 1
+    assert await pipeline.dead_letters() == []
