@@ -9,7 +9,7 @@ from schemas.shapes import SHAPES
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline, now
-from tests.consumers.orders import order, retry
+from tests.consumers.orders import order, other_id, retry
 from tests.schemas import wire
 
 pytestmark = pytest.mark.integration
@@ -104,6 +104,15 @@ async def test_card_number_is_masked_digit_by_digit_in_table_and_topic(pipeline:
     tables = await pipeline.value("SELECT string_agg(d::text || e::text, ' ') FROM dead_letter d, event e")
     assert CARD not in tables
     assert CARD.encode().hex() not in tables
+
+
+async def test_order_id_that_looks_like_a_card_number_is_not_masked(pipeline: Pipeline) -> None:
+    await pipeline.publish(order(CARD), order(CARD, event_id=other_id(CARD), tax_minor=90))
+    await pipeline.until_status("paid_and_confirmed", CARD)
+    await assert_all_is_well(pipeline)
+    assert await pipeline.rows("SELECT key, masked, reason FROM dead_letter") == [(CARD.encode(), False, "conflict")]
+    (copy,) = await pipeline.topics("OrderConfirmed", dead_letters=True)
+    assert (copy.key, copy.header["ce_subject"]) == (CARD.encode(), CARD.encode())
 
 
 async def test_header_that_no_database_can_store_does_not_stop_the_rest(pipeline: Pipeline) -> None:
