@@ -168,6 +168,7 @@ async def test_hundred_orders_for_thirty_items_over_two_processes_sell_exactly_t
 
     await pipeline.join(REACTIONS)
     await assert_all_is_well(pipeline)
+    assert await pipeline.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
     assert await pipeline.shelf("SKU-1") == await pipeline.shelf("SKU-2") == await pipeline.shelf("SKU-3") == (0, 0, 30)
     assert await pipeline.rows("SELECT status, count(*) FROM orders GROUP BY 1 ORDER BY 1") == [
         ("paid_and_confirmed", 30),
