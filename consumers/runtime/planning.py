@@ -76,7 +76,7 @@ class Planner:
                 if rejected.reason is Reason.UNKNOWN_SCHEMA and issubclass(self._reaction.trigger, OwnEvent):
                     # A newer release of ours wrote it; it is true, and this release must not pass it over.
                     raise Transient(f"{message.topic}[{message.partition}]@{message.offset}: {NEWER}") from rejected
-                letters.append(self._letter(message, rejected.reason, rejected.detail, read=False))
+                letters.append(self._letter(message, rejected.reason, rejected.detail))
             except RegistryUnavailable as error:
                 raise Transient(f"the schema registry does not answer: {error}") from error
         return taken, letters
@@ -110,15 +110,13 @@ class Planner:
             )
         work.tell(self._log)
 
-    def _letter(self, message: Message, reason: Reason, detail: str, *, read: bool = True) -> DeadLetter:
-        """Keep a message as it came, card numbers masked. read: its key is the order id, which is never masked."""
-        order_id = message.key if read else None
+    def _letter(self, message: Message, reason: Reason, detail: str) -> DeadLetter:
         masked = 0
 
         def mask(value: bytes | None) -> bytes | None:
             nonlocal masked
-            if value is None or value == order_id:
-                return value
+            if value is None:
+                return None
             value, found = self._ports.mask(self._reaction.trigger.TYPE, value)
             masked += found
             return value
