@@ -20,8 +20,8 @@ from domain.ports.gateway import Gateway, GatewayAnswer
 from domain.ports.store import Claimed, Store
 from domain.rules import Rules
 
-LEASE_MARGIN_S: Final = 5
-"""A call must be over this long before the lease is, so that its answer is settled under it."""
+LEASE_MARGIN: Final = 0.1
+"""Calls must be over when this share of the lease is left, so that their answers are settled under it."""
 
 
 class Actor:
@@ -91,7 +91,7 @@ class Actor:
 
     async def _act(self, claimed: Sequence[Claimed]) -> None:
         """Perform or look up, until all have an answer or the lease does not cover the calls any more."""
-        window_s = self._rules.lease_s - LEASE_MARGIN_S
+        window_s = self._rules.lease_s * (1 - LEASE_MARGIN)
         try:
             async with asyncio.timeout(window_s):
                 await self._go_on(claimed)

@@ -19,6 +19,9 @@ from schemas.registry import RegistryUnavailable
 from schemas.rejection import Reason, Rejected
 
 TOO_OLD: Final = "it is older than the inbox remembers and was not processed; publish it anew if it still matters."
+UNREADABLE: Final = frozenset(
+    {Reason.UNDECODABLE, Reason.NOT_CANONICAL, Reason.TOO_LARGE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_SCHEMA}
+)
 CLOUD_EVENTS: Final = "ce_"
 NEWER: Final = "its schema is newer than this release; deploy the release that wrote it."
 FUTURE: Final = "occurred_at lies in the future; check the publisher's clock, then publish it anew."
@@ -122,10 +125,15 @@ class Planner:
             return value
 
         # The key is the order id, and CloudEvents' headers repeat ids: what looks like a card number there is none.
+        # Of a message that cannot be read nobody can say so.
+        key = mask(message.key) if reason in UNREADABLE else message.key
         body = mask(message.value)
         # Kafka lets a name hold NUL, which no database stores: a message must not stop us by its headers.
         headers = tuple(
-            (name.replace("\0", REPLACEMENT), value if name.startswith(CLOUD_EVENTS) else mask(value) or b"")
+            (
+                name.replace("\0", REPLACEMENT),
+                value if name.startswith(CLOUD_EVENTS) and reason not in UNREADABLE else mask(value) or b"",
+            )
             for name, value in message.headers
         )
         return DeadLetter(
@@ -134,7 +142,7 @@ class Planner:
             partition=message.partition,
             offset=message.offset,
             timestamp_ms=message.timestamp_ms,
-            key=message.key,
+            key=key,
             body=body,
             headers=headers,
             masked=masked > 0,

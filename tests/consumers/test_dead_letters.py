@@ -106,6 +106,12 @@ async def test_card_number_is_masked_digit_by_digit_in_table_and_topic(pipeline:
     assert CARD.encode().hex() not in tables
 
 
+async def test_key_of_a_message_that_cannot_be_read_is_masked_like_its_body(pipeline: Pipeline) -> None:
+    await pipeline.publish_raw("OrderConfirmed", CARD.encode(), b"not Avro")
+    await assert_all_is_well(pipeline)
+    assert await pipeline.rows("SELECT key, masked FROM dead_letter") == [(b"*" * 16, True)]
+
+
 async def test_order_id_that_looks_like_a_card_number_is_not_masked(pipeline: Pipeline) -> None:
     await pipeline.publish(order(CARD), order(CARD, event_id=other_id(CARD), tax_minor=90))
     await pipeline.until_status("paid_and_confirmed", CARD)
