@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import KafkaError
 
 from domain.errors import Transient
 from domain.ports.source import Message
@@ -19,6 +19,8 @@ STALLED_S: Final = 60
 COMMIT_S: Final = 10
 """The library tries to commit for as long as the broker is away. Offsets that are not committed do no harm, while a
 consumer that waits for them takes no turn, looks stalled, and cannot be stopped."""
+POSITION_S: Final = 1
+"""A position that is known is told at once; one that is not is asked of the broker for as long as that is away."""
 HOUR_MS: Final = 3_600_000
 
 
@@ -36,6 +38,7 @@ class KafkaSource:
         self._consumer: AIOKafkaConsumer | None = None
         self._busy = asyncio.Lock()
         self._took_at = 0.0
+        self._owed: dict[TopicPartition, int] = {}
         self._log = structlog.get_logger("consumers.source").bind(topic=topic, group=group)
 
     async def start(self) -> None:
@@ -65,40 +68,50 @@ class KafkaSource:
             with suppress(KafkaError):
                 await consumer.stop()
             raise Transient(f"Kafka does not answer: {error!r}") from error
-        consumer.subscribe([self._topic], listener=_Draining(self._busy, self._drain_timeout_s))
+        consumer.subscribe([self._topic], listener=_Draining(self._busy, self._drain_timeout_s, self._owed))
         self._consumer = consumer
         self._took_at = asyncio.get_running_loop().time()
 
     async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
         """Return what is there, across partitions."""
+        if self._consumer is None:
+            # It was being started anew when Kafka went away.
+            await self.start()
         consumer = self._joined()
         try:
             records = await self._records(consumer, limit, wait_s)
-            if LINGER_FROM <= len(records) < limit:
-                records += await self._records(consumer, limit - len(records), self._linger_s)
         except KafkaError as error:
             raise Transient(f"Kafka does not answer: {error!r}") from error
+        if LINGER_FROM <= len(records) < limit:
+            # The client has moved on behind the records that we have: they must be handed out, whatever happens now.
+            with suppress(KafkaError):
+                records += await self._records(consumer, limit - len(records), self._linger_s)
         if not records:
-            await self._restart_if_stalled(consumer)
+            await self._while_idle(consumer)
         else:
             self._took_at = asyncio.get_running_loop().time()
         return [Message(r.topic, r.partition, r.offset, r.key, r.value, r.headers, r.timestamp) for r in records]
 
     async def commit(self, messages: Sequence[Message]) -> None:
         """Commit the offsets behind these messages, for the partitions that are ours still."""
-        consumer = self._joined()
-        owned = consumer.assignment()
-        offsets: dict[TopicPartition, int] = {}
         for m in messages:
             partition = TopicPartition(m.topic, m.partition)
-            if partition in owned:
-                offsets[partition] = max(offsets.get(partition, 0), m.offset + 1)
+            self._owed[partition] = max(self._owed.get(partition, 0), m.offset + 1)
+        await self._commit_owed(self._joined())
+
+    async def _commit_owed(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit; what Kafka does not answer is kept for the next time, until the partitions are assigned anew."""
+        offsets = {partition: offset for partition, offset in self._owed.items() if partition in consumer.assignment()}
+        self._owed.clear()
         if not offsets:
             return
         try:
             async with asyncio.timeout(COMMIT_S):
                 await consumer.commit(offsets)
-        except (KafkaError, IllegalStateError, TimeoutError) as error:
+        except TimeoutError as error:
+            self._owed |= offsets
+            raise Transient(f"Kafka has not taken the offsets within {COMMIT_S} s") from error
+        except KafkaError as error:
             raise Transient(f"Kafka does not take the offsets: {error!r}") from error
 
     @asynccontextmanager
@@ -124,13 +137,24 @@ class KafkaSource:
         by_partition = await consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=limit)
         return [record for records in by_partition.values() for record in records]
 
+    async def _while_idle(self, consumer: AIOKafkaConsumer) -> None:
+        """Make up for a commit that failed, which no later one may follow; then look whether we are idle rightly."""
+        if self._owed:
+            with suppress(Transient):
+                await self._commit_owed(consumer)
+        await self._restart_if_stalled(consumer)
+
     async def _restart_if_stalled(self, consumer: AIOKafkaConsumer) -> None:
         now = asyncio.get_running_loop().time()
         if now - self._took_at < STALLED_S:
             return
         self._took_at = now
         for partition in consumer.assignment():
-            position = await consumer.position(partition)
+            try:
+                async with asyncio.timeout(POSITION_S):
+                    position = await consumer.position(partition)
+            except (KafkaError, TimeoutError):
+                continue
             if (consumer.highwater(partition) or 0) > position:
                 self._log.error("restarting", alarm=True, reason="consumer_stalled", partition=partition.partition)
                 await self.close()
@@ -139,11 +163,15 @@ class KafkaSource:
 
 
 class _Draining(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Gives up partitions only once the batch in hand is planned and committed."""
+    """Gives up partitions only once the batch in hand is planned and committed.
 
-    def __init__(self, busy: asyncio.Lock, timeout_s: float) -> None:
+    owed: offsets not committed yet; under another assignment they may be behind what others have committed.
+    """
+
+    def __init__(self, busy: asyncio.Lock, timeout_s: float, owed: dict[TopicPartition, int]) -> None:
         self._busy = busy
         self._timeout_s = timeout_s
+        self._owed = owed
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Wait for the batch in hand, at most so long: the inbox makes a repeated one harmless."""
@@ -153,4 +181,6 @@ class _Draining(ConsumerRebalanceListener):  # type: ignore[misc]
                     return
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Nothing to prepare: positions come from committed offsets."""
+        """Begin at the committed offsets; what was processed behind them comes again, without effect."""
+        del assigned
+        self._owed.clear()

@@ -1,0 +1,85 @@
+"""What a Kafka source does when its client fails between two calls, which no real broker does on demand."""
+
+import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
+
+from consumers.adapters import kafka_source
+from consumers.adapters.kafka_source import LINGER_FROM, KafkaSource
+from domain.errors import Transient
+from domain.ports.source import Message
+
+PARTITION = TopicPartition("Topic", 0)
+NOBODY = {"bootstrap_servers": "127.0.0.1:1"}
+
+
+class Client:
+    """An AIOKafkaConsumer that gives these batches, then fails; commits hang while the broker is away."""
+
+    def __init__(self, *batches: int) -> None:
+        self._batches = list(batches)
+        self._offset = 0
+        self.there = asyncio.Event()
+        self.there.set()
+        self.committed: list[Mapping[TopicPartition, int]] = []
+
+    async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
+        if not self._batches:
+            raise KafkaConnectionError
+        offsets = range(self._offset, self._offset + self._batches.pop(0))
+        self._offset = offsets.stop
+        return {PARTITION: [_record(offset) for offset in offsets]}
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        await self.there.wait()
+        self.committed.append(dict(offsets))
+
+    def assignment(self) -> set[TopicPartition]:
+        return {PARTITION}
+
+
+def _record(offset: int) -> Any:
+    return SimpleNamespace(
+        topic="Topic", partition=0, offset=offset, key=b"k", value=b"v", headers=(), timestamp=offset
+    )
+
+
+def source_of(client: Client | None) -> KafkaSource:
+    source = KafkaSource("Topic", "group", NOBODY, linger_s=0.001, drain_timeout_s=1)
+    source._consumer = client
+    return source
+
+
+async def test_messages_taken_before_the_client_fails_are_handed_out() -> None:
+    source = source_of(Client(LINGER_FROM))
+    assert [m.offset for m in await source.take(100, 0.1)] == list(range(LINGER_FROM))
+    with pytest.raises(Transient):
+        await source.take(100, 0.1)
+
+
+async def test_a_commit_that_kafka_did_not_answer_is_made_up_for_when_nothing_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kafka_source, "COMMIT_S", 0.05)
+    client = Client(2, 0, 0)
+    source = source_of(client)
+    source._took_at = asyncio.get_running_loop().time()
+    taken: list[Message] = list(await source.take(10, 0.1))
+    client.there.clear()
+    with pytest.raises(Transient):
+        await source.commit(taken)
+    client.there.set()
+    assert await source.take(10, 0.1) == []
+    assert await source.take(10, 0.1) == []
+    assert client.committed == [{PARTITION: 2}]
+
+
+async def test_a_source_that_lost_its_client_joins_again() -> None:
+    source = source_of(None)
+    with pytest.raises(Transient, match="Kafka does not answer"):
+        await source.take(10, 0.1)
