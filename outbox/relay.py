@@ -50,23 +50,22 @@ class Relay:
         self._poll_s = poll_s
         self.on_turn: Callable[[str], None] = lambda _: None
         self._held: dict[str, float] = {}
+        self._failures = 0
         self.sent = 0
         self._log = structlog.get_logger("outbox.relay")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop. What is down is waited for."""
-        failures = 0
         while not stop.is_set():
             try:
                 await self._session(stop)
-                failures = 0
             except (Transient, psycopg.OperationalError, psycopg.InterfaceError) as error:
-                failures += 1
-                if failures == 1:
+                self._failures += 1
+                if self._failures == 1:
                     self._log.error("waiting", alarm=True, reason="dependency_down", error=str(error).splitlines()[0])
                 else:
-                    self._log.debug("still waiting", failures=failures)
-                await _pause(stop, min(0.1 * 2 ** min(failures, 10), RETRY_MAX_S))
+                    self._log.debug("still waiting", failures=self._failures)
+                await _pause(stop, min(0.1 * 2 ** min(self._failures, 10), RETRY_MAX_S))
 
     async def once(self) -> int:
         """Send what is there and end; return how many. Raises Transient or psycopg.OperationalError when it cannot.
@@ -92,17 +91,25 @@ class Relay:
                 self.on_turn("relay")
                 if await _pause(stop, self._poll_s):
                     return
-            self._log.info("active")
             await connection.execute(f"LISTEN {CHANNEL}")
             publisher = await self._make_publisher()
+            self._log.info("active")
             try:
                 while not stop.is_set():
                     self.on_turn("relay")
-                    if not await self._turn_once(connection, publisher):
+                    more = await self._turn_once(connection, publisher)
+                    self._all_is_well()
+                    if not more:
                         await self._wait(connection, stop)
             finally:
                 with suppress(Transient):
                     await publisher.close()
+
+    def _all_is_well(self) -> None:
+        """End an outage: the next one is an alarm again, and is tried anew from the shortest pause on."""
+        if self._failures:
+            self._log.info("going on", failures=self._failures)
+            self._failures = 0
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=1)
