@@ -30,7 +30,7 @@ def check_as_scripted(shop: Deployment) -> None:
 
 
 def check_audit(shop: Deployment) -> None:
-    """Every invariant holds, at rest, against the database, the gateway's ledger and the topics."""
+    """Audit at rest: every invariant, against the database, the gateway's ledger and the topics."""
     settings = load_settings(shop.settings, directory=shop.directory)
     report = asyncio.run(run_audit(settings, topics=True, wait_s=AUDIT_WAIT_S))
     assert report.quiescent, report.waiting
@@ -39,7 +39,7 @@ def check_audit(shop: Deployment) -> None:
 
 
 def check_topics(shop: Deployment) -> None:
-    """Each order has exactly one distinct outcome on the topics, its own; what is there twice is the same bytes."""
+    """Hold the topics against the script: one distinct outcome an order; what is there twice is the same bytes."""
     codec = Codec(prefix=shop.prefix)
     outcomes: dict[str, dict[str, tuple[str, str | None]]] = defaultdict(dict)
     bodies: dict[str, bytes] = {}
@@ -52,7 +52,7 @@ def check_topics(shop: Deployment) -> None:
 
 
 def check_gateway(shop: Deployment) -> None:
-    """The gateway's own books show for each order what its script says, once."""
+    """Hold the gateway's own books against the script: for each order what it says, once."""
     effects: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for intent in shop.ledger():
         effects[intent["order_id"]] += [tuple(effect["kind"] for effect in intent["effects"])]
@@ -63,7 +63,7 @@ def check_gateway(shop: Deployment) -> None:
 
 
 def check_tries(shop: Deployment) -> None:
-    """No order was begun twice: one attempt, and no second operation of a kind."""
+    """Look for orders begun twice: there is one attempt of each, and no second operation of a kind."""
     assert Counter(shop.rows("select order_id, attempt from attempt")) == Counter(
         (o.order_id, 1) for o in shop.published
     )

@@ -9,9 +9,11 @@ import pytest
 
 from deploy.embedded import EmbeddedServers, temporary_servers
 from outbox.migrations import upgrade
+from outbox.stock import set_available
 from outbox.store import PostgresStore, hot_engine
 from schemas.codec import Codec
 from tests.e2e.deployment import Deployment, deployment
+from tests.e2e.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS
 from tests.servers.databases import fresh_database
 
 
@@ -24,22 +26,25 @@ def servers() -> Iterator[EmbeddedServers]:
 
 @pytest.fixture(scope="module")
 def template(servers: EmbeddedServers) -> Iterator[str]:
-    """Migrate a database once; every test's is a copy of it."""
+    """Migrate a database and stock the shelf once; every test's is a copy of it."""
     with fresh_database(servers.database_url, None) as url:
         upgrade(url)
-        asyncio.run(_make_partitions(url))
+        asyncio.run(_furnish(url))
         yield url.rsplit("/", 1)[1]
         servers.start()
 
 
-async def _make_partitions(url: str) -> None:
+async def _furnish(url: str) -> None:
     store = PostgresStore(hot_engine(url, 1), Codec().encode)
     await store.maintain()
+    async with store.transaction() as transaction:
+        for sku, units in ((PLENTY, PLENTY_UNITS), (SCARCE, SCARCE_UNITS)):
+            await set_available(transaction, sku, units, "test")
     await store.close()
 
 
 @pytest.fixture
 def shop(servers: EmbeddedServers, template: str, tmp_path: Path) -> Iterator[Deployment]:
-    """Make a deployment with a sandbox and stock, and no process of the pipeline yet."""
+    """Make a deployment with stock and a sandbox, and no process of the pipeline yet."""
     with deployment(servers, tmp_path, template, f"shop{secrets.token_hex(3)}.") as made:
         yield made

@@ -1,4 +1,4 @@
-"""A deployment of a test's own on servers that may be killed: database, topics, sandbox, and every role as a process."""
+"""A deployment of a test's own on servers that may be killed: database, topics, sandbox, and roles as processes."""
 
 import asyncio
 import json
@@ -20,21 +20,26 @@ from producers.checkout import Checkout
 from producers.kafka_publisher import KafkaPublisher
 from producers.topics import create_topics
 from schemas.codec import Codec
-from tests.deploy.commands import payments
-from tests.e2e.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS, Order
+from tests.e2e.script import Order
 from tests.processes import Process, started
 from tests.servers.databases import fresh_database
 
 PARTITIONS: Final = 4
 EVENTUALLY_S: Final = 60.0
 POLL_S: Final = 0.05
+STOP_S: Final = 60.0
+"""Without Kafka a relay waits for its answer up to half a minute before it ends."""
 ROLES: Final = {
     "authorize": ("consume", "OrderConfirmed", "PaymentRetryRequested"),
     "fulfil": ("consume", "PaymentAuthorized", "ItemsReserved", "ReservationFailed"),
     "tell": ("consume", "PaymentFailed", "CustomerNotificationRequested"),
     "relay": ("relay",),
     "sweep": ("sweep",),
+    "consumers": ("consume", "all"),
 }
+APART: Final = ("authorize", "fulfil", "tell", "relay", "sweep")
+TOGETHER: Final = ("consumers", "relay", "sweep")
+"""All roles, as more or as fewer processes: the fewer start and stop sooner."""
 QUICK: Final = {
     "PAYMENTS_GATEWAY": "sandbox",
     "PAYMENTS_GATEWAY_CONNECT_TIMEOUT_S": "1",
@@ -95,10 +100,8 @@ class Deployment:
 
     def start_sandbox(self) -> None:
         """Start the gateway; it keeps its address and its ledger."""
-        self.begin("sandbox", ("sandbox",))
-        self.processes["sandbox"].eventually(
-            lambda: "ready" in self.processes["sandbox"].out, "the sandbox says that it is ready"
-        )
+        sandbox = self.begin("sandbox", ("sandbox",))
+        sandbox.eventually(lambda: "ready" in sandbox.out, "the sandbox is ready")
 
     def stop(self) -> None:
         """SIGTERM everything; every process that was not killed drains and exits with 0."""
@@ -107,7 +110,8 @@ class Deployment:
         assert ended == {}, "no process ends by itself"
         for process in running.values():
             process.signal(signal.SIGTERM)
-        assert {name: process.wait() for name, process in running.items()} == dict.fromkeys(running, 0)
+        codes = {name: process.wait(STOP_S) for name, process in running.items()}
+        assert codes == dict.fromkeys(running, 0), [self.processes[n].log[-2000:] for n, code in codes.items() if code]
 
     def publish(self, orders: Sequence[Order]) -> None:
         """Publish orders as checkout would; returns once the broker has them."""
@@ -161,7 +165,7 @@ class Deployment:
 
 @contextmanager
 def deployment(servers: EmbeddedServers, directory: Path, template: str, prefix: str) -> Iterator[Deployment]:
-    """Make database and topics, stock the shelf and run the sandbox; whatever runs in the end is killed."""
+    """Make a database and topics, and run the sandbox; whatever runs in the end is killed."""
     servers.start()
     with fresh_database(servers.database_url, template) as url, ExitStack() as stack:
         listen = f"127.0.0.1:{kept_port(directory, 'sandbox')}"
@@ -180,8 +184,5 @@ def deployment(servers: EmbeddedServers, directory: Path, template: str, prefix:
                 made.kafka, all_topics(prefix), partitions=PARTITIONS, replication_factor=1, event_bytes_max=1_000_000
             )
         )
-        for sku, units in ((PLENTY, PLENTY_UNITS), (SCARCE, SCARCE_UNITS)):
-            ran = payments(directory, "stock", "set", sku, str(units), **settings)
-            assert ran.code == 0, ran.err
         made.start_sandbox()
         yield made

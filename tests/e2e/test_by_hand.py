@@ -37,10 +37,28 @@ def runs(pid: int) -> bool:
         return False
 
 
+def cmdline(process: psutil.Process) -> list[str]:
+    """Return the command line, empty if it is gone."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def pay(folder: Path, up: Process, order_id: str) -> None:
     """Type an order as a person would, and see it paid."""
+    publish(folder, order_id)
+    await_paid(folder, up, order_id)
+
+
+def publish(folder: Path, order_id: str) -> None:
+    """Type an order as a person would."""
     published = payments(folder, "publish", "-", stdin=json.dumps({**ORDER, "order_id": order_id}))
     assert published.code == 0, published.err
+
+
+def await_paid(folder: Path, up: Process, order_id: str) -> None:
+    """Look at the order until it is paid."""
 
     def paid() -> bool:
         shown = payments(folder, "order", "show", order_id, "--json")
@@ -55,14 +73,17 @@ def test_up_embedded_serves_a_person_survives_sigkill_and_leaves_nothing_behind(
         assert payments(tmp_path, "stock", "set", "tea", "10").code == 0
         pay(tmp_path, up, "A-1")
         before = servers(tmp_path)
+        publish(tmp_path, "A-2")
         up.kill()
 
     with started(tmp_path, "up", "--embedded") as up:
         up.eventually(lambda: "ready" in up.out + up.log, "it is ready again", READY_S)
         after = servers(tmp_path)
-        pay(tmp_path, up, "A-2")
+        await_paid(tmp_path, up, "A-2")
+        pay(tmp_path, up, "A-3")
         assert payments(tmp_path, "audit", "--wait", "30", "--topics").code == 0
         assert up.stop() == 0
 
     pids = {*before.values(), *after.values()}
     assert [pid for pid in pids if runs(pid)] == []
+    assert [cmdline(p) for p in psutil.process_iter() if runs(p.pid) and str(tmp_path) in " ".join(cmdline(p))] == []

@@ -1,12 +1,14 @@
+from typing import Final, LiteralString
+
 import pytest
 
 from tests.e2e.claims import check_as_scripted
-from tests.e2e.deployment import ROLES, Deployment, eventually
-from tests.e2e.script import write_script
+from tests.e2e.deployment import APART, TOGETHER, Deployment, eventually
+from tests.e2e.script import Order, write_script
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(300)]
 
-WORK = {
+WORK: Final[dict[str, LiteralString]] = {
     "relay": "select count(*) from event e where not exists (select from outbox o where o.id = e.id)",
     "sweep": "select count(*) from operation where tries > 1",
     "tell": "select count(*) from notification",
@@ -14,26 +16,21 @@ WORK = {
     "authorize": "select count(*) from orders",
 }
 """What grows while a role works, the roles in the order of their deaths."""
-assert set(WORK) == set(ROLES)
+assert set(WORK) == set(APART)
 
 
 def test_any_process_killed_amid_2000_orders_and_started_again_changes_no_outcome(shop: Deployment) -> None:
     orders = write_script(2_000, seed=3)
-    shop.start(*ROLES)
-    for part, (role, work) in enumerate(WORK.items()):
-        before = shop.number(work)
-        shop.publish(orders[part * 400 : (part + 1) * 400])
-        eventually(lambda: shop.number(work) > before, f"{role} works")
-        shop.kill(role)
-        assert shop.settled() < len(shop.published), f"{role} was not killed amid the orders"
-        shop.begin(role)
+    shop.start(*APART)
+    for part, role in enumerate(WORK):
+        _kill_at_work(shop, role, orders[part * 400 : (part + 1) * 400])
     check_as_scripted(shop)
     shop.stop()
 
 
 def test_kafka_killed_amid_2000_orders_and_started_again_changes_no_outcome(shop: Deployment) -> None:
     orders = write_script(2_000, seed=4)
-    shop.start(*ROLES)
+    shop.start(*TOGETHER)
     shop.publish(orders[:1_000])
     shop.await_settled(100)
     shop.servers.kafka.kill()
@@ -45,7 +42,7 @@ def test_kafka_killed_amid_2000_orders_and_started_again_changes_no_outcome(shop
 
 
 def test_gateway_killed_amid_orders_and_started_again_charges_nobody_twice(shop: Deployment) -> None:
-    shop.start(*ROLES)
+    shop.start(*TOGETHER)
     shop.publish(write_script(500, seed=5))
     shop.await_settled(50)
     shop.kill("sandbox")
@@ -53,3 +50,13 @@ def test_gateway_killed_amid_orders_and_started_again_charges_nobody_twice(shop:
     shop.start_sandbox()
     check_as_scripted(shop)
     shop.stop()
+
+
+def _kill_at_work(shop: Deployment, role: str, orders: list[Order]) -> None:
+    """Publish orders, wait until the role has done some of its work, kill it amid the rest, and start it again."""
+    before = shop.number(WORK[role])
+    shop.publish(orders)
+    eventually(lambda: shop.number(WORK[role]) > before, f"{role} works")
+    shop.kill(role)
+    assert shop.settled() < len(shop.published), f"{role} was not killed amid the orders"
+    shop.begin(role)

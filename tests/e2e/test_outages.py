@@ -3,7 +3,7 @@ import time
 import pytest
 
 from tests.e2e.claims import check_as_scripted
-from tests.e2e.deployment import ROLES, Deployment, eventually
+from tests.e2e.deployment import APART, TOGETHER, Deployment, eventually
 from tests.e2e.script import alike, write_script
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(300)]
@@ -28,40 +28,45 @@ def await_outage(shop: Deployment, roles: tuple[str, ...], signs: tuple[str, ...
 
 
 @pytest.mark.parametrize("outage_s", OUTAGES_S)
-def test_without_postgresql_everything_waits_and_goes_on_by_itself(shop: Deployment, outage_s: float) -> None:
-    orders = write_script(400, seed=6)
-    shop.start(*ROLES)
+def test_without_postgresql_and_then_kafka_everything_waits_and_goes_on_by_itself(
+    shop: Deployment, outage_s: float
+) -> None:
+    orders = write_script(600, seed=6)
+    shop.start(*APART)
     shop.publish(orders[:200])
     shop.await_settled(20)
     shop.servers.postgres.stop()
-    shop.publish(orders[200:])
+    shop.publish(orders[200:400])
     await_outage(shop, ("authorize", "relay", "sweep"), WAITING, outage_s)
     shop.servers.postgres.start()
-    assert shop.settled() < len(orders), "the outage was not amid the orders"
+    assert shop.settled() < 200, "PostgreSQL was not away amid the orders"
+
+    shop.await_settled(220)
+    shop.servers.kafka.stop()
+    assert shop.settled() < 400, "Kafka was not away amid the orders"
+    await_outage(shop, ("authorize", "fulfil", "tell", "relay"), REFUSED, outage_s)
+    shop.servers.kafka.start()
+    shop.publish(orders[400:])
     check_as_scripted(shop)
     shop.stop()
 
 
-@pytest.mark.parametrize("outage_s", OUTAGES_S)
-def test_without_kafka_everything_waits_and_goes_on_by_itself(shop: Deployment, outage_s: float) -> None:
-    orders = write_script(400, seed=7)
-    shop.start(*ROLES)
-    shop.publish(orders[:200])
-    shop.await_settled(20)
-    shop.servers.kafka.stop()
-    assert shop.settled() < len(orders), "the outage was not amid the orders"
-    await_outage(shop, ("authorize", "fulfil", "tell", "relay"), REFUSED, outage_s)
-    shop.servers.kafka.start()
-    shop.publish(orders[200:])
-    check_as_scripted(shop)
+def test_each_outage_is_an_alarm_of_its_own(shop: Deployment) -> None:
+    shop.start("relay")
+    relay = shop.processes["relay"]
+    for outage in (1, 2):
+        shop.servers.postgres.stop()
+        eventually(lambda: relay.log.count('"waiting"') == outage, f"alarm {outage}")  # noqa: B023 - it is awaited here
+        shop.servers.postgres.start()
+        eventually(lambda: relay.log.count('"going on"') == outage, f"end of outage {outage}")  # noqa: B023 - as above
     shop.stop()
 
 
 def test_while_the_gateway_is_down_orders_wait_and_then_all_are_paid(shop: Deployment) -> None:
-    shop.start(*ROLES)
+    shop.start(*TOGETHER)
     shop.weather(down=True)
     shop.publish(alike(100, "patient"))
-    eventually(lambda: "gateway_down" in shop.processes["authorize"].log, "the alarm that the gateway is down")
+    eventually(lambda: "gateway_down" in shop.processes["consumers"].log, "the alarm that the gateway is down")
     tried = "select count(*) from operation where state <> 'approved' and tries >= %s"
     eventually(lambda: shop.number(tried, RETRIES) > 0, "some were tried again and again")
     assert shop.settled() == 0
@@ -73,13 +78,13 @@ def test_while_the_gateway_is_down_orders_wait_and_then_all_are_paid(shop: Deplo
 @pytest.mark.long
 @pytest.mark.parametrize("server", ["postgres", "kafka"])
 def test_processes_told_to_stop_during_an_outage_end_and_the_next_ones_finish(shop: Deployment, server: str) -> None:
-    shop.start(*ROLES)
+    shop.start(*TOGETHER)
     shop.publish(write_script(400, seed=8))
     shop.await_settled(20)
     getattr(shop.servers, server).stop()
     await_outage(shop, ("relay",), (*WAITING, *REFUSED), 0)
     shop.stop()
     getattr(shop.servers, server).start()
-    shop.start(*ROLES)
+    shop.start(*TOGETHER)
     check_as_scripted(shop)
     shop.stop()

@@ -3,65 +3,69 @@ import signal
 import pytest
 
 from tests.e2e.claims import check_as_scripted
-from tests.e2e.deployment import ROLES, Deployment, eventually
-from tests.e2e.script import Order, alike, write_script
+from tests.e2e.deployment import Deployment, eventually
+from tests.e2e.groups import await_members, rewind
+from tests.e2e.script import PAID, PLENTY, Order, write_script
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(300)]
 
+CONSUMERS = ("consume", "all")
 
-def test_two_processes_share_the_work_and_each_is_replaced_by_the_other(shop: Deployment) -> None:
+
+def test_two_processes_share_the_work_and_who_stays_takes_over_from_who_leaves(shop: Deployment) -> None:
     orders = write_script(600, seed=9)
-    shop.start(*ROLES)
-    second = shop.begin("second", ROLES["authorize"])
-    second.await_line('"running"')
-    first = shop.processes["authorize"]
+    shop.start("relay", "sweep")
+    first, second = shop.begin("first", CONSUMERS), shop.begin("second", CONSUMERS)
+    await_members(shop, 2)
+    shop.publish(orders[:200])
+    eventually(
+        lambda: all('"PaymentAuthorized"' in process.log for process in (first, second)), "both authorize payments"
+    )
 
-    sent = 0
-
-    def both_work() -> bool:
-        nonlocal sent
-        if sent < 300:
-            shop.publish(orders[sent : sent + 20])
-            sent += 20
-        return all('"PaymentAuthorized"' in process.log for process in (first, second))
-
-    eventually(both_work, "both processes authorize orders")
-
+    shop.publish(orders[200:400])
     first.signal(signal.SIGTERM)
     assert first.wait() == 0
-    shop.publish(orders[sent:450])
-    shop.await_settled(450)
+    assert shop.settled() < len(shop.published), "the first did not leave amid the orders"
+    await_members(shop, 1)
 
+    del shop.processes["first"]
+    third = shop.begin("third", CONSUMERS)
+    await_members(shop, 2)
+    shop.publish(orders[400:])
+    eventually(lambda: '"PaymentAuthorized"' in third.log, "the third authorizes payments")
     shop.kill("second")
+    assert shop.settled() < len(shop.published), "the second did not die amid the orders"
     del shop.processes["second"]
-    shop.start("authorize")
-    shop.publish(orders[450:])
     check_as_scripted(shop)
     shop.stop()
 
 
-def test_killed_between_plan_and_settle_the_sweep_finishes_after_the_lease_with_one_charge(shop: Deployment) -> None:
-    hanging = alike(1, "hanging", token="pm_fault_timeout_after_on_authorize")
-    shop.start("fulfil", "tell", "relay", "sweep")
-    shop.start("authorize", PAYMENTS_GATEWAY_TIMEOUT_S="7")
-    _publish_twice(shop, hanging)
-    eventually(lambda: len(shop.ledger()) == 1, "the gateway has the call, and its answer is outstanding")
-    shop.kill("authorize")
-    assert shop.rows("select kind, state, tries from operation") == [("authorize", "open", 1)]
+def test_killed_between_plan_and_settle_the_sweep_finishes_and_redelivery_does_nothing(shop: Deployment) -> None:
+    lost = Order("answer-lost", "pm_fault_timeout_after_on_authorize", PLENTY, PAID)
+    never_sent = Order("never-executed", "pm_fault_timeout_before_on_authorize", PLENTY, PAID)
+    captured = Order("capture-lost", "pm_fault_timeout_after_on_capture", PLENTY, PAID)
+    shop.start("relay", "sweep")
+    shop.start("consumers", PAYMENTS_GATEWAY_TIMEOUT_S="6")
+    shop.publish([captured])
+    eventually(lambda: _effects(shop) == {"capture-lost": ["authorize", "capture"]}, "the capture, without an answer")
+    shop.publish([lost, never_sent])
+    eventually(lambda: _effects(shop).get("answer-lost") == ["authorize"], "the charge, without an answer")
+    open_calls = "select order_id, kind, tries from operation where state = 'open' order by order_id"
+    asked = [("answer-lost", "authorize", 1), ("capture-lost", "capture", 1), ("never-executed", "authorize", 1)]
+    eventually(lambda: shop.rows(open_calls) == asked, lambda: f"three open operations: {shop.rows(open_calls)}")
+    shop.kill("consumers")
 
-    shop.start("authorize")
-    # The same event once more: the trigger is a duplicate, and the operation is what must be finished.
-    _publish_twice(shop, hanging)
-    shop.await_settled(1)
-    assert shop.rows("select kind, state, tries > 1 from operation order by kind") == [
-        ("authorize", "approved", True),
-        ("capture", "approved", False),
-    ]
-    shop.published = hanging
+    # Nobody but the sweep is there now, and it may not take them before their leases are over.
+    finished = {"answer-lost": "payment_authorized", "capture-lost": "paid_and_confirmed"}
+    finished["never-executed"] = "payment_authorized"
+    statuses = "select order_id, status from orders"
+    eventually(lambda: dict(shop.rows(statuses)) == finished, lambda: f"the sweep finishes: {shop.rows(statuses)}")
+    rewind(shop)
+    shop.start("consumers")
     check_as_scripted(shop)
+    assert list(_effects(shop).values()) == [["authorize", "capture"]] * 3
     shop.stop()
 
 
-def _publish_twice(shop: Deployment, orders: list[Order]) -> None:
-    shop.publish(orders)
-    shop.publish(orders)
+def _effects(shop: Deployment) -> dict[str, list[str]]:
+    return {intent["order_id"]: [effect["kind"] for effect in intent["effects"]] for intent in shop.ledger()}
