@@ -1,3 +1,4 @@
+import random
 from typing import Final, LiteralString
 
 import pytest
@@ -48,6 +49,31 @@ def test_gateway_killed_amid_orders_and_started_again_charges_nobody_twice(shop:
     shop.kill("sandbox")
     assert shop.settled() < len(shop.published), "the gateway was not killed amid the orders"
     shop.start_sandbox()
+    check_as_scripted(shop)
+    shop.stop()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1, 2])
+def test_anything_killed_again_and_again_in_any_order_changes_no_outcome(shop: Deployment, seed: int) -> None:
+    draw = random.Random(seed)
+    orders = write_script(2_400, seed=10 + seed)
+    shop.start(*APART)
+    for part in range(24):
+        settled = shop.settled()
+        shop.publish(orders[part * 100 : (part + 1) * 100])
+        shop.await_settled(settled + 1)
+        victim = draw.choice((*APART, "sandbox", "kafka", "postgres"))
+        if victim in APART:
+            shop.kill(victim)
+            # It needs its servers to start, and the next victim may be one of them.
+            shop.start(victim)
+        elif victim == "sandbox":
+            shop.kill(victim)
+            shop.start_sandbox()
+        else:
+            getattr(shop.servers, victim).kill()
+            getattr(shop.servers, victim).start()
     check_as_scripted(shop)
     shop.stop()
 

@@ -31,22 +31,22 @@ def await_outage(shop: Deployment, roles: tuple[str, ...], signs: tuple[str, ...
 def test_without_postgresql_and_then_kafka_everything_waits_and_goes_on_by_itself(
     shop: Deployment, outage_s: float
 ) -> None:
-    orders = write_script(600, seed=6)
+    orders = write_script(700, seed=6)
     shop.start(*APART)
     shop.publish(orders[:200])
     shop.await_settled(20)
     shop.servers.postgres.stop()
-    shop.publish(orders[200:400])
+    shop.publish(orders[200:600])
     await_outage(shop, ("authorize", "relay", "sweep"), WAITING, outage_s)
     shop.servers.postgres.start()
-    assert shop.settled() < 200, "PostgreSQL was not away amid the orders"
+    assert shop.settled() < 600, "PostgreSQL was not away amid the orders"
 
     shop.await_settled(220)
     shop.servers.kafka.stop()
-    assert shop.settled() < 400, "Kafka was not away amid the orders"
+    assert shop.settled() < 600, "Kafka was not away amid the orders"
     await_outage(shop, ("authorize", "fulfil", "tell", "relay"), REFUSED, outage_s)
     shop.servers.kafka.start()
-    shop.publish(orders[400:])
+    shop.publish(orders[600:])
     check_as_scripted(shop)
     shop.stop()
 

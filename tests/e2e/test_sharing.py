@@ -23,9 +23,9 @@ def test_two_processes_share_the_work_and_who_stays_takes_over_from_who_leaves(s
     )
 
     shop.publish(orders[200:400])
+    assert shop.settled() < len(shop.published), "the first does not leave amid the orders"
     first.signal(signal.SIGTERM)
     assert first.wait() == 0
-    assert shop.settled() < len(shop.published), "the first did not leave amid the orders"
     await_members(shop, 1)
 
     del shop.processes["first"]
