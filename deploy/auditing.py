@@ -1,6 +1,6 @@
 """What an audit needs from outside the database: the gateway's books, and everything that stands on the topics."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
@@ -102,15 +102,16 @@ class KafkaTopics:
             ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
-            left = {p for p in partitions if ends[p] > await consumer.position(p)}
+            behind = {p: await consumer.position(p) for p in partitions}
+            left = {p for p in partitions if ends[p] > behind[p]}
             while left:
-                read = await consumer.getmany(*left, timeout_ms=1_000, max_records=BATCH)
-                for p, records in read.items():
+                for p, records in (await _read(consumer, left, behind)).items():
                     yield [
                         TopicMessage(r.topic, r.partition, r.offset, r.key, r.value, r.headers)
                         for r in records
                         if r.offset < ends[p]
                     ]
+                    behind[p] = records[-1].offset + 1
                 left = {p for p in left if await consumer.position(p) < ends[p]}
 
     @asynccontextmanager
@@ -159,3 +160,24 @@ def _asking() -> Iterator[None]:
         yield
     except KafkaError as error:
         raise Transient(f"Kafka did not answer the audit ({type(error).__name__}): try again") from error
+
+
+async def _read(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], behind: dict[TopicPartition, int]
+) -> Mapping[TopicPartition, Sequence[Any]]:
+    """Read on; step over records with a header whose name is not UTF-8, which the client cannot read: dead letters."""
+    try:
+        read: Mapping[TopicPartition, Sequence[Any]] = await consumer.getmany(
+            *partitions, timeout_ms=1_000, max_records=BATCH
+        )
+    except UnicodeDecodeError:
+        # The client has moved on behind records that it did not hand out: each partition begins again, one at a time.
+        read = {}
+        for p in partitions:
+            consumer.seek(p, behind[p])
+            try:
+                read = {**read, **await consumer.getmany(p, timeout_ms=1_000, max_records=1)}
+            except UnicodeDecodeError:
+                behind[p] = await consumer.position(p) + 1
+                consumer.seek(p, behind[p])
+    return {p: records for p, records in read.items() if records}

@@ -1,7 +1,7 @@
 """A consumer group member on aiokafka. Every option is set here; the library's defaults lose or skip messages."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ COMMIT_S: Final = 10
 consumer that waits for them takes no turn, looks stalled, and cannot be stopped."""
 POSITION_S: Final = 1
 """A position that is known is told at once; one that is not is asked of the broker for as long as that is away."""
+CAREFUL_MS: Final = 1_000
+UNREADABLE: Final = (("payments_note", b"a header's name is not UTF-8; the message lies on its topic still"),)
 HOUR_MS: Final = 3_600_000
 
 
@@ -39,6 +41,7 @@ class KafkaSource:
         self._busy = asyncio.Lock()
         self._took_at = 0.0
         self._owed: dict[TopicPartition, int] = {}
+        self._next: dict[TopicPartition, int] = {}
         self._log = structlog.get_logger("consumers.source").bind(topic=topic, group=group)
 
     async def start(self) -> None:
@@ -68,7 +71,7 @@ class KafkaSource:
             with suppress(KafkaError):
                 await consumer.stop()
             raise Transient(f"Kafka does not answer: {error!r}") from error
-        consumer.subscribe([self._topic], listener=_Draining(self._busy, self._drain_timeout_s, self._owed))
+        consumer.subscribe([self._topic], listener=_Draining(self._busy, self._drain_timeout_s, self._assigned_anew))
         self._consumer = consumer
         self._took_at = asyncio.get_running_loop().time()
 
@@ -80,17 +83,19 @@ class KafkaSource:
         consumer = self._joined()
         try:
             records = await self._records(consumer, limit, wait_s)
+        except UnicodeDecodeError:
+            return await self._past_unreadable(consumer)
         except KafkaError as error:
             raise Transient(f"Kafka does not answer: {error!r}") from error
         if LINGER_FROM <= len(records) < limit:
             # The client has moved on behind the records that we have: they must be handed out, whatever happens now.
-            with suppress(KafkaError):
+            with suppress(KafkaError, UnicodeDecodeError):
                 records += await self._records(consumer, limit - len(records), self._linger_s)
         if not records:
             await self._while_idle(consumer)
         else:
             self._took_at = asyncio.get_running_loop().time()
-        return [Message(r.topic, r.partition, r.offset, r.key, r.value, r.headers, r.timestamp) for r in records]
+        return self._handed_out(records)
 
     async def commit(self, messages: Sequence[Message]) -> None:
         """Commit the offsets behind these messages, for the partitions that are ours still."""
@@ -137,6 +142,48 @@ class KafkaSource:
         by_partition = await consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=limit)
         return [record for records in by_partition.values() for record in records]
 
+    def _handed_out(self, records: Sequence[Any]) -> list[Message]:
+        for r in records:
+            self._next[TopicPartition(r.topic, r.partition)] = r.offset + 1
+        return [Message(r.topic, r.partition, r.offset, r.key, r.value, r.headers, r.timestamp) for r in records]
+
+    async def _past_unreadable(self, consumer: AIOKafkaConsumer) -> list[Message]:
+        """Step past a record that the client cannot read, for a header's name is not UTF-8: one record a partition.
+
+        The client has moved on behind records that it did not hand out, so each partition begins again behind what we
+        have. The unreadable record is handed out without its contents: they lie on the topic still.
+        """
+        taken: list[Message] = []
+        try:
+            for partition in sorted(consumer.assignment()):
+                await self._begin_again(consumer, partition)
+                try:
+                    found = await consumer.getmany(partition, timeout_ms=CAREFUL_MS, max_records=1)
+                except UnicodeDecodeError:
+                    offset = await consumer.position(partition)
+                    consumer.seek(partition, offset + 1)
+                    self._next[partition] = offset + 1
+                    taken.append(Message(partition.topic, partition.partition, offset, None, None, UNREADABLE, 0))
+                else:
+                    taken += self._handed_out([record for records in found.values() for record in records])
+        except KafkaError as error:
+            self._log.warning("Kafka went away at an unreadable record", error=repr(error))
+        return taken
+
+    async def _begin_again(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
+        behind = self._next.get(partition)
+        if behind is None:
+            behind = await consumer.committed(partition)
+        if behind is None:
+            await consumer.seek_to_beginning(partition)
+        else:
+            consumer.seek(partition, behind)
+
+    def _assigned_anew(self) -> None:
+        """Forget positions: under another assignment they may be behind what others have committed."""
+        self._owed.clear()
+        self._next.clear()
+
     async def _while_idle(self, consumer: AIOKafkaConsumer) -> None:
         """Make up for a commit that failed, which no later one may follow; then look whether we are idle rightly."""
         if self._owed:
@@ -165,13 +212,13 @@ class KafkaSource:
 class _Draining(ConsumerRebalanceListener):  # type: ignore[misc]
     """Gives up partitions only once the batch in hand is planned and committed.
 
-    owed: offsets not committed yet; under another assignment they may be behind what others have committed.
+    assigned: called when there is another assignment.
     """
 
-    def __init__(self, busy: asyncio.Lock, timeout_s: float, owed: dict[TopicPartition, int]) -> None:
+    def __init__(self, busy: asyncio.Lock, timeout_s: float, assigned: Callable[[], None]) -> None:
         self._busy = busy
         self._timeout_s = timeout_s
-        self._owed = owed
+        self._assigned = assigned
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Wait for the batch in hand, at most so long: the inbox makes a repeated one harmless."""
@@ -183,4 +230,4 @@ class _Draining(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Begin at the committed offsets; what was processed behind them comes again, without effect."""
         del assigned
-        self._owed.clear()
+        self._assigned()

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.record.util import calc_crc32c
 
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.notifier import LogNotifier
@@ -34,6 +35,10 @@ from tests.consumers.view import View
 
 WAIT_S = 20.0
 POLL_S = 0.02
+
+HEADER_NAME = "unreadable"
+CRC_AT = 17
+"""Where a batch of message format 2 has its checksum, over all that follows it."""
 
 QUICK: dict[str, Any] = {
     "gateway": "simulated",
@@ -135,6 +140,19 @@ class Pipeline(View):
         topic = topic_name(self.settings.topic_prefix, event_type)
         at = await self._producer.send_and_wait(topic, value, key=key, headers=list(with_headers))
         self._published[TopicPartition(topic, at.partition)] = at.offset + 1
+
+    async def publish_with_unreadable_header(self, event_type: str, partition: int = 0) -> None:
+        """Publish a record with a header whose name is no UTF-8, as a client in C may: its bytes, checksum included."""
+        topic = topic_name(self.settings.topic_prefix, event_type)
+        async with AIOKafkaProducer(**self.settings.kafka_options()) as plain:
+            batch = plain.create_batch()
+            batch.append(key=b"order-x", value=b"v", timestamp=None, headers=[(HEADER_NAME, b"")])
+            raw = batch._build()
+            at = raw.index(HEADER_NAME.encode())
+            raw[at : at + len(HEADER_NAME)] = b"\xff" * len(HEADER_NAME)
+            raw[CRC_AT : CRC_AT + 4] = calc_crc32c(bytes(raw[CRC_AT + 4 :])).to_bytes(4, "big")
+            sent = await (await plain.send_batch(batch, topic, partition=partition))
+        self._published[TopicPartition(topic, partition)] = sent.offset + 1
 
     # waiting
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from deploy.auditing import KafkaTopics
 from schemas.shapes import SHAPES
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
@@ -155,3 +156,18 @@ async def test_arrays_with_a_byte_size_as_go_writes_them_are_paid(pipeline: Pipe
     await pipeline.until_status("paid_and_confirmed", "order-1")
     await assert_all_is_well(pipeline)
     assert await pipeline.dead_letters() == []
+
+
+async def test_header_name_that_nobody_can_read_is_set_aside_and_the_orders_around_it_are_paid(
+    pipeline: Pipeline,
+) -> None:
+    await pipeline.publish(order("before"))
+    await pipeline.publish_with_unreadable_header("OrderConfirmed")
+    await pipeline.publish(order("after"))
+    await pipeline.until_status("paid_and_confirmed", "before", "after")
+    await pipeline.until_quiet()
+    [(reason, names)] = await pipeline.rows("SELECT reason, header_names FROM dead_letter")
+    assert (reason, names) == ("undecodable", ["payments_note"])
+    reader = KafkaTopics(pipeline.settings)
+    read = [m async for group in reader.messages() for m in group if m.topic.endswith(".OrderConfirmed")]
+    assert {m.key for m in read} == {b"before", b"after"}
