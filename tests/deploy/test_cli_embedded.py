@@ -8,7 +8,7 @@ import pytest
 
 from deploy.settings import load_settings
 from tests.deploy.commands import payments
-from tests.deploy.orders import confirmed, publish, show
+from tests.deploy.orders import confirmed, publish, show, status_of
 from tests.embedded.support import lives, state_of
 from tests.processes import Process, started
 
@@ -53,7 +53,8 @@ def test_embedded_servers_are_found_by_commands_in_their_folder_and_kept_over_re
         assert {name: server["address"] for name, server in state_of(data).items()} == addresses
         assert payments(tmp_path, "stock", "set", "tea", "9").code == 0
         publish(tmp_path, {}, confirmed("order-1"))
-        up.eventually(lambda: show(tmp_path, {}, "order-1")["status"] == "paid_and_confirmed", "paid")
+        places = {"PAYMENTS_DATABASE_URL": settings.sqlalchemy_url()}
+        up.eventually(lambda: status_of(places, "order-1") == "paid_and_confirmed", "paid")
         (attempt,) = show(tmp_path, {}, "order-1")["attempts"]
         assert attempt["transaction_id"].startswith("pi_")
         end(up, data)
@@ -71,7 +72,7 @@ def test_up_brings_a_sandbox_when_that_is_the_gateway_and_nobody_runs_one(
         up.await_line("running")
         first = int(json.loads(pid_file.read_text())["pid"])
         publish(tmp_path, deployment, confirmed("order-1"))
-        up.eventually(lambda: show(tmp_path, deployment, "order-1")["status"] == "paid_and_confirmed", "paid")
+        up.eventually(lambda: status_of(deployment, "order-1") == "paid_and_confirmed", "paid")
         os.kill(first, 9)
         up.await_line("sandbox had died and runs again")
         second = int(json.loads(pid_file.read_text())["pid"])
