@@ -6,6 +6,7 @@ from domain.failure_codes import FailureCode
 from domain.operation import OperationKind
 from domain.order import Attempt, Operation
 from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, Outcome, Pending
+from domain.values import replace
 
 
 def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime) -> Attempt:
@@ -14,28 +15,29 @@ def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime)
         case OperationKind.AUTHORIZE, Approved():
             return _authorized(attempt, operation, outcome, at)
         case OperationKind.AUTHORIZE, Declined() | Pending():
-            return attempt._replace(transaction_id=outcome.transaction_id or attempt.transaction_id)
+            return replace(attempt, transaction_id=outcome.transaction_id or attempt.transaction_id)
         case OperationKind.CAPTURE, Approved():
             amount = outcome.amount_minor or operation.amount_minor
-            return attempt._replace(captured_minor=amount, captured_at=attempt.captured_at or at)
+            return replace(attempt, captured_minor=amount, captured_at=attempt.captured_at or at)
         case OperationKind.CAPTURE, Declined():
-            return attempt._replace(failure_code=FailureCode.CAPTURE_REFUSED)
+            return replace(attempt, failure_code=FailureCode.CAPTURE_REFUSED)
         case OperationKind.CAPTURE | OperationKind.VOID, AlreadyCaptured():
-            return attempt._replace(captured_minor=outcome.amount_minor, captured_at=attempt.captured_at or at)
+            return replace(attempt, captured_minor=outcome.amount_minor, captured_at=attempt.captured_at or at)
         case (OperationKind.VOID, Approved() | Lapsed()) | (OperationKind.CAPTURE, Lapsed()):
-            return attempt._replace(voided=True)
+            return replace(attempt, voided=True)
         case OperationKind.REFUND, Approved():
             refunded = attempt.refunded_minor + operation.amount_minor
-            return attempt._replace(refunded_minor=refunded, refund_id=outcome.reference or attempt.refund_id)
+            return replace(attempt, refunded_minor=refunded, refund_id=outcome.reference or attempt.refund_id)
         case OperationKind.REFUND, Pending():
-            return attempt._replace(refund_id=outcome.reference or attempt.refund_id)
+            return replace(attempt, refund_id=outcome.reference or attempt.refund_id)
         case _:
             return attempt
 
 
 def _authorized(attempt: Attempt, operation: Operation, outcome: Approved, at: datetime) -> Attempt:
     amount = outcome.amount_minor or operation.amount_minor
-    return attempt._replace(
+    return replace(
+        attempt,
         transaction_id=outcome.transaction_id,
         authorized_minor=amount,
         captured_minor=amount if outcome.captured else 0,

@@ -1,7 +1,6 @@
 """What plan and settle return: the order as it is now, the events to emit, or why a message is refused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,14 +8,14 @@ from uuid import UUID
 from domain.ids import EventId, Namespace, OrderId
 from domain.order import Order
 from domain.rules import Context
+from domain.values import Value, replace
 from schemas.events import OwnEvent
 from schemas.rejection import Reason
 
 EVENTS = Namespace(UUID("c0a5e6a4-7d5f-5c0e-9f0b-0d6b1d0c9b7e"))
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(Value, frozen=True):
     """One message to a customer. key is the event id, for the notifier to send once; stale: record it, do not send."""
 
     key: EventId
@@ -28,8 +27,7 @@ class Notification:
     stale: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Value, frozen=True):
     """order: the new state, None when there is none to write. events: in the order of their ordinals.
 
     refused: the message goes to the dead letters, for this reason. alarm: an operator must look, nothing is lost.
@@ -71,7 +69,7 @@ def emit(order: Order, context: Context, *drafts: Draft) -> Decision:
         )
         for ordinal, draft in enumerate(drafts)
     )
-    return Decision(order._replace(version=version), events)
+    return Decision(replace(order, version=version), events)
 
 
 def silent(order: Order) -> Decision:

@@ -7,6 +7,7 @@ from domain.order import HoldState, Order, Status
 from domain.payment import give_back, reservation_failed
 from domain.rules import Context
 from domain.settling import release_draft
+from domain.values import replace
 
 
 def reserve(order: Order, context: Context, reaction: str) -> Decision:
@@ -48,7 +49,7 @@ def expire_hold(order: Order, attempt: int, context: Context) -> Decision:
     hold = order.hold_of(attempt)
     if hold is None or hold.state is not HoldState.HELD or hold.pinned or hold.expires_at > context.at:
         return NOTHING
-    order = order.with_hold(hold._replace(state=HoldState.EXPIRED))
+    order = order.with_hold(replace(hold, state=HoldState.EXPIRED))
     return emit(order, context, release_draft(attempt, hold.reservation_id))
 
 
@@ -74,4 +75,4 @@ def _releasing(order: Order, attempt: int) -> bool:
 def _pin(order: Order) -> Order:
     hold = order.hold_of(order.attempt)
     assert hold is not None
-    return order.with_hold(hold._replace(pinned=True))
+    return order.with_hold(replace(hold, pinned=True))

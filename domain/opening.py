@@ -11,6 +11,7 @@ from domain.order import Attempt, Order, OrderLine, Status
 from domain.payment import authorized, payment_failed
 from domain.rules import Context
 from domain.transitions import retry_refusal
+from domain.values import replace
 from schemas.events import (
     CustomerNotificationRequested,
     MoneyState,
@@ -78,7 +79,7 @@ def authorize(event: OrderConfirmed, context: Context, reaction: str) -> Decisio
 def accept_free(event: OrderConfirmed, context: Context) -> Decision:
     """Begin an order that costs nothing: authorized at once, no gateway call."""
     order = order_of(event, context)
-    return authorized(order.with_attempt(order.current._replace(livemode=context.rules.livemode)), context)
+    return authorized(order.with_attempt(replace(order.current, livemode=context.rules.livemode)), context)
 
 
 def expire(event: OrderConfirmed, context: Context) -> Decision:
@@ -101,7 +102,8 @@ def retry(order: Order, event: PaymentRetryRequested, context: Context, reaction
     """Begin the next attempt with the other method and ask for its authorization."""
     number = order.attempt + 1
     attempt = Attempt(number=number, method_kind=str(event.payment_method.kind), token=event.payment_method.token)
-    order = order._replace(
+    order = replace(
+        order,
         status=Status.CONFIRMED,
         attempt=number,
         attempts=(*order.attempts, attempt),

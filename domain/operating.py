@@ -7,6 +7,7 @@ from domain.operation import GATEWAY_KINDS, GatewayCall, OperationKind, Operatio
 from domain.order import Attempt, Operation, Order
 from domain.outcome import Declined, Lapsed, NotExecuted, Outcome, Pending, Short, Unknown
 from domain.rules import Context, Rules
+from domain.values import replace
 
 
 class Move(StrEnum):
@@ -92,7 +93,8 @@ def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operat
     rules = context.rules
     match outcome:
         case Pending():
-            return operation._replace(
+            return replace(
+                operation,
                 state=OperationState.PENDING,
                 reference=outcome.reference or operation.reference,
                 transaction_id=operation.transaction_id or outcome.transaction_id,
@@ -101,15 +103,16 @@ def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operat
             )
         case _ if operation.state is OperationState.PENDING:
             # The gateway has accepted it: a look-up that fails takes nothing of that back.
-            return operation._replace(due_at=context.after(_pending_pause_s(operation, context)))
+            return replace(operation, due_at=context.after(_pending_pause_s(operation, context)))
         case NotExecuted():
             # Once unknown, always unknown until a definite answer: an earlier copy may still be on its way.
             pause = max(outcome.retry_after_s or 0, backoff_s(operation.tries, rules.backoff_min_s, rules))
-            return operation._replace(detail=outcome.detail, due_at=context.after(pause))
+            return replace(operation, detail=outcome.detail, due_at=context.after(pause))
         case _:
             replayed = isinstance(outcome, Unknown) and outcome.replayed
             detail = outcome.detail if isinstance(outcome, Unknown) else operation.detail
-            return operation._replace(
+            return replace(
+                operation,
                 state=OperationState.UNKNOWN,
                 detail=detail,
                 replayed=operation.replayed or replayed,
@@ -128,7 +131,8 @@ def _pending_pause_s(operation: Operation, context: Context) -> float:
 def close(operation: Operation, outcome: Outcome, context: Context) -> Operation:
     """Return the operation with its definite outcome."""
     declined = isinstance(outcome, Declined | Short | Lapsed)
-    return operation._replace(
+    return replace(
+        operation,
         state=OperationState.DECLINED if declined else OperationState.APPROVED,
         detail=_detail(outcome),
         reference=getattr(outcome, "reference", None) or operation.reference,

@@ -1,11 +1,11 @@
 """An operation: one call at the gateway or at an external inventory, owned by its row until it has an outcome."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from domain.ids import Namespace, OperationId, OrderId
+from domain.values import Value
 
 OPERATIONS = Namespace(UUID("5b0b3e0c-5a3b-5f86-9d3c-0f5f0a1d7c11"))
 
@@ -40,8 +40,7 @@ class OperationState(StrEnum):
 UNFINISHED = frozenset({OperationState.OPEN, OperationState.PENDING, OperationState.UNKNOWN})
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayCall:
+class GatewayCall(Value, frozen=True):
     """Everything that the gateway is asked, complete and unchanging: the same key always carries the same parameters.
 
     amount_minor is in ISO 4217 minor units. token is set for authorize only, transaction_id for all others.

@@ -5,14 +5,13 @@ comes later. `Unknown` means that we do not know whether it happened; `NotExecut
 be sent again. `NotFound` answers a look-up only: the gateway does not know the operation, which alone proves nothing.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from domain.failure_codes import FailureCode
+from domain.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Approved:
+class Approved(Value, frozen=True):
     """It was done. amount_minor: what was moved, in ISO minor units.
 
     authorize: `transaction_id`, `captured` when the method captured at once, `expires_at` of the authorization.
@@ -27,8 +26,7 @@ class Approved:
     livemode: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(Value, frozen=True):
     """The issuer or gateway said no, for good, to this very operation. gateway_code is for operators only.
 
     transaction_id is set when the gateway made a transaction of it all the same (a declined card leaves one behind).
@@ -39,50 +37,43 @@ class Declined:
     transaction_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AlreadyCaptured:
+class AlreadyCaptured(Value, frozen=True):
     """A void was refused because the money is captured: amount_minor of it."""
 
     transaction_id: str
     amount_minor: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lapsed:
+class Lapsed(Value, frozen=True):
     """The authorization is gone at the gateway (expired or cancelled there): nothing can be captured or is held."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Value, frozen=True):
     """Accepted; the answer comes later. reference names it at the gateway (a refund id)."""
 
     reference: str | None = None
     transaction_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Value, frozen=True):
     """We do not know whether it happened. replayed: the gateway keeps repeating this, only a look-up can tell."""
 
     detail: str
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NotExecuted:
+class NotExecuted(Value, frozen=True):
     """It did not happen and no key remembers it (429, nobody listening): send the same again, after retry_after_s."""
 
     detail: str
     retry_after_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NotFound:
+class NotFound(Value, frozen=True):
     """A look-up found no trace of the operation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Value, frozen=True):
     """One SKU that could not be reserved. Quantities are whole units; available is None when the SKU is unknown."""
 
     sku: str
@@ -90,15 +81,13 @@ class Missing:
     available: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(Value, frozen=True):
     """Every line is held until expires_at."""
 
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Short:
+class Short(Value, frozen=True):
     """Nothing is held, because these items are missing."""
 
     missing: tuple[Missing, ...]

@@ -10,6 +10,7 @@ from domain.operation import OperationKind
 from domain.order import Attempt, Hold, HoldState, Operation, Order, Status, reservation_id
 from domain.outcome import Declined, Missing, Outcome, Reserved
 from domain.rules import Context
+from domain.values import replace
 from schemas.events import (
     CustomerNotificationRequested,
     Item,
@@ -40,7 +41,7 @@ def authorized(order: Order, context: Context) -> Decision:
         "authorization_expires_at": attempt.authorization_expires_at,
         "livemode": attempt.livemode,
     }
-    return emit(order._replace(status=Status.PAYMENT_AUTHORIZED), context, Draft(PaymentAuthorized, fields))
+    return emit(replace(order, status=Status.PAYMENT_AUTHORIZED), context, Draft(PaymentAuthorized, fields))
 
 
 def reserved(order: Order, outcome: Reserved, context: Context) -> Decision:
@@ -64,8 +65,8 @@ def reservation_failed(order: Order, missing: tuple[Missing, ...], context: Cont
         reason, code = ShortageReason.UNKNOWN_SKU, FailureCode.ITEMS_UNAVAILABLE
     else:
         reason, code = ShortageReason.SHORT, FailureCode.ITEMS_UNAVAILABLE
-    order = _out_of_review(order, Status.RESERVATION_FAILED)._replace(missing=missing)
-    order = order.with_attempt(order.current._replace(failure_code=code))
+    order = replace(_out_of_review(order, Status.RESERVATION_FAILED), missing=missing)
+    order = order.with_attempt(replace(order.current, failure_code=code))
     fields = {"attempt": order.attempt, "reason": reason, "missing": _missing(missing)}
     return emit(order, context, Draft(ReservationFailed, fields))
 
@@ -74,7 +75,7 @@ def paid(order: Order, context: Context) -> Decision:
     """Move to paid_and_confirmed: the hold is sold. Never revoked; the token is needed no more."""
     attempt, hold = order.current, order.hold_of(order.attempt)
     assert hold is not None
-    order = order.with_hold(hold._replace(state=HoldState.SOLD)).with_attempt(attempt._replace(token=None))
+    order = order.with_hold(replace(hold, state=HoldState.SOLD)).with_attempt(replace(attempt, token=None))
     fields = {
         "customer_id": order.customer_id,
         "attempt": attempt.number,
@@ -94,11 +95,9 @@ def payment_failed(order: Order, stage: Stage, code: FailureCode, context: Conte
     attempt = order.current
     retryable = {Stage.AUTHORIZE: may_retry(code), Stage.CAPTURE: True}.get(stage, False)
     retry_until = context.after(context.rules.retry_window_s) if retryable else None
-    order = (
-        _out_of_review(order, Status.PAYMENT_FAILED)
-        ._replace(retryable=retryable, retry_until=retry_until)
-        .with_attempt(attempt._replace(token=None, failure_code=code))
-    )
+    order = replace(
+        _out_of_review(order, Status.PAYMENT_FAILED), retryable=retryable, retry_until=retry_until
+    ).with_attempt(replace(attempt, token=None, failure_code=code))
     fields = {
         "customer_id": order.customer_id,
         "attempt": attempt.number,
@@ -159,7 +158,7 @@ def returned(order: Order, operation: Operation) -> tuple[Draft, ...]:
 
 
 def _out_of_review(order: Order, status: Status) -> Order:
-    return order._replace(status=status, reviewed=None, review_reason=None)
+    return replace(order, status=status, reviewed=None, review_reason=None)
 
 
 def _items(order: Order) -> tuple[Item, ...]:

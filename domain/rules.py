@@ -1,13 +1,12 @@
 """The numbers that the rules depend on, as arguments: durations in seconds."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.ids import EventId
+from domain.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Value, frozen=True):
     """Set by deploy's settings; the defaults are those of the contract."""
 
     retry_window_s: float = 86_400
@@ -31,8 +30,7 @@ class Rules:
     livemode: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Value, frozen=True):
     """What a decision may know of the world: the transaction's now(), what caused it, the rules."""
 
     at: datetime

@@ -1,6 +1,5 @@
 """What is the same for every reaction when an outcome comes: booking it, waiting, undoing, and asking a person."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from domain.booking import book
@@ -13,6 +12,7 @@ from domain.outcome import Outcome
 from domain.payment import give_back, money_state, returned
 from domain.rules import Context
 from domain.transitions import Step, Trigger, settled
+from domain.values import replace
 from schemas.events import (
     CustomerNotificationRequested,
     Event,
@@ -79,7 +79,7 @@ def wait(order: Order, operation: Operation, context: Context) -> Decision:
     waiting = next(o for o in order.operations if o.operation_id == operation.operation_id)
     reason = given_up(waiting, context)
     if reason is not None:
-        order = order.with_operation(waiting._replace(due_at=None))
+        order = order.with_operation(replace(waiting, due_at=None))
         return review(order, waiting, reason, context)
     age_s = (context.at - waiting.opened_at).total_seconds()
     refunding = waiting.kind is OperationKind.REFUND
@@ -87,7 +87,7 @@ def wait(order: Order, operation: Operation, context: Context) -> Decision:
         return silent(order)
     attempt = order.attempts[operation.attempt - 1]
     notice = _notice(order, attempt, NotificationKind.PAYMENT_DELAYED, DELAYED, MoneyState.HELD)
-    return emit(order._replace(delay_notified=True), context, notice)
+    return emit(replace(order, delay_notified=True), context, notice)
 
 
 def released(order: Order, operation: Operation, context: Context) -> Decision:
@@ -95,7 +95,7 @@ def released(order: Order, operation: Operation, context: Context) -> Decision:
     hold = order.hold_of(operation.attempt)
     if hold is None or hold.state is not HoldState.HELD:
         return silent(order)
-    order = order.with_hold(hold._replace(state=HoldState.RELEASED, pinned=False))
+    order = order.with_hold(replace(hold, state=HoldState.RELEASED, pinned=False))
     return emit(order, context, release_draft(operation.attempt, hold.reservation_id))
 
 
@@ -133,14 +133,14 @@ def review(order: Order, operation: Operation | None, reason: str, context: Cont
         "currency": order.currency,
     }
     reviewed = order.reviewed if order.status is Status.MANUAL_REVIEW else order.status
-    order = order._replace(status=Status.MANUAL_REVIEW, reviewed=reviewed, review_reason=reason)
+    order = replace(order, status=Status.MANUAL_REVIEW, reviewed=reviewed, review_reason=reason)
     return replace(emit(order, context, Draft(PaymentReviewRequired, fields)), alarm=f"review_{reason}")
 
 
 def _settled_review(order: Order) -> Order:
     """Return an order whose review was about money that is back now to the final status it had before."""
     if order.status is Status.MANUAL_REVIEW and order.reviewed in FINAL:
-        return order._replace(status=order.effective_status, reviewed=None, review_reason=None)
+        return replace(order, status=order.effective_status, reviewed=None, review_reason=None)
     return order
 
 

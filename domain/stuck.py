@@ -4,6 +4,7 @@ from domain.decision import Decision, silent
 from domain.order import FINAL, Order
 from domain.rules import Context
 from domain.settling import review
+from domain.values import replace
 
 
 def revive(order: Order, context: Context) -> Decision | None:
@@ -12,4 +13,4 @@ def revive(order: Order, context: Context) -> Decision | None:
         return None
     if order.version == 0 or order.resends >= context.rules.resends_max:
         return review(order, None, "stuck", context)
-    return silent(order._replace(resends=order.resends + 1))
+    return silent(replace(order, resends=order.resends + 1))

@@ -17,6 +17,7 @@ from domain.ports.inventory import InventoryAnswer, InventoryCall
 from domain.ports.store import Change, Changes, Claimed, Transaction
 from domain.reaction import Reaction
 from domain.rules import Context, Rules
+from domain.values import replace
 from schemas.events import Event
 
 LOCAL_ROUNDS_MAX: Final = 4
@@ -109,7 +110,7 @@ class Work:
         """Leave out what was performed here: the hold is its record, no crash point lies between."""
         if all(o.kind not in INVENTORY_KINDS for o in order.operations):
             return order
-        return order._replace(operations=tuple(o for o in order.operations if o.kind not in INVENTORY_KINDS))
+        return replace(order, operations=tuple(o for o in order.operations if o.kind not in INVENTORY_KINDS))
 
 
 def inventory_call(order: Order, operation: Operation, context: Context) -> InventoryCall:

@@ -1,7 +1,6 @@
 """The goods, as the pipeline sees them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -10,10 +9,10 @@ from domain.operation import OperationKind
 from domain.order import OrderLine
 from domain.outcome import Outcome
 from domain.ports.store import Transaction
+from domain.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class InventoryCall:
+class InventoryCall(Value, frozen=True):
     """What the inventory is asked: reserve, confirm (sell) or release one hold. A SKU is named once, sorted."""
 
     operation_id: OperationId

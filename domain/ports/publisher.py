@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from domain.values import Value
 
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
+
+class OutgoingMessage(Value, frozen=True):
     """One message as it goes out. id is the outbox's: the answer names messages by it. topic carries its prefix."""
 
     id: int

@@ -7,7 +7,7 @@ connections. Waiting is always for a condition, never for time to pass.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ from deploy.settings import Settings
 from domain.operation import UNFINISHED
 from domain.ports.store import Store
 from domain.reaction import Reaction
+from domain.values import replace
 from outbox.store import PostgresStore, hot_engine
 from producers.topics import create_topics
 from schemas.envelope import headers

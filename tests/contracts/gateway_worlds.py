@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -13,6 +13,7 @@ from domain.ids import OrderId
 from domain.operation import GatewayCall, OperationKind, idempotency_key, operation_id
 from domain.outcome import Approved, GatewayOutcome
 from domain.ports.gateway import Gateway, GatewayAnswer, GatewayLedger, LedgerEntry
+from domain.values import replace
 
 TIMEOUT_S = 0.4  # of the client: shorter than a slow call
 PENDING_S = 0.2
@@ -141,6 +142,6 @@ def stripe_world(address: str) -> World:
 
 def same(outcome: GatewayOutcome) -> GatewayOutcome:
     """Return an outcome without what every gateway names and times in its own way."""
-    fields = getattr(outcome, "__dataclass_fields__", {})
+    fields = getattr(outcome, "__struct_fields__", ())
     own = {"transaction_id": "", "reference": None, "expires_at": None, "detail": ""}
-    return replace(outcome, **{name: value for name, value in own.items() if name in fields})  # type: ignore[arg-type]
+    return replace(outcome, **{name: value for name, value in own.items() if name in fields})

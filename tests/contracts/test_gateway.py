@@ -1,6 +1,5 @@
 """What every gateway promises: one suite over the simulated one and the Stripe adapter before a real sandbox."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,6 +15,7 @@ from domain.outcome import (
     Pending,
     Unknown,
 )
+from domain.values import replace
 from tests.contracts.gateway_worlds import World, collect, same
 
 AUTHORIZE, CAPTURE, VOID, REFUND = (
@@ -105,7 +105,7 @@ async def test_a_decline_is_a_value_with_our_code(world: World, token: str, code
 async def test_what_the_gateway_cannot_take_is_declined(
     world: World, changes: dict[str, object], code: FailureCode
 ) -> None:
-    call = replace(world.authorize(), **changes)  # type: ignore[arg-type]
+    call = replace(world.authorize(), **changes)
 
     outcome = await world.perform(call)
 

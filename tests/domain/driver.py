@@ -21,6 +21,7 @@ from domain.outcome import Approved, Declined, NotExecuted, NotFound, Outcome, U
 from domain.ports.inventory import InventoryCall
 from domain.rules import Context, Rules
 from domain.transitions import EDGES
+from domain.values import replace
 from schemas import events as e
 from tests.domain.builders import AT, TOTAL
 from tests.domain.world import Gateway, Shelf
@@ -126,7 +127,7 @@ class Run:
         else:
             raise AssertionError("local operations open each other without end")
         if self.order is not None:
-            self.order = self.order._replace(operations=tuple(o for o in self.order.operations if o.unfinished))
+            self.order = replace(self.order, operations=tuple(o for o in self.order.operations if o.unfinished))
             known = {o.operation_id for o in before.operations} if before else set()
             # A worker may die between opening an operation and performing it.
             self.claims += [
@@ -162,7 +163,7 @@ class Run:
             for operation in self.order.operations:
                 if operation.due_at is not None and operation.due_at <= self.at:
                     due_at = self.at + timedelta(seconds=RULES.lease_s)
-                    taken = operation._replace(due_at=due_at, tries=operation.tries + 1)
+                    taken = replace(operation, due_at=due_at, tries=operation.tries + 1)
                     self.order = self.order.with_operation(taken)
                     self.claims.append(self._claim(taken))
 

@@ -28,6 +28,7 @@ from domain.outcome import (
 )
 from domain.reaction import Reaction
 from domain.rules import Context
+from domain.values import replace
 from schemas import events as e
 from tests.domain.builders import AT, TOTAL, attempt, authorized, captured, context, hold, later, operation, order
 from tests.schemas import builders
@@ -136,11 +137,11 @@ def _orders() -> Iterator[Order | None]:
     for (status, reviewed), money, goods, busy, tries in product(_statuses(), _MONEY, _HOLDS, _BUSY, (1, 2, 5)):
         yield order(
             status,
-            *(captured(refunded_minor=TOTAL)._replace(number=n) for n in range(1, tries)),
-            money._replace(number=tries),
+            *(replace(captured(refunded_minor=TOTAL), number=n) for n in range(1, tries)),
+            replace(money, number=tries),
             # The goods of a failed capture are still pinned when the customer is quick.
             holds=((hold(1, pinned=True),) if tries > 1 else ())
-            + (() if goods is None else (goods._replace(attempt=tries),)),
+            + (() if goods is None else (replace(goods, attempt=tries),)),
             operations=() if busy is None else (operation(busy, tries),),
             reviewed=reviewed,
             retryable=tries != 2,
@@ -253,7 +254,7 @@ def settled_cases() -> Iterator[Settled]:
             unknown_since=None if state is OperationState.OPEN else AT,
             tries=20 if age_s else 1,
         )
-        last = (_at_rest(effective)._replace(number=2),) if older else ()
+        last = (replace(_at_rest(effective), number=2),) if older else ()
         for money, outcome in product(_money_of(kind), OUTCOMES):
             known = order(status, money, *last, holds=_hold_of(kind), operations=(op,), reviewed=reviewed, version=9)
             yield Settled(reaction, known, op, outcome, context(later(age_s)), _is_possible(known, op, outcome))

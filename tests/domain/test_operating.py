@@ -33,6 +33,7 @@ from domain.outcome import (
     Short,
     Unknown,
 )
+from domain.values import replace
 from tests.domain.builders import AT, ORDER_ID, RULES, TOTAL, attempt, authorized, context, later, operation, order
 from tests.domain.product import OUTCOMES
 
@@ -109,14 +110,14 @@ def test_the_gateways_wish_for_a_pause_is_granted(asked: float | None, pause_s: 
 def test_not_executed_never_replaces_unknown() -> None:
     unknown = waiting(O.UNKNOWN, replayed=True)
     put_off = postpone(unknown, NotExecuted("HTTP 429"), context())
-    assert put_off._replace(detail=None, due_at=unknown.due_at) == unknown
+    assert replace(put_off, detail=None, due_at=unknown.due_at) == unknown
 
 
 def test_a_pending_refund_stays_pending_whatever_a_look_up_says() -> None:
     pending = postpone(operation(K.REFUND), Pending("re_1"), context())
     assert (pending.state, pending.reference, pending.unknown_since) == (O.PENDING, "re_1", AT)
     for outcome in (Unknown("time-out"), Unknown("HTTP 500", replayed=True), NotExecuted("HTTP 429"), NotFound()):
-        assert postpone(pending, outcome, context())._replace(due_at=pending.due_at) == pending
+        assert replace(postpone(pending, outcome, context()), due_at=pending.due_at) == pending
     assert postpone(pending, Pending(), context()).reference == "re_1"
 
 
@@ -221,8 +222,8 @@ def test_planning_twice_at_other_times_by_other_reactions_names_the_same_operati
 @pytest.mark.parametrize("kind", sorted(GATEWAY_KINDS))
 def test_the_same_key_always_carries_the_same_parameters(kind: OperationKind) -> None:
     op = open_operation(order(), context(), kind, authorized(), "one", TOTAL).operations[0]
-    tried = op._replace(
-        state=O.UNKNOWN, tries=7, due_at=later(99), unknown_since=later(9), replayed=True, detail="time-out"
+    tried = replace(
+        op, state=O.UNKNOWN, tries=7, due_at=later(99), unknown_since=later(9), replayed=True, detail="time-out"
     )
     assert gateway_call(tried, "pm_1") == gateway_call(op, "pm_1")
     assert (gateway_call(op, "pm_1").token is None) == (kind is not K.AUTHORIZE)

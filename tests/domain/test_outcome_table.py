@@ -9,6 +9,7 @@ from domain.failure_codes import FailureCode, may_retry
 from domain.operation import OperationKind, OperationState
 from domain.order import Attempt, HoldState, Status
 from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, Missing, Outcome, Pending, Reserved, Short
+from domain.values import replace
 from tests.domain.builders import AT, TOTAL, attempt, authorized, captured, context, hold, later, operation, order
 from tests.domain.facts import AUTHORIZED, FAILED, NOTICE, REFUNDED, VOIDED, after, facts, failure, pinned, settle, work
 from tests.schemas import builders
@@ -102,7 +103,7 @@ def test_a_sold_hold_is_paid_and_confirmed(money: Attempt) -> None:
         "livemode": False,
     }
     assert facts(decision) == [expected]
-    assert after(decision) == (S.PAID_AND_CONFIRMED, money._replace(token=None))
+    assert after(decision) == (S.PAID_AND_CONFIRMED, replace(money, token=None))
     assert decision.order is not None
     assert decision.order.holds == (hold(pinned=True, state=HoldState.SOLD),)
 
@@ -126,7 +127,7 @@ def test_a_refused_capture_is_voided_and_fails_retryable() -> None:
     assert after(refused) == (S.ITEMS_RESERVED, doomed)
     voided = settle(S.ITEMS_RESERVED, K.VOID, doomed, Approved("pi_1"), **pinned())
     assert facts(voided) == [VOIDED, *capture_refused()]
-    assert after(voided) == (S.PAYMENT_FAILED, doomed._replace(token=None, voided=True))
+    assert after(voided) == (S.PAYMENT_FAILED, replace(doomed, token=None, voided=True))
 
 
 def test_a_refused_capture_that_took_the_money_is_refunded_and_fails_at_capture_for_the_goods_were_there() -> None:
@@ -134,7 +135,7 @@ def test_a_refused_capture_that_took_the_money_is_refunded_and_fails_at_capture_
     found = settle(
         S.ITEMS_RESERVED,
         K.VOID,
-        doomed._replace(captured_minor=0, captured_at=None),
+        replace(doomed, captured_minor=0, captured_at=None),
         AlreadyCaptured("pi_1", TOTAL),
         **pinned(),
     )

@@ -16,6 +16,7 @@ from domain.failure_codes import FailureCode, reason_of
 from domain.operation import OperationKind
 from domain.order import HoldState, Order, Status
 from domain.reaction import Reaction
+from domain.values import replace
 from schemas import events as e
 from schemas.rejection import Reason
 from tests.domain.builders import (
@@ -48,7 +49,7 @@ FREE: Final = builders.order_confirmed(
 def new(status: Status = S.CONFIRMED, **overrides: object) -> Order:
     """Return the order as it begins, with the token of its event."""
     first = attempt(token="pm_card_visa")
-    return order(status, first, version=0)._replace(**overrides)  # type: ignore[arg-type]
+    return replace(order(status, first, version=0), **overrides)
 
 
 def test_a_new_order_is_authorized_over_its_whole_total() -> None:
@@ -129,7 +130,7 @@ def test_the_same_order_id_with_other_content_is_a_conflict_and_never_charged(
 
 def failed(**overrides: object) -> Order:
     fields: dict[str, object] = {"retryable": True, "retry_until": later(60)}
-    return order(S.PAYMENT_FAILED, attempt(token=None))._replace(**(fields | overrides))  # type: ignore[arg-type]
+    return replace(order(S.PAYMENT_FAILED, attempt(token=None)), **(fields | overrides))
 
 
 def test_a_retry_in_time_is_the_next_attempt_with_the_other_method() -> None:
@@ -159,7 +160,7 @@ def test_a_retry_that_may_not_be_is_refused_to_the_customer_and_changes_nothing(
     known = REFUSALS[code]
     event = builders.payment_retry_requested(after_attempt=known.attempt)
     decision = retry_payment.plan(known, event, context())
-    assert decision.order == known._replace(version=known.version + 1)
+    assert decision.order == replace(known, version=known.version + 1)
     [fact] = facts(decision)
     assert (fact["type"], fact["kind"], fact["failure_code"], fact["retryable"]) == (
         "CustomerNotificationRequested",
@@ -201,12 +202,12 @@ def test_reserved_items_pin_their_hold_and_are_paid_by_a_capture_of_what_is_held
     known = order(S.ITEMS_RESERVED, authorized(), holds=(hold(),))
     decision = capture_payment.plan(known, builders.items_reserved(), context())
     capture = operation(K.CAPTURE, reaction="capture_payment")
-    assert decision == Decision(known._replace(holds=(hold(pinned=True),), operations=(capture,)))
+    assert decision == Decision(replace(known, holds=(hold(pinned=True),), operations=(capture,)))
 
 
 @pytest.mark.parametrize("money", [captured(), attempt()], ids=["captured before", "free"])
 def test_reserved_items_that_need_no_capture_go_straight_to_the_sale(money: object) -> None:
-    known = order(S.ITEMS_RESERVED, holds=(hold(),))._replace(attempts=(money,))  # type: ignore[arg-type]
+    known = replace(order(S.ITEMS_RESERVED, holds=(hold(),)), attempts=(money,))
     decision = capture_payment.plan(known, builders.items_reserved(), context())
     assert work(decision) == [("confirm", 1, 0)]
     assert decision.order is not None
@@ -218,7 +219,7 @@ LAPSED_HOLDS: Final = {"ran out": hold(expires_at=AT), "expired": hold(state=Hol
 
 @pytest.mark.parametrize("goods", LAPSED_HOLDS.values(), ids=LAPSED_HOLDS.keys())
 def test_reserved_items_whose_hold_lapsed_are_not_paid(goods: object) -> None:
-    known = order(S.ITEMS_RESERVED, authorized())._replace(holds=(goods,))  # type: ignore[arg-type]
+    known = replace(order(S.ITEMS_RESERVED, authorized()), holds=(goods,))
     decision = capture_payment.plan(known, builders.items_reserved(), context())
     assert facts(decision) == [{"type": "ReservationFailed", "attempt": 1, "reason": "LAPSED", "missing": ()}]
     assert (work(decision), decision.order and decision.order.status) == ([], S.RESERVATION_FAILED)
@@ -226,7 +227,7 @@ def test_reserved_items_whose_hold_lapsed_are_not_paid(goods: object) -> None:
 
 @pytest.mark.parametrize(("money", "kind"), [(authorized(), "void"), (captured(), "refund")])
 def test_money_goes_back_when_there_are_no_goods(money: object, kind: str) -> None:
-    known = order(S.RESERVATION_FAILED)._replace(attempts=(money,))  # type: ignore[arg-type]
+    known = replace(order(S.RESERVATION_FAILED), attempts=(money,))
     decision = return_payment.plan(known, builders.reservation_failed(), context())
     assert (work(decision), decision.events) == ([(kind, 1, TOTAL)], ())
 

@@ -12,6 +12,7 @@ from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Order, Status
 from domain.outcome import NotExecuted, NotFound, Outcome, Pending, Unknown
 from domain.stuck import revive
+from domain.values import replace
 from tests.domain.builders import (
     AT,
     RULES,
@@ -108,7 +109,7 @@ def test_what_is_never_executed_is_handed_to_an_operator() -> None:
 
 
 def stuck(**overrides: Any) -> Order:
-    return order(S.PAYMENT_AUTHORIZED, authorized())._replace(**overrides)
+    return replace(order(S.PAYMENT_AUTHORIZED, authorized()), **overrides)
 
 
 def test_an_order_that_stands_still_is_told_again_three_times_and_then_handed_to_an_operator() -> None:

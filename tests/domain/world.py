@@ -1,7 +1,7 @@
 """What truly happened: the gateway's books by idempotency key, and the shelf, both blind to what we believe."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
@@ -24,6 +24,7 @@ from domain.outcome import (
     Unknown,
 )
 from domain.ports.inventory import InventoryCall
+from domain.values import replace
 
 K = OperationKind
 REMEMBERS: Final = timedelta(hours=24)
