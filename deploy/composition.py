@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import platform
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -28,8 +30,11 @@ from outbox.relay import Relay
 from outbox.store import PostgresStore, hot_engine
 from producers.kafka_publisher import KafkaPublisher
 from producers.topics import missing_topics
+from schemas.codec import Codec
 from schemas.topics import CONSUMED, TOPICS, dead_letter_topic, topic_name
 
+WRITTEN_MAX = 10_000
+"""Events that the consumers of a process wrote and need not decode when they come back: some 15 MB."""
 SANDBOX_KEY = "sk_test_sandbox"
 """The sandbox takes any test key; this one says what it is for."""
 
@@ -104,11 +109,11 @@ def gateway_of(settings: Settings) -> Gateway:
 
 
 @asynccontextmanager
-async def store_of(settings: Settings) -> AsyncIterator[PostgresStore]:
-    """Open the store; closed at the end."""
+async def store_of(settings: Settings, codec: Codec | None = None) -> AsyncIterator[PostgresStore]:
+    """Open the store; closed at the end. codec: that of the consumers, if there are any."""
     store = PostgresStore(
         hot_engine(settings.sqlalchemy_url(), settings.database_pool),
-        codec_of(settings).encode,
+        (codec or codec_of(settings)).encode,
         prefix=settings.topic_prefix,
         event_bytes_max=settings.event_bytes_max,
         inbox_retention_days=settings.inbox_retention_days,
@@ -152,10 +157,10 @@ async def check_topics(settings: Settings) -> None:
 async def engine_of(settings: Settings) -> AsyncIterator[Engine]:
     """Make the engine with its store and gateway; closed at the end."""
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(store_of(settings))
+        codec = codec_of(settings, written_max=WRITTEN_MAX)
+        store = await stack.enter_async_context(store_of(settings, codec))
         gateway = gateway_of(settings)
         stack.push_async_callback(gateway.close)
-        codec = codec_of(settings)
         ports = Ports(store, gateway, InternalInventory(), LogNotifier(), codec.decode, codec.mask)
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
 
@@ -192,7 +197,10 @@ def spare_the_collector() -> None:
 
 def source_maker(settings: Settings) -> "MakeKafkaSource":
     """Return what makes the source of a reaction."""
-    return MakeKafkaSource(settings.kafka_options(), settings)
+    # Kafka shares partitions out in the order of the members' names, which begin with this. So a process gets the same
+    # partitions of every topic, and an order finds the process that knows it already.
+    name = f"payments-{platform.node()}-{os.getpid()}"
+    return MakeKafkaSource({**settings.kafka_options(), "client_id": name}, settings)
 
 
 class MakeKafkaSource:

@@ -169,10 +169,11 @@ INSERT_NOTIFICATIONS = insert(
     "ON CONFLICT DO NOTHING",
 )
 
+LOCK_ORDERS: LiteralString = "SELECT order_id, xmin FROM orders WHERE order_id = ANY(%s) ORDER BY order_id FOR UPDATE"
 LOAD_ORDERS: LiteralString = """
     SELECT order_id, status, version, attempt, customer_id, correlation_id, currency, total_minor, lines,
            content_hash, retryable, retry_until, reviewed, review_reason, missing, delay_notified, resends, created_at
-      FROM orders WHERE order_id = ANY(%s) ORDER BY order_id FOR UPDATE"""
+      FROM orders WHERE order_id = ANY(%s)"""
 LOAD_ATTEMPTS: LiteralString = """
     SELECT order_id, attempt, method_kind, token, transaction_id, authorized_minor, captured_minor, refunded_minor,
            voided, authorization_expires_at, captured_at, livemode, refund_id, failure_code

@@ -16,6 +16,7 @@ from domain.ids import OperationId, OrderId
 from domain.ports.store import Claimed
 from outbox import statements
 from outbox.journal import Journal
+from outbox.memory import OrderMemory
 from outbox.partitions import maintain, oldest_day
 from outbox.rows import operation_from
 from outbox.transaction import PgTransaction
@@ -72,17 +73,19 @@ class PostgresStore:
         self._retention_days = inbox_retention_days
         self._journal = Journal(encode, prefix, event_bytes_max)
         self._oldest: date | None = None
+        self._memory = OrderMemory()
 
     @asynccontextmanager
     async def transaction(self, *, contended: bool = False) -> AsyncIterator[PgTransaction]:
         """Open a transaction; commit at the end, roll back on any exception."""
         async with self._connection(contended=contended) as (outer, connection):
             oldest = self._oldest or await self._refresh(connection)
-            transaction = PgTransaction(connection, self._journal, oldest=oldest, contended=contended)
+            transaction = PgTransaction(connection, self._journal, self._memory, oldest=oldest, contended=contended)
             await transaction.begin()
             yield transaction
             await transaction.finish()
             await outer.commit()
+            transaction.remember()
 
     async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:
         """Take due operations under a new lease."""
@@ -93,6 +96,7 @@ class PostgresStore:
         """End the lease of these operations."""
         if operations:
             order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
+            self._memory.forget(order_ids)
             await self._once(statements.GIVE_BACK, [order_ids, ids])
 
     async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
@@ -156,8 +160,10 @@ class PostgresStore:
         except _LOST_RACES as error:
             raise Contended(f"another transaction won: {error.diag.constraint_name or error.sqlstate}") from error
         except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self._memory.clear()
             raise DownForEverybody(f"PostgreSQL does not answer: {str(error).splitlines()[0]}") from error
         except DBAPIError as error:
             if error.connection_invalidated:
+                self._memory.clear()
                 raise DownForEverybody("the connection to PostgreSQL broke") from error
             raise

@@ -15,6 +15,7 @@ from domain.ports.store import Change, Changes, DeadLetter, Received
 from outbox import rows, statements
 from outbox.binary import ARRAYS, copy_rows
 from outbox.journal import Journal, dead_letter_row
+from outbox.memory import OrderMemory
 from outbox.rows import Row
 from outbox.statements import COPY_FROM, Batch, Insert
 from schemas.events import Event
@@ -33,25 +34,47 @@ class PgTransaction:
     """domain.ports.store.Transaction over a psycopg connection in a transaction. oldest: first day the inbox knows."""
 
     def __init__(
-        self, connection: psycopg.AsyncConnection[Any], journal: Journal, *, oldest: date, contended: bool
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        journal: Journal,
+        memory: OrderMemory,
+        *,
+        oldest: date,
+        contended: bool,
     ) -> None:
         self.connection = connection
         self.contended = contended
         self.now = datetime.min.replace(tzinfo=UTC)
         self._journal = journal
+        self._memory = memory
+        self._xid = b""
+        self._written: list[Order] = []
         self._oldest = oldest
         self._last: list[Callable[[], Awaitable[None]]] = []
         self._cursor = connection.cursor(binary=True)
 
     async def begin(self) -> None:
-        """Read the clock, once."""
+        """Read the clock, once, and the id that this transaction's rows will bear."""
         async with self.connection.pipeline():
-            await self._cursor.execute("SELECT now()")
-        ((self.now,),) = await self._cursor.fetchall()
+            await self._cursor.execute("SELECT now(), pg_current_xact_id()::xid")
+        ((self.now, self._xid),) = await self._cursor.fetchall()
 
     async def load(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
         """Lock these orders in the order of their ids; return those that exist."""
-        ids = [ARRAYS["text"](sorted(set(order_ids)))]
+        await self._cursor.execute(statements.LOCK_ORDERS, [ARRAYS["text"](sorted(set(order_ids)))])
+        orders: dict[OrderId, Order] = {}
+        unknown: list[OrderId] = []
+        for order_id, xmin in await self._cursor.fetchall():
+            order = self._memory.recall(order_id, xmin, self.now)
+            if order is None:
+                unknown.append(order_id)
+            else:
+                orders[order_id] = order
+        return orders | await self._read(unknown) if unknown else orders
+
+    async def _read(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
+        """Read aggregates whose orders are locked."""
+        ids = [ARRAYS["text"](order_ids)]
         queries = (
             statements.LOAD_ORDERS,
             statements.LOAD_ATTEMPTS,
@@ -93,6 +116,7 @@ class PgTransaction:
             await self._save(changes, parts)
         if letters:
             await self._append_letters(letters)
+        self._written += [change.after for change in changes.orders if change.after is not change.before]
 
     async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
         """Return the states of these operations."""
@@ -113,6 +137,10 @@ class PgTransaction:
         """Do what was kept for the end."""
         for work in self._last:
             await work()
+
+    def remember(self) -> None:
+        """Keep what was written in mind, now that it has committed."""
+        self._memory.keep(self._written, self._xid)
 
     async def execute(self, query: Any, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement of an adapter that shares this transaction; return its rows."""

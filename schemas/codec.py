@@ -15,11 +15,11 @@ from schemas.cards import mask
 from schemas.checks import AMOUNT_MAX_MINOR, check
 from schemas.compatibility import unreadable
 from schemas.conversion import Conversion
-from schemas.records import Event
+from schemas.records import Event, OwnEvent
 from schemas.registry import Registry
 from schemas.rejection import Reason, Rejected
 from schemas.shapes import BY_FINGERPRINT, SHAPES, Shape, UnsafeSchema, shape_of
-from schemas.topics import EVENTS, topic_name
+from schemas.topics import CONSUMED, EVENTS, topic_name
 
 MESSAGE_BYTES_MAX: Final = 1_000_000
 SINGLE_OBJECT: Final = b"\xc3\x01"
@@ -30,6 +30,7 @@ _FINGERPRINT_END: Final = 10
 _ID_END: Final = 5
 
 _CONVERSIONS: Final = {event_type: Conversion(model, SHAPES[event_type]) for event_type, model in EVENTS.items()}
+_READ_BACK: Final = frozenset(t for t in CONSUMED if issubclass(EVENTS[t], OwnEvent))
 _HEADS: Final = {event_type: SINGLE_OBJECT + shape.fingerprint for event_type, shape in SHAPES.items()}
 
 
@@ -49,7 +50,8 @@ class Codec:
 
     prefix is that of the topics, for a registry's subjects (`<topic>-value`). With a registry events are written in
     Confluent's framing, else as single objects; both are read. message_bytes_max bounds what is looked at,
-    amount_max_minor what an order may cost, in minor units of any currency.
+    amount_max_minor what an order may cost, in minor units of any currency. written_max: so many events of ours are
+    kept in mind, to be known by their bytes when they come back, and not decoded.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Codec:
         prefix: str = "",
         message_bytes_max: int = MESSAGE_BYTES_MAX,
         amount_max_minor: int = AMOUNT_MAX_MINOR,
+        written_max: int = 0,
     ) -> None:
         self._registry = registry
         self._prefix = prefix
@@ -66,6 +69,8 @@ class Codec:
         self._amount_max_minor = amount_max_minor
         self._heads = dict(_HEADS) if registry is None else {}
         self._writers: dict[tuple[str, int], _Writer] = {}
+        self._written_max = written_max
+        self._written: dict[bytes, Event] = {}
 
     def encode(self, event: Event) -> bytes:
         """Write the event as its topic carries it; the same event always gives the same bytes.
@@ -76,7 +81,10 @@ class Codec:
         out = BytesIO()
         out.write(self._heads.get(event_type) or self._head(event_type))
         schemaless_writer(out, SHAPES[event_type].wire, _CONVERSIONS[event_type].to_wire(event))
-        return out.getvalue()
+        value = out.getvalue()
+        if self._written_max and event_type in _READ_BACK:
+            self._keep(value, event)
+        return value
 
     def encode_unchecked(self, event_type: str, fields: Mapping[str, Any]) -> bytes:
         """Write fields as they are, to send a wrong event on purpose: plain JSON values, times as ISO 8601 text.
@@ -98,11 +106,9 @@ class Codec:
         Raises Rejected when this message can never be acted on, RegistryUnavailable when trying again may help,
         KeyError for an event type that has no topic.
         """
-        writer, body = self._open(event_type, value)
-        wire = _read(writer.wire, body)
-        if writer.resolve:
-            wire = _resolve(writer.wire, SHAPES[event_type].wire, body)
-        event = _CONVERSIONS[event_type].to_event(wire)
+        event = None if value is None else self._written.pop(value, None)
+        if event is None or event_type != event.TYPE:
+            event = self._decode(event_type, value)
         if key is None or key != event.order_id.encode():
             raise Rejected(
                 Reason.KEY_MISMATCH,
@@ -110,6 +116,20 @@ class Codec:
             )
         check(event, amount_max_minor=self._amount_max_minor)
         return event
+
+    def _decode(self, event_type: str, value: bytes | None) -> Event:
+        writer, body = self._open(event_type, value)
+        wire = _read(writer.wire, body)
+        if writer.resolve:
+            wire = _resolve(writer.wire, SHAPES[event_type].wire, body)
+        return _CONVERSIONS[event_type].to_event(wire)
+
+    def _keep(self, value: bytes, event: Event) -> None:
+        """Remember what these bytes say. Most events of ours come back, once, to the process that wrote them."""
+        written = self._written
+        written[value] = event
+        if len(written) > self._written_max:
+            del written[next(iter(written))]
 
     def mask(self, event_type: str, value: bytes) -> tuple[bytes, int]:
         """Hide card numbers in a body that is kept as a dead letter; return it and how many there were.

@@ -79,8 +79,11 @@ def id_source(seed: int | None = None) -> Callable[[], UUID]:
     return lambda: UUID(int=draw.getrandbits(128), version=4)
 
 
-def codec_of(settings: Settings) -> "Codec":
-    """Make the codec of this deployment: its prefix, limits and registry. Raises SettingsError for a bad registry."""
+def codec_of(settings: Settings, *, written_max: int = 0) -> "Codec":
+    """Make the codec of this deployment: its prefix, limits and registry. Raises SettingsError for a bad registry.
+
+    written_max: how many events it keeps in mind that it wrote and will read.
+    """
     from schemas.codec import Codec  # noqa: PLC0415 - keeps --help quick
 
     registry = None
@@ -93,4 +96,5 @@ def codec_of(settings: Settings) -> "Codec":
         prefix=settings.topic_prefix,
         message_bytes_max=settings.message_bytes_max,
         amount_max_minor=settings.amount_max_minor,
+        written_max=written_max,
     )

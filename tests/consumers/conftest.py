@@ -11,6 +11,7 @@ from outbox.migrations import upgrade
 from outbox.store import PostgresStore, hot_engine
 from schemas.codec import Codec
 from tests.consumers.harness import Pipeline, open_pipeline
+from tests.consumers.remembered import compare_with_tables
 from tests.servers.databases import fresh_database
 
 MakePipeline = Callable[..., Awaitable[Pipeline]]
@@ -29,6 +30,12 @@ async def _make_partitions(url: str) -> None:
     store = PostgresStore(hot_engine(url, 1), Codec().encode)
     await store.maintain()
     await store.close()
+
+
+@pytest.fixture(autouse=True)
+def what_is_remembered_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold every order that a test's pipeline remembers to its tables."""
+    compare_with_tables(monkeypatch)
 
 
 @pytest_asyncio.fixture

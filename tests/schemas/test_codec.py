@@ -237,3 +237,38 @@ def test_a_time_in_another_zone_is_the_same_moment() -> None:
 
     assert order == order_confirmed()
     assert order.occurred_at.tzinfo is UTC
+
+
+def test_an_event_that_was_written_is_known_by_its_bytes_once() -> None:
+    codec = Codec(written_max=2)
+    event = payment_authorized()
+    value = codec.encode(event)
+
+    first = codec.decode("PaymentAuthorized", b"order-1", value)
+    second = codec.decode("PaymentAuthorized", b"order-1", value)
+
+    assert first is event
+    assert second == event
+    assert second is not event
+
+
+def test_of_the_events_that_were_written_the_oldest_are_forgotten() -> None:
+    codec = Codec(written_max=2)
+    written = [payment_authorized(order_version=version) for version in (1, 2, 3)]
+    values = [codec.encode(event) for event in written]
+
+    read = [codec.decode("PaymentAuthorized", b"order-1", value) for value in values]
+
+    assert read == written
+    assert [a is b for a, b in zip(read, written, strict=True)] == [False, True, True]
+
+
+def test_an_event_that_was_written_is_refused_on_another_topic_or_under_another_key() -> None:
+    codec = Codec(written_max=2)
+    value = codec.encode(payment_authorized())
+    with pytest.raises(Rejected, match="another event's topic"):
+        codec.decode("ItemsReserved", b"order-1", value)
+
+    value = codec.encode(payment_authorized())
+    with pytest.raises(Rejected, match="message key"):
+        codec.decode("PaymentAuthorized", b"order-2", value)
