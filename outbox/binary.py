@@ -80,6 +80,29 @@ def day(value: date) -> bytes:
     return _SIZED_I4(4, (value - _EPOCH_DAY).days)
 
 
+KNOWN_MAX: Final = 8_192
+
+
+class _Known(dict[Any, bytes]):
+    """Writes a value once and remembers the bytes: a batch repeats most of its values, and a look-up costs a third."""
+
+    __slots__ = ("_write",)
+
+    def __init__(self, write: Callable[[Any], bytes]) -> None:
+        super().__init__()
+        self._write = write
+
+    def __missing__(self, value: Any) -> bytes:
+        if len(self) >= KNOWN_MAX:
+            self.clear()
+        written = self[value] = self._write(value)
+        return written
+
+
+def _known(write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    return _Known(write).__getitem__
+
+
 def _array_of(oid: int, write: Callable[[Any], bytes], values: Sequence[Any] | None) -> bytes:
     if values is None:
         return _NULL
@@ -101,6 +124,20 @@ def _array(oid: int, write: Callable[[Any], bytes], values: Sequence[Any]) -> by
     return _ARRAY_HEAD(1, 1, oid, len(values), 1) + b"".join(map(write, values))
 
 
+WRITERS: Final[dict[str, Callable[[Any], bytes]]] = {
+    "text": text,
+    "word": _known(text),
+    "bytea": raw_bytes,
+    "bigint": _known(bigint),
+    "integer": _known(integer),
+    "boolean": _known(boolean),
+    "uuid": uuid,
+    "timestamptz": _known(timestamp),
+    "date": _known(day),
+}
+"""How a value of a type is written. A word is a text that comes again: a status, or an id that has many rows."""
+
+
 class Array:
     """One column of a batch, in PostgreSQL's binary array form. Made by `ARRAYS[type](values)`."""
 
@@ -113,20 +150,10 @@ class Array:
         self.data = _array(self.element_oid, type(self).write, values)
 
 
-class TimestampArray(Array):
-    """A column of times: most of a batch are the same two or three, so each is computed once."""
-
-    __slots__ = ()
-
-    def __init__(self, values: Sequence[datetime | None]) -> None:
-        known = {value: timestamp(value) for value in set(values)}
-        self.data = _ARRAY_HEAD(1, 1, self.element_oid, len(values), 1) + b"".join([known[value] for value in values])
-
-
-def _make(
-    name: str, oid: int, element_oid: int, write: Callable[[Any], bytes], base: type[Array] = Array
-) -> type[Array]:
-    made = type(name, (base,), {"__slots__": (), "oid": oid, "element_oid": element_oid, "write": staticmethod(write)})
+def _make(kind: str, oid: int, element_oid: int) -> type[Array]:
+    write = staticmethod(WRITERS[kind])
+    name = f"{kind.title()}Array"
+    made = type(name, (Array,), {"__slots__": (), "oid": oid, "element_oid": element_oid, "write": write})
 
     def dump(_self: Dumper, array: Array) -> bytes:
         return array.data
@@ -137,25 +164,16 @@ def _make(
     return made
 
 
-WRITERS: Final[dict[str, Callable[[Any], bytes]]] = {
-    "text": text,
-    "bytea": raw_bytes,
-    "bigint": bigint,
-    "integer": integer,
-    "boolean": boolean,
-    "uuid": uuid,
-    "timestamptz": timestamp,
-    "date": day,
-}
 ARRAYS: Final[dict[str, type[Array]]] = {
-    "text": _make("TextArray", 1009, 25, text),
-    "bytea": _make("ByteaArray", 1001, 17, raw_bytes),
-    "bigint": _make("BigintArray", 1016, 20, bigint),
-    "integer": _make("IntegerArray", 1007, 23, integer),
-    "boolean": _make("BooleanArray", 1000, 16, boolean),
-    "uuid": _make("UuidArray", 2951, 2950, uuid),
-    "timestamptz": _make("TimestampArray", 1185, 1184, timestamp, TimestampArray),
-    "date": _make("DateArray", 1182, 1082, day),
+    "text": _make("text", 1009, 25),
+    "word": _make("word", 1009, 25),
+    "bytea": _make("bytea", 1001, 17),
+    "bigint": _make("bigint", 1016, 20),
+    "integer": _make("integer", 1007, 23),
+    "boolean": _make("boolean", 1000, 16),
+    "uuid": _make("uuid", 2951, 2950),
+    "timestamptz": _make("timestamptz", 1185, 1184),
+    "date": _make("date", 1182, 1082),
 }
 
 

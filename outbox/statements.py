@@ -15,11 +15,22 @@ COPY_FROM: Final = 20
 
 
 class Column(NamedTuple):
-    """A column, the type of its array elements, and what they are cast to."""
+    """A column, the type of its array elements, what they are cast to, and how they are written (its type, mostly)."""
 
     name: LiteralString
     type: LiteralString = "text"
     cast: LiteralString = ""
+    kind: str = ""
+
+    @property
+    def written(self) -> str:
+        """Name the writer, see binary.WRITERS."""
+        return self.kind or self.type
+
+
+def word(name: LiteralString) -> Column:
+    """Describe a column of texts that come again."""
+    return Column(name, kind="word")
 
 
 class Batch(NamedTuple):
@@ -52,7 +63,7 @@ def _unnest(columns: Sequence[Column]) -> LiteralString:
 
 
 def _types(columns: Sequence[Column]) -> tuple[type[Array], ...]:
-    return tuple(ARRAYS[c.type] for c in columns)
+    return tuple(ARRAYS[c.written] for c in columns)
 
 
 def _value(column: Column) -> LiteralString:
@@ -64,7 +75,7 @@ def insert(table: LiteralString, columns: Sequence[Column], suffix: LiteralStrin
     names: LiteralString = ", ".join([c.name for c in columns])
     values: LiteralString = ", ".join([_value(c) for c in columns])
     batch = Batch(f"INSERT INTO {table} ({names}) SELECT {values} FROM {_unnest(columns)} {suffix}", _types(columns))
-    writers = tuple(binary.jsonb if c.cast == "::jsonb" else binary.WRITERS[c.type] for c in columns)
+    writers = tuple(binary.jsonb if c.cast == "::jsonb" else binary.WRITERS[c.written] for c in columns)
     return Insert(batch, f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)", writers)
 
 
@@ -78,32 +89,32 @@ def update(table: LiteralString, keys: Sequence[Column], columns: Sequence[Colum
 
 TIME: LiteralString = "timestamptz"
 
-ORDER_KEY = (Column("order_id"),)
+ORDER_KEY = (word("order_id"),)
 ORDER_FIXED = (
     Column("customer_id"),
     Column("correlation_id"),
-    Column("currency"),
+    word("currency"),
     Column("total_minor", "bigint"),
     Column("lines", "text", "::jsonb"),
     Column("content_hash", "bytea"),
     Column("created_at", TIME),
 )
 ORDER_STATE = (
-    Column("status"),
+    word("status"),
     Column("version", "bigint"),
     Column("attempt", "integer"),
     Column("retryable", "boolean"),
     Column("retry_until", TIME),
-    Column("reviewed"),
-    Column("review_reason"),
+    word("reviewed"),
+    word("review_reason"),
     Column("missing", "text", "::jsonb"),
     Column("delay_notified", "boolean"),
     Column("resends", "integer"),
     Column("updated_at", TIME),
 )
-ATTEMPT_KEY = (Column("order_id"), Column("attempt", "integer"))
+ATTEMPT_KEY = (word("order_id"), Column("attempt", "integer"))
 ATTEMPT_STATE = (
-    Column("method_kind"),
+    word("method_kind"),
     Column("token"),
     Column("transaction_id"),
     Column("authorized_minor", "bigint"),
@@ -114,19 +125,19 @@ ATTEMPT_STATE = (
     Column("captured_at", TIME),
     Column("livemode", "boolean"),
     Column("refund_id"),
-    Column("failure_code"),
+    word("failure_code"),
 )
-OPERATION_KEY = (Column("order_id"), Column("attempt", "integer"), Column("kind"), Column("try_number", "integer"))
+OPERATION_KEY = (word("order_id"), Column("attempt", "integer"), word("kind"), Column("try_number", "integer"))
 OPERATION_FIXED = (
     Column("operation_id", "uuid"),
-    Column("reaction"),
+    word("reaction"),
     Column("causation_id", "uuid"),
     Column("amount_minor", "bigint"),
-    Column("currency"),
+    word("currency"),
     Column("opened_at", TIME),
 )
 OPERATION_STATE = (
-    Column("state"),
+    word("state"),
     Column("transaction_id"),
     Column("reference"),
     Column("tries", "integer"),
@@ -138,9 +149,9 @@ OPERATION_STATE = (
     Column("by"),
     Column("reason"),
 )
-HOLD_KEY = (Column("order_id"), Column("attempt", "integer"))
+HOLD_KEY = (word("order_id"), Column("attempt", "integer"))
 HOLD_FIXED = (Column("reservation_id", "uuid"),)
-HOLD_STATE = (Column("state"), Column("expires_at", TIME), Column("pinned", "boolean"))
+HOLD_STATE = (word("state"), Column("expires_at", TIME), Column("pinned", "boolean"))
 
 INSERT_ORDERS = insert("orders", [*ORDER_KEY, *ORDER_FIXED, *ORDER_STATE])
 UPDATE_ORDERS = update("orders", ORDER_KEY, ORDER_STATE)
@@ -152,7 +163,7 @@ INSERT_HOLDS = insert("reservation", [*HOLD_KEY, *HOLD_FIXED, *HOLD_STATE])
 UPDATE_HOLDS = update("reservation", HOLD_KEY, HOLD_STATE)
 INSERT_INBOX = insert(
     "inbox",
-    [Column("day", "date"), Column("consumer_group"), Column("event_id", "uuid")],
+    [Column("day", "date"), word("consumer_group"), Column("event_id", "uuid")],
     "ON CONFLICT DO NOTHING RETURNING event_id",
 )
 INSERT_NOTIFICATIONS = insert(
@@ -161,7 +172,7 @@ INSERT_NOTIFICATIONS = insert(
         Column("event_id", "uuid"),
         Column("order_id"),
         Column("customer_id"),
-        Column("kind"),
+        word("kind"),
         Column("text"),
         Column("occurred_at", TIME),
         Column("stale", "boolean"),
@@ -219,10 +230,10 @@ SEND_AGAIN: LiteralString = """
     INSERT INTO outbox (id) SELECT id FROM event WHERE order_id = ANY(%s) ORDER BY id ON CONFLICT DO NOTHING"""
 EVENT_COLUMNS = (
     Column("event_id", "uuid"),
-    Column("order_id"),
+    word("order_id"),
     Column("order_version", "bigint"),
     Column("ordinal", "integer"),
-    Column("topic"),
+    word("topic"),
     Column("key", "bytea"),
     Column("body", "bytea"),
     Column("occurred_at", TIME),

@@ -17,12 +17,10 @@ from outbox.transaction import PgTransaction
 _READ: LiteralString = "SELECT sku, available FROM stock WHERE sku = ANY(%s) ORDER BY sku"
 _READ_LOCKED: LiteralString = _READ + " FOR UPDATE"
 _MOVE: LiteralString = """
-    WITH want AS (SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
-                    AS u(sku, available, reserved, sold)),
-         locked AS (SELECT s.sku FROM want w JOIN stock s ON s.sku = w.sku ORDER BY s.sku FOR UPDATE OF s)
-    UPDATE stock s SET available = s.available + w.available, reserved = s.reserved + w.reserved,
-                       sold = s.sold + w.sold
-      FROM want w JOIN locked l ON l.sku = w.sku WHERE s.sku = w.sku"""
+    UPDATE stock s SET available = s.available + u.available, reserved = s.reserved + u.reserved,
+                       sold = s.sold + u.sold
+      FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[]) AS u(sku, available, reserved, sold)
+     WHERE s.sku = u.sku"""
 
 
 class _Move(NamedTuple):
