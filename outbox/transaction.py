@@ -96,24 +96,27 @@ class PgTransaction:
 
     async def receive(self, group: str, events: Sequence[Event]) -> Received:
         """Write inbox rows; what is older than the inbox remembers gets none."""
-        days = {event.event_id: event.occurred_at.astimezone(UTC).date() for event in events}
-        too_old = frozenset(EventId(event_id) for event_id, day in days.items() if day < self._oldest)
-        inbox_rows = sorted((day, group, event_id) for event_id, day in days.items() if event_id not in too_old)
+        days = {EventId(event.event_id): event.occurred_at.astimezone(UTC).date() for event in events}
+        too_old = frozenset(event_id for event_id, day in days.items() if day < self._oldest)
+        inbox_rows = [(day, group, event_id) for event_id, day in days.items() if event_id not in too_old]
+        # In one order, so that batches with the same events cannot wait for each other in a circle.
+        inbox_rows.sort(key=lambda row: row[2].int)
         if not inbox_rows:
             return Received(frozenset(), too_old)
         await self._run(statements.INSERT_INBOX.batch, inbox_rows)
-        fresh = frozenset(EventId(row[0]) for row in await self._cursor.fetchall())
-        return Received(fresh, too_old)
+        if self._cursor.rowcount == len(days):
+            return Received(frozenset(days), too_old)
+        return Received(frozenset(EventId(row[0]) for row in await self._cursor.fetchall()), too_old)
 
     async def save(self, changes: Changes) -> None:
         """Write all changes. Operations are closed before others are opened: an order has one unfinished at a time."""
         letters = await self._save_dead_letters(changes.dead_letters)
         parts = _Parts(changes.orders)
+        events = [self._journal.event_row(event) for event in changes.events]
         if parts.largest < COPY_FROM:
-            async with self.connection.pipeline():
-                await self._save(changes, parts)
+            await self._save_few(parts, changes.notifications, events)
         else:
-            await self._save(changes, parts)
+            await self._save_many(parts, changes.notifications, events)
         if letters:
             await self._append_letters(letters)
         self._written += [change.after for change in changes.orders if change.after is not change.before]
@@ -151,50 +154,50 @@ class PgTransaction:
         if batch_rows:
             await self._cursor.execute(batch.sql, batch.arrays(batch_rows))
 
-    async def _insert(self, insert: Insert, batch_rows: Sequence[Row], *, copy: bool) -> None:
-        if not batch_rows:
-            return
-        if copy:
-            await self._copy(insert.copy, insert.body(batch_rows))
-        else:
-            await self._run(insert.batch, batch_rows)
-
     async def _copy(self, query: LiteralString, body: bytes) -> None:
         async with self._cursor.copy(query) as copy:
             await copy.write(body)
 
-    async def _save(self, changes: Changes, parts: "_Parts") -> None:
-        """Write what is no dead letter: in a pipeline if it is small, where COPY cannot be, else by COPY."""
-        copy = parts.largest >= COPY_FROM
+    async def _save_few(self, parts: "_Parts", notifications: Sequence[Notification], events: Sequence[Row]) -> None:
+        """Write everything in one round trip."""
+        async with self.connection.pipeline():
+            await self._update(parts, notifications)
+            for insert, insert_rows in parts.inserts(self.now):
+                await self._run(insert.batch, insert_rows)
+            await self._run(statements.APPEND_EVENTS, events)
+            await self._wake_relay(events)
+
+    async def _save_many(self, parts: "_Parts", notifications: Sequence[Notification], events: Sequence[Row]) -> None:
+        """Update in one round trip, then copy, which cannot be in a pipeline."""
+        drawing = self.connection.cursor(binary=True)
+        async with self.connection.pipeline():
+            await self._update(parts, notifications)
+            await drawing.execute(statements.DRAW_IDS, [len(events)])
+            await self._wake_relay(events)
+        ids = sorted(row[0] for row in await drawing.fetchall())
+        numbered = [(i, *row) for i, row in zip(ids, events, strict=True)]
+        inserts = [
+            *parts.inserts(self.now),
+            (statements.COPY_EVENTS, numbered),
+            (statements.COPY_OUTBOX, [(i,) for i in ids]),
+        ]
+        for insert, insert_rows in inserts:
+            if insert_rows:
+                await self._copy(insert.copy, insert.body(insert_rows))
+
+    async def _update(self, parts: "_Parts", notifications: Sequence[Notification]) -> None:
         state = [(o.order_id, *rows.order_state(o, self.now)) for o in parts.old_orders]
-        await self._insert(statements.INSERT_ORDERS, [rows.order_row(o, self.now) for o in parts.new_orders], copy=copy)
         await self._run(statements.UPDATE_ORDERS, state)
         closed = [(*rows.operation_key(o), *rows.operation_state(o)) for o in parts.closed]
         await self._run(statements.UPDATE_OPERATIONS, closed)
-        opened = [(*rows.operation_key(o), *rows.operation_fixed(o), *rows.operation_state(o)) for o in parts.opened]
-        await self._insert(statements.INSERT_OPERATIONS, opened, copy=copy)
-        attempts = [rows.attempt_row(i, a) for i, a in parts.new_attempts]
-        await self._insert(statements.INSERT_ATTEMPTS, attempts, copy=copy)
         await self._run(statements.UPDATE_ATTEMPTS, [rows.attempt_row(i, a) for i, a in parts.old_attempts])
-        holds = [(i, h.attempt, h.reservation_id, *rows.hold_state(h)) for i, h in parts.new_holds]
-        await self._insert(statements.INSERT_HOLDS, holds, copy=copy)
         await self._run(statements.UPDATE_HOLDS, [(i, h.attempt, *rows.hold_state(h)) for i, h in parts.old_holds])
-        told = [_notification_row(n) for n in changes.notifications]
-        await self._run(statements.INSERT_NOTIFICATIONS.batch, told)
-        await self._append([self._journal.event_row(event) for event in changes.events], copy=copy)
+        await self._run(statements.INSERT_NOTIFICATIONS.batch, [_notification_row(n) for n in notifications])
 
-    async def _append(self, event_rows: Sequence[Row], *, copy: bool) -> None:
-        """Append to journal and outbox, and wake the relay with the commit."""
-        if not event_rows:
-            return
-        if copy:
-            ids = await self._draw_ids(len(event_rows))
-            numbered = [(i, *row) for i, row in zip(ids, event_rows, strict=True)]
-            await self._insert(statements.COPY_EVENTS, numbered, copy=True)
-            await self._insert(statements.COPY_OUTBOX, [(i,) for i in ids], copy=True)
-        else:
-            await self._run(statements.APPEND_EVENTS, event_rows)
-        await self._cursor.execute(f"NOTIFY {CHANNEL}")
+    async def _wake_relay(self, events: Sequence[Row]) -> None:
+        """Notify with the commit."""
+        if events:
+            await self._cursor.execute(f"NOTIFY {CHANNEL}")
 
     async def _draw_ids(self, count: int) -> list[int]:
         await self._cursor.execute(statements.DRAW_IDS, [count])
@@ -234,6 +237,17 @@ class _Parts:
         for change in changes:
             self.add(change)
         self.largest = max(len(self.new_orders), len(self.old_orders))
+
+    def inserts(self, now: datetime) -> list[tuple[Insert, list[Row]]]:
+        """Return what is new, table by table."""
+        opened = [(*rows.operation_key(o), *rows.operation_fixed(o), *rows.operation_state(o)) for o in self.opened]
+        holds: list[Row] = [(i, h.attempt, h.reservation_id, *rows.hold_state(h)) for i, h in self.new_holds]
+        return [
+            (statements.INSERT_ORDERS, [rows.order_row(o, now) for o in self.new_orders]),
+            (statements.INSERT_OPERATIONS, opened),
+            (statements.INSERT_ATTEMPTS, [rows.attempt_row(i, a) for i, a in self.new_attempts]),
+            (statements.INSERT_HOLDS, holds),
+        ]
 
     def add(self, change: Change) -> None:
         """Sort the parts of one order."""
