@@ -7,8 +7,8 @@ from typing import Any
 from fastavro import schemaless_writer
 
 from schemas.codec import SINGLE_OBJECT
-from schemas.conversion import micros
 from schemas.shapes import SHAPES
+from schemas.writing import micros
 
 
 class Unencodable(Exception):  # noqa: N818 - an answer, not a fault of ours

@@ -20,6 +20,7 @@ from schemas.registry import Registry
 from schemas.rejection import Reason, Rejected
 from schemas.shapes import BY_FINGERPRINT, SHAPES, Shape, UnsafeSchema, shape_of
 from schemas.topics import CONSUMED, EVENTS, topic_name
+from schemas.writing import Write, event_writer, wire_writer
 
 MESSAGE_BYTES_MAX: Final = 1_000_000
 SINGLE_OBJECT: Final = b"\xc3\x01"
@@ -29,6 +30,7 @@ CONFLUENT: Final = b"\x00"
 _FINGERPRINT_END: Final = 10
 _ID_END: Final = 5
 
+_WRITE: Final = {event_type: event_writer(shape.schema) for event_type, shape in SHAPES.items()}
 _CONVERSIONS: Final = {event_type: Conversion(model, SHAPES[event_type]) for event_type, model in EVENTS.items()}
 _READ_BACK: Final = frozenset(t for t in CONSUMED if issubclass(EVENTS[t], OwnEvent))
 _HEADS: Final = {event_type: SINGLE_OBJECT + shape.fingerprint for event_type, shape in SHAPES.items()}
@@ -36,13 +38,17 @@ _HEADS: Final = {event_type: SINGLE_OBJECT + shape.fingerprint for event_type, s
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """The schema a body was written with, and whether it is another version than ours."""
+    """The schema a body was written with, whether it is another version than ours, and how it writes what was read."""
 
     wire: dict[str, Any]
     resolve: bool
+    write: Write
 
 
-_OURS: Final = {event_type: _Writer(shape.wire, resolve=False) for event_type, shape in SHAPES.items()}
+_OURS: Final = {
+    event_type: _Writer(shape.wire, resolve=False, write=wire_writer(shape.schema))
+    for event_type, shape in SHAPES.items()
+}
 
 
 class Codec:
@@ -78,10 +84,7 @@ class Codec:
         Raises NotRegistered or RegistryUnavailable the first time a type is written, when there is a registry.
         """
         event_type = event.TYPE
-        out = BytesIO()
-        out.write(self._heads.get(event_type) or self._head(event_type))
-        schemaless_writer(out, SHAPES[event_type].wire, _CONVERSIONS[event_type].to_wire(event))
-        value = out.getvalue()
+        value = (self._heads.get(event_type) or self._head(event_type)) + _WRITE[event_type](event)
         if self._written_max and event_type in _READ_BACK:
             self._keep(value, event)
         return value
@@ -119,7 +122,7 @@ class Codec:
 
     def _decode(self, event_type: str, value: bytes | None) -> Event:
         writer, body = self._open(event_type, value)
-        wire = _read(writer.wire, body)
+        wire = _read(writer, body)
         if writer.resolve:
             wire = _resolve(writer.wire, SHAPES[event_type].wire, body)
         return _CONVERSIONS[event_type].to_event(wire)
@@ -139,7 +142,7 @@ class Codec:
         """
         try:
             writer, body = self._open(event_type, value)
-            wire = _read(writer.wire, body)
+            wire = _read(writer, body)
         except Exception:  # noqa: BLE001 - whatever is the matter with it, it is about to be stored
             return mask(value)
         method = wire.get("payment_method")
@@ -209,7 +212,13 @@ def _studied(name: str, schema: dict[str, Any], ours: Shape) -> _Writer:
         raise _unreadable_schema(f"{name} is not an Avro record") from None
     if problems:
         raise _unreadable_schema(f"{name} cannot be read by this release: {problems[0]}")
-    return _Writer(shape.wire, resolve=shape.fingerprint != ours.fingerprint)
+
+    def write(value: Any) -> bytes:
+        out = BytesIO()
+        schemaless_writer(out, shape.wire, value)
+        return out.getvalue()
+
+    return _Writer(shape.wire, resolve=shape.fingerprint != ours.fingerprint, write=write)
 
 
 def _not_this_fingerprint(found: bytes) -> Rejected:
@@ -225,12 +234,11 @@ def _unreadable_schema(what: str) -> Rejected:
     )
 
 
-def _read(wire: dict[str, Any], body: bytes) -> dict[str, Any]:
+def _read(writer: _Writer, body: bytes) -> dict[str, Any]:
     """Decode a body and insist that it is the canonical encoding, up to how arrays and maps are cut into blocks."""
     try:
-        value = schemaless_reader(BytesIO(body), wire, None)
-        again = BytesIO()
-        schemaless_writer(again, wire, value)
+        value = schemaless_reader(BytesIO(body), writer.wire, None)
+        canonical = writer.write(value)
     except Exception as error:  # noqa: BLE001 - fastavro has no common error; any means that this is no such record
         raise Rejected(
             Reason.UNDECODABLE,
@@ -238,8 +246,7 @@ def _read(wire: dict[str, Any], body: bytes) -> dict[str, Any]:
         ) from None
     if not isinstance(value, dict):
         raise TypeError("A schema that is no record was let through.")
-    canonical = again.getvalue()
-    if canonical != body and not _same_but_for_blocks(wire, body, canonical):
+    if canonical != body and not _same_but_for_blocks(writer.wire, body, canonical):
         raise Rejected(
             Reason.NOT_CANONICAL,
             "The body is not the canonical encoding of what it says (bytes left over, or a number or index written "

@@ -1,9 +1,11 @@
 """Round trips: what is encoded is decoded, byte for byte the same, and as the specification says."""
 
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 
 import pytest
+from fastavro import parse_schema, schemaless_writer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -11,10 +13,10 @@ from pydantic import ValidationError
 from schemas import events, fields
 from schemas.checks import total_minor
 from schemas.codec import Codec
-from schemas.conversion import micros
 from schemas.rejection import Rejected
 from schemas.shapes import SHAPES, load
 from schemas.topics import EVENTS
+from schemas.writing import event_writer, micros, wire_writer
 from tests.schemas import wire
 from tests.schemas.builders import AT, event_id, one_of_each, order_confirmed, payment_authorized, reservation_failed
 
@@ -112,6 +114,33 @@ def test_any_event_survives_the_wire_byte_for_byte(event: events.Event) -> None:
 
     assert read == event
     assert CODEC.encode(read) == value
+
+
+@given(st.sampled_from(list(EVENTS)).flatmap(any_event))
+@settings(max_examples=600, deadline=None)
+def test_any_event_has_the_bytes_that_fastavro_writes(event: events.Event) -> None:
+    out = BytesIO()
+    schemaless_writer(out, parse_schema(load(event.TYPE)), event.model_dump())
+
+    assert CODEC.encode(event) == b"\xc3\x01" + SHAPES[event.TYPE].fingerprint + out.getvalue()
+
+
+@pytest.mark.parametrize("number", [0, -1, 1, 63, 64, -64, -65, 8_191, 8_192, 2**31, 2**63 - 1, -(2**63)])
+def test_numbers_have_the_bytes_that_fastavro_writes(number: int) -> None:
+    schema = {"type": "record", "name": "N", "fields": [{"name": "a", "type": "long"}, {"name": "b", "type": "long"}]}
+    out = BytesIO()
+    schemaless_writer(out, parse_schema(schema), {"a": number, "b": number})
+
+    assert wire_writer(schema)({"a": number, "b": number}) == out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "of", ["double", {"type": "map", "values": "long"}, ["long", "null"], {"type": "fixed", "name": "F", "size": 2}]
+)
+def test_a_type_that_our_writer_does_not_know_is_refused_when_the_schema_is_studied(of: object) -> None:
+    fields = [{"name": "a", "type": "long"}, {"name": "b", "type": of}]
+    with pytest.raises(NotImplementedError):
+        event_writer({"type": "record", "name": "N", "fields": fields})
 
 
 def test_the_bytes_of_an_order_are_what_the_specification_says() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from schemas.cards import is_card_number
 from schemas.codec import Codec
-from schemas.conversion import EPOCH
 from schemas.events import Line, OrderConfirmed
+from schemas.writing import EPOCH
 from tests.schemas.builders import order_confirmed
 
 MANY = 100_000
