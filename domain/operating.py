@@ -128,9 +128,12 @@ def _pending_pause_s(operation: Operation, context: Context) -> float:
     return float(min(max(context.rules.unknown_retry_s, age_s), context.rules.pending_poll_s))
 
 
+_REFUSALS = (Declined, Short, Lapsed)
+
+
 def close(operation: Operation, outcome: Outcome, context: Context) -> Operation:
     """Return the operation with its definite outcome."""
-    declined = isinstance(outcome, Declined | Short | Lapsed)
+    declined = isinstance(outcome, _REFUSALS)
     return replace(
         operation,
         state=OperationState.DECLINED if declined else OperationState.APPROVED,

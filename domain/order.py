@@ -182,7 +182,10 @@ class Order(Value, frozen=True):
 
     def operation(self, operation_id: OperationId) -> Operation | None:
         """Return this operation if it is among the unfinished ones."""
-        return next((o for o in self.operations if o.operation_id == operation_id and o.unfinished), None)
+        for operation in self.operations:
+            if operation.operation_id == operation_id and operation.unfinished:
+                return operation
+        return None
 
     def busy(self) -> bool:
         """Whether an operation other than a release is unfinished: no other may start meanwhile."""
@@ -190,7 +193,10 @@ class Order(Value, frozen=True):
 
     def hold_of(self, attempt: int) -> Hold | None:
         """Return the hold of this attempt."""
-        return next((h for h in self.holds if h.attempt == attempt), None)
+        for hold in self.holds:
+            if hold.attempt == attempt:
+                return hold
+        return None
 
     def with_attempt(self, attempt: Attempt) -> "Order":
         """Return the order with this attempt in place of the one of its number."""
@@ -199,11 +205,13 @@ class Order(Value, frozen=True):
 
     def with_hold(self, hold: Hold) -> "Order":
         """Return the order with this hold in place of the one of its attempt, or beside the others."""
-        return replace(self, holds=(*(h for h in self.holds if h.attempt != hold.attempt), hold))
+        return replace(self, holds=(*[h for h in self.holds if h.attempt != hold.attempt], hold))
 
     def with_operation(self, operation: Operation) -> "Order":
         """Return the order with this operation in place of the one of its id, or after the others."""
-        others = tuple(o for o in self.operations if o.operation_id != operation.operation_id)
+        if not self.operations:
+            return replace(self, operations=(operation,))
+        others = [o for o in self.operations if o.operation_id != operation.operation_id]
         return replace(self, operations=(*others, operation))
 
 

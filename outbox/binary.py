@@ -6,6 +6,7 @@ a third of the cost. Formats: the *send functions of PostgreSQL's types, and COP
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from operator import call
 from struct import Struct
 from typing import Any, ClassVar, Final
 
@@ -183,6 +184,8 @@ def copy_rows(writers: Sequence[Callable[[Any], bytes]], rows: Sequence[Sequence
     parts = [COPY_HEAD]
     for row in rows:
         parts.append(count)
-        parts += [write(value) for write, value in zip(writers, row, strict=True)]
+        parts += map(call, writers, row)
     parts.append(COPY_END)
+    if len(parts) != len(rows) * (1 + len(writers)) + 2:
+        raise ValueError(f"a row has not the {len(writers)} values of its table")
     return b"".join(parts)

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, LiteralString
-from uuid import UUID
 
 import psycopg
 
@@ -235,7 +234,7 @@ class _Parts:
         self.new_holds: list[tuple[OrderId, Hold]] = []
         self.old_holds: list[tuple[OrderId, Hold]] = []
         for change in changes:
-            self.add(change)
+            self.add(change.before, change.after)
         self.largest = max(len(self.new_orders), len(self.old_orders))
 
     def inserts(self, now: datetime) -> list[tuple[Insert, list[Row]]]:
@@ -249,30 +248,38 @@ class _Parts:
             (statements.INSERT_HOLDS, holds),
         ]
 
-    def add(self, change: Change) -> None:
+    def add(self, before: Order | None, after: Order) -> None:
         """Sort the parts of one order."""
-        before, after = change
-        known = {o.operation_id: o for o in before.operations} if before else {}
-        for operation in after.operations:
-            old = known.get(operation.operation_id)
-            if old is None:
+        operations, attempts, holds = (before.operations, before.attempts, before.holds) if before else ((), (), ())
+        if after.operations is not operations:
+            self._add_operations(operations, after)
+        if after.attempts is not attempts:
+            self._add_attempts(attempts, after)
+        if after.holds is not holds:
+            self._add_holds(holds, after)
+
+    def _add_operations(self, known: Sequence[Operation], order: Order) -> None:
+        known_ids = [o.operation_id for o in known]
+        for operation in order.operations:
+            if operation.operation_id not in known_ids:
                 self.opened.append(operation)
-            elif old is not operation:
+            elif operation not in known:
                 self.closed.append(operation)
-        order_id = after.order_id
-        attempts = before.attempts if before else ()
-        for number, attempt in enumerate(after.attempts):
-            if number >= len(attempts):
-                self.new_attempts.append((order_id, attempt))
-            elif attempts[number] is not attempt:
-                self.old_attempts.append((order_id, attempt))
-        holds: dict[UUID, Hold] = {h.reservation_id: h for h in before.holds} if before else {}
-        for hold in after.holds:
-            old_hold = holds.get(hold.reservation_id)
-            if old_hold is None:
-                self.new_holds.append((order_id, hold))
-            elif old_hold is not hold:
-                self.old_holds.append((order_id, hold))
+
+    def _add_attempts(self, known: Sequence[Attempt], order: Order) -> None:
+        for number, attempt in enumerate(order.attempts):
+            if number >= len(known):
+                self.new_attempts.append((order.order_id, attempt))
+            elif known[number] is not attempt:
+                self.old_attempts.append((order.order_id, attempt))
+
+    def _add_holds(self, known: Sequence[Hold], order: Order) -> None:
+        attempts = [hold.attempt for hold in known]
+        for hold in order.holds:
+            if hold.attempt not in attempts:
+                self.new_holds.append((order.order_id, hold))
+            elif hold not in known:
+                self.old_holds.append((order.order_id, hold))
 
 
 def _notification_row(n: Notification) -> Row:

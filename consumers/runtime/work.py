@@ -5,7 +5,7 @@ for whoever opened them to perform once the transaction has committed.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from consumers.runtime.ports import Ports
@@ -71,16 +71,10 @@ class Work:
 
     async def finish(self, ports: Ports) -> list[Claimed]:
         """Perform what is local, write everything; return the new operations at remote ports."""
-        for _ in range(LOCAL_ROUNDS_MAX):
-            calls = self._local_calls()
-            if not calls:
-                break
-            self._settle_local(await ports.inventory.perform(self.transaction, list(calls)))
-        else:
-            raise AssertionError("local operations open each other without end")
+        await self._perform_local(ports)
         opened: list[Claimed] = []
         for order_id in self._touched:
-            before, after = self._before.get(order_id), self._without_local(self._orders[order_id])
+            before, after = self._before.get(order_id), self._orders[order_id]
             self.changes.orders.append(Change(before, after))
             opened += _opened(before, after)
         if self.changes.notifications:
@@ -88,46 +82,61 @@ class Work:
         await self.transaction.save(self.changes)
         return opened
 
-    def _local_calls(self) -> list[InventoryCall]:
-        return [
-            inventory_call(self._orders[order_id], operation, self.context(None))
-            for order_id in self._touched
-            for operation in self._orders[order_id].operations
-            if operation.kind in INVENTORY_KINDS and operation.unfinished
-        ]
+    async def _perform_local(self, ports: Ports) -> None:
+        """Perform and settle the operations at local ports, and those that they open, until there are none."""
+        settled: dict[OrderId, None] = {}
+        touched: Iterable[OrderId] = self._touched
+        for _ in range(LOCAL_ROUNDS_MAX):
+            local = [
+                (operation, self._orders[order_id])
+                for order_id in touched
+                for operation in self._orders[order_id].operations
+                if operation.kind in INVENTORY_KINDS and operation.unfinished
+            ]
+            if not local:
+                break
+            context = self.context(None)
+            calls = [inventory_call(order, operation, context) for operation, order in local]
+            self._settle_local(
+                [operation for operation, _ in local], await ports.inventory.perform(self.transaction, calls)
+            )
+            touched = dict.fromkeys(order.order_id for _, order in local)
+            settled |= touched
+        else:
+            raise AssertionError("local operations open each other without end")
+        for order_id in settled:
+            # The hold is the record of what was performed here: no crash point lies between.
+            order = self._orders[order_id]
+            remote = tuple(o for o in order.operations if o.kind not in INVENTORY_KINDS)
+            self._orders[order_id] = replace(order, operations=remote)
 
-    def _settle_local(self, answers: Sequence[InventoryAnswer]) -> None:
+    def _settle_local(self, operations: Sequence[Operation], answers: Sequence[InventoryAnswer]) -> None:
         outcomes = dict(answers)
-        for order_id in list(self._touched):
-            for operation in self._orders[order_id].operations:
-                if operation.unfinished and operation.operation_id in outcomes:
-                    order, settle = self._orders[order_id], self._reactions[operation.reaction].settle
-                    outcome = outcomes[operation.operation_id]
-                    self.apply(settle(order, operation, outcome, self.context(operation)))
-
-    @staticmethod
-    def _without_local(order: Order) -> Order:
-        """Leave out what was performed here: the hold is its record, no crash point lies between."""
-        if all(o.kind not in INVENTORY_KINDS for o in order.operations):
-            return order
-        return replace(order, operations=tuple(o for o in order.operations if o.kind not in INVENTORY_KINDS))
+        for operation in operations:
+            order, settle = self._orders[operation.order_id], self._reactions[operation.reaction].settle
+            self.apply(settle(order, operation, outcomes[operation.operation_id], self.context(operation)))
 
 
 def inventory_call(order: Order, operation: Operation, context: Context) -> InventoryCall:
     """Build what the inventory is asked."""
+    hold = order.hold_of(operation.attempt)
     return InventoryCall(
         operation_id=operation.operation_id,
         kind=operation.kind,
-        reservation_id=reservation_id(order.order_id, operation.attempt),
+        reservation_id=hold.reservation_id if hold else reservation_id(order.order_id, operation.attempt),
         lines=order.lines,
         expires_at=context.after(context.rules.reservation_ttl_s),
     )
 
 
 def _opened(before: Order | None, after: Order) -> list[Claimed]:
-    known = {o.operation_id for o in before.operations} if before else set()
+    """Return the operations at remote ports that this decision has opened."""
+    known = before.operations if before else ()
+    if after.operations is known:
+        return []
+    known_ids = [o.operation_id for o in known]
     return [
         Claimed(o, after.attempts[o.attempt - 1].token)
         for o in after.operations
-        if o.unfinished and o.operation_id not in known
+        if o.unfinished and o.operation_id not in known_ids
     ]
