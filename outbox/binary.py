@@ -104,23 +104,6 @@ def _known(write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     return _Known(write).__getitem__
 
 
-def _array_of(oid: int, write: Callable[[Any], bytes], values: Sequence[Any] | None) -> bytes:
-    if values is None:
-        return _NULL
-    body = _array(oid, write, values)
-    return _I4(len(body)) + body
-
-
-def texts(values: Sequence[str] | None) -> bytes:
-    """Write text[] as one value of a row."""
-    return _array_of(25, text, values)
-
-
-def many_bytes(values: Sequence[bytes] | None) -> bytes:
-    """Write bytea[] as one value of a row."""
-    return _array_of(17, raw_bytes, values)
-
-
 def _array(oid: int, write: Callable[[Any], bytes], values: Sequence[Any]) -> bytes:
     return _ARRAY_HEAD(1, 1, oid, len(values), 1) + b"".join(map(write, values))
 

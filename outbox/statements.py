@@ -254,20 +254,7 @@ APPEND_EVENTS = Batch(
     INSERT INTO outbox (id) SELECT id FROM appended""",
     _types(EVENT_COLUMNS),
 )
-COPY_LETTERS: LiteralString = """
-    COPY event (id, event_id, order_id, order_version, ordinal, topic, key, body, header_names, header_values,
-                occurred_at, causation_id) FROM STDIN (FORMAT BINARY)"""
-LETTER_WRITERS = (
-    binary.bigint,
-    binary.uuid,
-    binary.text,
-    binary.bigint,
-    binary.integer,
-    binary.text,
-    binary.raw_bytes,
-    binary.raw_bytes,
-    binary.texts,
-    binary.many_bytes,
-    binary.timestamp,
-    binary.uuid,
-)
+INSERT_LETTER: LiteralString = """
+    INSERT INTO event (id, event_id, order_id, order_version, ordinal, topic, key, body, header_names, header_values,
+                       occurred_at, causation_id) OVERRIDING SYSTEM VALUE
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""

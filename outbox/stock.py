@@ -26,7 +26,7 @@ async def set_available(transaction: PgTransaction, sku: str, quantity: int, by:
     A SKU that is not there yet is made. Calling it again with the same quantity changes and records nothing.
     """
     await transaction.execute(_NEW, [sku])
-    ((available, reserved, sold),) = await transaction.execute(_LOCK, [sku])
+    ((available, reserved, sold),) = await transaction.query(_LOCK, [sku])
     delta = quantity - available
     if delta:
         await transaction.execute(_RECORD, [sku, delta, by])

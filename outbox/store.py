@@ -1,7 +1,7 @@
 """The unit of work and the queries of the sweep, over PostgreSQL. The only place that opens a transaction."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import date
 from typing import Any, Final
 
@@ -76,15 +76,19 @@ class PostgresStore:
         self._memory = OrderMemory()
 
     @asynccontextmanager
-    async def transaction(self, *, contended: bool = False) -> AsyncIterator[PgTransaction]:
+    async def transaction(self, *, contended: bool = False, few: bool = False) -> AsyncIterator[PgTransaction]:
         """Open a transaction; commit at the end, roll back on any exception."""
         async with self._connection(contended=contended) as (outer, connection):
             oldest = self._oldest or await self._refresh(connection)
-            transaction = PgTransaction(connection, self._journal, self._memory, oldest=oldest, contended=contended)
-            await transaction.begin()
-            yield transaction
-            await transaction.finish()
-            await outer.commit()
+            transaction = PgTransaction(
+                connection, self._journal, self._memory, oldest=oldest, contended=contended, few=few
+            )
+            async with connection.pipeline() if few else nullcontext():
+                await transaction.begin()
+                yield transaction
+                async with nullcontext() if few else connection.pipeline():
+                    await transaction.finish()
+                    await outer.commit()
             transaction.remember()
 
     async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:

@@ -1,6 +1,7 @@
 """The unit of work: one transaction over a whole batch, a constant number of statements however large it is."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, date, datetime
 from typing import Any, Final, LiteralString
 
@@ -12,7 +13,7 @@ from domain.operation import OperationState
 from domain.order import Attempt, Hold, Operation, Order
 from domain.ports.store import Change, Changes, DeadLetter, Received
 from outbox import rows, statements
-from outbox.binary import ARRAYS, copy_rows
+from outbox.binary import ARRAYS
 from outbox.journal import Journal, dead_letter_row
 from outbox.memory import OrderMemory
 from outbox.rows import Row
@@ -30,7 +31,10 @@ _INSERT_DEAD_LETTERS: Final = """
 
 
 class PgTransaction:
-    """domain.ports.store.Transaction over a psycopg connection in a transaction. oldest: first day the inbox knows."""
+    """domain.ports.store.Transaction over a psycopg connection in a transaction.
+
+    oldest: first day the inbox knows. few: the connection is in a pipeline for as long as the transaction lasts.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class PgTransaction:
         *,
         oldest: date,
         contended: bool,
+        few: bool = False,
     ) -> None:
         self.connection = connection
         self.contended = contended
@@ -50,17 +55,23 @@ class PgTransaction:
         self._written: list[Order] = []
         self._oldest = oldest
         self._last: list[Callable[[], Awaitable[None]]] = []
+        self._few = few
         self._cursor = connection.cursor(binary=True)
+        self._clock = connection.cursor(binary=True)
 
     async def begin(self) -> None:
-        """Read the clock, once, and the id that this transaction's rows will bear."""
-        async with self.connection.pipeline():
-            await self._cursor.execute("SELECT now(), pg_current_xact_id()::xid")
-        ((self.now, self._xid),) = await self._cursor.fetchall()
+        """Ask for the clock, once, and for the id that this transaction's rows will bear; load reads the answer."""
+        async with self._together():
+            await self._clock.execute("SELECT now(), pg_current_xact_id()::xid")
+
+    async def _read_clock(self) -> None:
+        if not self._xid:
+            ((self.now, self._xid),) = await self._clock.fetchall()
 
     async def load(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
         """Lock these orders in the order of their ids; return those that exist."""
         await self._cursor.execute(statements.LOCK_ORDERS, [ARRAYS["text"](sorted(set(order_ids)))])
+        await self._read_clock()
         orders: dict[OrderId, Order] = {}
         unknown: list[OrderId] = []
         for order_id, xmin in await self._cursor.fetchall():
@@ -81,7 +92,7 @@ class PgTransaction:
             statements.LOAD_OPERATIONS,
         )
         cursors = [self.connection.cursor(binary=True) for _ in queries]
-        async with self.connection.pipeline():
+        async with self._together():
             for cursor, query in zip(cursors, queries, strict=True):
                 await cursor.execute(query, ids)
         found, attempt_rows, hold_rows, operation_rows = [await cursor.fetchall() for cursor in cursors]
@@ -103,16 +114,17 @@ class PgTransaction:
         if not inbox_rows:
             return Received(frozenset(), too_old)
         await self._run(statements.INSERT_INBOX.batch, inbox_rows)
-        if self._cursor.rowcount == len(days):
+        if self._cursor.rowcount == len(days):  # it is not known before the answer, if few are sent together
             return Received(frozenset(days), too_old)
         return Received(frozenset(EventId(row[0]) for row in await self._cursor.fetchall()), too_old)
 
     async def save(self, changes: Changes) -> None:
         """Write all changes. Operations are closed before others are opened: an order has one unfinished at a time."""
+        await self._read_clock()
         letters = await self._save_dead_letters(changes.dead_letters)
         parts = _Parts(changes.orders)
         events = [self._journal.event_row(event) for event in changes.events]
-        if parts.largest < COPY_FROM:
+        if self._few or parts.largest < COPY_FROM:
             await self._save_few(parts, changes.notifications, events)
         else:
             await self._save_many(parts, changes.notifications, events)
@@ -123,7 +135,7 @@ class PgTransaction:
     async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
         """Return the states of these operations."""
         order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
-        found = await self.execute(statements.OPERATION_STATES, [order_ids, ids])
+        found = await self.query(statements.OPERATION_STATES, [order_ids, ids])
         return {OperationId(row[0]): OperationState(row[1]) for row in found}
 
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
@@ -144,10 +156,18 @@ class PgTransaction:
         """Keep what was written in mind, now that it has committed."""
         self._memory.keep(self._written, self._xid)
 
-    async def execute(self, query: Any, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Run a statement of an adapter that shares this transaction; return its rows."""
+    async def execute(self, statement: Any, parameters: Sequence[Any] = ()) -> None:
+        """Run a statement of an adapter that shares this transaction."""
+        await self._cursor.execute(statement, parameters)
+
+    async def query(self, query: Any, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run a query of an adapter that shares this transaction; return its rows."""
         await self._cursor.execute(query, parameters)
-        return await self._cursor.fetchall() if self._cursor.description else []
+        return await self._cursor.fetchall()
+
+    def _together(self) -> AbstractAsyncContextManager[Any]:
+        """Have statements sent together and answered together; of few orders all are anyway."""
+        return nullcontext() if self._few else self.connection.pipeline()
 
     async def _run(self, batch: Batch, batch_rows: Sequence[Row]) -> None:
         if batch_rows:
@@ -159,7 +179,7 @@ class PgTransaction:
 
     async def _save_few(self, parts: "_Parts", notifications: Sequence[Notification], events: Sequence[Row]) -> None:
         """Write everything in one round trip."""
-        async with self.connection.pipeline():
+        async with self._together():
             await self._update(parts, notifications)
             for insert, insert_rows in parts.inserts(self.now):
                 await self._run(insert.batch, insert_rows)
@@ -205,8 +225,8 @@ class PgTransaction:
     async def _append_letters(self, letters: Sequence[DeadLetter]) -> None:
         ids = await self._draw_ids(len(letters))
         letter_rows = [dead_letter_row(i, x, self.now) for i, x in zip(ids, letters, strict=True)]
-        await self._copy(statements.COPY_LETTERS, copy_rows(statements.LETTER_WRITERS, letter_rows))
-        await self._copy(statements.COPY_OUTBOX.copy, statements.COPY_OUTBOX.body([(i,) for i in ids]))
+        await self._cursor.executemany(statements.INSERT_LETTER, letter_rows)
+        await self._run(statements.COPY_OUTBOX.batch, [(i,) for i in ids])
         await self._cursor.execute(f"NOTIFY {CHANNEL}")
 
     async def _save_dead_letters(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:

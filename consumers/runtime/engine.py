@@ -77,7 +77,7 @@ class Engine:
         return swept
 
     def _runner(self, reaction: Reaction, source: Source) -> Runner:
-        planner = Planner(reaction, self._reactions, self._ports, self._rules)
+        planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
         return Runner(reaction, source, planner, self.actor, self.guard, self.breaker, self._bounds)
 
     async def _drain(self) -> None:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from consumers.runtime.ports import Ports
+from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.work import Work
 from domain.errors import Transient
 from domain.ids import EventId, OrderId
@@ -38,11 +38,14 @@ class Taken(NamedTuple):
 class Planner:
     """Plans the batches of one reaction. Its transaction either happens wholly or not at all."""
 
-    def __init__(self, reaction: Reaction, reactions: Mapping[str, Reaction], ports: Ports, rules: Rules) -> None:
+    def __init__(
+        self, reaction: Reaction, reactions: Mapping[str, Reaction], ports: Ports, rules: Rules, bounds: Bounds
+    ) -> None:
         self._reaction = reaction
         self._reactions = reactions
         self._ports = ports
         self._rules = rules
+        self._few_max = bounds.few_max
         self._log = structlog.get_logger("consumers.planner").bind(reaction=reaction.name)
 
     async def plan(self, messages: Sequence[Message], *, contended: bool) -> list[Claimed]:
@@ -51,14 +54,15 @@ class Planner:
         Raises Contended (run it again at once) and Transient (run it again later); nothing has happened then.
         """
         taken, letters = self._read(messages)
-        async with self._ports.store.transaction(contended=contended) as transaction:
+        few = len(messages) <= self._few_max
+        async with self._ports.store.transaction(contended=contended, few=few) as transaction:
+            orders = await transaction.load([OrderId(t.event.order_id) for t in taken])
             latest = transaction.now + timedelta(seconds=self._rules.clock_skew_max_s)
             # A day far ahead has no partition in the inbox, so these are sorted out before it.
             letters += [
                 self._letter(t.message, Reason.FROM_THE_FUTURE, FUTURE) for t in taken if t.event.occurred_at > latest
             ]
             taken = [t for t in taken if t.event.occurred_at <= latest]
-            orders = await transaction.load([OrderId(t.event.order_id) for t in taken])
             received = await transaction.receive(self._reaction.group, [t.event for t in taken])
             work = Work(transaction, orders, self._reactions, self._rules)
             work.changes.dead_letters += letters

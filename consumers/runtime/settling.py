@@ -80,7 +80,8 @@ class Settler:
                 self._settling -= 1
 
     async def _settle(self, answers: Sequence[Answer], contended: bool) -> list[Claimed]:  # noqa: FBT001 - as Guard calls
-        async with self._ports.store.transaction(contended=contended) as transaction:
+        few = len(answers) <= self._bounds.few_max
+        async with self._ports.store.transaction(contended=contended, few=few) as transaction:
             orders = await transaction.load([answer.order_id for answer in answers])
             work = Work(transaction, orders, self._reactions, self._rules)
             late: list[Answer] = []

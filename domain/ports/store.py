@@ -61,7 +61,8 @@ class Received(NamedTuple):
 class Transaction(Protocol):
     """One transaction. Leaving its context commits, an exception rolls back.
 
-    now: the database's clock, read once. contended: an earlier run of the same work lost a race; lock before reading.
+    now: the database's clock, read once, with load. contended: an earlier run of the same work lost a race; lock
+    before reading.
     """
 
     now: datetime
@@ -105,8 +106,8 @@ class Store(Protocol):
     Raises DownForEverybody when the database does not answer; the work can be repeated as a whole.
     """
 
-    def transaction(self, *, contended: bool = False) -> AbstractAsyncContextManager[Transaction]:
-        """Open a transaction."""
+    def transaction(self, *, contended: bool = False, few: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction. few: it is of so few orders that round trips cost more than anything else."""
         ...
 
     async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:

@@ -69,6 +69,7 @@ async def store(database_url: str) -> AsyncIterator[PostgresStore]:
 
 async def write(store: PostgresStore, *, lease_s: float = 60) -> Order:
     async with store.transaction() as transaction:
+        assert await transaction.load([ID]) == {}
         order = opened(transaction.now, lease_s)
         await transaction.save(Changes(orders=[Change(None, order)]))
     return order

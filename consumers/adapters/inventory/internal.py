@@ -79,7 +79,7 @@ class InternalInventory:
         assert isinstance(transaction, PgTransaction)
         skus = sorted({line.sku for call in calls if call.kind is OperationKind.RESERVE for line in call.lines})
         read = _READ_LOCKED if transaction.contended else _READ
-        shelf = _Shelf(dict(await transaction.execute(read, [skus])) if skus else {})
+        shelf = _Shelf(dict(await transaction.query(read, [skus])) if skus else {})
         answers: list[InventoryAnswer] = []
         for kind, ask in (
             (OperationKind.RELEASE, shelf.release),
