@@ -1,6 +1,7 @@
 """Who is measured: how each is started, what it reads, and what is fair to expect of it."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +44,9 @@ class Contestant:
         return self.peer is None
 
     @property
-    def grouped(self) -> bool:
-        """Whether several processes share consumer groups: their rebalance is waited for."""
-        return len(set(self.processes)) < len(self.processes)
+    def members(self) -> int:
+        """How many processes share each consumer group: until all have joined, the clock does not start."""
+        return max(Counter(self.processes).values())
 
     def argv(self, python: Path, arguments: Sequence[str]) -> list[str]:
         """Return the command line of one process. python: the peers'."""
