@@ -234,7 +234,7 @@ def main(
     if mode in {"slow", "endurance"} and not all(contestant.ours for contestant in contestants):
         raise click.UsageError(f"--{mode} measures this module only")
     if quick:
-        orders, latency_ms, rounds, rate, seconds = min(orders, 200), [0.0], 1, rate[:1], min(seconds, 5.0)
+        orders, latency_ms, rounds, rate, seconds = min(orders, 300), [0.0], 1, rate[:1], min(seconds, 5.0)
     python = Path(sys.executable) if all(one.ours for one in contestants) else peers_python(say)
     contestants, extra = with_restate(contestants)
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings})

@@ -16,8 +16,9 @@ from tests.bench.watching import Watcher
 
 WARM_WAVES = 2
 """The first lets everybody connect and join, the second meets each process with the partitions that it keeps."""
-WARM_ORDERS = {False: 30, True: 1000}
-"""Orders of a wave: for those of weight up to 1, and for the fast ones."""
+WARM_ORDERS = (30, 1000)
+"""Orders of a wave, at the least and at the most; between them WARM_WEIGHT times the weight."""
+WARM_WEIGHT = 50
 
 
 @contextmanager
@@ -37,8 +38,10 @@ def running(
 
 def warm_up(run: Run) -> None:
     """Let everybody connect, prepare statements and find their rhythm. Raises Failed if that does not work."""
+    least, most = WARM_ORDERS
+    count = min(most, max(least, int(WARM_WEIGHT * run.contestant.weight)))
     for _ in range(WARM_WAVES):
-        run.publish(run.prepare(WARM_ORDERS[run.contestant.weight > 1]))
+        run.publish(run.prepare(count))
         if not run.wait_for_outcomes():
             raise Failed(run.failures[-1], run.processes.log_end())
         run.wait_until_shared()
