@@ -101,6 +101,7 @@ _ALL = (
         "two processes a consumer group, relay, sweep",
         [("consume", "all"), ("consume", "all"), ("relay",), ("sweep",)],
     ),
+    _ours("ours-up2", "all roles twice: two processes that share groups, relay and sweep", [EVERYTHING, EVERYTHING]),
     _ours("ours-stripe", "one process, the Stripe adapter against the sandbox", [EVERYTHING], weight=10, sandbox=True),
     _peer(
         "naive", "naive", "FastStream, SQLAlchemy ORM, a message at a time, polling relay", variant="seq", weight=1.6
@@ -128,6 +129,7 @@ DEFAULT = (
     "ours",
     "ours-roles",
     "ours-x2",
+    "ours-up2",
     "ours-stripe",
 )
 QUICK = ("naive-concurrent", "handwritten", "restate", "limit", "ours")
