@@ -66,7 +66,7 @@ def _peer(
 
 def _limit(name: str, about: str, variant: str, *, reactions: bool = False) -> Contestant:
     roles = ("authorize", "reserve", "capture", "relay", *(("after",) if reactions else ()))
-    body, weight = ("one-record", 180) if "avro" in variant else ("json", 200)
+    body, weight = ("one-record", 180) if "avro" in variant else ("json", 240)
     processes = tuple((role,) for role in roles)
     return Contestant(
         name, about, processes, weight=weight, body=body, peer="limit", variant=variant, reactions=reactions
