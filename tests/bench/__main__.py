@@ -18,6 +18,7 @@ from tests.bench.contestants import CONTESTANTS, DEFAULT, QUICK, Contestant
 from tests.bench.endurance import endurance_table, endure
 from tests.bench.environment import NotHere, peers_python, restate_server
 from tests.bench.figures import percentile
+from tests.bench.goals import goals_document, goals_table, judge
 from tests.bench.measuring import measure
 from tests.bench.parts import (
     RELAYS,
@@ -252,7 +253,7 @@ def main(
 
 
 def run(mode: str, plan: Plan, options: Options) -> dict[str, Any]:
-    """Measure, print the table, and return all of it."""
+    """Measure, print the tables, and return all of it."""
     if mode == "decode":
         text, results = decode()
         about = machine(None)
@@ -268,8 +269,9 @@ def run(mode: str, plan: Plan, options: Options) -> dict[str, Any]:
             about = machine(servers)
             say(", ".join(f"{what} {value}" for what, value in about.items()))
             text, results = work(servers, plan, options)
-    sys.stdout.write(text + "\n")
-    return {"mode": mode, "machine": about, "results": results}
+    goals = judge(mode, results)
+    sys.stdout.write("\n\n".join(part for part in (text, goals_table(goals)) if part) + "\n")
+    return {"mode": mode, "machine": about, "results": results, "goals": goals_document(goals)}
 
 
 if __name__ == "__main__":

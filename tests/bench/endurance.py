@@ -61,6 +61,7 @@ def endure(
     first, last = statistics.median(costs[:span]), statistics.median(costs[-span:])
     return {
         "contestant": contestant.name,
+        "latency_ms": latency_ms,
         "orders": count,
         "orders_per_s": count / seconds,
         "cpu_ms_first": first,
