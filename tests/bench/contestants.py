@@ -104,13 +104,13 @@ _ALL = (
     _ours("ours-up2", "all roles twice: two processes that share groups, relay and sweep", [EVERYTHING, EVERYTHING]),
     _ours("ours-stripe", "one process, the Stripe adapter against the sandbox", [EVERYTHING], weight=10, sandbox=True),
     _peer(
-        "naive", "naive", "FastStream, SQLAlchemy ORM, a message at a time, polling relay", variant="seq", weight=1.6
+        "naive", "naive", "FastStream, SQLAlchemy ORM, a message at a time, polling relay", variant="seq", weight=1.8
     ),
     _peer("naive-concurrent", "naive", "the same, 32 in flight", variant="concurrent", weight=3.5),
     _peer("naive-x2", "naive", "the same, two processes", variant="concurrent", processes=("all", "all"), weight=3.5),
     _peer("faststream-outbox", "naive", "FastStream with faststream-outbox", variant="fsoutbox", weight=1.4),
     _peer("handwritten", "handwritten", "aiokafka and psycopg by hand, 32 in flight", weight=20),
-    _peer("dbos", "dbos_peer", "DBOS, a durable workflow an order", variant="all", weight=0.4),
+    _peer("dbos", "dbos_peer", "DBOS, a durable workflow an order", variant="all", weight=0.5),
     _peer("restate", "restate_peer", "Restate's server, handlers in Python", weight=5),
     _limit("limit", "the design's limit: Avro, all reactions, five processes", "avro+reactions", reactions=True),
     _limit("limit-core", "the limit without the reactions beyond the core, Avro", "avro"),
