@@ -18,6 +18,7 @@ from tests.bench.contestants import CONTESTANTS, DEFAULT, QUICK, Contestant
 from tests.bench.endurance import endurance_table, endure
 from tests.bench.environment import NotHere, peers_python, restate_server
 from tests.bench.figures import percentile
+from tests.bench.goals import goals_document, goals_table, judge
 from tests.bench.measuring import measure
 from tests.bench.parts import (
     RELAYS,
@@ -234,7 +235,7 @@ def main(
     if mode in {"slow", "endurance"} and not all(contestant.ours for contestant in contestants):
         raise click.UsageError(f"--{mode} measures this module only")
     if quick:
-        orders, latency_ms, rounds, rate, seconds = min(orders, 200), [0.0], 1, rate[:1], min(seconds, 5.0)
+        orders, latency_ms, rounds, rate, seconds = min(orders, 300), [0.0], 1, rate[:1], min(seconds, 5.0)
     python = Path(sys.executable) if all(one.ours for one in contestants) else peers_python(say)
     contestants, extra = with_restate(contestants)
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings})
@@ -252,7 +253,7 @@ def main(
 
 
 def run(mode: str, plan: Plan, options: Options) -> dict[str, Any]:
-    """Measure, print the table, and return all of it."""
+    """Measure, print the tables, and return all of it."""
     if mode == "decode":
         text, results = decode()
         about = machine(None)
@@ -268,8 +269,9 @@ def run(mode: str, plan: Plan, options: Options) -> dict[str, Any]:
             about = machine(servers)
             say(", ".join(f"{what} {value}" for what, value in about.items()))
             text, results = work(servers, plan, options)
-    sys.stdout.write(text + "\n")
-    return {"mode": mode, "machine": about, "results": results}
+    goals = judge(mode, results)
+    sys.stdout.write("\n\n".join(part for part in (text, goals_table(goals)) if part) + "\n")
+    return {"mode": mode, "machine": about, "results": results, "goals": goals_document(goals)}
 
 
 if __name__ == "__main__":

@@ -123,6 +123,14 @@ def count_outbox(connection: Connection) -> int:
     return _number(connection, "SELECT count(*) FROM outbox") if there and there[0] else 0
 
 
+def progress(connection: Connection) -> tuple[int, int]:
+    """Return what changes whenever an order does: how many there are, and their versions added up."""
+    return (
+        _number(connection, "SELECT count(*) FROM orders"),
+        _number(connection, "SELECT coalesce(sum(version), 0) FROM orders"),
+    )
+
+
 def _number(connection: Connection, question: str) -> int:
     row = connection.execute(question.encode()).fetchone()
     return int(str(row[0])) if row else 0

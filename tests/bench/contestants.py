@@ -1,6 +1,7 @@
 """Who is measured: how each is started, what it reads, and what is fair to expect of it."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ BY_ROLE = (
 class Contestant:
     """What is measured.
 
-    processes: arguments of each process. weight: multiplies --orders, so that everybody runs for some seconds.
+    processes: arguments of each process. weight: multiplies --orders, so that everybody runs for about 10 s at a
+    gateway of 0 ms with the default: what is ramp up and ramp down then hardly shows.
     body: what the first message is written in (tests.bench.orders.encoder). reactions: it does all that our module
     does beyond the core (voids said, customers notified, holds sold and released), and is held to it.
     dedupes: an event that is sent twice is to have one outcome.
@@ -43,9 +45,9 @@ class Contestant:
         return self.peer is None
 
     @property
-    def grouped(self) -> bool:
-        """Whether several processes share consumer groups: their rebalance is waited for."""
-        return len(set(self.processes)) < len(self.processes)
+    def members(self) -> int:
+        """How many processes share each consumer group: until all have joined, the clock does not start."""
+        return max(Counter(self.processes).values())
 
     def argv(self, python: Path, arguments: Sequence[str]) -> list[str]:
         """Return the command line of one process. python: the peers'."""
@@ -64,13 +66,15 @@ def _peer(
 
 def _limit(name: str, about: str, variant: str, *, reactions: bool = False) -> Contestant:
     roles = ("authorize", "reserve", "capture", "relay", *(("after",) if reactions else ()))
-    body = "one-record" if "avro" in variant else "json"
+    body, weight = ("one-record", 180) if "avro" in variant else ("json", 240)
     processes = tuple((role,) for role in roles)
-    return Contestant(name, about, processes, weight=20, body=body, peer="limit", variant=variant, reactions=reactions)
+    return Contestant(
+        name, about, processes, weight=weight, body=body, peer="limit", variant=variant, reactions=reactions
+    )
 
 
 def _ours(
-    name: str, about: str, processes: Sequence[Sequence[str]], *, weight: float = 20, sandbox: bool = False
+    name: str, about: str, processes: Sequence[Sequence[str]], *, weight: float = 60, sandbox: bool = False
 ) -> Contestant:
     return Contestant(
         name,
@@ -97,14 +101,17 @@ _ALL = (
         "two processes a consumer group, relay, sweep",
         [("consume", "all"), ("consume", "all"), ("relay",), ("sweep",)],
     ),
-    _ours("ours-stripe", "one process, the Stripe adapter against the sandbox", [EVERYTHING], weight=4, sandbox=True),
-    _peer("naive", "naive", "FastStream, SQLAlchemy ORM, a message at a time, polling relay", variant="seq"),
-    _peer("naive-concurrent", "naive", "the same, 32 in flight", variant="concurrent"),
-    _peer("naive-x2", "naive", "the same, two processes", variant="concurrent", processes=("all", "all")),
-    _peer("faststream-outbox", "naive", "FastStream with faststream-outbox", variant="fsoutbox"),
-    _peer("handwritten", "handwritten", "aiokafka and psycopg by hand, 32 in flight", weight=3),
-    _peer("dbos", "dbos_peer", "DBOS, a durable workflow an order", variant="all", weight=0.3),
-    _peer("restate", "restate_peer", "Restate's server, handlers in Python"),
+    _ours("ours-up2", "all roles twice: two processes that share groups, relay and sweep", [EVERYTHING, EVERYTHING]),
+    _ours("ours-stripe", "one process, the Stripe adapter against the sandbox", [EVERYTHING], weight=10, sandbox=True),
+    _peer(
+        "naive", "naive", "FastStream, SQLAlchemy ORM, a message at a time, polling relay", variant="seq", weight=1.8
+    ),
+    _peer("naive-concurrent", "naive", "the same, 32 in flight", variant="concurrent", weight=3.5),
+    _peer("naive-x2", "naive", "the same, two processes", variant="concurrent", processes=("all", "all"), weight=3.5),
+    _peer("faststream-outbox", "naive", "FastStream with faststream-outbox", variant="fsoutbox", weight=1.4),
+    _peer("handwritten", "handwritten", "aiokafka and psycopg by hand, 32 in flight", weight=20),
+    _peer("dbos", "dbos_peer", "DBOS, a durable workflow an order", variant="all", weight=0.5),
+    _peer("restate", "restate_peer", "Restate's server, handlers in Python", weight=5),
     _limit("limit", "the design's limit: Avro, all reactions, five processes", "avro+reactions", reactions=True),
     _limit("limit-core", "the limit without the reactions beyond the core, Avro", "avro"),
     _limit("limit-json", "the limit without the reactions beyond the core, JSON", ""),
@@ -122,6 +129,7 @@ DEFAULT = (
     "ours",
     "ours-roles",
     "ours-x2",
+    "ours-up2",
     "ours-stripe",
 )
 QUICK = ("naive-concurrent", "handwritten", "restate", "limit", "ours")

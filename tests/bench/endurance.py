@@ -9,9 +9,10 @@ from typing import Any
 from tests.bench.contestants import Contestant
 from tests.bench.environment import Progress
 from tests.bench.figures import window_costs
-from tests.bench.measuring import Run, running
+from tests.bench.measuring import running
 from tests.bench.orders import Order
 from tests.bench.places import Plan
+from tests.bench.run import Run
 from tests.bench.servers import Servers
 
 SPAN = 20_000
@@ -60,6 +61,7 @@ def endure(
     first, last = statistics.median(costs[:span]), statistics.median(costs[-span:])
     return {
         "contestant": contestant.name,
+        "latency_ms": latency_ms,
         "orders": count,
         "orders_per_s": count / seconds,
         "cpu_ms_first": first,

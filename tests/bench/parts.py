@@ -34,6 +34,7 @@ RELAYS = ("naive", "naive-concurrent", "faststream-outbox", "handwritten", "limi
 RELAY_MESSAGES = {"ours": 200_000, "limit": 200_000, "handwritten": 40_000}
 RELAY_MESSAGES_OTHERS = 5_000
 RELAY_MAX_S = 120.0
+EMPTY_S = 10.0
 EVENT = "PaymentAuthorized"
 CLIENT_ORDERS = 2_000
 CLIENT_BATCH = 500
@@ -73,9 +74,8 @@ def measure_relay(servers: Servers, plan: Plan, contestant: Contestant) -> dict[
         postgresql, kafka = servers.postgres_cpu_s(), servers.kafka_cpu_s()
         with Processes([argv], place.settings, place.log) as processes:
             sent, seconds, cpu = _watch(servers, plan, topic, count, processes)
-            time.sleep(1.0)
             with place.database.connect() as connection:
-                left = count_outbox(connection)
+                left = _wait_until_empty(connection)
         failures = [f"only {sent} of {count} messages came"] if sent < count else []
         failures += [f"{left} rows left in the outbox"] if left else []
     return {
@@ -89,6 +89,14 @@ def measure_relay(servers: Servers, plan: Plan, contestant: Contestant) -> dict[
         },
         "failures": failures,
     }
+
+
+def _wait_until_empty(connection: Connection) -> int:
+    """Wait for the deletes behind the last messages; return how many rows are left after EMPTY_S."""
+    end = time.monotonic() + EMPTY_S
+    while (left := count_outbox(connection)) and time.monotonic() < end:
+        time.sleep(0.02)
+    return left
 
 
 def _fill(connection: Connection, contestant: Contestant, topic: str, count: int) -> None:

@@ -11,6 +11,8 @@ from tests.bench.measuring import drain, paced, running
 from tests.bench.places import Plan
 from tests.bench.servers import Servers
 
+Figure = Callable[[dict[str, Any]], float]
+
 
 def compare_slow(
     servers: Servers,
@@ -31,7 +33,12 @@ def compare_slow(
                 with running(servers, plan, contestant, latency_ms) as run:
                     result = drain(run, int(plan.orders * contestant.weight), slow_share=slow_share)
                     result["paced"] = [paced(run, rate, paced_s, slow_share) for rate in rates if not run.failures]
-                    result |= {"contestant": contestant.name, "round": number, "share": slow_share}
+                    result |= {
+                        "contestant": contestant.name,
+                        "round": number,
+                        "share": slow_share,
+                        "latency_ms": latency_ms,
+                    }
                     result["failures"] = run.check()
                 progress(f"round {number + 1}: {contestant.name}, {slow_share:.0%} slow: {_line(result)}")
                 results.append(result)
@@ -55,16 +62,25 @@ def slow_table(results: Sequence[dict[str, Any]]) -> str:
     for name in dict.fromkeys(one["contestant"] for one in results):
         mine = [one for one in results if one["contestant"] == name]
         bad = "; ".join(dict.fromkeys(failure for one in mine for failure in one["failures"])) or "right"
-        figures: dict[str, Callable[[dict[str, Any]], float]] = {"orders/s of the others": _throughput}
-        for place, each in enumerate(mine[0]["paced"]):
-            figures[f"p99 ms of the others at {each['rate']:g}/s"] = partial(_p99, place)
-        for what, figure in figures.items():
-            without = {one["round"]: figure(one) for one in mine if not one["share"]}
-            with_slow = {one["round"]: figure(one) for one in mine if one["share"]}
+        for what, figure in figures_of(mine).items():
+            without, with_slow = by_round(mine, figure, slow=False), by_round(mine, figure, slow=True)
             compared = ratio(with_slow, without)
             shown = compared.text(2) if compared else ""
             lines.append(f"| {name} | {what} | {_median(without)} | {_median(with_slow)} | {shown} | {bad} |")
     return "\n".join(lines)
+
+
+def figures_of(results: Sequence[dict[str, Any]]) -> dict[str, Figure]:
+    """Name what is compared: throughput, and p99 at each rate, of the orders without a slow call."""
+    figures: dict[str, Figure] = {"orders/s of the others": _throughput}
+    for place, each in enumerate(results[0]["paced"]):
+        figures[f"p99 ms of the others at {each['rate']:g}/s"] = partial(_p99, place)
+    return figures
+
+
+def by_round(results: Sequence[dict[str, Any]], figure: Figure, *, slow: bool) -> dict[int, float]:
+    """Give the figure of each round, with slow calls or without."""
+    return {one["round"]: figure(one) for one in results if bool(one["share"]) == slow}
 
 
 def _throughput(result: dict[str, Any]) -> float:

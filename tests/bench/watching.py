@@ -12,6 +12,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from tests.bench.peers import common
 
 POLL_S = 0.005
+READ_MAX = 5_000
+"""Messages a call: far more than any contestant sends within POLL_S, so that no call returns for being full."""
 
 
 class Watcher:
@@ -60,7 +62,7 @@ class Watcher:
         )
         cut = len(self._prefix)
         while not self._end.is_set():
-            messages = consumer.consume(500, POLL_S)
+            messages = consumer.consume(READ_MAX, POLL_S)
             now = time.perf_counter()
             for message in messages:
                 key, topic = message.key(), message.topic()
