@@ -26,8 +26,9 @@ from domain.ports.publisher import Publisher
 from domain.ports.source import Source
 from domain.reaction import Reaction
 from domain.rules import Rules
+from outbox.connections import Connections
 from outbox.relay import Relay
-from outbox.store import PostgresStore, hot_engine
+from outbox.store import PostgresStore
 from producers.kafka_publisher import KafkaPublisher
 from producers.topics import missing_topics
 from schemas.codec import Codec
@@ -112,7 +113,7 @@ def gateway_of(settings: Settings) -> Gateway:
 async def store_of(settings: Settings, codec: Codec | None = None) -> AsyncIterator[PostgresStore]:
     """Open the store; closed at the end. codec: that of the consumers, if there are any."""
     store = PostgresStore(
-        hot_engine(settings.sqlalchemy_url(), settings.database_pool),
+        Connections(settings.psycopg_url(), settings.database_pool),
         (codec or codec_of(settings)).encode,
         prefix=settings.topic_prefix,
         event_bytes_max=settings.event_bytes_max,

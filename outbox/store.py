@@ -5,16 +5,13 @@ from contextlib import asynccontextmanager, nullcontext
 from datetime import date
 from typing import Any, Final
 
-import orjson
 import psycopg
-from psycopg.types.json import set_json_loads
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from domain.errors import Contended, DownForEverybody, Transient
 from domain.ids import OperationId, OrderId
 from domain.ports.store import Claimed
 from outbox import statements
+from outbox.connections import Connections
 from outbox.journal import Journal
 from outbox.memory import OrderMemory
 from outbox.partitions import maintain, oldest_day
@@ -22,21 +19,6 @@ from outbox.rows import operation_from
 from outbox.transaction import PgTransaction
 from schemas.events import Event
 
-HOT_OPTIONS: Final = " ".join(
-    f"-c {option}"
-    for option in (
-        # The first plans are made while tables are empty and have no statistics. Without these they may join a batch by
-        # scanning a whole table, and are cached: ten times slower once there is data. What is left is one index look-up
-        # for each element of an array, which is right for every size.
-        "enable_seqscan=off",
-        "enable_hashjoin=off",
-        "enable_mergejoin=off",
-        "jit=off",
-        "timezone=UTC",
-        "idle_in_transaction_session_timeout=60000",
-        "lock_timeout=30000",
-    )
-)
 _LOST_RACES: Final = (
     psycopg.errors.UniqueViolation,
     psycopg.errors.SerializationFailure,
@@ -45,31 +27,19 @@ _LOST_RACES: Final = (
 )
 
 
-def hot_engine(url: str, pool: int) -> AsyncEngine:
-    """Make the engine of the hot path; parameters never show in errors. url: postgresql+psycopg://..."""
-    set_json_loads(orjson.loads)
-    return create_async_engine(
-        url,
-        pool_size=pool,
-        max_overflow=0,
-        hide_parameters=True,
-        connect_args={"options": HOT_OPTIONS, "prepare_threshold": 1},
-    )
-
-
 class PostgresStore:
     """domain.ports.store.Store. encode: event to body. prefix: of topics. event_bytes_max: of an encoded body."""
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        connections: Connections,
         encode: Callable[[Event], bytes],
         *,
         prefix: str = "",
         event_bytes_max: int = 1_000_000,
         inbox_retention_days: int = 14,
     ) -> None:
-        self._engine = engine
+        self._connections = connections
         self._retention_days = inbox_retention_days
         self._journal = Journal(encode, prefix, event_bytes_max)
         self._oldest: date | None = None
@@ -78,7 +48,7 @@ class PostgresStore:
     @asynccontextmanager
     async def transaction(self, *, contended: bool = False, few: bool = False) -> AsyncIterator[PgTransaction]:
         """Open a transaction; commit at the end, roll back on any exception."""
-        async with self._connection(contended=contended) as (outer, connection):
+        async with self._connection(contended=contended) as connection:
             oldest = self._oldest or await self._refresh(connection)
             transaction = PgTransaction(
                 connection, self._journal, self._memory, oldest=oldest, contended=contended, few=few
@@ -88,7 +58,7 @@ class PostgresStore:
                 yield transaction
                 async with nullcontext() if few else connection.pipeline():
                     await transaction.finish()
-                    await outer.commit()
+                    await connection.commit()
             transaction.remember()
 
     async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:
@@ -113,44 +83,32 @@ class PostgresStore:
 
     async def maintain(self) -> None:
         """Make inbox partitions ahead of time, drop those past their retention."""
-        async with self._connection() as (outer, connection):
+        async with self._connection() as connection:
             await maintain(connection, self._retention_days)
-            await outer.commit()
+            await connection.commit()
         self._oldest = None
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._engine.dispose()
+        await self._connections.close()
 
     async def _refresh(self, connection: psycopg.AsyncConnection[Any]) -> date:
         self._oldest = await oldest_day(connection)
         return self._oldest
 
     async def _once(self, query: Any, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        async with self._connection() as (outer, connection):
+        async with self._connection() as connection:
             cursor = await connection.cursor(binary=True).execute(query, parameters)
             rows = await cursor.fetchall() if cursor.description else []
-            await outer.commit()
+            await connection.commit()
             return rows
 
     @asynccontextmanager
-    async def _connection(
-        self, *, contended: bool = False
-    ) -> AsyncIterator[tuple[AsyncConnection, psycopg.AsyncConnection[Any]]]:
+    async def _connection(self, *, contended: bool = False) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         """Lend a connection; turn the driver's errors into the families of the domain."""
         try:
-            async with self._engine.connect() as outer:
-                try:
-                    await outer.begin()
-                    raw = await outer.get_raw_connection()
-                    connection = raw.driver_connection
-                    assert isinstance(connection, psycopg.AsyncConnection)
-                    yield outer, connection
-                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                    if isinstance(error, _LOST_RACES):
-                        raise
-                    await outer.invalidate()
-                    raise
+            async with self._connections.lend() as connection:
+                yield connection
         except psycopg.errors.CheckViolation as error:
             if error.diag.constraint_name is not None:
                 raise Contended(f"another transaction won: {error.diag.constraint_name}") from error
@@ -163,11 +121,6 @@ class PostgresStore:
             raise Contended("the inbox lacks the partition of a day") from error
         except _LOST_RACES as error:
             raise Contended(f"another transaction won: {error.diag.constraint_name or error.sqlstate}") from error
-        except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self._memory.clear()
             raise DownForEverybody(f"PostgreSQL does not answer: {str(error).splitlines()[0]}") from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                self._memory.clear()
-                raise DownForEverybody("the connection to PostgreSQL broke") from error
-            raise

@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
+from outbox.connections import Connections
 from outbox.migrations import upgrade
-from outbox.store import PostgresStore, hot_engine
+from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.consumers.harness import Pipeline, open_pipeline
 from tests.consumers.remembered import compare_with_tables
@@ -27,7 +28,7 @@ def database_template(database_server_url: str) -> Iterator[str]:
 
 
 async def _make_partitions(url: str) -> None:
-    store = PostgresStore(hot_engine(url, 1), Codec().encode)
+    store = PostgresStore(Connections(url.replace("+psycopg", ""), 1), Codec().encode)
     await store.maintain()
     await store.close()
 

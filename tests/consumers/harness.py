@@ -26,7 +26,8 @@ from domain.operation import UNFINISHED
 from domain.ports.store import Store
 from domain.reaction import Reaction
 from domain.values import replace
-from outbox.store import PostgresStore, hot_engine
+from outbox.connections import Connections
+from outbox.store import PostgresStore
 from producers.topics import create_topics
 from schemas.envelope import headers
 from schemas.events import Event
@@ -117,7 +118,7 @@ class Pipeline(View):
 
     def store(self) -> PostgresStore:
         """Open a store of its own connections."""
-        hot = hot_engine(self.settings.sqlalchemy_url(), self.settings.database_pool)
+        hot = Connections(self.settings.psycopg_url(), self.settings.database_pool)
         self._stores.append(PostgresStore(hot, self.codec.encode, prefix=self.settings.topic_prefix))
         return self._stores[-1]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from deploy.embedded import EmbeddedServers, temporary_servers
+from outbox.connections import Connections
 from outbox.migrations import upgrade
 from outbox.stock import set_available
-from outbox.store import PostgresStore, hot_engine
+from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.e2e.deployment import Deployment, deployment
 from tests.e2e.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS
@@ -35,7 +36,7 @@ def template(servers: EmbeddedServers) -> Iterator[str]:
 
 
 async def _furnish(url: str) -> None:
-    store = PostgresStore(hot_engine(url, 1), Codec().encode)
+    store = PostgresStore(Connections(url.replace("+psycopg", ""), 1), Codec().encode)
     await store.maintain()
     async with store.transaction() as transaction:
         for sku, units in ((PLENTY, PLENTY_UNITS), (SCARCE, SCARCE_UNITS)):

@@ -14,8 +14,9 @@ from domain.order import Order, Status
 from domain.ports.store import Change, Changes
 from domain.rules import Context, Rules
 from domain.values import replace
+from outbox.connections import Connections
 from outbox.memory import OrderMemory
-from outbox.store import PostgresStore, hot_engine
+from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.outbox.migrated import database_template
 from tests.schemas.builders import order_confirmed
@@ -61,7 +62,7 @@ def test_it_does_not_know_an_order_whose_operation_is_due() -> None:
 
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[PostgresStore]:
-    made = PostgresStore(hot_engine(database_url, 3), Codec().encode)
+    made = PostgresStore(Connections(database_url.replace("+psycopg", ""), 3), Codec().encode)
     await made.maintain()
     yield made
     await made.close()

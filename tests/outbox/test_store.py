@@ -10,9 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from outbox.connections import Connections
 from outbox.migrations import upgrade
 from outbox.partitions import day_of, name_of
-from outbox.store import PostgresStore, hot_engine
+from outbox.store import PostgresStore
 from outbox.tables import metadata
 from schemas.codec import Codec
 from tests.outbox.migrated import database_template
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[PostgresStore]:
-    opened = PostgresStore(hot_engine(database_url, 3), Codec().encode, inbox_retention_days=4)
+    opened = PostgresStore(Connections(database_url.replace("+psycopg", ""), 3), Codec().encode, inbox_retention_days=4)
     yield opened
     await opened.close()
 

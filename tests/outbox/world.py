@@ -9,7 +9,8 @@ import psycopg
 from deploy.auditing import GROUPS, KafkaTopics
 from domain.ports.gateway import LedgerEntry
 from outbox.audit import Report, Scope, TopicMessage, audit, wait_until_quiet
-from outbox.store import PostgresStore, hot_engine
+from outbox.connections import Connections
+from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.consumers.harness import Pipeline, open_pipeline
 from tests.consumers.orders import FREE, order, retry
@@ -100,7 +101,7 @@ def violations(report: Report, invariant: int) -> str:
 
 async def play(url: str, bootstrap: str, prefix: str) -> tuple[Sequence[LedgerEntry], Topics]:
     """Let the pipeline meet everything that may happen to an order; return what was outside the database."""
-    store = PostgresStore(hot_engine(url, 1), Codec().encode)
+    store = PostgresStore(Connections(url.replace("+psycopg", ""), 1), Codec().encode)
     await store.maintain()
     await store.close()
     patient = {"sandbox_pending_s": 3_600, "unknown_give_up_s": 0.5, "topic_partitions": 1}
