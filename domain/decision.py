@@ -42,7 +42,7 @@ class Decision(Value, frozen=True):
 
 
 class Draft(NamedTuple):
-    """An event without what every event of an order has."""
+    """An event without what every event of an order has. Records inside it are dicts: the event makes them."""
 
     event: type[OwnEvent]
     fields: Mapping[str, Any]

@@ -13,9 +13,7 @@ from domain.rules import Context
 from domain.values import replace
 from schemas.events import (
     CustomerNotificationRequested,
-    Item,
     ItemsReserved,
-    MissingItem,
     MoneyState,
     NotificationKind,
     PaidAndConfirmed,
@@ -161,12 +159,12 @@ def _out_of_review(order: Order, status: Status) -> Order:
     return replace(order, status=status, reviewed=None, review_reason=None)
 
 
-def _items(order: Order) -> tuple[Item, ...]:
-    return tuple(Item(sku=line.sku, quantity=line.quantity) for line in order.lines)
+def _items(order: Order) -> list[dict[str, object]]:
+    return [{"sku": line.sku, "quantity": line.quantity} for line in order.lines]
 
 
-def _missing(missing: tuple[Missing, ...]) -> tuple[MissingItem, ...]:
-    return tuple(MissingItem(sku=m.sku, requested=m.requested, available=m.available) for m in missing)
+def _missing(missing: tuple[Missing, ...]) -> list[dict[str, object]]:
+    return [{"sku": m.sku, "requested": m.requested, "available": m.available} for m in missing]
 
 
 def authorize_failed(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:

@@ -180,7 +180,11 @@ INSERT_NOTIFICATIONS = insert(
     "ON CONFLICT DO NOTHING",
 )
 
-LOCK_ORDERS: LiteralString = "SELECT order_id, xmin FROM orders WHERE order_id = ANY(%s) ORDER BY order_id FOR UPDATE"
+BEGIN: LiteralString = """
+    SELECT now(), pg_current_xact_id()::xid, o.order_id, o.xmin
+      FROM (VALUES (1)) always
+      LEFT JOIN (SELECT order_id, xmin FROM orders WHERE order_id = ANY(%s) ORDER BY order_id FOR UPDATE) o ON true"""
+"""The clock and the transaction's id, even if there is none of the orders; those that there are, locked."""
 LOAD_ORDERS: LiteralString = """
     SELECT order_id, status, version, attempt, customer_id, correlation_id, currency, total_minor, lines,
            content_hash, retryable, retry_until, reviewed, review_reason, missing, delay_notified, resends, created_at
@@ -250,8 +254,9 @@ APPEND_EVENTS = Batch(
     WITH appended AS (
       INSERT INTO event ({_EVENT_NAMES})
       SELECT {_EVENT_NAMES} FROM unnest({_EVENT_ARRAYS}) WITH ORDINALITY AS u({_EVENT_NAMES}, n) ORDER BY n
-      RETURNING id)
-    INSERT INTO outbox (id) SELECT id FROM appended""",
+      RETURNING id),
+      sent AS (INSERT INTO outbox (id) SELECT id FROM appended)
+    SELECT pg_notify('payments_outbox', '')""",
     _types(EVENT_COLUMNS),
 )
 INSERT_LETTER: LiteralString = """

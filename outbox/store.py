@@ -54,7 +54,6 @@ class PostgresStore:
                 connection, self._journal, self._memory, oldest=oldest, contended=contended, few=few
             )
             async with connection.pipeline() if few else nullcontext():
-                await transaction.begin()
                 yield transaction
                 async with nullcontext() if few else connection.pipeline():
                     await transaction.finish()

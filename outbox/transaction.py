@@ -57,24 +57,21 @@ class PgTransaction:
         self._last: list[Callable[[], Awaitable[None]]] = []
         self._few = few
         self._cursor = connection.cursor(binary=True)
-        self._clock = connection.cursor(binary=True)
 
-    async def begin(self) -> None:
-        """Ask for the clock, once, and for the id that this transaction's rows will bear; load reads the answer."""
+    async def _begin(self, order_ids: Sequence[OrderId]) -> list[tuple[OrderId, bytes]]:
+        """Read the clock, once, and the id that this transaction's rows will bear; lock orders."""
         async with self._together():
-            await self._clock.execute("SELECT now(), pg_current_xact_id()::xid")
-
-    async def _read_clock(self) -> None:
-        if not self._xid:
-            ((self.now, self._xid),) = await self._clock.fetchall()
+            await self._cursor.execute(statements.BEGIN, [ARRAYS["text"](order_ids)])
+        found = await self._cursor.fetchall()
+        self.now, self._xid = found[0][:2]
+        return [row[2:] for row in found if row[2] is not None]
 
     async def load(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
         """Lock these orders in the order of their ids; return those that exist."""
-        await self._cursor.execute(statements.LOCK_ORDERS, [ARRAYS["text"](sorted(set(order_ids)))])
-        await self._read_clock()
+        found = await self._begin(sorted(set(order_ids)))
         orders: dict[OrderId, Order] = {}
         unknown: list[OrderId] = []
-        for order_id, xmin in await self._cursor.fetchall():
+        for order_id, xmin in found:
             order = self._memory.recall(order_id, xmin, self.now)
             if order is None:
                 unknown.append(order_id)
@@ -120,7 +117,8 @@ class PgTransaction:
 
     async def save(self, changes: Changes) -> None:
         """Write all changes. Operations are closed before others are opened: an order has one unfinished at a time."""
-        await self._read_clock()
+        if not self._xid:
+            await self._begin([])
         letters = await self._save_dead_letters(changes.dead_letters)
         parts = _Parts(changes.orders)
         events = [self._journal.event_row(event) for event in changes.events]
@@ -184,7 +182,6 @@ class PgTransaction:
             for insert, insert_rows in parts.inserts(self.now):
                 await self._run(insert.batch, insert_rows)
             await self._run(statements.APPEND_EVENTS, events)
-            await self._wake_relay(events)
 
     async def _save_many(self, parts: "_Parts", notifications: Sequence[Notification], events: Sequence[Row]) -> None:
         """Update in one round trip, then copy, which cannot be in a pipeline."""
@@ -192,7 +189,8 @@ class PgTransaction:
         async with self.connection.pipeline():
             await self._update(parts, notifications)
             await drawing.execute(statements.DRAW_IDS, [len(events)])
-            await self._wake_relay(events)
+            if events:
+                await self._cursor.execute(f"NOTIFY {CHANNEL}")
         ids = sorted(row[0] for row in await drawing.fetchall())
         numbered = [(i, *row) for i, row in zip(ids, events, strict=True)]
         inserts = [
@@ -212,11 +210,6 @@ class PgTransaction:
         await self._run(statements.UPDATE_ATTEMPTS, [rows.attempt_row(i, a) for i, a in parts.old_attempts])
         await self._run(statements.UPDATE_HOLDS, [(i, h.attempt, *rows.hold_state(h)) for i, h in parts.old_holds])
         await self._run(statements.INSERT_NOTIFICATIONS.batch, [_notification_row(n) for n in notifications])
-
-    async def _wake_relay(self, events: Sequence[Row]) -> None:
-        """Notify with the commit."""
-        if events:
-            await self._cursor.execute(f"NOTIFY {CHANNEL}")
 
     async def _draw_ids(self, count: int) -> list[int]:
         await self._cursor.execute(statements.DRAW_IDS, [count])

@@ -12,7 +12,6 @@ from consumers.runtime.guard import Breaker
 from consumers.runtime.ports import Bounds
 from consumers.runtime.settling import Answer
 from domain.errors import DownForEverybody
-from domain.ids import OperationId
 from domain.operating import Move, gateway_call, may_send_again, next_move
 from domain.operation import GatewayCall
 from domain.outcome import NotExecuted, NotFound, Unknown
@@ -41,7 +40,8 @@ class Actor:
         self._bounds = bounds
         self._breaker = breaker
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open: dict[OperationId, Claimed] = {}
+        # By the number of the operation's id, for a UUID hashes in Python.
+        self._open: dict[int, Claimed] = {}
         self._room = asyncio.Event()
         self._room.set()
         self._log = structlog.get_logger("consumers.actor")
@@ -63,7 +63,7 @@ class Actor:
         if not claimed:
             return
         for c in claimed:
-            self._open[c.operation.operation_id] = c
+            self._open[c.operation.operation_id.int] = c
         self._set_room()
         task = asyncio.get_running_loop().create_task(self._act(claimed))
         self._tasks.add(task)
@@ -103,7 +103,7 @@ class Actor:
         finally:
             if not self._cancelling():
                 for c in self._without_answer(claimed):
-                    self._open.pop(c.operation.operation_id, None)
+                    self._open.pop(c.operation.operation_id.int, None)
             self._set_room()
 
     async def _go_on(self, claimed: Sequence[Claimed]) -> None:
@@ -120,12 +120,12 @@ class Actor:
     async def _look_up(self, claimed: Sequence[Claimed]) -> list[Claimed]:
         """Ask what became of them; return those that left no trace and may be sent again by the same key."""
         again: list[Claimed] = []
-        by_id = {c.operation.operation_id: c for c in claimed}
+        by_id = {c.operation.operation_id.int: c for c in claimed}
         async with _closing(self._gateway.look_up(_calls(claimed))) as groups:
             async for group in groups:
                 known: list[GatewayAnswer] = []
                 for answer in group:
-                    c = by_id[answer.operation_id]
+                    c = by_id[answer.operation_id.int]
                     not_found = isinstance(answer.outcome, NotFound)
                     if not_found and may_send_again(c.operation, self._asked_at(c), self._rules):
                         again.append(c)
@@ -135,18 +135,18 @@ class Actor:
         return again
 
     async def _take(self, claimed: Sequence[Claimed]) -> None:
-        by_id = {c.operation.operation_id: c for c in claimed}
+        by_id = {c.operation.operation_id.int: c for c in claimed}
         async with _closing(self._gateway.perform(_calls(claimed))) as groups:
             async for group in groups:
                 self._answered(group, by_id)
 
-    def _answered(self, group: Sequence[GatewayAnswer], by_id: dict[OperationId, Claimed]) -> None:
+    def _answered(self, group: Sequence[GatewayAnswer], by_id: dict[int, Claimed]) -> None:
         if not group:
             return
         answers = []
         for operation_id, outcome in group:
-            self._open.pop(operation_id, None)
-            answers.append(Answer(by_id[operation_id].operation.order_id, operation_id, outcome))
+            self._open.pop(operation_id.int, None)
+            answers.append(Answer(by_id[operation_id.int].operation.order_id, operation_id, outcome))
             if isinstance(outcome, Unknown | NotExecuted):
                 self._breaker.failed(outcome.detail)
             else:
@@ -161,7 +161,7 @@ class Actor:
         return due_at - timedelta(seconds=self._rules.lease_s)
 
     def _without_answer(self, claimed: Sequence[Claimed]) -> list[Claimed]:
-        return [c for c in claimed if c.operation.operation_id in self._open]
+        return [c for c in claimed if c.operation.operation_id.int in self._open]
 
     async def _give_back(self, claimed: Sequence[Claimed]) -> None:
         try:
