@@ -97,13 +97,6 @@ class KafkaSource:
             self._took_at = asyncio.get_running_loop().time()
         return self._handed_out(records)
 
-    def waiting(self) -> int:
-        """Return how many messages wait behind those that were taken, as the last fetches told."""
-        if self._consumer is None:
-            return 0
-        mine = self._consumer.assignment()
-        return sum((self._consumer.highwater(p) or 0) - behind for p, behind in self._next.items() if p in mine)
-
     async def commit(self, messages: Sequence[Message]) -> None:
         """Commit the offsets behind these messages, for the partitions that are ours still."""
         for m in messages:

@@ -7,7 +7,6 @@ from typing import Any, Final
 import structlog
 
 from consumers.runtime.acting import Actor
-from consumers.runtime.flow import Flow
 from consumers.runtime.guard import Breaker, Guard
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds, Ports
@@ -17,7 +16,6 @@ from consumers.runtime.sweep import Sweep
 from domain.ports.source import Source
 from domain.reaction import Reaction
 from domain.rules import Rules
-from schemas.events import OwnEvent
 
 SETTLERS: Final = 2
 """Two settle in turn: while one waits for the database the other has its batch."""
@@ -35,11 +33,9 @@ class Engine:
         self._bounds = bounds
         self.guard = Guard(bounds)
         self.breaker = Breaker(bounds)
-        self.flow = Flow(bounds)
         self.actor = Actor(ports.gateway, ports.store, rules, bounds, self.breaker)
         self.settler = Settler(ports, reactions, rules, bounds, self.guard, self.actor.submit)
         self.actor.put = self.settler.put
-        self.flow.watch([self.settler.waiting])
         self.sweep = Sweep(ports, reactions, rules, bounds, self.guard, self.breaker, self.actor, self.settler)
         self._log = structlog.get_logger("consumers.engine")
 
@@ -56,9 +52,7 @@ class Engine:
 
         also: other work of the process (a relay) that ends on the same event. Raises what a loop raised: a bug.
         """
-        sources = [(reaction, make_source(reaction)) for reaction in consume]
-        self.flow.watch(source.waiting for reaction, source in sources if issubclass(reaction.trigger, OwnEvent))
-        working = [self._runner(reaction, source).run(stop) for reaction, source in sources]
+        working = [self._runner(reaction, make_source(reaction)).run(stop) for reaction in consume]
         working += also
         if sweep:
             working.append(self.sweep.run(stop))
@@ -84,7 +78,7 @@ class Engine:
 
     def _runner(self, reaction: Reaction, source: Source) -> Runner:
         planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
-        return Runner(reaction, source, planner, self.actor, self.guard, self.breaker, self.flow, self._bounds)
+        return Runner(reaction, source, planner, self.actor, self.guard, self.breaker, self._bounds)
 
     async def _drain(self) -> None:
         try:

@@ -36,8 +36,6 @@ class Bounds:
     few_max: int = 16
     transactions_max: int = 4
     operations_open_max: int = 4_000
-    under_way_max: int = 2_000
-    begin_at_least_every_s: float = 2
     linger_s: float = 0.005
     poll_s: float = 0.5
     call_max_s: float = 30

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.runtime.acting import Actor
-from consumers.runtime.flow import Flow, Turn
 from consumers.runtime.guard import Breaker, Guard, Stopped
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds
@@ -14,7 +13,6 @@ from domain.errors import Transient
 from domain.operation import GATEWAY_KINDS
 from domain.ports.source import Message, Source
 from domain.reaction import Reaction
-from schemas.events import UpstreamEvent
 
 
 class Runner:
@@ -28,7 +26,6 @@ class Runner:
         actor: Actor,
         guard: Guard,
         breaker: Breaker,
-        flow: Flow,
         bounds: Bounds,
     ) -> None:
         self._name = reaction.name
@@ -37,10 +34,7 @@ class Runner:
         self._actor = actor
         self._guard = guard
         self._breaker = breaker
-        self._flow = flow
-        self._turn = Turn(flow, bounds)
         self._bounds = bounds
-        self._begins_orders = issubclass(reaction.trigger, UpstreamEvent)
         self._asks_gateway = bool(reaction.calls & GATEWAY_KINDS)
         self._log = structlog.get_logger("consumers.runner").bind(reaction=reaction.name)
 
@@ -79,15 +73,12 @@ class Runner:
         return False
 
     async def _must_wait(self, stop: asyncio.Event) -> bool:
-        """Pause while the gateway is down for everybody, or too much is under way. Partitions are kept."""
+        """Pause while the gateway is down for everybody or too many operations are open. Partitions are kept."""
         if self._asks_gateway and self._breaker.is_open:
             await self._pause(stop, self._bounds.poll_s, self._breaker.closed())
             return True
         if self._asks_gateway and self._actor.open_count >= self._bounds.operations_open_max:
             await self._pause(stop, self._bounds.poll_s, self._actor.room())
-            return True
-        if self._begins_orders and self._turn.must_wait():
-            await self._pause(stop, self._bounds.poll_s, self._flow.movement())
             return True
         return False
 
@@ -105,7 +96,6 @@ class Runner:
         )
         # From here a redelivered message is a duplicate: the operation row is what must be finished.
         self._actor.submit(opened)
-        self._flow.moved()
         try:
             await self._source.commit(messages)
         except Transient as error:

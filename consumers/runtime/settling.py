@@ -58,10 +58,6 @@ class Settler:
         """Whether answers wait or are being settled."""
         return bool(self._waiting) or self._settling > 0
 
-    def waiting(self) -> int:
-        """Return how many answers wait."""
-        return len(self._waiting)
-
     def put(self, answers: Sequence[Answer]) -> None:
         """Leave answers to be settled."""
         self._waiting += answers

@@ -31,10 +31,6 @@ class Source(Protocol):
         """Return what is there, across partitions, at most so many; wait so long for the first."""
         ...
 
-    def waiting(self) -> int:
-        """Return how many messages, as far as is known, wait behind those that were taken."""
-        ...
-
     async def commit(self, messages: Sequence[Message]) -> None:
         """Commit the offsets behind these messages. A partition that is ours no longer is passed over."""
         ...

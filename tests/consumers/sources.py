@@ -33,10 +33,6 @@ class ListSource:
         taken, self._left = self._left[:size], self._left[size:]
         return taken
 
-    def waiting(self) -> int:
-        """Return how many are left."""
-        return len(self._left)
-
     async def commit(self, messages: Sequence[Message]) -> None:
         """Count."""
         self.commits += 1
