@@ -113,13 +113,15 @@ WRITERS: Final[dict[str, Callable[[Any], bytes]]] = {
     "word": _known(text),
     "bytea": raw_bytes,
     "bigint": _known(bigint),
+    "number": bigint,
     "integer": _known(integer),
     "boolean": _known(boolean),
     "uuid": uuid,
     "timestamptz": _known(timestamp),
     "date": _known(day),
 }
-"""How a value of a type is written. A word is a text that comes again: a status, or an id that has many rows."""
+"""How a value of a type is written. A word is a text that comes again: a status, or an id that has many rows.
+A number is a bigint that does not."""
 
 
 class Array:
@@ -153,6 +155,7 @@ ARRAYS: Final[dict[str, type[Array]]] = {
     "word": _make("word", 1009, 25),
     "bytea": _make("bytea", 1001, 17),
     "bigint": _make("bigint", 1016, 20),
+    "number": _make("number", 1016, 20),
     "integer": _make("integer", 1007, 23),
     "boolean": _make("boolean", 1000, 16),
     "uuid": _make("uuid", 2951, 2950),

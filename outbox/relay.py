@@ -16,6 +16,7 @@ import structlog
 
 from domain.errors import Transient
 from domain.ports.publisher import OutgoingMessage, Publisher
+from outbox.binary import ARRAYS
 from outbox.transaction import CHANNEL
 from schemas.envelope import headers_of
 
@@ -132,7 +133,7 @@ class Relay:
             return False
         published = await publisher.publish(messages)
         if published.acknowledged:
-            await connection.execute(_DELETE, [list(published.acknowledged)])
+            await connection.execute(_DELETE, [ARRAYS["number"](published.acknowledged)])
             self.sent += len(published.acknowledged)
         self._hold(messages, published.refused)
         return True

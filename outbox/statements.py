@@ -244,8 +244,8 @@ EVENT_COLUMNS = (
     Column("causation_id", "uuid"),
 )
 DRAW_IDS: LiteralString = "SELECT nextval('event_id_seq') FROM generate_series(1, %s)"
-COPY_EVENTS = insert("event", [Column("id", "bigint"), *EVENT_COLUMNS])
-COPY_OUTBOX = insert("outbox", [Column("id", "bigint")])
+COPY_EVENTS = insert("event", [Column("id", "bigint", kind="number"), *EVENT_COLUMNS])
+COPY_OUTBOX = insert("outbox", [Column("id", "bigint", kind="number")])
 _EVENT_NAMES: LiteralString = ", ".join([c.name for c in EVENT_COLUMNS])
 _EVENT_ARRAYS: LiteralString = ", ".join([f"%s::{c.type}[]" for c in EVENT_COLUMNS])
 APPEND_EVENTS = Batch(
