@@ -68,6 +68,8 @@ class Run:
                 "acks": "all",
                 "enable.idempotence": True,
                 "queue.buffering.max.messages": 1_000_000,
+                # As Kafka's own clients choose partitions by default; librdkafka would hash keys another way.
+                "partitioner": "murmur2_random",
                 "log_level": 0,
             }
         )
