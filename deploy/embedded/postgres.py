@@ -40,6 +40,11 @@ def binaries() -> Path:
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
+def _shared_buffers_mb() -> int:
+    """Take an eighth of the machine's memory, at most 1 GB: indexes on random ids must fit, or each order costs more."""
+    return int(min(max(psutil.virtual_memory().total // 8 // 2**20, 128), 1024))
+
+
 class PostgresServer:
     """The database server of a data directory. It keeps its port, passwords and data, and lives in `postgres/` there.
 
@@ -138,7 +143,7 @@ class PostgresServer:
             "listen_addresses": HOST,
             "unix_socket_directories": "",
             "max_connections": "200",
-            "shared_buffers": "256MB",
+            "shared_buffers": f"{_shared_buffers_mb()}MB",
             "max_wal_size": "4GB",
             "checkpoint_timeout": "15min",
         }

@@ -15,6 +15,7 @@ from tests.bench.places import Plan
 from tests.bench.run import Run
 from tests.bench.servers import Servers
 
+SPENDERS = ("python", "postgresql", "kafka")
 SPAN = 20_000
 """Orders at the beginning, after the warm-up, and at the end that are compared."""
 WINDOW = 2_000
@@ -56,9 +57,7 @@ def endure(
             connection.execute("VACUUM ANALYZE")
             tables = [tuple(map(str, row)) for row in connection.execute(_TABLES).fetchall()]
         failures = run.check()
-    costs = window_costs(meters.samples)
-    span = max(1, SPAN // WINDOW)
-    first, last = statistics.median(costs[:span]), statistics.median(costs[-span:])
+    first, last = _ends(meters.samples)
     return {
         "contestant": contestant.name,
         "latency_ms": latency_ms,
@@ -67,7 +66,8 @@ def endure(
         "cpu_ms_first": first,
         "cpu_ms_last": last,
         "cpu_ratio": last / first,
-        "cpu_ms_windows": costs,
+        "cpu_ms_parts": {who: _ends(samples) for who, samples in meters.parts.items()},
+        "cpu_ms_windows": window_costs(meters.samples),
         "rss_mb": meters.memory,
         "tables": tables,
         "failures": failures,
@@ -76,10 +76,28 @@ def endure(
 
 @dataclass(frozen=True, slots=True)
 class Meters:
-    """Readings: (orders finished, CPU seconds so far), and (orders finished, MB of each process)."""
+    """Readings: (orders finished, CPU seconds so far), and (orders finished, MB of each process).
+
+    parts: as samples, for each who spends.
+    """
 
     samples: list[tuple[int, float]] = field(default_factory=list)
+    parts: dict[str, list[tuple[int, float]]] = field(default_factory=lambda: {who: [] for who in SPENDERS})
     memory: list[tuple[int, list[float]]] = field(default_factory=list)
+
+    def read(self, done: int, run: Run) -> None:
+        """Read what was spent until this order."""
+        spent = run.usage().cpu_s
+        self.samples.append((done, sum(spent[who] for who in SPENDERS)))
+        for who in SPENDERS:
+            self.parts[who].append((done, spent[who]))
+
+
+def _ends(samples: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """Return CPU milliseconds an order, medians of the first and the last SPAN."""
+    costs = window_costs(samples)
+    span = max(1, SPAN // WINDOW)
+    return statistics.median(costs[:span]), statistics.median(costs[-span:])
 
 
 def _recent(meters: Meters) -> float:
@@ -93,7 +111,7 @@ def _send(run: Run, batch: Sequence[tuple[Order, bytes]], meters: Meters) -> Non
     start = len(seen)
     offset = meters.samples[-1][0] if meters.samples else 0
     if not meters.samples:
-        meters.samples.append((0, _cpu(run)))
+        meters.read(0, run)
     wanted = start + WINDOW
     sent, last, since = 0, start, time.monotonic()
     while len(seen) < start + len(batch):
@@ -109,16 +127,11 @@ def _send(run: Run, batch: Sequence[tuple[Order, bytes]], meters: Meters) -> Non
             run.failures.append(f"stalled after {done} orders")
             return
         if done >= wanted:
-            meters.samples.append((offset + done - start, _cpu(run)))
+            meters.read(offset + done - start, run)
             meters.memory.append((offset + done - start, run.processes.rss_mb()))
             wanted += WINDOW
     if offset + len(batch) > meters.samples[-1][0]:
-        meters.samples.append((offset + len(batch), _cpu(run)))
-
-
-def _cpu(run: Run) -> float:
-    spent = run.usage().cpu_s
-    return spent["python"] + spent["postgresql"] + spent["kafka"]
+        meters.read(offset + len(batch), run)
 
 
 def endurance_table(result: dict[str, Any]) -> str:
@@ -131,6 +144,7 @@ def endurance_table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['contestant']}: {result['orders']:,} orders at {result['orders_per_s']:,.0f}/s; check: {bad}",
         f"CPU ms an order, medians: first {SPAN:,} {first:.3f}, last {SPAN:,} {last:.3f}, ratio {compared:.3f}",
+        "of these " + ", ".join(f"{who} {a:.3f} and {b:.3f}" for who, (a, b) in result["cpu_ms_parts"].items()),
         f"RSS MB of each process: after a quarter {_rounded(quarter)}, at the end {_rounded(at_end)}",
         "",
         "| table | MB | rows | bytes an order |",
