@@ -193,7 +193,7 @@ def spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(500_000, 50, 100)
+    gc.set_threshold(200_000, 50, 100)
 
 
 def source_maker(settings: Settings) -> "MakeKafkaSource":

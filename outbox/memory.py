@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from domain.ids import OrderId
-from domain.order import Order, Status
+from domain.order import FINAL, Order
 from domain.values import replace
 
 ORDERS_MAX: Final = 10_000
@@ -44,7 +44,7 @@ class OrderMemory:
         known = self._known
         for order in orders:
             known.pop(order.order_id, None)
-            if order.status is not Status.PAID_AND_CONFIRMED:  # nothing follows
+            if order.status not in FINAL:  # little follows, and they would fill the memory
                 known[order.order_id] = (xmin, _as_loaded(order))
         while len(known) > self._orders_max:
             del known[next(iter(known))]

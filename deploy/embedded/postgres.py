@@ -41,7 +41,7 @@ def binaries() -> Path:
 
 
 def _shared_buffers_mb() -> int:
-    """Take an eighth of the machine's memory, at most 1 GB: indexes on random ids must fit, or each order costs more."""
+    """Take an eighth of the memory, at most 1 GB: indexes on random ids must fit, or orders cost more and more."""
     return int(min(max(psutil.virtual_memory().total // 8 // 2**20, 128), 1024))
 
 

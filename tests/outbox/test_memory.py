@@ -33,15 +33,19 @@ def opened(at: datetime = NOW, lease_s: float = 60) -> Order:
     return decision.order
 
 
-def test_it_forgets_the_oldest_and_the_paid() -> None:
+def test_it_forgets_the_oldest_and_those_that_are_final() -> None:
     memory = OrderMemory(orders_max=2)
-    names = [OrderId(name) for name in ("a", "b", "c", "paid")]
+    names = [OrderId(name) for name in ("a", "b", "c", "paid", "failed")]
     orders = [replace(opened(), order_id=name) for name in names]
-    memory.keep([*orders[:3], replace(orders[3], status=Status.PAID_AND_CONFIRMED)], b"1")
+    ended = [
+        replace(orders[3], status=Status.PAID_AND_CONFIRMED),
+        replace(orders[4], status=Status.PAYMENT_FAILED),
+    ]
+    memory.keep([*orders[:3], *ended], b"1")
 
     recalled = [memory.recall(name, b"1", NOW) for name in names]
 
-    assert recalled == [None, orders[1], orders[2], None]
+    assert recalled == [None, orders[1], orders[2], None, None]
 
 
 def test_it_does_not_know_a_row_that_another_transaction_wrote() -> None:
