@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from tests.bench.peers import common
 
 POLL_S = 0.005
+LEADER_S = 10.0
 READ_MAX = 5_000
 """Messages a call: far more than any contestant sends within POLL_S, so that no call returns for being full."""
 
@@ -71,14 +72,25 @@ class Watcher:
         consumer.close()
 
 
+def _end_of(consumer: Consumer, place: TopicPartition) -> int:
+    """Ask for the end of a partition; one that was made a moment ago may have no leader yet."""
+    until = time.monotonic() + LEADER_S
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, 10)[1])
+        except KafkaException:
+            if time.monotonic() > until:
+                raise
+            time.sleep(POLL_S)
+
+
 @contextmanager
 def counting(bootstrap: str) -> Iterator[Callable[[str, int], int]]:
     """Give what counts the messages of a topic with so many partitions, by its watermarks."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-count", "log_level": 0})
 
     def count(topic: str, partitions: int) -> int:
-        places = (TopicPartition(topic, partition) for partition in range(partitions))
-        return sum(consumer.get_watermark_offsets(place, 10)[1] for place in places)
+        return sum(_end_of(consumer, TopicPartition(topic, partition)) for partition in range(partitions))
 
     try:
         yield count
