@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.record.util import calc_crc32c
 
 from consumers.adapters.inventory import InternalInventory
@@ -224,6 +225,8 @@ class Pipeline(View):
                 if reaction.trigger.TYPE in {p.topic.removeprefix(self.settings.topic_prefix) for p in self._published}:
                     offsets = await admin.list_consumer_group_offsets(group)
                     taken |= {partition: at.offset for partition, at in offsets.items()}
+        except GroupCoordinatorNotAvailableError:
+            return False  # the broker has just been started, and makes the topic of the offsets
         finally:
             await admin.close()
         return all(taken.get(partition, 0) >= end for partition, end in self._published.items())
