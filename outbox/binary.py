@@ -14,6 +14,8 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
+from schemas.writing import remembering
+
 _I2: Final = Struct("!h").pack
 _I4: Final = Struct("!i").pack
 _SIZED_I4: Final = Struct("!ii").pack
@@ -81,44 +83,21 @@ def day(value: date) -> bytes:
     return _SIZED_I4(4, (value - _EPOCH_DAY).days)
 
 
-KNOWN_MAX: Final = 8_192
-
-
-class _Known(dict[Any, bytes]):
-    """Writes a value once and remembers the bytes: a batch repeats most of its values, and a look-up costs a third."""
-
-    __slots__ = ("_write",)
-
-    def __init__(self, write: Callable[[Any], bytes]) -> None:
-        super().__init__()
-        self._write = write
-
-    def __missing__(self, value: Any) -> bytes:
-        if len(self) >= KNOWN_MAX:
-            self.clear()
-        written = self[value] = self._write(value)
-        return written
-
-
-def _known(write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
-    return _Known(write).__getitem__
-
-
 def _array(oid: int, write: Callable[[Any], bytes], values: Sequence[Any]) -> bytes:
     return _ARRAY_HEAD(1, 1, oid, len(values), 1) + b"".join(map(write, values))
 
 
 WRITERS: Final[dict[str, Callable[[Any], bytes]]] = {
     "text": text,
-    "word": _known(text),
+    "word": remembering(text),
     "bytea": raw_bytes,
-    "bigint": _known(bigint),
+    "bigint": remembering(bigint),
     "number": bigint,
-    "integer": _known(integer),
-    "boolean": _known(boolean),
+    "integer": remembering(integer),
+    "boolean": remembering(boolean),
     "uuid": uuid,
-    "timestamptz": _known(timestamp),
-    "date": _known(day),
+    "timestamptz": remembering(timestamp),
+    "date": remembering(day),
 }
 """How a value of a type is written. A word is a text that comes again: a status, or an id that has many rows.
 A number is a bigint that does not."""

@@ -6,6 +6,8 @@ are equal after this exactly when they differ in their blocks only.
 
 from typing import Any, Final
 
+from schemas.writing import write_long
+
 VARINT_BYTES_MAX: Final = 10
 """A long of 64 bits takes ten groups of seven."""
 
@@ -24,17 +26,6 @@ def with_single_blocks(schema: dict[str, Any], body: bytes) -> bytes:
     walk = _Walk(body, schema.get("__named_schemas", {}))
     walk.value(schema)
     return bytes(walk.out) + body[walk.at :]
-
-
-def _zigzag(number: int) -> bytes:
-    """Encode a count, which is never negative."""
-    number <<= 1
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 class _Walk:
@@ -97,7 +88,7 @@ class _Walk:
                 raise Malformed("A block does not have the size that it says.")
             total += count
         if total:
-            before += _zigzag(total) + self.out
+            before += write_long(total) + self.out
         before.append(0)
         self.out = before
 

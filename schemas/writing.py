@@ -23,6 +23,10 @@ Write = Callable[[Any], bytes]
 Fields = Callable[[Any], Mapping[str, Any]]
 
 
+class UnknownShape(TypeError):  # noqa: N818 - a verdict, like schemas.shapes.UnsafeSchema
+    """A schema uses what no schema of ours does; fastavro writes it."""
+
+
 def micros(moment: datetime) -> int:
     """Return microseconds since 1970-01-01T00:00:00Z."""
     return (moment - EPOCH) // _MICROSECOND
@@ -42,7 +46,7 @@ def _itself(record: Any) -> Any:
     return record
 
 
-class _Remembered(dict[Any, bytes]):
+class Remembered(dict[Any, bytes]):
     """Writes a value once; after that a look-up, which runs in C, gives its bytes."""
 
     __slots__ = ("_write",)
@@ -58,11 +62,12 @@ class _Remembered(dict[Any, bytes]):
         return written
 
 
-def _remembering(write: Write) -> Write:
-    return _Remembered(write).__getitem__
+def remembering(write: Write) -> Write:
+    """Have values that come again written once."""
+    return Remembered(write).__getitem__
 
 
-def _long(number: int) -> bytes:
+def write_long(number: int) -> bytes:
     """Write a number of up to 64 bits: zigzag, then seven bits a byte, the lowest first."""
     left = (number << 1) ^ (number >> 63)
     written = bytearray()
@@ -73,7 +78,7 @@ def _long(number: int) -> bytes:
     return bytes(written)
 
 
-_length: Final = _remembering(_long)
+_length: Final = remembering(write_long)
 
 
 def _text(value: str) -> bytes:
@@ -95,9 +100,8 @@ class _Compiler:
     def record(self, schema: Mapping[str, Any]) -> Write:
         """Return the writer of a record."""
         fields, names = self._fields, [field["name"] for field in schema["fields"]]
-        take = itemgetter(*names)
-        if len(names) == 1:
-            raise NotImplementedError("a record of one field")
+        # Asked for one name, itemgetter gives its value and no tuple.
+        take = itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
         writers = [self._value(field["type"]) for field in schema["fields"]]
 
         def write(record: Any) -> bytes:
@@ -107,7 +111,7 @@ class _Compiler:
 
     def _value(self, of: Any) -> Write:
         write, few = self._kind(of)
-        return _remembering(write) if few else write
+        return remembering(write) if few else write
 
     def _kind(self, of: Any) -> tuple[Write, bool]:
         """Return how a type is written, and whether few different values are to be expected."""
@@ -122,23 +126,23 @@ class _Compiler:
             case "string", _:
                 return _text, False
             case "long" | "int", _:
-                return _long, True
+                return write_long, True
             case "boolean", _:
                 return _boolean, True
             case "enum", _:
-                numbers = {symbol: _long(number) for number, symbol in enumerate(of["symbols"])}
+                numbers = {symbol: write_long(number) for number, symbol in enumerate(of["symbols"])}
                 return numbers.__getitem__, False
             case "record", _:
                 return self.record(of), False
             case "array", _:
                 return self._array(of["items"]), False
             case _:
-                raise NotImplementedError(f"none of our schemas has a {kind}")
+                raise UnknownShape(f"none of our schemas has a {kind}")
 
     def _nullable(self, of: list[Any]) -> tuple[Write, bool]:
         null, other = of
         if null != "null":
-            raise NotImplementedError("a union that does not begin with null")
+            raise UnknownShape("a union that does not begin with null")
         inner, few = self._kind(other)
 
         def write(value: Any) -> bytes:
@@ -158,7 +162,7 @@ class _Compiler:
 
 
 def _moment(value: datetime) -> bytes:
-    return _long(micros(value))
+    return write_long(micros(value))
 
 
 def _boolean(value: bool) -> bytes:  # noqa: FBT001 - a field of booleans

@@ -145,7 +145,7 @@ def test_stranger_with_a_recorded_pid_is_never_touched(tmp_path: Path) -> None:
 
 
 def test_copy_of_a_live_directory_has_no_claim_to_its_servers(tmp_path: Path) -> None:
-    command = Command(argv=(sys.executable, "-c", "import time; time.sleep(60)"), cwd=tmp_path)
+    command = Command(argv=(sys.executable, "-c", "import signal; signal.pause()"), cwd=tmp_path)
     original, copy = tmp_path / "original", tmp_path / "copy"
     original.mkdir()
     running = ServerProcess("server", pid_file=original / "server.pid", log=original / "server.log")

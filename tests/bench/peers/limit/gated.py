@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from functools import partial
 from typing import Any, ClassVar
@@ -24,7 +25,7 @@ _ORDERS = "orders(id, version, status, currency, total, token, body)"
 _OPERATIONS = "operation(order_id, attempt, kind, state)"
 
 
-class Gated(Role):
+class Gated(Role, ABC):
     """plan -> gateway -> settle, several batches in flight, settled in order."""
 
     TOPIC: ClassVar[str] = ""
@@ -37,13 +38,13 @@ class Gated(Role):
         self.flight = deque[Flight]()
         self.src: Source = Source(self.TOPIC)
 
+    @abstractmethod
     def plan(self, events: list[Event]) -> list[Event]:
         """Store what is about to be asked of the gateway; give the events for which it is to be asked."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settle(self, answers: Answers, events: list[Event], inbox: Inbox) -> None:
         """Store what the gateway answered."""
-        raise NotImplementedError
 
     async def act(self, events: list[Event]) -> list[Answer]:
         """Ask the gateway."""
@@ -102,6 +103,7 @@ class Authorize(Gated):
 
     TOPIC, KIND, OP, NO = "OrderConfirmed", "authorize", 1, 1
 
+    @abstractmethod
     def plan(self, events: list[Event]) -> list[Event]:
         ids = ids_of(events)
         orders = [_order_row(i, e) for i, e in zip(ids, events, strict=True)]
@@ -174,6 +176,7 @@ class Settle(Gated):
     FROM: ClassVar[str] = ""
     TO: ClassVar[bytes] = b""
 
+    @abstractmethod
     def plan(self, events: list[Event]) -> list[Event]:
         ids = uuids(ids_of(events))
         self.cur.execute(
