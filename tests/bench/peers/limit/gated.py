@@ -103,7 +103,6 @@ class Authorize(Gated):
 
     TOPIC, KIND, OP, NO = "OrderConfirmed", "authorize", 1, 1
 
-    @abstractmethod
     def plan(self, events: list[Event]) -> list[Event]:
         ids = ids_of(events)
         orders = [_order_row(i, e) for i, e in zip(ids, events, strict=True)]
@@ -176,7 +175,6 @@ class Settle(Gated):
     FROM: ClassVar[str] = ""
     TO: ClassVar[bytes] = b""
 
-    @abstractmethod
     def plan(self, events: list[Event]) -> list[Event]:
         ids = uuids(ids_of(events))
         self.cur.execute(
