@@ -189,11 +189,12 @@ def spare_the_collector() -> None:
     """Have the garbage collector look rarely, and never at what was loaded at start.
 
     A batch makes a hundred thousand values that die with it by reference count alone; looking for cycles among them
-    again and again costs a third of the process's time, and each look stops it for a twentieth of a second (measured).
+    costs up to a third of the process's time, and each look stops it for a twentieth of a second (measured). What is
+    under way at full load stays below this bound, so that the collector looks when there are cycles, and else not.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 50, 100)
+    gc.set_threshold(1_000_000, 5, 5)
 
 
 def source_maker(settings: Settings) -> "MakeKafkaSource":

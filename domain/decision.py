@@ -57,15 +57,17 @@ def emit(order: Order, context: Context, *drafts: Draft) -> Decision:
     """Raise the order's version by one and emit these events under it."""
     version = order.version + 1
     events = tuple(
-        draft.event(
-            event_id=event_id(order.order_id, version, ordinal, draft.event.TYPE),
-            occurred_at=context.at,
-            order_id=order.order_id,
-            correlation_id=order.correlation_id,
-            causation_id=context.causation_id,
-            order_version=version,
-            ordinal=ordinal,
-            **draft.fields,
+        draft.event.model_validate(
+            {
+                "event_id": event_id(order.order_id, version, ordinal, draft.event.TYPE),
+                "occurred_at": context.at,
+                "order_id": order.order_id,
+                "correlation_id": order.correlation_id,
+                "causation_id": context.causation_id,
+                "order_version": version,
+                "ordinal": ordinal,
+                **draft.fields,
+            }
         )
         for ordinal, draft in enumerate(drafts)
     )

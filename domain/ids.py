@@ -2,7 +2,7 @@
 
 from hashlib import sha1
 from typing import Final, NewType
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 OrderId = NewType("OrderId", str)
 EventId = NewType("EventId", UUID)
@@ -24,4 +24,12 @@ class Namespace:
     def derive(self, name: str) -> UUID:
         """Return the id of this name; the same name always gives the same id."""
         digest = sha1(self._seed + name.encode(), usedforsecurity=False).digest()
-        return UUID(int=int.from_bytes(digest[:16], "big") & _CLEARED | _VERSION_5)
+        return _uuid(int.from_bytes(digest[:16], "big") & _CLEARED | _VERSION_5)
+
+
+def _uuid(number: int) -> UUID:
+    """Make a UUID of a number that is known to be one, without UUID's looks at every way to give it one."""
+    made = object.__new__(UUID)
+    object.__setattr__(made, "int", number)
+    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    return made

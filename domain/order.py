@@ -189,7 +189,9 @@ class Order(Value, frozen=True):
 
     def busy(self) -> bool:
         """Whether an operation other than a release is unfinished: no other may start meanwhile."""
-        return any(o.unfinished and o.kind is not OperationKind.RELEASE for o in self.operations)
+        return bool(self.operations) and any(
+            o.unfinished and o.kind is not OperationKind.RELEASE for o in self.operations
+        )
 
     def hold_of(self, attempt: int) -> Hold | None:
         """Return the hold of this attempt."""

@@ -1,6 +1,7 @@
 """The numbers that the rules depend on, as arguments: durations in seconds."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from domain.ids import EventId
 from domain.values import Value
@@ -39,4 +40,10 @@ class Context(Value, frozen=True):
 
     def after(self, seconds: float) -> datetime:
         """Return the moment this many seconds from now."""
-        return self.at + timedelta(seconds=seconds)
+        return self.at + _span(seconds)
+
+
+@lru_cache(maxsize=256)
+def _span(seconds: float) -> timedelta:
+    """Make the few spans that rules are made of once."""
+    return timedelta(seconds=seconds)

@@ -36,8 +36,10 @@ class OrderMemory:
         if known is None or known[0] != xmin:
             return None
         order = known[1]
-        claimable = any(o.due_at is not None and o.due_at <= now + WAIT_MAX for o in order.operations)
-        return None if claimable else order
+        for operation in order.operations:
+            if operation.due_at is not None and operation.due_at <= now + WAIT_MAX:
+                return None
+        return order
 
     def keep(self, orders: Iterable[Order], xmin: bytes) -> None:
         """Remember orders that a transaction has written, once it has committed."""
@@ -61,6 +63,7 @@ class OrderMemory:
 
 def _as_loaded(order: Order) -> Order:
     """Leave out the operations that the transaction has finished, as loading does."""
-    if all(o.unfinished for o in order.operations):
-        return order
-    return replace(order, operations=tuple(o for o in order.operations if o.unfinished))
+    for operation in order.operations:
+        if not operation.unfinished:
+            return replace(order, operations=tuple(o for o in order.operations if o.unfinished))
+    return order

@@ -103,12 +103,12 @@ def order_state(order: Order, at: datetime) -> Row:
         orjson.dumps([(m.sku, m.requested, m.available) for m in order.missing]).decode() if order.missing else None
     )
     return (
-        order.status.value,
+        order.status,
         order.version,
         order.attempt,
         order.retryable,
         order.retry_until,
-        order.reviewed.value if order.reviewed else None,
+        order.reviewed,
         order.review_reason,
         missing,
         order.delay_notified,
@@ -138,13 +138,13 @@ def attempt_row(order_id: OrderId, a: Attempt) -> Row:
         a.captured_at,
         a.livemode,
         a.refund_id,
-        a.failure_code.value if a.failure_code else None,
+        a.failure_code,
     )
 
 
 def operation_key(o: Operation) -> Row:
     """Return the key of an operation; see statements.OPERATION_KEY."""
-    return (o.order_id, o.attempt, o.kind.value, o.try_number)
+    return (o.order_id, o.attempt, o.kind, o.try_number)
 
 
 def operation_fixed(o: Operation) -> Row:
@@ -155,7 +155,7 @@ def operation_fixed(o: Operation) -> Row:
 def operation_state(o: Operation) -> Row:
     """Return what of an operation changes; see statements.OPERATION_STATE."""
     return (
-        o.state.value,
+        o.state,
         o.transaction_id,
         o.reference,
         o.tries,
@@ -171,7 +171,7 @@ def operation_state(o: Operation) -> Row:
 
 def hold_state(h: Hold) -> Row:
     """Return what of a hold changes; see statements.HOLD_STATE."""
-    return (h.state.value, h.expires_at, h.pinned)
+    return (h.state, h.expires_at, h.pinned)
 
 
 def group_by_order(rows: list[Row], build: Callable[[Row], T], position: int = 0) -> dict[str, list[T]]:

@@ -57,9 +57,9 @@ class Insert(NamedTuple):
 
 
 def _unnest(columns: Sequence[Column]) -> LiteralString:
-    arrays: LiteralString = ", ".join([f"%s::{c.type}[]" for c in columns])
-    names: LiteralString = ", ".join([c.name for c in columns])
-    return f"unnest({arrays}) AS u({names})"
+    """Turn arrays into rows. In a select list, they come one by one; FROM unnest(a, b) would keep each column first."""
+    arrays: LiteralString = ", ".join([f"unnest(%s::{c.type}[]) AS {c.name}" for c in columns])
+    return f"(SELECT {arrays}) AS u"
 
 
 def _types(columns: Sequence[Column]) -> tuple[type[Array], ...]:

@@ -8,10 +8,10 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from domain.decision import Notification
-from domain.ids import EventId, OperationId, OrderId
+from domain.ids import OperationId, OrderId
 from domain.operation import OperationState
 from domain.order import Attempt, Hold, Operation, Order
-from domain.ports.store import Change, Changes, DeadLetter, Received
+from domain.ports.store import Change, Changes, DeadLetter, Receipt
 from outbox import rows, statements
 from outbox.binary import ARRAYS
 from outbox.journal import Journal, dead_letter_row
@@ -101,19 +101,39 @@ class PgTransaction:
             for row in found
         }
 
-    async def receive(self, group: str, events: Sequence[Event]) -> Received:
+    async def receive(self, group: str, events: Sequence[Event]) -> Sequence[Receipt]:
         """Write inbox rows; what is older than the inbox remembers gets none."""
-        days = {EventId(event.event_id): event.occurred_at.astimezone(UTC).date() for event in events}
-        too_old = frozenset(event_id for event_id, day in days.items() if day < self._oldest)
-        inbox_rows = [(day, group, event_id) for event_id, day in days.items() if event_id not in too_old]
-        # In one order, so that batches with the same events cannot wait for each other in a circle.
-        inbox_rows.sort(key=lambda row: row[2].int)
-        if not inbox_rows:
-            return Received(frozenset(), too_old)
+        # By the number of the event's id, for a UUID hashes in Python.
+        days = {event.event_id.int: event.occurred_at.astimezone(UTC).date() for event in events}
+        remembered = {event.event_id.int: event.event_id for event in events}
+        if min(days.values(), default=self._oldest) < self._oldest:
+            remembered = {number: event_id for number, event_id in remembered.items() if days[number] >= self._oldest}
+        fresh = await self._enter([(days[number], group, remembered[number]) for number in sorted(remembered)])
+        if fresh is None and len(remembered) == len(events):
+            return [Receipt.NEW] * len(events)
+        new = set(remembered) if fresh is None else fresh
+        receipts: list[Receipt] = []
+        for event in events:
+            number = event.event_id.int
+            # Of an event that comes twice in a batch only the first is what the inbox says.
+            if days.pop(number, None) is None:
+                receipts.append(Receipt.KNOWN)
+            elif number not in remembered:
+                receipts.append(Receipt.TOO_OLD)
+            else:
+                receipts.append(Receipt.NEW if number in new else Receipt.KNOWN)
+        return receipts
+
+    async def _enter(self, inbox_rows: Sequence[Row]) -> set[int] | None:
+        """Write inbox rows, sorted, so that batches with the same events cannot wait for each other in a circle.
+
+        Returns the numbers of the ids that were new, None if all were.
+        """
         await self._run(statements.INSERT_INBOX.batch, inbox_rows)
-        if self._cursor.rowcount == len(days):  # it is not known before the answer, if few are sent together
-            return Received(frozenset(days), too_old)
-        return Received(frozenset(EventId(row[0]) for row in await self._cursor.fetchall()), too_old)
+        # The count is not known before the answer, if few are sent together.
+        if not inbox_rows or self._cursor.rowcount == len(inbox_rows):
+            return None
+        return {row[0].int for row in await self._cursor.fetchall()}
 
     async def save(self, changes: Changes) -> None:
         """Write all changes. Operations are closed before others are opened: an order has one unfinished at a time."""
@@ -147,7 +167,9 @@ class PgTransaction:
 
     async def finish(self) -> None:
         """Do what was kept for the end."""
-        for work in self._last:
+        # Nothing is kept: an adapter's work refers to this transaction, a circle that only the collector would end.
+        works, self._last = self._last, []
+        for work in works:
             await work()
 
     def remember(self) -> None:

@@ -40,8 +40,9 @@ class KafkaSource:
         self._consumer: AIOKafkaConsumer | None = None
         self._busy = asyncio.Lock()
         self._took_at = 0.0
-        self._owed: dict[TopicPartition, int] = {}
-        self._next: dict[TopicPartition, int] = {}
+        # By partition: how far to commit, and where the next record is.
+        self._owed: dict[int, int] = {}
+        self._next: dict[int, int] = {}
         self._log = structlog.get_logger("consumers.source").bind(topic=topic, group=group)
 
     async def start(self) -> None:
@@ -99,22 +100,24 @@ class KafkaSource:
 
     async def commit(self, messages: Sequence[Message]) -> None:
         """Commit the offsets behind these messages, for the partitions that are ours still."""
-        for m in messages:
-            partition = TopicPartition(m.topic, m.partition)
-            self._owed[partition] = max(self._owed.get(partition, 0), m.offset + 1)
+        ends = {m.partition: m.offset + 1 for m in messages}
+        for partition, end in ends.items():
+            self._owed[partition] = max(self._owed.get(partition, 0), end)
         await self._commit_owed(self._joined())
 
     async def _commit_owed(self, consumer: AIOKafkaConsumer) -> None:
         """Commit; what Kafka does not answer is kept for the next time, until the partitions are assigned anew."""
-        offsets = {partition: offset for partition, offset in self._owed.items() if partition in consumer.assignment()}
+        ours = consumer.assignment()
+        owed = {number: end for number, end in self._owed.items() if TopicPartition(self._topic, number) in ours}
         self._owed.clear()
-        if not offsets:
+        if not owed:
             return
+        offsets = {TopicPartition(self._topic, number): end for number, end in owed.items()}
         try:
             async with asyncio.timeout(COMMIT_S):
                 await consumer.commit(offsets)
         except TimeoutError as error:
-            self._owed |= offsets
+            self._owed |= owed
             raise Transient(f"Kafka has not taken the offsets within {COMMIT_S} s") from error
         except KafkaError as error:
             raise Transient(f"Kafka does not take the offsets: {error!r}") from error
@@ -143,8 +146,7 @@ class KafkaSource:
         return [record for records in by_partition.values() for record in records]
 
     def _handed_out(self, records: Sequence[Any]) -> list[Message]:
-        for r in records:
-            self._next[TopicPartition(r.topic, r.partition)] = r.offset + 1
+        self._next |= {r.partition: r.offset + 1 for r in records}
         return [Message(r.topic, r.partition, r.offset, r.key, r.value, r.headers, r.timestamp) for r in records]
 
     async def _past_unreadable(self, consumer: AIOKafkaConsumer) -> list[Message]:
@@ -162,7 +164,7 @@ class KafkaSource:
                 except UnicodeDecodeError:
                     offset = await consumer.position(partition)
                     consumer.seek(partition, offset + 1)
-                    self._next[partition] = offset + 1
+                    self._next[partition.partition] = offset + 1
                     taken.append(Message(partition.topic, partition.partition, offset, None, None, UNREADABLE, 0))
                 else:
                     taken += self._handed_out([record for records in found.values() for record in records])
@@ -171,7 +173,7 @@ class KafkaSource:
         return taken
 
     async def _begin_again(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
-        behind = self._next.get(partition)
+        behind = self._next.get(partition.partition)
         if behind is None:
             behind = await consumer.committed(partition)
         if behind is None:

@@ -9,9 +9,9 @@ import structlog
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.work import Work
 from domain.errors import Transient
-from domain.ids import EventId, OrderId
+from domain.ids import OrderId
 from domain.ports.source import Message
-from domain.ports.store import Claimed, DeadLetter, Received
+from domain.ports.store import Claimed, DeadLetter, Receipt
 from domain.reaction import Reaction
 from domain.rules import Rules
 from schemas.events import Event, OwnEvent
@@ -63,10 +63,10 @@ class Planner:
                 self._letter(t.message, Reason.FROM_THE_FUTURE, FUTURE) for t in taken if t.event.occurred_at > latest
             ]
             taken = [t for t in taken if t.event.occurred_at <= latest]
-            received = await transaction.receive(self._reaction.group, [t.event for t in taken])
+            receipts = await transaction.receive(self._reaction.group, [t.event for t in taken])
             work = Work(transaction, orders, self._reactions, self._rules)
             work.changes.dead_letters += letters
-            self._decide(work, taken, received)
+            self._decide(work, taken, receipts)
             opened = await work.finish(self._ports)
         self._tell(work)
         return opened
@@ -88,17 +88,14 @@ class Planner:
                 raise Transient(f"the schema registry does not answer: {error}") from error
         return taken, letters
 
-    def _decide(self, work: Work, taken: Sequence[Taken], received: Received) -> None:
-        seen: set[EventId] = set()
-        for message, event in taken:
-            event_id = EventId(event.event_id)
-            if event_id in seen or not (event_id in received.fresh or event_id in received.too_old):
+    def _decide(self, work: Work, taken: Sequence[Taken], receipts: Sequence[Receipt]) -> None:
+        for (message, event), receipt in zip(taken, receipts, strict=True):
+            if receipt is Receipt.KNOWN:
                 continue
-            seen.add(event_id)
             decision = self._reaction.plan(work.order(OrderId(event.order_id)), event, work.context(event))
             if decision.refused is not None:
                 work.changes.dead_letters.append(self._letter(message, decision.refused, decision.detail))
-            elif event_id in received.too_old and (decision.order is not None or decision.notifications):
+            elif receipt is Receipt.TOO_OLD and (decision.order is not None or decision.notifications):
                 # It would do something, and the inbox cannot tell whether it has done so before.
                 work.changes.dead_letters.append(self._letter(message, Reason.TOO_OLD, TOO_OLD))
             else:

@@ -73,7 +73,7 @@ class Work:
         """Perform what is local, write everything; return the new operations at remote ports."""
         await self._perform_local(ports)
         opened: list[Claimed] = []
-        for order_id in self._touched:
+        for order_id in sorted(self._touched):
             before, after = self._before.get(order_id), self._orders[order_id]
             self.changes.orders.append(Change(before, after))
             opened += _opened(before, after)

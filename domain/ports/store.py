@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 from domain.decision import Notification
-from domain.ids import EventId, OperationId, OrderId
+from domain.ids import OperationId, OrderId
 from domain.operation import OperationState
 from domain.order import Operation, Order
 from schemas.events import Event, OwnEvent
@@ -51,11 +52,12 @@ class Changes:
     notifications: list[Notification] = field(default_factory=list)
 
 
-class Received(NamedTuple):
-    """What the inbox says of a batch: ids seen for the first time, and ids too old for it to remember."""
+class Receipt(Enum):
+    """What the inbox says of an event: new, seen before (or earlier in the batch), or too old for it to remember."""
 
-    fresh: frozenset[EventId]
-    too_old: frozenset[EventId]
+    NEW = auto()
+    KNOWN = auto()
+    TOO_OLD = auto()
 
 
 class Transaction(Protocol):
@@ -72,8 +74,8 @@ class Transaction(Protocol):
         """Lock these orders, in the order of their ids, and return those that exist, with unfinished operations."""
         ...
 
-    async def receive(self, group: str, events: Sequence[Event]) -> Received:
-        """Write the inbox rows of this consumer group."""
+    async def receive(self, group: str, events: Sequence[Event]) -> Sequence[Receipt]:
+        """Write the inbox rows of this consumer group; say of each event, in the same order, what it is."""
         ...
 
     async def save(self, changes: Changes) -> None:

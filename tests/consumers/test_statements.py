@@ -1,7 +1,10 @@
 """What a batch costs does not depend on how many orders it has: no statement, produce or commit for a message."""
 
 import asyncio
+import gc
+import weakref
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -15,6 +18,7 @@ from consumers.payment_failed import release_items
 from consumers.reservation_failed import return_payment
 from deploy.composition import relay_of
 from domain.ports.source import Message
+from outbox.transaction import PgTransaction
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import order
@@ -107,6 +111,40 @@ async def test_batch_costs_the_same_however_many_orders_it_has(
     for step, cost in costs.items():
         assert cost.keys() <= COST_MAX[step].keys(), step
         assert all(0 < cost[what] <= most for what, most in COST_MAX[step].items()), (step, cost)
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def test_a_transaction_is_gone_without_the_garbage_collector(
+    make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch, without_collector: None
+) -> None:
+    """It holds all orders of its batch, and the collector of a busy process hardly ever looks."""
+    living: weakref.WeakSet[PgTransaction] = weakref.WeakSet()
+    made: list[int] = []
+    make = PgTransaction.__init__
+
+    def note(self: PgTransaction, *arguments: Any, **named: Any) -> None:
+        make(self, *arguments, **named)
+        living.add(self)
+        made.append(1)
+
+    monkeypatch.setattr(PgTransaction, "__init__", note)
+    pipeline = await make_pipeline()
+    await pipeline.stock(SKU_1=30, SKU_2=30)
+    store = pipeline.store()
+    messages = [_message(pipeline, n) for n in range(30)]
+    for reaction in (authorize_payment, reserve_items, capture_payment):
+        await consume(pipeline.engine(store), reaction, ListSource(messages or await journal(pipeline, reaction), 30))
+        messages = []
+
+    assert len(made) >= 5
+    assert list(living) == []
 
 
 async def test_offsets_are_committed_for_a_batch_and_never_for_a_message(
