@@ -6,6 +6,7 @@ a third of the cost. Formats: the *send functions of PostgreSQL's types, and COP
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import chain, repeat
 from struct import Struct
 from typing import Any, ClassVar, Final
@@ -76,6 +77,12 @@ def uuid(value: Any) -> bytes:
 def timestamp(value: datetime | None) -> bytes:
     """Write timestamptz: microseconds since 2000-01-01 UTC."""
     return _NULL if value is None else _SIZED_I8(8, (value - _EPOCH) // _MICROSECOND)
+
+
+@lru_cache(maxsize=1_024)
+def read_timestamp(raw: bytes) -> datetime:
+    """Read what timestamptz_send gives: once for all rows of a transaction, which the driver would do for each."""
+    return _EPOCH + timedelta(microseconds=int.from_bytes(raw, "big", signed=True))
 
 
 def day(value: date) -> bytes:

@@ -16,7 +16,7 @@ import structlog
 
 from domain.errors import Transient
 from domain.ports.publisher import OutgoingMessage, Publisher
-from outbox.binary import ARRAYS
+from outbox.binary import ARRAYS, read_timestamp
 from outbox.transaction import CHANNEL
 from schemas.envelope import headers_of
 
@@ -24,10 +24,12 @@ LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('payments.relay'))"
 RETRY_MAX_S: Final = 5.0
 HELD_RETRY_S: Final = 30.0
 _READ: LiteralString = """
-    SELECT o.id, e.topic, e.key, e.body, e.header_names, e.header_values, e.event_id::text, e.occurred_at
+    SELECT o.id, e.topic, e.key, e.body, e.header_names, e.header_values, e.event_id::text,
+           timestamptz_send(e.occurred_at)
       FROM (SELECT id FROM outbox ORDER BY id LIMIT %s) o JOIN event e ON e.id = o.id ORDER BY o.id"""
 _READ_BUT_HELD: LiteralString = """
-    SELECT e.id, e.topic, e.key, e.body, e.header_names, e.header_values, e.event_id::text, e.occurred_at
+    SELECT e.id, e.topic, e.key, e.body, e.header_names, e.header_values, e.event_id::text,
+           timestamptz_send(e.occurred_at)
       FROM outbox o JOIN event e ON e.id = o.id WHERE e.topic <> ALL(%s) ORDER BY o.id LIMIT %s"""
 _DELETE: LiteralString = "DELETE FROM outbox WHERE id = ANY(%s)"
 
@@ -151,7 +153,7 @@ class Relay:
     def _message(self, row: Sequence[Any]) -> OutgoingMessage:
         row_id, topic, key, body, names, values, event_id, occurred_at = row
         if names is None:
-            headers = headers_of(event_id, topic[self._prefix_length :], occurred_at, key)
+            headers = headers_of(event_id, topic[self._prefix_length :], read_timestamp(occurred_at), key)
         else:
             headers = list(zip(names, (bytes(value) for value in values), strict=True))
         return OutgoingMessage(row_id, topic, key, body, headers)

@@ -33,7 +33,8 @@ _INSERT_DEAD_LETTERS: Final = """
 class PgTransaction:
     """domain.ports.store.Transaction over a psycopg connection in a transaction.
 
-    oldest: first day the inbox knows. few: the connection is in a pipeline for as long as the transaction lasts.
+    oldest: first day the inbox knows. repeats: expect events that were processed before; without, one of them makes
+    the transaction lose its race. few: the connection is in a pipeline for as long as the transaction lasts.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class PgTransaction:
         *,
         oldest: date,
         contended: bool,
+        repeats: bool = True,
         few: bool = False,
     ) -> None:
         self.connection = connection
@@ -55,6 +57,7 @@ class PgTransaction:
         self._written: list[Order] = []
         self._oldest = oldest
         self._last: list[Callable[[], Awaitable[None]]] = []
+        self._repeats = repeats or contended
         self._few = few
         self._cursor = connection.cursor(binary=True)
 
@@ -64,7 +67,7 @@ class PgTransaction:
             await self._cursor.execute(statements.BEGIN, [ARRAYS["text"](order_ids)])
         found = await self._cursor.fetchall()
         self.now, self._xid = found[0][:2]
-        return [row[2:] for row in found if row[2] is not None]
+        return [row[2:] for row in found[1:]]
 
     async def load(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
         """Lock these orders in the order of their ids; return those that exist."""
@@ -127,13 +130,13 @@ class PgTransaction:
     async def _enter(self, inbox_rows: Sequence[Row]) -> set[int] | None:
         """Write inbox rows, sorted, so that batches with the same events cannot wait for each other in a circle.
 
-        Returns the numbers of the ids that were new, None if all were.
+        Returns the numbers of the ids that were new, None if all were; they are, unless repetitions are expected.
         """
-        await self._run(statements.INSERT_INBOX.batch, inbox_rows)
-        # The count is not known before the answer, if few are sent together.
-        if not inbox_rows or self._cursor.rowcount == len(inbox_rows):
+        if not self._repeats:
+            await self._run(statements.ENTER_INBOX, inbox_rows)
             return None
-        return {row[0].int for row in await self._cursor.fetchall()}
+        await self._run(statements.ENTER_INBOX_AGAIN, inbox_rows)
+        return {row[0].int for row in await self._cursor.fetchall()} if inbox_rows else None
 
     async def save(self, changes: Changes) -> None:
         """Write all changes. Operations are closed before others are opened: an order has one unfinished at a time."""
@@ -248,11 +251,13 @@ class PgTransaction:
         if not letters:
             return []
         fresh: list[DeadLetter] = []
-        await self._cursor.executemany(_INSERT_DEAD_LETTERS, [_letter_row(x) for x in letters], returning=True)
+        # A cursor of its own: in a pipeline the other may still have results to come.
+        cursor = self.connection.cursor(binary=True)
+        await cursor.executemany(_INSERT_DEAD_LETTERS, [_letter_row(x) for x in letters], returning=True)
         for letter in letters:
-            if await self._cursor.fetchone() is not None:
+            if await cursor.fetchone() is not None:
                 fresh.append(letter)
-            self._cursor.nextset()
+            cursor.nextset()
         return fresh
 
 

@@ -1,0 +1,97 @@
+"""What the inbox says of events: new, known, too old; and what a repeated one does to a batch that expects none."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from domain.errors import Contended
+from domain.ports.store import Receipt
+from outbox import store as stores
+from outbox.connections import Connections
+from outbox.store import PostgresStore
+from schemas.codec import Codec
+from schemas.events import Event
+from tests.outbox.migrated import database_template
+from tests.schemas.builders import order_confirmed
+
+__all__ = ["database_template"]
+pytestmark = pytest.mark.integration
+FEW_OR_MANY = pytest.mark.parametrize("few", [True, False])
+NEW, KNOWN, TOO_OLD = Receipt.NEW, Receipt.KNOWN, Receipt.TOO_OLD
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[PostgresStore]:
+    made = PostgresStore(Connections(database_url.replace("+psycopg", ""), 1), Codec().encode)
+    await made.maintain()
+    yield made
+    await made.close()
+
+
+def event(number: int, *, days_ago: int = 0) -> Event:
+    today = datetime.now(UTC)  # noqa: TID251 - partitions are made for the days around today
+    return order_confirmed(event_id=UUID(int=number), occurred_at=today - timedelta(days=days_ago))
+
+
+async def receive(
+    store: PostgresStore, events: Sequence[Event], *, few: bool, group: str = "a", contended: bool = False
+) -> list[Receipt]:
+    async with store.transaction(few=few, contended=contended) as transaction:
+        return list(await transaction.receive(group, events))
+
+
+@FEW_OR_MANY
+async def test_new_events_are_new_to_each_group(store: PostgresStore, *, few: bool) -> None:
+    events = [event(3), event(1), event(2)]
+    assert await receive(store, events, few=few) == [NEW, NEW, NEW]
+    assert await receive(store, events, few=few, group="b") == [NEW, NEW, NEW]
+
+
+@FEW_OR_MANY
+async def test_a_repeated_event_loses_the_race_once_and_is_known_from_then_on(
+    store: PostgresStore, *, few: bool
+) -> None:
+    await receive(store, [event(1)], few=few)
+
+    with pytest.raises(Contended, match="inbox"):
+        await receive(store, [event(2), event(1)], few=few)
+
+    assert await receive(store, [event(2), event(1)], few=few) == [NEW, KNOWN]
+    assert await receive(store, [event(3), event(2), event(1)], few=few) == [NEW, KNOWN, KNOWN]
+
+
+@FEW_OR_MANY
+async def test_who_has_lost_a_race_expects_repeated_events(store: PostgresStore, *, few: bool) -> None:
+    await receive(store, [event(1)], few=few)
+    assert await receive(store, [event(1), event(2)], few=few, contended=True) == [KNOWN, NEW]
+
+
+async def test_repeated_events_are_expected_no_longer_when_none_comes(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "REPEATS", 2)
+    await receive(store, [event(1)], few=False)
+    with pytest.raises(Contended):
+        await receive(store, [event(1)], few=False)
+    assert [await receive(store, [event(1)], few=False) for _ in range(2)] == [[KNOWN], [KNOWN]]
+
+    with pytest.raises(Contended):
+        await receive(store, [event(1)], few=False)
+
+
+@FEW_OR_MANY
+async def test_of_an_event_twice_in_a_batch_the_second_is_known(store: PostgresStore, *, few: bool) -> None:
+    old = event(9, days_ago=100)
+    events = [event(1), event(1), old, event(2), old]
+    assert await receive(store, events, few=few) == [NEW, KNOWN, TOO_OLD, NEW, KNOWN]
+
+
+@FEW_OR_MANY
+async def test_what_is_too_old_leaves_no_row(store: PostgresStore, database_url: str, *, few: bool) -> None:
+    assert await receive(store, [event(1, days_ago=100)], few=few) == [TOO_OLD]
+    assert await receive(store, [], few=few) == []
+    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+        assert connection.execute("SELECT count(*) FROM inbox").fetchone() == (0,)
