@@ -57,7 +57,8 @@ class PgTransaction:
         self._written: list[Order] = []
         self._oldest = oldest
         self._last: list[Callable[[], Awaitable[None]]] = []
-        self._repeats = repeats or contended
+        # In a pipeline a failure is told late, and what was decided by then may have been told to others.
+        self._repeats = repeats or contended or few
         self._few = few
         self._cursor = connection.cursor(binary=True)
 
