@@ -1,10 +1,13 @@
-"""A database at head, made once for a module and copied for each of its tests."""
+"""A database at head, made once for a module and copied for each of its tests, and a store over it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from outbox.connections import Connections
 from outbox.migrations import upgrade
+from outbox.store import PostgresStore
+from schemas.codec import Codec
 from tests.servers.databases import fresh_database
 
 
@@ -13,3 +16,11 @@ def database_template(database_server_url: str) -> Iterator[str]:
     with fresh_database(database_server_url, None) as url:
         upgrade(url)
         yield url.rsplit("/", 1)[1]
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[PostgresStore]:
+    made = PostgresStore(Connections(database_url.replace("+psycopg", ""), 3), Codec().encode)
+    await made.maintain()
+    yield made
+    await made.close()

@@ -1,6 +1,6 @@
 """What the inbox says of events: new, known, too old; and what a repeated one does to a batch that expects none."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,25 +10,15 @@ import pytest
 from domain.errors import Contended
 from domain.ports.store import Receipt
 from outbox import store as stores
-from outbox.connections import Connections
 from outbox.store import PostgresStore
-from schemas.codec import Codec
 from schemas.events import Event
-from tests.outbox.migrated import database_template
+from tests.outbox.migrated import database_template, store
 from tests.schemas.builders import order_confirmed
 
-__all__ = ["database_template"]
+__all__ = ["database_template", "store"]
 pytestmark = pytest.mark.integration
 FEW_OR_MANY = pytest.mark.parametrize("few", [True, False])
 NEW, KNOWN, TOO_OLD = Receipt.NEW, Receipt.KNOWN, Receipt.TOO_OLD
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[PostgresStore]:
-    made = PostgresStore(Connections(database_url.replace("+psycopg", ""), 1), Codec().encode)
-    await made.maintain()
-    yield made
-    await made.close()
 
 
 def event(number: int, *, days_ago: int = 0) -> Event:

@@ -1,7 +1,6 @@
 """An order is recalled while its row is as this process wrote it, and nobody can have claimed an operation of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -14,14 +13,12 @@ from domain.order import Order, Status
 from domain.ports.store import Change, Changes
 from domain.rules import Context, Rules
 from domain.values import replace
-from outbox.connections import Connections
 from outbox.memory import OrderMemory
 from outbox.store import PostgresStore
-from schemas.codec import Codec
-from tests.outbox.migrated import database_template
+from tests.outbox.migrated import database_template, store
 from tests.schemas.builders import order_confirmed
 
-__all__ = ["database_template"]
+__all__ = ["database_template", "store"]
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ID = OrderId("order-1")
@@ -62,14 +59,6 @@ def test_it_does_not_know_an_order_whose_operation_is_due() -> None:
 
     assert memory.recall(ID, b"1", NOW + timedelta(seconds=29)) is not None
     assert memory.recall(ID, b"1", NOW + timedelta(seconds=30)) is None
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[PostgresStore]:
-    made = PostgresStore(Connections(database_url.replace("+psycopg", ""), 3), Codec().encode)
-    await made.maintain()
-    yield made
-    await made.close()
 
 
 async def write(store: PostgresStore, *, lease_s: float = 60) -> Order:
