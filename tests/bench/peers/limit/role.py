@@ -1,6 +1,7 @@
 """What all roles share: a topic taken in batches, and a transaction that knows the inbox."""
 
 import time
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -56,7 +57,7 @@ class Source:
         self.consumer.commit(offsets=offsets, asynchronous=True)
 
 
-class Role:
+class Role(ABC):
     """A role: step() does one round of its work."""
 
     NO: ClassVar[int] = 0
@@ -68,9 +69,9 @@ class Role:
         self.stats: dict[str, float] = defaultdict(float)
         self.src: Source | None = None
 
+    @abstractmethod
     def step(self, wait_s: float) -> bool:
         """Work, waiting at the most so long for something to do; tell whether there was something."""
-        raise NotImplementedError
 
     def inbox(self, events: list[Event]) -> list[Event]:
         """Record the events; all are new, or COPY fails and the whole transaction starts again."""

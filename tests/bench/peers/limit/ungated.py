@@ -1,5 +1,6 @@
 """The roles that need no gateway: reserve, release, notify. One transaction a batch."""
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from tests.bench.peers.limit.events import OUTBOX, Event, decode, ids_of, outbox_row, raw
@@ -16,9 +17,9 @@ class Reaction(Role):
         super().__init__()
         self.src: Source = Source(self.TOPIC)
 
+    @abstractmethod
     def react(self, events: list[Event], inbox: Inbox) -> None:
         """Do what follows from the events."""
-        raise NotImplementedError
 
     def step(self, wait_s: float) -> bool:
         taken = self.src.take(wait_s)
