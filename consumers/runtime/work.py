@@ -111,10 +111,11 @@ class Work:
             self._orders[order_id] = replace(order, operations=remote)
 
     def _settle_local(self, operations: Sequence[Operation], answers: Sequence[InventoryAnswer]) -> None:
-        outcomes = dict(answers)
+        # By the number of the operation's id, for a UUID hashes in Python.
+        outcomes = {answer.operation_id.int: answer.outcome for answer in answers}
         for operation in operations:
             order, settle = self._orders[operation.order_id], self._reactions[operation.reaction].settle
-            self.apply(settle(order, operation, outcomes[operation.operation_id], self.context(operation)))
+            self.apply(settle(order, operation, outcomes[operation.operation_id.int], self.context(operation)))
 
 
 def inventory_call(order: Order, operation: Operation, context: Context) -> InventoryCall:
