@@ -67,7 +67,8 @@ class Engine:
                 task.cancel()
 
     async def once(self) -> int:
-        """Sweep what is due and end; return the number of operations."""
+        """Sweep what is due and end; return the number of operations. Raises Transient when there is no database."""
+        self.guard.patient = False
         async with asyncio.TaskGroup() as background:
             serving = [background.create_task(self.settler.run(f"settler-{n}")) for n in range(SETTLERS)]
             serving.append(background.create_task(self.actor.watch()))

@@ -22,9 +22,13 @@ class Stopped(Exception):  # noqa: N818 - it answers an order, it is no fault
 
 
 class Guard:
-    """Shared by all loops of a process: bounds its transactions, watches its progress."""
+    """Shared by all loops of a process: bounds its transactions, watches its progress.
+
+    patient: an outage is waited out; else it is raised, for who was asked to do something once and to say how it went.
+    """
 
     def __init__(self, bounds: Bounds) -> None:
+        self.patient = True
         self._bounds = bounds
         self._slots = asyncio.Semaphore(bounds.transactions_max)
         self._turns: dict[str, float] = {}
@@ -34,7 +38,7 @@ class Guard:
         """Run a whole transaction until it has committed. run(contended) may be repeated; an outage is waited out.
 
         A lost race is repeated at once, then after growing pauses; more than the bound of them in a row is a bug.
-        Raises Stopped when told to stop during an outage; nothing has happened then.
+        Raises Stopped when told to stop during an outage, and Transient when not patient; nothing has happened then.
         """
         lost = failures = 0
         while True:
@@ -48,6 +52,8 @@ class Guard:
                     raise RuntimeError(f"{name}: lost the same race {lost} times in a row: {error}") from error
                 await asyncio.sleep(0.001 * 2 ** min(lost, 7))
             except Transient as error:
+                if not self.patient:
+                    raise
                 failures += 1
                 if failures == 1:
                     self._log.error("waiting", alarm=True, reason="dependency_down", name=name, error=str(error))

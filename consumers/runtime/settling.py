@@ -92,10 +92,10 @@ class Settler:
                     late.append(answer)
                 else:
                     self._settle_one(work, operation, answer.outcome)
-            states = (
-                await transaction.states([(answer.order_id, answer.operation_id) for answer in late]) if late else {}
-            )
             opened = await work.finish(self._ports)
+            # Last, for an operation may have had two answers in this very batch.
+            asked = [(answer.order_id, answer.operation_id) for answer in late]
+            states = await transaction.states(asked) if asked else {}
         work.tell(self._log)
         for answer in late:
             self._compare(answer, states.get(answer.operation_id))

@@ -1,5 +1,6 @@
 """Answers of the database that are lost, and messages that Kafka lost: the work is found again and done once."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,7 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.order_confirmed import authorize_payment
-from domain.errors import DownForEverybody
+from domain.errors import DownForEverybody, Transient
+from domain.operation import OperationKind
 from domain.ports.store import Transaction
 from outbox.store import PostgresStore
 from tests.consumers.claims import assert_all_is_well
@@ -125,3 +127,35 @@ async def test_gateway_that_refuses_our_key_is_waited_for_with_one_alarm(make_pi
     await assert_all_is_well(pipeline)
     assert len([line for line in log if line.get("reason") == "gateway_down"]) == 1
     assert await pipeline.dead_letters() == []
+
+
+class Gone:
+    """A store whose database goes away when this is asked of it."""
+
+    def __init__(self, store: PostgresStore, method: str) -> None:
+        self._store = store
+        self._method = method
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._method:
+            raise Transient("the database has gone")
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize("asked", ["claim_due", "transaction"])
+async def test_sweep_that_was_asked_for_once_does_not_wait_for_a_database_that_is_gone(
+    make_pipeline: MakePipeline, asked: str
+) -> None:
+    pipeline = await make_pipeline()
+    pipeline.gateway.hangs_on = {OperationKind.AUTHORIZE: False}
+    begun = await pipeline.join([authorize_payment], relay=False, sweep=False)
+    await pipeline.publish(order())
+    await pipeline.until(lambda: pipeline.has("SELECT 1 FROM operation"), "the operation")
+    await begun.crash()
+    pipeline.gateway.hangs_on = {}
+    await pipeline.end_leases()
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(20):
+            await pipeline.engine(Gone(pipeline.store(), asked)).once()
+    assert caught.group_contains(Transient, match="gone")
+    assert await pipeline.rows("SELECT state FROM operation") == [("open",)]
