@@ -65,6 +65,7 @@ class Actor:
         for c in claimed:
             self._open[c.operation.operation_id.int] = c
         self._set_room()
+        self._breaker.begun()
         task = asyncio.get_running_loop().create_task(self._act(claimed))
         self._tasks.add(task)
         task.add_done_callback(self._ended)

@@ -86,32 +86,45 @@ class Guard:
 class Breaker:
     """Open while the gateway is down for everybody: partitions pause.
 
-    After a pause it lets work through again; the next failure opens it at once, the next answer closes it for good.
+    After a pause it lets one call through, and another after each pause without an answer: an outage must not use up
+    the tries of all that waits. The next failure opens it for a longer pause, the next answer closes it for good.
     """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._failures = 0
         self._trips = 0
-        self._closed = asyncio.Event()
-        self._closed.set()
+        self._tripped = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._free = asyncio.Event()
+        self._free.set()
         self._log = structlog.get_logger("consumers.breaker")
 
     @property
     def is_open(self) -> bool:
         """Whether calls shall wait."""
-        return not self._closed.is_set()
+        return not self._free.is_set()
+
+    def room(self, limit: int) -> int:
+        """Return how many of so many calls may be begun now."""
+        if self.is_open:
+            return 0
+        return min(limit, 1) if self._trips else limit
+
+    def begun(self) -> None:
+        """Note that calls were begun; if they are to show whether the gateway answers, others wait for that."""
+        if self._trips and not self._tripped:
+            self._pause()
 
     def trip(self, why: str) -> None:
         """Open for a pause, a longer one each time."""
-        if self.is_open:
+        if self._tripped:
             return
+        self._tripped = True
         self._trips += 1
         if self._trips == 1:
             self._log.error("the gateway is down for everybody", alarm=True, reason="gateway_down", why=why)
-        self._closed.clear()
-        pause_s = min(self._bounds.breaker_pause_s * 2 ** min(self._trips - 1, 10), self._bounds.breaker_pause_max_s)
-        asyncio.get_running_loop().call_later(pause_s, self._let_through)
+        self._pause()
 
     def failed(self, why: str) -> None:
         """Note an answer that is none."""
@@ -125,15 +138,26 @@ class Breaker:
         if self._trips:
             self._trips = 0
             self._log.info("the gateway answers again")
-            self._closed.set()
+            if self._timer is not None:
+                self._timer.cancel()
+            self._tripped = False
+            self._free.set()
 
     async def closed(self) -> None:
         """Wait until calls may go on."""
-        await self._closed.wait()
+        await self._free.wait()
+
+    def _pause(self) -> None:
+        self._free.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        pause_s = min(self._bounds.breaker_pause_s * 2 ** min(self._trips - 1, 10), self._bounds.breaker_pause_max_s)
+        self._timer = asyncio.get_running_loop().call_later(pause_s, self._let_through)
 
     def _let_through(self) -> None:
+        self._tripped = False
         self._failures = self._bounds.breaker_failures - 1
-        self._closed.set()
+        self._free.set()
 
 
 async def _pause(stop: asyncio.Event | None, seconds: float) -> None:

@@ -83,8 +83,11 @@ class Runner:
         return False
 
     async def _take(self) -> Sequence[Message]:
+        limit = self._bounds.batch_max
+        if self._asks_gateway:
+            limit = self._breaker.room(limit)
         try:
-            return await self._source.take(self._bounds.batch_max, self._bounds.poll_s)
+            return await self._source.take(limit, self._bounds.poll_s)
         except Transient as error:
             self._log.error("waiting", alarm=True, reason="kafka_down", error=str(error))
             await asyncio.sleep(self._bounds.poll_s)

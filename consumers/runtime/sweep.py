@@ -87,8 +87,8 @@ class Sweep:
         return await self._guard.transact("sweep", lambda _: self._claim(), stop)
 
     async def _claim(self) -> int:
-        limit = min(CLAIM_MAX, self._bounds.operations_open_max - self._actor.open_count)
-        if limit <= 0 or self._breaker.is_open:
+        limit = self._breaker.room(min(CLAIM_MAX, self._bounds.operations_open_max - self._actor.open_count))
+        if limit <= 0:
             return 0
         claimed = await self._ports.store.claim_due(limit, self._rules.lease_s)
         self._actor.submit(claimed)

@@ -7,7 +7,7 @@ from typing import Any
 from consumers.adapters.gateway.simulated import SimulatedGateway
 from domain.errors import DownForEverybody
 from domain.operation import GatewayCall, OperationKind
-from domain.outcome import Unknown
+from domain.outcome import NotExecuted, Unknown
 from domain.ports.gateway import GatewayAnswer
 
 
@@ -15,7 +15,8 @@ class MoodyGateway(SimulatedGateway):
     """fails_for: orders whose calls are reset before anything happens. hangs_for: orders whose calls never answer.
 
     hangs_on: kinds of calls that never answer; whether they are executed all the same. refuses_us: our key is no good.
-    performed: how often each order was asked for.
+    is_busy: whatever is asked is too much. performed: how often each order was asked for. asked: how many
+    calls at a time.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -23,13 +24,20 @@ class MoodyGateway(SimulatedGateway):
         self.fails_for: set[str] = set()
         self.hangs_for: set[str] = set()
         self.refuses_us = False
+        self.is_busy = False
         self.hangs_on: dict[OperationKind, bool] = {}
         self.performed: dict[str, int] = {}
+        self.asked: list[int] = []
 
     async def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Do what the calls ask, as far as the mood allows."""
+        self.asked.append(len(calls))
         if self.refuses_us:
             raise DownForEverybody("HTTP 401")
+        if self.is_busy:
+            self._count(calls)
+            yield [GatewayAnswer(call.operation_id, NotExecuted("HTTP 429")) for call in calls]
+            return
         failing = [call for call in calls if call.order_id in self.fails_for]
         hanging = [call for call in calls if call.order_id in self.hangs_for or call.kind in self.hangs_on]
         good = [call for call in calls if call not in failing and call not in hanging]
@@ -40,7 +48,10 @@ class MoodyGateway(SimulatedGateway):
                 yield group
         async for _ in super().perform([call for call in hanging if self.hangs_on.get(call.kind)]):
             pass
-        for call in calls:
-            self.performed[call.order_id] = self.performed.get(call.order_id, 0) + 1
+        self._count(calls)
         if hanging:
             await asyncio.Event().wait()
+
+    def _count(self, calls: Sequence[GatewayCall]) -> None:
+        for call in calls:
+            self.performed[call.order_id] = self.performed.get(call.order_id, 0) + 1

@@ -3,16 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from consumers.order_confirmed import authorize_payment
+from consumers.runtime.ports import Bounds
+from deploy.composition import bounds_of
+from deploy.settings import Settings
 from domain.errors import DownForEverybody, Transient
 from domain.operation import OperationKind
 from domain.ports.store import Transaction
 from outbox.store import PostgresStore
+from tests.consumers import harness
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
@@ -127,6 +132,40 @@ async def test_gateway_that_refuses_our_key_is_waited_for_with_one_alarm(make_pi
     await assert_all_is_well(pipeline)
     assert len([line for line in log if line.get("reason") == "gateway_down"]) == 1
     assert await pipeline.dead_letters() == []
+
+
+async def test_long_outage_of_the_gateway_does_not_use_up_the_tries_of_all_that_waits(
+    make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_short_pauses(settings: Settings) -> Bounds:
+        return replace(bounds_of(settings), breaker_pause_s=0.1, breaker_pause_max_s=0.1)
+
+    monkeypatch.setattr(harness, "bounds_of", with_short_pauses)
+    pipeline = await make_pipeline()
+    await pipeline.stock(SKU_1=1_000, SKU_2=1_000)
+    gateway = pipeline.gateway
+    gateway.is_busy = True
+    orders = [f"order-{n}" for n in range(100)]
+    with capture_logs() as log:
+        await pipeline.join()
+        await pipeline.publish(*map(order, orders))
+        await pipeline.until(lambda: _told(log, "the gateway is down for everybody"), "an alarm")
+        under_way = len(gateway.asked)
+
+        async def asked_again() -> bool:
+            return len(gateway.asked) >= under_way + 6
+
+        await pipeline.until(asked_again, "calls that show whether it answers")
+        # The first may be stragglers; without care each of the last would be all hundred, for all are due.
+        assert gateway.asked[-3:] == [1, 1, 1]
+        gateway.is_busy = False
+        await pipeline.until_status("paid_and_confirmed", *orders)
+    await assert_all_is_well(pipeline)
+    assert await _told(log, "the gateway answers again")
+
+
+async def _told(log: list[Any], event: str) -> bool:
+    return any(line["event"] == event for line in log)
 
 
 class Gone:
