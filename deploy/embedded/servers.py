@@ -19,14 +19,16 @@ from deploy.embedded.postgres import PostgresServer
 def start_all(servers: Iterable[Managed]) -> None:
     """Start them side by side; if one cannot be started, stop them all and raise its error."""
     servers = tuple(servers)
+    pool = ThreadPoolExecutor(len(servers))
     try:
-        with ThreadPoolExecutor(len(servers)) as pool:
-            starts = [pool.submit(server.start) for server in servers]
-        for start in starts:
+        for start in [pool.submit(server.start) for server in servers]:
             start.result()
     except BaseException:
+        # Of one that is still starting, after Ctrl-C too, nothing may be left: it is stopped once it has started.
+        pool.shutdown(cancel_futures=True)
         stop_all(servers)
         raise
+    pool.shutdown()
 
 
 def stop_all(servers: Iterable[Managed], *, immediate: bool = False) -> None:
