@@ -183,6 +183,13 @@ def machine(servers: Servers | None) -> dict[str, Any]:
 @click.option("--duplicates", default=0.0, show_default=True, help="Share of the input that is sent twice.")
 @click.option("--partitions", default=4, show_default=True, help="Of every topic.")
 @click.option(
+    "--ids",
+    type=click.Choice(["random", "growing"]),
+    default="random",
+    show_default=True,
+    help="Of orders: UUIDs of version 4, or of version 7, which grow with time.",
+)
+@click.option(
     "--set", "settings", multiple=True, callback=assignments, help="NAME=VALUE: a PAYMENTS_ setting, or a peer's."
 )
 @click.option("--quick", is_flag=True, help="One round of the most telling ones, gateway 0 ms: under 3 minutes.")
@@ -203,6 +210,7 @@ def main(
     seconds: float,
     duplicates: float,
     partitions: int,
+    ids: str,
     settings: dict[str, str],
     quick: bool,
     slow_share: float | None,
@@ -238,7 +246,7 @@ def main(
         orders, latency_ms, rounds, rate, seconds = min(orders, 300), [0.0], 1, rate[:1], min(seconds, 5.0)
     python = Path(sys.executable) if all(one.ours for one in contestants) else peers_python(say)
     contestants, extra = with_restate(contestants)
-    plan = Plan(python, orders, duplicates, partitions, {**extra, **settings})
+    plan = Plan(python, orders, duplicates, partitions, {**extra, **settings}, growing_ids=ids == "growing")
     options = Options(contestants, latency_ms, rounds, rate, seconds, slow_share or 0.0, endurance or 0)
     document = run(mode, plan, options)
     if json_file:

@@ -16,6 +16,8 @@ from schemas.fields import PaymentMethodKind
 from tests.bench.peers import common
 
 DELIVERY_MINOR, SERVICE_MINOR, SECOND_MINOR = 299, 49, 450
+ORDERS_MAX = 10**9
+"""Of one seed."""
 PER_UNITS = 3
 """Units of goods an order takes: one of the first SKU, two of the second."""
 
@@ -43,10 +45,11 @@ class Order:
         return self.price_minor + 2 * SECOND_MINOR + DELIVERY_MINOR + SERVICE_MINOR
 
 
-def make_orders(count: int, seed: int, slow_share: float = 0.0) -> Iterator[Order]:
+def make_orders(count: int, seed: int, slow_share: float = 0.0, *, growing: bool = False) -> Iterator[Order]:
     """Make orders: 90 % paid, 5 % declined, 5 % short of the second line. The same seed gives the same orders.
 
-    slow_share: of the authorize and of the capture calls (each) so many take 3 s.
+    slow_share: of the authorize and of the capture calls (each) so many take 3 s. growing: ids are UUIDs of version 7,
+    which grow with time, in place of random ones; indexes like that.
     """
     draw = random.Random(seed)
     live = common.SKUS - common.EMPTY_SKUS
@@ -62,7 +65,7 @@ def make_orders(count: int, seed: int, slow_share: float = 0.0) -> Iterator[Orde
         if slow:
             token = "pm_fault_slow_3s_on_authorize" if chance < slow_share / 0.9 else "pm_fault_slow_3s_on_capture"
         yield Order(
-            str(UUID(int=draw.getrandbits(128), version=4)),
+            str(_growing_id(draw, seed, number) if growing else UUID(int=draw.getrandbits(128), version=4)),
             kind,
             f"cus_{draw.randrange(10**10):010d}",
             token,
@@ -70,6 +73,12 @@ def make_orders(count: int, seed: int, slow_share: float = 0.0) -> Iterator[Orde
             500 + draw.randrange(9000),
             slow,
         )
+
+
+def _growing_id(draw: random.Random, seed: int, number: int) -> UUID:
+    """Make a UUID of version 7 (RFC 9562, 5.7), an order a millisecond; a later seed's are later."""
+    milliseconds = seed * ORDERS_MAX + number
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | draw.getrandbits(12) << 64 | 0x2 << 62 | draw.getrandbits(62))
 
 
 def json_fields(order: Order) -> dict[str, Any]:

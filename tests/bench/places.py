@@ -27,13 +27,17 @@ INSERT INTO stock_adjustment (sku, delta, by) SELECT sku, available, 'bench' FRO
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is common to all measurements of a run. orders: before the weight. settings: NAME -> value."""
+    """What is common to all measurements of a run.
+
+    orders: before the weight. settings: NAME -> value. growing_ids: order ids grow with time, else they are random.
+    """
 
     peers_python: Path
     orders: int = 500
     duplicates: float = 0.0
     partitions: int = 4
     settings: Mapping[str, str] = field(default_factory=dict)
+    growing_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True)

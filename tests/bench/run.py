@@ -76,7 +76,7 @@ class Run:
 
     def prepare(self, count: int, slow_share: float = 0.0) -> list[tuple[Order, bytes]]:
         """Make orders that nobody had yet, encoded: encoding is not what is measured."""
-        orders = make_orders(count, next(self._seeds), slow_share)
+        orders = make_orders(count, next(self._seeds), slow_share, growing=self._plan.growing_ids)
         return [(order, self._encode(order)) for order in orders]
 
     def publish(self, batch: Sequence[tuple[Order, bytes]]) -> None:

@@ -1,3 +1,5 @@
+from uuid import UUID
+
 from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.operation import GatewayCall, OperationKind, idempotency_key, operation_id
@@ -56,6 +58,13 @@ def test_as_many_calls_are_slow_as_was_asked_for() -> None:
     capture = sum(order.token.endswith("on_capture") for order in orders)
     assert 150 < authorize < 250
     assert 150 < capture < 250
+
+
+def test_growing_ids_grow_over_seeds_too_and_are_of_version_seven() -> None:
+    ids = [order.order_id for seed in (1, 2) for order in make_orders(200, seed, growing=True)]
+    assert ids == sorted(set(ids))
+    assert {UUID(order_id).version for order_id in ids} == {7}
+    assert [order.kind for order in make_orders(200, 1, growing=True)] == [order.kind for order in make_orders(200, 1)]
 
 
 def test_every_body_can_be_written() -> None:
