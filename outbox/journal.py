@@ -30,8 +30,11 @@ class Journal:
             name = self._topics[event_type] = topic_name(self._prefix, event_type)
         return name
 
-    def event_row(self, event: OwnEvent) -> Row:
-        """Return the journal row of an event (statements.EVENT_COLUMNS); the relay makes its headers from the row."""
+    def event_row(self, event: OwnEvent, order_number: int) -> Row:
+        """Return the journal row of an event, see statements.EVENT_COLUMNS.
+
+        The relay makes the message's key and headers from the row.
+        """
         body = self._encode(event)
         if len(body) > self._bytes_max:
             raise ValueError(
@@ -41,10 +44,10 @@ class Journal:
         return (
             event.event_id,
             event.order_id,
+            order_number,
             event.order_version,
             event.ordinal,
             self.topic(event.TYPE),
-            event.order_id.encode(),
             body,
             event.occurred_at,
             event.causation_id,

@@ -70,22 +70,23 @@ def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
     found = _all(connection, sa.select(*_ORDER).where(orders.c.order_id == order_id))
     if not found:
         return None
-    journal = _all(connection, sa.select(events).where(events.c.order_id == order_id).order_by(events.c.id))
+    number = found[0]["order_number"]
+    journal = _all(connection, sa.select(events).where(events.c.order_number == number).order_by(events.c.id))
     ids = [row["id"] for row in journal]
     return OrderStory(
         order=found[0],
         attempts=_all(
-            connection, sa.select(*_ATTEMPT).where(attempts.c.order_id == order_id).order_by(attempts.c.attempt)
+            connection, sa.select(*_ATTEMPT).where(attempts.c.order_number == number).order_by(attempts.c.attempt)
         ),
         operations=_all(
             connection,
             sa.select(operations)
-            .where(operations.c.order_id == order_id)
+            .where(operations.c.order_number == number)
             .order_by(operations.c.opened_at, operations.c.attempt, operations.c.try_number, operations.c.kind),
         ),
         holds=_all(
             connection,
-            sa.select(reservations).where(reservations.c.order_id == order_id).order_by(reservations.c.attempt),
+            sa.select(reservations).where(reservations.c.order_number == number).order_by(reservations.c.attempt),
         ),
         events=journal,
         notifications=_all(

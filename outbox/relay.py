@@ -24,11 +24,11 @@ LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('payments.relay'))"
 RETRY_MAX_S: Final = 5.0
 HELD_RETRY_S: Final = 30.0
 _READ: LiteralString = """
-    SELECT o.id, e.topic, e.key, e.body, e.header_names, e.header_values, e.event_id::text,
+    SELECT o.id, e.topic, e.order_id, e.key, e.body, e.header_names, e.header_values, e.event_id::text,
            timestamptz_send(e.occurred_at)
       FROM (SELECT id FROM outbox ORDER BY id LIMIT %s) o JOIN event e ON e.id = o.id ORDER BY o.id"""
 _READ_BUT_HELD: LiteralString = """
-    SELECT e.id, e.topic, e.key, e.body, e.header_names, e.header_values, e.event_id::text,
+    SELECT e.id, e.topic, e.order_id, e.key, e.body, e.header_names, e.header_values, e.event_id::text,
            timestamptz_send(e.occurred_at)
       FROM outbox o JOIN event e ON e.id = o.id WHERE e.topic <> ALL(%s) ORDER BY o.id LIMIT %s"""
 _DELETE: LiteralString = "DELETE FROM outbox WHERE id = ANY(%s)"
@@ -151,8 +151,9 @@ class Relay:
         return [self._message(row) for row in await cursor.fetchall()]
 
     def _message(self, row: Sequence[Any]) -> OutgoingMessage:
-        row_id, topic, key, body, names, values, event_id, occurred_at = row
+        row_id, topic, order_id, key, body, names, values, event_id, occurred_at = row
         if names is None:
+            key = order_id.encode()
             headers = headers_of(event_id, topic[self._prefix_length :], read_timestamp(occurred_at), key)
         else:
             headers = list(zip(names, (bytes(value) for value in values), strict=True))

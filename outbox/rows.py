@@ -83,7 +83,7 @@ def operation_from(row: Row) -> Operation:
     )
 
 
-def order_fixed(order: Order) -> Row:
+def order_fixed(order: Order, number: int) -> Row:
     """Return what of an order never changes; see statements.ORDER_FIXED."""
     lines = orjson.dumps([(line.sku, line.quantity) for line in order.lines]).decode()
     return (
@@ -94,6 +94,7 @@ def order_fixed(order: Order) -> Row:
         lines,
         order.content_hash,
         order.created_at,
+        number,
     )
 
 
@@ -117,16 +118,14 @@ def order_state(order: Order, at: datetime) -> Row:
     )
 
 
-def order_row(order: Order, at: datetime) -> Row:
+def order_row(order: Order, number: int, at: datetime) -> Row:
     """Return a whole order; see statements.ORDER_KEY, ORDER_FIXED and ORDER_STATE."""
-    return (order.order_id, *order_fixed(order), *order_state(order, at))
+    return (order.order_id, *order_fixed(order, number), *order_state(order, at))
 
 
-def attempt_row(order_id: OrderId, a: Attempt) -> Row:
-    """Return an attempt with its key; see statements.ATTEMPT_KEY and ATTEMPT_STATE."""
+def attempt_state(a: Attempt) -> Row:
+    """Return what of an attempt changes; see statements.ATTEMPT_STATE."""
     return (
-        order_id,
-        a.number,
         a.method_kind,
         a.token,
         a.transaction_id,
@@ -142,14 +141,14 @@ def attempt_row(order_id: OrderId, a: Attempt) -> Row:
     )
 
 
-def operation_key(o: Operation) -> Row:
-    """Return the key of an operation; see statements.OPERATION_KEY."""
-    return (o.order_id, o.attempt, o.kind, o.try_number)
+def operation_key(o: Operation, number: int) -> Row:
+    """Return the key of an operation, with its order's number; see statements.OPERATION_KEY."""
+    return (number, o.attempt, o.kind, o.try_number)
 
 
 def operation_fixed(o: Operation) -> Row:
     """Return what of an operation never changes; see statements.OPERATION_FIXED."""
-    return (o.operation_id, o.reaction, o.causation_id, o.amount_minor, o.currency, o.opened_at)
+    return (o.order_id, o.operation_id, o.reaction, o.causation_id, o.amount_minor, o.currency, o.opened_at)
 
 
 def operation_state(o: Operation) -> Row:

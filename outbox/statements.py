@@ -90,6 +90,7 @@ def update(table: LiteralString, keys: Sequence[Column], columns: Sequence[Colum
 TIME: LiteralString = "timestamptz"
 
 ORDER_KEY = (word("order_id"),)
+NUMBER = Column("order_number", "bigint")
 ORDER_FIXED = (
     Column("customer_id"),
     Column("correlation_id"),
@@ -98,6 +99,7 @@ ORDER_FIXED = (
     Column("lines", "text", "::jsonb"),
     Column("content_hash", "bytea"),
     Column("created_at", TIME),
+    NUMBER,
 )
 ORDER_STATE = (
     word("status"),
@@ -112,7 +114,8 @@ ORDER_STATE = (
     Column("resends", "integer"),
     Column("updated_at", TIME),
 )
-ATTEMPT_KEY = (word("order_id"), Column("attempt", "integer"))
+ATTEMPT_KEY = (NUMBER, Column("attempt", "integer"))
+ATTEMPT_FIXED = ORDER_KEY
 ATTEMPT_STATE = (
     word("method_kind"),
     Column("token"),
@@ -127,8 +130,9 @@ ATTEMPT_STATE = (
     Column("refund_id"),
     word("failure_code"),
 )
-OPERATION_KEY = (word("order_id"), Column("attempt", "integer"), word("kind"), Column("try_number", "integer"))
+OPERATION_KEY = (NUMBER, Column("attempt", "integer"), word("kind"), Column("try_number", "integer"))
 OPERATION_FIXED = (
+    *ORDER_KEY,
     Column("operation_id", "uuid"),
     word("reaction"),
     Column("causation_id", "uuid"),
@@ -149,13 +153,13 @@ OPERATION_STATE = (
     Column("by"),
     Column("reason"),
 )
-HOLD_KEY = (word("order_id"), Column("attempt", "integer"))
-HOLD_FIXED = (Column("reservation_id", "uuid"),)
+HOLD_KEY = (NUMBER, Column("attempt", "integer"))
+HOLD_FIXED = (*ORDER_KEY, Column("reservation_id", "uuid"))
 HOLD_STATE = (word("state"), Column("expires_at", TIME), Column("pinned", "boolean"))
 
 INSERT_ORDERS = insert("orders", [*ORDER_KEY, *ORDER_FIXED, *ORDER_STATE])
 UPDATE_ORDERS = update("orders", ORDER_KEY, ORDER_STATE)
-INSERT_ATTEMPTS = insert("attempt", [*ATTEMPT_KEY, *ATTEMPT_STATE])
+INSERT_ATTEMPTS = insert("attempt", [*ATTEMPT_KEY, *ATTEMPT_FIXED, *ATTEMPT_STATE])
 UPDATE_ATTEMPTS = update("attempt", ATTEMPT_KEY, ATTEMPT_STATE)
 INSERT_OPERATIONS = insert("operation", [*OPERATION_KEY, *OPERATION_FIXED, *OPERATION_STATE])
 UPDATE_OPERATIONS = update("operation", OPERATION_KEY, OPERATION_STATE)
@@ -180,10 +184,11 @@ INSERT_NOTIFICATIONS = insert(
 )
 
 BEGIN: LiteralString = """
-    SELECT now(), pg_current_xact_id()::xid, NULL AS order_id, NULL::xid AS xmin
+    SELECT now(), pg_current_xact_id()::xid, NULL AS order_id, NULL::bigint AS order_number, NULL::xid AS xmin
     UNION ALL
-    SELECT NULL, NULL, o.order_id, o.xmin
-      FROM (SELECT order_id, xmin FROM orders WHERE order_id = ANY(%s) ORDER BY order_id FOR UPDATE) o"""
+    SELECT NULL, NULL, o.order_id, o.order_number, o.xmin
+      FROM (SELECT order_id, order_number, xmin FROM orders WHERE order_id = ANY(%s)
+             ORDER BY order_id FOR UPDATE) o"""
 """The clock and the transaction's id, in a row of their own, for a time is dear to read; the orders, locked."""
 LOAD_ORDERS: LiteralString = """
     SELECT order_id, status, version, attempt, customer_id, correlation_id, currency, total_minor, lines,
@@ -192,32 +197,35 @@ LOAD_ORDERS: LiteralString = """
 LOAD_ATTEMPTS: LiteralString = """
     SELECT order_id, attempt, method_kind, token, transaction_id, authorized_minor, captured_minor, refunded_minor,
            voided, authorization_expires_at, captured_at, livemode, refund_id, failure_code
-      FROM attempt WHERE order_id = ANY(%s) ORDER BY order_id, attempt"""
+      FROM attempt WHERE order_number = ANY(%s) ORDER BY order_number, attempt"""
 OPERATION_COLUMNS: LiteralString = """o.operation_id, o.order_id, o.attempt, o.kind, o.try_number, o.reaction,
     o.causation_id, o.amount_minor, o.currency, o.opened_at, o.due_at, o.transaction_id, o.reference, o.state, o.tries,
     o.unknown_since, o.replayed, o.settled_at, o.detail, o.by, o.reason"""
 LOAD_OPERATIONS: LiteralString = f"""
     SELECT {OPERATION_COLUMNS} FROM operation o
-     WHERE o.order_id = ANY(%s) AND CASE WHEN o.state IN ('open', 'pending', 'unknown') THEN true ELSE false END"""
+     WHERE o.order_number = ANY(%s) AND CASE WHEN o.state IN ('open', 'pending', 'unknown') THEN true ELSE false END"""
 LOAD_HOLDS: LiteralString = """
     SELECT order_id, reservation_id, attempt, state, expires_at, pinned
-      FROM reservation WHERE order_id = ANY(%s) ORDER BY order_id, attempt"""
+      FROM reservation WHERE order_number = ANY(%s) ORDER BY order_number, attempt"""
+DRAW_ORDER_NUMBERS: LiteralString = "SELECT nextval('order_number_seq')"
+"""The first of as many as the sequence goes on by."""
 
 CLAIM_DUE: LiteralString = f"""
     WITH due AS (
-      SELECT order_id, attempt, kind, try_number FROM operation
+      SELECT order_number, attempt, kind, try_number FROM operation
        WHERE state IN ('open', 'pending', 'unknown') AND kind <> 'release' AND due_at <= now()
        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
     UPDATE operation o SET due_at = now() + make_interval(secs => %s), tries = o.tries + 1
       FROM due
-     WHERE o.order_id = due.order_id AND o.attempt = due.attempt AND o.kind = due.kind
+     WHERE o.order_number = due.order_number AND o.attempt = due.attempt AND o.kind = due.kind
        AND o.try_number = due.try_number
     RETURNING {OPERATION_COLUMNS},
-      (SELECT t.token FROM attempt t WHERE t.order_id = o.order_id AND t.attempt = o.attempt)"""
+      (SELECT t.token FROM attempt t WHERE t.order_number = o.order_number AND t.attempt = o.attempt)"""
 GIVE_BACK: LiteralString = """
-    UPDATE operation SET due_at = now(), tries = tries - 1
-     WHERE order_id = ANY(%s) AND operation_id = ANY(%s)
-       AND CASE WHEN state IN ('open', 'pending', 'unknown') THEN due_at > now() ELSE false END"""
+    UPDATE operation p SET due_at = now(), tries = tries - 1
+      FROM orders o
+     WHERE o.order_id = ANY(%s) AND p.order_number = o.order_number AND p.operation_id = ANY(%s)
+       AND CASE WHEN p.state IN ('open', 'pending', 'unknown') THEN p.due_at > now() ELSE false END"""
 LAPSED_HOLDS: LiteralString = """
     SELECT DISTINCT order_id FROM reservation
      WHERE state = 'held' AND NOT pinned AND expires_at <= now() LIMIT %s"""
@@ -225,20 +233,23 @@ STUCK_ORDERS: LiteralString = """
     SELECT order_id FROM orders o
      WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
        AND created_at > now() - interval '3 days' AND updated_at < now() - make_interval(secs => %s)
-       AND NOT EXISTS (SELECT FROM operation p WHERE p.order_id = o.order_id
+       AND NOT EXISTS (SELECT FROM operation p WHERE p.order_number = o.order_number
                         AND p.state IN ('open', 'pending', 'unknown'))
      ORDER BY updated_at LIMIT %s"""
 OPERATION_STATES: LiteralString = """
-    SELECT operation_id, state FROM operation WHERE order_id = ANY(%s) AND operation_id = ANY(%s)"""
+    SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
+     WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
 SEND_AGAIN: LiteralString = """
-    INSERT INTO outbox (id) SELECT id FROM event WHERE order_id = ANY(%s) ORDER BY id ON CONFLICT DO NOTHING"""
+    INSERT INTO outbox (id)
+    SELECT e.id FROM orders o JOIN event e USING (order_number) WHERE o.order_id = ANY(%s) ORDER BY e.id
+    ON CONFLICT DO NOTHING"""
 EVENT_COLUMNS = (
     Column("event_id", "uuid"),
-    word("order_id"),
+    *ORDER_KEY,
+    NUMBER,
     Column("order_version", "bigint"),
     Column("ordinal", "integer"),
     word("topic"),
-    Column("key", "bytea"),
     Column("body", "bytea"),
     Column("occurred_at", TIME),
     Column("causation_id", "uuid"),

@@ -14,6 +14,7 @@ from outbox import statements
 from outbox.connections import Connections
 from outbox.journal import Journal
 from outbox.memory import OrderMemory
+from outbox.numbers import OrderNumbers
 from outbox.partitions import maintain, oldest_day
 from outbox.rows import operation_from
 from outbox.transaction import PgTransaction
@@ -47,6 +48,7 @@ class PostgresStore:
         self._journal = Journal(encode, prefix, event_bytes_max)
         self._oldest: date | None = None
         self._memory = OrderMemory()
+        self._order_numbers = OrderNumbers()
         self._repeats = 0
 
     @asynccontextmanager
@@ -58,6 +60,7 @@ class PostgresStore:
                 connection,
                 self._journal,
                 self._memory,
+                self._order_numbers,
                 oldest=oldest,
                 contended=contended,
                 repeats=self._repeats > 0,
@@ -135,4 +138,5 @@ class PostgresStore:
             raise Contended(f"another transaction won: {error.diag.constraint_name or error.sqlstate}") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self._memory.clear()
+            self._order_numbers.clear()
             raise DownForEverybody(f"PostgreSQL does not answer: {str(error).splitlines()[0]}") from error

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP, UUID
 
+from outbox.numbers import BLOCK
+
 metadata = sa.MetaData(
     naming_convention={
         "pk": "%(table_name)s_pkey",
@@ -20,6 +22,9 @@ UNFINISHED_STATES = "state IN ('open', 'pending', 'unknown')"
 def _c(name: str, type_: object, comment: str, **options: object) -> sa.Column[object]:
     return sa.Column(name, type_, comment=comment, nullable=bool(options.pop("nullable", False)), **options)  # type: ignore[arg-type]
 
+
+order_numbers = sa.Sequence("order_number_seq", increment=BLOCK, metadata=metadata)
+NUMBER = "orders.order_number: what the rows of an order are found by"
 
 orders = sa.Table(
     "orders",
@@ -43,6 +48,7 @@ orders = sa.Table(
     _c("resends", sa.Integer, "how often the sweep sent the last event again"),
     _c("created_at", Time, "when we first saw it"),
     _c("updated_at", Time, "when anything of it last changed"),
+    _c("order_number", sa.BigInteger, "ours, growing with time, with gaps: indexes of other tables begin with it"),
     comment="One row an order: the state that every decision locks first",
 )
 # No index on what changes: then an update stays on its page and touches no index at all.
@@ -51,8 +57,8 @@ sa.Index("orders_created_at_idx", orders.c.created_at, postgresql_using="brin")
 attempts = sa.Table(
     "attempt",
     metadata,
-    _c("order_id", sa.Text, "the order", primary_key=True),
-    _c("attempt", sa.Integer, "from 1 within the order", primary_key=True),
+    _c("order_id", sa.Text, "the order"),
+    _c("attempt", sa.Integer, "from 1 within the order"),
     _c("method_kind", sa.Text, "CARD, WALLET, BANK, OTHER; NONE for an order without a total"),
     _c("token", sa.Text, "the gateway's opaque token of the method, erased once the attempt is over", nullable=True),
     _c("transaction_id", sa.Text, "the gateway's id of the transaction", nullable=True),
@@ -65,16 +71,18 @@ attempts = sa.Table(
     _c("livemode", sa.Boolean, "false for play money"),
     _c("refund_id", sa.Text, "the gateway's id of the refund", nullable=True),
     _c("failure_code", sa.Text, "see domain.failure_codes", nullable=True),
+    _c("order_number", sa.BigInteger, NUMBER),
+    sa.PrimaryKeyConstraint("order_number", "attempt"),
     comment="One row a try with one payment method, and the money it moved",
 )
 
 operations = sa.Table(
     "operation",
     metadata,
-    _c("order_id", sa.Text, "the order", primary_key=True),
-    _c("attempt", sa.Integer, "the attempt", primary_key=True),
-    _c("kind", sa.Text, "authorize, capture, void, refund; reserve, confirm, release", primary_key=True),
-    _c("try_number", sa.Integer, "part of the idempotency key", primary_key=True),
+    _c("order_id", sa.Text, "the order"),
+    _c("attempt", sa.Integer, "the attempt"),
+    _c("kind", sa.Text, "authorize, capture, void, refund; reserve, confirm, release"),
+    _c("try_number", sa.Integer, "part of the idempotency key"),
     _c("operation_id", UUID, "uuid5 of order, attempt, kind and try"),
     _c("state", sa.Text, "open, approved, declined, pending, unknown, not_executed"),
     _c("reaction", sa.Text, "whose settle function decides on the outcome"),
@@ -92,12 +100,14 @@ operations = sa.Table(
     _c("detail", sa.Text, "what the gateway said, for operators", nullable=True),
     _c("by", sa.Text, "the operator who settled it", nullable=True),
     _c("reason", sa.Text, "why the operator did", nullable=True),
+    _c("order_number", sa.BigInteger, NUMBER),
+    sa.PrimaryKeyConstraint("order_number", "attempt", "kind", "try_number"),
     comment="One row a call at the edge, owned by the row until it has a definite outcome",
 )
 # It holds the unfinished ones only, so the sweep reads all of it to find those that are due.
 sa.Index(
     "operation_one_unfinished_key",
-    operations.c.order_id,
+    operations.c.order_number,
     unique=True,
     postgresql_where=sa.text(f"{UNFINISHED_STATES} AND kind <> 'release'"),
 )
@@ -105,12 +115,14 @@ sa.Index(
 reservations = sa.Table(
     "reservation",
     metadata,
-    _c("order_id", sa.Text, "the order, whose lines it holds", primary_key=True),
-    _c("attempt", sa.Integer, "the attempt", primary_key=True),
+    _c("order_id", sa.Text, "the order, whose lines it holds"),
+    _c("attempt", sa.Integer, "the attempt"),
     _c("reservation_id", UUID, "uuid5 of order and attempt"),
     _c("state", sa.Text, "held, sold, released, expired"),
     _c("expires_at", Time, "when it runs out unless pinned"),
     _c("pinned", sa.Boolean, "a capture is under way: it cannot run out"),
+    _c("order_number", sa.BigInteger, NUMBER),
+    sa.PrimaryKeyConstraint("order_number", "attempt"),
     comment="One row a hold of one attempt",
 )
 sa.Index(
@@ -161,15 +173,16 @@ events = sa.Table(
     _c("order_version", sa.BigInteger, "the order's version that the decision made; 0 for a dead letter"),
     _c("ordinal", sa.Integer, "place among the events of the decision, from 0"),
     _c("topic", sa.Text, "where it goes, with the prefix"),
-    _c("key", BYTEA, "message key", nullable=True),
+    _c("key", BYTEA, "message key of a dead letter; that of our events is the order id", nullable=True),
     _c("body", BYTEA, "message body, encoded when appended", nullable=True),
     _c("header_names", ARRAY(sa.Text), "null: the CloudEvents headers, made from this row", nullable=True),
     _c("header_values", ARRAY(BYTEA), "null: as header_names", nullable=True),
     _c("occurred_at", Time, "the transaction's now()"),
     _c("causation_id", UUID, "the event that caused it", nullable=True),
+    _c("order_number", sa.BigInteger, f"{NUMBER}; null: a dead letter", nullable=True),
     comment="Journal: every message we emit, append-only",
 )
-sa.Index("event_order_id_idx", events.c.order_id)
+sa.Index("event_order_number_idx", events.c.order_number)
 
 outbox = sa.Table(
     "outbox",

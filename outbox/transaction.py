@@ -1,6 +1,6 @@
 """The unit of work: one transaction over a whole batch, a constant number of statements however large it is."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, date, datetime
 from typing import Any, Final, LiteralString
@@ -16,6 +16,7 @@ from outbox import rows, statements
 from outbox.binary import ARRAYS
 from outbox.journal import Journal, dead_letter_row
 from outbox.memory import OrderMemory
+from outbox.numbers import OrderNumbers
 from outbox.rows import Row
 from outbox.statements import COPY_FROM, Batch, Insert
 from schemas.events import Event
@@ -42,6 +43,7 @@ class PgTransaction:
         connection: psycopg.AsyncConnection[Any],
         journal: Journal,
         memory: OrderMemory,
+        order_numbers: OrderNumbers,
         *,
         oldest: date,
         contended: bool,
@@ -53,8 +55,10 @@ class PgTransaction:
         self.now = datetime.min.replace(tzinfo=UTC)
         self._journal = journal
         self._memory = memory
+        self._order_numbers = order_numbers
         self._xid = b""
         self._written: list[Order] = []
+        self._numbers: dict[OrderId, int] = {}
         self._oldest = oldest
         self._last: list[Callable[[], Awaitable[None]]] = []
         # In a pipeline a failure is told late, and what was decided by then may have been told to others.
@@ -68,7 +72,8 @@ class PgTransaction:
             await self._cursor.execute(statements.BEGIN, [ARRAYS["text"](order_ids)])
         found = await self._cursor.fetchall()
         self.now, self._xid = found[0][:2]
-        return [row[2:] for row in found[1:]]
+        self._numbers = {row[2]: row[3] for row in found[1:]}
+        return [(row[2], row[4]) for row in found[1:]]
 
     async def load(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
         """Lock these orders in the order of their ids; return those that exist."""
@@ -85,17 +90,17 @@ class PgTransaction:
 
     async def _read(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
         """Read aggregates whose orders are locked."""
-        ids = [ARRAYS["text"](order_ids)]
+        numbers = ARRAYS["number"]([self._numbers[order_id] for order_id in order_ids])
         queries = (
-            statements.LOAD_ORDERS,
-            statements.LOAD_ATTEMPTS,
-            statements.LOAD_HOLDS,
-            statements.LOAD_OPERATIONS,
+            (statements.LOAD_ORDERS, ARRAYS["text"](order_ids)),
+            (statements.LOAD_ATTEMPTS, numbers),
+            (statements.LOAD_HOLDS, numbers),
+            (statements.LOAD_OPERATIONS, numbers),
         )
         cursors = [self.connection.cursor(binary=True) for _ in queries]
         async with self._together():
-            for cursor, query in zip(cursors, queries, strict=True):
-                await cursor.execute(query, ids)
+            for cursor, (query, keys) in zip(cursors, queries, strict=True):
+                await cursor.execute(query, [keys])
         found, attempt_rows, hold_rows, operation_rows = [await cursor.fetchall() for cursor in cursors]
         attempts = rows.group_by_order(attempt_rows, rows.attempt_from)
         holds = rows.group_by_order(hold_rows, rows.hold_from)
@@ -145,7 +150,9 @@ class PgTransaction:
             await self._begin([])
         letters = await self._save_dead_letters(changes.dead_letters)
         parts = _Parts(changes.orders)
-        events = [self._journal.event_row(event) for event in changes.events]
+        await self._number(parts.new_orders)
+        numbers = self._numbers
+        events = [self._journal.event_row(event, numbers[OrderId(event.order_id)]) for event in changes.events]
         if self._few or parts.largest < COPY_FROM:
             await self._save_few(parts, changes.notifications, events)
         else:
@@ -205,7 +212,7 @@ class PgTransaction:
         """Write everything in one round trip."""
         async with self._together():
             await self._update(parts, notifications)
-            for insert, insert_rows in parts.inserts(self.now):
+            for insert, insert_rows in parts.inserts(self._numbers, self.now):
                 await self._run(insert.batch, insert_rows)
             await self._run(statements.APPEND_EVENTS, events)
 
@@ -220,7 +227,7 @@ class PgTransaction:
         ids = sorted(row[0] for row in await drawing.fetchall())
         numbered = [(i, *row) for i, row in zip(ids, events, strict=True)]
         inserts = [
-            *parts.inserts(self.now),
+            *parts.inserts(self._numbers, self.now),
             (statements.COPY_EVENTS, numbered),
             (statements.COPY_OUTBOX, [(i,) for i in ids]),
         ]
@@ -229,13 +236,29 @@ class PgTransaction:
                 await self._copy(insert.copy, insert.body(insert_rows))
 
     async def _update(self, parts: "_Parts", notifications: Sequence[Notification]) -> None:
+        numbers = self._numbers
         state = [(o.order_id, *rows.order_state(o, self.now)) for o in parts.old_orders]
         await self._run(statements.UPDATE_ORDERS, state)
-        closed = [(*rows.operation_key(o), *rows.operation_state(o)) for o in parts.closed]
+        closed = [(*rows.operation_key(o, numbers[o.order_id]), *rows.operation_state(o)) for o in parts.closed]
         await self._run(statements.UPDATE_OPERATIONS, closed)
-        await self._run(statements.UPDATE_ATTEMPTS, [rows.attempt_row(i, a) for i, a in parts.old_attempts])
-        await self._run(statements.UPDATE_HOLDS, [(i, h.attempt, *rows.hold_state(h)) for i, h in parts.old_holds])
+        attempts = [(numbers[i], a.number, *rows.attempt_state(a)) for i, a in parts.old_attempts]
+        await self._run(statements.UPDATE_ATTEMPTS, attempts)
+        holds = [(numbers[i], h.attempt, *rows.hold_state(h)) for i, h in parts.old_holds]
+        await self._run(statements.UPDATE_HOLDS, holds)
         await self._run(statements.INSERT_NOTIFICATIONS.batch, [_notification_row(n) for n in notifications])
+
+    async def _number(self, orders: Sequence[Order]) -> None:
+        """Give new orders their numbers."""
+        if orders:
+            drawn = await self._order_numbers.take(len(orders), self._draw_order_numbers)
+            self._numbers |= zip((order.order_id for order in orders), drawn, strict=True)
+
+    async def _draw_order_numbers(self) -> int:
+        # A cursor of its own: in a pipeline the other may still have results to come.
+        cursor = await self.connection.cursor(binary=True).execute(statements.DRAW_ORDER_NUMBERS)
+        row = await cursor.fetchone()
+        assert row is not None
+        return int(row[0])
 
     async def _draw_ids(self, count: int) -> list[int]:
         await self._cursor.execute(statements.DRAW_IDS, [count])
@@ -278,14 +301,20 @@ class _Parts:
             self.add(change.before, change.after)
         self.largest = max(len(self.new_orders), len(self.old_orders))
 
-    def inserts(self, now: datetime) -> list[tuple[Insert, list[Row]]]:
+    def inserts(self, numbers: Mapping[OrderId, int], now: datetime) -> list[tuple[Insert, list[Row]]]:
         """Return what is new, table by table."""
-        opened = [(*rows.operation_key(o), *rows.operation_fixed(o), *rows.operation_state(o)) for o in self.opened]
-        holds: list[Row] = [(i, h.attempt, h.reservation_id, *rows.hold_state(h)) for i, h in self.new_holds]
+        opened = [
+            (*rows.operation_key(o, numbers[o.order_id]), *rows.operation_fixed(o), *rows.operation_state(o))
+            for o in self.opened
+        ]
+        attempts: list[Row] = [(numbers[i], a.number, i, *rows.attempt_state(a)) for i, a in self.new_attempts]
+        holds: list[Row] = [
+            (numbers[i], h.attempt, i, h.reservation_id, *rows.hold_state(h)) for i, h in self.new_holds
+        ]
         return [
-            (statements.INSERT_ORDERS, [rows.order_row(o, now) for o in self.new_orders]),
+            (statements.INSERT_ORDERS, [rows.order_row(o, numbers[o.order_id], now) for o in self.new_orders]),
             (statements.INSERT_OPERATIONS, opened),
-            (statements.INSERT_ATTEMPTS, [rows.attempt_row(i, a) for i, a in self.new_attempts]),
+            (statements.INSERT_ATTEMPTS, attempts),
             (statements.INSERT_HOLDS, holds),
         ]
 

@@ -53,7 +53,7 @@ def told_by(row: Record, prefix: str, decode: Decode) -> Told:
     """Read a row of the journal; a body that cannot be read leaves the rest of the story to be told."""
     event_type = row["topic"].removeprefix(prefix)
     try:
-        event = decode(event_type, row["key"], row["body"])
+        event = decode(event_type, row["order_id"].encode(), row["body"])
     except (Rejected, Transient, NotRegistered, RegistryUnavailable):
         return Told(row, event_type, None)
     return Told(row, event_type, event.model_dump(mode="json", exclude=set(ENVELOPE)))

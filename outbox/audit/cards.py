@@ -59,7 +59,8 @@ _ROWS: Final[Mapping[tuple[str, str], LiteralString]] = {
     ("operation", "detail"): "kind NOT IN ('reserve', 'confirm', 'release')",
 }
 _EVENTS: Final[LiteralString] = """
-    SELECT id, topic, key, body, header_names, header_values FROM event
+    SELECT id, topic, CASE WHEN header_names IS NULL THEN convert_to(order_id, 'UTF8') ELSE key END, body,
+           header_names, header_values FROM event
      WHERE order_version = 0 OR encode(body, 'escape') ~ %(number)s"""
 _LETTERS: Final[LiteralString] = """
     SELECT consumer_group, topic, partition, message_offset, key, body, header_names, header_values, detail

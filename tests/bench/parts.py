@@ -43,8 +43,8 @@ CODEC_EVENTS = 5_000
 
 _FILL_OURS = """
 WITH made AS (
-  INSERT INTO event (event_id, order_id, order_version, ordinal, topic, key, body, occurred_at)
-  SELECT gen_random_uuid(), 'order-' || i, 2, 0, %s, convert_to('order-' || i, 'UTF8'), %s, now()
+  INSERT INTO event (event_id, order_id, order_version, ordinal, topic, body, occurred_at)
+  SELECT gen_random_uuid(), 'order-' || i, 2, 0, %s, %s, now()
     FROM generate_series(1, %s) i RETURNING id)
 INSERT INTO outbox (id) SELECT id FROM made
 """

@@ -34,7 +34,7 @@ async def assert_all_is_well(pipeline: Pipeline) -> None:
 
 async def _journal_is_on_topics(pipeline: Pipeline, read: list[Read]) -> None:
     """Check that every journal row is on its topic, with these very bytes, and nothing else of ours."""
-    journal = await pipeline.rows("SELECT topic, key, body FROM event WHERE order_id <> ''")
+    journal = await pipeline.rows("SELECT topic, convert_to(order_id, 'UTF8'), body FROM event WHERE order_id <> ''")
     prefix = pipeline.settings.topic_prefix
     assert len(journal) == len(set(journal))
     ours = {(prefix + r.event_type, r.key, r.value) for r in read if _is_ours(r)}

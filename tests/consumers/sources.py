@@ -61,5 +61,7 @@ async def consume(engine: Engine, reaction: Reaction, source: ListSource) -> Non
 async def journal(pipeline: Pipeline, reaction: Reaction) -> list[Message]:
     """Return what the outbox would send to this reaction, as messages."""
     topic = pipeline.settings.topic_prefix + reaction.trigger.TYPE
-    rows = await pipeline.rows("SELECT id, key, body FROM event WHERE topic = %s ORDER BY id", topic)
+    rows = await pipeline.rows(
+        "SELECT id, convert_to(order_id, 'UTF8'), body FROM event WHERE topic = %s ORDER BY id", topic
+    )
     return [Message(topic, 0, row_id, key, body, (), 0) for row_id, key, body in rows]

@@ -86,8 +86,9 @@ async def test_money_that_does_not_fit_is_found(case: Case, statement: str, inva
 async def test_an_operation_approved_twice_is_found(case: Case) -> None:
     await case.run(
         "INSERT INTO operation (operation_id, order_id, attempt, kind, try_number, state, reaction, amount_minor, "
-        "currency, tries, opened_at, replayed) SELECT gen_random_uuid(), order_id, attempt, kind, 2, state, reaction, "
-        "amount_minor, currency, tries, opened_at, replayed FROM operation WHERE order_id = 'paid' AND kind = 'capture'"
+        "currency, tries, opened_at, replayed, order_number) SELECT gen_random_uuid(), order_id, attempt, kind, 2, "
+        "state, reaction, amount_minor, currency, tries, opened_at, replayed, order_number FROM operation "
+        "WHERE order_id = 'paid' AND kind = 'capture'"
     )
     report = await case.audit(ledger=False)
     assert "2 approved operations capture" in violations(report, 2)
@@ -249,7 +250,7 @@ async def test_the_same_violation_in_many_orders_names_some_and_counts_all(case:
     await case.run(
         "INSERT INTO orders SELECT 'copy-' || n, status, version, attempt, customer_id, correlation_id, currency, "
         "total_minor, lines, content_hash, retryable, retry_until, reviewed, review_reason, missing, delay_notified, "
-        "resends, created_at, updated_at FROM orders, generate_series(1, 50) n WHERE order_id = 'paid'"
+        "resends, created_at, updated_at, order_number FROM orders, generate_series(1, 50) n WHERE order_id = 'paid'"
     )
     found = (await case.audit(ledger=False)).invariants[4]
     assert found.found == 50
