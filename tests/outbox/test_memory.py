@@ -14,6 +14,7 @@ from domain.ports.store import Change, Changes
 from domain.rules import Context, Rules
 from domain.values import replace
 from outbox.memory import OrderMemory
+from outbox.numbers import BLOCK
 from outbox.store import PostgresStore
 from tests.outbox.migrated import database_template, store
 from tests.schemas.builders import order_confirmed
@@ -24,8 +25,9 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ID = OrderId("order-1")
 
 
-def opened(at: datetime = NOW, lease_s: float = 60) -> Order:
-    decision: Decision = authorize(order_confirmed(), Context(at, None, Rules(lease_s=lease_s)), "authorize_payment")
+def opened(at: datetime = NOW, lease_s: float = 60, order_id: OrderId = ID) -> Order:
+    event = order_confirmed(order_id=order_id)
+    decision: Decision = authorize(event, Context(at, None, Rules(lease_s=lease_s)), "authorize_payment")
     assert decision.order is not None
     return decision.order
 
@@ -61,10 +63,10 @@ def test_it_does_not_know_an_order_whose_operation_is_due() -> None:
     assert memory.recall(ID, b"1", NOW + timedelta(seconds=30)) is None
 
 
-async def write(store: PostgresStore, *, lease_s: float = 60) -> Order:
+async def write(store: PostgresStore, order_id: OrderId = ID, *, lease_s: float = 60) -> Order:
     async with store.transaction() as transaction:
-        assert await transaction.load([ID]) == {}
-        order = opened(transaction.now, lease_s)
+        assert await transaction.load([order_id]) == {}
+        order = opened(transaction.now, lease_s, order_id)
         await transaction.save(Changes(orders=[Change(None, order)]))
     return order
 
@@ -72,6 +74,11 @@ async def write(store: PostgresStore, *, lease_s: float = 60) -> Order:
 async def load(store: PostgresStore) -> Order:
     async with store.transaction() as transaction:
         return (await transaction.load([ID]))[ID]
+
+
+def numbers(database_url: str) -> list[int]:
+    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+        return [n for (n,) in connection.execute("SELECT order_number FROM orders ORDER BY order_id").fetchall()]
 
 
 def execute(database_url: str, *statements: str) -> None:
@@ -165,6 +172,10 @@ async def test_after_an_outage_everything_is_read(store: PostgresStore, database
         await load(store)
 
     after = await load(store)
+    await write(store, OrderId("order-2"))
 
     assert after == before
     assert after is not before
+    # What the sequence gave before may be given again by another server.
+    first, second = numbers(database_url)
+    assert second == first + BLOCK
