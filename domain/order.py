@@ -183,7 +183,7 @@ class Order(Value, frozen=True):
     def operation(self, operation_id: OperationId) -> Operation | None:
         """Return this operation if it is among the unfinished ones."""
         for operation in self.operations:
-            if operation.operation_id == operation_id and operation.unfinished:
+            if operation.operation_id.int == operation_id.int and operation.unfinished:
                 return operation
         return None
 
@@ -213,7 +213,8 @@ class Order(Value, frozen=True):
         """Return the order with this operation in place of the one of its id, or after the others."""
         if not self.operations:
             return replace(self, operations=(operation,))
-        others = [o for o in self.operations if o.operation_id != operation.operation_id]
+        # By the number of the id, for a UUID compares in Python.
+        others = [o for o in self.operations if o.operation_id.int != operation.operation_id.int]
         return replace(self, operations=(*others, operation))
 
 

@@ -92,7 +92,8 @@ def day(value: date) -> bytes:
 
 def _one_value(column: Sequence[Any]) -> bool:
     """Tell whether a column has the same value in every row, as most have: nothing, no, the currency, now."""
-    return column.count(column[0]) == len(column)
+    # The last one tells most columns that do not, without comparing each, for UUIDs compare in Python.
+    return column[0] == column[-1] and column.count(column[0]) == len(column)
 
 
 def _array(oid: int, write: Callable[[Any], bytes], values: Sequence[Any]) -> bytes:

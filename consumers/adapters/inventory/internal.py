@@ -12,15 +12,20 @@ from domain.operation import OperationKind
 from domain.outcome import Approved, Missing, Outcome, Reserved, Short
 from domain.ports.inventory import InventoryAnswer, InventoryCall
 from domain.ports.store import Transaction
+from outbox.binary import ARRAYS
+from outbox.statements import Batch
 from outbox.transaction import PgTransaction
 
 _READ: LiteralString = "SELECT sku, available FROM stock WHERE sku = ANY(%s) ORDER BY sku"
 _READ_LOCKED: LiteralString = _READ + " FOR UPDATE"
-_MOVE: LiteralString = """
+_MOVE = Batch(
+    """
     UPDATE stock s SET available = s.available + u.available, reserved = s.reserved + u.reserved,
                        sold = s.sold + u.sold
-      FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[]) AS u(sku, available, reserved, sold)
-     WHERE s.sku = u.sku"""
+      FROM unnest(%s, %s, %s, %s) AS u(sku, available, reserved, sold)
+     WHERE s.sku = u.sku""",
+    (ARRAYS["word"], ARRAYS["number"], ARRAYS["number"], ARRAYS["number"]),
+)
 
 
 class _Move(NamedTuple):
@@ -79,7 +84,7 @@ class InternalInventory:
         assert isinstance(transaction, PgTransaction)
         skus = sorted({line.sku for call in calls if call.kind is OperationKind.RESERVE for line in call.lines})
         read = _READ_LOCKED if transaction.contended else _READ
-        shelf = _Shelf(dict(await transaction.query(read, [skus])) if skus else {})
+        shelf = _Shelf(dict(await transaction.query(read, [ARRAYS["word"](skus)])) if skus else {})
         answers: list[InventoryAnswer] = []
         for kind, ask in (
             (OperationKind.RELEASE, shelf.release),
@@ -91,7 +96,7 @@ class InternalInventory:
         async def move() -> None:
             moved = [(sku, *shelf.moves[sku]) for sku in sorted(shelf.moves)]
             if moved:
-                await transaction.execute(_MOVE, [list(column) for column in zip(*moved, strict=True)])
+                await transaction.execute(_MOVE.sql, _MOVE.arrays(moved))
 
         transaction.at_end(move)
         return answers
