@@ -101,7 +101,11 @@ def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
             .where(dead_letters.c.key == order_id.encode())
             .order_by(dead_letters.c.first_at, dead_letters.c.message_offset),
         ),
-        unsent=frozenset(connection.execute(sa.select(outbox.c.id).where(outbox.c.id.in_(ids))).scalars()),
+        unsent=frozenset(ids).intersection(
+            connection.execute(sa.select(sa.func.unnest(outbox.c.event_ids)).where(outbox.c.event_ids.overlap(ids)))
+            .scalars()
+            .all()
+        ),
     )
 
 

@@ -1,9 +1,10 @@
-"""The relay: sends what the outbox holds, in the order of ids, and forgets it once all in-sync replicas have it.
+"""The relay: sends what the outbox holds, in the order of its rows, and forgets it once all in-sync replicas have it.
 
-It reads the lowest visible ids anew each time, never "greater than the last": ids commit out of order, and a cursor
-would lose rows. One instance is active, by an advisory lock on a connection of its own; a second active one would only
-cause duplicates. A row is never skipped: a produce error starts again from the lowest one with a new producer, and a
-refusal about one topic holds that topic's rows, with an alarm, while others go on.
+A row of the outbox has the ids of the events of a transaction. The relay reads the lowest visible rows anew each time,
+never "greater than the last": rows commit out of order, and a cursor would lose some. One instance is active, by an
+advisory lock on a connection of its own; a second active one would only cause duplicates. A message is never skipped: a
+produce error starts again from the lowest one with a new producer, and a refusal about one topic holds that topic's
+messages, with an alarm, while others go on.
 """
 
 import asyncio
@@ -24,14 +25,26 @@ LOCK: LiteralString = "SELECT pg_try_advisory_lock(hashtext('payments.relay'))"
 RETRY_MAX_S: Final = 5.0
 HELD_RETRY_S: Final = 30.0
 _READ: LiteralString = """
-    SELECT o.id, e.topic, e.order_id, e.key, e.body, e.header_names, e.header_values, e.event_id::text,
+    WITH counted AS (
+      SELECT id, event_ids, sum(cardinality(event_ids)) OVER (ORDER BY id) AS messages
+        FROM (SELECT id, event_ids FROM outbox ORDER BY id LIMIT %(batch)s) lowest)
+    SELECT o.id, e.id, e.topic, e.order_id, e.key, e.body, e.header_names, e.header_values, e.event_id::text,
            timestamptz_send(e.occurred_at)
-      FROM (SELECT id FROM outbox ORDER BY id LIMIT %s) o JOIN event e ON e.id = o.id ORDER BY o.id"""
+      FROM counted o CROSS JOIN unnest(o.event_ids) AS u(id) JOIN event e ON e.id = u.id
+     WHERE o.messages <= %(batch)s OR o.messages = cardinality(o.event_ids)
+     ORDER BY o.id, e.id"""
+"""Whole rows: one at least, whatever it has."""
 _READ_BUT_HELD: LiteralString = """
-    SELECT e.id, e.topic, e.order_id, e.key, e.body, e.header_names, e.header_values, e.event_id::text,
+    SELECT o.id, e.id, e.topic, e.order_id, e.key, e.body, e.header_names, e.header_values, e.event_id::text,
            timestamptz_send(e.occurred_at)
-      FROM outbox o JOIN event e ON e.id = o.id WHERE e.topic <> ALL(%s) ORDER BY o.id LIMIT %s"""
-_DELETE: LiteralString = "DELETE FROM outbox WHERE id = ANY(%s)"
+      FROM outbox o CROSS JOIN unnest(o.event_ids) AS u(id) JOIN event e ON e.id = u.id
+     WHERE e.topic <> ALL(%(held)s)
+     ORDER BY o.id, e.id LIMIT %(batch)s"""
+_FORGET_ROWS: LiteralString = "DELETE FROM outbox WHERE id = ANY(%s)"
+_FORGET: LiteralString = """
+    UPDATE outbox SET event_ids = ARRAY(SELECT id FROM unnest(event_ids) AS u(id) WHERE id <> ALL(%s) ORDER BY id)
+     WHERE id = ANY(%s)"""
+_FORGET_EMPTY: LiteralString = "DELETE FROM outbox WHERE id = ANY(%s) AND event_ids = '{}'"
 
 
 class Relay:
@@ -130,34 +143,42 @@ class Relay:
 
     async def _turn_once(self, connection: psycopg.AsyncConnection[Any], publisher: Publisher) -> bool:
         """Send one batch; return whether there may be more."""
-        messages = await self._read(connection)
-        if not messages:
+        now = asyncio.get_running_loop().time()
+        self._held = {topic: until for topic, until in self._held.items() if until > now}
+        query = _READ_BUT_HELD if self._held else _READ
+        cursor = connection.cursor(binary=True)
+        await cursor.execute(query, {"batch": self._batch, "held": list(self._held)})
+        rows = await cursor.fetchall()
+        if not rows:
             return False
+        messages = [self._message(row) for row in rows]
         published = await publisher.publish(messages)
-        if published.acknowledged:
-            await connection.execute(_DELETE, [ARRAYS["number"](published.acknowledged)])
-            self.sent += len(published.acknowledged)
+        whole = query is _READ and len(published.acknowledged) == len(messages)
+        await self._forget(connection, sorted({row[0] for row in rows}), published.acknowledged, whole=whole)
+        self.sent += len(published.acknowledged)
         self._hold(messages, published.refused)
         return True
 
-    async def _read(self, connection: psycopg.AsyncConnection[Any]) -> list[OutgoingMessage]:
-        now = asyncio.get_running_loop().time()
-        self._held = {topic: until for topic, until in self._held.items() if until > now}
-        cursor = connection.cursor(binary=True)
-        if self._held:
-            await cursor.execute(_READ_BUT_HELD, [list(self._held), self._batch])
-        else:
-            await cursor.execute(_READ, [self._batch])
-        return [self._message(row) for row in await cursor.fetchall()]
+    @staticmethod
+    async def _forget(
+        connection: psycopg.AsyncConnection[Any], row_ids: Sequence[int], sent: Sequence[int], *, whole: bool
+    ) -> None:
+        """Take what was sent out of these rows; whole: that is all they have."""
+        rows = ARRAYS["number"](row_ids)
+        if whole:
+            await connection.execute(_FORGET_ROWS, [rows])
+        elif sent:
+            await connection.execute(_FORGET, [ARRAYS["number"](sent), rows])
+            await connection.execute(_FORGET_EMPTY, [rows])
 
     def _message(self, row: Sequence[Any]) -> OutgoingMessage:
-        row_id, topic, order_id, key, body, names, values, event_id, occurred_at = row
+        _, message_id, topic, order_id, key, body, names, values, event_id, occurred_at = row
         if names is None:
             key = order_id.encode()
             headers = headers_of(event_id, topic[self._prefix_length :], read_timestamp(occurred_at), key)
         else:
             headers = list(zip(names, (bytes(value) for value in values), strict=True))
-        return OutgoingMessage(row_id, topic, key, body, headers)
+        return OutgoingMessage(message_id, topic, key, body, headers)
 
     def _hold(self, messages: Sequence[OutgoingMessage], refused: dict[int, str]) -> None:
         until = asyncio.get_running_loop().time() + HELD_RETRY_S

@@ -240,9 +240,11 @@ OPERATION_STATES: LiteralString = """
     SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
      WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
 SEND_AGAIN: LiteralString = """
-    INSERT INTO outbox (id)
-    SELECT e.id FROM orders o JOIN event e USING (order_number) WHERE o.order_id = ANY(%s) ORDER BY e.id
-    ON CONFLICT DO NOTHING"""
+    INSERT INTO outbox (event_ids)
+    SELECT array_agg(e.id ORDER BY e.id) FROM orders o JOIN event e USING (order_number)
+     WHERE o.order_id = ANY(%s)
+       AND NOT EXISTS (SELECT FROM (SELECT unnest(event_ids) AS id FROM outbox) u WHERE u.id = e.id)
+     GROUP BY order_number ORDER BY order_number"""
 EVENT_COLUMNS = (
     Column("event_id", "uuid"),
     *ORDER_KEY,
@@ -254,9 +256,17 @@ EVENT_COLUMNS = (
     Column("occurred_at", TIME),
     Column("causation_id", "uuid"),
 )
-DRAW_IDS: LiteralString = "SELECT nextval('event_id_seq') FROM generate_series(1, %s)"
+OUTBOX_ROW: Final = 200
+"""Messages in a row of the outbox at most: so many fit without being moved out of line."""
+DRAW_IDS: LiteralString = f"""
+    WITH drawn AS (SELECT nextval('event_id_seq') AS id FROM generate_series(1, %s)),
+      sent AS (
+        INSERT INTO outbox (event_ids)
+        SELECT array_agg(id ORDER BY id) FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM drawn) d
+         GROUP BY n / {OUTBOX_ROW} ORDER BY n / {OUTBOX_ROW})
+    SELECT id FROM drawn"""
+"""Ids for events that follow, which are in the outbox from here on."""
 COPY_EVENTS = insert("event", [Column("id", "bigint", kind="number"), *EVENT_COLUMNS])
-COPY_OUTBOX = insert("outbox", [Column("id", "bigint", kind="number")])
 _EVENT_NAMES: LiteralString = ", ".join([c.name for c in EVENT_COLUMNS])
 _EVENT_ARRAYS: LiteralString = ", ".join([f"%s::{c.type}[]" for c in EVENT_COLUMNS])
 APPEND_EVENTS = Batch(
@@ -266,7 +276,8 @@ APPEND_EVENTS = Batch(
       INSERT INTO event ({_EVENT_NAMES})
       SELECT {_EVENT_NAMES} FROM unnest({_EVENT_ARRAYS}) WITH ORDINALITY AS u({_EVENT_NAMES}, n) ORDER BY n
       RETURNING id),
-      sent AS (INSERT INTO outbox (id) SELECT id FROM appended)
+      sent AS (
+        INSERT INTO outbox (event_ids) SELECT array_agg(id ORDER BY id) FROM appended HAVING count(*) > 0)
     SELECT pg_notify('payments_outbox', '')""",
     _types(EVENT_COLUMNS),
 )

@@ -157,9 +157,10 @@ stock_adjustments = sa.Table(
 inbox = sa.Table(
     "inbox",
     metadata,
-    _c("day", sa.Date, "UTC day of the event's occurred_at: the partition", primary_key=True),
-    _c("consumer_group", sa.Text, "who processed it", primary_key=True),
-    _c("event_id", UUID, "what was processed", primary_key=True),
+    _c("day", sa.Date, "UTC day of the event's occurred_at: the partition"),
+    _c("consumer_group", sa.Text, "who processed it"),
+    _c("event_id", UUID, "what was processed"),
+    sa.PrimaryKeyConstraint("event_id", "consumer_group", "day"),
     postgresql_partition_by="RANGE (day)",
     comment="Events that a consumer group has processed; a second delivery has no effect",
 )
@@ -187,7 +188,8 @@ sa.Index("event_order_number_idx", events.c.order_number)
 outbox = sa.Table(
     "outbox",
     metadata,
-    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False, comment="event.id of a message not yet sent"),
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="for an order, order of commit"),
+    _c("event_ids", ARRAY(sa.BigInteger), "event.id of messages of one transaction not yet sent, growing"),
     comment="What the relay has still to send",
 )
 

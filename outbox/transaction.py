@@ -226,12 +226,7 @@ class PgTransaction:
                 await self._cursor.execute(f"NOTIFY {CHANNEL}")
         ids = sorted(row[0] for row in await drawing.fetchall())
         numbered = [(i, *row) for i, row in zip(ids, events, strict=True)]
-        inserts = [
-            *parts.inserts(self._numbers, self.now),
-            (statements.COPY_EVENTS, numbered),
-            (statements.COPY_OUTBOX, [(i,) for i in ids]),
-        ]
-        for insert, insert_rows in inserts:
+        for insert, insert_rows in (*parts.inserts(self._numbers, self.now), (statements.COPY_EVENTS, numbered)):
             if insert_rows:
                 await self._copy(insert.copy, insert.body(insert_rows))
 
@@ -268,7 +263,6 @@ class PgTransaction:
         ids = await self._draw_ids(len(letters))
         letter_rows = [dead_letter_row(i, x, self.now) for i, x in zip(ids, letters, strict=True)]
         await self._cursor.executemany(statements.INSERT_LETTER, letter_rows)
-        await self._run(statements.COPY_OUTBOX.batch, [(i,) for i in ids])
         await self._cursor.execute(f"NOTIFY {CHANNEL}")
 
     async def _save_dead_letters(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:

@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     batches_in_flight_max: int = Field(4, ge=1, le=64, description="batches whose answers are outstanding")
     linger_ms: float = Field(5, ge=0, le=1000, allow_inf_nan=False, description="to let a batch fill up")
     drain_timeout_s: Seconds = Field(20, description="to finish calls after SIGTERM")
-    relay_batch: int = Field(2000, ge=1, le=50_000, description="outbox rows sent at a time")
+    relay_batch: int = Field(2000, ge=1, le=50_000, description="messages sent at a time")
     relay_poll_s: Seconds = Field(1, description="between looks at the outbox without a wake-up")
     log_format: Literal["console", "json"] = Field("console", description="of the log on stderr")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")

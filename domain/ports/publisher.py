@@ -8,7 +8,7 @@ from domain.values import Value
 
 
 class OutgoingMessage(Value, frozen=True):
-    """One message as it goes out. id is the outbox's: the answer names messages by it. topic carries its prefix."""
+    """One message as it goes out. id is the journal's: the answer names messages by it. topic carries its prefix."""
 
     id: int
     topic: str

@@ -11,7 +11,7 @@ import psycopg
 from outbox.audit.books import Scope
 from outbox.partitions import oldest_day
 
-_UNSENT: Final[LiteralString] = "SELECT count(*) FROM outbox"
+_UNSENT: Final[LiteralString] = "SELECT coalesce(sum(cardinality(event_ids)), 0)::bigint FROM outbox"
 _OPEN: Final[LiteralString] = """
     SELECT count(*) FROM operation
      WHERE state IN ('open', 'pending', 'unknown') AND due_at IS NOT NULL

@@ -40,7 +40,7 @@ _LOST: Final[LiteralString] = """
      ORDER BY 1, 2, 3 LIMIT %s"""
 _UNSENT: Final[LiteralString] = """
     SELECT e.id, e.topic, e.order_id, count(*) OVER () FROM event e
-     WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.id = e.id)
+     WHERE NOT EXISTS (SELECT FROM (SELECT unnest(event_ids) AS id FROM outbox) o WHERE o.id = e.id)
        AND NOT EXISTS (SELECT FROM audit_message m WHERE m.event_id = e.event_id AND m.topic = e.topic)
      ORDER BY e.id LIMIT %s"""
 _JOURNAL: Final[LiteralString] = "SELECT count(*) FROM event"

@@ -46,7 +46,8 @@ WITH made AS (
   INSERT INTO event (event_id, order_id, order_version, ordinal, topic, body, occurred_at)
   SELECT gen_random_uuid(), 'order-' || i, 2, 0, %s, %s, now()
     FROM generate_series(1, %s) i RETURNING id)
-INSERT INTO outbox (id) SELECT id FROM made
+INSERT INTO outbox (event_ids)
+SELECT array_agg(id ORDER BY id) FROM made GROUP BY id / 200 ORDER BY id / 200
 """
 _FILL_TEXT = """
 INSERT INTO outbox (topic, key, {value}) SELECT %s, 'order-' || i, %s FROM generate_series(1, %s) i

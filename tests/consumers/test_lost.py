@@ -107,7 +107,9 @@ async def test_order_that_stands_still_after_three_resends_goes_to_a_person(make
         await pipeline.rows("DELETE FROM outbox")
         await pipeline.rows("UPDATE orders SET updated_at = now() - interval '16 minutes'")
         assert await pipeline.engine(store).once() == 0
-        events = "SELECT count(*) FROM outbox JOIN event USING (id) WHERE topic LIKE '%%PaymentAuthorized'"
+        events = (
+            "SELECT count(*) FROM outbox JOIN event ON event.id = ANY(event_ids) WHERE topic LIKE '%%PaymentAuthorized'"
+        )
         assert await pipeline.value(events + " AND %s", True) == sent
     assert await pipeline.rows("SELECT status, reviewed, review_reason FROM orders") == [
         ("manual_review", "payment_authorized", "stuck")

@@ -223,7 +223,7 @@ async def test_an_order_without_exactly_one_outcome_is_found(case: Case, stateme
 
 
 UNREST = [
-    ("INSERT INTO outbox SELECT min(id) FROM event", "1 messages are still to be sent"),
+    ("INSERT INTO outbox (event_ids) SELECT ARRAY[min(id)] FROM event", "1 messages are still to be sent"),
     ("UPDATE orders SET status = 'confirmed' WHERE order_id = 'paid'", "1 orders are confirmed"),
     (
         "UPDATE operation SET state = 'unknown', due_at = now() WHERE order_id = 'paid' AND kind = 'capture'",

@@ -89,7 +89,8 @@ async def test_a_dead_letter_that_is_not_on_its_topic_is_found(case: Case) -> No
 
 async def test_a_journal_row_still_in_the_outbox_need_not_be_on_its_topic(case: Case) -> None:
     await case.run(
-        "INSERT INTO outbox SELECT id FROM event WHERE order_id = 'paid' AND topic = 'world.PaidAndConfirmed'"
+        """INSERT INTO outbox (event_ids)
+           SELECT ARRAY[id] FROM event WHERE order_id = 'paid' AND topic = 'world.PaidAndConfirmed'"""
     )
     assert 10 not in broken(await audit_with(case, without=message_of(case, "PaidAndConfirmed", "paid")))
 

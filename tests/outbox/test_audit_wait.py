@@ -11,7 +11,7 @@ from tests.outbox.world import Case
 
 pytestmark = pytest.mark.integration
 
-WAITING = "INSERT INTO outbox SELECT min(id) FROM event"
+WAITING = "INSERT INTO outbox (event_ids) SELECT ARRAY[min(id)] FROM event"
 
 
 async def test_a_pipeline_at_rest_is_not_waited_for(case: Case) -> None:

@@ -69,8 +69,18 @@ async def connection(database_url: str) -> AsyncIterator[psycopg.AsyncConnection
         yield opened
 
 
-async def append(connection: psycopg.AsyncConnection[Any], *rows: tuple[int, str, str]) -> None:
-    """Write (id, topic, key) as the unit of work does."""
+Rows = tuple[int, str, str]
+"""(id, topic, key)."""
+
+
+async def append(connection: psycopg.AsyncConnection[Any], *rows: Rows) -> None:
+    """Write events as units of work do that have one each."""
+    for row in rows:
+        await append_together(connection, row)
+
+
+async def append_together(connection: psycopg.AsyncConnection[Any], *rows: Rows) -> None:
+    """Write events as the unit of work does that has them all."""
     for row_id, topic, key in rows:
         values = [row_id, uuid5(event_id("relay"), str(row_id)), key, row_id, topic, key.encode(), b"%d" % row_id, AT]
         await connection.execute(
@@ -78,11 +88,11 @@ async def append(connection: psycopg.AsyncConnection[Any], *rows: tuple[int, str
                OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, 0, %s, %s, %s, %s)""",
             values,
         )
-        await connection.execute("INSERT INTO outbox VALUES (%s)", [row_id])
+    await connection.execute("INSERT INTO outbox (event_ids) VALUES (%s)", [[row[0] for row in rows]])
 
 
 async def left(connection: psycopg.AsyncConnection[Any]) -> list[int]:
-    rows = await (await connection.execute("SELECT id FROM outbox ORDER BY id")).fetchall()
+    rows = await (await connection.execute("SELECT unnest(event_ids) FROM outbox ORDER BY outbox.id")).fetchall()
     return [row_id for (row_id,) in rows]
 
 
@@ -111,13 +121,44 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_rows_are_sent_in_the_order_of_ids_and_forgotten(
+async def test_messages_are_sent_in_the_order_of_rows_and_ids_and_forgotten(
     database_url: str, connection: psycopg.AsyncConnection[Any]
 ) -> None:
-    await append(connection, (3, "a", "k"), (1, "b", "k"), (2, "a", "l"))
+    await append_together(connection, (4, "b", "m"), (5, "a", "m"))
+    await append(connection, (1, "b", "k"), (2, "a", "l"), (3, "a", "k"))
     notebook = Notebook()
-    assert await Relay(conninfo(database_url), making(notebook), batch=2).once() == 3
-    assert notebook.sent == [1, 2, 3]
+    assert await Relay(conninfo(database_url), making(notebook), batch=10).once() == 5
+    assert notebook.sent == [4, 5, 1, 2, 3]
+    assert await left(connection) == []
+
+
+async def test_a_batch_is_of_whole_rows_with_as_many_messages_as_it_may_have_or_of_one(
+    database_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await append(connection, (1, "a", "k"), (2, "a", "k"))
+    await append_together(connection, (3, "a", "l"), (4, "a", "l"))
+    await append_together(connection, (5, "a", "m"), (6, "a", "m"), (7, "a", "m"), (8, "a", "m"))
+    await append(connection, (9, "a", "k"))
+    notebook = Notebook()
+    assert await Relay(conninfo(database_url), making(notebook), batch=3).once() == 9
+    assert notebook.batches == [[1, 2], [3, 4], [5, 6, 7, 8], [9]]
+
+
+async def test_what_is_refused_of_a_row_stays_in_it_alone(
+    database_url: str, connection: psycopg.AsyncConnection[Any]
+) -> None:
+    await append_together(connection, (1, "good", "k"), (2, "bad", "k"), (3, "good", "l"))
+    await append_together(connection, (4, "bad", "k"), (5, "bad", "l"))
+    await append_together(connection, (6, "good", "k"), (7, "bad", "k"), (8, "good", "l"))
+    notebook = Notebook(refuses=["bad"])
+    relay = Relay(conninfo(database_url), making(notebook), batch=3)
+    assert await relay.once() == 4
+    assert notebook.batches == [[1, 2, 3], [6, 8]]
+    assert await left(connection) == [2, 4, 5, 7]
+    assert await relay.once() == 0
+    notebook.refuses.clear()
+    assert await Relay(conninfo(database_url), making(notebook), batch=3).once() == 4
+    assert notebook.sent == [1, 3, 6, 8, 2, 4, 5, 7]
     assert await left(connection) == []
 
 
