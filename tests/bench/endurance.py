@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.bench.contestants import Contestant
 from tests.bench.environment import Progress
-from tests.bench.figures import window_costs
+from tests.bench.figures import part_costs, window_costs
 from tests.bench.measuring import running
 from tests.bench.orders import Order
 from tests.bench.places import Plan
@@ -18,6 +18,8 @@ from tests.bench.servers import Servers
 SPENDERS = ("python", "postgresql", "kafka")
 SPAN = 20_000
 """Orders at the beginning, after the warm-up, and at the end that are compared."""
+TENTHS = 10
+"""Parts of the run whose means are shown beside: they tell a trend from an uneven end."""
 WINDOW = 2_000
 BACKLOG_MAX = 8_000
 """Orders that are under way at the most: the load is high and even, and no queue grows."""
@@ -68,6 +70,7 @@ def endure(
         "cpu_ratio": last / first,
         "cpu_ms_parts": {who: _ends(samples) for who, samples in meters.parts.items()},
         "cpu_ms_windows": window_costs(meters.samples),
+        "cpu_ms_tenths": part_costs(meters.samples, TENTHS),
         "rss_mb": meters.memory,
         "tables": tables,
         "failures": failures,
@@ -144,6 +147,7 @@ def endurance_table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['contestant']}: {result['orders']:,} orders at {result['orders_per_s']:,.0f}/s; check: {bad}",
         f"CPU ms an order, medians: first {SPAN:,} {first:.3f}, last {SPAN:,} {last:.3f}, ratio {compared:.3f}",
+        f"CPU ms an order, means of tenths: {' '.join(f'{cost:.3f}' for cost in result['cpu_ms_tenths'])}",
         "of these " + ", ".join(f"{who} {a:.3f} and {b:.3f}" for who, (a, b) in result["cpu_ms_parts"].items()),
         f"RSS MB of each process: after a quarter {_rounded(quarter)}, at the end {_rounded(at_end)}",
         "",

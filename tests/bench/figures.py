@@ -49,3 +49,15 @@ def window_costs(samples: Sequence[tuple[int, float]]) -> list[float]:
         for (before, before_cpu), (done, cpu) in pairwise(samples)
         if done > before
     ]
+
+
+def part_costs(samples: Sequence[tuple[int, float]], parts: int) -> list[float]:
+    """Turn (orders finished, CPU seconds so far) into CPU milliseconds an order of each of so many equal parts, means.
+
+    A part reaches from reading to reading: those at, or first after, where it begins and ends.
+    """
+    if not samples:
+        return []
+    first, last = samples[0][0], samples[-1][0]
+    bounds = [first + (last - first) * n / parts for n in range(parts + 1)]
+    return window_costs([next(s for s in samples if s[0] >= bound) for bound in bounds])

@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bench.figures import Spread, percentile, ratio, spread, window_costs
+from tests.bench.figures import Spread, part_costs, percentile, ratio, spread, window_costs
 
 VALUES = st.lists(st.floats(0, 1e6), min_size=1, max_size=50)
 
@@ -39,3 +39,11 @@ def test_ratios_compare_the_same_round_and_skip_what_one_of_them_missed() -> Non
 
 def test_costs_are_of_the_window_between_two_readings() -> None:
     assert window_costs([(0, 1.0), (2000, 2.0), (2000, 2.5), (3000, 4.5)]) == [0.5, 2.0]
+
+
+def test_costs_of_parts_are_means_from_reading_to_reading() -> None:
+    samples = [(0, 0.0), (1000, 1.0), (2000, 3.0), (3500, 9.0), (4000, 11.0)]
+    assert part_costs(samples, 2) == [1.5, 4.0]
+    assert part_costs(samples, 4) == [1.0, 2.0, 4.0, 4.0]
+    assert part_costs(samples, 1) == [2.75]
+    assert part_costs([], 4) == []
