@@ -277,7 +277,7 @@ APPEND_EVENTS = Batch(
       SELECT {_EVENT_NAMES} FROM unnest({_EVENT_ARRAYS}) WITH ORDINALITY AS u({_EVENT_NAMES}, n) ORDER BY n
       RETURNING id),
       sent AS (
-        INSERT INTO outbox (event_ids) SELECT array_agg(id ORDER BY id) FROM appended HAVING count(*) > 0)
+        INSERT INTO outbox (event_ids) SELECT array_agg(id ORDER BY id) FROM appended)
     SELECT pg_notify('payments_outbox', '')""",
     _types(EVENT_COLUMNS),
 )

@@ -14,6 +14,7 @@ from domain.ports.store import Change, Changes, Receipt
 from domain.rules import Context, Rules
 from outbox.migrations import upgrade
 from outbox.migrations.run import config
+from outbox.queries import order_story, snapshot
 from outbox.statements import COPY_FROM, OUTBOX_ROW
 from outbox.store import PostgresStore
 from schemas.events import OwnEvent
@@ -107,6 +108,18 @@ async def test_what_is_sent_again_is_not_in_the_outbox_twice(store: PostgresStor
         await transaction.send_again(ids[:2])
 
     assert unsent(database_url) == [[every[1]], [every[0]], every[2:4]]
+
+
+async def test_an_order_is_told_which_of_its_messages_are_not_sent_yet(store: PostgresStore, database_url: str) -> None:
+    await write(store, 2, 3)
+    every = journal(database_url)
+    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+        connection.execute("UPDATE outbox SET event_ids = %s", [every[1:]])
+
+    with snapshot(database_url) as reading:
+        stories = [order_story(reading, f"order-{n:03}") for n in range(2)]
+
+    assert [story and story.unsent for story in stories] == [frozenset(every[1:3]), frozenset(every[3:])]
 
 
 async def test_what_an_older_release_left_unsent_is_still_to_be_sent_and_goes_first(

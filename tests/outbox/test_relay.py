@@ -92,8 +92,10 @@ async def append_together(connection: psycopg.AsyncConnection[Any], *rows: Rows)
 
 
 async def left(connection: psycopg.AsyncConnection[Any]) -> list[int]:
-    rows = await (await connection.execute("SELECT unnest(event_ids) FROM outbox ORDER BY outbox.id")).fetchall()
-    return [row_id for (row_id,) in rows]
+    """Return the ids that the outbox holds, row by row; a row without any would be in the relay's way for ever."""
+    rows = [ids for (ids,) in await (await connection.execute("SELECT event_ids FROM outbox ORDER BY id")).fetchall()]
+    assert all(rows)
+    return [row_id for ids in rows for row_id in ids]
 
 
 def making(publisher: Publisher) -> Callable[[], Awaitable[Publisher]]:
