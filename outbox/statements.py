@@ -258,26 +258,25 @@ EVENT_COLUMNS = (
 )
 OUTBOX_ROW: Final = 200
 """Messages in a row of the outbox at most: so many fit without being moved out of line."""
-DRAW_IDS: LiteralString = f"""
+ENTER_OUTBOX: LiteralString = f"""
     WITH drawn AS (SELECT nextval('event_id_seq') AS id FROM generate_series(1, %s)),
       sent AS (
         INSERT INTO outbox (event_ids)
         SELECT array_agg(id ORDER BY id) FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM drawn) d
          GROUP BY n / {OUTBOX_ROW} ORDER BY n / {OUTBOX_ROW})
     SELECT id FROM drawn"""
-"""Ids for events that follow, which are in the outbox from here on."""
+"""Draws the ids of so many events that follow, and puts them into the outbox."""
 COPY_EVENTS = insert("event", [Column("id", "bigint", kind="number"), *EVENT_COLUMNS])
 _EVENT_NAMES: LiteralString = ", ".join([c.name for c in EVENT_COLUMNS])
 _EVENT_ARRAYS: LiteralString = ", ".join([f"%s::{c.type}[]" for c in EVENT_COLUMNS])
 APPEND_EVENTS = Batch(
-    # Few events: one statement in place of drawing ids and two COPYs. Ids are drawn in the order of the rows.
+    # Few events: one statement in place of drawing ids and a COPY. Ids are drawn in the order of the rows.
     f"""
     WITH appended AS (
       INSERT INTO event ({_EVENT_NAMES})
       SELECT {_EVENT_NAMES} FROM unnest({_EVENT_ARRAYS}) WITH ORDINALITY AS u({_EVENT_NAMES}, n) ORDER BY n
       RETURNING id),
-      sent AS (
-        INSERT INTO outbox (event_ids) SELECT array_agg(id ORDER BY id) FROM appended)
+      sent AS (INSERT INTO outbox (event_ids) SELECT array_agg(id ORDER BY id) FROM appended)
     SELECT pg_notify('payments_outbox', '')""",
     _types(EVENT_COLUMNS),
 )

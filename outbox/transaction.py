@@ -221,7 +221,7 @@ class PgTransaction:
         drawing = self.connection.cursor(binary=True)
         async with self.connection.pipeline():
             await self._update(parts, notifications)
-            await drawing.execute(statements.DRAW_IDS, [len(events)])
+            await drawing.execute(statements.ENTER_OUTBOX, [len(events)])
             if events:
                 await self._cursor.execute(f"NOTIFY {CHANNEL}")
         ids = sorted(row[0] for row in await drawing.fetchall())
@@ -255,12 +255,12 @@ class PgTransaction:
         assert row is not None
         return int(row[0])
 
-    async def _draw_ids(self, count: int) -> list[int]:
-        await self._cursor.execute(statements.DRAW_IDS, [count])
+    async def _enter_outbox(self, count: int) -> list[int]:
+        await self._cursor.execute(statements.ENTER_OUTBOX, [count])
         return sorted(row[0] for row in await self._cursor.fetchall())
 
     async def _append_letters(self, letters: Sequence[DeadLetter]) -> None:
-        ids = await self._draw_ids(len(letters))
+        ids = await self._enter_outbox(len(letters))
         letter_rows = [dead_letter_row(i, x, self.now) for i, x in zip(ids, letters, strict=True)]
         await self._cursor.executemany(statements.INSERT_LETTER, letter_rows)
         await self._cursor.execute(f"NOTIFY {CHANNEL}")
