@@ -9,14 +9,13 @@ with started(tmp_path, "consume", "OrderConfirmed", **environment) as process:
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.eventually import EVENTUALLY_S, eventually
+
 COMMAND = Path(sys.executable).with_name("payments")
-EVENTUALLY_S = 30.0
-POLL_S = 0.02
 
 
 class Process:
@@ -59,12 +58,16 @@ class Process:
 
     def eventually(self, condition: Callable[[], object], what: str, timeout_s: float = EVENTUALLY_S) -> None:
         """Wait until the condition holds; fail, showing the log, if this process ends before or the time is over."""
-        end = time.monotonic() + timeout_s
-        while not condition():
-            ended = self.code is not None and not condition()
-            assert not ended, f"`payments {self._what}` ended with {self.code} before: {what}; its log:\n{self.log}"
-            assert time.monotonic() < end, f"not within {timeout_s:g} s: {what}; log of {self._what}:\n{self.log}"
-            time.sleep(POLL_S)
+
+        def holds() -> object:
+            ended = self.code is not None
+            found = condition()
+            assert found or not ended, (
+                f"`payments {self._what}` ended with {self.code} before: {what}; its log:\n{self.log}"
+            )
+            return found
+
+        eventually(holds, lambda: f"{what}; log of {self._what}:\n{self.log}", timeout_s)
 
     def signal(self, number: signal.Signals) -> None:
         self._child.send_signal(number)

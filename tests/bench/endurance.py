@@ -12,7 +12,7 @@ from tests.bench.figures import part_costs, window_costs
 from tests.bench.measuring import running
 from tests.bench.orders import Order
 from tests.bench.places import Plan
-from tests.bench.run import Run
+from tests.bench.run import LOOK_S, Run
 from tests.bench.servers import Servers
 
 SPENDERS = ("python", "postgresql", "kafka")
@@ -122,7 +122,7 @@ def _send(run: Run, batch: Sequence[tuple[Order, bytes]], meters: Meters) -> Non
             run.publish(batch[sent : sent + CHUNK])
             sent += CHUNK
         else:
-            time.sleep(0.002)
+            run.watcher.wait(LOOK_S)
         done = len(seen)
         if done != last:
             last, since = done, time.monotonic()

@@ -23,6 +23,8 @@ from tests.bench.watching import Watcher
 
 STALL_S = 60.0
 QUIET_S = 30.0
+LOOK_S = 0.1
+"""Between two looks at the processes while no outcome comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Run:
                 why = f"process {dead} ended" if dead else f"nothing for {stall_s:.0f} s"
                 self.failures.append(f"only {done} of {wanted} orders have an outcome: {why}")
                 return False
-            time.sleep(0.005)
+            self.watcher.wait(LOOK_S)
         return True
 
     def wait_until_quiet(self) -> None:

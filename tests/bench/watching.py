@@ -26,6 +26,7 @@ class Watcher:
         self._prefix = prefix
         self._partitions = partitions
         self._end = threading.Event()
+        self._more = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> Self:
@@ -42,6 +43,11 @@ class Watcher:
         """Return when the order's outcome appeared."""
         seen = self.seen.get(order_id)
         return seen[0][1] if seen else None
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until more was seen since the last time, at most so long. For one thread."""
+        self._more.wait(timeout_s)
+        self._more.clear()
 
     def _read(self) -> None:
         consumer = Consumer(
@@ -69,6 +75,8 @@ class Watcher:
                 key, topic = message.key(), message.topic()
                 if message.error() is None and key is not None and topic is not None:
                     self.seen.setdefault(key.decode(), []).append((topic[cut:], now))
+            if messages:
+                self._more.set()
         consumer.close()
 
 

@@ -8,7 +8,8 @@ from deploy.auditing import run_audit
 from deploy.settings import load_settings
 from schemas.codec import Codec
 from tests.consumers.topics import read_topics
-from tests.e2e.deployment import Deployment, eventually
+from tests.e2e.deployment import Deployment
+from tests.eventually import eventually
 
 OUTCOMES = ("PaidAndConfirmed", "PaymentFailed", "PaymentReviewRequired")
 AUDIT_WAIT_S = 30

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import signal
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +20,11 @@ from producers.kafka_publisher import KafkaPublisher
 from producers.topics import create_topics
 from schemas.codec import Codec
 from tests.e2e.script import Order
+from tests.eventually import EVENTUALLY_S, eventually
 from tests.processes import Process, started
 from tests.servers.databases import fresh_database
 
 PARTITIONS: Final = 4
-EVENTUALLY_S: Final = 60.0
-POLL_S: Final = 0.05
 STOP_S: Final = 60.0
 """Without Kafka a relay waits for its answer up to half a minute before it ends."""
 ROLES: Final = {
@@ -55,15 +53,6 @@ QUICK: Final = {
     "PAYMENTS_LOG_FORMAT": "json",
     "PAYMENTS_LOG_LEVEL": "DEBUG",
 }
-
-
-def eventually(condition: Callable[[], object], what: Callable[[], str] | str, timeout_s: float = EVENTUALLY_S) -> None:
-    """Wait until the condition holds; fail saying what did not."""
-    end = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {timeout_s:g} s: {what if isinstance(what, str) else what()}")
-        time.sleep(POLL_S)
 
 
 @dataclass

@@ -9,7 +9,8 @@ from aiokafka.errors import CommitFailedError, GroupCoordinatorNotAvailableError
 from consumers.order_confirmed import authorize_payment
 from consumers.reactions import REACTIONS
 from domain.reaction import Reaction
-from tests.e2e.deployment import PARTITIONS, Deployment, eventually
+from tests.e2e.deployment import PARTITIONS, Deployment
+from tests.eventually import eventually
 
 
 def await_members(shop: Deployment, count: int) -> None:

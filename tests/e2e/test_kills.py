@@ -4,8 +4,9 @@ from typing import Final, LiteralString
 import pytest
 
 from tests.e2e.claims import check_as_scripted
-from tests.e2e.deployment import APART, TOGETHER, Deployment, eventually
+from tests.e2e.deployment import APART, TOGETHER, Deployment
 from tests.e2e.script import Order, write_script
+from tests.eventually import eventually
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(300)]
 

@@ -3,9 +3,10 @@ import signal
 import pytest
 
 from tests.e2e.claims import check_as_scripted
-from tests.e2e.deployment import Deployment, eventually
+from tests.e2e.deployment import Deployment
 from tests.e2e.groups import await_members, rewind
 from tests.e2e.script import PAID, PLENTY, Order, write_script
+from tests.eventually import eventually
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(300)]
 

@@ -4,8 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,6 @@ import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from sqlalchemy import make_url
-
-EVENTUALLY_S = 30.0
-
-
-def eventually(condition: Callable[[], object], what: str) -> None:
-    """Wait until the condition holds; fail saying what did not."""
-    end = time.monotonic() + EVENTUALLY_S
-    while not condition():
-        assert time.monotonic() < end, f"not within {EVENTUALLY_S:g} s: {what}"
-        time.sleep(0.02)
 
 
 def lives(pid: int) -> bool:

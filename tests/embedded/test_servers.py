@@ -14,7 +14,8 @@ from deploy.embedded.errors import DirectoryInUse, EmbeddedError
 from deploy.embedded.files import write_whole
 from deploy.embedded.guard import end_all
 from deploy.embedded.process import Command, ServerProcess
-from tests.embedded.support import connected, eventually, lives, parent, publish, published, state_of
+from tests.embedded.support import connected, lives, parent, publish, published, state_of
+from tests.eventually import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.kill]
 

@@ -20,7 +20,8 @@ from deploy.embedded import (
     run_embedded,
 )
 from deploy.embedded.guard import end_all
-from tests.embedded.support import connected, eventually, lives, publish, state_of
+from tests.embedded.support import connected, lives, publish, state_of
+from tests.eventually import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.kill]
 
