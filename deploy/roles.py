@@ -14,6 +14,7 @@ from deploy.composition import Roles, bounds_of, check_topics, engine_of, relay_
 from deploy.readiness import check_schema
 from deploy.settings import Settings
 from deploy.stopping import Stopping
+from domain.alarms import ring
 
 Started = Callable[[], None]
 Work = Callable[[asyncio.Event, Started], Coroutine[Any, Any, None]]
@@ -130,10 +131,10 @@ def leaves(error: BaseException) -> Iterator[Exception]:
 
 def tell_bug(error: Exception) -> None:
     """Log an error that nobody expects: its type, what it says, and where; no values of variables."""
-    structlog.get_logger("deploy.roles").error(
+    ring(
+        structlog.get_logger("deploy.roles"),
+        "bug",
         "this process stops: a bug, or something that it cannot go on without; restart it, nothing is lost",
-        alarm=True,
-        reason="bug",
         error_type=type(error).__name__,
         error=str(error),
         exc_info=error,

@@ -15,6 +15,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 import structlog
 
+from domain.alarms import ring
 from domain.errors import Transient
 from domain.ports.publisher import OutgoingMessage, Publisher
 from outbox.binary import ARRAYS, read_timestamp
@@ -78,7 +79,7 @@ class Relay:
             except (Transient, psycopg.OperationalError, psycopg.InterfaceError) as error:
                 self._failures += 1
                 if self._failures == 1:
-                    self._log.error("waiting", alarm=True, reason="dependency_down", error=str(error).splitlines()[0])
+                    ring(self._log, "dependency_down", "waiting", error=str(error).splitlines()[0])
                 else:
                     self._log.debug("still waiting", failures=self._failures)
                 await _pause(stop, min(0.1 * 2 ** min(self._failures, 10), RETRY_MAX_S))
@@ -186,7 +187,7 @@ class Relay:
             why = refused.get(message.id)
             if why is not None and message.topic not in self._held:
                 self._held[message.topic] = until
-                self._log.error("topic held", alarm=True, reason="produce_refused", topic=message.topic, why=why)
+                ring(self._log, "produce_refused", "topic held", topic=message.topic, why=why)
 
     async def _wait(self, connection: psycopg.AsyncConnection[Any], stop: asyncio.Event) -> None:
         """Wait for a notification, at most for the poll's period."""

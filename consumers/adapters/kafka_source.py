@@ -9,6 +9,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
+from domain.alarms import ring
 from domain.errors import Transient
 from domain.ports.source import Message
 
@@ -205,7 +206,7 @@ class KafkaSource:
             except (KafkaError, TimeoutError):
                 continue
             if (consumer.highwater(partition) or 0) > position:
-                self._log.error("restarting", alarm=True, reason="consumer_stalled", partition=partition.partition)
+                ring(self._log, "consumer_stalled", "restarting", partition=partition.partition)
                 await self.close()
                 await self.start()
                 return

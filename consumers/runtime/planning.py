@@ -8,6 +8,7 @@ import structlog
 
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.work import Work
+from domain.alarms import ring
 from domain.errors import Transient
 from domain.ids import OrderId
 from domain.ports.source import Message
@@ -103,10 +104,10 @@ class Planner:
 
     def _tell(self, work: Work) -> None:
         for letter in work.changes.dead_letters:
-            self._log.error(
+            ring(
+                self._log,
+                letter.reason.value,
                 "dead letter",
-                alarm=True,
-                reason=letter.reason.value,
                 detail=letter.detail,
                 topic=letter.topic,
                 partition=letter.partition,

@@ -9,6 +9,7 @@ from consumers.runtime.acting import Actor
 from consumers.runtime.guard import Breaker, Guard, Stopped
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds
+from domain.alarms import ring
 from domain.errors import Transient
 from domain.operation import GATEWAY_KINDS
 from domain.ports.source import Message, Source
@@ -66,7 +67,7 @@ class Runner:
             except Transient as error:
                 failures += 1
                 if failures == 1:
-                    self._log.error("waiting", alarm=True, reason="kafka_down", error=str(error))
+                    ring(self._log, "kafka_down", "waiting", error=str(error))
                 await self._pause(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
             else:
                 return True
@@ -89,7 +90,7 @@ class Runner:
         try:
             return await self._source.take(limit, self._bounds.poll_s)
         except Transient as error:
-            self._log.error("waiting", alarm=True, reason="kafka_down", error=str(error))
+            ring(self._log, "kafka_down", "waiting", error=str(error))
             await asyncio.sleep(self._bounds.poll_s)
             return ()
 

@@ -13,6 +13,7 @@ import structlog
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.work import Work
+from domain.alarms import ring
 from domain.ids import OperationId, OrderId
 from domain.operation import OperationState
 from domain.order import Operation
@@ -106,7 +107,7 @@ class Settler:
         said = {Approved: OperationState.APPROVED, Declined: OperationState.DECLINED}.get(type(answer.outcome))
         ids = {"order_id": answer.order_id, "operation_id": str(answer.operation_id), "settled_as": state}
         if said is not None and state is not None and said is not state:
-            self._log.error("contradicting answer", alarm=True, reason="contradiction", said=said, **ids)
+            ring(self._log, "contradiction", "contradicting answer", said=said, **ids)
         else:
             self._log.info("answer to a settled operation", said=type(answer.outcome).__name__, **ids)
 

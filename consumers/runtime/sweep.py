@@ -12,6 +12,7 @@ from consumers.runtime.guard import Breaker, Guard, Stopped
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.settling import Settler
 from consumers.runtime.work import Work
+from domain.alarms import ring
 from domain.goods import expire_hold
 from domain.operation import OperationKind, operation_id
 from domain.order import Order
@@ -137,7 +138,14 @@ class Sweep:
             await work.finish(self._ports)
             await transaction.send_again(again)
         work.tell(self._log)
-        self._log.error("orders stood still", alarm=True, reason="stuck", orders=len(orders), sent_again=len(again))
+        ring(
+            self._log,
+            "stuck",
+            "orders stood still",
+            orders=len(orders),
+            sent_again=len(again),
+            order_ids=list(orders)[:10],
+        )
 
     def _due(self, name: str, every_s: float) -> bool:
         now = asyncio.get_running_loop().time()

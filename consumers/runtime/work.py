@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from consumers.runtime.ports import Ports
+from domain.alarms import ring
 from domain.decision import Decision
 from domain.ids import OrderId
 from domain.operation import INVENTORY_KINDS
@@ -63,7 +64,7 @@ class Work:
     def tell(self, log: Any) -> None:
         """Log what was decided: alarms always, each event only for who asks for DEBUG."""
         for order_id, alarm in self.alarms:
-            log.error("order needs an operator", alarm=True, reason=alarm, order_id=order_id)
+            ring(log, alarm, "order needs an operator", order_id=order_id)
         if log.is_enabled_for(logging.DEBUG):
             for event in self.changes.events:
                 ids = {"order_id": event.order_id, "event_id": str(event.event_id), "causation_id": event.causation_id}

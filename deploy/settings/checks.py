@@ -29,10 +29,11 @@ def is_loopback(address: str) -> bool:
 
 def check_places(settings: "Settings") -> None:
     """Refuse an unusable database URL, half a Kafka login, and a login that would not be used."""
-    if settings.database_url is not None:
-        url = settings.database_url.get_secret_value()
-        if url.split("://", 1)[0] not in DATABASE_SCHEMES or "://" not in url:
-            raise ValueError("PAYMENTS_DATABASE_URL must look like postgresql://user:password@host:port/database")
+    for name in ("database_url", "database_direct_url"):
+        secret = getattr(settings, name)
+        url = secret.get_secret_value() if secret is not None else None
+        if url is not None and (url.split("://", 1)[0] not in DATABASE_SCHEMES or "://" not in url):
+            raise ValueError(f"PAYMENTS_{name.upper()} must look like postgresql://user:password@host:port/database")
     login = (settings.kafka_sasl_username, settings.kafka_sasl_password)
     if settings.kafka_security_protocol.startswith("SASL_"):
         if None in login:

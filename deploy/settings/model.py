@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL, as postgresql://user:password@host:port/database"
     )
+    database_direct_url: SecretStr | None = Field(
+        None, description="PostgreSQL past a pooler, for relay and upkeep; none: as PAYMENTS_DATABASE_URL"
+    )
     database_pool: int = Field(10, ge=1, le=500, description="connections a process may open")
     kafka_bootstrap_servers: str | None = Field(None, description="Kafka brokers, as host:port[,host:port]")
     kafka_security_protocol: SecurityProtocol = Field("PLAINTEXT", description="how to speak to the brokers")
@@ -86,6 +89,9 @@ class Settings(BaseSettings):
     message_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of a message that is read")
     event_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of an event that is written")
     clock_skew_max_s: Seconds = Field(300, description="an event from further in the future is refused")
+    quarantine_max: int = Field(
+        20, ge=1, le=10_000, description="messages in ten minutes that may raise; one more stops the process"
+    )
     inbox_retention_days: int = Field(14, ge=2, le=365, description="duplicates are recognised for so long")
 
     # runtime
@@ -94,6 +100,7 @@ class Settings(BaseSettings):
     linger_ms: float = Field(5, ge=0, le=1000, allow_inf_nan=False, description="to let a batch fill up")
     drain_timeout_s: Seconds = Field(20, description="to finish calls after SIGTERM")
     relay_batch: int = Field(2000, ge=1, le=50_000, description="messages sent at a time")
+    relay_lease_s: Seconds = Field(10, description="a relay that does not renew it is replaced")
     relay_poll_s: Seconds = Field(1, description="between looks at the outbox without a wake-up")
     log_format: Literal["console", "json"] = Field("console", description="of the log on stderr")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
@@ -126,6 +133,10 @@ class Settings(BaseSettings):
         """Give the database URL for psycopg itself, password included. Raises SettingsError if none is set."""
         return url_for(self.database_url, "postgresql")
 
+    def direct_url(self) -> str:
+        """Give the URL past a pooler for psycopg, password included. Raises SettingsError if no database is set."""
+        return url_for(self.database_direct_url or self.database_url, "postgresql")
+
     def kafka_options(self) -> dict[str, Any]:
         """Give what every aiokafka client connects with, by argument name. Raises SettingsError if no Kafka is set."""
         return kafka_client_options(self)
@@ -138,5 +149,7 @@ class Settings(BaseSettings):
         """Show every setting by the name of its environment variable, fit for JSON, secrets masked."""
         shown = self.model_dump(mode="json")
         shown["database_url"] = mask_url(self.database_url.get_secret_value() if self.database_url else None)
+        direct = self.database_direct_url
+        shown["database_direct_url"] = mask_url(direct.get_secret_value() if direct else None)
         shown["schema_registry_url"] = mask_url(self.schema_registry_url)
         return {f"PAYMENTS_{field.upper()}": value for field, value in shown.items()}

@@ -70,7 +70,7 @@ def test_names_of_tests_and_of_kubernetes_are_left_alone(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", sorted(SECRET_NAMES))
 def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path, name: str) -> None:
-    secret = DATABASE if name == "PAYMENTS_DATABASE_URL" else "hunter2"
+    secret = DATABASE if name in {"PAYMENTS_DATABASE_URL", "PAYMENTS_DATABASE_DIRECT_URL"} else "hunter2"
     (tmp_path / "secret").write_text(secret + "\n")
     login = {
         "PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
