@@ -11,6 +11,10 @@ class NotRegistered(Exception):  # noqa: N818 - as above
     """A schema of ours is not in the registry; register it before this release writes."""
 
 
+class SchemaAwaited(Exception):  # noqa: N818 - as above
+    """The registry does not know this schema id yet: it may lag behind. Ask again in a second; others need not wait."""
+
+
 class Registry(Protocol):
     """Finds schemas and ids under a subject; nothing is ever registered by asking."""
 
