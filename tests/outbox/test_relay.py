@@ -12,8 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.errors import Transient
-from domain.ports.publisher import OutgoingMessage, Published, Publisher
+from domain.ports.publisher import OutgoingMessage, Published, Publisher, Refusal, Scope, always
 from outbox.relay import Relay
+from outbox.relay.lease import Lease
 from outbox.transaction import CHANNEL
 from producers.kafka_publisher import KafkaPublisher
 from tests.outbox.migrated import database_template
@@ -36,8 +37,9 @@ class Notebook:
         self.refuses = set(refuses)
         self.fails = fails
 
-    async def publish(self, messages: Sequence[OutgoingMessage]) -> Published:
+    async def publish(self, messages: Sequence[OutgoingMessage], *, allowed: Callable[[], bool] = always) -> Published:
         """Take what is not refused."""
+        assert allowed()
         self.batches.append([m.id for m in messages])
         if self.fails:
             self.fails -= 1
@@ -45,17 +47,27 @@ class Notebook:
             raise Transient("Kafka is away")
         taken = [m.id for m in messages if m.topic not in self.refuses]
         self.sent += taken
-        return Published(taken, {m.id: "not allowed" for m in messages if m.topic in self.refuses})
+        refusal = Refusal("not allowed", Scope.TOPIC)
+        return Published(taken, {m.id: refusal for m in messages if m.topic in self.refuses})
 
     async def close(self) -> None:
         """Be done."""
 
 
 class Unlocked(Relay):
-    """A relay that thinks it is the only one, as after a connection that died without its server knowing."""
+    """A relay that thinks it is the only one, as after a pause that its clock did not count."""
 
-    @staticmethod
-    async def _lock(connection: psycopg.AsyncConnection[Any]) -> bool:
+    def _lease_over(self, connection: psycopg.AsyncConnection[Any]) -> Lease:
+        return Unquestioned(connection, "itself", 10)
+
+
+class Unquestioned(Lease):
+    """A lease that holds whoever else has it."""
+
+    async def take(self) -> bool:
+        return True
+
+    def may_send(self) -> bool:
         return True
 
 
