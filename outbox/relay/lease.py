@@ -1,5 +1,8 @@
 """Which relay sends: one row with a time-out, by the database's clock.
 
+A holder whose session has ended is replaced at once: the session shows by a lock that it is there. One that is frozen,
+or whose host is gone, keeps its session and is replaced when the time is over.
+
 The holder renews it apart from sending. Before each request it asks its own monotonic clock whether the lease outlasts
 the request's deadline. That clock runs on while a process is stopped (SIGSTOP), so that one who wakes up knows at once.
 It may stand still while a virtual machine is paused or a host sleeps: such a holder learns it at its next renewal, and
@@ -29,7 +32,9 @@ _TAKE: LiteralString = """
     INSERT INTO relay_lease (holder, until) VALUES (%(holder)s, now() + make_interval(secs => %(held_s)s))
     ON CONFLICT (single) DO UPDATE SET holder = excluded.holder, until = excluded.until
      WHERE relay_lease.until <= now() OR relay_lease.holder = excluded.holder
+        OR pg_try_advisory_xact_lock(hashtext('payments.relay ' || relay_lease.holder))
     RETURNING true"""
+_SHOW: LiteralString = "SELECT pg_advisory_lock(hashtext('payments.relay ' || %(holder)s))"
 _RENEW: LiteralString = """
     UPDATE relay_lease SET until = now() + make_interval(secs => %(held_s)s) WHERE holder = %(holder)s RETURNING true"""
 _GIVE_UP: LiteralString = "UPDATE relay_lease SET until = now() WHERE holder = %(holder)s RETURNING true"
@@ -57,6 +62,7 @@ class Lease:
         self._parameters = {"holder": holder, "held_s": HELD * lease_s}
         self._lease_s = lease_s
         self._until = 0.0
+        self._shown = False
         self._renewed = asyncio.Event()
 
     @property
@@ -66,6 +72,9 @@ class Lease:
 
     async def take(self) -> bool:
         """Take it, if nobody has it; return whether we have it. A server that is read only refuses."""
+        if not self._shown:
+            await self._connection.execute(_SHOW, self._parameters)
+            self._shown = True
         return await self._write(_TAKE)
 
     def may_send(self) -> bool:
