@@ -81,6 +81,10 @@ class Lease:
         """Tell whether it lasts for one more request."""
         return self._until - asyncio.get_running_loop().time() > deadline_s(self._lease_s)
 
+    def is_over(self) -> bool:
+        """Tell whether another may have it by now."""
+        return asyncio.get_running_loop().time() >= self._until
+
     async def usable(self) -> None:
         """Wait until it lasts for one more request."""
         while not self.may_send():

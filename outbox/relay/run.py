@@ -120,7 +120,11 @@ class Relay:
                     await self._be_active(connection, lease, stop)
                     keeping.cancel()
             except ExceptionGroup as errors:
-                raise cause_of(errors) from None
+                error = cause_of(errors)
+                if is_outage(error) and lease.is_over():
+                    # Time went by without us: what failed meanwhile says little. If it still fails, that is told next.
+                    raise LeaseLost(str(error)) from None
+                raise error from None
             finally:
                 await lease.give_up()
 
