@@ -16,7 +16,7 @@ from domain.ports.store import Claimed, DeadLetter, Receipt
 from domain.reaction import Reaction
 from domain.rules import Rules
 from schemas.events import Event, OwnEvent
-from schemas.registry import RegistryUnavailable
+from schemas.registry import RegistryUnavailable, SchemaAwaited
 from schemas.rejection import Reason, Rejected
 
 TOO_OLD: Final = "it is older than the inbox remembers and was not processed; publish it anew if it still matters."
@@ -77,6 +77,7 @@ class Planner:
         taken: list[Taken] = []
         letters: list[DeadLetter] = []
         event_type = self._reaction.trigger.TYPE
+        awaited: SchemaAwaited | None = None
         for message in messages:
             try:
                 taken.append(Taken(message, self._ports.decode(event_type, message.key, message.value)))
@@ -85,8 +86,13 @@ class Planner:
                     # A newer release of ours wrote it; it is true, and this release must not pass it over.
                     raise Transient(f"{message.topic}[{message.partition}]@{message.offset}: {NEWER}") from rejected
                 letters.append(self._letter(message, rejected.reason, rejected.detail))
+            except SchemaAwaited as error:
+                # The others are looked at all the same: what they lack is asked for at the same time.
+                awaited = error
             except RegistryUnavailable as error:
-                raise Transient(f"the schema registry does not answer: {error}") from error
+                raise Transient(str(error)) from error
+        if awaited is not None:
+            raise Transient(str(awaited)) from awaited
         return taken, letters
 
     def _decide(self, work: Work, taken: Sequence[Taken], receipts: Sequence[Receipt]) -> None:
