@@ -74,6 +74,7 @@ def bounds_of(settings: Settings) -> Bounds:
         batch_max=settings.batch_max,
         transactions_max=settings.batches_in_flight_max,
         operations_open_max=settings.operations_open_max,
+        call_max_s=settings.gateway_connect_timeout_s + settings.gateway_timeout_s,
         linger_s=settings.linger_ms / 1000,
         drain_timeout_s=settings.drain_timeout_s,
         sweep_interval_s=settings.sweep_interval_s,

@@ -34,8 +34,9 @@ _INSERT_DEAD_LETTERS: Final = """
 class PgTransaction:
     """domain.ports.store.Transaction over a psycopg connection in a transaction.
 
-    oldest: first day the inbox knows. repeats: expect events that were processed before; without, one of them makes
-    the transaction lose its race. few: the connection is in a pipeline for as long as the transaction lasts.
+    began: the running loop's clock before it. oldest: first day the inbox knows. repeats: expect events that were
+    processed before; without, one of them makes the transaction lose its race. few: the connection is in a pipeline for
+    as long as the transaction lasts.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class PgTransaction:
         memory: OrderMemory,
         order_numbers: OrderNumbers,
         *,
+        began: float,
         oldest: date,
         contended: bool,
         repeats: bool = True,
         few: bool = False,
     ) -> None:
         self.connection = connection
+        self.began = began
         self.contended = contended
         self.now = datetime.min.replace(tzinfo=UTC)
         self._journal = journal

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     lease_s: Seconds = Field(60, description="an operation belongs to the process that took it")
     backoff_min_s: Seconds = Field(1, description="before the first further try")
     backoff_max_s: Seconds = Field(300, description="between tries, at the most")
-    tries_max: int = Field(20, ge=1, le=1000, description="tries of an operation before a human is asked")
+    tries_max: int = Field(20, ge=1, le=1000, description="calls that were turned away before a human is asked")
     unknown_retry_s: Seconds = Field(5, description="between look-ups of an unknown outcome")
     unknown_give_up_s: Seconds = Field(82_800, description="an outcome unknown for so long goes to a human")
     delayed_notice_s: Seconds = Field(900, description="the customer hears that payment takes longer")

@@ -63,11 +63,12 @@ class Receipt(Enum):
 class Transaction(Protocol):
     """One transaction. Leaving its context commits, an exception rolls back.
 
-    now: the database's clock, read once, with load. contended: an earlier run of the same work lost a race; lock
-    before reading.
+    now: the database's clock, read once, with load. began: the running loop's clock, before the database read its own.
+    contended: an earlier run of the same work lost a race; lock before reading.
     """
 
     now: datetime
+    began: float
     contended: bool
 
     async def load(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
@@ -96,10 +97,15 @@ class Transaction(Protocol):
 
 
 class Claimed(NamedTuple):
-    """An operation under a new lease, and its attempt's token, which only an authorize needs."""
+    """An operation under a new lease, and its attempt's token, which only an authorize needs.
+
+    until: the lease's end by the running loop's clock. It lies before the end by the database's clock (due_at), for it
+    is counted from before the transaction began, however long that then took.
+    """
 
     operation: Operation
     token: str | None
+    until: float
 
 
 class Store(Protocol):
@@ -116,8 +122,11 @@ class Store(Protocol):
         """Take operations whose due time or lease has passed under a new lease, skipping what others are taking."""
         ...
 
-    async def give_back(self, operations: Sequence[tuple[OrderId, OperationId]]) -> None:
-        """End the lease of these operations: the next sweep, of anybody, may take them at once."""
+    async def give_back(self, operations: Sequence[Operation]) -> None:
+        """End the lease of these operations, as claimed: the next sweep, of anybody, may take them at once.
+
+        What another has claimed since stays with it.
+        """
         ...
 
     async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
