@@ -28,6 +28,7 @@ from domain.reaction import Reaction
 from domain.rules import Rules
 from outbox.connections import Connections
 from outbox.relay import Relay
+from outbox.relay.lease import deadline_s
 from outbox.store import PostgresStore
 from producers.kafka_publisher import KafkaPublisher
 from producers.topics import missing_topics
@@ -130,16 +131,20 @@ def relay_of(settings: Settings) -> Relay:
     """Make the relay."""
 
     async def make_publisher() -> Publisher:
-        publisher = KafkaPublisher(settings.kafka_options())
+        publisher = KafkaPublisher(settings.kafka_options(), deadline_s=deadline_s(settings.relay_lease_s))
         await publisher.start()
         return publisher
 
     return Relay(
-        settings.psycopg_url(),
+        settings.direct_url(),
         make_publisher,
         prefix=settings.topic_prefix,
         batch=settings.relay_batch,
         poll_s=settings.relay_poll_s,
+        lease_s=settings.relay_lease_s,
+        # What is left is for connections that do not close at once.
+        stop_s=settings.drain_timeout_s / 4,
+        quarantine_max=settings.quarantine_max,
     )
 
 

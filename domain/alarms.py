@@ -52,8 +52,17 @@ _RUNNING: Final = {
         "See `payments order show ID`. If it happens again and again, look for lost Kafka data.",
     ),
     "produce_refused": Alarm(
-        "The broker refuses messages of one topic. Messages of that topic wait; others go on.",
-        "Do what the text says (topic settings, permissions, message size).",
+        "The broker refuses a message, or a whole topic. It and later messages of its order, or of the topic, wait; "
+        "others go on.",
+        "Do what the text says (topic settings, permissions, message size). The relay tries again by itself.",
+    ),
+    "topic_stalled": Alarm(
+        "A partition takes nothing while others do. Messages of its topic wait; others go on.",
+        "Bring its brokers back, or set min.insync.replicas of the topic; the relay goes on by itself.",
+    ),
+    "clock_wrong": Alarm(
+        "The broker refuses messages because their time-stamps differ too much from its clock. They wait.",
+        "Set the clocks of the relay's machine and of the brokers; the relay goes on by itself.",
     ),
     "consumer_stalled": Alarm(
         "The broker has messages, and the client hands out none. The client was started anew.",

@@ -1,17 +1,16 @@
 """From events and dead letters to rows of the journal: encoded when appended, so a bad payload fails before commit."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
 from domain.ports.store import DeadLetter
+from outbox.letters import FIRST_OF_OURS, Header, cut_copy
 from outbox.rows import Row
 from schemas.events import Event, OwnEvent
 from schemas.topics import topic_name
 
 DEAD_LETTER_NAMESPACE = UUID("2b6a1f0e-59c6-5a64-8a5e-1d3c8b7f9a20")
-DEAD_LETTER_BYTES_MAX = 65_536
 
 
 class Journal:
@@ -55,14 +54,9 @@ class Journal:
 
 
 def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
-    """Return the journal row of the copy that goes to `<topic>.dlt`; a long body is cut, its length and hash named."""
+    """Return the journal row of the copy that goes to `<topic>.dlt`, cut to its bounds (see letters.py)."""
     coordinates = f"{letter.group}:{letter.topic}:{letter.partition}:{letter.offset}"
-    body = letter.body
-    names, values = dead_letter_headers(letter)
-    if body is not None and len(body) > DEAD_LETTER_BYTES_MAX:
-        names += ["payments_length", "payments_sha256"]
-        values += [str(len(body)).encode(), hashlib.sha256(body).hexdigest().encode()]
-        body = body[:DEAD_LETTER_BYTES_MAX]
+    copy = cut_copy(letter.key, letter.body, letter.headers, _our_headers(letter))
     return (
         row_id,
         uuid5(DEAD_LETTER_NAMESPACE, coordinates),
@@ -70,19 +64,19 @@ def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
         0,
         0,
         f"{letter.topic}.dlt",
-        letter.key,
-        body,
-        names,
-        values,
+        copy.key,
+        copy.body,
+        [name for name, _ in copy.headers],
+        [value for _, value in copy.headers],
         at,
         None,
     )
 
 
-def dead_letter_headers(letter: DeadLetter) -> tuple[list[str], list[bytes]]:
-    """Return the original headers and Spring's `kafka_dlt-*` headers (numbers big-endian), and the reason."""
-    own: Sequence[tuple[str, bytes]] = (
-        ("kafka_dlt-original-topic", letter.topic.encode()),
+def _our_headers(letter: DeadLetter) -> Sequence[Header]:
+    """Return Spring's `kafka_dlt-*` headers (numbers big-endian), and the reason."""
+    return (
+        (FIRST_OF_OURS, letter.topic.encode()),
         ("kafka_dlt-original-partition", letter.partition.to_bytes(4, "big")),
         ("kafka_dlt-original-offset", letter.offset.to_bytes(8, "big")),
         ("kafka_dlt-original-timestamp", letter.timestamp_ms.to_bytes(8, "big", signed=True)),
@@ -92,5 +86,3 @@ def dead_letter_headers(letter: DeadLetter) -> tuple[list[str], list[bytes]]:
         ("kafka_dlt-exception-message", letter.detail.encode()),
         ("payments_reason", letter.reason.value.encode()),
     )
-    every = [*letter.headers, *own]
-    return [name for name, _ in every], [value for _, value in every]

@@ -12,6 +12,7 @@ from domain.errors import DownForEverybody, Transient
 from domain.ports.publisher import OutgoingMessage, Published
 from producers import kafka_publisher
 from producers.kafka_publisher import KafkaPublisher
+from producers.lanes import RECORD_BYTES_MAX
 from tests.producers.reading import make_topic, read_all
 
 pytestmark = pytest.mark.integration
@@ -97,7 +98,7 @@ async def test_a_missing_topic_is_refused_and_others_go_on(
         answer = await publisher.publish([message(1, missing), message(2, there), message(3, invalid)])
         assert answer.acknowledged == [2]
         assert set(answer.refused) == {1, 3}
-        assert "payments topics create" in answer.refused[1]
+        assert "payments topics create" in answer.refused[1].why
         await make_topic(kafka_bootstrap, missing)
         assert await publisher.publish([message(1, missing)]) == Published([1])
 
@@ -113,8 +114,8 @@ async def test_a_message_too_large_is_refused_and_nothing_overtakes_it(kafka_boo
         answer = await publisher.publish(messages)
         assert sorted(answer.acknowledged) == [*range(10), 200]
         assert set(answer.refused) == {100, *range(10, 20)}
-        assert "max.message.bytes" in answer.refused[100]
-        assert "held behind message 100" in answer.refused[10]
+        assert "max.message.bytes" in answer.refused[100].why
+        assert "behind message 100" in answer.refused[10].why
         assert (await publisher.publish(messages[11:21])).acknowledged == [*range(10, 20)]
     records = await read_all(kafka_bootstrap, small)
     assert [record.value for record in records] == [b"%d" % number * 300 for number in range(20)]
@@ -125,7 +126,7 @@ async def test_a_message_that_no_broker_takes_is_refused_before_it_is_sent(
 ) -> None:
     topic = f"{topic_prefix}A"
     await make_topic(kafka_bootstrap, topic)
-    huge = message(2, topic, value=bytes(kafka_publisher.RECORD_BYTES_MAX + 1))
+    huge = message(2, topic, value=bytes(RECORD_BYTES_MAX + 1))
     answer = await publish(kafka_bootstrap, [message(1, topic), huge, message(3, topic)])
     assert answer.acknowledged == [1]
     assert list(answer.refused) == [2, 3]
