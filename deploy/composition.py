@@ -13,7 +13,7 @@ from typing import Any
 from consumers.adapters.gateway.simulated import SimulatedGateway
 from consumers.adapters.gateway.stripe_adapter import API_BASE, StripeGateway, check_play
 from consumers.adapters.inventory import InternalInventory
-from consumers.adapters.kafka_source import KafkaSource
+from consumers.adapters.kafka.source import KafkaSource
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine

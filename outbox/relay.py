@@ -176,9 +176,9 @@ class Relay:
         _, message_id, topic, order_id, key, body, names, values, event_id, occurred_at = row
         if names is None:
             key = order_id.encode()
-            headers = headers_of(event_id, topic[self._prefix_length :], read_timestamp(occurred_at), key)
-        else:
-            headers = list(zip(names, (bytes(value) for value in values), strict=True))
+            described = headers_of(event_id, topic[self._prefix_length :], read_timestamp(occurred_at), key)
+            return OutgoingMessage(message_id, topic, key, body, described)
+        headers = [(name, None if value is None else bytes(value)) for name, value in zip(names, values, strict=True)]
         return OutgoingMessage(message_id, topic, key, body, headers)
 
     def _hold(self, messages: Sequence[OutgoingMessage], refused: dict[int, str]) -> None:
