@@ -221,6 +221,7 @@ class MakeKafkaSource:
             self._connection,
             linger_s=self._settings.linger_ms / 1000,
             drain_timeout_s=self._settings.drain_timeout_s,
+            unpacked_bytes_max=self._settings.unpacked_bytes_max,
         )
 
 

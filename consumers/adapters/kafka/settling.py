@@ -82,8 +82,7 @@ class Settling:
         """Find a position for a lane whose own lies outside of what the partition holds."""
         assert lane.next is not None, "a lane is settled before it is read"
         partition = lane.partition
-        begin = (await _offsets(consumer.beginning_offsets([partition])))[partition]
-        end = (await _offsets(consumer.end_offsets([partition])))[partition]
+        begin, end = await self._wire.bounds(partition.partition)
         if lane.next > end:
             self._tell_anew(f"it ends at offset {end}, before what we have read of it", partition)
             self._commits.forget([partition])
@@ -118,17 +117,17 @@ class Settling:
 
     async def _look(self) -> str | None:
         """Ask which topic bears the name; an alarm if there is none."""
-        topic_id = await self._wire.topic_id()
+        topic = await self._wire.topic()
         now = asyncio.get_running_loop().time()
         self._look_at = now + TOPIC_S
-        if topic_id is None:
+        if topic is None:
             if self._missed_at is None or now >= self._missed_at + REMIND_S:
                 self._missed_at = now
                 ring(self._log, "topic_missing", "the topic does not exist", topic=self._topic)
             return None
         self._missed_at = None
-        self._lanes.topic_id = topic_id
-        return topic_id
+        self._lanes.topic_id = topic.topic_id
+        return topic.topic_id
 
     def _is_strange(self, committed: Committed | None) -> bool:
         """Whether an offset was committed on another topic of this name."""

@@ -50,7 +50,7 @@ class Together:
         try:
             found = await consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=limit)
         except BaseException as error:  # noqa: BLE001 - a codec in Rust may raise one that is no Exception
-            _must_be_of_one(error)
+            must_be_of_one(error)
             self._put_back(consumer)
             self._doubt_until = _now() + DOUBT_S
             return await self._one_by_one(consumer, limit, 0)
@@ -75,7 +75,7 @@ class Together:
                     found = await consumer.getmany(lane.partition, timeout_ms=0, max_records=limit - len(messages))
                 except BaseException as error:  # noqa: BLE001 - as above
                     try:
-                        _must_be_of_one(error)
+                        must_be_of_one(error)
                     except Transient:
                         if messages:
                             return messages
@@ -136,7 +136,7 @@ def go_on(consumer: AIOKafkaConsumer, lane: Lane) -> None:
         consumer.resume(lane.partition)
 
 
-def _must_be_of_one(error: BaseException) -> None:
+def must_be_of_one(error: BaseException) -> None:
     """Return if the error may be about what stands in one partition; else raise, Transient for what is Kafka's."""
     if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
         raise error

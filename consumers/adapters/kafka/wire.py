@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, f
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.types import (
     Boolean,
     CompactArray,
@@ -31,6 +32,8 @@ from domain.errors import Transient
 ASK_S: Final = 5
 """For an answer; a broker that is there gives it in milliseconds."""
 READ_COMMITTED: Final = 1
+LATEST: Final = -1
+EARLIEST: Final = -2
 CALL: Final = "payments-look"
 
 
@@ -47,6 +50,13 @@ class Fetched(NamedTuple):
     whole: bool
     error: str | None
     retriable: bool
+
+
+class Topic(NamedTuple):
+    """A topic. topic_id: tells it from others that bore its name; empty if brokers are too old to say."""
+
+    topic_id: str
+    partitions: tuple[int, ...]
 
 
 class Committed(NamedTuple):
@@ -72,11 +82,7 @@ class Wire:
         """Return what lies in the partition from this offset on; whole batches, at least one."""
         request = FetchRequest(0, 0, bytes_max, READ_COMMITTED, [(self._topic, [(partition, offset, bytes_max)])])
         async with self._asking() as client:
-            node = client.cluster.leader_for_partition(TopicPartition(self._topic, partition))
-            if node is None or node == -1:
-                await client.force_metadata_update()
-                raise Transient(f"{self._topic}[{partition}] has no leader")
-            response = await client.send(node, request)
+            response = await client.send(await self._leader(client, partition), request)
         ((_, ((_, code, _, end, start, aborted, *_, raw),)),) = response.topics
         error = for_code(code)
         if error is NoError:
@@ -86,17 +92,31 @@ class Wire:
             client.force_metadata_update()
         return Fetched(b"", start, end, (), whole=False, error=error.__name__, retriable=error.retriable)
 
-    async def topic_id(self) -> str | None:
-        """Return the id of the topic that bears the name now, None if there is none, empty if brokers are too old."""
+    async def topic(self) -> Topic | None:
+        """Return the topic that bears the name now, None if there is none."""
         async with self._asking() as client:
             try:
                 response = await client.send(client.get_random_node(), _TopicRequest(self._topic))
             except NotImplementedError:
-                return ""
-        ((code, _, high, low, *_),) = response.topics
+                return Topic("", tuple(client.cluster.partitions_for_topic(self._topic) or ()))
+        ((code, _, high, low, _, partitions, *_),) = response.topics
         if for_code(code) is UnknownTopicOrPartitionError:
             return None
-        return f"{high & _UINT64:016x}{low & _UINT64:016x}"
+        return Topic(f"{high & _UINT64:016x}{low & _UINT64:016x}", tuple(partition[1] for partition in partitions))
+
+    async def bounds(self, partition: int) -> tuple[int, int]:
+        """Return the offset of the partition's first message, and the one behind the last that may be read."""
+        found: list[int] = []
+        async with self._asking() as client:
+            node = await self._leader(client, partition)
+            for which in (EARLIEST, LATEST):
+                request = OffsetRequest(-1, READ_COMMITTED, [(self._topic, [(partition, which)])])
+                ((_, ((_, code, _, offset),)),) = (await client.send(node, request)).topics
+                error = for_code(code)
+                if error is not NoError:
+                    raise Transient(f"Kafka does not say where {self._topic}[{partition}] ends ({error.__name__})")
+                found.append(offset)
+        return found[0], found[1]
 
     async def committed(self, partitions: Collection[int]) -> dict[int, Committed]:
         """Return how far the group has come on those partitions of which it has said so."""
@@ -118,6 +138,13 @@ class Wire:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+    async def _leader(self, client: AIOKafkaClient, partition: int) -> int:
+        node: int | None = client.cluster.leader_for_partition(TopicPartition(self._topic, partition))
+        if node is None or node == -1:
+            await client.force_metadata_update()
+            raise Transient(f"{self._topic}[{partition}] has no leader")
+        return node
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[AIOKafkaClient]:
