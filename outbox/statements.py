@@ -289,3 +289,10 @@ INSERT_LETTER: LiteralString = """
     INSERT INTO event (id, event_id, order_id, order_version, ordinal, topic, key, body, header_names, header_values,
                        occurred_at, causation_id) OVERRIDING SYSTEM VALUE
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+PASSED: Final[LiteralString] = """
+    SELECT id, to_offset, reason, by, applied_at IS NOT NULL FROM passed_stretch
+     WHERE consumer_group = %s AND topic = %s AND partition = %s AND from_offset <= %s AND to_offset >= %s
+     ORDER BY applied_at IS NULL DESC, id DESC LIMIT 1"""
+HAS_LETTER: Final[LiteralString] = """
+    SELECT 1 FROM dead_letter
+     WHERE consumer_group = %s AND topic = %s AND partition = %s AND message_offset = %s AND origin = %s"""

@@ -11,10 +11,10 @@ import psycopg
 from domain.errors import Contended, DownForEverybody, Transient
 from domain.ids import OrderId
 from domain.order import Operation
-from domain.ports.store import Claimed
+from domain.ports.store import Claimed, DeadLetter, Passed
 from outbox import statements
 from outbox.connections import Connections
-from outbox.journal import Journal
+from outbox.journal import Journal, letter_origin
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
 from outbox.partitions import maintain, oldest_day
@@ -99,6 +99,16 @@ class PostgresStore:
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
         """Return orders on which nobody works."""
         return [OrderId(row[0]) for row in await self._once(statements.STUCK_ORDERS, [unchanged_s, limit])]
+
+    async def passed(self, group: str, topic: str, partition: int, offset: int) -> Passed | None:
+        """Return an operator's word to pass over this offset."""
+        rows = await self._once(statements.PASSED, [group, topic, partition, offset, offset])
+        return Passed(*rows[0]) if rows else None
+
+    async def has_letter(self, letter: DeadLetter) -> bool:
+        """Whether this very letter is kept already."""
+        place = [letter.group, letter.topic, letter.partition, letter.offset, letter_origin(letter)]
+        return bool(await self._once(statements.HAS_LETTER, place))
 
     async def maintain(self) -> None:
         """Make inbox partitions ahead of time, drop those past their retention."""

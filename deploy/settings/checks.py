@@ -103,3 +103,12 @@ def check_operations(settings: "Settings") -> None:
             f"PAYMENTS_ORDER_MAX_AGE_S must be below PAYMENTS_INBOX_RETENTION_DAYS ({retention_s:g} s): "
             "a duplicate must be recognised for as long as an order is accepted"
         )
+
+
+def check_sizes(settings: "Settings") -> None:
+    """Refuse a bound on batches that a single message of allowed size would exceed."""
+    if settings.unpacked_bytes_max < 2 * settings.message_bytes_max:
+        raise ValueError(
+            f"PAYMENTS_UNPACKED_BYTES_MAX ({settings.unpacked_bytes_max}) must be at least twice "
+            f"PAYMENTS_MESSAGE_BYTES_MAX ({settings.message_bytes_max}): a batch holds whole messages"
+        )

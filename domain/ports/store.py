@@ -17,9 +17,10 @@ from schemas.rejection import Reason
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that cannot be processed, and why. (group, topic, partition, offset) is its identity.
+    """A message that cannot be processed, and why. (group, topic, partition, offset) and its bytes are its identity.
 
-    key, body and headers are as they came, but for card numbers: masked says that there were some.
+    key, body and headers are as they came, but for card numbers: masked says that there were some. to_offset: the last
+    of a stretch of messages that nobody could read.
     """
 
     group: str
@@ -29,10 +30,21 @@ class DeadLetter:
     timestamp_ms: int
     key: bytes | None
     body: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
     masked: bool
     reason: Reason
     detail: str
+    to_offset: int | None = None
+
+
+class Passed(NamedTuple):
+    """An operator's word to pass over offsets up to last. applied: a consumer has done so once."""
+
+    passed_id: int
+    last: int
+    reason: str
+    by: str
+    applied: bool
 
 
 class Change(NamedTuple):
@@ -44,12 +56,13 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """All that one transaction writes, beside its inbox rows."""
+    """All that one transaction writes, beside its inbox rows. passed: ids of operators' words that are applied."""
 
     orders: list[Change] = field(default_factory=list)
     events: list[OwnEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    passed: list[int] = field(default_factory=list)
 
 
 class Receipt(Enum):
@@ -139,4 +152,12 @@ class Store(Protocol):
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
         """Return orders that are not final, have nothing open, and have not changed for so long."""
+        ...
+
+    async def passed(self, group: str, topic: str, partition: int, offset: int) -> Passed | None:
+        """Return an operator's word to pass over this offset, one that is not applied yet if there is any."""
+        ...
+
+    async def has_letter(self, letter: DeadLetter) -> bool:
+        """Whether this very letter is kept already."""
         ...
