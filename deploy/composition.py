@@ -13,7 +13,7 @@ from typing import Any
 from consumers.adapters.gateway.simulated import SimulatedGateway
 from consumers.adapters.gateway.stripe_adapter import API_BASE, StripeGateway, check_play
 from consumers.adapters.inventory import InternalInventory
-from consumers.adapters.kafka_source import KafkaSource
+from consumers.adapters.kafka.source import KafkaSource
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine
@@ -75,6 +75,7 @@ def bounds_of(settings: Settings) -> Bounds:
         batch_max=settings.batch_max,
         transactions_max=settings.batches_in_flight_max,
         operations_open_max=settings.operations_open_max,
+        call_max_s=settings.gateway_connect_timeout_s + settings.gateway_timeout_s,
         linger_s=settings.linger_ms / 1000,
         drain_timeout_s=settings.drain_timeout_s,
         sweep_interval_s=settings.sweep_interval_s,
@@ -226,6 +227,7 @@ class MakeKafkaSource:
             self._connection,
             linger_s=self._settings.linger_ms / 1000,
             drain_timeout_s=self._settings.drain_timeout_s,
+            unpacked_bytes_max=self._settings.unpacked_bytes_max,
         )
 
 

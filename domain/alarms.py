@@ -68,6 +68,22 @@ _RUNNING: Final = {
         "The broker has messages, and the client hands out none. The client was started anew.",
         "If it happens again and again, restart the process and keep its log.",
     ),
+    "newer_schema": Alarm(
+        "A message of ours has a schema that this release does not know. Its partition waits; others go on.",
+        "Deploy the release that wrote it; the process goes on by itself.",
+    ),
+    "topic_missing": Alarm(
+        "A topic that this consumer reads does not exist. What is published on it waits at the publisher.",
+        "Find out who deleted it; make it with `payments topics create`. The process goes on by itself.",
+    ),
+    "topic_made_anew": Alarm(
+        "A topic was deleted and made anew, or cut off. Reading begins at its first message; repetitions do no harm.",
+        "Find out who did it. Have the publisher publish again what was not read of the old one.",
+    ),
+    "messages_lost": Alarm(
+        "Kafka deleted messages before this consumer read them. Orders may be lost. The consumer goes on behind them.",
+        "Have the publisher publish them again; see that the topic keeps its messages (`payments topics create`).",
+    ),
     "bug": Alarm(
         "The process stops: a bug, or something that it cannot go on without. Nothing is lost.",
         "Restart the process. If it stops again, go back to the last release and report the trace.",

@@ -1,5 +1,6 @@
 """From events and dead letters to rows of the journal: encoded when appended, so a bad payload fails before commit."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -11,6 +12,8 @@ from schemas.events import Event, OwnEvent
 from schemas.topics import topic_name
 
 DEAD_LETTER_NAMESPACE = UUID("2b6a1f0e-59c6-5a64-8a5e-1d3c8b7f9a20")
+ORIGIN = "payments_origin"
+"""The header of a copy that names its letter's origin, in hex."""
 
 
 class Journal:
@@ -53,13 +56,30 @@ class Journal:
         )
 
 
+def letter_origin(letter: DeadLetter) -> bytes:
+    """Return what tells a letter from others of the same coordinates: a topic made anew has other messages there.
+
+    It is a hash of the bytes as they are kept: card numbers are masked in them, and no hash of one is left behind.
+    """
+    digest = hashlib.sha256()
+    for part in (letter.key, letter.body, *(part for name, value in letter.headers for part in (name.encode(), value))):
+        digest.update(b"\0" if part is None else len(part).to_bytes(8, "big") + part)
+    return digest.digest()
+
+
+def letter_id(group: str, topic: str, partition: int, offset: int, origin: str) -> UUID:
+    """Return the id under which the journal keeps the copy of a letter. origin: in hex; empty for those of old."""
+    coordinates = f"{group}:{topic}:{partition}:{offset}"
+    return uuid5(DEAD_LETTER_NAMESPACE, f"{coordinates}:{origin}" if origin else coordinates)
+
+
 def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
     """Return the journal row of the copy that goes to `<topic>.dlt`, cut to its bounds (see letters.py)."""
-    coordinates = f"{letter.group}:{letter.topic}:{letter.partition}:{letter.offset}"
-    copy = cut_copy(letter.key, letter.body, letter.headers, _our_headers(letter))
+    origin = letter_origin(letter).hex()
+    copy = cut_copy(letter.key, letter.body, letter.headers, _our_headers(letter, origin))
     return (
         row_id,
-        uuid5(DEAD_LETTER_NAMESPACE, coordinates),
+        letter_id(letter.group, letter.topic, letter.partition, letter.offset, origin),
         "",
         0,
         0,
@@ -73,7 +93,7 @@ def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
     )
 
 
-def _our_headers(letter: DeadLetter) -> Sequence[Header]:
+def _our_headers(letter: DeadLetter, origin: str) -> Sequence[Header]:
     """Return Spring's `kafka_dlt-*` headers (numbers big-endian), and the reason."""
     return (
         (FIRST_OF_OURS, letter.topic.encode()),
@@ -85,4 +105,5 @@ def _our_headers(letter: DeadLetter) -> Sequence[Header]:
         ("kafka_dlt-exception-fqcn", b"schemas.rejection.Rejected"),
         ("kafka_dlt-exception-message", letter.detail.encode()),
         ("payments_reason", letter.reason.value.encode()),
+        (ORIGIN, origin.encode()),
     )

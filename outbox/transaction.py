@@ -14,7 +14,7 @@ from domain.order import Attempt, Hold, Operation, Order
 from domain.ports.store import Change, Changes, DeadLetter, Receipt
 from outbox import rows, statements
 from outbox.binary import ARRAYS
-from outbox.journal import Journal, dead_letter_row
+from outbox.journal import Journal, dead_letter_row, letter_origin
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
 from outbox.rows import Row
@@ -26,16 +26,18 @@ CHANNEL: Final = "payments_outbox"
 
 _INSERT_DEAD_LETTERS: Final = """
     INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, message_at, key, body, header_names,
-                             header_values, masked, reason, detail)
-    VALUES (%s, %s, %s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, %s, %s, %s)
+                             header_values, masked, reason, detail, to_offset, origin)
+    VALUES (%s, %s, %s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT DO NOTHING RETURNING message_offset"""
+_APPLY_PASSED: Final = "UPDATE passed_stretch SET applied_at = now() WHERE id = ANY(%s) AND applied_at IS NULL"
 
 
 class PgTransaction:
     """domain.ports.store.Transaction over a psycopg connection in a transaction.
 
-    oldest: first day the inbox knows. repeats: expect events that were processed before; without, one of them makes
-    the transaction lose its race. few: the connection is in a pipeline for as long as the transaction lasts.
+    began: the running loop's clock before it. oldest: first day the inbox knows. repeats: expect events that were
+    processed before; without, one of them makes the transaction lose its race. few: the connection is in a pipeline for
+    as long as the transaction lasts.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class PgTransaction:
         memory: OrderMemory,
         order_numbers: OrderNumbers,
         *,
+        began: float,
         oldest: date,
         contended: bool,
         repeats: bool = True,
         few: bool = False,
     ) -> None:
         self.connection = connection
+        self.began = began
         self.contended = contended
         self.now = datetime.min.replace(tzinfo=UTC)
         self._journal = journal
@@ -159,6 +163,8 @@ class PgTransaction:
             await self._save_many(parts, changes.notifications, events)
         if letters:
             await self._append_letters(letters)
+        if changes.passed:
+            await self._cursor.execute(_APPLY_PASSED, [changes.passed])
         self._written += [change.after for change in changes.orders if change.after is not change.before]
 
     async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
@@ -364,4 +370,6 @@ def _letter_row(x: DeadLetter) -> Row:
         x.masked,
         x.reason.value,
         x.detail,
+        x.to_offset,
+        letter_origin(x),
     )
