@@ -117,7 +117,7 @@ class KafkaPublisher:
             if not allowed():
                 ledger.stop(lanes, "this process may send nothing more at the moment")
                 return
-            await self._settle_wave(await self._send_wave(producer, lanes, ledger), ledger)
+            await self._settle_wave(await self._send_wave(producer, lanes, ledger), ledger, allowed)
             lanes = ledger.close_lanes(lanes)
 
     async def _into_lanes(self, messages: Sequence[OutgoingMessage], ledger: Ledger) -> list[Lane]:
@@ -180,7 +180,7 @@ class KafkaPublisher:
                 break
         return sent
 
-    async def _settle_wave(self, sent: Sequence[_Sent], ledger: Ledger) -> None:
+    async def _settle_wave(self, sent: Sequence[_Sent], ledger: Ledger, allowed: Callable[[], bool]) -> None:
         """Wait for every answer and write it down. Raises what concerns more than a partition."""
         if not sent:
             return
@@ -206,7 +206,8 @@ class KafkaPublisher:
                 ledger.refuse(each.lane, each.messages, error)
         if grave := next((error for error in failures.values() if family_of(error) is Family.PRODUCER), None):
             raise grave
-        self._settle_silent(silent, ledger, answered=len(silent) < len(sent))
+        # Who may send nothing more was perhaps frozen meanwhile: silence says nothing about a partition then.
+        self._settle_silent(silent, ledger, answered=len(silent) < len(sent) and allowed())
 
     def _settle_silent(self, silent: Sequence[_Sent], ledger: Ledger, *, answered: bool) -> None:
         """Hold the topics of partitions that do not answer, if others do. Raises TimeoutError if nobody does."""

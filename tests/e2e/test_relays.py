@@ -209,6 +209,7 @@ def test_a_relay_that_is_told_to_stop_while_a_server_is_frozen_ends_within_the_d
         frozen = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
         if server == "kafka":
             with _frozen(frozen):
+                eventually(lambda: shop.number(UNSENT) > 500, "the relay is amid a request")
                 _stops(relay, drain_s)
     if server == "postgres":
         with _frozen(frozen):
