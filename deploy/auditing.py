@@ -12,8 +12,9 @@ from aiokafka.errors import KafkaError
 from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
 from consumers.reactions import REACTIONS
 from deploy.cli.common import codec_of
-from deploy.composition import all_topics, check_topics
+from deploy.composition import all_topics
 from deploy.settings import Settings, SettingsError
+from deploy.topics import check_present
 from domain.errors import Transient
 from domain.ports.gateway import GatewayLedger
 from outbox.audit import Committed, Report, Scope, TopicMessage, audit, wait_until_quiet
@@ -42,7 +43,7 @@ async def run_audit(
     books = ledger or ledger_of(settings)
     reader = KafkaTopics(settings) if topics or settings.kafka_bootstrap_servers is not None else None
     if reader is not None:
-        await check_topics(settings)
+        await check_present(settings)
     scope = Scope(codec_of(settings), GROUPS, settings.topic_prefix)
     lag = reader.lag if reader is not None else None
     connection = await psycopg.AsyncConnection.connect(

@@ -55,6 +55,10 @@ _RUNNING: Final = {
         "The broker refuses messages of one topic. Messages of that topic wait; others go on.",
         "Do what the text says (topic settings, permissions, message size).",
     ),
+    "topic_settings": Alarm(
+        "Upstream topics delete messages within a day. Orders that are not read in time are lost.",
+        "Have the topic's owner keep messages longer, or run `payments topics create --mend-upstream`.",
+    ),
     "consumer_stalled": Alarm(
         "The broker has messages, and the client hands out none. The client was started anew.",
         "If it happens again and again, restart the process and keep its log.",
