@@ -7,9 +7,9 @@ import psycopg
 
 from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
 from deploy.cli.common import codec_of
-from deploy.composition import check_topics
 from deploy.kafka_topics import GROUPS, KafkaTopics
 from deploy.settings import Settings, SettingsError
+from deploy.topics import check_present
 from domain.ports.gateway import GatewayLedger
 from outbox.audit import Report, Scope, audit, wait_until_quiet
 
@@ -32,7 +32,7 @@ async def run_audit(
     books = ledger or ledger_of(settings)
     reader = KafkaTopics(settings) if topics or settings.kafka_bootstrap_servers is not None else None
     if reader is not None:
-        await check_topics(settings)
+        await check_present(settings)
     scope = Scope(codec_of(settings), GROUPS, settings.topic_prefix)
     lag = reader.lag if reader is not None else None
     connection = await psycopg.AsyncConnection.connect(

@@ -64,6 +64,10 @@ _RUNNING: Final = {
         "The broker refuses messages because their time-stamps differ too much from its clock. They wait.",
         "Set the clocks of the relay's machine and of the brokers; the relay goes on by itself.",
     ),
+    "topic_settings": Alarm(
+        "Upstream topics delete messages within a day. Orders that are not read in time are lost.",
+        "Have the topic's owner keep messages longer, or run `payments topics create --mend-upstream`.",
+    ),
     "consumer_stalled": Alarm(
         "The broker has messages, and the client hands out none. The client was started anew.",
         "If it happens again and again, restart the process and keep its log.",

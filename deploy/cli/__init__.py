@@ -17,6 +17,7 @@ COMMANDS = (
     Command("sweep", "deploy.cli.sweep:sweep", "due and unknown operations, lapsed leases, expiries"),
     Command("migrate", "deploy.cli.migrate:migrate", "database schema to head"),
     Command("topics", "deploy.cli.topics:topics", "Kafka topics: create"),
+    Command("schemas", "deploy.cli.schemas:schemas", "contracts: list, check, register"),
     Command("publish", "deploy.cli.publish:publish", "publish events from JSON lines, as checkout would"),
     Command("stock", "deploy.cli.stock:stock", "internal inventory: set, show"),
     Command("order", "deploy.cli.order:order", "orders: show one with its timeline, list"),
