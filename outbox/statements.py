@@ -234,13 +234,15 @@ GIVE_BACK = Batch(
 LAPSED_HOLDS: LiteralString = """
     SELECT DISTINCT order_id FROM reservation
      WHERE state = 'held' AND NOT pinned AND expires_at <= now() LIMIT %s"""
-STUCK_ORDERS: LiteralString = """
-    SELECT order_id FROM orders o
-     WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
-       AND created_at > now() - interval '3 days' AND updated_at < now() - make_interval(secs => %s)
-       AND NOT EXISTS (SELECT FROM operation p WHERE p.order_number = o.order_number
-                        AND p.state IN ('open', 'pending', 'unknown'))
-     ORDER BY updated_at LIMIT %s"""
+DELAYED_ORDERS: LiteralString = """
+    SELECT o.order_id FROM operation p JOIN orders o ON o.order_id = p.order_id
+     WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind <> 'release' AND p.kind <> 'refund'
+       AND p.opened_at <= now() - make_interval(secs => %s)
+       AND NOT o.delay_notified AND o.status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
+     ORDER BY p.opened_at LIMIT %s"""
+"""By the index of unfinished operations; there are few, but for an outage."""
+UNCHANGED_ORDERS: LiteralString = """
+    SELECT order_id FROM orders WHERE order_id = ANY(%s) AND updated_at < now() - make_interval(secs => %s)"""
 OPERATION_STATES: LiteralString = """
     SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
      WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""

@@ -19,6 +19,7 @@ from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
 from outbox.partitions import maintain, oldest_day
 from outbox.rows import operation_from
+from outbox.searching import StuckSearch
 from outbox.transaction import PgTransaction
 from schemas.events import Event
 
@@ -52,6 +53,7 @@ class PostgresStore:
         self._memory = OrderMemory()
         self._order_numbers = OrderNumbers()
         self._repeats = 0
+        self._search: StuckSearch | None = None
 
     @asynccontextmanager
     async def transaction(self, *, contended: bool = False, few: bool = False) -> AsyncIterator[PgTransaction]:
@@ -97,8 +99,15 @@ class PostgresStore:
         return [OrderId(row[0]) for row in await self._once(statements.LAPSED_HOLDS, [limit])]
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
-        """Return orders on which nobody works."""
-        return [OrderId(row[0]) for row in await self._once(statements.STUCK_ORDERS, [unchanged_s, limit])]
+        """Search on for orders on which nobody works."""
+        if self._search is None:
+            self._search = StuckSearch()
+        async with self._connection() as connection:
+            return await self._search.turn(connection, unchanged_s, limit)
+
+    async def delayed_orders(self, open_s: float, limit: int) -> Sequence[OrderId]:
+        """Return orders whose operation takes long, and whose customer was not told."""
+        return [OrderId(row[0]) for row in await self._once(statements.DELAYED_ORDERS, [open_s, limit])]
 
     async def passed(self, group: str, topic: str, partition: int, offset: int) -> Passed | None:
         """Return an operator's word to pass over this offset."""

@@ -18,6 +18,7 @@ from outbox.journal import Journal, dead_letter_row, letter_origin
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
 from outbox.rows import Row
+from outbox.searching import LEFT_FINAL, left_final
 from outbox.statements import COPY_FROM, Batch, Insert
 from schemas.events import Event
 
@@ -64,6 +65,7 @@ class PgTransaction:
         self._written: list[Order] = []
         self._numbers: dict[OrderId, int] = {}
         self._oldest = oldest
+        self._left_final: datetime | None = None
         self._last: list[Callable[[], Awaitable[None]]] = []
         # In a pipeline a failure is told late, and what was decided by then may have been told to others.
         self._repeats = repeats or contended or few
@@ -165,6 +167,7 @@ class PgTransaction:
             await self._append_letters(letters)
         if changes.passed:
             await self._cursor.execute(_APPLY_PASSED, [changes.passed])
+        self._left_final = left_final(changes.orders, self.now)
         self._written += [change.after for change in changes.orders if change.after is not change.before]
 
     async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
@@ -172,6 +175,11 @@ class PgTransaction:
         order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
         found = await self.query(statements.OPERATION_STATES, [order_ids, ids])
         return {OperationId(row[0]): OperationState(row[1]) for row in found}
+
+    async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
+        """Return those of these orders that nobody has changed for so long."""
+        found = await self.query(statements.UNCHANGED_ORDERS, [list(order_ids), for_s])
+        return {OrderId(row[0]) for row in found}
 
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
         """Put every event of these orders into the outbox once more."""
@@ -188,6 +196,9 @@ class PgTransaction:
         works, self._last = self._last, []
         for work in works:
             await work()
+        if self._left_final is not None:
+            # Last of all, for every search and every other such transaction waits for this row.
+            await self._cursor.execute(LEFT_FINAL, [self._left_final])
 
     def remember(self) -> None:
         """Keep what was written in mind, now that it has committed."""

@@ -100,6 +100,10 @@ class Transaction(Protocol):
         """Return the states of these operations, finished or not."""
         ...
 
+    async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
+        """Return those of these loaded orders that nobody has changed for so long."""
+        ...
+
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
         """Put every event of these orders into the outbox once more: same ids, same bytes."""
         ...
@@ -151,7 +155,17 @@ class Store(Protocol):
         ...
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
-        """Return orders that are not final, have nothing open, and have not changed for so long."""
+        """Search on for a while; return orders that are not final, have nothing open, and have not changed for so long.
+
+        Another may have taken them up since: ask `unchanged` under their locks.
+        """
+        ...
+
+    async def delayed_orders(self, open_s: float, limit: int) -> Sequence[OrderId]:
+        """Return orders with a payment operation unfinished for so long, that are not final, their customers not told.
+
+        Refunds and releases do not count.
+        """
         ...
 
     async def passed(self, group: str, topic: str, partition: int, offset: int) -> Passed | None:
