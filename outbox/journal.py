@@ -6,8 +6,10 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from domain.ports.store import DeadLetter
+from outbox.limits import original_headers, signed
 from outbox.rows import Row
 from schemas.events import Event, OwnEvent
+from schemas.texts import storable
 from schemas.topics import topic_name
 
 DEAD_LETTER_NAMESPACE = UUID("2b6a1f0e-59c6-5a64-8a5e-1d3c8b7f9a20")
@@ -83,14 +85,14 @@ def dead_letter_headers(letter: DeadLetter) -> tuple[list[str], list[bytes]]:
     """Return the original headers and Spring's `kafka_dlt-*` headers (numbers big-endian), and the reason."""
     own: Sequence[tuple[str, bytes]] = (
         ("kafka_dlt-original-topic", letter.topic.encode()),
-        ("kafka_dlt-original-partition", letter.partition.to_bytes(4, "big")),
-        ("kafka_dlt-original-offset", letter.offset.to_bytes(8, "big")),
-        ("kafka_dlt-original-timestamp", letter.timestamp_ms.to_bytes(8, "big", signed=True)),
+        ("kafka_dlt-original-partition", signed(letter.partition, 4)),
+        ("kafka_dlt-original-offset", signed(letter.offset, 8)),
+        ("kafka_dlt-original-timestamp", signed(letter.timestamp_ms, 8)),
         ("kafka_dlt-original-timestamp-type", b"CreateTime"),
         ("kafka_dlt-original-consumer-group", letter.group.encode()),
         ("kafka_dlt-exception-fqcn", b"schemas.rejection.Rejected"),
-        ("kafka_dlt-exception-message", letter.detail.encode()),
+        ("kafka_dlt-exception-message", storable(letter.detail).encode()),
         ("payments_reason", letter.reason.value.encode()),
     )
-    every = [*letter.headers, *own]
+    every = [*original_headers(letter), *own]
     return [name for name, _ in every], [value for _, value in every]
