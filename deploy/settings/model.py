@@ -103,7 +103,9 @@ class Settings(BaseSettings):
     linger_ms: float = Field(5, ge=0, le=1000, allow_inf_nan=False, description="to let a batch fill up")
     drain_timeout_s: Seconds = Field(20, description="to finish calls after SIGTERM")
     relay_batch: int = Field(2000, ge=1, le=50_000, description="messages sent at a time")
-    relay_lease_s: Seconds = Field(10, description="a relay that does not renew it is replaced")
+    relay_lease_s: float = Field(
+        10, ge=2, le=600, allow_inf_nan=False, description="a frozen relay is replaced; half of it is Kafka's to answer"
+    )
     relay_poll_s: Seconds = Field(1, description="between looks at the outbox without a wake-up")
     log_format: Literal["console", "json"] = Field("console", description="of the log on stderr")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")

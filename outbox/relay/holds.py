@@ -12,8 +12,9 @@ PAUSE_MAX_S: Final = 300.0
 STALLED_PAUSE_S: Final = 2.0
 STALLED_PAUSE_MAX_S: Final = 60.0
 """A partition without a leader has a new one within seconds, mostly; but each look costs others a deadline."""
-KEYS_MAX: Final = 1_000
-"""So many are held one by one. If there are more, the topic is."""
+KEYS_MAX: Final = 200
+"""So many are held one by one: each costs a comparison for every message that is read. If there are more, the topic is
+held."""
 
 
 class Place(NamedTuple):

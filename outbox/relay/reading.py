@@ -17,6 +17,9 @@ from schemas.envelope import headers_of
 
 Row = Sequence[Any]
 """Of the queries below."""
+PAST_HELD: Final = 4
+PAST_HELD_MAX: Final = 8_000
+"""Each time all held rows are passed over before the first other one: then more are read, so that it costs less."""
 OUTBOX_ID, MESSAGE_ID, TOPIC, ORDER_ID, EVENT_ID = 0, 1, 2, 3, 8
 _MAY_WRITE: LiteralString = "(SELECT current_setting('transaction_read_only') = 'off')"
 _COLUMNS: LiteralString = """o.id, e.id, e.topic, e.order_id, e.key, e.body, e.header_names, e.header_values,
@@ -47,10 +50,12 @@ _FORGET_EMPTY: Final[LiteralString] = "DELETE FROM outbox WHERE id = ANY(%s) AND
 
 
 async def read(connection: psycopg.AsyncConnection[Any], batch: int, held: Held) -> list[Any]:
-    """Return the lowest messages, so many at most, without those that are held."""
+    """Return the lowest messages, so many at most (more if some are held), without those that are held."""
     cursor = connection.cursor(binary=True)
     if held:
-        await cursor.execute(_READ_BUT_HELD, {"batch": batch, **held._asdict()})
+        await cursor.execute(
+            _READ_BUT_HELD, {"batch": max(batch, min(PAST_HELD * batch, PAST_HELD_MAX)), **held._asdict()}
+        )
     else:
         await cursor.execute(_READ, {"batch": batch})
     return await cursor.fetchall()

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import psutil
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from deploy.embedded import EmbeddedServers
 from domain.errors import DownForEverybody, Transient
 from domain.ports.publisher import OutgoingMessage, Published
 from producers import kafka_publisher
+from producers.connection import producer_options
 from producers.kafka_publisher import KafkaPublisher
 from producers.lanes import RECORD_BYTES_MAX
 from tests.producers.reading import make_topic, read_all
@@ -149,6 +151,27 @@ async def test_nobody_listening_is_said_at_the_start() -> None:
         await publisher.start()
     with pytest.raises(Transient, match="not started"):
         await publisher.publish([])
+
+
+async def test_new_partitions_are_used_as_soon_as_the_brokers_are_asked_again(
+    kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}A"
+    await make_topic(kafka_bootstrap, topic, partitions=1)
+    kafka = {"bootstrap_servers": kafka_bootstrap}
+    assert producer_options(kafka)["metadata_max_age_ms"] <= 15_000
+    sent = 0
+    async with KafkaPublisher({**kafka, "metadata_max_age_ms": 200}) as publisher, asyncio.timeout(30):
+        await publisher.publish([message(sent, topic)])
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+        await admin.start()
+        await admin.create_partitions({topic: NewPartitions(total_count=8)})
+        await admin.close()
+        while len({record.partition for record in await read_all(kafka_bootstrap, topic)}) < 8:
+            sent += 100
+            keys = [b"order-%d" % number for number in range(100)]
+            await publisher.publish([message(sent + n, topic, key) for n, key in enumerate(keys)])
+    assert sent
 
 
 @pytest.mark.kill
