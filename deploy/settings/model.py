@@ -48,8 +48,12 @@ class Settings(BaseSettings):
     topic_prefix: str = Field(
         "", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="stands before every topic's name"
     )
-    topic_partitions: int = Field(12, ge=1, le=1000, description="partitions of a topic that is created")
-    topic_replication_factor: int = Field(3, ge=1, le=9, description="copies of a topic that is created")
+    topic_partitions: int = Field(
+        12, ge=1, le=1000, description="partitions of a topic that is created; fewer are told at start"
+    )
+    topic_replication_factor: int = Field(
+        3, ge=1, le=9, description="copies of a topic that is created; fewer are told at start"
+    )
 
     # gateway
     gateway: GatewayKind | None = Field(None, description="who moves the money: stripe, sandbox or simulated")
