@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
-import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -13,16 +12,17 @@ from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
 from consumers.reactions import REACTIONS
 from deploy.cli.common import codec_of
 from deploy.composition import all_topics, check_topics
+from deploy.readiness import check_session
 from deploy.settings import Settings, SettingsError
 from domain.errors import Transient
 from domain.ports.gateway import GatewayLedger
 from outbox.audit import Committed, Report, Scope, TopicMessage, audit, wait_until_quiet
+from outbox.conninfo import connect
 from producers.connection import start_failure
 from schemas.topics import topic_name
 
 GROUPS: Final = {reaction.trigger.TYPE: reaction.group for reaction in REACTIONS}
 REQUEST_TIMEOUT_MS: Final = 30_000
-CONNECT_TIMEOUT_S: Final = 10
 BATCH: Final = 5_000
 
 
@@ -43,12 +43,12 @@ async def run_audit(
     reader = KafkaTopics(settings) if topics or settings.kafka_bootstrap_servers is not None else None
     if reader is not None:
         await check_topics(settings)
+    if topics:
+        await check_session(settings, "an audit of the topics")
     scope = Scope(codec_of(settings), GROUPS, settings.topic_prefix)
     lag = reader.lag if reader is not None else None
-    connection = await psycopg.AsyncConnection.connect(
-        settings.psycopg_url(), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="payments audit"
-    )
-    async with connection:
+    # It asks over several transactions, and keeps a table of its own meanwhile: not through a pooler.
+    async with await connect(settings.direct_url(), name="payments audit", autocommit=True) as connection:
         if wait_s is not None:
             await wait_until_quiet(connection, scope, wait_s, lag=lag, progress=progress)
         return await audit(connection, scope, ledger=books, topics=reader if topics else None, lag=lag)

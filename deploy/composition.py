@@ -118,6 +118,7 @@ async def store_of(settings: Settings, codec: Codec | None = None) -> AsyncItera
         prefix=settings.topic_prefix,
         event_bytes_max=settings.event_bytes_max,
         inbox_retention_days=settings.inbox_retention_days,
+        upkeep_url=settings.direct_url(),
     )
     try:
         yield store
@@ -134,7 +135,7 @@ def relay_of(settings: Settings) -> Relay:
         return publisher
 
     return Relay(
-        settings.psycopg_url(),
+        settings.direct_url(),
         make_publisher,
         prefix=settings.topic_prefix,
         batch=settings.relay_batch,

@@ -11,7 +11,7 @@ from consumers.runtime.guard import Guard
 from deploy.cli.common import run
 from deploy.cli.failures import ANSWER_IS_NO
 from deploy.composition import Roles, bounds_of, check_topics, engine_of, relay_of, run_roles
-from deploy.readiness import check_schema
+from deploy.readiness import check_schema, check_session
 from deploy.settings import Settings
 from deploy.stopping import Stopping
 from domain.alarms import ring
@@ -77,6 +77,7 @@ async def _tell_stopping(stop: asyncio.Event) -> None:
 
 async def relay_until(settings: Settings, stop: asyncio.Event, started: Started) -> None:
     """Relay until stop is set. Needs no gateway, so that its process holds no key of one."""
+    await check_session(settings, "the relay")
     await check_topics(settings)
     relay, guard = relay_of(settings), Guard(bounds_of(settings))
     relay.on_turn = guard.turn
@@ -91,6 +92,8 @@ def roles_until(settings: Settings, roles: Roles) -> Work:
     """Return the work of these roles."""
 
     async def work(stop: asyncio.Event, started: Started) -> None:
+        if roles.relay:
+            await check_session(settings, "the relay")
         await run_roles(settings, roles, stop, started)
 
     return work
@@ -98,6 +101,7 @@ def roles_until(settings: Settings, roles: Roles) -> Work:
 
 async def relay_once(settings: Settings) -> int:
     """Send what the outbox holds; return how many messages."""
+    await check_session(settings, "the relay")
     await check_topics(settings)
     return await relay_of(settings).once()
 

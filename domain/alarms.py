@@ -55,6 +55,10 @@ _RUNNING: Final = {
         "The broker refuses messages of one topic. Messages of that topic wait; others go on.",
         "Do what the text says (topic settings, permissions, message size).",
     ),
+    "inbox_days": Alarm(
+        "The inbox has no partition for tomorrow. Without one for today, orders wait.",
+        "See the line's `undone`: end the session that holds the lock or grant the right, then `payments migrate`.",
+    ),
     "consumer_stalled": Alarm(
         "The broker has messages, and the client hands out none. The client was started anew.",
         "If it happens again and again, restart the process and keep its log.",

@@ -19,6 +19,9 @@ from domain.alarms import ring
 from domain.errors import Transient
 from domain.ports.publisher import OutgoingMessage, Publisher
 from outbox.binary import ARRAYS, read_timestamp
+from outbox.connections import check_writable
+from outbox.conninfo import connect
+from outbox.sqlstates import may_pass, said
 from outbox.transaction import CHANNEL
 from schemas.envelope import headers_of
 
@@ -76,10 +79,12 @@ class Relay:
         while not stop.is_set():
             try:
                 await self._session(stop)
-            except (Transient, psycopg.OperationalError, psycopg.InterfaceError) as error:
+            except (Transient, psycopg.Error) as error:
+                if not may_pass(error):
+                    raise
                 self._failures += 1
                 if self._failures == 1:
-                    ring(self._log, "dependency_down", "waiting", error=str(error).splitlines()[0])
+                    ring(self._log, "dependency_down", "waiting", error=said(error))
                 else:
                     self._log.debug("still waiting", failures=self._failures)
                 await _pause(stop, min(0.1 * 2 ** min(self._failures, 10), RETRY_MAX_S))
@@ -129,7 +134,7 @@ class Relay:
             self._failures = 0
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=1)
+        connection = await connect(self._conninfo, name="payments relay", autocommit=True, prepare_threshold=1)
         # A delete that a crash loses sends a message twice, which the topics allow; nothing else is written here.
         await connection.execute("SET synchronous_commit = off")
         await connection.execute("SET enable_seqscan = off")
@@ -153,6 +158,8 @@ class Relay:
         if not rows:
             return False
         messages = [self._message(row) for row in rows]
+        # What cannot be taken out of the outbox afterwards would be sent again and again.
+        await check_writable(connection)
         published = await publisher.publish(messages)
         whole = query is _READ and len(published.acknowledged) == len(messages)
         await self._forget(connection, sorted({row[0] for row in rows}), published.acknowledged, whole=whole)

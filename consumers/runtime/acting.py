@@ -11,7 +11,7 @@ import structlog
 from consumers.runtime.guard import Breaker
 from consumers.runtime.ports import Bounds
 from consumers.runtime.settling import Answer
-from domain.errors import DownForEverybody
+from domain.errors import DownForEverybody, Transient
 from domain.operating import Move, gateway_call, may_send_again, next_move
 from domain.operation import GatewayCall
 from domain.outcome import NotExecuted, NotFound, Unknown
@@ -167,7 +167,7 @@ class Actor:
     async def _give_back(self, claimed: Sequence[Claimed]) -> None:
         try:
             await self._store.give_back([(c.operation.order_id, c.operation.operation_id) for c in claimed])
-        except DownForEverybody:
+        except Transient:
             self._log.warning("leases not given back; they run out by themselves", operations=len(claimed))
 
     def _set_room(self) -> None:

@@ -1,4 +1,4 @@
-"""The sweep: due and unknown operations, lapsed leases, holds that ran out, orders that nobody works on, partitions."""
+"""The sweep: due and unknown operations, lapsed leases, holds that ran out, orders that nobody works on."""
 
 import asyncio
 from collections.abc import Mapping
@@ -23,7 +23,6 @@ from domain.stuck import revive
 
 CLAIM_MAX: Final = 500
 STUCK_EVERY_S: Final = 60
-MAINTAIN_EVERY_S: Final = 3_600
 
 
 class Sweep:
@@ -83,8 +82,6 @@ class Sweep:
         await self._guard.transact("sweep", lambda _: self._expire_holds(), stop)
         if self._due("stuck", STUCK_EVERY_S):
             await self._guard.transact("sweep", lambda _: self._revive(), stop)
-        if self._due("maintain", MAINTAIN_EVERY_S):
-            await self._guard.transact("sweep", lambda _: self._ports.store.maintain(), stop)
         return await self._guard.transact("sweep", lambda _: self._claim(), stop)
 
     async def _claim(self) -> int:
