@@ -155,11 +155,12 @@ class Relay:
         cursor = connection.cursor(binary=True)
         await cursor.execute(query, {"batch": self._batch, "held": list(self._held)})
         rows = await cursor.fetchall()
+        # What cannot be taken out of the outbox would be sent again and again; and after a fail-over the outbox of the
+        # old primary stays as it was, empty or not.
+        await check_writable(connection)
         if not rows:
             return False
         messages = [self._message(row) for row in rows]
-        # What cannot be taken out of the outbox afterwards would be sent again and again.
-        await check_writable(connection)
         published = await publisher.publish(messages)
         whole = query is _READ and len(published.acknowledged) == len(messages)
         await self._forget(connection, sorted({row[0] for row in rows}), published.acknowledged, whole=whole)
