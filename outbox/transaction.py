@@ -14,22 +14,26 @@ from domain.order import Attempt, Hold, Operation, Order
 from domain.ports.store import Change, Changes, DeadLetter, Receipt
 from outbox import rows, statements
 from outbox.binary import ARRAYS
-from outbox.journal import Journal, dead_letter_row
+from outbox.connections import PRELUDE, needs_prelude
+from outbox.journal import Journal, dead_letter_row, letter_origin
+from outbox.limits import moment, original_headers
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
 from outbox.rows import Row
 from outbox.searching import LEFT_FINAL, left_final
 from outbox.statements import COPY_FROM, Batch, Insert
 from schemas.events import Event
+from schemas.texts import storable
 
 CHANNEL: Final = "payments_outbox"
 """Where the relay listens; one notification a transaction, never one a message (NOTIFY takes a global lock)."""
 
 _INSERT_DEAD_LETTERS: Final = """
     INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, message_at, key, body, header_names,
-                             header_values, masked, reason, detail)
-    VALUES (%s, %s, %s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, %s, %s, %s)
+                             header_values, masked, reason, detail, to_offset, origin)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT DO NOTHING RETURNING message_offset"""
+_APPLY_PASSED: Final = "UPDATE passed_stretch SET applied_at = now() WHERE id = ANY(%s) AND applied_at IS NULL"
 
 
 class PgTransaction:
@@ -74,6 +78,8 @@ class PgTransaction:
     async def _begin(self, order_ids: Sequence[OrderId]) -> list[tuple[OrderId, bytes]]:
         """Read the clock, once, and the id that this transaction's rows will bear; lock orders."""
         async with self._together():
+            if needs_prelude(self.connection):
+                await self.connection.execute(PRELUDE)
             await self._cursor.execute(statements.BEGIN, [ARRAYS["text"](order_ids)])
         found = await self._cursor.fetchall()
         self.now, self._xid = found[0][:2]
@@ -167,6 +173,8 @@ class PgTransaction:
         for said in changes.resolutions:
             values = (said.order_id, said.review_reason, said.word, said.reference, said.reason, said.by)
             await self._cursor.execute(statements.INSERT_RESOLUTION, values)
+        if changes.passed:
+            await self._cursor.execute(_APPLY_PASSED, [changes.passed])
         self._left_final = left_final(changes.orders, self.now)
         self._written += [change.after for change in changes.orders if change.after is not change.before]
 
@@ -373,17 +381,20 @@ def _notification_row(n: Notification) -> Row:
 
 
 def _letter_row(x: DeadLetter) -> Row:
+    headers = original_headers(x)
     return (
         x.group,
         x.topic,
         x.partition,
         x.offset,
-        x.timestamp_ms,
+        moment(x.timestamp_ms),
         x.key,
         x.body,
-        [name for name, _ in x.headers],
-        [value for _, value in x.headers],
+        [name for name, _ in headers],
+        [value for _, value in headers],
         x.masked,
         x.reason.value,
-        x.detail,
+        storable(x.detail),
+        x.to_offset,
+        letter_origin(x),
     )

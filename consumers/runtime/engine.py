@@ -1,4 +1,4 @@
-"""All that runs in one consumer process: runners, the actor, the settler, the sweep; started, watched and drained."""
+"""All that runs in one consumer process: runners, actor, settlers, sweep and upkeep; started, watched and drained."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -8,11 +8,15 @@ import structlog
 
 from consumers.runtime.acting import Actor
 from consumers.runtime.guard import Breaker, Guard
+from consumers.runtime.letters import Letters
+from consumers.runtime.passing import Passing
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.reading import Reader
 from consumers.runtime.runner import Runner
 from consumers.runtime.settling import Settler
 from consumers.runtime.sweep import Sweep
+from consumers.runtime.upkeep import Upkeep
 from domain.ports.source import Source
 from domain.reaction import Reaction
 from domain.rules import Rules
@@ -36,6 +40,7 @@ class Engine:
         self.actor = Actor(ports.gateway, ports.store, rules, bounds, self.breaker)
         self.settler = Settler(ports, reactions, rules, bounds, self.guard, self.actor.submit)
         self.actor.put = self.settler.put
+        self.upkeep = Upkeep(ports.store)
         self.sweep = Sweep(ports, reactions, rules, bounds, self.guard, self.breaker, self.actor, self.settler)
         self._log = structlog.get_logger("consumers.engine")
 
@@ -55,7 +60,7 @@ class Engine:
         working = [self._runner(reaction, make_source(reaction)).run(stop) for reaction in consume]
         working += also
         if sweep:
-            working.append(self.sweep.run(stop))
+            working += [self.sweep.run(stop), self.upkeep.run(stop)]
         async with asyncio.TaskGroup() as background:
             serving = [background.create_task(self.settler.run(f"settler-{n}")) for n in range(SETTLERS)]
             serving += [background.create_task(self.guard.watch()), background.create_task(self.actor.watch())]
@@ -72,14 +77,18 @@ class Engine:
         async with asyncio.TaskGroup() as background:
             serving = [background.create_task(self.settler.run(f"settler-{n}")) for n in range(SETTLERS)]
             serving.append(background.create_task(self.actor.watch()))
+            await self.upkeep.turn()
             swept = await self.sweep.once()
             for task in serving:
                 task.cancel()
         return swept
 
     def _runner(self, reaction: Reaction, source: Source) -> Runner:
+        letters = Letters(reaction.group, reaction.trigger.TYPE, self._ports.mask)
+        reader = Reader(reaction, self._ports.decode, letters)
         planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
-        return Runner(reaction, source, planner, self.actor, self.guard, self.breaker, self._bounds)
+        passing = Passing(reaction.name, reaction.group, self._ports.store, letters, self.guard)
+        return Runner(reaction, source, reader, planner, passing, self.actor, self.guard, self.breaker, self._bounds)
 
     async def _drain(self) -> None:
         try:

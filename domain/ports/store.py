@@ -17,9 +17,10 @@ from schemas.rejection import Reason
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that cannot be processed, and why. (group, topic, partition, offset) is its identity.
+    """A message that cannot be processed, and why. (group, topic, partition, offset) and its bytes are its identity.
 
-    key, body and headers are as they came, but for card numbers: masked says that there were some.
+    key, body and headers are as they came, but for card numbers: masked says that there were some. to_offset: the last
+    of a stretch of messages that nobody could read.
     """
 
     group: str
@@ -29,10 +30,21 @@ class DeadLetter:
     timestamp_ms: int
     key: bytes | None
     body: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
     masked: bool
     reason: Reason
     detail: str
+    to_offset: int | None = None
+
+
+class Passed(NamedTuple):
+    """An operator's word to pass over offsets up to last. applied: a consumer has done so once."""
+
+    passed_id: int
+    last: int
+    reason: str
+    by: str
+    applied: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +68,14 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """All that one transaction writes, beside its inbox rows."""
+    """All that one transaction writes, beside its inbox rows. passed: ids of operators' words that are applied."""
 
     orders: list[Change] = field(default_factory=list)
     events: list[OwnEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
     resolutions: list[Resolution] = field(default_factory=list)
+    passed: list[int] = field(default_factory=list)
 
 
 class Receipt(Enum):
@@ -129,6 +142,18 @@ class Claimed(NamedTuple):
     until: float
 
 
+class InboxUpkeep(NamedTuple):
+    """What an upkeep of the inbox's days did. ahead: days in a row after today that are there; -1: not even today.
+
+    undone: what could not be done now, and why, a line each. The next upkeep tries again.
+    """
+
+    made: int
+    dropped: int
+    ahead: int
+    undone: tuple[str, ...] = ()
+
+
 class Store(Protocol):
     """Transactions for the runtime, and the work that the sweep looks for.
 
@@ -154,8 +179,12 @@ class Store(Protocol):
         """Return orders with a hold that has expired and is not pinned."""
         ...
 
-    async def maintain(self) -> None:
-        """Make inbox partitions ahead of time, drop those past their retention."""
+    async def maintain(self) -> InboxUpkeep:
+        """Make inbox partitions ahead of time, drop those past their retention. What cannot be done is no error."""
+        ...
+
+    async def end_frozen(self, unmoved_s: float) -> int:
+        """End sessions of this module whose process has stood still for so long amid a transaction; say how many."""
         ...
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
@@ -170,4 +199,12 @@ class Store(Protocol):
 
         Refunds and releases do not count.
         """
+        ...
+
+    async def passed(self, group: str, topic: str, partition: int, offset: int) -> Passed | None:
+        """Return an operator's word to pass over this offset, one that is not applied yet if there is any."""
+        ...
+
+    async def has_letter(self, letter: DeadLetter) -> bool:
+        """Whether this very letter is kept already."""
         ...

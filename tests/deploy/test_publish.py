@@ -52,9 +52,10 @@ async def test_topics_create_makes_every_topic_and_its_dead_letters_once(
     names = [topic_prefix + name for name in TOPICS] + [f"{topic_prefix}{name}.dlt" for name in CONSUMED]
     first = payments(tmp_path, "topics", "create", "--json", **environment)
     assert (first.code, first.err) == (0, "")
-    assert json.loads(first.out) == {"created": names, "existing": []}
+    same: dict[str, object] = {"differences": [], "not_mended": {}, "not_compared": {}}
+    assert json.loads(first.out) == {"created": names, "existing": [], **same}
     again = payments(tmp_path, "topics", "create", "--json", **environment)
-    assert json.loads(again.out) == {"created": [], "existing": names}
+    assert json.loads(again.out) == {"created": [], "existing": names, **same}
     assert (await settings_of(kafka_bootstrap, names[0]))["retention.ms"] == "-1"
 
 
@@ -88,6 +89,18 @@ async def test_one_bad_line_and_nothing_is_published(
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("line 2: total_mismatch: ")
     assert ran.err.count("\n") == 1
+    assert await read_all(kafka_bootstrap, f"{topic_prefix}OrderConfirmed") == []
+
+
+@pytest.mark.usefixtures("topics")
+async def test_lines_of_one_sku_beyond_bounds_are_refused_where_they_are_published(
+    tmp_path: Path, environment: dict[str, str], topic_prefix: str, kafka_bootstrap: str
+) -> None:
+    free = {"delivery_fee_minor": 0, "total_minor": 0, "payment_method": None}
+    tea = {"sku": "tea", "quantity": 2_000_000_000, "unit_price_minor": 0}
+    ran = payments(tmp_path, "publish", "-", stdin=line(1, lines=[tea, tea], **free), **environment)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert ran.err.startswith("line 1: invalid_field: lines: the lines of one SKU come to more than 2147483647 units.")
     assert await read_all(kafka_bootstrap, f"{topic_prefix}OrderConfirmed") == []
 
 
