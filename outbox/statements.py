@@ -253,6 +253,11 @@ END_FROZEN: LiteralString = """
 OPERATION_STATES: LiteralString = """
     SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
      WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
+HISTORY: LiteralString = f"""
+    SELECT {OPERATION_COLUMNS} FROM operation o WHERE o.order_number = %s
+     ORDER BY o.opened_at, o.attempt, o.try_number, o.kind"""
+INSERT_RESOLUTION: LiteralString = """
+    INSERT INTO resolution (order_id, review_reason, word, reference, reason, by) VALUES (%s, %s, %s, %s, %s, %s)"""
 SEND_AGAIN: LiteralString = """
     INSERT INTO outbox (event_ids)
     SELECT array_agg(e.id ORDER BY e.id) FROM orders o JOIN event e USING (order_number)

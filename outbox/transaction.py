@@ -170,6 +170,9 @@ class PgTransaction:
             await self._save_many(parts, changes.notifications, events)
         if letters:
             await self._append_letters(letters)
+        for said in changes.resolutions:
+            values = (said.order_id, said.review_reason, said.word, said.reference, said.reason, said.by)
+            await self._cursor.execute(statements.INSERT_RESOLUTION, values)
         if changes.passed:
             await self._cursor.execute(_APPLY_PASSED, [changes.passed])
         self._left_final = left_final(changes.orders, self.now)
@@ -180,6 +183,11 @@ class PgTransaction:
         order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
         found = await self.query(statements.OPERATION_STATES, [order_ids, ids])
         return {OperationId(row[0]): OperationState(row[1]) for row in found}
+
+    async def history(self, order_id: OrderId) -> Sequence[Operation]:
+        """Return all operations of this order."""
+        found = await self.query(statements.HISTORY, [self._numbers[order_id]])
+        return [rows.operation_from(row) for row in found]
 
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
         """Return those of these orders that nobody has changed for so long."""

@@ -47,6 +47,18 @@ class Passed(NamedTuple):
     applied: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What an operator said of an order under review, for the record."""
+
+    order_id: OrderId
+    review_reason: str
+    word: str
+    reference: str | None
+    reason: str
+    by: str
+
+
 class Change(NamedTuple):
     """An order as it was loaded (None: it did not exist) and as it shall be."""
 
@@ -62,6 +74,7 @@ class Changes:
     events: list[OwnEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    resolutions: list[Resolution] = field(default_factory=list)
     passed: list[int] = field(default_factory=list)
 
 
@@ -98,6 +111,10 @@ class Transaction(Protocol):
 
     async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
         """Return the states of these operations, finished or not."""
+        ...
+
+    async def history(self, order_id: OrderId) -> Sequence[Operation]:
+        """Return all operations of this order, finished ones included, in the order of their opening."""
         ...
 
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:

@@ -16,11 +16,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.record.util import calc_crc32c
 
+from consumers.adapters.gateway.references import could_name
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, REACTIONS
 from consumers.runtime.engine import Engine
+from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Decode, Ports
+from consumers.runtime.resolving import Local, Resolver
 from deploy.composition import all_topics, bounds_of, relay_of, rules_of, source_maker
 from deploy.settings import Settings
 from domain.operation import UNFINISHED
@@ -128,6 +131,12 @@ class Pipeline(View):
         decode = decode or self.codec.decode
         ports = Ports(store, self.gateway, InternalInventory(), LogNotifier(), decode, self.codec.mask)
         return Engine(ports, BY_NAME, replace(rules_of(self.settings), **rules), bounds_of(self.settings))
+
+    def resolver(self, **rules: Any) -> Resolver:
+        """Make what an operator's word goes through."""
+        local = Local(InternalInventory(), LogNotifier())
+        guard = Guard(bounds_of(self.settings))
+        return Resolver(self.store(), local, BY_NAME, replace(rules_of(self.settings), **rules), guard, could_name)
 
     # what goes in
 
