@@ -107,7 +107,7 @@ class KafkaTopics:
             while left:
                 for p, records in (await _read(consumer, left, behind)).items():
                     yield [
-                        TopicMessage(r.topic, r.partition, r.offset, r.key, r.value, r.headers)
+                        TopicMessage(r.topic, r.partition, r.offset, r.key, r.value, r.headers, r.timestamp)
                         for r in records
                         if r.offset < ends[p]
                     ]

@@ -1,17 +1,21 @@
 """From events and dead letters to rows of the journal: encoded when appended, so a bad payload fails before commit."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID, uuid5
 
+from domain.errors import Transient, Unfit
 from domain.ports.store import DeadLetter
 from outbox.rows import Row
 from schemas.events import Event, OwnEvent
+from schemas.registry import NotRegistered, RegistryUnavailable
 from schemas.topics import topic_name
 
 DEAD_LETTER_NAMESPACE = UUID("2b6a1f0e-59c6-5a64-8a5e-1d3c8b7f9a20")
 DEAD_LETTER_BYTES_MAX = 65_536
+ORIGIN_HEADER = "payments_origin"
+"""Which message the letter is of: offsets repeat once a topic is made anew. SHA-256, in hexadecimal."""
 
 
 class Journal:
@@ -35,7 +39,12 @@ class Journal:
 
         The relay makes the message's key and headers from the row.
         """
-        body = self._encode(event)
+        try:
+            body = self._encode(event)
+        except RegistryUnavailable as error:
+            raise Transient(f"the schema registry does not answer: {error}") from error
+        except NotRegistered as error:
+            raise Unfit(str(error)) from error
         if len(body) > self._bytes_max:
             raise ValueError(
                 f"{event.TYPE} of order {event.order_id} has {len(body)} bytes, more than PAYMENTS_EVENT_BYTES_MAX "
@@ -54,9 +63,17 @@ class Journal:
         )
 
 
+def dead_letter_id(group: str, topic: str, partition: int, offset: int, origin: bytes) -> UUID:
+    """Derive the event id of the copy of a dead letter from what tells the letter from others.
+
+    Letters from before migration 0004 have no origin, and keep the ids that they had.
+    """
+    coordinates = f"{group}:{topic}:{partition}:{offset}"
+    return uuid5(DEAD_LETTER_NAMESPACE, f"{coordinates}:{origin.hex()}" if origin else coordinates)
+
+
 def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
     """Return the journal row of the copy that goes to `<topic>.dlt`; a long body is cut, its length and hash named."""
-    coordinates = f"{letter.group}:{letter.topic}:{letter.partition}:{letter.offset}"
     body = letter.body
     names, values = dead_letter_headers(letter)
     if body is not None and len(body) > DEAD_LETTER_BYTES_MAX:
@@ -65,7 +82,7 @@ def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
         body = body[:DEAD_LETTER_BYTES_MAX]
     return (
         row_id,
-        uuid5(DEAD_LETTER_NAMESPACE, coordinates),
+        dead_letter_id(letter.group, letter.topic, letter.partition, letter.offset, letter.origin),
         "",
         0,
         0,
@@ -81,7 +98,7 @@ def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
 
 def dead_letter_headers(letter: DeadLetter) -> tuple[list[str], list[bytes]]:
     """Return the original headers and Spring's `kafka_dlt-*` headers (numbers big-endian), and the reason."""
-    own: Sequence[tuple[str, bytes]] = (
+    own = [
         ("kafka_dlt-original-topic", letter.topic.encode()),
         ("kafka_dlt-original-partition", letter.partition.to_bytes(4, "big")),
         ("kafka_dlt-original-offset", letter.offset.to_bytes(8, "big")),
@@ -91,6 +108,8 @@ def dead_letter_headers(letter: DeadLetter) -> tuple[list[str], list[bytes]]:
         ("kafka_dlt-exception-fqcn", b"schemas.rejection.Rejected"),
         ("kafka_dlt-exception-message", letter.detail.encode()),
         ("payments_reason", letter.reason.value.encode()),
-    )
+    ]
+    if letter.origin:
+        own.append((ORIGIN_HEADER, letter.origin.hex().encode()))
     every = [*letter.headers, *own]
     return [name for name, _ in every], [value for _, value in every]

@@ -165,10 +165,6 @@ INSERT_OPERATIONS = insert("operation", [*OPERATION_KEY, *OPERATION_FIXED, *OPER
 UPDATE_OPERATIONS = update("operation", OPERATION_KEY, OPERATION_STATE)
 INSERT_HOLDS = insert("reservation", [*HOLD_KEY, *HOLD_FIXED, *HOLD_STATE])
 UPDATE_HOLDS = update("reservation", HOLD_KEY, HOLD_STATE)
-_INBOX = (Column("day", "date"), word("consumer_group"), Column("event_id", "uuid"))
-ENTER_INBOX = insert("inbox", _INBOX).batch
-"""An event that was processed before makes it fail; most never were, and this costs two thirds."""
-ENTER_INBOX_AGAIN = insert("inbox", _INBOX, "ON CONFLICT DO NOTHING RETURNING event_id").batch
 INSERT_NOTIFICATIONS = insert(
     "notification",
     [

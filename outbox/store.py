@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import psycopg
 
-from domain.errors import Contended, DownForEverybody, Transient
+from domain.errors import Contended, DownForEverybody, Permanent, Transient, Unfit, Violated
 from domain.ids import OperationId, OrderId
 from domain.ports.store import Claimed
 from outbox import statements
@@ -26,6 +26,16 @@ _LOST_RACES: Final = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.LockNotAvailable,
 )
+
+_UNSTORABLE: Final = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    psycopg.errors.TooManyColumns,
+    psycopg.errors.TooManyArguments,
+)
+"""SQLSTATE classes 22, 23 (but for the races above) and 54: what was to be written is to blame, not the database."""
 
 REPEATS: Final = 100
 """Transactions after a repeated event that expect others: after a restart they come in numbers, else never."""
@@ -106,7 +116,10 @@ class PostgresStore:
         await self._connections.close()
 
     async def _refresh(self, connection: psycopg.AsyncConnection[Any]) -> date:
-        self._oldest = await oldest_day(connection)
+        try:
+            self._oldest = await oldest_day(connection)
+        except LookupError as error:
+            raise Unfit(str(error)) from error
         return self._oldest
 
     async def _once(self, query: Any, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -124,7 +137,7 @@ class PostgresStore:
                 yield connection
         except psycopg.errors.CheckViolation as error:
             if error.diag.constraint_name is not None:
-                raise Contended(f"another transaction won: {error.diag.constraint_name}") from error
+                raise Violated(f"another transaction won: {error.diag.constraint_name}") from error
             # A day without a partition: dropped by another process since we asked for the oldest, or not made yet.
             self._oldest = None
             if contended:
@@ -135,8 +148,14 @@ class PostgresStore:
         except _LOST_RACES as error:
             if (error.diag.table_name or "").startswith("inbox"):
                 self._repeats = REPEATS
-            raise Contended(f"another transaction won: {error.diag.constraint_name or error.sqlstate}") from error
+            family = Violated if isinstance(error, psycopg.errors.UniqueViolation) else Contended
+            raise family(f"another transaction won: {error.diag.constraint_name or error.sqlstate}") from error
+        except _UNSTORABLE as error:
+            words = error.diag.message_primary or str(error).partition("\n")[0]
+            raise Permanent(f"PostgreSQL cannot store this ({type(error).__name__}): {words}") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self._memory.clear()
             self._order_numbers.clear()
             raise DownForEverybody(f"PostgreSQL does not answer: {str(error).splitlines()[0]}") from error
+        except psycopg.Error as error:
+            raise Unfit(f"PostgreSQL refuses a statement of this release: {str(error).splitlines()[0]}") from error

@@ -9,13 +9,17 @@ import structlog
 
 from consumers.runtime.ports import Bounds
 from domain.alarms import ring
-from domain.errors import Contended, Transient
+from domain.errors import Contended, Permanent, Transient, Violated
 
 T = TypeVar("T")
 
 
 class StalledError(RuntimeError):
     """A loop has made no turn for too long. Restart the process; nothing is lost, and please report it."""
+
+
+class HopelessRaceError(RuntimeError):
+    """The same race was lost again and again. Restart the process; nothing is lost, and please report it."""
 
 
 class Stopped(Exception):  # noqa: N818 - it answers an order, it is no fault
@@ -38,7 +42,8 @@ class Guard:
     async def transact(self, name: str, run: Callable[[bool], Awaitable[T]], stop: asyncio.Event | None = None) -> T:
         """Run a whole transaction until it has committed. run(contended) may be repeated; an outage is waited out.
 
-        A lost race is repeated at once, then after growing pauses; more than the bound of them in a row is a bug.
+        A lost race is repeated at once, then after growing pauses. After more than the bound of them in a row it raises
+        Permanent if the same constraint is broken each time, for then the work is to blame, else HopelessRaceError.
         Raises Stopped when told to stop during an outage, and Transient when not patient; nothing has happened then.
         """
         lost = failures = 0
@@ -50,7 +55,8 @@ class Guard:
             except Contended as error:
                 lost += 1
                 if lost > self._bounds.contended_runs_max:
-                    raise RuntimeError(f"{name}: lost the same race {lost} times in a row: {error}") from error
+                    family = Permanent if isinstance(error, Violated) else HopelessRaceError
+                    raise family(f"{name}: lost the same race {lost} times in a row: {error}") from error
                 await asyncio.sleep(0.001 * 2 ** min(lost, 7))
             except Transient as error:
                 if not self.patient:

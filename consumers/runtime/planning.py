@@ -6,13 +6,17 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from consumers.runtime.blame import blame, is_theirs
+from consumers.runtime.letters import Letters, order_id_of
 from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.work import Work
 from domain.alarms import ring
+from domain.content import inbox_content, same_content
 from domain.errors import Transient
 from domain.ids import OrderId
 from domain.ports.source import Message
-from domain.ports.store import Claimed, DeadLetter, Receipt
+from domain.ports.store import Changes, Claimed, DeadLetter, Receipt, Transaction
 from domain.reaction import Reaction
 from domain.rules import Rules
 from schemas.events import Event, OwnEvent
@@ -20,20 +24,23 @@ from schemas.registry import RegistryUnavailable
 from schemas.rejection import Reason, Rejected
 
 TOO_OLD: Final = "it is older than the inbox remembers and was not processed; publish it anew if it still matters."
-UNREADABLE: Final = frozenset(
-    {Reason.UNDECODABLE, Reason.NOT_CANONICAL, Reason.TOO_LARGE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_SCHEMA}
-)
-CLOUD_EVENTS: Final = "ce_"
 NEWER: Final = "its schema is newer than this release; deploy the release that wrote it."
 FUTURE: Final = "occurred_at lies in the future; check the publisher's clock, then publish it anew."
-REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+CONFLICT: Final = (
+    "another message with this event_id and other content was processed before; give each event an id of its own, "
+    "then publish it anew."
+)
+BEHIND: Final = "an earlier message of its order is in quarantine; redrive that one first."
+TO_PLAN: Final = frozenset({Receipt.NEW, Receipt.TOO_OLD})
+"""A repetition stays one, and a conflict is one, whatever its order waits for."""
 
 
 class Taken(NamedTuple):
-    """A message and what it says."""
+    """A message and what it says. content: the hash of that, see domain.content."""
 
     message: Message
     event: Event
+    content: bytes
 
 
 class Planner:
@@ -47,6 +54,8 @@ class Planner:
         self._ports = ports
         self._rules = rules
         self._few_max = bounds.few_max
+        self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
+        self._letters = Letters(reaction, ports.mask)
         self._log = structlog.get_logger("consumers.planner").bind(reaction=reaction.name)
 
     async def plan(self, messages: Sequence[Message], *, contended: bool) -> list[Claimed]:
@@ -57,97 +66,133 @@ class Planner:
         taken, letters = self._read(messages)
         few = len(messages) <= self._few_max
         async with self._ports.store.transaction(contended=contended, few=few) as transaction:
-            orders = await transaction.load([OrderId(t.event.order_id) for t in taken])
-            latest = transaction.now + timedelta(seconds=self._rules.clock_skew_max_s)
+            order_ids = [OrderId(one.event.order_id) for one in taken]
+            orders = await transaction.load(order_ids, waiting=self._reaction.waits)
             # A day far ahead has no partition in the inbox, so these are sorted out before it.
-            letters += [
-                self._letter(t.message, Reason.FROM_THE_FUTURE, FUTURE) for t in taken if t.event.occurred_at > latest
-            ]
-            taken = [t for t in taken if t.event.occurred_at <= latest]
-            receipts = await transaction.receive(self._reaction.group, [t.event for t in taken])
+            letters += [self.too_early(one) for one in taken if self.is_early(transaction, one)]
+            taken = [one for one in taken if not self.is_early(transaction, one)]
             work = Work(transaction, orders, self._reactions, self._rules)
             work.changes.dead_letters += letters
-            self._decide(work, taken, receipts)
+            for one, receipt in zip(taken, await self.receive(transaction, taken), strict=True):
+                waits = receipt in TO_PLAN and one.event.order_id in transaction.waiting
+                letter = self._wait_behind(one, receipt) if waits else self.decide(work, one, receipt)
+                if letter is not None:
+                    work.changes.dead_letters.append(letter)
             opened = await work.finish(self._ports)
         self._tell(work)
         return opened
+
+    async def quarantine(self, message: Message, error: Exception) -> None:
+        """Keep a message that raised as a dead letter: later messages of its order wait behind it.
+
+        Raises TooManyQuarantined, and Contended and Transient as plan; nothing has happened then.
+        """
+        try:
+            one = self.read(message)
+        except Rejected:
+            one = None
+        except Exception as failure:
+            if not is_theirs(failure):
+                raise
+            one = None
+        event = None if one is None else one.event
+        blamed = blame(error, event, message.key)
+        order_id = order_id_of(event, message.key, Reason.QUARANTINED)
+        async with self._ports.store.transaction(contended=True) as transaction:
+            await transaction.hold([] if order_id is None else [order_id])
+            receipt = Receipt.TOO_OLD
+            if one is not None and not self.is_early(transaction, one):
+                (receipt,) = await self.receive(transaction, [one])
+            if receipt is Receipt.KNOWN:
+                return
+            behind = order_id in transaction.waiting
+            own = receipt is Receipt.NEW
+            letter = self._letters.write(
+                message, Reason.QUARANTINED, blamed.detail, event, own_inbox=own, waits=True, behind=behind
+            )
+            fresh = await transaction.save(Changes(dead_letters=[letter]))
+            if fresh and not behind:
+                await self._quarantine.check(transaction, blamed)
+        if fresh:
+            self._quarantine.tell(blamed, "message in quarantine", **ids_of(letter))
+
+    def is_early(self, transaction: Transaction, one: Taken) -> bool:
+        """Whether it is from further in the future than clocks differ."""
+        return one.event.occurred_at > transaction.now + timedelta(seconds=self._rules.clock_skew_max_s)
+
+    def too_early(self, one: Taken) -> DeadLetter:
+        """Refuse a message from the future."""
+        return self._letters.write(one.message, Reason.FROM_THE_FUTURE, FUTURE, one.event)
+
+    async def receive(self, transaction: Transaction, taken: Sequence[Taken]) -> Sequence[Receipt]:
+        """Write the inbox rows; say what each message is."""
+        contents = [inbox_content(one.content) for one in taken]
+        return await transaction.receive(self._reaction.group, [one.event for one in taken], contents)
+
+    def decide(self, work: Work, one: Taken, receipt: Receipt) -> DeadLetter | None:
+        """Decide on one message that does not wait; return the dead letter if it is refused."""
+        message, event, content = one
+        if receipt is Receipt.KNOWN:
+            return None
+        if receipt is Receipt.CONFLICT:
+            return self._letters.write(message, Reason.CONFLICT, CONFLICT, event)
+        new = receipt is Receipt.NEW
+        decision = self._reaction.plan(work.order(OrderId(event.order_id)), event, work.context(event, content))
+        if decision.refused is not None:
+            return self._letters.write(message, decision.refused, decision.detail, event, own_inbox=new)
+        if not new and (decision.order is not None or decision.notifications):
+            # It would do something, and the inbox cannot tell whether it has done so before.
+            return self._letters.write(message, Reason.TOO_OLD, TOO_OLD, event)
+        work.apply(decision)
+        return None
+
+    def _wait_behind(self, one: Taken, receipt: Receipt) -> DeadLetter:
+        """Keep a message whose order waits in quarantine."""
+        own = receipt is Receipt.NEW
+        return self._letters.write(
+            one.message, Reason.QUARANTINED, BEHIND, one.event, own_inbox=own, waits=True, behind=True
+        )
 
     def _read(self, messages: Sequence[Message]) -> tuple[list[Taken], list[DeadLetter]]:
         """Decode a batch; what cannot be read, ever, becomes a dead letter. Raises Transient for what may be, later."""
         taken: list[Taken] = []
         letters: list[DeadLetter] = []
-        event_type = self._reaction.trigger.TYPE
         for message in messages:
             try:
-                taken.append(Taken(message, self._ports.decode(event_type, message.key, message.value)))
+                taken.append(self.read(message))
             except Rejected as rejected:
-                if rejected.reason is Reason.UNKNOWN_SCHEMA and issubclass(self._reaction.trigger, OwnEvent):
-                    # A newer release of ours wrote it; it is true, and this release must not pass it over.
-                    raise Transient(f"{message.topic}[{message.partition}]@{message.offset}: {NEWER}") from rejected
-                letters.append(self._letter(message, rejected.reason, rejected.detail))
-            except RegistryUnavailable as error:
-                raise Transient(f"the schema registry does not answer: {error}") from error
+                letters.append(self._letters.write(message, rejected.reason, rejected.detail))
         return taken, letters
 
-    def _decide(self, work: Work, taken: Sequence[Taken], receipts: Sequence[Receipt]) -> None:
-        for (message, event), receipt in zip(taken, receipts, strict=True):
-            if receipt is Receipt.KNOWN:
-                continue
-            decision = self._reaction.plan(work.order(OrderId(event.order_id)), event, work.context(event))
-            if decision.refused is not None:
-                work.changes.dead_letters.append(self._letter(message, decision.refused, decision.detail))
-            elif receipt is Receipt.TOO_OLD and (decision.order is not None or decision.notifications):
-                # It would do something, and the inbox cannot tell whether it has done so before.
-                work.changes.dead_letters.append(self._letter(message, Reason.TOO_OLD, TOO_OLD))
-            else:
-                work.apply(decision)
+    def read(self, message: Message) -> Taken:
+        """Decode one message. Raises Rejected for one that cannot be read, ever, Transient for what may be later."""
+        try:
+            event = self._ports.decode(self._reaction.trigger.TYPE, message.key, message.value)
+        except Rejected as rejected:
+            if rejected.reason is Reason.UNKNOWN_SCHEMA and issubclass(self._reaction.trigger, OwnEvent):
+                # A newer release of ours wrote it; it is true, and this release must not pass it over.
+                raise Transient(f"{message.topic}[{message.partition}]@{message.offset}: {NEWER}") from rejected
+            raise
+        except RegistryUnavailable as error:
+            raise Transient(f"the schema registry does not answer: {error}") from error
+        return Taken(message, event, same_content(event, message.value or b""))
 
     def _tell(self, work: Work) -> None:
         for letter in work.changes.dead_letters:
-            ring(
-                self._log,
-                letter.reason.value,
-                "dead letter",
-                detail=letter.detail,
-                topic=letter.topic,
-                partition=letter.partition,
-                offset=letter.offset,
-            )
+            if letter.behind:
+                self._log.warning("waits behind a quarantined message", **ids_of(letter))
+            else:
+                ring(self._log, letter.reason.value, "dead letter", detail=letter.detail, **ids_of(letter))
         work.tell(self._log)
 
-    def _letter(self, message: Message, reason: Reason, detail: str) -> DeadLetter:
-        masked = 0
 
-        def mask(value: bytes | None) -> bytes | None:
-            nonlocal masked
-            if value is None:
-                return None
-            value, found = self._ports.mask(self._reaction.trigger.TYPE, value)
-            masked += found
-            return value
-
-        # The key is the order id, and CloudEvents' headers repeat ids: what looks like a card number there is none.
-        # Of a message that cannot be read nobody can say so.
-        key = mask(message.key) if reason in UNREADABLE else message.key
-        body = mask(message.value)
-        # Kafka lets a name hold NUL, which no database stores: a message must not stop us by its headers.
-        headers = tuple(
-            (
-                name.replace("\0", REPLACEMENT),
-                value if name.startswith(CLOUD_EVENTS) and reason not in UNREADABLE else mask(value) or b"",
-            )
-            for name, value in message.headers
-        )
-        return DeadLetter(
-            group=self._reaction.group,
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            timestamp_ms=message.timestamp_ms,
-            key=key,
-            body=body,
-            headers=headers,
-            masked=masked > 0,
-            reason=reason,
-            detail=detail,
-        )
+def ids_of(letter: DeadLetter) -> dict[str, object]:
+    """Return what names a dead letter in the log."""
+    event_id = None if letter.event_id is None else str(letter.event_id)
+    return {
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "order_id": letter.order_id,
+        "event_id": event_id,
+    }

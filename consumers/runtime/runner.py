@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.runtime.acting import Actor
+from consumers.runtime.cutting import in_pieces, or_cut
 from consumers.runtime.guard import Breaker, Guard, Stopped
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds
@@ -95,11 +96,17 @@ class Runner:
             return ()
 
     async def _process(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
-        opened = await self._guard.transact(
-            self._name, lambda contended: self._planner.plan(messages, contended=contended), stop
-        )
-        # From here a redelivered message is a duplicate: the operation row is what must be finished.
-        self._actor.submit(opened)
+        async def plan(piece: Sequence[Message]) -> None:
+            opened = await self._guard.transact(
+                self._name, lambda contended: or_cut(piece, self._planner.plan(piece, contended=contended)), stop
+            )
+            # From here a redelivered message is a duplicate: the operation row is what must be finished.
+            self._actor.submit(opened)
+
+        async def quarantine(message: Message, error: Exception) -> None:
+            await self._guard.transact(self._name, lambda _: self._planner.quarantine(message, error), stop)
+
+        await in_pieces(messages, plan, quarantine)
         try:
             await self._source.commit(messages)
         except Transient as error:
