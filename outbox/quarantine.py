@@ -17,6 +17,10 @@ WAITING: Final[LiteralString] = """
     SELECT order_id FROM dead_letter WHERE waits AND order_id = ANY(%s)
     UNION SELECT order_id FROM quarantine WHERE released_at IS NULL AND order_id = ANY(%s)"""
 """Both look-ups are in partial indexes that are empty most of the time."""
+IN_QUARANTINE: Final[LiteralString] = """
+    SELECT order_id FROM dead_letter WHERE waits AND order_id IS NOT NULL
+    UNION SELECT order_id FROM quarantine WHERE released_at IS NULL AND order_id IS NOT NULL"""
+"""All orders that wait."""
 LATELY: Final[LiteralString] = """
     SELECT (SELECT count(*) FROM dead_letter
              WHERE reason = 'quarantined' AND NOT behind AND first_at > now() - interval '10 minutes')

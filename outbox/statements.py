@@ -223,14 +223,20 @@ GIVE_BACK: LiteralString = """
      WHERE o.order_id = ANY(%s) AND p.order_number = o.order_number AND p.operation_id = ANY(%s)
        AND CASE WHEN p.state IN ('open', 'pending', 'unknown') THEN p.due_at > now() ELSE false END"""
 LAPSED_HOLDS: LiteralString = """
-    SELECT DISTINCT order_id FROM reservation
-     WHERE state = 'held' AND NOT pinned AND expires_at <= now() LIMIT %s"""
+    SELECT DISTINCT order_id FROM reservation r
+     WHERE state = 'held' AND NOT pinned AND expires_at <= now()
+       AND NOT EXISTS (SELECT FROM quarantine q
+                        WHERE q.order_id = r.order_id AND q.released_at IS NULL AND q.kind = 'order')
+     LIMIT %s"""
+"""Goods of an order in quarantine are set free, too, unless that itself raised."""
 STUCK_ORDERS: LiteralString = """
     SELECT order_id FROM orders o
      WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
        AND created_at > now() - interval '3 days' AND updated_at < now() - make_interval(secs => %s)
        AND NOT EXISTS (SELECT FROM operation p WHERE p.order_number = o.order_number
                         AND p.state IN ('open', 'pending', 'unknown'))
+       AND NOT EXISTS (SELECT FROM dead_letter d WHERE d.waits AND d.order_id = o.order_id)
+       AND NOT EXISTS (SELECT FROM quarantine q WHERE q.released_at IS NULL AND q.order_id = o.order_id)
      ORDER BY updated_at LIMIT %s"""
 OPERATION_STATES: LiteralString = """
     SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)

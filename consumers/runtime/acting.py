@@ -8,10 +8,12 @@ from typing import Final
 
 import structlog
 
+from consumers.runtime.blame import blame, is_theirs
 from consumers.runtime.guard import Breaker
 from consumers.runtime.ports import Bounds
+from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.settling import Answer
-from domain.errors import DownForEverybody
+from domain.errors import DownForEverybody, Transient
 from domain.operating import Move, gateway_call, may_send_again, next_move
 from domain.operation import GatewayCall
 from domain.outcome import NotExecuted, NotFound, Unknown
@@ -39,6 +41,7 @@ class Actor:
         self._rules = rules
         self._bounds = bounds
         self._breaker = breaker
+        self._quarantine = Quarantine(store, bounds.quarantine_max)
         self._tasks: set[asyncio.Task[None]] = set()
         # By the number of the operation's id, for a UUID hashes in Python.
         self._open: dict[int, Claimed] = {}
@@ -75,7 +78,7 @@ class Actor:
         await self._room.wait()
 
     async def watch(self) -> None:
-        """Raise what a task raised: a bug in an adapter or here, which stops the process."""
+        """Raise what a task raised: a bug, which stops the process."""
         raise await self._failed.get()
 
     async def drained(self) -> None:
@@ -95,7 +98,7 @@ class Actor:
         window_s = self._rules.lease_s * (1 - LEASE_MARGIN)
         try:
             async with asyncio.timeout(window_s):
-                await self._go_on(claimed)
+                await self._go_on_or_cut(claimed)
         except TimeoutError:
             self._log.warning("lease over before the answer", operations=len(self._without_answer(claimed)))
         except DownForEverybody as error:
@@ -106,6 +109,38 @@ class Actor:
                 for c in self._without_answer(claimed):
                     self._open.pop(c.operation.operation_id.int, None)
             self._set_room()
+
+    async def _go_on_or_cut(self, claimed: Sequence[Claimed]) -> None:
+        """Go on; where that raises, halve what has no answer until the one is found.
+
+        What became of calls that ran meanwhile nobody knows; asking again by the same keys is safe.
+        """
+        try:
+            await self._go_on(claimed)
+        except Exception as error:
+            if not is_theirs(error):
+                raise
+            raised = error
+        else:
+            return
+        left = self._without_answer(claimed)
+        self._log.warning("calls raised", operations=len(left), error=type(raised).__name__)
+        if len(left) == 1:
+            await self._give_up(left[0], raised)
+        elif left:
+            halves = (left[: len(left) // 2], left[len(left) // 2 :])
+            for failure in await asyncio.gather(*map(self._go_on_or_cut, halves), return_exceptions=True):
+                if failure is not None:
+                    raise failure
+
+    async def _give_up(self, claimed: Claimed, error: Exception) -> None:
+        """Keep an operation whose call raises, for an operator."""
+        operation = claimed.operation
+        blamed = blame(error, operation.order_id, operation.transaction_id, operation.reference, claimed.token)
+        try:
+            await self._quarantine.operation(operation.order_id, operation.operation_id, blamed)
+        except Transient as down:
+            self._log.warning("not put in quarantine; it will raise again once its lease is over", error=str(down))
 
     async def _go_on(self, claimed: Sequence[Claimed]) -> None:
         perform: list[Claimed] = []

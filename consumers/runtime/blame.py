@@ -21,7 +21,9 @@ HIDDEN: Final = "..."
 VALUE_MIN: Final = 3
 """Shorter values would make holes in every word."""
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|\{[^}]*\}")
-_WITH_DIGITS: Final = re.compile(r"\S*\d\S*")
+_NO_WORD: Final = re.compile(r"\S*[\d_@/]\S*")
+"""Ids, tokens, addresses, amounts."""
+_WORD: Final = re.compile(r"\w+")
 
 
 class Blame(NamedTuple):
@@ -44,15 +46,20 @@ def is_theirs(error: Exception) -> bool:
     return not isinstance(error, NOT_THEIRS)
 
 
-def blame(error: Exception, *work: object) -> Blame:
-    """Describe what an error says without quoting the work, such as an event, that raised it."""
+def blame(error: Exception, *work: object, raw: bytes = b"") -> Blame:
+    """Describe what an error says without quoting the work, such as an event, that raised it. raw: its bytes."""
     words = " ".join(str(error).split())
     for value in sorted(set(_texts(work)), key=len, reverse=True):
         if len(value) >= VALUE_MIN:
             words = words.replace(value, HIDDEN)
-    words = _WITH_DIGITS.sub(HIDDEN, _QUOTED.sub(HIDDEN, words))[:WORDS_MAX]
+    words = _NO_WORD.sub(HIDDEN, _QUOTED.sub(HIDDEN, words))
+    words = _WORD.sub(lambda found: HIDDEN if _stands_in(raw, found[0]) else found[0], words)[:WORDS_MAX]
     detail = f"{type(error).__name__}: {words}" if words else type(error).__name__
     return Blame(detail, "".join(_places(error)), Raised(detail).with_traceback(error.__traceback__))
+
+
+def _stands_in(raw: bytes, word: str) -> bool:
+    return len(word) >= VALUE_MIN and word.encode("utf-8", "replace") in raw
 
 
 def _places(error: BaseException) -> Iterator[str]:
@@ -69,8 +76,6 @@ def _texts(value: object) -> Iterator[str]:
     match value:
         case str():
             yield value
-        case bytes():
-            yield value.decode("utf-8", "replace")
         case BaseModel():
             yield from _texts(vars(value))
         case Mapping():

@@ -96,7 +96,7 @@ class Planner:
                 raise
             one = None
         event = None if one is None else one.event
-        blamed = blame(error, event, message.key)
+        blamed = blame(error, event, raw=(message.key or b"") + (message.value or b""))
         order_id = order_id_of(event, message.key, Reason.QUARANTINED)
         async with self._ports.store.transaction(contended=True) as transaction:
             await transaction.hold([] if order_id is None else [order_id])

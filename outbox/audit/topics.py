@@ -46,6 +46,7 @@ _LOST: Final[LiteralString] = """
 _UNSENT: Final[LiteralString] = """
     SELECT e.id, e.topic, e.order_id, count(*) OVER () FROM event e
      WHERE NOT EXISTS (SELECT FROM (SELECT unnest(event_ids) AS id FROM outbox) o WHERE o.id = e.id)
+       AND NOT EXISTS (SELECT FROM quarantine q WHERE q.message_id = e.id AND q.released_at IS NULL)
        AND NOT EXISTS (SELECT FROM audit_message m WHERE m.event_id = e.event_id AND m.topic = e.topic)
      ORDER BY e.id LIMIT %s"""
 _JOURNAL: Final[LiteralString] = "SELECT count(*) FROM event"

@@ -15,13 +15,15 @@ class MoodyGateway(SimulatedGateway):
     """fails_for: orders whose calls are reset before anything happens. hangs_for: orders whose calls never answer.
 
     hangs_on: kinds of calls that never answer; whether they are executed all the same. refuses_us: our key is no good.
-    is_busy: whatever is asked is too much. performed: how often each order was asked for. asked: how many
+    is_busy: whatever is asked is too much. raises_for: orders about which the adapter raises, after all calls were
+    executed and before any answer is told. performed: how often each order was asked for. asked: how many
     calls at a time.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.fails_for: set[str] = set()
+        self.raises_for: set[str] = set()
         self.hangs_for: set[str] = set()
         self.refuses_us = False
         self.is_busy = False
@@ -38,6 +40,11 @@ class MoodyGateway(SimulatedGateway):
             self._count(calls)
             yield [GatewayAnswer(call.operation_id, NotExecuted("HTTP 429")) for call in calls]
             return
+        if any(call.order_id in self.raises_for for call in calls):
+            async for _ in super().perform([call for call in calls if call.order_id not in self.raises_for]):
+                pass
+            self._count(calls)
+            raise KeyError(f"no such thing as {calls[0].token}")
         failing = [call for call in calls if call.order_id in self.fails_for]
         hanging = [call for call in calls if call.order_id in self.hangs_for or call.kind in self.hangs_on]
         good = [call for call in calls if call not in failing and call not in hanging]
