@@ -112,6 +112,11 @@ class Breaker:
         """Whether calls shall wait."""
         return not self._free.is_set()
 
+    @property
+    def is_down(self) -> bool:
+        """Whether the gateway is taken to be down: since it was noticed nobody had an answer."""
+        return self._trips > 0
+
     def room(self, limit: int) -> int:
         """Return how many of so many calls may be begun now."""
         if self.is_open:
