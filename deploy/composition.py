@@ -85,6 +85,7 @@ def bounds_of(settings: Settings) -> Bounds:
         linger_s=settings.linger_ms / 1000,
         drain_timeout_s=settings.drain_timeout_s,
         sweep_interval_s=settings.sweep_interval_s,
+        quarantine_max=settings.quarantine_max,
     )
 
 

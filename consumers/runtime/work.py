@@ -58,11 +58,11 @@ class Work:
         """Return the order as decided so far."""
         return self._orders.get(order_id)
 
-    def context(self, cause: Event | Operation | None) -> Context:
-        """Return what a decision may know; caused by an event, or by what opened the operation."""
+    def context(self, cause: Event | Operation | None, content: bytes | None = None) -> Context:
+        """Return what a decision may know; caused by an event with this content, or by what opened the operation."""
         if isinstance(cause, Operation):
             return Context(self.transaction.now, cause.causation_id, self._rules)
-        return Context(self.transaction.now, None if cause is None else cause.event_id, self._rules)  # type: ignore[arg-type]
+        return Context(self.transaction.now, None if cause is None else cause.event_id, self._rules, content)  # type: ignore[arg-type]
 
     def apply(self, decision: Decision) -> None:
         """Take over a decision."""
@@ -85,7 +85,10 @@ class Work:
                 log.debug(event.TYPE, version=event.order_version, correlation_id=event.correlation_id, **ids)
 
     async def finish(self, ports: LocalPorts) -> list[Claimed]:
-        """Perform what is local, write everything; return the new operations at remote ports."""
+        """Perform what is local, write everything; return the new operations at remote ports.
+
+        Of the dead letters those are left that were not written before.
+        """
         await self._perform_local(ports)
         opened: list[Claimed] = []
         until = self.transaction.began + self._rules.lease_s
@@ -95,7 +98,7 @@ class Work:
             opened += _opened(before, after, until)
         if self.changes.notifications:
             await ports.notifier.tell(self.changes.notifications)
-        await self.transaction.save(self.changes)
+        self.changes.dead_letters = [*await self.transaction.save(self.changes)]
         return opened
 
     async def _perform_local(self, ports: LocalPorts) -> None:

@@ -24,14 +24,16 @@ class MoodyGateway(SimulatedGateway):
     """fails_for: orders whose calls are reset before anything happens. hangs_for: orders whose calls never answer.
 
     hangs_on: kinds of calls that never answer; whether they are executed all the same. refuses_us: our key is no good.
-    is_busy: whatever is asked is too much. performed: how often each order was asked for. asked: how many
-    calls at a time. says: what is told about orders, whatever is true. together: how many calls with the same key were
-    under way at once, at the most.
+    is_busy: whatever is asked is too much. raises_for: orders about which the adapter raises, after all calls were
+    executed and before any answer is told. performed: how often each order was asked for. asked: how many calls at a
+    time. says: what is told about orders, whatever is true. together: how many calls with the same key were under way
+    at once, at the most.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.fails_for: set[str] = set()
+        self.raises_for: set[str] = set()
         self.hangs_for: set[str] = set()
         self.refuses_us = False
         self.is_busy = False
@@ -64,10 +66,11 @@ class MoodyGateway(SimulatedGateway):
             self._count(calls)
             yield [GatewayAnswer(call.operation_id, NotExecuted("HTTP 429")) for call in calls]
             return
+        await self._raise_if_told(calls)
         told = [call for call in calls if self._says(call)]
+        async for _ in super().perform([call for call in told if self.says[call.order_id].executed]):
+            pass
         if told:
-            async for _ in super().perform([call for call in told if self.says[call.order_id].executed]):
-                pass
             yield [GatewayAnswer(call.operation_id, self.says[call.order_id].outcome) for call in told]
         calls = [call for call in calls if call not in told]
         failing = [call for call in calls if call.order_id in self.fails_for]
@@ -83,6 +86,13 @@ class MoodyGateway(SimulatedGateway):
         self._count(calls)
         if hanging:
             await asyncio.Event().wait()
+
+    async def _raise_if_told(self, calls: Sequence[GatewayCall]) -> None:
+        if any(call.order_id in self.raises_for for call in calls):
+            async for _ in super().perform([call for call in calls if call.order_id not in self.raises_for]):
+                pass
+            self._count(calls)
+            raise KeyError(f"no such thing as {calls[0].token}")
 
     async def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Say what the books hold of the calls, or what is to be told."""

@@ -5,10 +5,12 @@ connections. Waiting is always for a condition, never for time to pass.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -108,12 +110,13 @@ class Pipeline(View):
         sweep: bool = True,
         wrap: Callable[[PostgresStore], Store] = lambda store: store,
         decode: Decode | None = None,
+        ports: Mapping[str, Any] = MappingProxyType({}),
         **rules: Any,
     ) -> Member:
-        """Start a process with these roles. rules: numbers that no setting governs."""
+        """Start a process with these roles. ports: of the test's own making. rules: numbers that no setting governs."""
         stop = asyncio.Event()
         store = self.store()
-        engine = self.engine(wrap(store), decode, **rules)
+        engine = self.engine(wrap(store), decode, ports, consume, **rules)
         also = [relay_of(self.settings).run(stop)] if relay else []
         work = engine.run(stop, consume, source_maker(self.settings), sweep=sweep, also=also)
         member = Member(engine, stop, asyncio.ensure_future(_closing(store, work)))
@@ -126,11 +129,20 @@ class Pipeline(View):
         self._stores.append(PostgresStore(hot, self.codec.encode, prefix=self.settings.topic_prefix))
         return self._stores[-1]
 
-    def engine(self, store: Store, decode: Decode | None = None, **rules: Any) -> Engine:
-        """Make an engine over this store and the world's gateway, not running."""
+    def engine(
+        self,
+        store: Store,
+        decode: Decode | None = None,
+        ports: Mapping[str, Any] = MappingProxyType({}),
+        reactions: Sequence[Reaction] = (),
+        **rules: Any,
+    ) -> Engine:
+        """Make an engine over this store and the world's gateway, not running. reactions: for those of their names."""
         decode = decode or self.codec.decode
-        ports = Ports(store, self.gateway, InternalInventory(), LogNotifier(), decode, self.codec.mask)
-        return Engine(ports, BY_NAME, replace(rules_of(self.settings), **rules), bounds_of(self.settings))
+        every = Ports(store, self.gateway, InternalInventory(), LogNotifier(), decode, self.codec.mask)
+        rules_now = replace(rules_of(self.settings), **rules)
+        by_name = {**BY_NAME, **{reaction.name: reaction for reaction in reactions}}
+        return Engine(dataclasses.replace(every, **ports), by_name, rules_now, bounds_of(self.settings))
 
     def resolver(self, **rules: Any) -> Resolver:
         """Make what an operator's word goes through."""

@@ -147,13 +147,13 @@ async def test_an_inbox_of_an_older_release_still_knows_what_it_knew(store: Post
             builders.payment_authorized(event_id=builders.event_id(name), occurred_at=transaction.now)
             for name in ("a", "b", "new")
         ]
-        known = await transaction.receive("group", events[:2])
+        known = await transaction.receive("group", events[:2], [1, 2])
     _downgrade(database_url)
 
     upgrade(database_url)
 
     async with store.transaction(contended=True) as transaction:
-        again = await transaction.receive("group", events)
+        again = await transaction.receive("group", events, [1, 2, 3])
     assert known == [Receipt.NEW] * 2
     assert again == [Receipt.KNOWN, Receipt.KNOWN, Receipt.NEW]
 
