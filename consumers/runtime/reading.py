@@ -23,6 +23,7 @@ NEWER_S: Final = 30
 """Until a release that knows the schema may have been deployed."""
 AWAITED_S: Final = 1
 """Until a registry that lags behind may know a schema."""
+NEWER: Final = "its schema is newer than this release; deploy the release that wrote it."
 REMIND_S: Final = 600
 """An alarm that nobody has answered is told again."""
 
@@ -118,6 +119,7 @@ class Reader:
                 topic=message.topic,
                 partition=message.partition,
                 offset=message.offset,
+                error=NEWER,
             )
 
 
