@@ -8,8 +8,8 @@ import structlog
 
 from consumers.runtime.letters import Letters
 from consumers.runtime.ports import Decode
-from domain.alarms import ring
-from domain.errors import Transient
+from domain.alarms import REMIND_S, ring
+from domain.errors import RegistryDown
 from domain.ports.source import Message
 from domain.ports.store import DeadLetter
 from domain.reaction import Reaction
@@ -21,7 +21,6 @@ NEWER_S: Final = 30
 """Until a release that knows the schema may have been deployed."""
 AWAITED_S: Final = 1
 """Until a registry that lags behind may know a schema."""
-REMIND_S: Final = 600
 """An alarm that nobody has answered is told again."""
 
 
@@ -79,7 +78,7 @@ class Reader:
             except SchemaAwaited:
                 held[message.partition] = Held(message, AWAITED_S)
             except RegistryUnavailable as error:
-                raise Transient(str(error)) from error
+                raise RegistryDown(str(error)) from error
         done = messages if not held else [m for m in messages if _is_done(m, held)]
         return Reading(taken, letters, list(held.values()), done)
 
