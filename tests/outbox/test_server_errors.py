@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from domain.errors import Contended, DownForEverybody, TooMuch, Transient, Permanent, Unfit, Violated
+from domain.errors import Contended, DownForEverybody, Permanent, TooMuch, Transient, Unfit, Violated
 from domain.ids import OrderId
 from domain.ports.store import Change, Changes
 from domain.values import replace
