@@ -52,12 +52,41 @@ _RUNNING: Final = {
         "See `payments order show ID`. If it happens again and again, look for lost Kafka data.",
     ),
     "produce_refused": Alarm(
-        "The broker refuses messages of one topic. Messages of that topic wait; others go on.",
-        "Do what the text says (topic settings, permissions, message size).",
+        "The broker refuses a message, or a whole topic. It and later messages of its order, or of the topic, wait; "
+        "others go on.",
+        "Do what the text says (topic settings, permissions, message size). The relay tries again by itself.",
+    ),
+    "topic_stalled": Alarm(
+        "A partition takes nothing while others do. Messages of its topic wait; others go on.",
+        "Bring its brokers back, or set min.insync.replicas of the topic; the relay goes on by itself.",
+    ),
+    "clock_wrong": Alarm(
+        "The broker refuses messages because their time-stamps differ too much from its clock. They wait.",
+        "Set the clocks of the relay's machine and of the brokers; the relay goes on by itself.",
+    ),
+    "topic_settings": Alarm(
+        "Upstream topics delete messages within a day. Orders that are not read in time are lost.",
+        "Have the topic's owner keep messages longer, or run `payments topics create --mend-upstream`.",
     ),
     "consumer_stalled": Alarm(
         "The broker has messages, and the client hands out none. The client was started anew.",
         "If it happens again and again, restart the process and keep its log.",
+    ),
+    "newer_schema": Alarm(
+        "A message of ours has a schema that this release does not know. Its partition waits; others go on.",
+        "Deploy the release that wrote it; the process goes on by itself.",
+    ),
+    "topic_missing": Alarm(
+        "A topic that this consumer reads does not exist. What is published on it waits at the publisher.",
+        "Find out who deleted it; make it with `payments topics create`. The process goes on by itself.",
+    ),
+    "topic_made_anew": Alarm(
+        "A topic was deleted and made anew, or cut off. Reading begins at its first message; repetitions do no harm.",
+        "Find out who did it. Have the publisher publish again what was not read of the old one.",
+    ),
+    "messages_lost": Alarm(
+        "Kafka deleted messages before this consumer read them. Orders may be lost. The consumer goes on behind them.",
+        "Have the publisher publish them again; see that the topic keeps its messages (`payments topics create`).",
     ),
     "bug": Alarm(
         "The process stops: a bug, or something that it cannot go on without. Nothing is lost.",

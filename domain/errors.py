@@ -40,9 +40,9 @@ class Unfit(Exception):  # noqa: N818 - as Transient
 class TooManyQuarantined(Exception):  # noqa: N818 - as Transient
     """So much raised within ten minutes that it is a bug of the release: nothing more is quarantined, and it stops."""
 
-    def __init__(self, before: int, detail: str) -> None:
+    def __init__(self, most: int, detail: str) -> None:
         super().__init__(
-            f"{before} messages, operations or orders raised within ten minutes (PAYMENTS_QUARANTINE_MAX), and now one "
-            f"more: {detail}. This is a bug of the release, and the process stops. Nothing is lost: see "
-            "`payments dlq list --reason quarantined`, and go back to the last release"
+            f"too much raised within ten minutes (PAYMENTS_QUARANTINE_MAX is {most}), and now {detail}: a bug of the "
+            "release, so the process stops. Nothing is lost: see `payments dlq list --reason quarantined`, and go back "
+            "to the last release"
         )

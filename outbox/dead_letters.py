@@ -4,32 +4,21 @@ A letter is the truth, its copy a notice for everybody else. A letter is written
 and what it was: offsets repeat once a topic is made anew.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 
 import psycopg
 
 from domain.ports.store import DeadLetter
+from outbox.journal import letter_origin
 from outbox.rows import Row
 
 _INSERT: Final[LiteralString] = """
     INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, origin, message_at, key, body,
-                             header_names, header_values, masked, reason, detail, event_id, order_id, own_inbox, waits,
-                             behind)
-    VALUES (%s, %s, %s, %s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                             header_names, header_values, masked, reason, detail, to_offset, event_id, order_id,
+                             own_inbox, waits, behind)
+    VALUES (%s, %s, %s, %s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT DO NOTHING RETURNING id"""
-
-
-def origin_of(key: bytes | None, body: bytes | None, headers: Sequence[tuple[str, bytes]], timestamp_ms: int) -> bytes:
-    """Hash (SHA-256) a message as it came: its parts, each with its length, and its time-stamp."""
-    made = hashlib.sha256(timestamp_ms.to_bytes(8, "big", signed=True))
-    parts: list[bytes | None] = [key, body]
-    for name, value in headers:
-        parts += [name.encode(), value]
-    for part in parts:
-        made.update(b"\0" if part is None else b"\1" + len(part).to_bytes(4, "big") + part)
-    return made.digest()
 
 
 async def insert(connection: psycopg.AsyncConnection[Any], letters: Sequence[DeadLetter]) -> list[DeadLetter]:
@@ -51,7 +40,7 @@ def _row(x: DeadLetter) -> Row:
         x.topic,
         x.partition,
         x.offset,
-        x.origin,
+        letter_origin(x),
         x.timestamp_ms,
         x.key,
         x.body,
@@ -60,6 +49,7 @@ def _row(x: DeadLetter) -> Row:
         x.masked,
         x.reason.value,
         x.detail,
+        x.to_offset,
         x.event_id,
         x.order_id,
         x.own_inbox,

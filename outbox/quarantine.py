@@ -1,14 +1,14 @@
 """Quarantine in the database: what waits, how much came lately, and work that raised and has no place on a topic.
 
-A message that raised is a dead letter that `waits`. An operation, an order of the sweep and a message of the relay are
-rows of `quarantine`. An order waits as long as it has a waiting letter, or a row that nobody has released.
+A message that raised is a dead letter that `waits`. An operation, an order of the sweep and a message of the relay
+(`relay/quarantine.py`) are rows of `quarantine`. An order waits as long as it has a waiting letter, or a row that
+nobody has released.
 """
 
 from typing import Any, Final, LiteralString
 
 import psycopg
 
-from domain.errors import TooManyQuarantined
 from domain.ports.store import SetAside
 
 LOCK: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtext('payments.quarantine'))"
@@ -45,16 +45,7 @@ _ORDER: Final[LiteralString] = """
      WHERE NOT EXISTS (SELECT FROM quarantine
                         WHERE kind = 'order' AND order_id = %(order_id)s AND released_at IS NULL)
     RETURNING id"""
-_MESSAGE: Final[LiteralString] = """
-    WITH taken AS (
-      UPDATE outbox SET event_ids = array_remove(event_ids, %(message_id)s::bigint)
-       WHERE event_ids @> ARRAY[%(message_id)s::bigint] RETURNING id)
-    INSERT INTO quarantine (kind, order_id, message_id, detail, trace)
-    SELECT 'message', nullif(e.order_id, ''), e.id, %(detail)s, %(trace)s FROM event e
-     WHERE e.id = %(message_id)s AND EXISTS (SELECT FROM taken)
-    RETURNING id"""
-_FORGET_EMPTY: Final[LiteralString] = "DELETE FROM outbox WHERE event_ids = '{}'"
-_STATEMENTS: Final = {"operation": _OPERATION, "order": _ORDER, "message": _MESSAGE}
+_STATEMENTS: Final = {"operation": _OPERATION, "order": _ORDER}
 
 
 async def set_aside(connection: psycopg.AsyncConnection[Any], work: SetAside) -> int | None:
@@ -69,21 +60,3 @@ async def lately(connection: psycopg.AsyncConnection[Any]) -> int:
     row = await (await connection.execute(LATELY)).fetchone()
     assert row is not None
     return int(row[0])
-
-
-async def quarantine_message(
-    connection: psycopg.AsyncConnection[Any], message_id: int, detail: str, trace: str, quarantine_max: int
-) -> int | None:
-    """Take one message out of the outbox, for sending it raises; return its id in quarantine, None if it is gone.
-
-    Its later messages are sent, and their order waits. Releasing it puts it back. The connection must be in autocommit.
-    Raises TooManyQuarantined; nothing has happened then.
-    """
-    async with connection.transaction():
-        await connection.execute(LOCK)
-        made = await set_aside(connection, SetAside("message", None, detail, trace, message_id=message_id))
-        await connection.execute(_FORGET_EMPTY)
-        count = await lately(connection)
-        if made is not None and count > quarantine_max:
-            raise TooManyQuarantined(count - 1, detail)
-    return made

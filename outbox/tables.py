@@ -241,7 +241,7 @@ redrives = sa.Table(
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of redrives"),
     _c("letter_id", sa.BigInteger, "dead_letter.id, or quarantine.id where kind says so"),
-    _c("kind", sa.Text, "letter or operation"),
+    _c("kind", sa.Text, "letter, or quarantine.kind"),
     _c("at", Time, "when", server_default=sa.text("now()")),
     _c("by", sa.Text, "who"),
     _c("result", sa.Text, "what came of it"),

@@ -19,18 +19,22 @@ from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
 from outbox.parts import Parts
 from outbox.rows import Row
+from outbox.searching import LEFT_FINAL, left_final
 from outbox.statements import COPY_FROM, Batch
 from schemas.events import Event
 
 CHANNEL: Final = "payments_outbox"
 """Where the relay listens; one notification a transaction, never one a message (NOTIFY takes a global lock)."""
 
+_APPLY_PASSED: Final = "UPDATE passed_stretch SET applied_at = now() WHERE id = ANY(%s) AND applied_at IS NULL"
+
 
 class PgTransaction:
     """domain.ports.store.Transaction over a psycopg connection in a transaction.
 
-    oldest: first day the inbox knows. repeats: expect events that were processed before; without, one of them makes
-    the transaction lose its race. few: the connection is in a pipeline for as long as the transaction lasts.
+    began: the running loop's clock before it. oldest: first day the inbox knows. repeats: expect events that were
+    processed before; without, one of them makes the transaction lose its race. few: the connection is in a pipeline for
+    as long as the transaction lasts.
     """
 
     def __init__(
@@ -40,12 +44,14 @@ class PgTransaction:
         memory: OrderMemory,
         order_numbers: OrderNumbers,
         *,
+        began: float,
         oldest: date,
         contended: bool,
         repeats: bool = True,
         few: bool = False,
     ) -> None:
         self.connection = connection
+        self.began = began
         self.contended = contended
         self.now = datetime.min.replace(tzinfo=UTC)
         self.waiting: frozenset[OrderId] = frozenset()
@@ -56,6 +62,7 @@ class PgTransaction:
         self._written: list[Order] = []
         self._numbers: dict[OrderId, int] = {}
         self._oldest = oldest
+        self._left_final: datetime | None = None
         self._last: list[Callable[[], Awaitable[None]]] = []
         # In a pipeline a failure is told late, and what was decided by then may have been told to others.
         self._repeats = repeats or contended or few
@@ -142,6 +149,9 @@ class PgTransaction:
             await self._save_many(parts, changes.notifications, events)
         if letters:
             await self._append_letters(letters)
+        if changes.passed:
+            await self._cursor.execute(_APPLY_PASSED, [changes.passed])
+        self._left_final = left_final(changes.orders, self.now)
         self._written += [change.after for change in changes.orders if change.after is not change.before]
         return letters
 
@@ -159,6 +169,11 @@ class PgTransaction:
         found = await self.query(statements.OPERATION_STATES, [order_ids, ids])
         return {OperationId(row[0]): OperationState(row[1]) for row in found}
 
+    async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
+        """Return those of these orders that nobody has changed for so long."""
+        found = await self.query(statements.UNCHANGED_ORDERS, [list(order_ids), for_s])
+        return {OrderId(row[0]) for row in found}
+
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
         """Put every event of these orders into the outbox once more."""
         await self._cursor.execute(statements.SEND_AGAIN, [list(order_ids)])
@@ -174,6 +189,9 @@ class PgTransaction:
         works, self._last = self._last, []
         for work in works:
             await work()
+        if self._left_final is not None:
+            # Last of all, for every search and every other such transaction waits for this row.
+            await self._cursor.execute(LEFT_FINAL, [self._left_final])
 
     def remember(self) -> None:
         """Keep what was written in mind, now that it has committed."""

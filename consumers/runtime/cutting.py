@@ -5,21 +5,29 @@ transaction of its own and in the order of its items, until the one stands alone
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
-from consumers.runtime.blame import is_theirs
-from domain.errors import TooMuch
+from consumers.runtime.guard import HopelessRaceError, Stopped
+from domain.errors import TooMuch, Transient, Unfit
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+NOT_THEIRS: Final = (Transient, Unfit, Stopped, HopelessRaceError, MemoryError)
+"""A dependency, the release or this process is to blame: the same work may do well elsewhere or later."""
 
 _log = structlog.get_logger("consumers.cutting")
 
 
 class TooLarge(Exception):  # noqa: N818 - it answers a question, it is no fault
     """The database gave up on a batch of this size: half of it may do."""
+
+
+def is_theirs(error: Exception) -> bool:
+    """Whether the work that raised this is to blame."""
+    return not isinstance(error, NOT_THEIRS)
 
 
 async def in_pieces(

@@ -1,35 +1,32 @@
-"""From messages that cannot be processed to dead letters, without a card number in them."""
+"""Dead letters: messages and stretches that cannot be processed, as they are kept; card numbers are masked."""
 
-from collections.abc import Callable
 from typing import Final
 
+from consumers.runtime.ports import Mask
 from domain.ids import EventId, OrderId
-from domain.ports.source import Message
+from domain.ports.source import Message, Stretch
 from domain.ports.store import DeadLetter
-from domain.reaction import Reaction
-from outbox.dead_letters import origin_of
 from schemas.events import Event
 from schemas.rejection import Reason
 
-UNREADABLE: Final = frozenset(
+NOT_READ: Final = frozenset(
     {Reason.UNDECODABLE, Reason.NOT_CANONICAL, Reason.TOO_LARGE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_SCHEMA}
 )
+"""Of such a message nobody can say which of its parts are ids."""
 CLOUD_EVENTS: Final = "ce_"
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 ORDER_ID_MAX: Final = 64
 
-Mask = Callable[[str, bytes], tuple[bytes, int]]
-
 
 class Letters:
-    """Makes the dead letters of one reaction. mask: see runtime.ports."""
+    """Writes the letters of one consumer group. event_type: of the topic that it reads."""
 
-    def __init__(self, reaction: Reaction, mask: Mask) -> None:
-        self._group = reaction.group
-        self._type = reaction.trigger.TYPE
+    def __init__(self, group: str, event_type: str, mask: Mask) -> None:
+        self._group = group
+        self._event_type = event_type
         self._mask = mask
 
-    def write(
+    def of_message(
         self,
         message: Message,
         reason: Reason,
@@ -40,15 +37,15 @@ class Letters:
         waits: bool = False,
         behind: bool = False,
     ) -> DeadLetter:
-        """Make one. event: what the message says, where it can be read."""
-        readable = event is not None or (reason not in UNREADABLE and not waits)
+        """Return the letter of a message. event: what it says, where that can be read."""
+        readable = event is not None or not (waits or reason in NOT_READ)
         masked = 0
 
         def mask(value: bytes | None) -> bytes | None:
             nonlocal masked
             if value is None:
                 return None
-            value, found = self._mask(self._type, value)
+            value, found = self._mask(self._event_type, value)
             masked += found
             return value
 
@@ -60,7 +57,7 @@ class Letters:
         headers = tuple(
             (
                 name.replace("\0", REPLACEMENT),
-                value if name.startswith(CLOUD_EVENTS) and readable else mask(value) or b"",
+                value if name.startswith(CLOUD_EVENTS) and readable else mask(value),
             )
             for name, value in message.headers
         )
@@ -76,12 +73,32 @@ class Letters:
             masked=masked > 0,
             reason=reason,
             detail=detail,
-            origin=origin_of(message.key, message.value, message.headers, message.timestamp_ms),
             event_id=None if event is None else EventId(event.event_id),
-            order_id=order_id_of(event, None if key != message.key else key, reason),
+            order_id=order_id_of(event, key if key == message.key else None, reason),
             own_inbox=own_inbox,
             waits=waits,
             behind=behind,
+        )
+
+    def of_stretch(self, stretch: Stretch, last: int, detail: str, at_ms: int) -> DeadLetter:
+        """Return the letter of a stretch that is passed over: of its messages nothing is known but where they stood."""
+        headers = (
+            ("payments_to_offset", str(last).encode()),
+            ("payments_topic_id", stretch.topic_id.encode()),
+        )
+        return DeadLetter(
+            group=self._group,
+            topic=stretch.topic,
+            partition=stretch.partition,
+            offset=stretch.first,
+            timestamp_ms=at_ms,
+            key=None,
+            body=None,
+            headers=headers,
+            masked=False,
+            reason=Reason.UNREADABLE,
+            detail=detail,
+            to_offset=last,
         )
 
 
@@ -95,3 +112,15 @@ def order_id_of(event: Event | None, key: bytes | None, reason: Reason) -> Order
     if key is None or reason is Reason.KEY_MISMATCH or not 1 <= len(key) <= ORDER_ID_MAX:
         return None
     return OrderId(key.decode("ascii")) if all(b"!"[0] <= byte <= b"~"[0] for byte in key) else None
+
+
+def ids_of(letter: DeadLetter) -> dict[str, object]:
+    """Return what names a dead letter in the log."""
+    event_id = None if letter.event_id is None else str(letter.event_id)
+    return {
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "order_id": letter.order_id,
+        "event_id": event_id,
+    }

@@ -2,29 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
-from consumers.runtime.blame import blame, is_theirs
-from consumers.runtime.letters import Letters, order_id_of
+from consumers.runtime.letters import Letters, ids_of, order_id_of
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.quarantine import Quarantine
+from consumers.runtime.reading import Failed, Read, Taken
 from consumers.runtime.work import Work
 from domain.alarms import ring
-from domain.content import inbox_content, same_content
-from domain.errors import Transient
+from domain.blame import blame
+from domain.content import inbox_content
 from domain.ids import OrderId
-from domain.ports.source import Message
 from domain.ports.store import Changes, Claimed, DeadLetter, Receipt, Transaction
 from domain.reaction import Reaction
 from domain.rules import Rules
-from schemas.events import Event, OwnEvent
-from schemas.registry import RegistryUnavailable
-from schemas.rejection import Reason, Rejected
+from schemas.rejection import Reason
 
 TOO_OLD: Final = "it is older than the inbox remembers and was not processed; publish it anew if it still matters."
-NEWER: Final = "its schema is newer than this release; deploy the release that wrote it."
 FUTURE: Final = "occurred_at lies in the future; check the publisher's clock, then publish it anew."
 CONFLICT: Final = (
     "another message with this event_id and other content was processed before; give each event an id of its own, "
@@ -35,14 +31,6 @@ TO_PLAN: Final = frozenset({Receipt.NEW, Receipt.TOO_OLD})
 """A repetition stays one, and a conflict is one, whatever its order waits for."""
 
 
-class Taken(NamedTuple):
-    """A message and what it says. content: the hash of that, see domain.content."""
-
-    message: Message
-    event: Event
-    content: bytes
-
-
 class Planner:
     """Plans the batches of one reaction. Its transaction either happens wholly or not at all."""
 
@@ -50,21 +38,22 @@ class Planner:
         self, reaction: Reaction, reactions: Mapping[str, Reaction], ports: Ports, rules: Rules, bounds: Bounds
     ) -> None:
         self._reaction = reaction
+        self._letters = Letters(reaction.group, reaction.trigger.TYPE, ports.mask)
         self._reactions = reactions
         self._ports = ports
         self._rules = rules
         self._few_max = bounds.few_max
         self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
-        self._letters = Letters(reaction, ports.mask)
         self._log = structlog.get_logger("consumers.planner").bind(reaction=reaction.name)
 
-    async def plan(self, messages: Sequence[Message], *, contended: bool) -> list[Claimed]:
+    async def plan(self, read: Sequence[Read], *, contended: bool) -> list[Claimed]:
         """Run the plan transaction; return the operations to perform now, under our lease.
 
-        Raises Contended (run it again at once) and Transient (run it again later); nothing has happened then.
+        Raises Contended (run it again at once) and Transient (run it again later), and what a message raises; nothing
+        has happened then.
         """
-        taken, letters = self._read(messages)
-        few = len(messages) <= self._few_max
+        taken, letters = _sorted_out(read)
+        few = len(read) <= self._few_max
         async with self._ports.store.transaction(contended=contended, few=few) as transaction:
             order_ids = [OrderId(one.event.order_id) for one in taken]
             orders = await transaction.load(order_ids, waiting=self._reaction.waits)
@@ -82,32 +71,26 @@ class Planner:
         self._tell(work)
         return opened
 
-    async def quarantine(self, message: Message, error: Exception) -> None:
+    async def quarantine(self, read: Read, error: Exception) -> None:
         """Keep a message that raised as a dead letter: later messages of its order wait behind it.
 
         Raises TooManyQuarantined, and Contended and Transient as plan; nothing has happened then.
         """
-        try:
-            one = self.read(message)
-        except Rejected:
-            one = None
-        except Exception as failure:
-            if not is_theirs(failure):
-                raise
-            one = None
-        event = None if one is None else one.event
+        if isinstance(read, DeadLetter):
+            # It is refused, and even that raised: no other way to keep it is left.
+            raise error
+        message, event = read.message, read.event if isinstance(read, Taken) else None
         blamed = blame(error, event, raw=(message.key or b"") + (message.value or b""))
         order_id = order_id_of(event, message.key, Reason.QUARANTINED)
         async with self._ports.store.transaction(contended=True) as transaction:
             await transaction.hold([] if order_id is None else [order_id])
             receipt = Receipt.TOO_OLD
-            if one is not None and not self.is_early(transaction, one):
-                (receipt,) = await self.receive(transaction, [one])
+            if isinstance(read, Taken) and not self.is_early(transaction, read):
+                (receipt,) = await self.receive(transaction, [read])
             if receipt is Receipt.KNOWN:
                 return
-            behind = order_id in transaction.waiting
-            own = receipt is Receipt.NEW
-            letter = self._letters.write(
+            own, behind = receipt is Receipt.NEW, order_id in transaction.waiting
+            letter = self._letters.of_message(
                 message, Reason.QUARANTINED, blamed.detail, event, own_inbox=own, waits=True, behind=behind
             )
             fresh = await transaction.save(Changes(dead_letters=[letter]))
@@ -122,7 +105,7 @@ class Planner:
 
     def too_early(self, one: Taken) -> DeadLetter:
         """Refuse a message from the future."""
-        return self._letters.write(one.message, Reason.FROM_THE_FUTURE, FUTURE, one.event)
+        return self._letters.of_message(one.message, Reason.FROM_THE_FUTURE, FUTURE, one.event)
 
     async def receive(self, transaction: Transaction, taken: Sequence[Taken]) -> Sequence[Receipt]:
         """Write the inbox rows; say what each message is."""
@@ -135,47 +118,23 @@ class Planner:
         if receipt is Receipt.KNOWN:
             return None
         if receipt is Receipt.CONFLICT:
-            return self._letters.write(message, Reason.CONFLICT, CONFLICT, event)
+            return self._letters.of_message(message, Reason.CONFLICT, CONFLICT, event)
         new = receipt is Receipt.NEW
         decision = self._reaction.plan(work.order(OrderId(event.order_id)), event, work.context(event, content))
         if decision.refused is not None:
-            return self._letters.write(message, decision.refused, decision.detail, event, own_inbox=new)
+            return self._letters.of_message(message, decision.refused, decision.detail, event, own_inbox=new)
         if not new and (decision.order is not None or decision.notifications):
             # It would do something, and the inbox cannot tell whether it has done so before.
-            return self._letters.write(message, Reason.TOO_OLD, TOO_OLD, event)
+            return self._letters.of_message(message, Reason.TOO_OLD, TOO_OLD, event)
         work.apply(decision)
         return None
 
     def _wait_behind(self, one: Taken, receipt: Receipt) -> DeadLetter:
         """Keep a message whose order waits in quarantine."""
         own = receipt is Receipt.NEW
-        return self._letters.write(
+        return self._letters.of_message(
             one.message, Reason.QUARANTINED, BEHIND, one.event, own_inbox=own, waits=True, behind=True
         )
-
-    def _read(self, messages: Sequence[Message]) -> tuple[list[Taken], list[DeadLetter]]:
-        """Decode a batch; what cannot be read, ever, becomes a dead letter. Raises Transient for what may be, later."""
-        taken: list[Taken] = []
-        letters: list[DeadLetter] = []
-        for message in messages:
-            try:
-                taken.append(self.read(message))
-            except Rejected as rejected:
-                letters.append(self._letters.write(message, rejected.reason, rejected.detail))
-        return taken, letters
-
-    def read(self, message: Message) -> Taken:
-        """Decode one message. Raises Rejected for one that cannot be read, ever, Transient for what may be later."""
-        try:
-            event = self._ports.decode(self._reaction.trigger.TYPE, message.key, message.value)
-        except Rejected as rejected:
-            if rejected.reason is Reason.UNKNOWN_SCHEMA and issubclass(self._reaction.trigger, OwnEvent):
-                # A newer release of ours wrote it; it is true, and this release must not pass it over.
-                raise Transient(f"{message.topic}[{message.partition}]@{message.offset}: {NEWER}") from rejected
-            raise
-        except RegistryUnavailable as error:
-            raise Transient(f"the schema registry does not answer: {error}") from error
-        return Taken(message, event, same_content(event, message.value or b""))
 
     def _tell(self, work: Work) -> None:
         for letter in work.changes.dead_letters:
@@ -186,13 +145,15 @@ class Planner:
         work.tell(self._log)
 
 
-def ids_of(letter: DeadLetter) -> dict[str, object]:
-    """Return what names a dead letter in the log."""
-    event_id = None if letter.event_id is None else str(letter.event_id)
-    return {
-        "topic": letter.topic,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "order_id": letter.order_id,
-        "event_id": event_id,
-    }
+def _sorted_out(read: Sequence[Read]) -> tuple[list[Taken], list[DeadLetter]]:
+    """Return what was taken and what is refused. Raises what a message's reading raised."""
+    taken: list[Taken] = []
+    letters: list[DeadLetter] = []
+    for one in read:
+        if isinstance(one, Taken):
+            taken.append(one)
+        elif isinstance(one, Failed):
+            raise one.error
+        else:
+            letters.append(one)
+    return taken, letters

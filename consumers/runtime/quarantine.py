@@ -6,8 +6,8 @@ process stops.
 
 import structlog
 
-from consumers.runtime.blame import Blame
 from domain.alarms import ring
+from domain.blame import Blame
 from domain.errors import TooManyQuarantined
 from domain.ids import OperationId, OrderId
 from domain.ports.store import SetAside, Store, Transaction
@@ -32,16 +32,14 @@ class Quarantine:
 
     async def check(self, transaction: Transaction, blame: Blame) -> None:
         """Raise TooManyQuarantined, which rolls the transaction back, if what it puts here is one too many."""
-        count = await transaction.quarantined_lately()
-        if count > self._most:
-            raise TooManyQuarantined(count - 1, blame.detail) from blame.error
+        if await transaction.quarantined_lately() > self._most:
+            raise TooManyQuarantined(self._most, blame.detail) from blame.error
 
     def tell(self, blame: Blame, what: str, **ids: object) -> None:
         """Ring the alarm, with the trace."""
         ring(self._log, Reason.QUARANTINED.value, what, detail=blame.detail, exc_info=blame.error, **ids)
 
     async def _set_aside(self, work: SetAside, blame: Blame) -> None:
-        assert work.order_id is not None
         async with self._store.transaction(contended=True) as transaction:
             await transaction.hold([work.order_id])
             number = await transaction.set_aside(work)

@@ -77,10 +77,11 @@ class Work:
         """
         await self._perform_local(ports)
         opened: list[Claimed] = []
+        until = self.transaction.began + self._rules.lease_s
         for order_id in sorted(self._touched):
             before, after = self._before.get(order_id), self._orders[order_id]
             self.changes.orders.append(Change(before, after))
-            opened += _opened(before, after)
+            opened += _opened(before, after, until)
         if self.changes.notifications:
             await ports.notifier.tell(self.changes.notifications)
         self.changes.dead_letters = [*await self.transaction.save(self.changes)]
@@ -134,14 +135,14 @@ def inventory_call(order: Order, operation: Operation, context: Context) -> Inve
     )
 
 
-def _opened(before: Order | None, after: Order) -> list[Claimed]:
-    """Return the operations at remote ports that this decision has opened."""
+def _opened(before: Order | None, after: Order, until: float) -> list[Claimed]:
+    """Return the operations at remote ports that this decision has opened, leased until then."""
     known = before.operations if before else ()
     if after.operations is known:
         return []
     known_ids = [o.operation_id for o in known]
     return [
-        Claimed(o, after.attempts[o.attempt - 1].token)
+        Claimed(o, after.attempts[o.attempt - 1].token, until)
         for o in after.operations
         if o.unfinished and o.operation_id not in known_ids
     ]

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     lease_s: Seconds = Field(60, description="an operation belongs to the process that took it")
     backoff_min_s: Seconds = Field(1, description="before the first further try")
     backoff_max_s: Seconds = Field(300, description="between tries, at the most")
-    tries_max: int = Field(20, ge=1, le=1000, description="tries of an operation before a human is asked")
+    tries_max: int = Field(20, ge=1, le=1000, description="calls that were turned away before a human is asked")
     unknown_retry_s: Seconds = Field(5, description="between look-ups of an unknown outcome")
     unknown_give_up_s: Seconds = Field(82_800, description="an outcome unknown for so long goes to a human")
     delayed_notice_s: Seconds = Field(900, description="the customer hears that payment takes longer")
@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     order_max_age_s: Seconds = Field(82_800, description="an older OrderConfirmed is not paid any more")
     amount_max_minor: int = Field(100_000_000, ge=1, le=10**15, description="the largest total that is accepted")
     message_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of a message that is read")
+    unpacked_bytes_max: int = Field(
+        64 << 20, ge=10_000, le=1 << 30, description="of a batch of messages once unpacked; more is unreadable"
+    )
     event_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of an event that is written")
     clock_skew_max_s: Seconds = Field(300, description="an event from further in the future is refused")
     quarantine_max: int = Field(
@@ -100,7 +103,9 @@ class Settings(BaseSettings):
     linger_ms: float = Field(5, ge=0, le=1000, allow_inf_nan=False, description="to let a batch fill up")
     drain_timeout_s: Seconds = Field(20, description="to finish calls after SIGTERM")
     relay_batch: int = Field(2000, ge=1, le=50_000, description="messages sent at a time")
-    relay_lease_s: Seconds = Field(10, description="a relay that does not renew it is replaced")
+    relay_lease_s: float = Field(
+        10, ge=2, le=600, allow_inf_nan=False, description="a frozen relay is replaced; half of it is Kafka's to answer"
+    )
     relay_poll_s: Seconds = Field(1, description="between looks at the outbox without a wake-up")
     log_format: Literal["console", "json"] = Field("console", description="of the log on stderr")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
@@ -123,6 +128,7 @@ class Settings(BaseSettings):
         checks.check_places(self)
         checks.check_gateway(self)
         checks.check_operations(self)
+        checks.check_sizes(self)
         return self
 
     def sqlalchemy_url(self) -> str:

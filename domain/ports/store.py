@@ -17,12 +17,12 @@ from schemas.rejection import Reason
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that cannot be processed, and why. (group, topic, partition, offset, origin) is its identity.
+    """A message that cannot be processed, and why. (group, topic, partition, offset) and its bytes are its identity.
 
-    key, body and headers are as they came, but for card numbers: masked says that there were some. origin: a hash of
-    the message as it came, for offsets repeat once a topic is made anew. event_id, order_id: where they can be read.
-    own_inbox: the event's row in the inbox is this message's. waits: it is in quarantine, and later messages of its
-    order wait behind it; behind: it is one of those.
+    key, body and headers are as they came, but for card numbers: masked says that there were some. to_offset: the last
+    of a stretch of messages that nobody could read. event_id, order_id: where they can be read. own_inbox: the event's
+    row in the inbox is this message's. waits: it is in quarantine, and later messages of its order wait behind it;
+    behind: it is one of those.
     """
 
     group: str
@@ -32,11 +32,11 @@ class DeadLetter:
     timestamp_ms: int
     key: bytes | None
     body: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
     masked: bool
     reason: Reason
     detail: str
-    origin: bytes = b""
+    to_offset: int | None = None
     event_id: EventId | None = None
     order_id: OrderId | None = None
     own_inbox: bool = False
@@ -44,19 +44,28 @@ class DeadLetter:
     behind: bool = False
 
 
+class Passed(NamedTuple):
+    """An operator's word to pass over offsets up to last. applied: a consumer has done so once."""
+
+    passed_id: int
+    last: int
+    reason: str
+    by: str
+    applied: bool
+
+
 class SetAside(NamedTuple):
     """Work that raised here and has no place on a topic: it waits for an operator. kind says what it is.
 
-    operation: an answer, or a call, raised; order: the sweep did; message: of the journal, sending it raised.
-    detail: the error's type and words. trace: where it was raised.
+    operation: an answer, or a call, raised; order: the sweep did. detail: the error's type and words. trace: where it
+    was raised.
     """
 
-    kind: Literal["operation", "order", "message"]
-    order_id: OrderId | None
+    kind: Literal["operation", "order"]
+    order_id: OrderId
     detail: str
     trace: str
     operation_id: OperationId | None = None
-    message_id: int | None = None
 
 
 class Change(NamedTuple):
@@ -68,12 +77,13 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """All that one transaction writes, beside its inbox rows."""
+    """All that one transaction writes, beside its inbox rows. passed: ids of operators' words that are applied."""
 
     orders: list[Change] = field(default_factory=list)
     events: list[OwnEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    passed: list[int] = field(default_factory=list)
 
 
 class Receipt(Enum):
@@ -91,11 +101,13 @@ class Receipt(Enum):
 class Transaction(Protocol):
     """One transaction. Leaving its context commits, an exception rolls back.
 
-    now: the database's clock, read once, with load. contended: an earlier run of the same work lost a race; lock
-    before reading. waiting: of the orders that were locked, those that wait in quarantine, if that was asked for.
+    now: the database's clock, read once, with load. began: the running loop's clock, before the database read its own.
+    contended: an earlier run of the same work lost a race; lock before reading. waiting: of the orders that were
+    locked, those that wait in quarantine, if that was asked for.
     """
 
     now: datetime
+    began: float
     contended: bool
     waiting: frozenset[OrderId]
 
@@ -139,6 +151,10 @@ class Transaction(Protocol):
         """Return the states of these operations, finished or not."""
         ...
 
+    async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
+        """Return those of these loaded orders that nobody has changed for so long."""
+        ...
+
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
         """Put every event of these orders into the outbox once more: same ids, same bytes."""
         ...
@@ -149,10 +165,15 @@ class Transaction(Protocol):
 
 
 class Claimed(NamedTuple):
-    """An operation under a new lease, and its attempt's token, which only an authorize needs."""
+    """An operation under a new lease, and its attempt's token, which only an authorize needs.
+
+    until: the lease's end by the running loop's clock. It lies before the end by the database's clock (due_at), for it
+    is counted from before the transaction began, however long that then took.
+    """
 
     operation: Operation
     token: str | None
+    until: float
 
 
 class Store(Protocol):
@@ -169,8 +190,11 @@ class Store(Protocol):
         """Take operations whose due time or lease has passed under a new lease, skipping what others are taking."""
         ...
 
-    async def give_back(self, operations: Sequence[tuple[OrderId, OperationId]]) -> None:
-        """End the lease of these operations: the next sweep, of anybody, may take them at once."""
+    async def give_back(self, operations: Sequence[Operation]) -> None:
+        """End the lease of these operations, as claimed: the next sweep, of anybody, may take them at once.
+
+        What another has claimed since stays with it.
+        """
         ...
 
     async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
@@ -182,5 +206,23 @@ class Store(Protocol):
         ...
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
-        """Return orders that are not final, have nothing open, and have not changed for so long."""
+        """Search on for a while; return orders that are not final, have nothing open, and have not changed for so long.
+
+        Another may have taken them up since: ask `unchanged` under their locks.
+        """
+        ...
+
+    async def delayed_orders(self, open_s: float, limit: int) -> Sequence[OrderId]:
+        """Return orders with a payment operation unfinished for so long, that are not final, their customers not told.
+
+        Refunds and releases do not count.
+        """
+        ...
+
+    async def passed(self, group: str, topic: str, partition: int, offset: int) -> Passed | None:
+        """Return an operator's word to pass over this offset, one that is not applied yet if there is any."""
+        ...
+
+    async def has_letter(self, letter: DeadLetter) -> bool:
+        """Whether this very letter is kept already."""
         ...

@@ -3,6 +3,7 @@
 Messages are read once, a batch at a time; what is kept of each, its id and its place, goes to a temporary table.
 """
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, date
 from typing import Any, Final, LiteralString, NamedTuple, Protocol
@@ -14,8 +15,7 @@ from domain.content import inbox_content, same_content
 from outbox.audit.books import Books
 from outbox.audit.cards import check_message
 from outbox.audit.report import VIOLATIONS_KEPT_MAX
-from outbox.dead_letters import origin_of
-from outbox.journal import ORIGIN_HEADER, dead_letter_id
+from outbox.journal import ORIGIN, letter_id
 from outbox.partitions import oldest_day
 from schemas.rejection import Rejected
 from schemas.topics import EVENTS
@@ -24,7 +24,7 @@ DEAD_LETTERS: Final = ".dlt"
 
 _MAKE: Final[LiteralString] = """
     CREATE TEMP TABLE audit_message (topic text NOT NULL, partition integer NOT NULL, message_offset bigint NOT NULL,
-                                     event_id uuid, day date, consumer_group text, content bigint, origin bytea)"""
+                                     event_id uuid, day date, consumer_group text, content bigint, body_hash bytea)"""
 _DROP: Final[LiteralString] = "DROP TABLE IF EXISTS audit_message"
 _COPY: Final[LiteralString] = "COPY audit_message FROM STDIN (FORMAT BINARY)"
 _TYPES: Final = ("text", "int4", "int8", "uuid", "date", "text", "int8", "bytea")
@@ -32,7 +32,8 @@ _LOST: Final[LiteralString] = """
     WITH refused AS (
       SELECT m.consumer_group, m.event_id, m.topic, m.partition, m.message_offset, m.content
         FROM audit_message m JOIN dead_letter d USING (consumer_group, topic, partition, message_offset)
-       WHERE d.origin = m.origin OR d.origin = '')
+       WHERE d.masked OR sha256(d.body) IS NOT DISTINCT FROM m.body_hash),
+    stretch AS MATERIALIZED (SELECT * FROM dead_letter WHERE to_offset IS NOT NULL)
     SELECT m.topic, m.partition, m.message_offset, m.consumer_group, count(*) OVER () FROM audit_message m
      WHERE m.consumer_group IS NOT NULL AND (m.day IS NULL OR m.day >= %s)
        AND NOT EXISTS (SELECT FROM inbox i WHERE i.consumer_group = m.consumer_group AND i.event_id = m.event_id
@@ -41,27 +42,42 @@ _LOST: Final[LiteralString] = """
                           AND r.message_offset = m.message_offset AND r.consumer_group = m.consumer_group)
        AND NOT EXISTS (SELECT FROM refused r WHERE r.event_id = m.event_id AND r.consumer_group = m.consumer_group
                           AND r.content = m.content)
+       AND NOT EXISTS (SELECT FROM stretch s WHERE s.topic = m.topic AND s.partition = m.partition
+                           AND s.consumer_group = m.consumer_group
+                           AND m.message_offset BETWEEN s.message_offset AND s.to_offset)
      ORDER BY 1, 2, 3 LIMIT %s"""
-"""A message repeats one that was taken only if it says the same: else a conflict was swallowed."""
+"""A message repeats one that was taken only if it says the same: else a conflict was swallowed. A letter is of the
+message at its place only if it has its bytes: offsets repeat once a topic is made anew."""
+_STRETCHES: Final[LiteralString] = """
+    SELECT message_offset, to_offset FROM dead_letter
+     WHERE consumer_group = %s AND topic = %s AND partition = %s AND to_offset IS NOT NULL ORDER BY message_offset"""
 _UNSENT: Final[LiteralString] = """
     SELECT e.id, e.topic, e.order_id, count(*) OVER () FROM event e
      WHERE NOT EXISTS (SELECT FROM (SELECT unnest(event_ids) AS id FROM outbox) o WHERE o.id = e.id)
-       AND NOT EXISTS (SELECT FROM quarantine q WHERE q.message_id = e.id AND q.released_at IS NULL)
        AND NOT EXISTS (SELECT FROM audit_message m WHERE m.event_id = e.event_id AND m.topic = e.topic)
      ORDER BY e.id LIMIT %s"""
 _JOURNAL: Final[LiteralString] = "SELECT count(*) FROM event"
 
 
 class TopicMessage(NamedTuple):
-    """One message as it stands on its topic, which is named with the prefix. timestamp_ms: since 1970, UTC."""
+    """One message as it stands on its topic, which is named with the prefix."""
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-    timestamp_ms: int = 0
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+class Unreadable(NamedTuple):
+    """Offsets of a topic, first and last included, that cannot be read."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+    cause: str
 
 
 Committed = Mapping[tuple[str, int], int]
@@ -69,7 +85,7 @@ Committed = Mapping[tuple[str, int], int]
 
 
 class TopicReader(Protocol):
-    """Everything on the topics. Both raise Transient when Kafka does not answer."""
+    """Everything on the topics. Questions raise Transient when Kafka does not answer."""
 
     async def committed(self) -> Committed:
         """Return the committed offsets of all groups."""
@@ -77,6 +93,10 @@ class TopicReader(Protocol):
 
     def messages(self) -> AsyncIterator[Sequence[TopicMessage]]:
         """Read every topic, dead letters included, from its first message to the one that is last now."""
+        ...
+
+    def unreadable(self) -> Sequence[Unreadable]:
+        """Return what could not be read of them."""
         ...
 
 
@@ -107,6 +127,8 @@ async def check_topics(books: Books, reader: TopicReader, committed: Committed) 
                 check_message(books, message.topic, message.key, message.value, message.headers)
                 await copy.write_row(_row(books, message, committed))
                 findings.checked += 1
+    for stretch in reader.unreadable():
+        await _check_stretch(books, stretch, committed)
     oldest = await oldest_day(books.connection)
     lost = await books.rows(_LOST, [oldest, VIOLATIONS_KEPT_MAX])
     findings.wrong(
@@ -125,6 +147,26 @@ async def check_topics(books: Books, reader: TopicReader, committed: Committed) 
         times=unsent[0][-1] if unsent else 0,
     )
     findings.checked += (await books.rows(_JOURNAL))[0][0]
+
+
+async def _check_stretch(books: Books, stretch: Unreadable, committed: Committed) -> None:
+    """Tell what cannot be read. Below what its group has committed, an operator must have passed over it."""
+    findings = books.about(10)
+    findings.checked += stretch.last - stretch.first + 1
+    place = f"{stretch.topic}-{stretch.partition} offsets {stretch.first} to {stretch.last}"
+    group = books.scope.groups.get(stretch.topic.removeprefix(books.scope.prefix))
+    end = committed.get((stretch.topic, stretch.partition), 0)
+    if group is None or end <= stretch.first:
+        waits = "" if group is None else f"; {group} stands before them"
+        findings.notes.append(f"{place} cannot be read: {stretch.cause}{waits}")
+        return
+    left = stretch.first
+    for first, last in await books.rows(_STRETCHES, [group, stretch.topic, stretch.partition]):
+        if first <= left:
+            left = max(left, last + 1)
+    if left <= min(stretch.last, end - 1):
+        findings.wrong(f"{place} are below what {group} committed, cannot be read, and no dead letter says so")
+    findings.notes.append(f"{place} cannot be read: {stretch.cause}; {group} went on behind them")
 
 
 def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[object, ...]:
@@ -148,18 +190,22 @@ def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[obj
             content = inbox_content(same_content(event, message.value or b""))
     taken = message.offset < committed.get((message.topic, message.partition), 0)
     group = scope.groups.get(event_type) if taken else None
-    origin = origin_of(message.key, message.value, message.headers, message.timestamp_ms)
-    return message.topic, message.partition, message.offset, event_id, day, group, content, origin
+    body_hash = None if message.value is None else hashlib.sha256(message.value).digest()
+    return message.topic, message.partition, message.offset, event_id, day, group, content, body_hash
 
 
-def _dead_letter_id(headers: Mapping[str, bytes]) -> UUID | None:
-    """Derive the id that the journal gives the copy of a dead letter, from what the original was."""
+def _dead_letter_id(headers: Mapping[str, bytes | None]) -> UUID | None:
+    """Derive the id that the journal gives the copy of a dead letter, from where the original stood."""
     try:
-        group = headers["kafka_dlt-original-consumer-group"].decode()
-        topic = headers["kafka_dlt-original-topic"].decode()
-        partition = int.from_bytes(headers["kafka_dlt-original-partition"], "big")
-        offset = int.from_bytes(headers["kafka_dlt-original-offset"], "big")
-        origin = bytes.fromhex(headers.get(ORIGIN_HEADER, b"").decode())
-    except (KeyError, ValueError):
+        group = _text(headers, "kafka_dlt-original-consumer-group")
+        topic = _text(headers, "kafka_dlt-original-topic")
+        partition = int.from_bytes(headers["kafka_dlt-original-partition"] or b"", "big")
+        offset = int.from_bytes(headers["kafka_dlt-original-offset"] or b"", "big")
+        origin = _text(headers, ORIGIN) if ORIGIN in headers else ""
+    except (KeyError, UnicodeDecodeError):
         return None
-    return dead_letter_id(group, topic, partition, offset, origin)
+    return letter_id(group, topic, partition, offset, origin)
+
+
+def _text(headers: Mapping[str, bytes | None], name: str) -> str:
+    return (headers[name] or b"").decode()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.runtime.blame import blame
 from consumers.runtime.cutting import in_pieces, or_cut
+from domain.blame import blame
 from domain.errors import DownForEverybody, TooMuch
 from tests.domain import builders
 from tests.schemas.builders import order_confirmed

@@ -96,7 +96,7 @@ async def test_call_that_raises_keeps_its_operation_and_no_other_is_executed_twi
 async def test_adapters_own_time_out_is_no_end_of_the_lease(make_pipeline: MakePipeline) -> None:
     pipeline = await make_pipeline()
 
-    async def late(calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+    async def late(calls: Sequence[GatewayCall], _: object = None) -> AsyncIterator[Sequence[GatewayAnswer]]:
         if calls:
             raise TimeoutError
         yield ()
@@ -195,6 +195,7 @@ async def test_operations_and_messages_count_together_for_the_limit(make_pipelin
     member = await pipeline.join(with_these(settles_badly(authorize_payment, bad)))
     with pytest.raises(BaseExceptionGroup) as raised:
         await member.task
+    await member.crash()
     pipeline.members.remove(member)
     assert raised.group_contains(TooManyQuarantined, depth=None)
     assert await pipeline.value("SELECT count(*) FROM quarantine") == 2

@@ -1,18 +1,15 @@
 """Who waits in quarantine is seen under the lock of the order, and only one at a time is put there."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 import pytest
 
-from domain.errors import TooManyQuarantined
 from domain.ids import OrderId
 from domain.opening import authorize
 from domain.ports.store import Change, Changes, DeadLetter, SetAside
 from domain.rules import Context, Rules
-from outbox.quarantine import quarantine_message
 from outbox.store import PostgresStore
 from schemas.rejection import Reason
 from tests.outbox.locks import until_it_blocks_somebody
@@ -38,7 +35,6 @@ def letter(order_id: OrderId = ID, offset: int = 1, **fields: Any) -> DeadLetter
         "masked": False,
         "reason": Reason.QUARANTINED,
         "detail": "ValueError",
-        "origin": b"o",
         "order_id": order_id,
         "waits": True,
     }
@@ -158,37 +154,11 @@ async def test_the_same_work_is_put_aside_once(store: PostgresStore) -> None:
         assert await transaction.query("SELECT due_at FROM operation") == [(None,)]
 
 
-async def test_a_message_of_the_relay_is_taken_out_of_the_outbox_and_others_stay(
-    store: PostgresStore, database_url: str
-) -> None:
-    await put(store, letter(), letter(OTHER, 2))
-    url = database_url.replace("+psycopg", "")
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        (ids,) = await rows(connection, "SELECT event_ids FROM outbox")
-        first, second = ids[0]
-        assert await quarantine_message(connection, first, "TypeError", "", 5) is not None
-        assert await quarantine_message(connection, first, "TypeError", "", 5) is None
-        assert await rows(connection, "SELECT event_ids FROM outbox") == [([second],)]
-        with pytest.raises(TooManyQuarantined):
-            await quarantine_message(connection, second, "TypeError", "", 1)
-        assert await rows(connection, "SELECT event_ids FROM outbox") == [([second],)]
-        assert await quarantine_message(connection, second, "TypeError", "", 5) is not None
-        assert await rows(connection, "SELECT event_ids FROM outbox") == []
-        assert await rows(connection, "SELECT kind, message_id FROM quarantine ORDER BY id") == [
-            ("message", first),
-            ("message", second),
-        ]
-
-
-async def rows(connection: psycopg.AsyncConnection[Any], query: str) -> Sequence[tuple[Any, ...]]:
-    return await (await connection.execute(query.encode())).fetchall()
-
-
 async def test_letters_of_one_offset_of_a_topic_made_anew_are_two(store: PostgresStore) -> None:
-    await put(store, letter(origin=b"old"))
-    await put(store, letter(origin=b"new"), letter(origin=b"new"), letter(origin=b""))
+    await put(store, letter(body=b"old"))
+    await put(store, letter(body=b"new"), letter(body=b"new"))
     async with store.transaction() as transaction:
-        found = await transaction.query("SELECT origin FROM dead_letter ORDER BY id")
+        found = await transaction.query("SELECT body FROM dead_letter ORDER BY id")
         copies = await transaction.query("SELECT DISTINCT event_id FROM event")
-    assert [bytes(origin) for (origin,) in found] == [b"old", b"new", b""]
-    assert len(copies) == 3
+    assert [bytes(body) for (body,) in found] == [b"old", b"new"]
+    assert len(copies) == 2

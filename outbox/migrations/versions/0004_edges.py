@@ -94,7 +94,7 @@ def _letters() -> None:
         "redrive",
         sa.Column("id", BIG, sa.Identity(cache=1), nullable=False, comment="order of redrives"),
         _c("letter_id", BIG, "dead_letter.id, or quarantine.id where kind says so"),
-        _c("kind", sa.Text(), "letter or operation"),
+        _c("kind", sa.Text(), "letter, or quarantine.kind"),
         _c("at", TIME, "when", server_default=sa.text("now()")),
         _c("by", sa.Text(), "who"),
         _c("result", sa.Text(), "what came of it"),

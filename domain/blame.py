@@ -1,4 +1,4 @@
-"""What an error that somebody's work raised tells of it: whether the work is to blame, and words without its values.
+"""What an error that somebody's work raised tells of it, in words without values of the work.
 
 An error's own words may quote a customer, a token, a text of the message; they go to the database, the log and the
 screen of an operator. So quotations, numbers and all that the work holds are left out, and the trace names places only.
@@ -11,11 +11,6 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
-from consumers.runtime.guard import HopelessRaceError, Stopped
-from domain.errors import Transient, Unfit
-
-NOT_THEIRS: Final = (Transient, Unfit, Stopped, HopelessRaceError, MemoryError)
-"""A dependency, the release or this process is to blame: the same work may do well elsewhere or later."""
 WORDS_MAX: Final = 300
 HIDDEN: Final = "..."
 VALUE_MIN: Final = 3
@@ -39,11 +34,6 @@ class Blame(NamedTuple):
 
 class Raised(Exception):  # noqa: N818 - it stands for another error in a log
     """What somebody's work raised, in words without its values."""
-
-
-def is_theirs(error: Exception) -> bool:
-    """Whether the work that raised this is to blame."""
-    return not isinstance(error, NOT_THEIRS)
 
 
 def blame(error: Exception, *work: object, raw: bytes = b"") -> Blame:

@@ -1,0 +1,126 @@
+"""From messages to events. What cannot be read, ever, is a dead letter; what can be read later keeps its partition."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import structlog
+
+from consumers.runtime.cutting import is_theirs
+from consumers.runtime.letters import Letters
+from consumers.runtime.ports import Decode
+from domain.alarms import ring
+from domain.content import same_content
+from domain.errors import Transient
+from domain.ports.source import Message
+from domain.ports.store import DeadLetter
+from domain.reaction import Reaction
+from schemas.events import Event, OwnEvent
+from schemas.registry import RegistryUnavailable, SchemaAwaited
+from schemas.rejection import Reason, Rejected
+
+NEWER_S: Final = 30
+"""Until a release that knows the schema may have been deployed."""
+AWAITED_S: Final = 1
+"""Until a registry that lags behind may know a schema."""
+REMIND_S: Final = 600
+"""An alarm that nobody has answered is told again."""
+
+
+class Taken(NamedTuple):
+    """A message and what it says. content: the hash of that, see domain.content."""
+
+    message: Message
+    event: Event
+    content: bytes
+
+
+class Failed(NamedTuple):
+    """A message whose reading raised what nobody thought of."""
+
+    message: Message
+    error: Exception
+
+
+Read = Taken | DeadLetter | Failed
+"""A message once it was read: what it says, why it is refused, or what it raised."""
+
+
+class Held(NamedTuple):
+    """A message that can be read later, perhaps. Nothing behind it in its partition was read."""
+
+    message: Message
+    seconds: float
+
+
+class Reading(NamedTuple):
+    """A batch, read. read: of the messages that are done, in their order."""
+
+    read: Sequence[Read]
+    held: Sequence[Held]
+    done: Sequence[Message]
+
+
+class Reader:
+    """Reads the messages of one reaction's topic."""
+
+    def __init__(self, reaction: Reaction, decode: Decode, letters: Letters) -> None:
+        self._event_type = reaction.trigger.TYPE
+        self._is_ours = issubclass(reaction.trigger, OwnEvent)
+        self._decode = decode
+        self._letters = letters
+        self._rang: dict[tuple[str, int], tuple[int, float]] = {}
+        self._log = structlog.get_logger("consumers.reader").bind(reaction=reaction.name)
+
+    def read(self, messages: Sequence[Message]) -> Reading:
+        """Decode a batch. Raises Transient when the schema registry does not answer."""
+        read: list[Read] = []
+        held: dict[int, Held] = {}
+        for message in messages:
+            if held and message.partition in held:
+                continue
+            try:
+                read.append(self.read_one(message))
+            except Rejected as rejected:
+                if rejected.reason is Reason.UNKNOWN_SCHEMA and self._is_ours:
+                    # A newer release of ours wrote it; it is true, and this release must not pass it over.
+                    held[message.partition] = Held(message, NEWER_S)
+                    self._ring(message)
+                else:
+                    read.append(self._letters.of_message(message, rejected.reason, rejected.detail))
+            except SchemaAwaited:
+                held[message.partition] = Held(message, AWAITED_S)
+            except RegistryUnavailable as error:
+                raise Transient(str(error)) from error
+            except Exception as error:
+                if not is_theirs(error):
+                    raise
+                read.append(Failed(message, error))
+        done = messages if not held else [m for m in messages if _is_done(m, held)]
+        return Reading(read, list(held.values()), done)
+
+    def read_one(self, message: Message) -> Taken:
+        """Decode one message. Raises Rejected, SchemaAwaited or RegistryUnavailable, as the decoder does."""
+        event = self._decode(self._event_type, message.key, message.value)
+        return Taken(message, event, same_content(event, message.value or b""))
+
+    def _ring(self, message: Message) -> None:
+        """Ring once for a message, and again when nothing has come of it for long."""
+        now = asyncio.get_running_loop().time()
+        place = (message.topic, message.partition)
+        offset, at = self._rang.get(place, (-1, 0.0))
+        if offset != message.offset or now >= at + REMIND_S:
+            self._rang[place] = (message.offset, now)
+            ring(
+                self._log,
+                "newer_schema",
+                "a message of a schema that this release does not know; its partition waits, others go on",
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+            )
+
+
+def _is_done(message: Message, held: dict[int, Held]) -> bool:
+    found = held.get(message.partition)
+    return found is None or message.offset < found.message.offset
