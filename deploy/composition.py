@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from consumers.adapters.gateway.references import could_name
 from consumers.adapters.gateway.simulated import SimulatedGateway
 from consumers.adapters.gateway.stripe_adapter import API_BASE, StripeGateway, check_play
 from consumers.adapters.inventory import InternalInventory
@@ -18,7 +19,9 @@ from consumers.adapters.kafka.source import KafkaSource
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine
+from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.resolving import Local, Resolver
 from deploy.cli.common import codec_of
 from deploy.contracts import contracts_of
 from deploy.readiness import check_all, database_check
@@ -124,6 +127,7 @@ async def store_of(settings: Settings, codec: Codec | None = None) -> AsyncItera
         prefix=settings.topic_prefix,
         event_bytes_max=settings.event_bytes_max,
         inbox_retention_days=settings.inbox_retention_days,
+        upkeep_url=settings.direct_url(),
     )
     try:
         yield store
@@ -164,6 +168,8 @@ async def engine_of(settings: Settings, *, relay: bool = False) -> AsyncIterator
     relay: the process relays, too. Raises what keeps it from starting; see deploy.readiness.
     """
     async with AsyncExitStack() as stack:
+        gateway = gateway_of(settings)
+        stack.push_async_callback(gateway.close)
         contracts = stack.enter_context(contracts_of(settings, written_max=WRITTEN_MAX))
         await check_all(
             database_check(settings, Process.ENGINE, *([Process.RELAY] if relay else [])),
@@ -172,10 +178,18 @@ async def engine_of(settings: Settings, *, relay: bool = False) -> AsyncIterator
         )
         codec = contracts.codec
         store = await stack.enter_async_context(store_of(settings, codec))
-        gateway = gateway_of(settings)
-        stack.push_async_callback(gateway.close)
         ports = Ports(store, gateway, InternalInventory(), LogNotifier(), codec.decode, codec.mask)
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
+
+
+@asynccontextmanager
+async def resolver_of(settings: Settings) -> AsyncIterator[Resolver]:
+    """Make what an operator's word goes through; it asks no gateway, and does not wait for a database that is down."""
+    guard = Guard(bounds_of(settings))
+    guard.patient = False
+    async with store_of(settings) as store:
+        local = Local(InternalInventory(), LogNotifier())
+        yield Resolver(store, local, BY_NAME, rules_of(settings), guard, could_name)
 
 
 async def run_roles(

@@ -11,13 +11,15 @@ import psycopg
 
 from domain.ports.store import DeadLetter
 from outbox.journal import letter_origin
+from outbox.limits import moment, original_headers
 from outbox.rows import Row
+from schemas.texts import storable
 
 _INSERT: Final[LiteralString] = """
     INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, origin, message_at, key, body,
                              header_names, header_values, masked, reason, detail, to_offset, event_id, order_id,
                              own_inbox, waits, behind)
-    VALUES (%s, %s, %s, %s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT DO NOTHING RETURNING id"""
 
 
@@ -35,20 +37,21 @@ async def insert(connection: psycopg.AsyncConnection[Any], letters: Sequence[Dea
 
 
 def _row(x: DeadLetter) -> Row:
+    headers = original_headers(x)
     return (
         x.group,
         x.topic,
         x.partition,
         x.offset,
         letter_origin(x),
-        x.timestamp_ms,
+        moment(x.timestamp_ms),
         x.key,
         x.body,
-        [name for name, _ in x.headers],
-        [value for _, value in x.headers],
+        [name for name, _ in headers],
+        [value for _, value in headers],
         x.masked,
         x.reason.value,
-        x.detail,
+        storable(x.detail),
         x.to_offset,
         x.event_id,
         x.order_id,

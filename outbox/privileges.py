@@ -30,10 +30,13 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "outbox": ("SELECT", "INSERT"),
         "dead_letter": ("SELECT", "INSERT"),
         "quarantine": ("SELECT", "INSERT"),
+        "passed_stretch": ("SELECT", "UPDATE"),
+        "low_water": _ALL,
     },
     Process.RELAY: {
         "event": ("SELECT",),
         "outbox": ("SELECT", "UPDATE", "DELETE"),
+        "relay_lease": _ALL,
         "dead_letter": ("SELECT",),
         "quarantine": ("SELECT", "INSERT"),
     },

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from outbox.conninfo import engine_for
 from outbox.tables import (
     attempts,
     dead_letters,
@@ -16,11 +17,10 @@ from outbox.tables import (
     orders,
     outbox,
     reservations,
+    resolutions,
     stock,
     stock_adjustments,
 )
-
-_CONNECTION: Final = {"connect_timeout": 10, "options": "-c timezone=UTC"}
 
 Record = Mapping[str, Any]
 
@@ -51,15 +51,18 @@ class OrderStory:
     events: Sequence[Record]
     notifications: Sequence[Record]
     dead_letters: Sequence[Record]
+    resolutions: Sequence[Record]
     unsent: frozenset[int]
 
 
 @contextmanager
 def snapshot(url: str) -> Iterator[sa.Connection]:
     """Connect for reading: every query inside sees the same moment. url: postgresql+psycopg://..."""
-    engine = sa.create_engine(url, hide_parameters=True, connect_args=_CONNECTION)
+    engine = engine_for(url)
     try:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as found:
+            # Within the transaction: a pooler takes no options, and its sessions are not ours.
+            found.execute(sa.text("SET LOCAL timezone = 'UTC'"))
             yield found
     finally:
         engine.dispose()
@@ -101,12 +104,23 @@ def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
             .where(dead_letters.c.key == order_id.encode())
             .order_by(dead_letters.c.first_at, dead_letters.c.message_offset),
         ),
+        resolutions=_all(connection, _said_of(order_id)),
         unsent=frozenset(ids).intersection(
             connection.execute(sa.select(sa.func.unnest(outbox.c.event_ids)).where(outbox.c.event_ids.overlap(ids)))
             .scalars()
             .all()
         ),
     )
+
+
+def last_resolution(connection: sa.Connection, order_id: str) -> Record | None:
+    """Read what an operator said last of this order."""
+    said = _all(connection, _said_of(order_id))
+    return said[-1] if said else None
+
+
+def _said_of(order_id: str) -> sa.Select[Any]:
+    return sa.select(resolutions).where(resolutions.c.order_id == order_id).order_by(resolutions.c.id)
 
 
 def order_list(connection: sa.Connection, status: str | None, limit: int) -> list[Record]:

@@ -10,10 +10,11 @@ import psycopg
 from domain.decision import Notification
 from domain.ids import OperationId, OrderId
 from domain.operation import OperationState
-from domain.order import Order
+from domain.order import Operation, Order
 from domain.ports.store import Changes, DeadLetter, Receipt, SetAside
 from outbox import dead_letters, inbox, quarantine, rows, statements
 from outbox.binary import ARRAYS
+from outbox.connections import PRELUDE, needs_prelude
 from outbox.journal import Journal, dead_letter_row
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
@@ -77,6 +78,8 @@ class PgTransaction:
         """
         ids, seeing = ARRAYS["text"](order_ids), self.connection.cursor(binary=True)
         async with self._together():
+            if needs_prelude(self.connection):
+                await self.connection.execute(PRELUDE)
             await self._cursor.execute(statements.BEGIN, [ids])
             if waiting:
                 await seeing.execute(quarantine.WAITING, [ids, ids])
@@ -149,6 +152,9 @@ class PgTransaction:
             await self._save_many(parts, changes.notifications, events)
         if letters:
             await self._append_letters(letters)
+        for said in changes.resolutions:
+            values = (said.order_id, said.review_reason, said.word, said.reference, said.reason, said.by)
+            await self._cursor.execute(statements.INSERT_RESOLUTION, values)
         if changes.passed:
             await self._cursor.execute(_APPLY_PASSED, [changes.passed])
         self._left_final = left_final(changes.orders, self.now)
@@ -168,6 +174,11 @@ class PgTransaction:
         order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
         found = await self.query(statements.OPERATION_STATES, [order_ids, ids])
         return {OperationId(row[0]): OperationState(row[1]) for row in found}
+
+    async def history(self, order_id: OrderId) -> Sequence[Operation]:
+        """Return all operations of this order."""
+        found = await self.query(statements.HISTORY, [self._numbers[order_id]])
+        return [rows.operation_from(row) for row in found]
 
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
         """Return those of these orders that nobody has changed for so long."""

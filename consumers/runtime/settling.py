@@ -124,6 +124,8 @@ class Settler:
     def _compare(self, answer: Answer, state: OperationState | None) -> None:
         """Look at an answer to an operation that is settled already: it changes nothing, but it may contradict."""
         said = {Approved: OperationState.APPROVED, Declined: OperationState.DECLINED}.get(type(answer.outcome))
+        if state is OperationState.NOT_EXECUTED:
+            state = OperationState.DECLINED  # an operator's word; a decline agrees with it
         ids = {"order_id": answer.order_id, "operation_id": str(answer.operation_id), "settled_as": state}
         if said is not None and state is not None and said is not state:
             ring(self._log, "contradiction", "contradicting answer", said=said, **ids)

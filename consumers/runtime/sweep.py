@@ -1,4 +1,4 @@
-"""The sweep: due and unknown operations, lapsed leases, holds that ran out, orders that nobody works on, partitions."""
+"""The sweep: due and unknown operations, lapsed leases, holds that ran out, orders that nobody works on."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,7 +32,6 @@ IDS_MAX: Final = 20
 """So many ids in a line of the log, at the most."""
 DELAYS_EVERY_S: Final = 10
 STUCK_EVERY_S: Final = 60
-MAINTAIN_EVERY_S: Final = 3_600
 
 
 class Sweep:
@@ -99,8 +98,6 @@ class Sweep:
         if self._due("stuck", STUCK_EVERY_S):
             stuck = partial(store.stuck_orders, self._rules.stuck_after_s, CLAIM_MAX)
             await self._each(await self._guard.transact("sweep", lambda _: stuck(), stop), self._revive, stop)
-        if self._due("maintain", MAINTAIN_EVERY_S):
-            await self._guard.transact("sweep", lambda _: store.maintain(), stop)
         return await self._guard.transact("sweep", lambda _: self._claim(), stop)
 
     async def _claim(self) -> int:

@@ -68,6 +68,18 @@ class SetAside(NamedTuple):
     operation_id: OperationId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What an operator said of an order under review, for the record."""
+
+    order_id: OrderId
+    review_reason: str
+    word: str
+    reference: str | None
+    reason: str
+    by: str
+
+
 class Change(NamedTuple):
     """An order as it was loaded (None: it did not exist) and as it shall be."""
 
@@ -83,6 +95,7 @@ class Changes:
     events: list[OwnEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    resolutions: list[Resolution] = field(default_factory=list)
     passed: list[int] = field(default_factory=list)
 
 
@@ -151,6 +164,10 @@ class Transaction(Protocol):
         """Return the states of these operations, finished or not."""
         ...
 
+    async def history(self, order_id: OrderId) -> Sequence[Operation]:
+        """Return all operations of this order, finished ones included, in the order of their opening."""
+        ...
+
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
         """Return those of these loaded orders that nobody has changed for so long."""
         ...
@@ -174,6 +191,18 @@ class Claimed(NamedTuple):
     operation: Operation
     token: str | None
     until: float
+
+
+class InboxUpkeep(NamedTuple):
+    """What an upkeep of the inbox's days did. ahead: days in a row after today that are there; -1: not even today.
+
+    undone: what could not be done now, and why, a line each. The next upkeep tries again.
+    """
+
+    made: int
+    dropped: int
+    ahead: int
+    undone: tuple[str, ...] = ()
 
 
 class Store(Protocol):
@@ -201,8 +230,12 @@ class Store(Protocol):
         """Return orders with a hold that has expired and is not pinned."""
         ...
 
-    async def maintain(self) -> None:
-        """Make inbox partitions ahead of time, drop those past their retention."""
+    async def maintain(self) -> InboxUpkeep:
+        """Make inbox partitions ahead of time, drop those past their retention. What cannot be done is no error."""
+        ...
+
+    async def end_frozen(self, unmoved_s: float) -> int:
+        """End sessions of this module whose process has stood still for so long amid a transaction; say how many."""
         ...
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:

@@ -18,11 +18,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.record.util import calc_crc32c
 
+from consumers.adapters.gateway.references import could_name
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, REACTIONS
 from consumers.runtime.engine import Engine
+from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Decode, Ports
+from consumers.runtime.resolving import Local, Resolver
 from deploy.composition import all_topics, bounds_of, relay_of, rules_of, source_maker
 from deploy.settings import Settings
 from domain.operation import UNFINISHED
@@ -141,6 +144,12 @@ class Pipeline(View):
         by_name = {**BY_NAME, **{reaction.name: reaction for reaction in reactions}}
         return Engine(dataclasses.replace(every, **ports), by_name, rules_now, bounds_of(self.settings))
 
+    def resolver(self, **rules: Any) -> Resolver:
+        """Make what an operator's word goes through."""
+        local = Local(InternalInventory(), LogNotifier())
+        guard = Guard(bounds_of(self.settings))
+        return Resolver(self.store(), local, BY_NAME, replace(rules_of(self.settings), **rules), guard, could_name)
+
     # what goes in
 
     async def publish(self, *events: Event) -> None:
@@ -149,11 +158,17 @@ class Pipeline(View):
             await self.publish_raw(event.TYPE, event.order_id.encode(), self.codec.encode(event), headers(event))
 
     async def publish_raw(
-        self, event_type: str, key: bytes | None, value: bytes | None, with_headers: Sequence[tuple[str, bytes]] = ()
+        self,
+        event_type: str,
+        key: bytes | None,
+        value: bytes | None,
+        with_headers: Sequence[tuple[str, bytes | None]] = (),
+        timestamp_ms: int | None = None,
     ) -> None:
         """Publish bytes on the topic of this event type."""
         topic = topic_name(self.settings.topic_prefix, event_type)
-        at = await self._producer.send_and_wait(topic, value, key=key, headers=list(with_headers))
+        headers = list(with_headers)
+        at = await self._producer.send_and_wait(topic, value, key=key, headers=headers, timestamp_ms=timestamp_ms)
         self._published[TopicPartition(topic, at.partition)] = at.offset + 1
 
     async def publish_with_unreadable_header(self, event_type: str, partition: int = 0) -> None:

@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from alembic import command
 from psycopg.rows import dict_row
-from sqlalchemy import create_engine
 
 from outbox.connections import Connections
+from outbox.conninfo import engine_for
 from outbox.migrations import upgrade
 from outbox.migrations.run import config
 from outbox.numbers import BLOCK, OrderNumbers
@@ -57,15 +57,6 @@ async def test_many_orders_take_as_many_blocks_as_they_need() -> None:
     assert blocks.drawn == 3
 
 
-async def test_after_an_outage_nothing_that_was_drawn_before_is_used() -> None:
-    numbers, blocks = OrderNumbers(), Blocks()
-    await numbers.take(1, blocks.draw)
-
-    numbers.clear()
-
-    assert await numbers.take(1, blocks.draw) == [BLOCK + 1]
-
-
 @pytest.fixture
 def url(case_to_alter: Case) -> str:
     return case_to_alter.url.replace("postgresql://", "postgresql+psycopg://")
@@ -77,7 +68,7 @@ def rows_of(case: Case, table: LiteralString) -> list[dict[str, object]]:
 
 
 def to_revision(url: str, revision: str) -> None:
-    engine = create_engine(url)
+    engine = engine_for(url)
     with engine.begin() as connection:
         command.downgrade(config(connection), revision)
     engine.dispose()

@@ -5,13 +5,13 @@ from typing import Any
 import psycopg
 import pytest
 from alembic import command
-from sqlalchemy import create_engine
 
 from domain.ids import OrderId
 from domain.opening import authorize
 from domain.order import Order
 from domain.ports.store import Change, Changes, Receipt
 from domain.rules import Context, Rules
+from outbox.conninfo import engine_for
 from outbox.migrations import upgrade
 from outbox.migrations.run import config
 from outbox.queries import order_story, snapshot
@@ -159,7 +159,7 @@ async def test_an_inbox_of_an_older_release_still_knows_what_it_knew(store: Post
 
 
 def _downgrade(database_url: str) -> None:
-    engine = create_engine(database_url)
+    engine = engine_for(database_url)
     with engine.begin() as connection:
         command.downgrade(config(connection), "0002")
     engine.dispose()
