@@ -7,12 +7,10 @@ transaction of its own and in the order of its items, until the one stands alone
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-import psycopg
 import structlog
 
 from consumers.runtime.guard import HopelessRaceError, Stopped
 from domain.errors import TooMuch, Transient, Unfit
-from outbox.sqlstates import Family, family_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,8 +27,6 @@ class TooLarge(Exception):  # noqa: N818 - it answers a question, it is no fault
 
 def is_theirs(error: Exception) -> bool:
     """Whether the work that raised this is to blame."""
-    if isinstance(error, psycopg.Error):
-        return family_of(error) is Family.MESSAGE
     return not isinstance(error, NOT_THEIRS)
 
 

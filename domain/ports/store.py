@@ -55,6 +55,18 @@ class Passed(NamedTuple):
     applied: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What an operator said of an order under review, for the record."""
+
+    order_id: OrderId
+    review_reason: str
+    word: str
+    reference: str | None
+    reason: str
+    by: str
+
+
 class SetAside(NamedTuple):
     """Work that raised here and has no place on a topic: it waits for an operator. kind says what it is.
 
@@ -67,18 +79,6 @@ class SetAside(NamedTuple):
     detail: str
     trace: str
     operation_id: OperationId | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """What an operator said of an order under review, for the record."""
-
-    order_id: OrderId
-    review_reason: str
-    word: str
-    reference: str | None
-    reason: str
-    by: str
 
 
 class Change(NamedTuple):

@@ -66,11 +66,11 @@ class MoodyGateway(SimulatedGateway):
             self._count(calls)
             yield [GatewayAnswer(call.operation_id, NotExecuted("HTTP 429")) for call in calls]
             return
-        await self._raise_if_bad(calls)
+        await self._raise_if_told(calls)
         told = [call for call in calls if self._says(call)]
+        async for _ in super().perform([call for call in told if self.says[call.order_id].executed]):
+            pass
         if told:
-            async for _ in super().perform([call for call in told if self.says[call.order_id].executed]):
-                pass
             yield [GatewayAnswer(call.operation_id, self.says[call.order_id].outcome) for call in told]
         calls = [call for call in calls if call not in told]
         failing = [call for call in calls if call.order_id in self.fails_for]
@@ -87,10 +87,9 @@ class MoodyGateway(SimulatedGateway):
         if hanging:
             await asyncio.Event().wait()
 
-    async def _raise_if_bad(self, calls: Sequence[GatewayCall]) -> None:
-        good = [call for call in calls if call.order_id not in self.raises_for]
-        if len(good) < len(calls):
-            async for _ in super().perform(good):
+    async def _raise_if_told(self, calls: Sequence[GatewayCall]) -> None:
+        if any(call.order_id in self.raises_for for call in calls):
+            async for _ in super().perform([call for call in calls if call.order_id not in self.raises_for]):
                 pass
             self._count(calls)
             raise KeyError(f"no such thing as {calls[0].token}")

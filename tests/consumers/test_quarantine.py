@@ -87,10 +87,10 @@ WAYS = [
     (raises_in_decode, None, "BrokenError"),
     (raises_in_plan, None, "BrokenError: no luck with ... and ... of ..., who is ..."),
     (cannot_be_written_by_us, None, "error"),
-    (cannot_be_stored, None, "CharacterNotInRepertoire: invalid byte sequence for encoding"),
+    (cannot_be_stored, None, "Permanent: PostgreSQL cannot store this (CharacterNotInRepertoire)"),
     (raises_at_the_shelf, "payment_authorized", "BrokenError"),
     (raises_while_telling, "payment_failed", "BrokenError"),
-    (breaks_a_constraint, "items_reserved", "CheckViolation: new row for relation ... violates check constraint"),
+    (breaks_a_constraint, "items_reserved", "Permanent"),
 ]
 
 
