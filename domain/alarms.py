@@ -103,8 +103,9 @@ _RUNNING: Final = {
 }
 _LETTERS: Final = {reason.value: Alarm(_LETTER, _SEE_LETTER) for reason in Reason} | {
     Reason.QUARANTINED.value: Alarm(
-        "A message made this release raise an error. It and later messages of its order wait; others go on.",
-        "Report the trace. After the fix is deployed: `payments dlq redrive ID`.",
+        "A message, an operation or an order made this release raise an error. It waits, as do later messages of its "
+        "order; others go on.",
+        "Report the trace. After the fix is deployed: `payments dlq redrive ID`; the line names it as letter_id.",
     ),
     Reason.UNREADABLE.value: Alarm(
         "A stretch of a partition cannot be read by any client. The partition waits, or an operator passed over it.",

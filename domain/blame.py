@@ -38,7 +38,9 @@ class Raised(Exception):  # noqa: N818 - it stands for another error in a log
 
 def blame(error: Exception, *work: object, raw: bytes = b"") -> Blame:
     """Describe what an error says without quoting the work, such as an event, that raised it. raw: its bytes."""
-    words = " ".join(str(error).split())
+    # A database says more than what is wrong: it quotes the row.
+    said = getattr(getattr(error, "diag", None), "message_primary", None) or str(error)
+    words = " ".join(said.split())
     for value in sorted(set(_texts(work)), key=len, reverse=True):
         if len(value) >= VALUE_MIN:
             words = words.replace(value, HIDDEN)

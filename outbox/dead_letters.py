@@ -5,6 +5,7 @@ and what it was: offsets repeat once a topic is made anew.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -24,14 +25,15 @@ _INSERT: Final[LiteralString] = """
 
 
 async def insert(connection: psycopg.AsyncConnection[Any], letters: Sequence[DeadLetter]) -> list[DeadLetter]:
-    """Write letters in their order; return those that were not there yet."""
+    """Write letters in their order; return those that were not there yet, with their numbers."""
     fresh: list[DeadLetter] = []
     # A cursor of its own: in a pipeline another may still have results to come.
     cursor = connection.cursor(binary=True)
     await cursor.executemany(_INSERT, [_row(letter) for letter in letters], returning=True)
     for letter in letters:
-        if await cursor.fetchone() is not None:
-            fresh.append(letter)
+        row = await cursor.fetchone()
+        if row is not None:
+            fresh.append(replace(letter, number=row[0]))
         cursor.nextset()
     return fresh
 

@@ -37,8 +37,8 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "event": ("SELECT",),
         "outbox": ("SELECT", "UPDATE", "DELETE"),
         "relay_lease": _ALL,
-        "quarantine": ("SELECT", "INSERT"),
         "dead_letter": ("SELECT",),
+        "quarantine": ("SELECT", "INSERT"),
     },
 }
 SEQUENCES: Final[dict[Process, tuple[str, ...]]] = {

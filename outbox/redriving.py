@@ -14,7 +14,7 @@ _LETTER: Final[LiteralString] = """
            reason, order_id, own_inbox, redriven_at IS NOT NULL, first_at
       FROM dead_letter WHERE id = %s FOR UPDATE"""
 _AHEAD: Final[LiteralString] = """
-    SELECT id::text FROM (
+    SELECT kind || id FROM (
       SELECT id, first_at AS at, '' AS kind FROM dead_letter WHERE waits AND order_id = %s AND id < %s
       UNION ALL
       SELECT id, at, 'Q' FROM quarantine WHERE released_at IS NULL AND order_id = %s AND at < %s) ahead

@@ -118,6 +118,7 @@ def ids_of(letter: DeadLetter) -> dict[str, object]:
     """Return what names a dead letter in the log."""
     event_id = None if letter.event_id is None else str(letter.event_id)
     return {
+        "letter_id": letter.number,
         "topic": letter.topic,
         "partition": letter.partition,
         "offset": letter.offset,

@@ -97,7 +97,7 @@ class Planner:
             if fresh and not behind:
                 await self._quarantine.check(transaction, blamed)
         if fresh:
-            self._quarantine.tell(blamed, "message in quarantine", **ids_of(letter))
+            self._quarantine.tell(blamed, "message in quarantine", **ids_of(fresh[0]))
 
     def is_early(self, transaction: Transaction, one: Taken) -> bool:
         """Whether it is from further in the future than clocks differ."""

@@ -49,4 +49,4 @@ class Quarantine:
             self._log.warning("what raised is over meanwhile", order_id=work.order_id, detail=blame.detail)
             return
         ids = {"operation_id": str(work.operation_id)} if work.operation_id else {}
-        self.tell(blame, f"{work.kind} in quarantine", id=f"Q{number}", order_id=work.order_id, **ids)
+        self.tell(blame, f"{work.kind} in quarantine", letter_id=f"Q{number}", order_id=work.order_id, **ids)

@@ -187,7 +187,7 @@ class Redriver:
         result = f"raised again: {blamed.detail}"
         await keep_letter(transaction, letter_id, Reason.QUARANTINED, blamed.detail, self._by, result)
         if not self._dry_run:
-            self._quarantine.tell(blamed, "a redriven message raised", id=letter_id, order_id=letter.order_id)
+            self._quarantine.tell(blamed, "a redriven message raised", letter_id=letter_id, order_id=letter.order_id)
         return Outcome(done=False, result=result)
 
     async def _work(self, number: int, transaction: PgTransaction) -> Outcome:

@@ -22,7 +22,7 @@ class DeadLetter:
     key, body and headers are as they came, but for card numbers: masked says that there were some. to_offset: the last
     of a stretch of messages that nobody could read. event_id, order_id: where they can be read. own_inbox: the event's
     row in the inbox is this message's. waits: it is in quarantine, and later messages of its order wait behind it;
-    behind: it is one of those.
+    behind: it is one of those. number: once it is kept, what `payments dlq` calls it.
     """
 
     group: str
@@ -42,6 +42,7 @@ class DeadLetter:
     own_inbox: bool = False
     waits: bool = False
     behind: bool = False
+    number: int | None = None
 
 
 class Passed(NamedTuple):

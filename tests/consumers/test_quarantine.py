@@ -120,6 +120,7 @@ async def test_whatever_a_message_raises_it_alone_waits_and_the_others_are_paid(
     assert await pipeline.status("bad") == status
     (alarm,) = [line for line in log if line.get("reason") == "quarantined"]
     assert (alarm["alarm"], alarm["order_id"], alarm["detail"]) == (True, "bad", said)
+    assert alarm["letter_id"] == await pipeline.value("SELECT id FROM dead_letter")
     assert alarm["exc_info"].__traceback__ is not None
     assert not [secret for secret in SECRETS if secret in said + str(alarm["exc_info"])]
     assert not member.task.done()

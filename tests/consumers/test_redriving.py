@@ -93,7 +93,8 @@ async def test_order_in_quarantine_is_paid_once_when_its_letters_are_redriven(ma
     copies = await pipeline.value("SELECT count(*) FROM event WHERE order_version = 0")
     await pipeline.join()
     done = await redrive(pipeline, order_id="bad")
-    assert [one.outcome.done for one in done[:3]] == [True, False, True] or all(one.outcome.done for one in done)
+    assert [one.outcome for one in done if not one.outcome.done] == []
+    assert len(done) >= 3
     assert done[0].outcome == Outcome(done=True, result="done: authorize opened")
     await pipeline.until(lambda: pipeline.has("SELECT 1 FROM orders WHERE status = 'paid_and_confirmed'"), "paid")
     await pipeline.until(lambda: pipeline.has("SELECT 1 WHERE NOT EXISTS (SELECT FROM dead_letter WHERE waits)"), "")
@@ -107,7 +108,7 @@ async def test_what_a_redrive_opens_is_due_at_once(make_pipeline: MakePipeline) 
     pipeline = await quarantined(make_pipeline)
     (letter_id,) = await letter_ids(pipeline)
     assert (await redriver(pipeline).letter(letter_id)).done
-    assert await pipeline.rows("SELECT state, due_at <= now(), tries FROM operation") == [("open", True, 1)]
+    assert await pipeline.rows("SELECT state, due_at <= now(), tries FROM operation") == [("open", True, 0)]
     await pipeline.join()
     await pipeline.until_status("paid_and_confirmed", "bad")
     await assert_all_is_well(pipeline)

@@ -32,9 +32,10 @@ COST_MAX = {
     "capture_payment": {"statements": 40, "commits": 3},
     "return_payment": {"statements": 30, "commits": 2},
     "release_items": {"statements": 14, "commits": 1},
-    "relay": {"statements": 10, "commits": 1, "produced": 16},
+    "relay": {"statements": 18, "commits": 2, "produced": 16},
 }
-"""For one batch: what is planned and settled in it, and what comes of that. The relay sends to eight topics of two."""
+"""For one batch: what is planned and settled in it, and what comes of that. The relay sends to eight topics of two;
+two thirds of its statements open its two sessions and its lease, once in its life."""
 
 
 class Counted(Counter[str]):
