@@ -45,7 +45,11 @@ def make_read_only(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def dump(scene: Scene) -> Iterator[None]:
-    """Hold the locks of a pg_dump over midnight: a day of the inbox is to be made, and a sweep begins to."""
+    """Hold the locks of a pg_dump over midnight: a day of the inbox is to be made, and a sweep begins to.
+
+    A dump only reads: no order may wait for it.
+    """
+    scene.places = frozenset()
     scene.insist(lambda: _forget_last_day(scene))
     connection = scene.insist(lambda: _lock_all(scene))
     try:
