@@ -8,31 +8,35 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from consumers.adapters.gateway.simulated import SimulatedGateway
 from consumers.adapters.gateway.stripe_adapter import API_BASE, StripeGateway, check_play
 from consumers.adapters.inventory import InternalInventory
-from consumers.adapters.kafka_source import KafkaSource
+from consumers.adapters.kafka.source import KafkaSource
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine
 from consumers.runtime.ports import Bounds, Ports
 from deploy.cli.common import codec_of
+from deploy.contracts import contracts_of
+from deploy.readiness import check_all, database_check
 from deploy.settings import Settings, SettingsError
-from domain.errors import DownForEverybody
+from deploy.topics import check_topics, owners_of
 from domain.ports.gateway import Gateway
 from domain.ports.publisher import Publisher
 from domain.ports.source import Source
 from domain.reaction import Reaction
 from domain.rules import Rules
 from outbox.connections import Connections
+from outbox.privileges import Process
 from outbox.relay import Relay
+from outbox.relay.lease import deadline_s
 from outbox.store import PostgresStore
 from producers.kafka_publisher import KafkaPublisher
-from producers.topics import missing_topics
 from schemas.codec import Codec
-from schemas.topics import CONSUMED, TOPICS, dead_letter_topic, topic_name
+from schemas.topics import topic_name
 
 WRITTEN_MAX = 10_000
 """Events that the consumers of a process wrote and need not decode when they come back: some 15 MB."""
@@ -74,6 +78,7 @@ def bounds_of(settings: Settings) -> Bounds:
         batch_max=settings.batch_max,
         transactions_max=settings.batches_in_flight_max,
         operations_open_max=settings.operations_open_max,
+        call_max_s=settings.gateway_connect_timeout_s + settings.gateway_timeout_s,
         linger_s=settings.linger_ms / 1000,
         drain_timeout_s=settings.drain_timeout_s,
         sweep_interval_s=settings.sweep_interval_s,
@@ -129,36 +134,42 @@ def relay_of(settings: Settings) -> Relay:
     """Make the relay."""
 
     async def make_publisher() -> Publisher:
-        publisher = KafkaPublisher(settings.kafka_options())
+        publisher = KafkaPublisher(settings.kafka_options(), deadline_s=deadline_s(settings.relay_lease_s))
         await publisher.start()
         return publisher
 
     return Relay(
-        settings.psycopg_url(),
+        settings.direct_url(),
         make_publisher,
         prefix=settings.topic_prefix,
         batch=settings.relay_batch,
         poll_s=settings.relay_poll_s,
+        lease_s=settings.relay_lease_s,
+        # What is left is for connections that do not close at once.
+        stop_s=settings.drain_timeout_s / 4,
+        quarantine_max=settings.quarantine_max,
     )
 
 
 def all_topics(prefix: str) -> list[str]:
     """Name every topic that the pipeline reads or writes, dead letters included."""
-    return [topic_name(prefix, event) for event in TOPICS] + [dead_letter_topic(prefix, event) for event in CONSUMED]
-
-
-async def check_topics(settings: Settings) -> None:
-    """Raise DownForEverybody, naming the command that makes them, unless every topic exists."""
-    missing = await missing_topics(settings.kafka_options(), all_topics(settings.topic_prefix))
-    if missing:
-        raise DownForEverybody(f"topics are missing ({', '.join(missing[:3])} ...): run `payments topics create`")
+    return list(owners_of(prefix))
 
 
 @asynccontextmanager
-async def engine_of(settings: Settings) -> AsyncIterator[Engine]:
-    """Make the engine with its store and gateway; closed at the end."""
+async def engine_of(settings: Settings, *, relay: bool = False) -> AsyncIterator[Engine]:
+    """Check what an engine needs, then make it with its store and gateway; closed at the end.
+
+    relay: the process relays, too. Raises what keeps it from starting; see deploy.readiness.
+    """
     async with AsyncExitStack() as stack:
-        codec = codec_of(settings, written_max=WRITTEN_MAX)
+        contracts = stack.enter_context(contracts_of(settings, written_max=WRITTEN_MAX))
+        await check_all(
+            database_check(settings, Process.ENGINE, *([Process.RELAY] if relay else [])),
+            partial(check_topics, settings),
+            partial(asyncio.to_thread, contracts.prepare),
+        )
+        codec = contracts.codec
         store = await stack.enter_async_context(store_of(settings, codec))
         gateway = gateway_of(settings)
         stack.push_async_callback(gateway.close)
@@ -173,8 +184,7 @@ async def run_roles(
 
     Raises, before that, what keeps them from starting; afterwards, what a bug raised.
     """
-    await check_topics(settings)
-    async with engine_of(settings) as engine:
+    async with engine_of(settings, relay=roles.relay) as engine:
         spare_the_collector()
         started()
         also = []
@@ -221,6 +231,7 @@ class MakeKafkaSource:
             self._connection,
             linger_s=self._settings.linger_ms / 1000,
             drain_timeout_s=self._settings.drain_timeout_s,
+            unpacked_bytes_max=self._settings.unpacked_bytes_max,
         )
 
 

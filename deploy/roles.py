@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any
 
 import structlog
@@ -10,10 +11,13 @@ import structlog
 from consumers.runtime.guard import Guard
 from deploy.cli.common import run
 from deploy.cli.failures import ANSWER_IS_NO
-from deploy.composition import Roles, bounds_of, check_topics, engine_of, relay_of, run_roles
-from deploy.readiness import check_schema
+from deploy.composition import Roles, bounds_of, engine_of, relay_of, run_roles
+from deploy.readiness import check_all, database_check
 from deploy.settings import Settings
 from deploy.stopping import Stopping
+from deploy.topics import check_topics
+from domain.alarms import ring
+from outbox.privileges import Process
 
 Started = Callable[[], None]
 Work = Callable[[asyncio.Event, Started], Coroutine[Any, Any, None]]
@@ -38,7 +42,6 @@ def run_until_stopped(
     """
     quieten_kafka(settings)
     settings.kafka_options()
-    check_schema(settings)
     log = structlog.get_logger("deploy.roles")
     has_started = False
 
@@ -74,9 +77,14 @@ async def _tell_stopping(stop: asyncio.Event) -> None:
     )
 
 
+async def check_relay(settings: Settings) -> None:
+    """Check what a relay needs. It sends bodies as they are, so that it needs no registry."""
+    await check_all(database_check(settings, Process.RELAY), partial(check_topics, settings))
+
+
 async def relay_until(settings: Settings, stop: asyncio.Event, started: Started) -> None:
     """Relay until stop is set. Needs no gateway, so that its process holds no key of one."""
-    await check_topics(settings)
+    await check_relay(settings)
     relay, guard = relay_of(settings), Guard(bounds_of(settings))
     relay.on_turn = guard.turn
     started()
@@ -97,22 +105,20 @@ def roles_until(settings: Settings, roles: Roles) -> Work:
 
 async def relay_once(settings: Settings) -> int:
     """Send what the outbox holds; return how many messages."""
-    await check_topics(settings)
+    await check_relay(settings)
     return await relay_of(settings).once()
 
 
 async def sweep_once(settings: Settings) -> int:
     """Do everything that is due; return the number of operations."""
-    await check_topics(settings)
     async with engine_of(settings) as engine:
         return await engine.once()
 
 
 def run_once(settings: Settings, work: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
-    """Check the schema, do the work, and return how much it was. Raises what a task of it raised."""
+    """Do the work, and return how much it was. Raises what keeps it from beginning, and what a task of it raised."""
     quieten_kafka(settings)
     settings.kafka_options()
-    check_schema(settings)
     try:
         return run(work(settings))
     except ExceptionGroup as group:
@@ -130,10 +136,10 @@ def leaves(error: BaseException) -> Iterator[Exception]:
 
 def tell_bug(error: Exception) -> None:
     """Log an error that nobody expects: its type, what it says, and where; no values of variables."""
-    structlog.get_logger("deploy.roles").error(
+    ring(
+        structlog.get_logger("deploy.roles"),
+        "bug",
         "this process stops: a bug, or something that it cannot go on without; restart it, nothing is lost",
-        alarm=True,
-        reason="bug",
         error_type=type(error).__name__,
         error=str(error),
         exc_info=error,

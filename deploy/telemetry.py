@@ -7,11 +7,10 @@ Loggers are structlog's; our packages below deploy make theirs with `structlog.g
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
-from contextlib import AbstractContextManager
 from typing import Any, Literal, TextIO
 
 import structlog
-from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.contextvars import merge_contextvars
 from structlog.stdlib import BoundLogger, ProcessorFormatter
 from structlog.typing import Processor
 
@@ -25,6 +24,7 @@ OUR_LOGGERS = ("deploy", "consumers", "producers", "outbox", "__main__")
 NEVER_MASKED = frozenset(
     {
         "order_id",
+        "order_ids",
         "event_id",
         "correlation_id",
         "causation_id",
@@ -86,20 +86,6 @@ def configure(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-
-
-def log_context(**ids: object) -> AbstractContextManager[None]:
-    """Put ids (order_id, event_id, correlation_id ...) on every line logged inside, in this task and its own."""
-    return bound_contextvars(**{name: str(value) for name, value in ids.items()})
-
-
-def alarm(log: BoundLogger, reason: str, **ids: object) -> None:
-    """Write the line that wakes somebody: at ERROR, `alarm=true`, with the reason and the ids that it is about."""
-    log.error("alarm", alarm=True, reason=reason, **{name: _plain(value) for name, value in ids.items()})
-
-
-def _plain(value: object) -> object:
-    return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
 def _mask_cards(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

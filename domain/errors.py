@@ -17,5 +17,12 @@ class Contended(Transient):
     """Another transaction won a race; the whole transaction is run again at once."""
 
 
+class TooMuch(Transient):
+    """The database gave up on work of this size (time or memory): run it again with half of it.
+
+    Raised for a single message, it is an outage: wait, then try again.
+    """
+
+
 class Permanent(Exception):  # noqa: N818 - as Transient
     """Trying again cannot help: this message goes to the dead letters."""

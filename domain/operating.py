@@ -83,9 +83,19 @@ def may_send_again(operation: Operation, at: datetime, rules: Rules) -> bool:
     return operation.state is not OperationState.PENDING and not operation.replayed and key_lives(operation, at, rules)
 
 
+def count_answer(operation: Operation, outcome: Outcome) -> Operation:
+    """Return the operation with the call counted whose answer this is.
+
+    Not counted: an answer that everybody gets while the gateway is down, and the polls of a pending operation.
+    """
+    if operation.state is OperationState.PENDING or (isinstance(outcome, NotExecuted) and outcome.everybody):
+        return operation
+    return replace(operation, tries=operation.tries + 1)
+
+
 def backoff_s(tries: int, first_s: float, rules: Rules) -> float:
     """Double the pause with each try, up to the bound."""
-    return float(min(first_s * 2 ** min(tries - 1, 30), rules.backoff_max_s))
+    return float(min(first_s * 2 ** min(max(tries, 1) - 1, 30), rules.backoff_max_s))
 
 
 def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operation:

@@ -110,7 +110,8 @@ class Operation(Value, frozen=True):
     """One call at the edge, owned by this row until it has a definite outcome.
 
     due_at: while somebody works on it the end of the lease, else the time of the next try: the sweep may take it then.
-    tries counts calls. unknown_since is when we last knew. replayed: the gateway keeps repeating a stored failure.
+    tries counts calls, not claims: see operating.count_answer. unknown_since is when we last knew. replayed: the
+    gateway keeps repeating a stored failure.
     """
 
     operation_id: OperationId
@@ -127,7 +128,7 @@ class Operation(Value, frozen=True):
     transaction_id: str | None = None
     reference: str | None = None
     state: OperationState = OperationState.OPEN
-    tries: int = 1
+    tries: int = 0
     unknown_since: datetime | None = None
     replayed: bool = False
     settled_at: datetime | None = None

@@ -63,10 +63,14 @@ class Unknown(Value, frozen=True):
 
 
 class NotExecuted(Value, frozen=True):
-    """It did not happen and no key remembers it (429, nobody listening): send the same again, after retry_after_s."""
+    """It did not happen and no key remembers it (429, nobody listening): send the same again, after retry_after_s.
+
+    everybody: the gateway turns everybody away, so it says nothing about this operation and is no try of it.
+    """
 
     detail: str
     retry_after_s: float | None = None
+    everybody: bool = False
 
 
 class NotFound(Value, frozen=True):

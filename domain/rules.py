@@ -2,9 +2,13 @@
 
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
 from domain.ids import EventId
 from domain.values import Value
+
+LEASE_MARGIN: Final = 0.1
+"""Calls must be over when this share of the lease is left, so that their answers are settled under it."""
 
 
 class Rules(Value, frozen=True):

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from domain.booking import book
-from domain.decision import Decision, Draft, emit, refuse, silent
+from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.ids import ReservationId
 from domain.operating import close, given_up, postpone
 from domain.operation import GATEWAY_KINDS, OperationKind
@@ -81,13 +81,26 @@ def wait(order: Order, operation: Operation, context: Context) -> Decision:
     if reason is not None:
         order = order.with_operation(replace(waiting, due_at=None))
         return review(order, waiting, reason, context)
-    age_s = (context.at - waiting.opened_at).total_seconds()
-    refunding = waiting.kind is OperationKind.REFUND
-    if order.delay_notified or refunding or order.status in FINAL or age_s < context.rules.delayed_notice_s:
-        return silent(order)
-    attempt = order.attempts[operation.attempt - 1]
-    notice = _notice(order, attempt, NotificationKind.PAYMENT_DELAYED, DELAYED, MoneyState.HELD)
-    return emit(replace(order, delay_notified=True), context, notice)
+    told = tell_delay(order, context)
+    return silent(order) if told.order is None else told
+
+
+def tell_delay(order: Order, context: Context) -> Decision:
+    """Tell the customer not to pay again, once, when a payment takes long: its outcome unknown, or nobody to ask."""
+    if order.delay_notified or order.status in FINAL:
+        return NOTHING
+    for operation in order.operations:
+        age_s = (context.at - operation.opened_at).total_seconds()
+        if operation.unfinished and operation.kind not in _QUIET and age_s >= context.rules.delayed_notice_s:
+            attempt = order.attempts[operation.attempt - 1]
+            context = replace(context, causation_id=operation.causation_id)
+            notice = _notice(order, attempt, NotificationKind.PAYMENT_DELAYED, DELAYED, MoneyState.HELD)
+            return emit(replace(order, delay_notified=True), context, notice)
+    return NOTHING
+
+
+_QUIET = frozenset({OperationKind.REFUND, OperationKind.RELEASE})
+"""They take nothing from the customer, who need not be told not to pay."""
 
 
 def released(order: Order, operation: Operation, context: Context) -> Decision:

@@ -6,12 +6,14 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from domain.ports.store import DeadLetter
+from outbox.letters import FIRST_OF_OURS, Header, cut_copy
 from outbox.rows import Row
 from schemas.events import Event, OwnEvent
 from schemas.topics import topic_name
 
 DEAD_LETTER_NAMESPACE = UUID("2b6a1f0e-59c6-5a64-8a5e-1d3c8b7f9a20")
-DEAD_LETTER_BYTES_MAX = 65_536
+ORIGIN = "payments_origin"
+"""The header of a copy that names its letter's origin, in hex."""
 
 
 class Journal:
@@ -54,35 +56,47 @@ class Journal:
         )
 
 
+def letter_origin(letter: DeadLetter) -> bytes:
+    """Return what tells a letter from others of the same coordinates: a topic made anew has other messages there.
+
+    It is a hash of the bytes as they are kept: card numbers are masked in them, and no hash of one is left behind.
+    """
+    digest = hashlib.sha256()
+    for part in (letter.key, letter.body, *(part for name, value in letter.headers for part in (name.encode(), value))):
+        digest.update(b"\0" if part is None else len(part).to_bytes(8, "big") + part)
+    return digest.digest()
+
+
+def letter_id(group: str, topic: str, partition: int, offset: int, origin: str) -> UUID:
+    """Return the id under which the journal keeps the copy of a letter. origin: in hex; empty for those of old."""
+    coordinates = f"{group}:{topic}:{partition}:{offset}"
+    return uuid5(DEAD_LETTER_NAMESPACE, f"{coordinates}:{origin}" if origin else coordinates)
+
+
 def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
-    """Return the journal row of the copy that goes to `<topic>.dlt`; a long body is cut, its length and hash named."""
-    coordinates = f"{letter.group}:{letter.topic}:{letter.partition}:{letter.offset}"
-    body = letter.body
-    names, values = dead_letter_headers(letter)
-    if body is not None and len(body) > DEAD_LETTER_BYTES_MAX:
-        names += ["payments_length", "payments_sha256"]
-        values += [str(len(body)).encode(), hashlib.sha256(body).hexdigest().encode()]
-        body = body[:DEAD_LETTER_BYTES_MAX]
+    """Return the journal row of the copy that goes to `<topic>.dlt`, cut to its bounds (see letters.py)."""
+    origin = letter_origin(letter).hex()
+    copy = cut_copy(letter.key, letter.body, letter.headers, _our_headers(letter, origin))
     return (
         row_id,
-        uuid5(DEAD_LETTER_NAMESPACE, coordinates),
+        letter_id(letter.group, letter.topic, letter.partition, letter.offset, origin),
         "",
         0,
         0,
         f"{letter.topic}.dlt",
-        letter.key,
-        body,
-        names,
-        values,
+        copy.key,
+        copy.body,
+        [name for name, _ in copy.headers],
+        [value for _, value in copy.headers],
         at,
         None,
     )
 
 
-def dead_letter_headers(letter: DeadLetter) -> tuple[list[str], list[bytes]]:
-    """Return the original headers and Spring's `kafka_dlt-*` headers (numbers big-endian), and the reason."""
-    own: Sequence[tuple[str, bytes]] = (
-        ("kafka_dlt-original-topic", letter.topic.encode()),
+def _our_headers(letter: DeadLetter, origin: str) -> Sequence[Header]:
+    """Return Spring's `kafka_dlt-*` headers (numbers big-endian), and the reason."""
+    return (
+        (FIRST_OF_OURS, letter.topic.encode()),
         ("kafka_dlt-original-partition", letter.partition.to_bytes(4, "big")),
         ("kafka_dlt-original-offset", letter.offset.to_bytes(8, "big")),
         ("kafka_dlt-original-timestamp", letter.timestamp_ms.to_bytes(8, "big", signed=True)),
@@ -91,6 +105,5 @@ def dead_letter_headers(letter: DeadLetter) -> tuple[list[str], list[bytes]]:
         ("kafka_dlt-exception-fqcn", b"schemas.rejection.Rejected"),
         ("kafka_dlt-exception-message", letter.detail.encode()),
         ("payments_reason", letter.reason.value.encode()),
+        (ORIGIN, origin.encode()),
     )
-    every = [*letter.headers, *own]
-    return [name for name, _ in every], [value for _, value in every]

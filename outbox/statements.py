@@ -215,27 +215,34 @@ CLAIM_DUE: LiteralString = f"""
       SELECT order_number, attempt, kind, try_number FROM operation
        WHERE state IN ('open', 'pending', 'unknown') AND kind <> 'release' AND due_at <= now()
        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
-    UPDATE operation o SET due_at = now() + make_interval(secs => %s), tries = o.tries + 1
+    UPDATE operation o SET due_at = now() + make_interval(secs => %s)
       FROM due
      WHERE o.order_number = due.order_number AND o.attempt = due.attempt AND o.kind = due.kind
        AND o.try_number = due.try_number
     RETURNING {OPERATION_COLUMNS},
       (SELECT t.token FROM attempt t WHERE t.order_number = o.order_number AND t.attempt = o.attempt)"""
-GIVE_BACK: LiteralString = """
-    UPDATE operation p SET due_at = now(), tries = tries - 1
-      FROM orders o
-     WHERE o.order_id = ANY(%s) AND p.order_number = o.order_number AND p.operation_id = ANY(%s)
-       AND CASE WHEN p.state IN ('open', 'pending', 'unknown') THEN p.due_at > now() ELSE false END"""
+_LEASE = (*ORDER_KEY, Column("operation_id", "uuid"), Column("due_at", TIME))
+GIVE_BACK = Batch(
+    # A lease is known by its end: that of another, who has claimed the operation since, ends at another time.
+    f"""
+    UPDATE operation p SET due_at = now()
+      FROM {_unnest(_LEASE)} JOIN orders o USING (order_id)
+     WHERE p.order_number = o.order_number AND p.operation_id = u.operation_id AND p.due_at = u.due_at
+       AND CASE WHEN p.state IN ('open', 'pending', 'unknown') THEN p.due_at > now() ELSE false END""",
+    _types(_LEASE),
+)
 LAPSED_HOLDS: LiteralString = """
     SELECT DISTINCT order_id FROM reservation
      WHERE state = 'held' AND NOT pinned AND expires_at <= now() LIMIT %s"""
-STUCK_ORDERS: LiteralString = """
-    SELECT order_id FROM orders o
-     WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
-       AND created_at > now() - interval '3 days' AND updated_at < now() - make_interval(secs => %s)
-       AND NOT EXISTS (SELECT FROM operation p WHERE p.order_number = o.order_number
-                        AND p.state IN ('open', 'pending', 'unknown'))
-     ORDER BY updated_at LIMIT %s"""
+DELAYED_ORDERS: LiteralString = """
+    SELECT o.order_id FROM operation p JOIN orders o ON o.order_id = p.order_id
+     WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind <> 'release' AND p.kind <> 'refund'
+       AND p.opened_at <= now() - make_interval(secs => %s)
+       AND NOT o.delay_notified AND o.status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
+     ORDER BY p.opened_at LIMIT %s"""
+"""By the index of unfinished operations; there are few, but for an outage."""
+UNCHANGED_ORDERS: LiteralString = """
+    SELECT order_id FROM orders WHERE order_id = ANY(%s) AND updated_at < now() - make_interval(secs => %s)"""
 OPERATION_STATES: LiteralString = """
     SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
      WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
@@ -284,3 +291,10 @@ INSERT_LETTER: LiteralString = """
     INSERT INTO event (id, event_id, order_id, order_version, ordinal, topic, key, body, header_names, header_values,
                        occurred_at, causation_id) OVERRIDING SYSTEM VALUE
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+PASSED: Final[LiteralString] = """
+    SELECT id, to_offset, reason, by, applied_at IS NOT NULL FROM passed_stretch
+     WHERE consumer_group = %s AND topic = %s AND partition = %s AND from_offset <= %s AND to_offset >= %s
+     ORDER BY applied_at IS NULL DESC, id DESC LIMIT 1"""
+HAS_LETTER: Final[LiteralString] = """
+    SELECT 1 FROM dead_letter
+     WHERE consumer_group = %s AND topic = %s AND partition = %s AND message_offset = %s AND origin = %s"""

@@ -1,5 +1,6 @@
 """The unit of work and the queries of the sweep, over PostgreSQL. The only place that opens a transaction."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import date
@@ -8,15 +9,17 @@ from typing import Any, Final
 import psycopg
 
 from domain.errors import Contended, DownForEverybody, Transient
-from domain.ids import OperationId, OrderId
-from domain.ports.store import Claimed
+from domain.ids import OrderId
+from domain.order import Operation
+from domain.ports.store import Claimed, DeadLetter, Passed
 from outbox import statements
 from outbox.connections import Connections
-from outbox.journal import Journal
+from outbox.journal import Journal, letter_origin
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
 from outbox.partitions import maintain, oldest_day
 from outbox.rows import operation_from
+from outbox.searching import StuckSearch
 from outbox.transaction import PgTransaction
 from schemas.events import Event
 
@@ -50,17 +53,20 @@ class PostgresStore:
         self._memory = OrderMemory()
         self._order_numbers = OrderNumbers()
         self._repeats = 0
+        self._search: StuckSearch | None = None
 
     @asynccontextmanager
     async def transaction(self, *, contended: bool = False, few: bool = False) -> AsyncIterator[PgTransaction]:
         """Open a transaction; commit at the end, roll back on any exception."""
         async with self._connection(contended=contended) as connection:
+            began = asyncio.get_running_loop().time()
             oldest = self._oldest or await self._refresh(connection)
             transaction = PgTransaction(
                 connection,
                 self._journal,
                 self._memory,
                 self._order_numbers,
+                began=began,
                 oldest=oldest,
                 contended=contended,
                 repeats=self._repeats > 0,
@@ -76,23 +82,42 @@ class PostgresStore:
 
     async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:
         """Take due operations under a new lease."""
+        # Waiting for a connection counts, too: better a shorter time to call than a longer one.
+        until = asyncio.get_running_loop().time() + lease_s
         rows = await self._once(statements.CLAIM_DUE, [limit, lease_s])
-        return [Claimed(operation_from(row), row[-1]) for row in rows]
+        return [Claimed(operation_from(row), row[-1], until) for row in rows]
 
-    async def give_back(self, operations: Sequence[tuple[OrderId, OperationId]]) -> None:
+    async def give_back(self, operations: Sequence[Operation]) -> None:
         """End the lease of these operations."""
         if operations:
-            order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
-            self._memory.forget(order_ids)
-            await self._once(statements.GIVE_BACK, [order_ids, ids])
+            self._memory.forget([o.order_id for o in operations])
+            leases = [(o.order_id, o.operation_id, o.due_at) for o in operations]
+            await self._once(statements.GIVE_BACK.sql, statements.GIVE_BACK.arrays(leases))
 
     async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
         """Return orders with a hold that has run out."""
         return [OrderId(row[0]) for row in await self._once(statements.LAPSED_HOLDS, [limit])]
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
-        """Return orders on which nobody works."""
-        return [OrderId(row[0]) for row in await self._once(statements.STUCK_ORDERS, [unchanged_s, limit])]
+        """Search on for orders on which nobody works."""
+        if self._search is None:
+            self._search = StuckSearch()
+        async with self._connection() as connection:
+            return await self._search.turn(connection, unchanged_s, limit)
+
+    async def delayed_orders(self, open_s: float, limit: int) -> Sequence[OrderId]:
+        """Return orders whose operation takes long, and whose customer was not told."""
+        return [OrderId(row[0]) for row in await self._once(statements.DELAYED_ORDERS, [open_s, limit])]
+
+    async def passed(self, group: str, topic: str, partition: int, offset: int) -> Passed | None:
+        """Return an operator's word to pass over this offset."""
+        rows = await self._once(statements.PASSED, [group, topic, partition, offset, offset])
+        return Passed(*rows[0]) if rows else None
+
+    async def has_letter(self, letter: DeadLetter) -> bool:
+        """Whether this very letter is kept already."""
+        place = [letter.group, letter.topic, letter.partition, letter.offset, letter_origin(letter)]
+        return bool(await self._once(statements.HAS_LETTER, place))
 
     async def maintain(self) -> None:
         """Make inbox partitions ahead of time, drop those past their retention."""

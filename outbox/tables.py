@@ -91,7 +91,7 @@ operations = sa.Table(
     _c("currency", sa.Text, "ISO 4217"),
     _c("transaction_id", sa.Text, "the gateway's transaction it works on", nullable=True),
     _c("reference", sa.Text, "the gateway's id of what it made, a refund id", nullable=True),
-    _c("tries", sa.Integer, "calls made, or at least begun"),
+    _c("tries", sa.Integer, "calls that had an answer, or were given up without one"),
     _c("opened_at", Time, "when it was planned; the key lives from here"),
     _c("due_at", Time, "end of the lease, or the time of the next try; null: not for the sweep", nullable=True),
     _c("unknown_since", Time, "since when we wait for an answer", nullable=True),
@@ -160,6 +160,12 @@ inbox = sa.Table(
     _c("day", sa.Date, "UTC day of the event's occurred_at: the partition"),
     _c("consumer_group", sa.Text, "who processed it"),
     _c("event_id", UUID, "what was processed"),
+    _c(
+        "content",
+        sa.BigInteger,
+        "64 bits of a hash of order id and content; null: written before 0004",
+        nullable=True,
+    ),
     sa.PrimaryKeyConstraint("event_id", "consumer_group", "day"),
     postgresql_partition_by="RANGE (day)",
     comment="Events that a consumer group has processed; a second delivery has no effect",
@@ -209,7 +215,89 @@ dead_letters = sa.Table(
     _c("reason", sa.Text, "see schemas.rejection.Reason"),
     _c("detail", sa.Text, "what is wrong and what to do"),
     _c("first_at", Time, "when it was refused", server_default=sa.text("now()")),
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), nullable=False, unique=True, comment="names it"),
+    _c(
+        "origin",
+        BYTEA,
+        "SHA-256 of key, body, headers; empty: before 0004",
+        primary_key=True,
+        server_default=sa.text("''"),
+    ),
+    _c("event_id", UUID, "the event, where it can be read", nullable=True),
+    _c("order_id", sa.Text, "the order, where it can be read", nullable=True),
+    _c("own_inbox", sa.Boolean, "its inbox row is its own", server_default=sa.text("false")),
+    _c("count", sa.Integer, "how often it was refused", server_default=sa.text("1")),
+    _c("waits", sa.Boolean, "in quarantine: later messages wait too", server_default=sa.text("false")),
+    _c("behind", sa.Boolean, "waits behind another of its order", server_default=sa.text("false")),
+    _c("to_offset", sa.BigInteger, "of an unreadable stretch: its last record", nullable=True),
+    _c("redriven_at", Time, "when a redrive had its effect", nullable=True),
     comment="Messages that can never be processed, and why",
+)
+sa.Index("dead_letter_order_id_idx", dead_letters.c.order_id, postgresql_where=sa.text("waits"))
+sa.Index("dead_letter_first_at_idx", dead_letters.c.first_at, postgresql_where=sa.text("reason = 'quarantined'"))
+
+redrives = sa.Table(
+    "redrive",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of redrives"),
+    _c("letter_id", sa.BigInteger, "dead_letter.id, or quarantine.id where kind says so"),
+    _c("kind", sa.Text, "letter or operation"),
+    _c("at", Time, "when", server_default=sa.text("now()")),
+    _c("by", sa.Text, "who"),
+    _c("result", sa.Text, "what came of it"),
+    comment="Who had which dead letter processed once more, and what came of it",
+)
+sa.Index("redrive_letter_id_idx", redrives.c.letter_id)
+
+quarantines = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="names it"),
+    _c("kind", sa.Text, "operation (settle, act), order (sweep) or message (relay)"),
+    _c("order_id", sa.Text, "the order", nullable=True),
+    _c("operation_id", UUID, "the operation whose answer raised", nullable=True),
+    _c("message_id", sa.BigInteger, "event.id of the message that raised", nullable=True),
+    _c("detail", sa.Text, "the error's type and words"),
+    _c("trace", sa.Text, "where it was raised"),
+    _c("at", Time, "when", server_default=sa.text("now()")),
+    _c("released_at", Time, "when an operator let it go on", nullable=True),
+    comment="Work that raised an error here and waits for an operator",
+)
+sa.Index("quarantine_order_id_idx", quarantines.c.order_id, postgresql_where=sa.text("released_at IS NULL"))
+sa.Index("quarantine_at_idx", quarantines.c.at)
+
+passed_stretches = sa.Table(
+    "passed_stretch",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of the operators' words"),
+    _c("consumer_group", sa.Text, "who cannot read on"),
+    _c("topic", sa.Text, "where, with the prefix"),
+    _c("partition", sa.Integer, "where"),
+    _c("from_offset", sa.BigInteger, "the first record to pass over"),
+    _c("to_offset", sa.BigInteger, "the last record to pass over"),
+    _c("reason", sa.Text, "why the operator passes over it"),
+    _c("by", sa.Text, "who"),
+    _c("at", Time, "when", server_default=sa.text("now()")),
+    _c("applied_at", Time, "when the blocked consumer went on behind it; null: not yet", nullable=True),
+    comment="Stretches of partitions that no client can read and an operator passed over",
+)
+
+relay_leases = sa.Table(
+    "relay_lease",
+    metadata,
+    _c("single", sa.Boolean, "always true: there is one row", primary_key=True, server_default=sa.text("true")),
+    _c("holder", sa.Text, "who sends, a name that no other process has"),
+    _c("until", Time, "another may take it from then on"),
+    sa.CheckConstraint("single", name="single"),
+    comment="Which relay sends: one row",
+)
+
+low_waters = sa.Table(
+    "low_water",
+    metadata,
+    _c("name", sa.Text, "which search begins there", primary_key=True),
+    _c("at", Time, "nothing older is of interest to that search"),
+    comment="Where the sweep's searches over all orders begin",
 )
 
 notifications = sa.Table(

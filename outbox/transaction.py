@@ -14,10 +14,11 @@ from domain.order import Attempt, Hold, Operation, Order
 from domain.ports.store import Change, Changes, DeadLetter, Receipt
 from outbox import rows, statements
 from outbox.binary import ARRAYS
-from outbox.journal import Journal, dead_letter_row
+from outbox.journal import Journal, dead_letter_row, letter_origin
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
 from outbox.rows import Row
+from outbox.searching import LEFT_FINAL, left_final
 from outbox.statements import COPY_FROM, Batch, Insert
 from schemas.events import Event
 
@@ -26,16 +27,18 @@ CHANNEL: Final = "payments_outbox"
 
 _INSERT_DEAD_LETTERS: Final = """
     INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, message_at, key, body, header_names,
-                             header_values, masked, reason, detail)
-    VALUES (%s, %s, %s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, %s, %s, %s)
+                             header_values, masked, reason, detail, to_offset, origin)
+    VALUES (%s, %s, %s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT DO NOTHING RETURNING message_offset"""
+_APPLY_PASSED: Final = "UPDATE passed_stretch SET applied_at = now() WHERE id = ANY(%s) AND applied_at IS NULL"
 
 
 class PgTransaction:
     """domain.ports.store.Transaction over a psycopg connection in a transaction.
 
-    oldest: first day the inbox knows. repeats: expect events that were processed before; without, one of them makes
-    the transaction lose its race. few: the connection is in a pipeline for as long as the transaction lasts.
+    began: the running loop's clock before it. oldest: first day the inbox knows. repeats: expect events that were
+    processed before; without, one of them makes the transaction lose its race. few: the connection is in a pipeline for
+    as long as the transaction lasts.
     """
 
     def __init__(
@@ -45,12 +48,14 @@ class PgTransaction:
         memory: OrderMemory,
         order_numbers: OrderNumbers,
         *,
+        began: float,
         oldest: date,
         contended: bool,
         repeats: bool = True,
         few: bool = False,
     ) -> None:
         self.connection = connection
+        self.began = began
         self.contended = contended
         self.now = datetime.min.replace(tzinfo=UTC)
         self._journal = journal
@@ -60,6 +65,7 @@ class PgTransaction:
         self._written: list[Order] = []
         self._numbers: dict[OrderId, int] = {}
         self._oldest = oldest
+        self._left_final: datetime | None = None
         self._last: list[Callable[[], Awaitable[None]]] = []
         # In a pipeline a failure is told late, and what was decided by then may have been told to others.
         self._repeats = repeats or contended or few
@@ -159,6 +165,9 @@ class PgTransaction:
             await self._save_many(parts, changes.notifications, events)
         if letters:
             await self._append_letters(letters)
+        if changes.passed:
+            await self._cursor.execute(_APPLY_PASSED, [changes.passed])
+        self._left_final = left_final(changes.orders, self.now)
         self._written += [change.after for change in changes.orders if change.after is not change.before]
 
     async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
@@ -166,6 +175,11 @@ class PgTransaction:
         order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
         found = await self.query(statements.OPERATION_STATES, [order_ids, ids])
         return {OperationId(row[0]): OperationState(row[1]) for row in found}
+
+    async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
+        """Return those of these orders that nobody has changed for so long."""
+        found = await self.query(statements.UNCHANGED_ORDERS, [list(order_ids), for_s])
+        return {OrderId(row[0]) for row in found}
 
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
         """Put every event of these orders into the outbox once more."""
@@ -182,6 +196,9 @@ class PgTransaction:
         works, self._last = self._last, []
         for work in works:
             await work()
+        if self._left_final is not None:
+            # Last of all, for every search and every other such transaction waits for this row.
+            await self._cursor.execute(LEFT_FINAL, [self._left_final])
 
     def remember(self) -> None:
         """Keep what was written in mind, now that it has committed."""
@@ -364,4 +381,6 @@ def _letter_row(x: DeadLetter) -> Row:
         x.masked,
         x.reason.value,
         x.detail,
+        x.to_offset,
+        letter_origin(x),
     )

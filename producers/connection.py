@@ -18,6 +18,8 @@ from domain.errors import DownForEverybody, Transient
 # Kafka's brokers refuse batches over max.message.bytes, 1,048,588 bytes unless a topic says otherwise.
 BATCH_BYTES_MAX = 1_000_000
 REQUEST_TIMEOUT_MS = 20_000
+# New partitions and moved leaders are seen within this time; all relays agree on an order's partition then.
+METADATA_MAX_AGE_MS = 15_000
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 5
 REFUSED_CREDENTIALS = (AuthenticationFailedError, SaslAuthenticationFailed, ClusterAuthorizationFailedError)
@@ -38,7 +40,7 @@ def producer_options(kafka: Mapping[str, Any]) -> dict[str, Any]:
         "compression_type": None,
         "request_timeout_ms": REQUEST_TIMEOUT_MS,
         "retry_backoff_ms": 100,
-        "metadata_max_age_ms": 60_000,
+        "metadata_max_age_ms": METADATA_MAX_AGE_MS,
         "connections_max_idle_ms": 540_000,
         **kafka,
     }

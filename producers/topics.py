@@ -10,9 +10,9 @@ from aiokafka.errors import KafkaError, NotControllerError, TopicAlreadyExistsEr
 
 from domain.errors import Transient
 from producers.connection import start_failure
+from producers.topic_admin import add_partitions, read_settings, set_settings
+from producers.topic_settings import PARTITIONS, Difference, Found, Owner, Wanted, compare
 
-# Headers, key and the batch's frame around the largest event; a dead letter carries the original's headers as well.
-BATCH_HEADROOM_BYTES = 131_072
 REQUEST_TIMEOUT_MS = 30_000
 
 
@@ -28,19 +28,13 @@ class TopicsMade:
     existing: Sequence[str]
 
 
-def topic_configs(replication_factor: int, event_bytes_max: int) -> dict[str, str]:
-    """State a topic's settings. Events are kept for good; from three replicas on one may be lost without stopping.
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found. unread: why the settings of these topics cannot be read; they were not compared."""
 
-    event_bytes_max: bytes of the largest event's body.
-    """
-    return {
-        "cleanup.policy": "delete",
-        "retention.ms": "-1",
-        "retention.bytes": "-1",
-        "min.insync.replicas": "2" if replication_factor >= 3 else "1",
-        "unclean.leader.election.enable": "false",
-        "max.message.bytes": str(max(1_048_588, event_bytes_max + BATCH_HEADROOM_BYTES)),
-    }
+    missing: Sequence[str]
+    differences: Sequence[Difference]
+    unread: Mapping[str, str]
 
 
 async def create_topics(
@@ -56,7 +50,7 @@ async def create_topics(
     kafka: connection options of aiokafka. Raises TopicsRefused when the brokers will not make them (more replicas than
     brokers, a name that is not allowed, no permission), DownForEverybody when no broker answers, Transient otherwise.
     """
-    configs = topic_configs(replication_factor, event_bytes_max)
+    configs = Wanted(partitions, replication_factor, event_bytes_max).configs()
     async with _admin(kafka) as admin:
         existing = set(await admin.list_topics())
         wanted = [name for name in dict.fromkeys(names) if name not in existing]
@@ -80,6 +74,46 @@ async def missing_topics(kafka: Mapping[str, Any], names: Collection[str]) -> li
     """
     async with _admin(kafka) as admin:
         return sorted(set(names) - set(await admin.list_topics()))
+
+
+async def survey_topics(kafka: Mapping[str, Any], owners: Mapping[str, Owner], wanted: Wanted) -> Survey:
+    """Hold topics to what they should be. Changes nothing.
+
+    Raises DownForEverybody when no broker answers, Transient otherwise; not for settings that this user may not read.
+    """
+    async with _admin(kafka) as admin:
+        # All topics are asked for: naming one that is not there could make it, with the broker's own settings.
+        there = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
+        present = [topic for topic in owners if topic in there]
+        settings, unread = await read_settings(admin, present)
+        differences = []
+        for topic in present:
+            copies = min((len(partition["replicas"]) for partition in there[topic]), default=0)
+            found = Found(topic, owners[topic], len(there[topic]), copies, settings.get(topic, {}))
+            differences += compare(found, wanted)
+        return Survey([topic for topic in owners if topic not in there], differences, unread)
+
+
+async def mend_topics(kafka: Mapping[str, Any], differences: Sequence[Difference]) -> dict[str, str]:
+    """Set right what can be, topic by topic, each wholly or not at all; return why some were not, by topic.
+
+    Partitions are added, never taken away; nothing is kept for a shorter time than before. Raises as survey_topics.
+    """
+    mends: dict[str, dict[str, str]] = {}
+    for difference in differences:
+        if difference.mend is not None:
+            # What compaction adds (keep everything) outweighs what its own difference asks for.
+            mends[difference.topic] = {**difference.mend, **mends.get(difference.topic, {})}
+    refused = {}
+    async with _admin(kafka) as admin:
+        for topic, mend in mends.items():
+            partitions = mend.pop(PARTITIONS, None)
+            why = await set_settings(admin, topic, mend) if mend else None
+            if why is None and partitions is not None:
+                why = await add_partitions(admin, topic, int(partitions))
+            if why is not None:
+                refused[topic] = " ".join(why.split())
+    return refused
 
 
 @asynccontextmanager

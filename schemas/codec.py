@@ -3,8 +3,7 @@
 Whether an event is too old or from the future depends on the clock, and is decided where there is one.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any, Final
 
@@ -13,14 +12,14 @@ from fastavro import schemaless_reader, schemaless_writer
 from schemas.blocks import Malformed, with_single_blocks
 from schemas.cards import mask
 from schemas.checks import AMOUNT_MAX_MINOR, check
-from schemas.compatibility import unreadable
 from schemas.conversion import Conversion
 from schemas.records import Event, OwnEvent
-from schemas.registry import Registry
+from schemas.registry import NotRegistered, Registry
 from schemas.rejection import Reason, Rejected
-from schemas.shapes import BY_FINGERPRINT, SHAPES, Shape, UnsafeSchema, shape_of
+from schemas.shapes import BY_FINGERPRINT, SHAPES
 from schemas.topics import CONSUMED, EVENTS, topic_name
-from schemas.writing import Write, event_writer, wire_writer
+from schemas.versions import OURS, Writer, studied, unreadable_schema
+from schemas.writing import event_writer
 
 MESSAGE_BYTES_MAX: Final = 1_000_000
 SINGLE_OBJECT: Final = b"\xc3\x01"
@@ -34,21 +33,6 @@ _WRITE: Final = {event_type: event_writer(shape.schema) for event_type, shape in
 _CONVERSIONS: Final = {event_type: Conversion(model, SHAPES[event_type]) for event_type, model in EVENTS.items()}
 _READ_BACK: Final = frozenset(t for t in CONSUMED if issubclass(EVENTS[t], OwnEvent))
 _HEADS: Final = {event_type: SINGLE_OBJECT + shape.fingerprint for event_type, shape in SHAPES.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Writer:
-    """The schema a body was written with, whether it is another version than ours, and how it writes what was read."""
-
-    wire: dict[str, Any]
-    resolve: bool
-    write: Write
-
-
-_OURS: Final = {
-    event_type: _Writer(shape.wire, resolve=False, write=wire_writer(shape.schema))
-    for event_type, shape in SHAPES.items()
-}
 
 
 class Codec:
@@ -74,9 +58,29 @@ class Codec:
         self._message_bytes_max = message_bytes_max
         self._amount_max_minor = amount_max_minor
         self._heads = dict(_HEADS) if registry is None else {}
-        self._writers: dict[tuple[str, int], _Writer] = {}
+        self._writers: dict[tuple[str, int], Writer | Rejected] = {}
         self._written_max = written_max
         self._written: dict[bytes, Event] = {}
+
+    def prepare(self, event_types: Iterable[str]) -> None:
+        """Find now what writing these events needs of the registry; without a registry, that is nothing.
+
+        It waits for the registry's answers. Raises NotRegistered that names all which are not there, or
+        RegistryUnavailable.
+        """
+        if self._registry is None:
+            return
+        missing = []
+        for event_type in event_types:
+            try:
+                self._head(event_type)
+            except NotRegistered:
+                missing.append(self._subject(event_type))
+        if missing:
+            raise NotRegistered(
+                f"the registry lacks the schemas of {', '.join(missing[:3])}{' ...' if missing[3:] else ''} "
+                f"({len(missing)} subjects): run `payments schemas register`"
+            )
 
     def encode(self, event: Event) -> bytes:
         """Write the event as its topic carries it; the same event always gives the same bytes.
@@ -106,8 +110,8 @@ class Codec:
     def decode(self, event_type: str, key: bytes | None, value: bytes | None) -> Event:
         """Read a message of that event's topic, strictly, and check what it says. The key must be the order id.
 
-        Raises Rejected when this message can never be acted on, RegistryUnavailable when trying again may help,
-        KeyError for an event type that has no topic.
+        Raises Rejected when this message can never be acted on; SchemaAwaited or RegistryUnavailable when trying again
+        may help; KeyError for an event type that has no topic.
         """
         event = None if value is None else self._written.pop(value, None)
         if event is None or event_type != event.TYPE:
@@ -167,9 +171,9 @@ class Codec:
     def _subject(self, event_type: str) -> str:
         return topic_name(self._prefix, event_type) + "-value"
 
-    def _open(self, event_type: str, value: bytes | None) -> tuple[_Writer, bytes]:
+    def _open(self, event_type: str, value: bytes | None) -> tuple[Writer, bytes]:
         """Take the framing off and find the schema that it names."""
-        ours = _OURS[event_type]
+        ours = OURS[event_type]
         if value is None:
             raise Rejected(Reason.UNDECODABLE, "The message has no body. Publish the event instead.")
         if len(value) > self._message_bytes_max:
@@ -188,53 +192,30 @@ class Codec:
             "The body begins neither as an Avro single object (C3 01) nor as Confluent's framing (00). Encode it so.",
         )
 
-    def _writer(self, event_type: str, schema_id: int) -> _Writer:
+    def _writer(self, event_type: str, schema_id: int) -> Writer:
         """Find the schema behind a registry's id; it must belong to this topic."""
-        known = self._writers.get((event_type, schema_id))
-        if known is not None:
-            return known
-        if self._registry is None:
-            raise _unreadable_schema(f"Schema id {schema_id} needs a schema registry: set PAYMENTS_SCHEMA_REGISTRY_URL")
-        schema = self._registry.schema_of(self._subject(event_type), schema_id)
-        writer = _studied(f"Schema id {schema_id}", schema, SHAPES[event_type])
-        self._writers[event_type, schema_id] = writer
+        writer = self._writers.get((event_type, schema_id))
+        if writer is None:
+            if self._registry is None:
+                raise unreadable_schema(
+                    f"Schema id {schema_id} needs a schema registry: set PAYMENTS_SCHEMA_REGISTRY_URL"
+                )
+            schema = self._registry.schema_of(self._subject(event_type), schema_id)
+            writer = studied(f"Schema id {schema_id}", schema, SHAPES[event_type])
+            self._writers[event_type, schema_id] = writer
+        if isinstance(writer, Rejected):
+            raise Rejected(writer.reason, writer.detail)
         return writer
-
-
-def _studied(name: str, schema: dict[str, Any], ours: Shape) -> _Writer:
-    """Parse a registered schema, if it is safe and this release understands it."""
-    try:
-        shape = shape_of(schema)
-        problems = unreadable(ours.schema, schema)
-    except UnsafeSchema as error:
-        raise _unreadable_schema(f"{name} is refused: {error}") from None
-    except Exception:  # noqa: BLE001 - fastavro has no common error for what is no Avro schema
-        raise _unreadable_schema(f"{name} is not an Avro record") from None
-    if problems:
-        raise _unreadable_schema(f"{name} cannot be read by this release: {problems[0]}")
-
-    def write(value: Any) -> bytes:
-        out = BytesIO()
-        schemaless_writer(out, shape.wire, value)
-        return out.getvalue()
-
-    return _Writer(shape.wire, resolve=shape.fingerprint != ours.fingerprint, write=write)
 
 
 def _not_this_fingerprint(found: bytes) -> Rejected:
     other = BY_FINGERPRINT.get(found)
     if other is not None:
         return Rejected(Reason.WRONG_SCHEMA, f"This is a {other}, on another event's topic. Publish it on its own.")
-    return _unreadable_schema(f"No schema of this topic has the fingerprint {found.hex()}")
+    return unreadable_schema(f"No schema of this topic has the fingerprint {found.hex()}")
 
 
-def _unreadable_schema(what: str) -> Rejected:
-    return Rejected(
-        Reason.UNKNOWN_SCHEMA, f"{what}. Publish with a released schema, or run a release that knows this one."
-    )
-
-
-def _read(writer: _Writer, body: bytes) -> dict[str, Any]:
+def _read(writer: Writer, body: bytes) -> dict[str, Any]:
     """Decode a body and insist that it is the canonical encoding, up to how arrays and maps are cut into blocks."""
     try:
         value = schemaless_reader(BytesIO(body), writer.wire, None)

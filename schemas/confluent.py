@@ -3,13 +3,15 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from schemas.registry import NotRegistered, RegistryUnavailable
+from schemas.registry import NotRegistered, NotThere, RegistryUnavailable
 from schemas.rejection import Reason, Rejected
+from schemas.topics import TOPICS
 
 TIMEOUT_S: Final = 3
 REFUSAL_REMEMBERED_S: Final = 30.0
@@ -17,14 +19,31 @@ REFUSAL_REMEMBERED_S: Final = 30.0
 REFUSALS_MAX: Final = 1_000
 ID_MAX: Final = 2**31 - 1
 """Registries count with Java's int; a greater id is garbage, and asking for it might look like a broken registry."""
-_NOT_FOUND: Final = 404
+VERSIONS_MAX: Final = 100
+"""Versions of a subject that are read, the newest ones."""
+_NOT_THERE: Final = frozenset({40401, 40402, 40403})
+"""Subject, version and schema not found. A 404 with another code comes from a proxy, or means a wrong address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a subject. schema: None when it is not one self-contained Avro record."""
+
+    number: int
+    schema_id: int
+    schema: dict[str, Any] | None
+
+
+def connect(url: str) -> SchemaRegistryClient:
+    """Make the client; user and password may be part of the address. Raises ValueError for no address."""
+    return SchemaRegistryClient({"url": url, "timeout": TIMEOUT_S, "max.retries": 0})
 
 
 class ConfluentRegistry:
     """Asks the registry and remembers what it said; ids never change their meaning. Registers nothing.
 
-    Calls are synchronous and wait at most TIMEOUT_S seconds; after the first of an id there are none.
-    clock counts seconds from anywhere and never goes back.
+    Calls are synchronous. A call waits at most TIMEOUT_S seconds for each step of an answer; after the first of an id
+    there are none. clock counts seconds from anywhere and never goes back.
     """
 
     def __init__(self, client: SchemaRegistryClient, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,20 +55,22 @@ class ConfluentRegistry:
 
     @classmethod
     def at(cls, url: str) -> "ConfluentRegistry":
-        """Use the registry at this address; user and password may be part of it. Raises ValueError for no address."""
-        return cls(SchemaRegistryClient({"url": url, "timeout": TIMEOUT_S, "max.retries": 0}))
+        """Use the registry at this address. Raises ValueError for no address."""
+        return cls(connect(url))
+
+    def close(self) -> None:
+        """Give the connections up."""
+        self._client.close()
 
     def id_of(self, subject: str, schema: dict[str, Any]) -> int:
         """Return the id under which our schema is registered. Raises NotRegistered or RegistryUnavailable."""
         known = self._ids.get(subject)
         if known is not None:
             return known
-        found = self._ask(lambda: self._client.lookup_schema(subject, Schema(json.dumps(schema), "AVRO")))
-        if found is None or found.schema_id is None:
-            raise NotRegistered(
-                f"The schema of {subject} is not in the registry; register schemas/avro before starting."
-            )
-        schema_id = int(found.schema_id)
+        found = ask(lambda: _whole(self._client.lookup_schema(subject, Schema(json.dumps(schema), "AVRO")).schema_id))
+        if found is None:
+            raise NotRegistered(f"the schema of {subject} is not in the registry: run `payments schemas register`")
+        schema_id: int = found
         self._ids[subject] = schema_id
         return schema_id
 
@@ -65,31 +86,40 @@ class ConfluentRegistry:
         if refused is not None and self._clock() < refused[0]:
             raise Rejected(refused[1], refused[2])
         try:
-            schema = self._schema_of(subject, schema_id)
+            found = self.look_up(subject, schema_id)
         except Rejected as refusal:
-            if len(self._refusals) >= REFUSALS_MAX:
-                self._refusals.clear()
-            until = self._clock() + REFUSAL_REMEMBERED_S
-            self._refusals[subject, schema_id] = until, refusal.reason, refusal.detail
+            self._remember((subject, schema_id), refusal.reason, refusal.detail)
             raise
-        self._schemas[subject, schema_id] = schema
-        return schema
+        if isinstance(found, NotThere):
+            self._remember((subject, schema_id), found.reason, found.detail)
+            raise Rejected(found.reason, found.detail)
+        self._schemas[subject, schema_id] = found
+        return found
 
-    def _schema_of(self, subject: str, schema_id: int) -> dict[str, Any]:
-        places = None
-        if schema_id <= ID_MAX:
-            places = self._ask(lambda: self._client.get_schema_versions(schema_id, deleted=True))
-        if not places:
-            raise Rejected(
-                Reason.UNKNOWN_SCHEMA,
-                f"The registry does not know the schema id {schema_id}. Register the publisher's schema.",
-            )
-        if all(place.subject != subject for place in places):
-            raise Rejected(
-                Reason.WRONG_SCHEMA,
-                f"The schema id {schema_id} does not belong to {subject}. Publish with a schema of this topic.",
-            )
-        found = self._ask(lambda: self._client.get_schema(schema_id, subject_name=subject))
+    def _remember(self, key: tuple[str, int], reason: Reason, detail: str) -> None:
+        if len(self._refusals) >= REFUSALS_MAX:
+            self._refusals.clear()
+        self._refusals[key] = self._clock() + REFUSAL_REMEMBERED_S, reason, detail
+
+    def look_up(self, subject: str, schema_id: int) -> dict[str, Any] | NotThere:
+        """Ask for the schema, whatever is remembered. NotThere may change when the registry lags behind.
+
+        Raises Rejected for what can never change (another event's schema, not one Avro record), RegistryUnavailable.
+        """
+        if schema_id > ID_MAX:
+            raise Rejected(Reason.UNKNOWN_SCHEMA, _unknown(schema_id))
+        subjects = ask(lambda: [_text(v.subject) for v in self._client.get_schema_versions(schema_id, deleted=True)])
+        if not subjects:
+            return NotThere(Reason.UNKNOWN_SCHEMA, _unknown(schema_id))
+        if subject not in subjects:
+            detail = f"The schema id {schema_id} does not belong to {subject}. Publish with a schema of this topic."
+            if not _same_event(subject, subjects):
+                raise Rejected(Reason.WRONG_SCHEMA, detail)
+            # Another deployment registered the same schema, and a registry gives equal schemas one id: ours may come.
+            return NotThere(Reason.WRONG_SCHEMA, detail)
+        found = ask(lambda: _content(self._client.get_schema(schema_id, subject_name=subject)))
+        if found is None:
+            return NotThere(Reason.UNKNOWN_SCHEMA, _unknown(schema_id))
         schema = _record(found)
         if schema is None:
             raise Rejected(
@@ -98,28 +128,77 @@ class ConfluentRegistry:
             )
         return schema
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
-        """Return the registry's answer, or None when it has no such thing."""
-        try:
-            return question()
-        except SchemaRegistryError as error:
-            if error.http_status_code == _NOT_FOUND:
-                return None
-            raise RegistryUnavailable(
-                f"The schema registry refuses to answer (HTTP {error.http_status_code}); check its state and address."
-            ) from error
-        except Exception as error:  # the client lets the errors of its HTTP library and parser through
-            raise RegistryUnavailable(
-                f"The schema registry does not answer ({type(error).__name__}); check PAYMENTS_SCHEMA_REGISTRY_URL."
-            ) from error
+    def versions(self, subject: str, *, deleted: bool) -> list[Version]:
+        """Return the newest versions of a subject, oldest first; none if there is no such subject.
+
+        deleted: those, too, that were deleted, but not for good. Raises RegistryUnavailable.
+        """
+        numbers = ask(lambda: sorted(map(int, self._client.get_versions(subject, deleted=deleted)))) or []
+        found = [self._version(subject, number) for number in numbers[-VERSIONS_MAX:]]
+        return [version for version in found if version is not None]
+
+    def _version(self, subject: str, number: int) -> Version | None:
+        def question() -> Version:
+            found = self._client.get_version(subject, number, deleted=True)
+            return Version(number, _whole(found.schema_id), _record(_content(found.schema)))
+
+        version: Version | None = ask(question)
+        return version
 
 
-def _record(found: Schema | None) -> dict[str, Any] | None:
+def ask(question: Callable[[], Any]) -> Any:
+    """Return the registry's answer, or None when it has no such thing. Raises RegistryUnavailable for all else."""
+    try:
+        return question()
+    except SchemaRegistryError as error:
+        if error.error_code in _NOT_THERE:
+            return None
+        raise RegistryUnavailable(
+            f"the schema registry refuses to answer (HTTP {error.http_status_code}): "
+            "check its state and PAYMENTS_SCHEMA_REGISTRY_URL"
+        ) from error
+    except Exception as error:  # the client lets the errors of its HTTP library and parser through
+        raise RegistryUnavailable(
+            f"the schema registry does not answer as one ({type(error).__name__}): check PAYMENTS_SCHEMA_REGISTRY_URL"
+        ) from error
+
+
+def _whole(number: Any) -> int:
+    """Return an id as it must be. Raises TypeError for anything else: what answers is no registry."""
+    if isinstance(number, int) and 0 <= number <= ID_MAX:
+        return number
+    raise TypeError("an id is a whole number")
+
+
+def _text(value: Any) -> str:
+    """Return a text as it must be. Raises TypeError for anything else."""
+    if isinstance(value, str):
+        return value
+    raise TypeError("a text is missing")
+
+
+def _content(found: Schema) -> Schema:
+    """Return a schema that has a text. Raises TypeError for one without."""
+    _text(found.schema_str)
+    return found
+
+
+def _unknown(schema_id: int) -> str:
+    return f"The registry does not know the schema id {schema_id}. Register the publisher's schema."
+
+
+def _same_event(subject: str, others: list[str]) -> bool:
+    """Say whether one of these subjects is the same event's, behind another prefix."""
+    ends = tuple(f"{event_type}-value" for event_type in TOPICS if subject.endswith(f"{event_type}-value"))
+    return any(other.endswith(ends) for other in others)
+
+
+def _record(found: Schema) -> dict[str, Any] | None:
     """Return the schema as JSON if it is one Avro record without references to others."""
-    if found is None or found.schema_type != "AVRO" or found.references or found.schema_str is None:
+    if found.schema_type not in {"AVRO", None} or found.references:
         return None
     try:
-        schema = json.loads(found.schema_str)
+        schema = json.loads(found.schema_str or "")
     except ValueError:
         return None
     return schema if isinstance(schema, dict) and schema.get("type") == "record" else None

@@ -1,6 +1,9 @@
 """What the codec needs of a schema registry. schemas.confluent is the client for Confluent's interface."""
 
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from schemas.rejection import Reason
 
 
 class RegistryUnavailable(Exception):  # noqa: N818 - it says what is the matter, as Transient does
@@ -9,6 +12,18 @@ class RegistryUnavailable(Exception):  # noqa: N818 - it says what is the matter
 
 class NotRegistered(Exception):  # noqa: N818 - as above
     """A schema of ours is not in the registry; register it before this release writes."""
+
+
+class SchemaAwaited(Exception):  # noqa: N818 - as above
+    """The registry does not know this schema id yet: it may lag behind. Ask again in a second; others need not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotThere:
+    """The registry does not have it, or not yet: one that lags behind answers so, too."""
+
+    reason: Reason
+    detail: str
 
 
 class Registry(Protocol):
@@ -22,6 +37,7 @@ class Registry(Protocol):
         """Return the schema that the id names, if it belongs to the subject.
 
         Raises Rejected(UNKNOWN_SCHEMA) for an id that the registry does not know or whose schema is not one Avro
-        record, Rejected(WRONG_SCHEMA) for one of other subjects, RegistryUnavailable when it does not answer.
+        record, Rejected(WRONG_SCHEMA) for one of other subjects, RegistryUnavailable when it does not answer. One that
+        does not wait for answers raises SchemaAwaited until it has one.
         """
         ...

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """The values of the dead letter header `payments_reason`. The last five are decided by others than the codec."""
+    """The values of the dead letter header `payments_reason`. From `conflict` on, others than the codec decide."""
 
     UNDECODABLE = "undecodable"
     NOT_CANONICAL = "not_canonical"
@@ -22,6 +22,8 @@ class Reason(StrEnum):
     TOO_OLD = "too_old"
     FROM_THE_FUTURE = "from_the_future"
     ILLEGAL_TRANSITION = "illegal_transition"
+    QUARANTINED = "quarantined"
+    UNREADABLE = "unreadable"
 
 
 class Rejected(Exception):  # noqa: N818 - a verdict on one message, not a fault of ours

@@ -9,18 +9,19 @@ from typing import Final
 import structlog
 
 from consumers.runtime.guard import Breaker
+from consumers.runtime.lease import Lease
 from consumers.runtime.ports import Bounds
 from consumers.runtime.settling import Answer
-from domain.errors import DownForEverybody
+from domain.errors import DownForEverybody, Transient
 from domain.operating import Move, gateway_call, may_send_again, next_move
 from domain.operation import GatewayCall
 from domain.outcome import NotExecuted, NotFound, Unknown
 from domain.ports.gateway import Gateway, GatewayAnswer
 from domain.ports.store import Claimed, Store
 from domain.rules import Rules
+from domain.values import replace
 
-LEASE_MARGIN: Final = 0.1
-"""Calls must be over when this share of the lease is left, so that their answers are settled under it."""
+_NO_ANSWER: Final = Unknown("no answer before the lease ended")
 
 
 class Actor:
@@ -92,66 +93,72 @@ class Actor:
 
     async def _act(self, claimed: Sequence[Claimed]) -> None:
         """Perform or look up, until all have an answer or the lease does not cover the calls any more."""
-        window_s = self._rules.lease_s * (1 - LEASE_MARGIN)
+        lease = Lease(claimed, self._rules, self._bounds)
         try:
-            async with asyncio.timeout(window_s):
-                await self._go_on(claimed)
+            async with asyncio.timeout_at(lease.ends_at):
+                await self._go_on(claimed, lease)
         except TimeoutError:
             self._log.warning("lease over before the answer", operations=len(self._without_answer(claimed)))
         except DownForEverybody as error:
             self._breaker.trip(str(error))
-            await self._give_back(self._without_answer(claimed))
-        finally:
-            if not self._cancelling():
-                for c in self._without_answer(claimed):
-                    self._open.pop(c.operation.operation_id.int, None)
-            self._set_room()
+            await self._let_go(self._without_answer(claimed))
+            return
+        left = self._without_answer(claimed)
+        begun = [c for c in left if lease.has_begun(c)]
+        self._answered([GatewayAnswer(c.operation.operation_id, _NO_ANSWER) for c in begun], _by_id(begun))
+        await self._let_go([c for c in left if not lease.has_begun(c)])
 
-    async def _go_on(self, claimed: Sequence[Claimed]) -> None:
+    async def _go_on(self, claimed: Sequence[Claimed], lease: Lease) -> None:
         perform: list[Claimed] = []
         look_up: list[Claimed] = []
         for c in claimed:
             move = next_move(c.operation, self._asked_at(c), self._rules)
             (perform if move is Move.PERFORM else look_up).append(c)
         if look_up:
-            perform += await self._look_up(look_up)
+            perform += await self._look_up(look_up, lease)
         if perform:
-            await self._take(perform)
+            await self._take(perform, lease)
 
-    async def _look_up(self, claimed: Sequence[Claimed]) -> list[Claimed]:
+    async def _look_up(self, claimed: Sequence[Claimed], lease: Lease) -> list[Claimed]:
         """Ask what became of them; return those that left no trace and may be sent again by the same key."""
         again: list[Claimed] = []
-        by_id = {c.operation.operation_id.int: c for c in claimed}
-        async with _closing(self._gateway.look_up(_calls(claimed))) as groups:
+        by_id = _by_id(claimed)
+        calls = [call for call in _calls(claimed) if lease.begin(call)]
+        async with _closing(self._gateway.look_up(calls)) as groups:
             async for group in groups:
                 known: list[GatewayAnswer] = []
                 for answer in group:
                     c = by_id[answer.operation_id.int]
                     not_found = isinstance(answer.outcome, NotFound)
                     if not_found and may_send_again(c.operation, self._asked_at(c), self._rules):
+                        lease.found_nothing(c)
                         again.append(c)
                     else:
                         known.append(answer)
                 self._answered(known, by_id)
         return again
 
-    async def _take(self, claimed: Sequence[Claimed]) -> None:
-        by_id = {c.operation.operation_id.int: c for c in claimed}
-        async with _closing(self._gateway.perform(_calls(claimed))) as groups:
+    async def _take(self, claimed: Sequence[Claimed], lease: Lease) -> None:
+        by_id = _by_id(claimed)
+        async with _closing(self._gateway.perform(_calls(claimed), lease.begin)) as groups:
             async for group in groups:
                 self._answered(group, by_id)
 
     def _answered(self, group: Sequence[GatewayAnswer], by_id: dict[int, Claimed]) -> None:
         if not group:
             return
-        answers = []
-        for operation_id, outcome in group:
-            self._open.pop(operation_id.int, None)
-            answers.append(Answer(by_id[operation_id.int].operation.order_id, operation_id, outcome))
+        for _, outcome in group:
             if isinstance(outcome, Unknown | NotExecuted):
                 self._breaker.failed(outcome.detail)
             else:
                 self._breaker.answered()
+        answers = []
+        for operation_id, outcome in group:
+            c = by_id[operation_id.int]
+            self._forget(c)
+            if isinstance(outcome, NotExecuted) and self._breaker.is_down:
+                outcome = replace(outcome, everybody=True)  # noqa: PLW2901 - the same answer, and why it came
+            answers.append(Answer(c.operation.order_id, operation_id, outcome, c.operation.due_at))
         self._set_room()
         self.put(answers)
 
@@ -162,12 +169,25 @@ class Actor:
         return due_at - timedelta(seconds=self._rules.lease_s)
 
     def _without_answer(self, claimed: Sequence[Claimed]) -> list[Claimed]:
-        return [c for c in claimed if c.operation.operation_id.int in self._open]
+        return [c for c in claimed if self._open.get(c.operation.operation_id.int) is c]
+
+    def _forget(self, claimed: Claimed) -> None:
+        """Take an operation for done here, unless this process has claimed it anew since."""
+        number = claimed.operation.operation_id.int
+        if self._open.get(number) is claimed:
+            del self._open[number]
+
+    async def _let_go(self, claimed: Sequence[Claimed]) -> None:
+        """Leave operations to others that were not called."""
+        await self._give_back(claimed)
+        for c in claimed:
+            self._forget(c)
+        self._set_room()
 
     async def _give_back(self, claimed: Sequence[Claimed]) -> None:
         try:
-            await self._store.give_back([(c.operation.order_id, c.operation.operation_id) for c in claimed])
-        except DownForEverybody:
+            await self._store.give_back([c.operation for c in claimed])
+        except Transient:
             self._log.warning("leases not given back; they run out by themselves", operations=len(claimed))
 
     def _set_room(self) -> None:
@@ -176,15 +196,14 @@ class Actor:
         else:
             self._room.clear()
 
-    @staticmethod
-    def _cancelling() -> bool:
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
-
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._failed.put_nowait(task.exception() or RuntimeError("unreachable"))
+
+
+def _by_id(claimed: Sequence[Claimed]) -> dict[int, Claimed]:
+    return {c.operation.operation_id.int: c for c in claimed}
 
 
 def _calls(claimed: Sequence[Claimed]) -> list[GatewayCall]:

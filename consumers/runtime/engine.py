@@ -8,8 +8,11 @@ import structlog
 
 from consumers.runtime.acting import Actor
 from consumers.runtime.guard import Breaker, Guard
+from consumers.runtime.letters import Letters
+from consumers.runtime.passing import Passing
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.reading import Reader
 from consumers.runtime.runner import Runner
 from consumers.runtime.settling import Settler
 from consumers.runtime.sweep import Sweep
@@ -78,8 +81,11 @@ class Engine:
         return swept
 
     def _runner(self, reaction: Reaction, source: Source) -> Runner:
+        letters = Letters(reaction.group, reaction.trigger.TYPE, self._ports.mask)
+        reader = Reader(reaction, self._ports.decode, letters)
         planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
-        return Runner(reaction, source, planner, self.actor, self.guard, self.breaker, self._bounds)
+        passing = Passing(reaction.name, reaction.group, self._ports.store, letters, self.guard)
+        return Runner(reaction, source, reader, planner, passing, self.actor, self.guard, self.breaker, self._bounds)
 
     async def _drain(self) -> None:
         try:

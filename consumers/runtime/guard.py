@@ -8,6 +8,7 @@ from typing import TypeVar
 import structlog
 
 from consumers.runtime.ports import Bounds
+from domain.alarms import ring
 from domain.errors import Contended, Transient
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Guard:
                     raise
                 failures += 1
                 if failures == 1:
-                    self._log.error("waiting", alarm=True, reason="dependency_down", name=name, error=str(error))
+                    ring(self._log, "dependency_down", "waiting", name=name, error=str(error))
                 else:
                     self._log.debug("still waiting", name=name, failures=failures)
                 await _pause(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
@@ -105,6 +106,11 @@ class Breaker:
         """Whether calls shall wait."""
         return not self._free.is_set()
 
+    @property
+    def is_down(self) -> bool:
+        """Whether the gateway is taken to be down: since it was noticed nobody had an answer."""
+        return self._trips > 0
+
     def room(self, limit: int) -> int:
         """Return how many of so many calls may be begun now."""
         if self.is_open:
@@ -123,7 +129,7 @@ class Breaker:
         self._tripped = True
         self._trips += 1
         if self._trips == 1:
-            self._log.error("the gateway is down for everybody", alarm=True, reason="gateway_down", why=why)
+            ring(self._log, "gateway_down", "the gateway is down for everybody", why=why)
         self._pause()
 
     def failed(self, why: str) -> None:

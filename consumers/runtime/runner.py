@@ -7,11 +7,15 @@ import structlog
 
 from consumers.runtime.acting import Actor
 from consumers.runtime.guard import Breaker, Guard, Stopped
+from consumers.runtime.passing import Passing
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds
+from consumers.runtime.reading import Reader, Reading
+from domain.alarms import ring
 from domain.errors import Transient
 from domain.operation import GATEWAY_KINDS
 from domain.ports.source import Message, Source
+from domain.ports.store import Claimed
 from domain.reaction import Reaction
 
 
@@ -22,7 +26,9 @@ class Runner:
         self,
         reaction: Reaction,
         source: Source,
+        reader: Reader,
         planner: Planner,
+        passing: Passing,
         actor: Actor,
         guard: Guard,
         breaker: Breaker,
@@ -30,11 +36,14 @@ class Runner:
     ) -> None:
         self._name = reaction.name
         self._source = source
+        self._reader = reader
         self._planner = planner
+        self._passing = passing
         self._actor = actor
         self._guard = guard
         self._breaker = breaker
         self._bounds = bounds
+        self._kafka_is_down = False
         self._asks_gateway = bool(reaction.calls & GATEWAY_KINDS)
         self._log = structlog.get_logger("consumers.runner").bind(reaction=reaction.name)
 
@@ -51,6 +60,7 @@ class Runner:
                 if messages:
                     async with self._source.processing():
                         await self._process(messages, stop)
+                await self._let_go_on(stop)
         except Stopped:
             self._log.warning("stopped while waiting; the batch in hand comes again, to whoever reads next")
         finally:
@@ -66,7 +76,7 @@ class Runner:
             except Transient as error:
                 failures += 1
                 if failures == 1:
-                    self._log.error("waiting", alarm=True, reason="kafka_down", error=str(error))
+                    ring(self._log, "kafka_down", "waiting", error=str(error))
                 await self._pause(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
             else:
                 return True
@@ -87,22 +97,42 @@ class Runner:
         if self._asks_gateway:
             limit = self._breaker.room(limit)
         try:
-            return await self._source.take(limit, self._bounds.poll_s)
+            messages = await self._source.take(limit, self._bounds.poll_s)
         except Transient as error:
-            self._log.error("waiting", alarm=True, reason="kafka_down", error=str(error))
+            if not self._kafka_is_down:
+                ring(self._log, "kafka_down", "waiting", error=str(error))
+            self._kafka_is_down = True
             await asyncio.sleep(self._bounds.poll_s)
             return ()
+        self._kafka_is_down = False
+        return messages
 
     async def _process(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
-        opened = await self._guard.transact(
-            self._name, lambda contended: self._planner.plan(messages, contended=contended), stop
-        )
+        reading: Reading | None = None
+
+        async def plan(contended: bool) -> list[Claimed]:  # noqa: FBT001 - the guard's signature
+            nonlocal reading
+            if reading is None:
+                reading = self._reader.read(messages)
+            return await self._planner.plan(reading, contended=contended) if reading.done else []
+
+        opened = await self._guard.transact(self._name, plan, stop)
         # From here a redelivered message is a duplicate: the operation row is what must be finished.
         self._actor.submit(opened)
+        assert reading is not None, "what has committed was read"
+        for held in reading.held:
+            self._source.hold(held.message, held.seconds)
         try:
-            await self._source.commit(messages)
+            await self._source.commit(reading.done)
         except Transient as error:
             self._log.warning("offsets not committed; the messages come again, without effect", error=str(error))
+
+    async def _let_go_on(self, stop: asyncio.Event) -> None:
+        """Pass over what an operator says, or what is lost."""
+        try:
+            await self._passing.let_go_on(self._source, stop)
+        except Transient as error:
+            self._log.warning("the offset behind a stretch is not committed", error=str(error))
 
     async def _pause(self, stop: asyncio.Event, seconds: float, until: object = None) -> None:
         """Wait for the first of: told to stop, what is waited for, the time."""

@@ -5,6 +5,7 @@ Whatever answers are there are settled together, without waiting for stragglers.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -13,7 +14,9 @@ import structlog
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.work import Work
+from domain.alarms import ring
 from domain.ids import OperationId, OrderId
+from domain.lease import settle_answer
 from domain.operation import OperationState
 from domain.order import Operation
 from domain.outcome import Approved, Declined, Outcome
@@ -23,11 +26,12 @@ from domain.rules import Rules
 
 
 class Answer(NamedTuple):
-    """An outcome of an operation. tries: of the operation when it was asked."""
+    """An outcome of an operation. lease: the operation's due_at while it was called; None: none was asked of it."""
 
     order_id: OrderId
     operation_id: OperationId
     outcome: Outcome
+    lease: datetime | None = None
 
 
 class Settler:
@@ -91,7 +95,7 @@ class Settler:
                 if operation is None:
                     late.append(answer)
                 else:
-                    self._settle_one(work, operation, answer.outcome)
+                    self._settle_one(work, operation, answer)
             opened = await work.finish(self._ports)
             # Last, for an operation may have had two answers in this very batch.
             asked = [(answer.order_id, answer.operation_id) for answer in late]
@@ -106,12 +110,13 @@ class Settler:
         said = {Approved: OperationState.APPROVED, Declined: OperationState.DECLINED}.get(type(answer.outcome))
         ids = {"order_id": answer.order_id, "operation_id": str(answer.operation_id), "settled_as": state}
         if said is not None and state is not None and said is not state:
-            self._log.error("contradicting answer", alarm=True, reason="contradiction", said=said, **ids)
+            ring(self._log, "contradiction", "contradicting answer", said=said, **ids)
         else:
             self._log.info("answer to a settled operation", said=type(answer.outcome).__name__, **ids)
 
-    def _settle_one(self, work: Work, operation: Operation, outcome: Outcome) -> None:
+    def _settle_one(self, work: Work, operation: Operation, answer: Answer) -> None:
         order = work.order(operation.order_id)
         assert order is not None
         settle = self._reactions[operation.reaction].settle
-        work.apply(settle(order, operation, outcome, work.context(operation)))
+        context = work.context(operation)
+        work.apply(settle_answer(settle, order, operation, answer.outcome, answer.lease, context))

@@ -12,15 +12,20 @@ from consumers.runtime.guard import Breaker, Guard, Stopped
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.settling import Settler
 from consumers.runtime.work import Work
+from domain.alarms import ring
 from domain.goods import expire_hold
 from domain.operation import OperationKind, operation_id
 from domain.order import Order
 from domain.ports.inventory import InventoryCall
 from domain.reaction import Reaction
 from domain.rules import Rules
+from domain.settling import tell_delay
 from domain.stuck import revive
 
 CLAIM_MAX: Final = 500
+IDS_MAX: Final = 20
+"""So many ids in a line of the log, at the most."""
+DELAYS_EVERY_S: Final = 10
 STUCK_EVERY_S: Final = 60
 MAINTAIN_EVERY_S: Final = 3_600
 
@@ -80,6 +85,8 @@ class Sweep:
     async def turn(self, stop: asyncio.Event | None = None) -> int:
         """Look once for each kind of work; return the number of operations begun."""
         await self._guard.transact("sweep", lambda _: self._expire_holds(), stop)
+        if self._due("delays", min(DELAYS_EVERY_S, self._rules.delayed_notice_s / 10)):
+            await self._guard.transact("sweep", lambda _: self._tell_delays(), stop)
         if self._due("stuck", STUCK_EVERY_S):
             await self._guard.transact("sweep", lambda _: self._revive(), stop)
         if self._due("maintain", MAINTAIN_EVERY_S):
@@ -121,15 +128,18 @@ class Sweep:
         return calls
 
     async def _revive(self) -> None:
-        order_ids = await self._ports.store.stuck_orders(self._rules.stuck_after_s, CLAIM_MAX)
+        unchanged_s = self._rules.stuck_after_s
+        order_ids = await self._ports.store.stuck_orders(unchanged_s, CLAIM_MAX)
         if not order_ids:
             return
         async with self._ports.store.transaction(contended=False) as transaction:
             orders = await transaction.load(order_ids)
+            # Another sweep may have found them, too, and have been here first.
+            still = await transaction.unchanged(list(orders), unchanged_s)
             work = Work(transaction, orders, self._reactions, self._rules)
             again = []
             for order in orders.values():
-                decision = revive(order, work.context(None))
+                decision = revive(order, work.context(None)) if order.order_id in still else None
                 if decision is not None:
                     work.apply(decision)
                     if not decision.events:
@@ -137,7 +147,28 @@ class Sweep:
             await work.finish(self._ports)
             await transaction.send_again(again)
         work.tell(self._log)
-        self._log.error("orders stood still", alarm=True, reason="stuck", orders=len(orders), sent_again=len(again))
+        if again:
+            ring(
+                self._log,
+                "stuck",
+                "orders stood still; their events are sent again",
+                orders=len(again),
+                order_ids=again[:IDS_MAX],
+            )
+
+    async def _tell_delays(self) -> None:
+        """Tell customers whose payment takes long not to pay again, whether or not the gateway is there to be asked."""
+        order_ids = await self._ports.store.delayed_orders(self._rules.delayed_notice_s, CLAIM_MAX)
+        if not order_ids:
+            return
+        async with self._ports.store.transaction(contended=False) as transaction:
+            orders = await transaction.load(order_ids)
+            work = Work(transaction, orders, self._reactions, self._rules)
+            for order in orders.values():
+                work.apply(tell_delay(order, work.context(None)))
+            await work.finish(self._ports)
+        work.tell(self._log)
+        self._log.info("customers are told that their payment takes long", orders=len(work.changes.orders))
 
     def _due(self, name: str, every_s: float) -> bool:
         now = asyncio.get_running_loop().time()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from consumers.runtime.ports import Ports
+from domain.alarms import ring
 from domain.decision import Decision
 from domain.ids import OrderId
 from domain.operation import INVENTORY_KINDS
@@ -63,7 +64,7 @@ class Work:
     def tell(self, log: Any) -> None:
         """Log what was decided: alarms always, each event only for who asks for DEBUG."""
         for order_id, alarm in self.alarms:
-            log.error("order needs an operator", alarm=True, reason=alarm, order_id=order_id)
+            ring(log, alarm, "order needs an operator", order_id=order_id)
         if log.is_enabled_for(logging.DEBUG):
             for event in self.changes.events:
                 ids = {"order_id": event.order_id, "event_id": str(event.event_id), "causation_id": event.causation_id}
@@ -73,10 +74,11 @@ class Work:
         """Perform what is local, write everything; return the new operations at remote ports."""
         await self._perform_local(ports)
         opened: list[Claimed] = []
+        until = self.transaction.began + self._rules.lease_s
         for order_id in sorted(self._touched):
             before, after = self._before.get(order_id), self._orders[order_id]
             self.changes.orders.append(Change(before, after))
-            opened += _opened(before, after)
+            opened += _opened(before, after, until)
         if self.changes.notifications:
             await ports.notifier.tell(self.changes.notifications)
         await self.transaction.save(self.changes)
@@ -130,14 +132,14 @@ def inventory_call(order: Order, operation: Operation, context: Context) -> Inve
     )
 
 
-def _opened(before: Order | None, after: Order) -> list[Claimed]:
-    """Return the operations at remote ports that this decision has opened."""
+def _opened(before: Order | None, after: Order, until: float) -> list[Claimed]:
+    """Return the operations at remote ports that this decision has opened, leased until then."""
     known = before.operations if before else ()
     if after.operations is known:
         return []
     known_ids = [o.operation_id for o in known]
     return [
-        Claimed(o, after.attempts[o.attempt - 1].token)
+        Claimed(o, after.attempts[o.attempt - 1].token, until)
         for o in after.operations
         if o.unfinished and o.operation_id not in known_ids
     ]

@@ -15,6 +15,7 @@ from deploy.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from schemas.codec import Codec
+    from schemas.registry import Registry
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -79,15 +80,15 @@ def id_source(seed: int | None = None) -> Callable[[], UUID]:
     return lambda: UUID(int=draw.getrandbits(128), version=4)
 
 
-def codec_of(settings: Settings, *, written_max: int = 0) -> "Codec":
-    """Make the codec of this deployment: its prefix, limits and registry. Raises SettingsError for a bad registry.
+def codec_of(settings: Settings, *, written_max: int = 0, registry: "Registry | None" = None) -> "Codec":
+    """Make the codec of this deployment: its prefix, limits and registry.
 
-    written_max: how many events it keeps in mind that it wrote and will read.
+    written_max: how many events it keeps in mind that it wrote and will read. registry: what to use for that of the
+    settings; by default one that waits for every answer, which a command may and an event loop must not.
     """
     from schemas.codec import Codec  # noqa: PLC0415 - keeps --help quick
 
-    registry = None
-    if settings.schema_registry_url is not None:
+    if registry is None and settings.schema_registry_url is not None:
         from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library, and most have no registry
 
         registry = ConfluentRegistry.at(settings.schema_registry_url)

@@ -8,16 +8,19 @@ import click
 ANSWER_IS_NO = 1
 WRONG_USAGE = 2
 NOT_REACHED = 3
+FORBIDDEN = "42501"
+"""SQLSTATE: the database's user may not do it."""
 
 # By name, so that knowing them does not mean importing their libraries: an error exists only if its module was loaded.
 # The first that fits counts.
 EXPECTED = (
     ("deploy.settings.errors", "SettingsError", WRONG_USAGE),
     ("producers.topics", "TopicsRefused", ANSWER_IS_NO),
-    ("schemas.registry", "NotRegistered", ANSWER_IS_NO),
+    ("schemas.registry", "NotRegistered", NOT_REACHED),
     ("schemas.registry", "RegistryUnavailable", NOT_REACHED),
     ("deploy.embedded.errors", "EmbeddedError", NOT_REACHED),
     ("domain.errors", "Transient", NOT_REACHED),
+    ("psycopg.errors", "InsufficientPrivilege", NOT_REACHED),
     ("sqlalchemy.exc", "OperationalError", NOT_REACHED),
     ("sqlalchemy.exc", "InterfaceError", NOT_REACHED),
     ("psycopg", "OperationalError", NOT_REACHED),
@@ -52,9 +55,11 @@ def explain(error: Exception) -> Explained | None:
         return Explained(f"{_one_line(error.format_message()).rstrip('.')}; see `{path} --help`", WRONG_USAGE)
     if isinstance(error, click.ClickException):
         return Explained(_one_line(error.format_message()), error.exit_code)
+    # SQLAlchemy wraps the driver's errors in families of its own; some are too wide to be expected.
+    causes = (error, getattr(error, "orig", None))
     for module, name, exit_code in EXPECTED:
         family = getattr(sys.modules.get(module), name, None)
-        if family is not None and isinstance(error, family):
+        if family is not None and any(isinstance(cause, family) for cause in causes):
             return Explained(_what_to_do(error), exit_code)
     return None
 
@@ -63,7 +68,15 @@ def _what_to_do(error: Exception) -> str:
     module = type(error).__module__
     if module.startswith(("sqlalchemy", "psycopg")):
         # SQLAlchemy's own text holds the statement; the driver's says what is the matter.
-        cause = _one_line(str(getattr(error, "orig", None) or error))
+        driver = getattr(error, "orig", None) or error
+        cause = _one_line(str(driver))
+        if getattr(driver, "sqlstate", None) == FORBIDDEN:
+            return f"PostgreSQL forbids it ({cause}): grant that to the user of PAYMENTS_DATABASE_URL"
+        if "FATAL:" in cause:
+            words = cause[cause.index("FATAL:") :]
+            return (
+                f"PostgreSQL refuses the connection ({words}): check user, password and name in PAYMENTS_DATABASE_URL"
+            )
         return f"PostgreSQL does not answer as it should ({cause}): check that it runs, and PAYMENTS_DATABASE_URL"
     if module.startswith("aiokafka"):
         return f"Kafka does not answer as it should ({type(error).__name__}): check that it runs, and try again"

@@ -67,6 +67,6 @@ async def _send(settings: Settings, messages: Sequence[OutgoingMessage]) -> None
         for start in range(0, len(messages), BATCH):
             answer = await publisher.publish(messages[start : start + BATCH])
             if answer.refused:
-                number, reason = next(iter(answer.refused.items()))
+                number, refusal = next(iter(answer.refused.items()))
                 sent = start + len(answer.acknowledged)
-                raise Failure(f"line {number}: {reason} ({sent} of {len(messages)} events were published)")
+                raise Failure(f"line {number}: {refusal.why} ({sent} of {len(messages)} events were published)")

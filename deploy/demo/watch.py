@@ -110,7 +110,7 @@ class Watcher:
 
     def _note(self, record: Any, now_s: float) -> None:
         if record.topic in self._letters:
-            reason = next((value.decode() for name, value in record.headers if name == REASON), "no reason")
+            reason = next((value.decode() for name, value in record.headers if name == REASON and value), "no reason")
             self.sight.letters[reason, (record.key or b"").decode("utf-8", "replace")] += 1
             return
         if record.topic in self._passed:

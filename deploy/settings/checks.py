@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from deploy.settings.errors import SettingsError
 from deploy.settings.values import GatewayKind
+from domain.rules import LEASE_MARGIN
 
 if TYPE_CHECKING:
     from deploy.settings.model import Settings
@@ -29,10 +30,11 @@ def is_loopback(address: str) -> bool:
 
 def check_places(settings: "Settings") -> None:
     """Refuse an unusable database URL, half a Kafka login, and a login that would not be used."""
-    if settings.database_url is not None:
-        url = settings.database_url.get_secret_value()
-        if url.split("://", 1)[0] not in DATABASE_SCHEMES or "://" not in url:
-            raise ValueError("PAYMENTS_DATABASE_URL must look like postgresql://user:password@host:port/database")
+    for name in ("database_url", "database_direct_url"):
+        secret = getattr(settings, name)
+        url = secret.get_secret_value() if secret is not None else None
+        if url is not None and (url.split("://", 1)[0] not in DATABASE_SCHEMES or "://" not in url):
+            raise ValueError(f"PAYMENTS_{name.upper()} must look like postgresql://user:password@host:port/database")
     login = (settings.kafka_sasl_username, settings.kafka_sasl_password)
     if settings.kafka_security_protocol.startswith("SASL_"):
         if None in login:
@@ -80,10 +82,11 @@ def chosen_gateway(settings: "Settings") -> GatewayKind:
 def check_operations(settings: "Settings") -> None:
     """Refuse times that contradict each other: a call outliving its lease could be made twice at once."""
     call_s = settings.gateway_connect_timeout_s + settings.gateway_timeout_s
-    if settings.lease_s <= call_s:
+    if settings.lease_s * (1 - LEASE_MARGIN) <= call_s:
         raise ValueError(
             f"PAYMENTS_LEASE_S ({settings.lease_s:g}) must exceed PAYMENTS_GATEWAY_CONNECT_TIMEOUT_S + "
-            f"PAYMENTS_GATEWAY_TIMEOUT_S ({call_s:g}): a call must end while its lease lasts"
+            f"PAYMENTS_GATEWAY_TIMEOUT_S ({call_s:g}) by more than a ninth: a call must end, and be settled, while its "
+            "lease lasts"
         )
     if settings.unknown_give_up_s > UNKNOWN_GIVE_UP_MAX_S:
         raise ValueError(
@@ -99,4 +102,13 @@ def check_operations(settings: "Settings") -> None:
         raise ValueError(
             f"PAYMENTS_ORDER_MAX_AGE_S must be below PAYMENTS_INBOX_RETENTION_DAYS ({retention_s:g} s): "
             "a duplicate must be recognised for as long as an order is accepted"
+        )
+
+
+def check_sizes(settings: "Settings") -> None:
+    """Refuse a bound on batches that a single message of allowed size would exceed."""
+    if settings.unpacked_bytes_max < 2 * settings.message_bytes_max:
+        raise ValueError(
+            f"PAYMENTS_UNPACKED_BYTES_MAX ({settings.unpacked_bytes_max}) must be at least twice "
+            f"PAYMENTS_MESSAGE_BYTES_MAX ({settings.message_bytes_max}): a batch holds whole messages"
         )

@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL, as postgresql://user:password@host:port/database"
     )
+    database_direct_url: SecretStr | None = Field(
+        None, description="PostgreSQL past a pooler, for relay and upkeep; none: as PAYMENTS_DATABASE_URL"
+    )
     database_pool: int = Field(10, ge=1, le=500, description="connections a process may open")
     kafka_bootstrap_servers: str | None = Field(None, description="Kafka brokers, as host:port[,host:port]")
     kafka_security_protocol: SecurityProtocol = Field("PLAINTEXT", description="how to speak to the brokers")
@@ -68,7 +71,7 @@ class Settings(BaseSettings):
     lease_s: Seconds = Field(60, description="an operation belongs to the process that took it")
     backoff_min_s: Seconds = Field(1, description="before the first further try")
     backoff_max_s: Seconds = Field(300, description="between tries, at the most")
-    tries_max: int = Field(20, ge=1, le=1000, description="tries of an operation before a human is asked")
+    tries_max: int = Field(20, ge=1, le=1000, description="calls that were turned away before a human is asked")
     unknown_retry_s: Seconds = Field(5, description="between look-ups of an unknown outcome")
     unknown_give_up_s: Seconds = Field(82_800, description="an outcome unknown for so long goes to a human")
     delayed_notice_s: Seconds = Field(900, description="the customer hears that payment takes longer")
@@ -84,8 +87,14 @@ class Settings(BaseSettings):
     order_max_age_s: Seconds = Field(82_800, description="an older OrderConfirmed is not paid any more")
     amount_max_minor: int = Field(100_000_000, ge=1, le=10**15, description="the largest total that is accepted")
     message_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of a message that is read")
+    unpacked_bytes_max: int = Field(
+        64 << 20, ge=10_000, le=1 << 30, description="of a batch of messages once unpacked; more is unreadable"
+    )
     event_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of an event that is written")
     clock_skew_max_s: Seconds = Field(300, description="an event from further in the future is refused")
+    quarantine_max: int = Field(
+        20, ge=1, le=10_000, description="messages in ten minutes that may raise; one more stops the process"
+    )
     inbox_retention_days: int = Field(14, ge=2, le=365, description="duplicates are recognised for so long")
 
     # runtime
@@ -94,6 +103,9 @@ class Settings(BaseSettings):
     linger_ms: float = Field(5, ge=0, le=1000, allow_inf_nan=False, description="to let a batch fill up")
     drain_timeout_s: Seconds = Field(20, description="to finish calls after SIGTERM")
     relay_batch: int = Field(2000, ge=1, le=50_000, description="messages sent at a time")
+    relay_lease_s: float = Field(
+        10, ge=2, le=600, allow_inf_nan=False, description="a frozen relay is replaced; half of it is Kafka's to answer"
+    )
     relay_poll_s: Seconds = Field(1, description="between looks at the outbox without a wake-up")
     log_format: Literal["console", "json"] = Field("console", description="of the log on stderr")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
@@ -116,6 +128,7 @@ class Settings(BaseSettings):
         checks.check_places(self)
         checks.check_gateway(self)
         checks.check_operations(self)
+        checks.check_sizes(self)
         return self
 
     def sqlalchemy_url(self) -> str:
@@ -125,6 +138,10 @@ class Settings(BaseSettings):
     def psycopg_url(self) -> str:
         """Give the database URL for psycopg itself, password included. Raises SettingsError if none is set."""
         return url_for(self.database_url, "postgresql")
+
+    def direct_url(self) -> str:
+        """Give the URL past a pooler for psycopg, password included. Raises SettingsError if no database is set."""
+        return url_for(self.database_direct_url or self.database_url, "postgresql")
 
     def kafka_options(self) -> dict[str, Any]:
         """Give what every aiokafka client connects with, by argument name. Raises SettingsError if no Kafka is set."""
@@ -138,5 +155,7 @@ class Settings(BaseSettings):
         """Show every setting by the name of its environment variable, fit for JSON, secrets masked."""
         shown = self.model_dump(mode="json")
         shown["database_url"] = mask_url(self.database_url.get_secret_value() if self.database_url else None)
+        direct = self.database_direct_url
+        shown["database_direct_url"] = mask_url(direct.get_secret_value() if direct else None)
         shown["schema_registry_url"] = mask_url(self.schema_registry_url)
         return {f"PAYMENTS_{field.upper()}": value for field, value in shown.items()}

@@ -1,6 +1,6 @@
 """The payment gateway, as the pipeline sees it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -17,18 +17,32 @@ class GatewayAnswer(NamedTuple):
     outcome: GatewayOutcome
 
 
+Begin = Callable[[GatewayCall], bool]
+"""Asked right before a call is sent: may it begin? From then on it counts as made."""
+
+
+def at_once(_call: GatewayCall) -> bool:
+    """Let every call begin."""
+    return True
+
+
 class Gateway(Protocol):
     """Authorize, capture, void and refund, many at a time.
 
-    Answers come in groups, as soon as there are some and in any order; exactly one for every call, unless the iteration
-    ends early: then the calls without an answer are open still (their idempotency key makes repeating safe).
+    Answers come in groups, as soon as there are some and in any order; exactly one for every call that began, unless
+    the iteration ends early: then the calls without an answer are open still (their idempotency key makes repeating
+    safe).
     Raises DownForEverybody when the gateway refuses us altogether (401, 403).
     Never raises for one call: a time-out, reset, 5xx or unreadable answer is the outcome Unknown.
     Cancelling the iteration cancels the calls that run.
     """
 
-    def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
-        """Do what the calls ask. Safe to repeat: the gateway replays the first answer of a key."""
+    def perform(self, calls: Sequence[GatewayCall], begin: Begin = at_once) -> AsyncIterator[Sequence[GatewayAnswer]]:
+        """Do what the calls ask. Safe to repeat: the gateway replays the first answer of a key.
+
+        begin is asked before each call, behind any queue of the adapter's own; what may not begin is not sent and has
+        no answer.
+        """
         ...
 
     def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:

@@ -13,8 +13,24 @@ class Message(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
     timestamp_ms: int
+
+
+class Stretch(NamedTuple):
+    """Offsets of a partition, first and last included, that cannot be read. last: None while it has no end yet.
+
+    gone: the messages are not there any more; else they may become readable, or an operator passes over them.
+    topic_id: tells the topic from one of the same name that was deleted before; empty where brokers do not say.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    last: int | None
+    cause: str
+    gone: bool
+    topic_id: str
 
 
 class Source(Protocol):
@@ -28,11 +44,26 @@ class Source(Protocol):
         ...
 
     async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
-        """Return what is there, across partitions, at most so many; wait so long for the first."""
+        """Return what is there, across partitions, at most so many; wait so long for the first.
+
+        Whoever calls it again has processed all that was taken before, or has put it on hold.
+        """
         ...
 
     async def commit(self, messages: Sequence[Message]) -> None:
         """Commit the offsets behind these messages. A partition that is ours no longer is passed over."""
+        ...
+
+    def hold(self, message: Message, seconds: float) -> None:
+        """Stand still on this message's partition: it and what follows it come again after so many seconds."""
+        ...
+
+    def blocked(self) -> Sequence[Stretch]:
+        """Name the stretches before which partitions stand still. Other partitions go on."""
+        ...
+
+    async def pass_over(self, stretch: Stretch, last: int) -> None:
+        """Go on behind this offset, and commit that. Does nothing when the partition does not stand there any more."""
         ...
 
     def processing(self) -> AbstractAsyncContextManager[None]:

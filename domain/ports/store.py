@@ -17,9 +17,10 @@ from schemas.rejection import Reason
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that cannot be processed, and why. (group, topic, partition, offset) is its identity.
+    """A message that cannot be processed, and why. (group, topic, partition, offset) and its bytes are its identity.
 
-    key, body and headers are as they came, but for card numbers: masked says that there were some.
+    key, body and headers are as they came, but for card numbers: masked says that there were some. to_offset: the last
+    of a stretch of messages that nobody could read.
     """
 
     group: str
@@ -29,10 +30,21 @@ class DeadLetter:
     timestamp_ms: int
     key: bytes | None
     body: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
     masked: bool
     reason: Reason
     detail: str
+    to_offset: int | None = None
+
+
+class Passed(NamedTuple):
+    """An operator's word to pass over offsets up to last. applied: a consumer has done so once."""
+
+    passed_id: int
+    last: int
+    reason: str
+    by: str
+    applied: bool
 
 
 class Change(NamedTuple):
@@ -44,12 +56,13 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """All that one transaction writes, beside its inbox rows."""
+    """All that one transaction writes, beside its inbox rows. passed: ids of operators' words that are applied."""
 
     orders: list[Change] = field(default_factory=list)
     events: list[OwnEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    passed: list[int] = field(default_factory=list)
 
 
 class Receipt(Enum):
@@ -63,11 +76,12 @@ class Receipt(Enum):
 class Transaction(Protocol):
     """One transaction. Leaving its context commits, an exception rolls back.
 
-    now: the database's clock, read once, with load. contended: an earlier run of the same work lost a race; lock
-    before reading.
+    now: the database's clock, read once, with load. began: the running loop's clock, before the database read its own.
+    contended: an earlier run of the same work lost a race; lock before reading.
     """
 
     now: datetime
+    began: float
     contended: bool
 
     async def load(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
@@ -86,6 +100,10 @@ class Transaction(Protocol):
         """Return the states of these operations, finished or not."""
         ...
 
+    async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
+        """Return those of these loaded orders that nobody has changed for so long."""
+        ...
+
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
         """Put every event of these orders into the outbox once more: same ids, same bytes."""
         ...
@@ -96,10 +114,15 @@ class Transaction(Protocol):
 
 
 class Claimed(NamedTuple):
-    """An operation under a new lease, and its attempt's token, which only an authorize needs."""
+    """An operation under a new lease, and its attempt's token, which only an authorize needs.
+
+    until: the lease's end by the running loop's clock. It lies before the end by the database's clock (due_at), for it
+    is counted from before the transaction began, however long that then took.
+    """
 
     operation: Operation
     token: str | None
+    until: float
 
 
 class Store(Protocol):
@@ -116,8 +139,11 @@ class Store(Protocol):
         """Take operations whose due time or lease has passed under a new lease, skipping what others are taking."""
         ...
 
-    async def give_back(self, operations: Sequence[tuple[OrderId, OperationId]]) -> None:
-        """End the lease of these operations: the next sweep, of anybody, may take them at once."""
+    async def give_back(self, operations: Sequence[Operation]) -> None:
+        """End the lease of these operations, as claimed: the next sweep, of anybody, may take them at once.
+
+        What another has claimed since stays with it.
+        """
         ...
 
     async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
@@ -129,5 +155,23 @@ class Store(Protocol):
         ...
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
-        """Return orders that are not final, have nothing open, and have not changed for so long."""
+        """Search on for a while; return orders that are not final, have nothing open, and have not changed for so long.
+
+        Another may have taken them up since: ask `unchanged` under their locks.
+        """
+        ...
+
+    async def delayed_orders(self, open_s: float, limit: int) -> Sequence[OrderId]:
+        """Return orders with a payment operation unfinished for so long, that are not final, their customers not told.
+
+        Refunds and releases do not count.
+        """
+        ...
+
+    async def passed(self, group: str, topic: str, partition: int, offset: int) -> Passed | None:
+        """Return an operator's word to pass over this offset, one that is not applied yet if there is any."""
+        ...
+
+    async def has_letter(self, letter: DeadLetter) -> bool:
+        """Whether this very letter is kept already."""
         ...

@@ -7,6 +7,16 @@ anything, a connection to the gateway or to Kafka (`deploy.auditing` hands both 
 from outbox.audit.books import Scope
 from outbox.audit.report import Invariant, Report
 from outbox.audit.run import audit, wait_until_quiet
-from outbox.audit.topics import Committed, TopicMessage, TopicReader
+from outbox.audit.topics import Committed, TopicMessage, TopicReader, Unreadable
 
-__all__ = ["Committed", "Invariant", "Report", "Scope", "TopicMessage", "TopicReader", "audit", "wait_until_quiet"]
+__all__ = [
+    "Committed",
+    "Invariant",
+    "Report",
+    "Scope",
+    "TopicMessage",
+    "TopicReader",
+    "Unreadable",
+    "audit",
+    "wait_until_quiet",
+]

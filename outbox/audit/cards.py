@@ -86,13 +86,13 @@ async def check_tables(books: Books) -> None:
 
 
 def check_message(
-    books: Books, topic: str, key: bytes | None, body: bytes | None, headers: Sequence[tuple[str, bytes]]
+    books: Books, topic: str, key: bytes | None, body: bytes | None, headers: Sequence[tuple[str, bytes | None]]
 ) -> None:
     """Look through one message of a topic."""
     findings = books.about(11)
     findings.checked += 1
-    parts = [key or b"", body or b"", *(value for _, value in headers)]
-    if not any(_MAY_BE_ONE.search(part) for part in parts):
+    parts = [key, body, *(value for _, value in headers)]
+    if not any(part is not None and _MAY_BE_ONE.search(part) for part in parts):
         return
     found = list(_in_message(books, topic, key, body, headers))
     event_type = topic.removeprefix(books.scope.prefix)
@@ -137,7 +137,7 @@ def _note(books: Books, where: str, found: Sequence[str]) -> None:
 
 
 def _in_message(
-    books: Books, topic: str, key: bytes | None, body: bytes | None, headers: Sequence[tuple[str, bytes]]
+    books: Books, topic: str, key: bytes | None, body: bytes | None, headers: Sequence[tuple[str, bytes | None]]
 ) -> Iterator[str]:
     """Name the parts of a message that hold a card number."""
     event_type = topic.removeprefix(books.scope.prefix).removesuffix(".dlt")
@@ -148,6 +148,8 @@ def _in_message(
     if body is not None and CUT not in names and _in_body(event_type, key, body, books.scope.codec):
         yield "body"
     for name, value in headers:
+        if value is None:
+            continue
         # Our own words may name the order.
         text = value if order_id is None else value.replace(order_id, b"")
         if name not in UNCHECKED_HEADERS and contains_card_number(text):

@@ -6,14 +6,14 @@ Messages are read once, a batch at a time; what is kept of each, its id and its 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, date
 from typing import Any, Final, LiteralString, NamedTuple, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import psycopg
 
 from outbox.audit.books import Books
 from outbox.audit.cards import check_message
 from outbox.audit.report import VIOLATIONS_KEPT_MAX
-from outbox.journal import DEAD_LETTER_NAMESPACE
+from outbox.journal import ORIGIN, letter_id
 from outbox.partitions import oldest_day
 from schemas.rejection import Rejected
 from schemas.topics import EVENTS
@@ -29,7 +29,8 @@ _TYPES: Final = ("text", "int4", "int8", "uuid", "date", "text")
 _LOST: Final[LiteralString] = """
     WITH refused AS (
       SELECT m.consumer_group, m.event_id, m.topic, m.partition, m.message_offset
-        FROM audit_message m JOIN dead_letter d USING (consumer_group, topic, partition, message_offset))
+        FROM audit_message m JOIN dead_letter d USING (consumer_group, topic, partition, message_offset)),
+    stretch AS MATERIALIZED (SELECT * FROM dead_letter WHERE to_offset IS NOT NULL)
     SELECT m.topic, m.partition, m.message_offset, m.consumer_group, count(*) OVER () FROM audit_message m
      WHERE m.consumer_group IS NOT NULL AND (m.day IS NULL OR m.day >= %s)
        AND NOT EXISTS (SELECT FROM inbox i WHERE i.consumer_group = m.consumer_group AND i.event_id = m.event_id)
@@ -37,7 +38,13 @@ _LOST: Final[LiteralString] = """
                           AND r.message_offset = m.message_offset AND r.consumer_group = m.consumer_group)
        AND NOT EXISTS (SELECT FROM refused r
                         WHERE r.event_id = m.event_id AND r.consumer_group = m.consumer_group)
+       AND NOT EXISTS (SELECT FROM stretch s WHERE s.topic = m.topic AND s.partition = m.partition
+                          AND s.consumer_group = m.consumer_group
+                          AND m.message_offset BETWEEN s.message_offset AND s.to_offset)
      ORDER BY 1, 2, 3 LIMIT %s"""
+_STRETCHES: Final[LiteralString] = """
+    SELECT message_offset, to_offset FROM dead_letter
+     WHERE consumer_group = %s AND topic = %s AND partition = %s AND to_offset IS NOT NULL ORDER BY message_offset"""
 _UNSENT: Final[LiteralString] = """
     SELECT e.id, e.topic, e.order_id, count(*) OVER () FROM event e
      WHERE NOT EXISTS (SELECT FROM (SELECT unnest(event_ids) AS id FROM outbox) o WHERE o.id = e.id)
@@ -54,7 +61,17 @@ class TopicMessage(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+class Unreadable(NamedTuple):
+    """Offsets of a topic, first and last included, that cannot be read."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+    cause: str
 
 
 Committed = Mapping[tuple[str, int], int]
@@ -62,7 +79,7 @@ Committed = Mapping[tuple[str, int], int]
 
 
 class TopicReader(Protocol):
-    """Everything on the topics. Both raise Transient when Kafka does not answer."""
+    """Everything on the topics. Questions raise Transient when Kafka does not answer."""
 
     async def committed(self) -> Committed:
         """Return the committed offsets of all groups."""
@@ -70,6 +87,10 @@ class TopicReader(Protocol):
 
     def messages(self) -> AsyncIterator[Sequence[TopicMessage]]:
         """Read every topic, dead letters included, from its first message to the one that is last now."""
+        ...
+
+    def unreadable(self) -> Sequence[Unreadable]:
+        """Return what could not be read of them."""
         ...
 
 
@@ -100,6 +121,8 @@ async def check_topics(books: Books, reader: TopicReader, committed: Committed) 
                 check_message(books, message.topic, message.key, message.value, message.headers)
                 await copy.write_row(_row(books, message, committed))
                 findings.checked += 1
+    for stretch in reader.unreadable():
+        await _check_stretch(books, stretch, committed)
     oldest = await oldest_day(books.connection)
     lost = await books.rows(_LOST, [oldest, VIOLATIONS_KEPT_MAX])
     findings.wrong(
@@ -118,6 +141,26 @@ async def check_topics(books: Books, reader: TopicReader, committed: Committed) 
         times=unsent[0][-1] if unsent else 0,
     )
     findings.checked += (await books.rows(_JOURNAL))[0][0]
+
+
+async def _check_stretch(books: Books, stretch: Unreadable, committed: Committed) -> None:
+    """Tell what cannot be read. Below what its group has committed, an operator must have passed over it."""
+    findings = books.about(10)
+    findings.checked += stretch.last - stretch.first + 1
+    place = f"{stretch.topic}-{stretch.partition} offsets {stretch.first} to {stretch.last}"
+    group = books.scope.groups.get(stretch.topic.removeprefix(books.scope.prefix))
+    end = committed.get((stretch.topic, stretch.partition), 0)
+    if group is None or end <= stretch.first:
+        waits = "" if group is None else f"; {group} stands before them"
+        findings.notes.append(f"{place} cannot be read: {stretch.cause}{waits}")
+        return
+    left = stretch.first
+    for first, last in await books.rows(_STRETCHES, [group, stretch.topic, stretch.partition]):
+        if first <= left:
+            left = max(left, last + 1)
+    if left <= min(stretch.last, end - 1):
+        findings.wrong(f"{place} are below what {group} committed, cannot be read, and no dead letter says so")
+    findings.notes.append(f"{place} cannot be read: {stretch.cause}; {group} went on behind them")
 
 
 def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[object, ...]:
@@ -140,13 +183,18 @@ def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[obj
     return message.topic, message.partition, message.offset, event_id, day, group
 
 
-def _dead_letter_id(headers: Mapping[str, bytes]) -> UUID | None:
+def _dead_letter_id(headers: Mapping[str, bytes | None]) -> UUID | None:
     """Derive the id that the journal gives the copy of a dead letter, from where the original stood."""
     try:
-        group = headers["kafka_dlt-original-consumer-group"].decode()
-        topic = headers["kafka_dlt-original-topic"].decode()
-        partition = int.from_bytes(headers["kafka_dlt-original-partition"], "big")
-        offset = int.from_bytes(headers["kafka_dlt-original-offset"], "big")
+        group = _text(headers, "kafka_dlt-original-consumer-group")
+        topic = _text(headers, "kafka_dlt-original-topic")
+        partition = int.from_bytes(headers["kafka_dlt-original-partition"] or b"", "big")
+        offset = int.from_bytes(headers["kafka_dlt-original-offset"] or b"", "big")
+        origin = _text(headers, ORIGIN) if ORIGIN in headers else ""
     except (KeyError, UnicodeDecodeError):
         return None
-    return uuid5(DEAD_LETTER_NAMESPACE, f"{group}:{topic}:{partition}:{offset}")
+    return letter_id(group, topic, partition, offset, origin)
+
+
+def _text(headers: Mapping[str, bytes | None], name: str) -> str:
+    return (headers[name] or b"").decode()

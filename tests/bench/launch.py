@@ -18,7 +18,7 @@ from deploy.settings import Settings
 from domain.failure_codes import FailureCode
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import Approved, Declined, GatewayOutcome
-from domain.ports.gateway import Gateway, GatewayAnswer
+from domain.ports.gateway import Begin, Gateway, GatewayAnswer, at_once
 
 AUTHORIZATION_TTL = timedelta(days=7)
 
@@ -29,8 +29,11 @@ class StatelessGateway:
     def __init__(self, latency_s: float) -> None:
         self._latency_s = latency_s
 
-    async def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+    async def perform(
+        self, calls: Sequence[GatewayCall], begin: Begin = at_once
+    ) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Answer all after the latency."""
+        calls = [call for call in calls if begin(call)]
         if self._latency_s:
             await asyncio.sleep(self._latency_s)
         yield [GatewayAnswer(call.operation_id, answer(call)) for call in calls]

@@ -1,6 +1,7 @@
 """The simulated gateway, with moods that a test can change while the pipeline runs."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from consumers.adapters.gateway.simulated import SimulatedGateway
 from domain.errors import DownForEverybody
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import NotExecuted, Unknown
-from domain.ports.gateway import GatewayAnswer
+from domain.ports.gateway import Begin, GatewayAnswer, at_once
 
 
 class MoodyGateway(SimulatedGateway):
@@ -16,7 +17,7 @@ class MoodyGateway(SimulatedGateway):
 
     hangs_on: kinds of calls that never answer; whether they are executed all the same. refuses_us: our key is no good.
     is_busy: whatever is asked is too much. performed: how often each order was asked for. asked: how many
-    calls at a time.
+    calls at a time. together: how many calls with the same key were under way at once, at the most.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -28,9 +29,24 @@ class MoodyGateway(SimulatedGateway):
         self.hangs_on: dict[OperationKind, bool] = {}
         self.performed: dict[str, int] = {}
         self.asked: list[int] = []
+        self.together: dict[str, int] = {}
+        self._under_way: Counter[str] = Counter()
 
-    async def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+    async def perform(
+        self, calls: Sequence[GatewayCall], begin: Begin = at_once
+    ) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Do what the calls ask, as far as the mood allows."""
+        calls = [call for call in calls if begin(call)]
+        keys = [call.idempotency_key for call in calls]
+        self._under_way.update(keys)
+        self.together |= {key: max(self.together.get(key, 0), self._under_way[key]) for key in keys}
+        try:
+            async for group in self._in_this_mood(calls):
+                yield group
+        finally:
+            self._under_way.subtract(keys)
+
+    async def _in_this_mood(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         self.asked.append(len(calls))
         if self.refuses_us:
             raise DownForEverybody("HTTP 401")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from consumers.runtime.engine import Engine
-from domain.ports.source import Message
+from domain.ports.source import Message, Stretch
 from domain.reaction import Reaction
 from tests.consumers.harness import WAIT_S, Pipeline
 
@@ -36,6 +36,18 @@ class ListSource:
     async def commit(self, messages: Sequence[Message]) -> None:
         """Count."""
         self.commits += 1
+
+    def hold(self, message: Message, seconds: float) -> None:
+        """Have nothing that cannot be read."""
+        raise AssertionError(message)
+
+    def blocked(self) -> Sequence[Stretch]:
+        """Have nothing that cannot be read."""
+        return ()
+
+    async def pass_over(self, stretch: Stretch, last: int) -> None:
+        """Have nothing that cannot be read."""
+        raise AssertionError(stretch)
 
     @asynccontextmanager
     async def processing(self) -> AsyncIterator[None]:

@@ -34,10 +34,10 @@ async def test_second_answer_changes_nothing_and_alarms_if_it_contradicts(
     first_answer, second_answer = await _answers(pipeline, APPROVED, second)
     with capture_logs() as log:
         if together:
-            await _settle(engine, [first_answer, second_answer])
+            await settle(engine, [first_answer, second_answer])
         else:
-            await _settle(engine, [first_answer])
-            await _settle(engine, [second_answer])
+            await settle(engine, [first_answer])
+            await settle(engine, [second_answer])
     assert len([line for line in log if line.get("reason") == "contradiction"]) == alarms
     assert len([line for line in log if line["event"] == "answer to a settled operation"]) == 1 - alarms
     assert await pipeline.rows("SELECT state FROM operation") == [("approved",)]
@@ -56,7 +56,7 @@ async def _answers(pipeline: Pipeline, *outcomes: Outcome) -> list[Answer]:
     return [Answer(OrderId("order-1"), operation_id, outcome) for outcome in outcomes]
 
 
-async def _settle(engine: Engine, answers: Sequence[Answer]) -> None:
+async def settle(engine: Engine, answers: Sequence[Answer]) -> None:
     """Have answers settled in one batch."""
     engine.settler.put(answers)
     settling = asyncio.ensure_future(engine.settler.run("settler"))

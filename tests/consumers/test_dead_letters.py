@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deploy.auditing import KafkaTopics
+from deploy.kafka_topics import KafkaTopics
 from schemas.shapes import SHAPES
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
@@ -170,4 +170,4 @@ async def test_header_name_that_nobody_can_read_is_set_aside_and_the_orders_arou
     assert (reason, names) == ("undecodable", ["payments_note"])
     reader = KafkaTopics(pipeline.settings)
     read = [m async for group in reader.messages() for m in group if m.topic.endswith(".OrderConfirmed")]
-    assert {m.key for m in read} == {b"before", b"after"}
+    assert {m.key for m in read} == {b"before", b"order-x", b"after"}

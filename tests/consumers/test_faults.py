@@ -1,11 +1,16 @@
 """Answers that are lost, late, spoilt or none: every order has its right outcome, and each effect happens once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from consumers.adapters.gateway.methods import Fault
+from consumers.runtime.ports import Bounds
+from deploy.composition import bounds_of
+from deploy.settings import Settings
 from schemas.events import MoneyState, NotificationKind, ReviewMoney, ReviewOperation
+from tests.consumers import harness
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
@@ -76,6 +81,40 @@ async def test_customer_hears_once_that_it_takes_long_and_not_to_pay_again(make_
     assert (notice.kind, notice.retryable, notice.order_version) == (NotificationKind.PAYMENT_DELAYED, False, 1)
     assert notice.money is MoneyState.NONE
     assert "do not pay again" in notice.reason
+
+
+@pytest.mark.parametrize("mood", ["refuses_us", "is_busy"])
+async def test_customers_hear_once_not_to_pay_again_while_the_gateway_is_down_and_nobody_asks_it(
+    make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch, mood: str
+) -> None:
+    def with_a_breaker_that_stays_open(settings: Settings) -> Bounds:
+        return replace(bounds_of(settings), breaker_failures=2, breaker_pause_s=600, breaker_pause_max_s=600)
+
+    monkeypatch.setattr(harness, "bounds_of", with_a_breaker_that_stays_open)
+    pipeline = await make_pipeline(delayed_notice_s=1)
+    await pipeline.stock(SKU_1=10, SKU_2=10)
+    setattr(pipeline.gateway, mood, True)
+    orders = [f"order-{n}" for n in range(5)]
+    await pipeline.publish(*map(order, orders))
+    first, _ = await pipeline.join(), await pipeline.join()
+    breaker = first.engine.breaker
+
+    async def all_told() -> bool:
+        told = await pipeline.value("SELECT count(*) FROM notification WHERE kind = 'PAYMENT_DELAYED'")
+        known = await pipeline.value("SELECT count(*) FROM orders")
+        return bool(told == known > 0)
+
+    await pipeline.until(all_told, "all whose order was read are told")
+    asked = len(pipeline.gateway.asked)
+    await pipeline.until_told("PAYMENT_DELAYED")
+    assert (breaker.is_open, len(pipeline.gateway.asked)) == (True, asked)
+    for member in pipeline.members:
+        await member.leave()
+    setattr(pipeline.gateway, mood, False)
+    await pipeline.join()
+    await pipeline.until_status("paid_and_confirmed", *orders)
+    await assert_all_is_well(pipeline)
+    assert await pipeline.value("SELECT max(c) FROM (SELECT count(*) c FROM notification GROUP BY order_id) n") == 1
 
 
 @pytest.mark.parametrize(

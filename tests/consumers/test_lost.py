@@ -1,7 +1,7 @@
 """Answers of the database that are lost, and messages that Kafka lost: the work is found again and done once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -10,10 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.order_confirmed import authorize_payment
+from consumers.payment_failed import release_items
+from consumers.payment_retry_requested import retry_payment
 from consumers.runtime.ports import Bounds
 from deploy.composition import bounds_of
 from deploy.settings import Settings
 from domain.errors import DownForEverybody, Transient
+from domain.ids import OrderId
 from domain.operation import OperationKind
 from domain.ports.store import Transaction
 from outbox.store import PostgresStore
@@ -21,7 +24,7 @@ from tests.consumers import harness
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
-from tests.consumers.orders import order
+from tests.consumers.orders import order, retry
 
 pytestmark = pytest.mark.integration
 
@@ -98,6 +101,62 @@ async def test_event_that_kafka_lost_is_sent_again_with_the_same_bytes(make_pipe
     await assert_all_is_well(pipeline)
     assert any(line.get("alarm") and line.get("reason") == "stuck" for line in log)
     assert await pipeline.effects("order-1") == ["authorize", "capture"]
+
+
+async def test_order_of_last_week_whose_event_kafka_lost_is_revived(make_pipeline: MakePipeline) -> None:
+    pipeline = await stand_still(make_pipeline)
+    await pipeline.rows(
+        "UPDATE orders SET updated_at = now() - interval '7 days', created_at = now() - interval '7 days'"
+    )
+    await pipeline.join()
+    await pipeline.until_status("paid_and_confirmed", "order-1")
+    await assert_all_is_well(pipeline)
+
+
+async def test_old_failed_order_that_is_retried_is_revived_when_kafka_loses_what_comes_next(
+    make_pipeline: MakePipeline,
+) -> None:
+    pipeline = await make_pipeline()
+    await pipeline.stock(SKU_1=10, SKU_2=10)
+    first = await pipeline.join([authorize_payment, retry_payment, release_items])
+    await pipeline.publish(order(token="pm_card_chargeDeclined"))
+    await pipeline.until_status("payment_failed", "order-1")
+    await pipeline.rows("UPDATE orders SET created_at = now() - interval '7 days'")
+    mark = "SELECT 1 FROM low_water WHERE name = 'unfinished_orders' AND at > now() - interval '1 hour'"
+    await pipeline.until(lambda: pipeline.has(mark), "the search has left the order behind")
+    await pipeline.publish(retry(after_attempt=1))
+    await pipeline.until_status("payment_authorized", "order-1")
+    await first.leave()
+    assert not await pipeline.has(mark)
+    await pipeline.rows("DELETE FROM outbox")
+    await pipeline.rows("UPDATE orders SET updated_at = now() - interval '16 minutes'")
+    await pipeline.join()
+    await pipeline.until_status("paid_and_confirmed", "order-1")
+    await assert_all_is_well(pipeline)
+
+
+class FindsAgain:
+    """A store that finds an order standing still of which another sweep has just taken care."""
+
+    def __init__(self, store: PostgresStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
+        """Find it, whatever has happened since."""
+        return [OrderId("order-1")]
+
+
+async def test_two_sweeps_that_find_the_same_order_revive_it_once(make_pipeline: MakePipeline) -> None:
+    pipeline = await stand_still(make_pipeline)
+    await pipeline.rows("UPDATE orders SET updated_at = now() - interval '16 minutes'")
+    engines = [pipeline.engine(FindsAgain(pipeline.store())) for _ in range(3)]
+    with capture_logs() as log:
+        await asyncio.gather(*(engine.once() for engine in engines))
+    assert await pipeline.rows("SELECT resends, status FROM orders") == [(1, "payment_authorized")]
+    assert [line["order_ids"] for line in log if line.get("reason") == "stuck"] == [["order-1"]]
 
 
 async def test_order_that_stands_still_after_three_resends_goes_to_a_person(make_pipeline: MakePipeline) -> None:

@@ -119,6 +119,17 @@ async def test_nothing_is_asked_for_nothing(world: World) -> None:
     assert await collect(world.gateway.look_up([])) == []
 
 
+async def test_what_may_not_begin_is_not_sent_and_has_no_answer(world: World) -> None:
+    calls = [world.authorize() for _ in range(20)]
+    may = set(calls[::3])
+
+    answers = await collect(world.gateway.perform(calls, may.__contains__))
+
+    assert {answer.operation_id for answer in answers} == {call.operation_id for call in may}
+    for call in calls:
+        assert await world.effects(call.order_id) == [("authorize", 1250)] * (call in may)
+
+
 async def test_an_iteration_left_early_leaves_the_gateway_usable(world: World) -> None:
     stuck = world.authorize("pm_fault_timeout_before_always")
     good = world.authorize()

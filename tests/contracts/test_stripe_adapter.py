@@ -13,7 +13,7 @@ from domain.errors import DownForEverybody, Transient
 from domain.operation import GatewayCall
 from domain.outcome import Approved, GatewayOutcome, NotExecuted, NotFound, Unknown
 from domain.ports.gateway import GatewayAnswer
-from tests.contracts.gateway_worlds import collect, simulated_world, stripe_world
+from tests.contracts.gateway_worlds import TIMEOUT_S, collect, simulated_world, stripe_world
 from tests.sandbox.client import client_of
 from tests.sandbox.process import SandboxProcess, running
 
@@ -78,7 +78,9 @@ async def test_a_bug_is_not_an_outcome() -> None:
 async def test_nobody_listening_is_not_executed(nobody: str) -> None:
     world = stripe_world(nobody)
 
-    assert isinstance(await world.perform(world.authorize()), NotExecuted)
+    outcome = await world.perform(world.authorize())
+    assert isinstance(outcome, NotExecuted)
+    assert outcome.everybody, "it says nothing of this order, so it is no try of it"
     assert isinstance(await world.look_up(world.authorize()), Unknown)
     with pytest.raises(Transient):
         await SandboxLedger(nobody).entries()
@@ -113,6 +115,27 @@ async def test_what_lies_beyond_the_bound_of_the_search_is_unknown(sandbox: Sand
     assert isinstance(found[calls[0].operation_id], Unknown)
     assert all(isinstance(found[call.operation_id], Approved) for call in calls[1:])
     await bounded.close()
+    await world.gateway.close()
+
+
+async def test_a_call_is_asked_whether_it_may_begin_only_when_its_turn_has_come(sandbox: SandboxProcess) -> None:
+    world = stripe_world(sandbox.address)
+    gateway = StripeGateway("sk_test_1", api_base=sandbox.address, concurrency=1, timeout_s=TIMEOUT_S)
+    now = asyncio.get_running_loop().time
+    asked_at: list[float] = []
+
+    def begin(_: GatewayCall) -> bool:
+        asked_at.append(now())
+        return len(asked_at) < 3
+
+    # Each in an iteration of its own: they share the room for requests.
+    stuck = [world.authorize("pm_fault_timeout_before_always") for _ in range(4)]
+    answered = await asyncio.gather(*(collect(gateway.perform([call], begin)) for call in stuck))
+
+    assert [len(each) for each in answered] == [1, 1, 0, 0]
+    assert asked_at[1] - asked_at[0] >= TIMEOUT_S / 2
+    assert asked_at[2] - asked_at[1] >= TIMEOUT_S / 2
+    await gateway.close()
     await world.gateway.close()
 
 

@@ -127,6 +127,13 @@ def test_each_family_of_errors_has_its_exit_code() -> None:
         (psycopg.OperationalError("connection refused\n\tis it running?"), 3, "connection refused is it running?"),
         (sqlalchemy.exc.OperationalError(statement, {}, psycopg.OperationalError("refused")), 3, "(refused)"),
         (ConnectionRefusedError(111, "refused"), 3, "check that it runs"),
+        (psycopg.errors.InsufficientPrivilege("must be owner of table inbox"), 3, "forbids it (must be owner"),
+        (
+            sqlalchemy.exc.ProgrammingError(statement, {}, psycopg.errors.InsufficientPrivilege("permission denied")),
+            3,
+            "grant that to the user of PAYMENTS_DATABASE_URL",
+        ),
+        (psycopg.OperationalError("connection failed: FATAL:  no such user"), 3, "refuses the connection"),
     ]
     for error, code, says in errors:
         explained = explain(error)
@@ -139,3 +146,4 @@ def test_each_family_of_errors_has_its_exit_code() -> None:
 
 def test_a_bug_is_not_made_to_look_like_a_wrong_answer() -> None:
     assert explain(KeyError("x")) is None
+    assert explain(sqlalchemy.exc.ProgrammingError("select", {}, psycopg.errors.UndefinedTable("orders"))) is None

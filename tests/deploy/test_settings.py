@@ -58,6 +58,13 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path: Path, name: s
         load(tmp_path)
 
 
+def test_a_lease_must_leave_time_to_settle_what_a_call_came_to(tmp_path: Path) -> None:
+    times = {"PAYMENTS_GATEWAY_CONNECT_TIMEOUT_S": "5", "PAYMENTS_GATEWAY_TIMEOUT_S": "22"}
+    with pytest.raises(SettingsError, match="PAYMENTS_LEASE_S"):
+        load(tmp_path, PAYMENTS_LEASE_S="30", **times)
+    assert load(tmp_path, PAYMENTS_LEASE_S="31", **times).lease_s == 31
+
+
 def test_names_of_tests_and_of_kubernetes_are_left_alone(tmp_path: Path) -> None:
     foreign = {
         "PAYMENTS_TEST_KAFKA": "localhost:9092",
@@ -70,7 +77,7 @@ def test_names_of_tests_and_of_kubernetes_are_left_alone(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", sorted(SECRET_NAMES))
 def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path, name: str) -> None:
-    secret = DATABASE if name == "PAYMENTS_DATABASE_URL" else "hunter2"
+    secret = DATABASE if name in {"PAYMENTS_DATABASE_URL", "PAYMENTS_DATABASE_DIRECT_URL"} else "hunter2"
     (tmp_path / "secret").write_text(secret + "\n")
     login = {
         "PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",

@@ -1,6 +1,5 @@
 """The log: ids on every line, card numbers on none, alarms that can be found."""
 
-import asyncio
 import io
 import json
 import logging
@@ -13,6 +12,7 @@ import pytest
 import structlog
 
 from deploy import telemetry
+from domain.alarms import ALARMS, ring
 
 CARD = "4242 4242 4242 4242"
 
@@ -52,13 +52,14 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_an_alarm_is_a_line_at_error_with_its_reason() -> None:
     stream = configured()
-    telemetry.alarm(logger(), "topic_refused", topic="PaymentFailed", outbox_id=7)
+    ring(logger(), "produce_refused", "topic held", topic="PaymentFailed", outbox_id=7)
     (line,) = lines(stream)
     assert line.pop("timestamp").endswith("Z")
     assert line == {
-        "event": "alarm",
+        "event": "topic held",
         "alarm": True,
-        "reason": "topic_refused",
+        "reason": "produce_refused",
+        "todo": ALARMS["produce_refused"].todo,
         "topic": "PaymentFailed",
         "outbox_id": 7,
         "level": "error",
@@ -68,23 +69,10 @@ def test_an_alarm_is_a_line_at_error_with_its_reason() -> None:
 
 def test_an_alarm_on_the_console_can_be_found_by_the_same_words() -> None:
     stream = configured("console")
-    telemetry.alarm(logger(), "topic_refused")
+    ring(logger(), "produce_refused", "topic held")
     assert "alarm=true" in stream.getvalue()
-    assert "reason=topic_refused" in stream.getvalue()
+    assert "reason=produce_refused" in stream.getvalue()
     assert "error" in stream.getvalue()
-
-
-async def test_ids_stand_on_every_line_of_their_task_and_on_no_other() -> None:
-    stream = configured()
-
-    async def work(order_id: str) -> None:
-        with telemetry.log_context(order_id=order_id):
-            await asyncio.sleep(0)
-            logger().info("charged")
-
-    await asyncio.gather(work("order-1"), work("order-2"))
-    logger().info("idle")
-    assert [line.get("order_id") for line in lines(stream)] == ["order-1", "order-2", None]
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])

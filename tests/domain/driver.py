@@ -14,6 +14,7 @@ from domain.decision import Decision
 from domain.failure_codes import FailureCode
 from domain.goods import expire_hold
 from domain.ids import EventId, OperationId
+from domain.lease import settle_answer
 from domain.operating import Move, gateway_call, may_send_again, next_move
 from domain.operation import GATEWAY_KINDS, GatewayCall, OperationKind
 from domain.order import Operation, Order, OrderLine, Status
@@ -62,7 +63,7 @@ class Run:
     delivered: list[e.Event] = field(default_factory=list)
     inbox: set[EventId] = field(default_factory=set)
     claims: list[Claim] = field(default_factory=list)
-    answers: list[tuple[OperationId, Outcome]] = field(default_factory=list)
+    answers: list[tuple[OperationId, Outcome, datetime | None]] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
     clicks: int = 0
     operated: int = 0
@@ -163,7 +164,7 @@ class Run:
             for operation in self.order.operations:
                 if operation.due_at is not None and operation.due_at <= self.at:
                     due_at = self.at + timedelta(seconds=RULES.lease_s)
-                    taken = replace(operation, due_at=due_at, tries=operation.tries + 1)
+                    taken = replace(operation, due_at=due_at)
                     self.order = self.order.with_operation(taken)
                     self.claims.append(self._claim(taken))
 
@@ -183,7 +184,7 @@ class Run:
                 outcome = self._perform(call)
         else:
             outcome = self._perform(call)
-        self.answers.append((operation.operation_id, outcome))
+        self.answers.append((operation.operation_id, outcome, operation.due_at))
         if not self._fault(0.2):
             self.settle(len(self.answers) - 1)
 
@@ -215,12 +216,12 @@ class Run:
 
     def settle(self, n: int) -> None:
         """Settle an answer by its operation's id; one of an operation that is settled changes nothing."""
-        operation_id, outcome = self.answers.pop(n)
+        operation_id, outcome, lease = self.answers.pop(n)
         operation = self.order.operation(operation_id) if self.order else None
         if self.order is not None and operation is not None:
             settle = BY_NAME[operation.reaction].settle
             context = Context(self.at, operation.causation_id, RULES)
-            self._transact(settle(self.order, operation, outcome, context))
+            self._transact(settle_answer(settle, self.order, operation, outcome, lease, context))
 
     def arrive(self) -> None:
         """Let a copy of a call arrive that was long given up."""
@@ -244,7 +245,7 @@ class Run:
             if done:
                 at_once = account is not None and account.captured
                 answer = Approved(f"pi_{operation.attempt}", f"re_{operation.attempt}", TOTAL, captured=at_once)
-            self.answers.append((operation.operation_id, answer))
+            self.answers.append((operation.operation_id, answer, None))
             self.settle(len(self.answers) - 1)
 
     def expire(self) -> None:

@@ -6,11 +6,12 @@ from typing import Any, Final
 import pytest
 
 from consumers.reactions import BY_NAME
-from domain.decision import Decision
+from domain.decision import NOTHING, Decision
 from domain.goods import expire_hold
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Order, Status
 from domain.outcome import NotExecuted, NotFound, Outcome, Pending, Unknown
+from domain.settling import tell_delay
 from domain.stuck import revive
 from domain.values import replace
 from tests.domain.builders import (
@@ -68,6 +69,40 @@ def test_a_customer_whose_payment_takes_a_quarter_of_an_hour_is_told_once_not_to
 
 def test_a_refund_that_takes_long_tells_nobody_not_to_pay() -> None:
     assert facts(wait(K.REFUND, Unknown("time-out"), 3_600, {})) == []
+
+
+@pytest.mark.parametrize("state", [OperationState.OPEN, OperationState.UNKNOWN])
+@pytest.mark.parametrize("kind", [K.AUTHORIZE, K.CAPTURE, K.VOID])
+def test_it_is_told_without_an_answer_whether_the_outcome_is_unknown_or_nobody_was_asked(
+    kind: OperationKind, state: OperationState
+) -> None:
+    waiting = operation(kind, state=state, opened_at=later(-RULES.delayed_notice_s))
+    known = order(OWNER[kind][1], OWNER[kind][2], operations=(waiting,))
+    assert tell_delay(known, context(later(-1))) is NOTHING
+    told = tell_delay(known, context())
+    assert [(f["type"], f["kind"]) for f in facts(told)] == [("CustomerNotificationRequested", "PAYMENT_DELAYED")]
+    assert [event.causation_id for event in told.events] == [waiting.causation_id]
+    assert told.order is not None
+    assert told.order.operations == known.operations
+    assert tell_delay(told.order, context(later(3_600))) is NOTHING
+
+
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [
+        (K.REFUND, {}),
+        (K.RELEASE, {}),
+        (K.AUTHORIZE, {"status": S.MANUAL_REVIEW}),
+        (K.VOID, {"status": S.PAYMENT_FAILED}),
+        (K.CAPTURE, {"status": S.PAID_AND_CONFIRMED}),
+    ],
+)
+def test_nobody_is_told_not_to_pay_while_money_or_goods_go_back_or_once_the_order_is_final(
+    kind: OperationKind, known: dict[str, Any]
+) -> None:
+    waiting = operation(kind, opened_at=later(-86_400))
+    found = replace(order(S.RESERVATION_FAILED, captured(), operations=(waiting,)), **known)
+    assert tell_delay(found, context()) is NOTHING
 
 
 REVIEWS: Final = {

@@ -26,7 +26,7 @@ from tests.servers.databases import fresh_database
 
 PARTITIONS: Final = 4
 STOP_S: Final = 60.0
-"""Without Kafka a relay waits for its answer up to half a minute before it ends."""
+"""Three times the drain time-out, for a machine that does other things, too."""
 ROLES: Final = {
     "authorize": ("consume", "OrderConfirmed", "PaymentRetryRequested"),
     "fulfil": ("consume", "PaymentAuthorized", "ItemsReserved", "ReservationFailed"),

@@ -9,8 +9,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from consumers.adapters import kafka_source
-from consumers.adapters.kafka_source import LINGER_FROM, KafkaSource
+from consumers.adapters.kafka import commits
+from consumers.adapters.kafka.reading import LINGER_FROM
+from consumers.adapters.kafka.source import KafkaSource
 from domain.errors import Transient
 from domain.ports.source import Message
 
@@ -26,21 +27,35 @@ class Client:
         self._offset = 0
         self.there = asyncio.Event()
         self.there.set()
-        self.committed: list[Mapping[TopicPartition, int]] = []
+        self.committed: list[Mapping[TopicPartition, tuple[int, str]]] = []
 
     async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
         if not self._batches:
             raise KafkaConnectionError
         offsets = range(self._offset, self._offset + self._batches.pop(0))
         self._offset = offsets.stop
+        if not offsets:
+            return {}
         return {PARTITION: [_record(offset) for offset in offsets]}
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
         await self.there.wait()
         self.committed.append(dict(offsets))
 
     def assignment(self) -> set[TopicPartition]:
         return {PARTITION}
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self._offset = offset
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self._offset
+
+    def last_poll_timestamp(self, partition: TopicPartition) -> int:
+        return 0
+
+    def last_stable_offset(self, partition: TopicPartition) -> int:
+        return self._offset
 
 
 def _record(offset: int) -> Any:
@@ -65,10 +80,9 @@ async def test_messages_taken_before_the_client_fails_are_handed_out() -> None:
 async def test_a_commit_that_kafka_did_not_answer_is_made_up_for_when_nothing_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kafka_source, "COMMIT_S", 0.05)
+    monkeypatch.setattr(commits, "COMMIT_S", 0.05)
     client = Client(2, 0, 0)
     source = source_of(client)
-    source._took_at = asyncio.get_running_loop().time()
     taken: list[Message] = list(await source.take(10, 0.1))
     client.there.clear()
     with pytest.raises(Transient):
@@ -76,7 +90,7 @@ async def test_a_commit_that_kafka_did_not_answer_is_made_up_for_when_nothing_co
     client.there.set()
     assert await source.take(10, 0.1) == []
     assert await source.take(10, 0.1) == []
-    assert client.committed == [{PARTITION: 2}]
+    assert client.committed == [{PARTITION: (2, "")}]
 
 
 async def test_a_source_that_lost_its_client_joins_again() -> None:

@@ -145,11 +145,14 @@ async def write_and_fail(store: PostgresStore, order: Order) -> None:
 @pytest.mark.integration
 async def test_a_lease_that_was_given_back_is_seen(store: PostgresStore) -> None:
     order = await write(store)
-    await store.give_back([(ID, order.operations[0].operation_id)])
+    (leased,) = order.operations
+    await store.give_back([leased])
 
     (operation,) = (await load(store)).operations
 
-    assert operation.tries == 0
+    assert operation.due_at is not None
+    assert leased.due_at is not None
+    assert operation.due_at < leased.due_at
 
 
 @pytest.mark.integration

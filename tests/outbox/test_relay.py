@@ -1,126 +1,33 @@
 """The relay sends every row at least once, per key in the order of ids, and one topic's trouble is not another's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid5
 
 import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from domain.errors import Transient
-from domain.ports.publisher import OutgoingMessage, Published, Publisher
+from domain.ports.publisher import Publisher
 from outbox.relay import Relay
 from outbox.transaction import CHANNEL
 from producers.kafka_publisher import KafkaPublisher
 from tests.outbox.migrated import database_template
+from tests.outbox.relaying import (
+    Notebook,
+    Unlocked,
+    append,
+    append_together,
+    connection,
+    conninfo,
+    left,
+    making,
+    running,
+    until,
+)
 from tests.producers.reading import make_topic, read_all
-from tests.schemas.builders import event_id
 
-__all__ = ["database_template"]
+__all__ = ["connection", "database_template"]
 pytestmark = pytest.mark.integration
-
-AT = datetime(2026, 3, 1, tzinfo=UTC)
-WAIT_S = 10
-
-
-class Notebook:
-    """A Publisher that notes what it is given. refuses: topics. fails: how often it breaks after the first message."""
-
-    def __init__(self, refuses: Sequence[str] = (), fails: int = 0) -> None:
-        self.sent: list[int] = []
-        self.batches: list[list[int]] = []
-        self.refuses = set(refuses)
-        self.fails = fails
-
-    async def publish(self, messages: Sequence[OutgoingMessage]) -> Published:
-        """Take what is not refused."""
-        self.batches.append([m.id for m in messages])
-        if self.fails:
-            self.fails -= 1
-            self.sent.append(messages[0].id)
-            raise Transient("Kafka is away")
-        taken = [m.id for m in messages if m.topic not in self.refuses]
-        self.sent += taken
-        return Published(taken, {m.id: "not allowed" for m in messages if m.topic in self.refuses})
-
-    async def close(self) -> None:
-        """Be done."""
-
-
-class Unlocked(Relay):
-    """A relay that thinks it is the only one, as after a connection that died without its server knowing."""
-
-    @staticmethod
-    async def _lock(connection: psycopg.AsyncConnection[Any]) -> bool:
-        return True
-
-
-def conninfo(url: str) -> str:
-    return url.replace("postgresql+psycopg", "postgresql")
-
-
-@pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    async with await psycopg.AsyncConnection.connect(conninfo(database_url), autocommit=True) as opened:
-        yield opened
-
-
-Rows = tuple[int, str, str]
-"""(id, topic, key)."""
-
-
-async def append(connection: psycopg.AsyncConnection[Any], *rows: Rows) -> None:
-    """Write events as units of work do that have one each."""
-    for row in rows:
-        await append_together(connection, row)
-
-
-async def append_together(connection: psycopg.AsyncConnection[Any], *rows: Rows) -> None:
-    """Write events as the unit of work does that has them all."""
-    for row_id, topic, key in rows:
-        values = [row_id, uuid5(event_id("relay"), str(row_id)), key, row_id, topic, key.encode(), b"%d" % row_id, AT]
-        await connection.execute(
-            """INSERT INTO event (id, event_id, order_id, order_version, ordinal, topic, key, body, occurred_at)
-               OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, 0, %s, %s, %s, %s)""",
-            values,
-        )
-    await connection.execute("INSERT INTO outbox (event_ids) VALUES (%s)", [[row[0] for row in rows]])
-
-
-async def left(connection: psycopg.AsyncConnection[Any]) -> list[int]:
-    """Return the ids that the outbox holds, row by row; a row without any would be in the relay's way for ever."""
-    rows = [ids for (ids,) in await (await connection.execute("SELECT event_ids FROM outbox ORDER BY id")).fetchall()]
-    assert all(rows)
-    return [row_id for ids in rows for row_id in ids]
-
-
-def making(publisher: Publisher) -> Callable[[], Awaitable[Publisher]]:
-    async def make() -> Publisher:
-        return publisher
-
-    return make
-
-
-@asynccontextmanager
-async def running(relay: Relay) -> AsyncIterator[None]:
-    """Run a relay meanwhile."""
-    stop = asyncio.Event()
-    task = asyncio.ensure_future(relay.run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, WAIT_S)
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not await holds():  # noqa: ASYNC110 - the database tells nobody
-            await asyncio.sleep(0.01)
 
 
 async def test_messages_are_sent_in_the_order_of_rows_and_ids_and_forgotten(

@@ -6,9 +6,9 @@ from typing import Any
 
 import psycopg
 
-from deploy.auditing import GROUPS, KafkaTopics
+from deploy.kafka_topics import GROUPS, KafkaTopics
 from domain.ports.gateway import LedgerEntry
-from outbox.audit import Report, Scope, TopicMessage, audit, wait_until_quiet
+from outbox.audit import Report, Scope, TopicMessage, Unreadable, audit, wait_until_quiet
 from outbox.connections import Connections
 from outbox.store import PostgresStore
 from schemas.codec import Codec
@@ -38,9 +38,13 @@ class Topics:
 
     held: Sequence[TopicMessage]
     offsets: Mapping[tuple[str, int], int]
+    bad: Sequence[Unreadable] = ()
 
     async def committed(self) -> Mapping[tuple[str, int], int]:
         return self.offsets
+
+    def unreadable(self) -> Sequence[Unreadable]:
+        return self.bad
 
     async def messages(self) -> AsyncIterator[Sequence[TopicMessage]]:
         yield self.held

@@ -1,9 +1,13 @@
 """What stands on topics, read back from the first message to the last."""
 
+import asyncio
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import UnknownTopicOrPartitionError
+
+from tests.eventually import POLL_S
 
 
 async def read_all(bootstrap: str, topic: str) -> list[ConsumerRecord]:
@@ -48,7 +52,12 @@ async def settings_of(bootstrap: str, topic: str) -> dict[str, str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        (response,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
-        return {entry[0]: entry[1] for entry in response.resources[0][4]}
+        while True:
+            (response,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+            ((code, _, _, _, entries),) = response.resources
+            if code != UnknownTopicOrPartitionError.errno:
+                return {entry[0]: entry[1] for entry in entries}
+            # A broker hears of a new topic a moment after the controller has it.
+            await asyncio.sleep(POLL_S)
     finally:
         await admin.close()

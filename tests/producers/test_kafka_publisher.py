@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import psutil
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from deploy.embedded import EmbeddedServers
 from domain.errors import DownForEverybody, Transient
 from domain.ports.publisher import OutgoingMessage, Published
 from producers import kafka_publisher
+from producers.connection import producer_options
 from producers.kafka_publisher import KafkaPublisher
+from producers.lanes import RECORD_BYTES_MAX
 from tests.producers.reading import make_topic, read_all
 
 pytestmark = pytest.mark.integration
@@ -97,7 +100,7 @@ async def test_a_missing_topic_is_refused_and_others_go_on(
         answer = await publisher.publish([message(1, missing), message(2, there), message(3, invalid)])
         assert answer.acknowledged == [2]
         assert set(answer.refused) == {1, 3}
-        assert "payments topics create" in answer.refused[1]
+        assert "payments topics create" in answer.refused[1].why
         await make_topic(kafka_bootstrap, missing)
         assert await publisher.publish([message(1, missing)]) == Published([1])
 
@@ -113,8 +116,8 @@ async def test_a_message_too_large_is_refused_and_nothing_overtakes_it(kafka_boo
         answer = await publisher.publish(messages)
         assert sorted(answer.acknowledged) == [*range(10), 200]
         assert set(answer.refused) == {100, *range(10, 20)}
-        assert "max.message.bytes" in answer.refused[100]
-        assert "held behind message 100" in answer.refused[10]
+        assert "max.message.bytes" in answer.refused[100].why
+        assert "behind message 100" in answer.refused[10].why
         assert (await publisher.publish(messages[11:21])).acknowledged == [*range(10, 20)]
     records = await read_all(kafka_bootstrap, small)
     assert [record.value for record in records] == [b"%d" % number * 300 for number in range(20)]
@@ -125,7 +128,7 @@ async def test_a_message_that_no_broker_takes_is_refused_before_it_is_sent(
 ) -> None:
     topic = f"{topic_prefix}A"
     await make_topic(kafka_bootstrap, topic)
-    huge = message(2, topic, value=bytes(kafka_publisher.RECORD_BYTES_MAX + 1))
+    huge = message(2, topic, value=bytes(RECORD_BYTES_MAX + 1))
     answer = await publish(kafka_bootstrap, [message(1, topic), huge, message(3, topic)])
     assert answer.acknowledged == [1]
     assert list(answer.refused) == [2, 3]
@@ -148,6 +151,27 @@ async def test_nobody_listening_is_said_at_the_start() -> None:
         await publisher.start()
     with pytest.raises(Transient, match="not started"):
         await publisher.publish([])
+
+
+async def test_new_partitions_are_used_as_soon_as_the_brokers_are_asked_again(
+    kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}A"
+    await make_topic(kafka_bootstrap, topic, partitions=1)
+    kafka = {"bootstrap_servers": kafka_bootstrap}
+    assert producer_options(kafka)["metadata_max_age_ms"] <= 15_000
+    sent = 0
+    async with KafkaPublisher({**kafka, "metadata_max_age_ms": 200}) as publisher, asyncio.timeout(30):
+        await publisher.publish([message(sent, topic)])
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+        await admin.start()
+        await admin.create_partitions({topic: NewPartitions(total_count=8)})
+        await admin.close()
+        while len({record.partition for record in await read_all(kafka_bootstrap, topic)}) < 8:
+            sent += 100
+            keys = [b"order-%d" % number for number in range(100)]
+            await publisher.publish([message(sent + n, topic, key) for n, key in enumerate(keys)])
+    assert sent
 
 
 @pytest.mark.kill

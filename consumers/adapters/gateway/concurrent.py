@@ -10,10 +10,11 @@ from domain.ports.gateway import GatewayAnswer
 
 
 async def answers(
-    calls: Sequence[GatewayCall], ask: Callable[[GatewayCall], Awaitable[GatewayOutcome]], at_once: int
+    calls: Sequence[GatewayCall], ask: Callable[[GatewayCall], Awaitable[GatewayOutcome | None]], at_once: int
 ) -> AsyncIterator[Sequence[GatewayAnswer]]:
     """Ask for every call, `at_once` at a time, and yield all answers that are ready, as soon as there are some.
 
+    A call for which ask returns None was not made, and has no answer.
     When one is refused for everybody, what already runs is awaited and given, nothing more is asked, and the refusal is
     raised. Leaving early cancels what runs and waits for it to be over.
     """
@@ -27,7 +28,8 @@ async def answers(
             if refusal is not None:
                 return None
             try:
-                return GatewayAnswer(call.operation_id, await ask(call))
+                outcome = await ask(call)
+                return None if outcome is None else GatewayAnswer(call.operation_id, outcome)
             except DownForEverybody as down:
                 refusal = down
                 return None

@@ -12,7 +12,7 @@ from consumers.adapters.gateway.methods import NOT_EXECUTED, SLOW_S, Fault, Meth
 from consumers.adapters.gateway.simulated_books import AUTHORIZATION_TTL, Books, Transaction
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import GatewayOutcome, NotExecuted, Unknown
-from domain.ports.gateway import GatewayAnswer, LedgerEntry
+from domain.ports.gateway import Begin, GatewayAnswer, LedgerEntry, at_once
 
 KEY_TTL = timedelta(hours=24)  # Stripe forgets keys after a day at the earliest
 
@@ -74,11 +74,14 @@ class SimulatedGateway:
         self._overdue: list[tuple[datetime, GatewayCall]] = []
         self.down = False
 
-    async def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+    async def perform(
+        self, calls: Sequence[GatewayCall], begin: Begin = at_once
+    ) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Do what the calls ask: one group after the latency, and one for each longer wait.
 
         What was received is executed also when the iteration ends early, as it would be at a gateway far away.
         """
+        calls = [call for call in calls if begin(call)]
         if self.down:
             yield [GatewayAnswer(call.operation_id, _DOWN) for call in calls]
             return

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar, assert_never, cast
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import to_stripe
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import Declined, GatewayOutcome, NotFound, Unknown
-from domain.ports.gateway import GatewayAnswer
+from domain.ports.gateway import Begin, GatewayAnswer, at_once
 
 API_BASE = "https://api.stripe.com"
 PAGE = 100  # Stripe's largest
@@ -45,6 +46,10 @@ def check_play(api_key: str, api_base: str) -> None:
         if host == "localhost" or ipaddress.ip_address(host).is_loopback:
             return
     raise ValueError(f"Play money needs an API base on this machine (127.0.0.1), not {host or 'nothing'}.")
+
+
+class _NotBegun(Exception):  # noqa: N818 - it answers a question, it is no fault
+    """The call might not begin any more when its turn came."""
 
 
 class StripeGateway:
@@ -73,9 +78,9 @@ class StripeGateway:
         self._free = asyncio.Semaphore(concurrency)
         self._connected: tuple[stripe.StripeClient, aiohttp.ClientSession] | None = None
 
-    def perform(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+    def perform(self, calls: Sequence[GatewayCall], begin: Begin = at_once) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Send what the calls ask, each under its idempotency key."""
-        return answers(calls, self._perform, self._concurrency)
+        return answers(calls, lambda call: self._perform(call, begin), self._concurrency)
 
     async def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Read what became of the calls. One listing serves all authorize operations of the sequence."""
@@ -95,9 +100,12 @@ class StripeGateway:
             self._connected = None
             await session.close()
 
-    async def _perform(self, call: GatewayCall) -> GatewayOutcome:
+    async def _perform(self, call: GatewayCall, begin: Begin) -> GatewayOutcome | None:
+        """Perform one call; None: it might not begin."""
         try:
-            return await self._send(call, to_stripe(call.amount_minor, call.currency))
+            return await self._send(call, to_stripe(call.amount_minor, call.currency), partial(begin, call))
+        except _NotBegun:
+            return None
         except Refusal as refusal:
             return Declined(refusal.code, refusal.gateway_code)
         except stripe.StripeError as error:
@@ -111,25 +119,24 @@ class StripeGateway:
         found = await self._ask(call, self._state)
         return outcomes.refused(call.kind, code, None) if isinstance(found, NotFound) else found
 
-    async def _send(self, call: GatewayCall, amount: int) -> GatewayOutcome:
+    async def _send(self, call: GatewayCall, amount: int, begin: Callable[[], bool]) -> GatewayOutcome:
         api = self._client().v1
         options: stripe.RequestOptions = {"idempotency_key": call.idempotency_key}
         transaction_id = call.transaction_id or ""
         match call.kind:
             case OperationKind.AUTHORIZE:
-                return outcomes.authorized(await self._slot(self._create(call, amount, options)))
+                return outcomes.authorized(await self._slot(self._create(call, amount, options), begin))
             case OperationKind.CAPTURE:
                 capture = api.payment_intents.capture_async(transaction_id, {"amount_to_capture": amount}, options)
-                return outcomes.captured(call, await self._slot(capture))
+                return outcomes.captured(call, await self._slot(capture, begin))
             case OperationKind.VOID:
-                return outcomes.voided(
-                    await self._slot(api.payment_intents.cancel_async(transaction_id, options=options))
-                )
+                cancel = api.payment_intents.cancel_async(transaction_id, options=options)
+                return outcomes.voided(await self._slot(cancel, begin))
             case OperationKind.REFUND:
                 refund = api.refunds.create_async(
                     {"payment_intent": transaction_id, "amount": amount, "metadata": _metadata(call)}, options
                 )
-                return outcomes.refunded(call, await self._slot(refund))
+                return outcomes.refunded(call, await self._slot(refund, begin))
             case OperationKind.RESERVE | OperationKind.CONFIRM | OperationKind.RELEASE:
                 raise AssertionError(f"{call.kind} is for the inventory")
             case _:
@@ -229,10 +236,12 @@ class StripeGateway:
             asked["starting_after"] = page["data"][-1]["id"]
         return found, False
 
-    async def _slot(self, request: Coroutine[Any, Any, _Answer]) -> _Answer:
-        """Run one request when there is room for it."""
+    async def _slot(self, request: Coroutine[Any, Any, _Answer], begin: Callable[[], bool] = lambda: True) -> _Answer:
+        """Run one request when there is room for it, if it may begin then: the wait for room may have been long."""
         try:
             async with self._free:
+                if not begin():
+                    raise _NotBegun
                 return await request
         finally:
             request.close()  # cancelled while there was no room: it never began

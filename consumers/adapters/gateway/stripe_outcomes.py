@@ -132,9 +132,12 @@ def failed(kind: OperationKind, error: stripe.StripeError) -> GatewayOutcome:
 
 
 def unreached(cause: BaseException | None) -> GatewayOutcome:
-    """Return what a broken connection leaves us with: not executed only if there never was one."""
+    """Return what a broken connection leaves us with: not executed only if there never was one.
+
+    Then it says nothing about this operation: nobody has a connection.
+    """
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return NotExecuted(f"no connection ({type(cause).__name__})")
+        return NotExecuted(f"no connection ({type(cause).__name__})", everybody=True)
     return Unknown("time-out" if isinstance(cause, TimeoutError) else f"connection lost ({type(cause).__name__})")
 
 

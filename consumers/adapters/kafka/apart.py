@@ -1,0 +1,108 @@
+"""Partitions at which the group's client failed: read over the wire, and blocked before what cannot be read.
+
+Others never wait for them: a look takes a millisecond or two, and the search for the end of a stretch is a task apart.
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Final
+
+import structlog
+from aiokafka import TopicPartition
+
+from consumers.adapters.kafka.careful import CarefulReader, Look
+from consumers.adapters.kafka.lanes import CALM_S, GAPS_CHECKED_S, REMIND_S, RETRY_S, Lane, Lanes
+from consumers.adapters.kafka.records import Fault, Record
+from domain.alarms import ring
+from domain.errors import Transient
+from domain.ports.source import Message, Stretch
+
+AGAIN_S: Final = 1
+"""After a look that no broker answered."""
+UNREADABLE: Final = (("payments_note", b"a header's name is not UTF-8: the headers were left out"),)
+
+
+class Apart:
+    """Reads such partitions."""
+
+    def __init__(self, lanes: Lanes, reader: CarefulReader, log: structlog.stdlib.BoundLogger) -> None:
+        self._lanes = lanes
+        self._reader = reader
+        self._log = log
+        self._searching: dict[TopicPartition, asyncio.Task[None]] = {}
+
+    async def read(self, lane: Lane, limit: int, now: float) -> list[Message] | None:
+        """Look once; return the messages, or None where the lane's offset lies outside of the partition.
+
+        The lane is blocked at a fault, and read together with the others again once it is calm. Raises Transient.
+        """
+        assert lane.next is not None, "a lane is settled before it is read"
+        lane.waits_until = now + AGAIN_S
+        look = await self._reader.read(lane.partition.partition, lane.next, limit)
+        if look.gone:
+            return None
+        lane.waits_until = 0
+        lane.next = look.next
+        if any(record.headers is None for record in look.records):
+            lane.calm_at = now + CALM_S
+        if look.fault is not None and not look.records:
+            self._block(lane, look.fault, now)
+        else:
+            self._go_on(lane, look, now)
+        return [message_of(lane.partition, record) for record in look.records]
+
+    def forget(self, kept: Collection[TopicPartition] = ()) -> None:
+        """End the searches for other partitions than these."""
+        for partition in [p for p in self._searching if p not in kept]:
+            self._searching.pop(partition).cancel()
+
+    def _go_on(self, lane: Lane, look: Look, now: float) -> None:
+        """Note that what we stood before can be read; see whether the lane is calm."""
+        if lane.stretch is not None:
+            self._log.info(
+                "the stretch can be read now", topic=lane.partition.topic, partition=lane.partition.partition
+            )
+            lane.stretch, lane.rang_at = None, None
+        if look.fault is None and look.next > lane.apart_to and (now >= lane.calm_at or look.next >= look.end):
+            lane.gaps_until = now + GAPS_CHECKED_S
+            lane.read_together()
+
+    def _block(self, lane: Lane, fault: Fault, now: float) -> None:
+        lane.waits_until = now + RETRY_S
+        lane.calm_at = lane.waits_until + CALM_S
+        running = self._searching.get(lane.partition)
+        if running is None or running.done():
+            self._searching[lane.partition] = asyncio.create_task(self._search(lane, fault))
+
+    async def _search(self, lane: Lane, fault: Fault) -> None:
+        """Find the stretch's end, then say what keeps the lane."""
+        topic, partition = lane.partition
+        try:
+            last = await self._reader.last_of(partition, fault)
+        except Transient:
+            last = fault.last
+        stretch = Stretch(topic, partition, fault.first, last, fault.cause, gone=False, topic_id=self._lanes.topic_id)
+        if lane.next != fault.first:
+            return
+        now = asyncio.get_running_loop().time()
+        if lane.stretch != stretch or lane.rang_at is None or now >= lane.rang_at + REMIND_S:
+            lane.rang_at = now
+            ring(
+                self._log,
+                "unreadable",
+                "a stretch cannot be read; its partition waits, others go on",
+                topic=topic,
+                partition=partition,
+                offset=stretch.first,
+                to_offset=stretch.last,
+                cause=stretch.cause,
+            )
+        lane.stretch = stretch
+
+
+def message_of(partition: TopicPartition, record: Record) -> Message:
+    """Return a record as a message. Headers that cannot be read are left out: no decision rests on them."""
+    headers = UNREADABLE if record.headers is None else record.headers
+    return Message(
+        partition.topic, partition.partition, record.offset, record.key, record.value, headers, record.timestamp_ms
+    )

@@ -1,0 +1,148 @@
+"""Where to begin: after an assignment, outside of what a partition holds, and on a topic that was made anew."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from consumers.adapters.kafka.commits import Commits
+from consumers.adapters.kafka.lanes import REMIND_S, RETRY_S, Lane, Lanes
+from consumers.adapters.kafka.together import go_on, seek
+from consumers.adapters.kafka.wire import ASK_S, Committed, Wire
+from domain.alarms import Log, ring
+from domain.errors import Transient
+from domain.ports.source import Stretch
+
+TOPIC_S: Final = 10
+"""Between looks at which topic bears the name. A topic made anew has other messages at the offsets that we know."""
+
+
+class Settling:
+    """Gives lanes their positions. Every method raises Transient when no broker answers."""
+
+    def __init__(self, topic: str, wire: Wire, lanes: Lanes, commits: Commits, log: Log) -> None:
+        self._topic = topic
+        self._wire = wire
+        self._lanes = lanes
+        self._commits = commits
+        self._log = log
+        self._look_at = 0.0
+        self._missed_at: float | None = None
+
+    async def settle(self, consumer: AIOKafkaConsumer) -> None:
+        """Begin where the group stands: at what is committed, else at the first message."""
+        of, ours = self._lanes.of, set(self._lanes.unsettled)
+        topic_id = await self._look()
+        if topic_id is None:
+            return
+        committed = await self._wire.committed([p.partition for p in ours])
+        strange = {p for p in ours if self._is_strange(committed.get(p.partition))}
+        fresh = [p for p in ours if p.partition not in committed or p in strange]
+        begins = await _offsets(consumer.beginning_offsets(fresh))
+        if self._lanes.of is not of:
+            return  # assigned anew meanwhile
+        if strange:
+            self._tell_anew("the offsets that are committed belong to a topic that was deleted")
+        self._commits.know({p: committed[p.partition].offset for p in ours - strange if p.partition in committed})
+        for partition in ours:
+            lane = of[partition]
+            at = begins[partition] if partition in begins else committed[partition.partition].offset
+            if lane.stretch is not None and lane.stretch.first != at:
+                lane = of[partition] = Lane(partition)
+            if lane.next is None or partition in begins:
+                lane.next = at
+            if lane.is_stopped:
+                seek(consumer, lane)
+            else:
+                go_on(consumer, lane)
+        self._lanes.unsettled -= ours
+        self._lanes.look()
+
+    async def look_at_topic(self, consumer: AIOKafkaConsumer, now: float) -> None:
+        """Begin anew if another topic bears the name now. Looks every TOPIC_S."""
+        if now < self._look_at:
+            return
+        self._look_at = now + TOPIC_S
+        before = self._lanes.topic_id
+        try:
+            topic_id = await self._look()
+        except Transient:
+            return  # who reads will say so
+        if not before or not topic_id or topic_id == before:
+            return
+        self._tell_anew("it was deleted and made anew")
+        partitions = list(self._lanes.of)
+        begins = await _offsets(consumer.beginning_offsets(partitions))
+        self._commits.forget()
+        self._begin(consumer, begins)
+
+    async def go_inside(self, consumer: AIOKafkaConsumer, lane: Lane, now: float) -> None:
+        """Find a position for a lane whose own lies outside of what the partition holds."""
+        assert lane.next is not None, "a lane is settled before it is read"
+        partition = lane.partition
+        begin, end = await self._wire.bounds(partition.partition)
+        if lane.next > end:
+            self._tell_anew(f"it ends at offset {end}, before what we have read of it", partition)
+            self._commits.forget([partition])
+            self._begin(consumer, {partition: begin})
+        elif lane.next < begin:
+            cause = "the messages were deleted before this consumer read them"
+            lane.stretch = Stretch(
+                partition.topic,
+                partition.partition,
+                lane.next,
+                begin - 1,
+                cause,
+                gone=True,
+                topic_id=self._lanes.topic_id,
+            )
+            lane.waits_until = now + RETRY_S
+            ring(
+                self._log,
+                "messages_lost",
+                "messages were deleted before they were read",
+                topic=partition.topic,
+                partition=partition.partition,
+                offset=lane.next,
+                to_offset=begin - 1,
+            )
+
+    def _begin(self, consumer: AIOKafkaConsumer, begins: Mapping[TopicPartition, int]) -> None:
+        for partition, begin in begins.items():
+            lane = self._lanes.of[partition] = Lane(partition, begin)
+            go_on(consumer, lane)
+        self._lanes.look()
+
+    async def _look(self) -> str | None:
+        """Ask which topic bears the name; an alarm if there is none."""
+        topic = await self._wire.topic()
+        now = asyncio.get_running_loop().time()
+        self._look_at = now + TOPIC_S
+        if topic is None:
+            if self._missed_at is None or now >= self._missed_at + REMIND_S:
+                self._missed_at = now
+                ring(self._log, "topic_missing", "the topic does not exist", topic=self._topic)
+            return None
+        self._missed_at = None
+        self._lanes.topic_id = topic.topic_id
+        return topic.topic_id
+
+    def _is_strange(self, committed: Committed | None) -> bool:
+        """Whether an offset was committed on another topic of this name."""
+        known = self._lanes.topic_id
+        return committed is not None and "" not in {committed.topic_id, known} and committed.topic_id != known
+
+    def _tell_anew(self, why: str, partition: TopicPartition | None = None) -> None:
+        where = {} if partition is None else {"partition": partition.partition}
+        ring(self._log, "topic_made_anew", "reading begins at the first message", topic=self._topic, why=why, **where)
+
+
+async def _offsets(asked: Awaitable[dict[TopicPartition, int]]) -> dict[TopicPartition, int]:
+    """Wait for first or last offsets, no longer than for any answer."""
+    try:
+        async with asyncio.timeout(ASK_S):
+            return await asked
+    except (KafkaError, TimeoutError) as error:
+        raise Transient(f"Kafka does not answer: {error!r}") from error

@@ -1,0 +1,245 @@
+"""Questions to the brokers that aiokafka's consumer does not ask, over a connection of our own.
+
+They are: the bytes of a partition, which topic bears a name now, and where a group stands and on which topic.
+The requests are aiokafka's own and Kafka's protocol; only the newer form of one of them is declared here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, Final, NamedTuple
+
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_code
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    TaggedFields,
+)
+
+from domain.errors import Transient
+
+ASK_S: Final = 5
+"""For an answer; a broker that is there gives it in milliseconds."""
+READ_COMMITTED: Final = 1
+LATEST: Final = -1
+EARLIEST: Final = -2
+CALL: Final = "payments-look"
+
+
+class Fetched(NamedTuple):
+    """What a broker sent for an offset. end: the offset behind the last message that may be read. whole: it sent all.
+
+    error: the error's name if it sent nothing.
+    """
+
+    raw: bytes
+    start: int
+    end: int
+    aborted: tuple[tuple[int, int], ...]
+    whole: bool
+    error: str | None
+    retriable: bool
+
+
+class Topic(NamedTuple):
+    """A topic. topic_id: tells it from others that bore its name; empty if brokers are too old to say."""
+
+    topic_id: str
+    partitions: tuple[int, ...]
+
+
+class Committed(NamedTuple):
+    """How far a group has come on a partition, and what it noted beside it: the topic's id."""
+
+    offset: int
+    topic_id: str
+
+
+class Wire:
+    """Asks about one topic and one group. Every method raises Transient when no broker answers.
+
+    connection: aiokafka's options of place and security.
+    """
+
+    def __init__(self, topic: str, group: str, connection: Mapping[str, Any]) -> None:
+        self._topic = topic
+        self._group = group
+        self._connection = {**connection, "client_id": CALL}
+        self._client: AIOKafkaClient | None = None
+
+    async def fetch(self, partition: int, offset: int, bytes_max: int) -> Fetched:
+        """Return what lies in the partition from this offset on; whole batches, at least one."""
+        request = FetchRequest(0, 0, bytes_max, READ_COMMITTED, [(self._topic, [(partition, offset, bytes_max)])])
+        async with self._asking() as client:
+            response = await client.send(await self._leader(client, partition), request)
+        ((_, ((_, code, _, end, start, aborted, *_, raw),)),) = response.topics
+        error = for_code(code)
+        if error is NoError:
+            data = bytes(raw or b"")
+            return Fetched(data, start, end, tuple(aborted or ()), len(data) < bytes_max, None, retriable=False)
+        if error.invalid_metadata:
+            client.force_metadata_update()
+        return Fetched(b"", start, end, (), whole=False, error=error.__name__, retriable=error.retriable)
+
+    async def topic(self) -> Topic | None:
+        """Return the topic that bears the name now, None if there is none."""
+        async with self._asking() as client:
+            try:
+                response = await client.send(client.get_random_node(), _TopicRequest(self._topic))
+            except NotImplementedError:
+                return Topic("", tuple(client.cluster.partitions_for_topic(self._topic) or ()))
+        ((code, _, high, low, _, partitions, *_),) = response.topics
+        if for_code(code) is UnknownTopicOrPartitionError:
+            return None
+        return Topic(f"{high & _UINT64:016x}{low & _UINT64:016x}", tuple(partition[1] for partition in partitions))
+
+    async def bounds(self, partition: int) -> tuple[int, int]:
+        """Return the offset of the partition's first message, and the one behind the last that may be read."""
+        found: list[int] = []
+        async with self._asking() as client:
+            node = await self._leader(client, partition)
+            for which in (EARLIEST, LATEST):
+                request = OffsetRequest(-1, READ_COMMITTED, [(self._topic, [(partition, which)])])
+                ((_, ((_, code, _, offset),)),) = (await client.send(node, request)).topics
+                error = for_code(code)
+                if error is not NoError:
+                    raise Transient(f"Kafka does not say where {self._topic}[{partition}] ends ({error.__name__})")
+                found.append(offset)
+        return found[0], found[1]
+
+    async def committed(self, partitions: Collection[int]) -> dict[int, Committed]:
+        """Return how far the group has come on those partitions of which it has said so."""
+        async with self._asking() as client:
+            node = await client.coordinator_lookup(CoordinationType.GROUP, self._group)
+            response = await client.send(node, OffsetFetchRequest(self._group, [(self._topic, list(partitions))]))
+        found: dict[int, Committed] = {}
+        for _, answers in response.topics:
+            for partition, offset, note, code in answers:
+                error = for_code(code)
+                if error is not NoError:
+                    raise Transient(f"Kafka does not say where {self._group} stands ({error.__name__})")
+                if offset >= 0:
+                    found[partition] = Committed(offset, note or "")
+        return found
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _leader(self, client: AIOKafkaClient, partition: int) -> int:
+        node: int | None = client.cluster.leader_for_partition(TopicPartition(self._topic, partition))
+        if node is None or node == -1:
+            await client.force_metadata_update()
+            raise Transient(f"{self._topic}[{partition}] has no leader")
+        return node
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[AIOKafkaClient]:
+        """Lend the client; what goes wrong is Transient, and the next question gets a new one."""
+        try:
+            async with asyncio.timeout(ASK_S):
+                if self._client is None:
+                    client = AIOKafkaClient(request_timeout_ms=ASK_S * 1_000, **self._connection)
+                    try:
+                        await client.bootstrap()
+                        await client.set_topics([self._topic])
+                    except BaseException:
+                        await client.close()
+                        raise
+                    self._client = client
+                yield self._client
+        except (KafkaError, TimeoutError, OSError) as error:
+            await self.close()
+            raise Transient(f"Kafka does not answer: {error!r}") from error
+
+
+_UINT64: Final = (1 << 64) - 1
+_TAGS: Final = ("tags", TaggedFields)
+_NUMBERS: Final = CompactArray(Int32)
+
+
+class _TopicResponse(Response):  # type: ignore[misc]
+    API_KEY = 3
+    API_VERSION = 12
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            CompactArray(
+                ("node_id", Int32),
+                ("host", CompactString("utf-8")),
+                ("port", Int32),
+                ("rack", CompactString("utf-8")),
+                _TAGS,
+            ),
+        ),
+        ("cluster_id", CompactString("utf-8")),
+        ("controller_id", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("error_code", Int16),
+                ("topic", CompactString("utf-8")),
+                ("topic_id_high", Int64),
+                ("topic_id_low", Int64),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", _NUMBERS),
+                        ("isr", _NUMBERS),
+                        ("offline_replicas", _NUMBERS),
+                        _TAGS,
+                    ),
+                ),
+                ("operations", Int32),
+                _TAGS,
+            ),
+        ),
+        _TAGS,
+    )
+
+
+class _TopicRequestStruct(RequestStruct):  # type: ignore[misc]
+    """Kafka's Metadata request, version 12: the first that tells ids by name and is told apart from auto-creation."""
+
+    FLEXIBLE_VERSION: ClassVar[bool] = True
+    API_KEY = 3
+    API_VERSION = 12
+    RESPONSE_TYPE = _TopicResponse
+    SCHEMA = Schema(
+        (
+            "topics",
+            CompactArray(("topic_id_high", Int64), ("topic_id_low", Int64), ("topic", CompactString("utf-8")), _TAGS),
+        ),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_operations", Boolean),
+        _TAGS,
+    )
+
+
+class _TopicRequest(Request[_TopicRequestStruct]):  # type: ignore[misc]
+    API_KEY = 3
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+
+    def build(self, request_struct_class: type[_TopicRequestStruct]) -> _TopicRequestStruct:
+        return request_struct_class([(0, 0, self._topic, {})], False, False, {})

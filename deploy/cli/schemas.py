@@ -1,0 +1,109 @@
+"""`payments schemas`: the contracts, held to what was released and to what a registry has."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from deploy.cli.common import emit, emit_json, json_option, say, settings_for_command
+from deploy.settings import Settings, SettingsError
+from schemas.releases import broken_promises, release_of, releases
+from schemas.shapes import SHAPES
+from schemas.topics import EVENTS, topic_name
+
+if TYPE_CHECKING:
+    from schemas.registering import Registrar
+
+
+@click.group()
+def schemas() -> None:
+    """Contracts: show them, compare them, put them in a registry."""
+
+
+@schemas.command("list")
+@json_option
+def list_(*, as_json: bool) -> None:
+    """Show every event's schema: its fingerprint (CRC-64-AVRO, as a single object carries it) and its release."""
+    settings = settings_for_command()
+    rows = [
+        {
+            "event": event_type,
+            "fingerprint": shape.fingerprint.hex(),
+            "released": release_of(event_type),
+            "subject": topic_name(settings.topic_prefix, event_type) + "-value",
+        }
+        for event_type, shape in SHAPES.items()
+    ]
+    if as_json:
+        emit_json({"schemas": rows})
+        return
+    width = max(map(len, SHAPES))
+    for row in rows:
+        emit(f"{row['event']:{width}}  {row['fingerprint']}  {row['released'] or 'not released'}")
+
+
+@schemas.command()
+@json_option
+def check(*, as_json: bool) -> int:
+    """Hold today's schemas to every release and, if one is set, to the live versions in the registry.
+
+    Readers and writers of all versions must understand each other, the meaning of values included (logical types).
+    Exit 1 if they do not.
+    """
+    settings = settings_for_command()
+    problems = broken_promises(releases())
+    missing = []
+    if settings.schema_registry_url is not None:
+        registrar = _registrar(settings)
+        for event_type in EVENTS:
+            found = registrar.compare(event_type)
+            problems += [f"{found.subject}: {problem}" for problem in found.problems]
+            missing += [found.subject] if found.schema_id is None else []
+    if as_json:
+        emit_json({"compatible": not problems, "problems": problems, "not_registered": missing})
+        return 1 if problems else 0
+    for problem in problems:
+        say(problem)
+    if missing:
+        say(f"not in the registry yet: {', '.join(missing)}; `payments schemas register` puts them there")
+    names = sorted({released.release for released in releases()})
+    against = f"release {', '.join(names)}" + (" and the registry" if settings.schema_registry_url else "")
+    emit(f"{len(EVENTS)} schemas, {len(problems)} problems with {against}")
+    return 1 if problems else 0
+
+
+@schemas.command()
+@json_option
+def register(*, as_json: bool) -> int:
+    """Put every schema in the registry of PAYMENTS_SCHEMA_REGISTRY_URL, under the subject `<topic>-value`.
+
+    Sets the compatibility level FULL_TRANSITIVE for each subject. May be repeated: what is there stays as it is. What
+    does not fit a version that is there is refused, and the exit code is 1; the others are registered.
+    """
+    settings = settings_for_command()
+    registrar = _registrar(settings)
+    done = [registrar.register(event_type) for event_type in EVENTS]
+    bad = [one for one in done if one.problems]
+    if as_json:
+        rows = [
+            {"event": d.event_type, "subject": d.subject, "id": d.schema_id, "did": d.did, "problems": list(d.problems)}
+            for d in done
+        ]
+        emit_json({"schemas": rows})
+        return 1 if bad else 0
+    for one in done:
+        emit(f"{one.subject}: {one.did}" + (f", id {one.schema_id}" if one.schema_id is not None else ""))
+        for problem in one.problems:
+            say(f"{one.subject}: {problem}")
+    emit(
+        f"{len(done)} schemas, {sum(one.did == 'registered' for one in done)} registered now, {len(bad)} with problems"
+    )
+    return 1 if bad else 0
+
+
+def _registrar(settings: Settings) -> "Registrar":
+    from schemas.confluent import connect  # noqa: PLC0415 - a large library, and most have no registry
+    from schemas.registering import Registrar  # noqa: PLC0415 - as above
+
+    if settings.schema_registry_url is None:
+        raise SettingsError("set PAYMENTS_SCHEMA_REGISTRY_URL to the registry's address, as https://user:password@host")
+    return Registrar(connect(settings.schema_registry_url), settings.topic_prefix)

@@ -1,0 +1,55 @@
+"""The codec of a process that runs: it knows the registry's ids before it begins, and never waits for them later."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deploy.cli.common import codec_of
+from deploy.settings import Settings
+from schemas.awaiting import AwaitingRegistry
+from schemas.topics import CONSUMED, TOPICS, topic_name
+
+
+class Contracts:
+    """A codec for an event loop. With a registry, `prepare` comes first."""
+
+    def __init__(self, settings: Settings, *, written_max: int) -> None:
+        self._prefix = settings.topic_prefix
+        self._source = None
+        self._registry = None
+        if settings.schema_registry_url is not None:
+            from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library, and most have none
+
+            self._source = ConfluentRegistry.at(settings.schema_registry_url)
+            self._registry = AwaitingRegistry(self._source)
+        self.codec = codec_of(settings, written_max=written_max, registry=self._registry)
+
+    def prepare(self) -> None:
+        """Learn the ids that this process writes with, and the schemas that are registered for what it reads.
+
+        It waits for the registry's answers. Raises NotRegistered, naming the command that registers our schemas, or
+        RegistryUnavailable.
+        """
+        if self._source is None or self._registry is None:
+            return
+        self.codec.prepare(event_type for event_type, topic in TOPICS.items() if topic.ours)
+        for event_type in CONSUMED:
+            subject = topic_name(self._prefix, event_type) + "-value"
+            for version in self._source.versions(subject, deleted=True):
+                if version.schema is not None:
+                    self._registry.learn(subject, version.schema_id, version.schema)
+
+    def close(self) -> None:
+        """Give the registry up."""
+        if self._source is not None and self._registry is not None:
+            self._registry.close()
+            self._source.close()
+
+
+@contextmanager
+def contracts_of(settings: Settings, *, written_max: int) -> Iterator[Contracts]:
+    """Make them; closed at the end."""
+    contracts = Contracts(settings, written_max=written_max)
+    try:
+        yield contracts
+    finally:
+        contracts.close()

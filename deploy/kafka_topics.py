@@ -1,0 +1,202 @@
+"""Everything that stands on the topics, read as no member of any group; and how far the groups are behind."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import Any, Final, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from consumers.adapters.kafka.apart import message_of
+from consumers.adapters.kafka.careful import CarefulReader
+from consumers.adapters.kafka.together import must_be_of_one
+from consumers.adapters.kafka.unpacking import bound_unpacking
+from consumers.adapters.kafka.wire import Wire
+from consumers.reactions import REACTIONS
+from deploy.composition import all_topics
+from deploy.settings import Settings
+from domain.errors import Transient
+from outbox.audit import Committed, TopicMessage, Unreadable
+from producers.connection import start_failure
+from schemas.topics import topic_name
+
+GROUPS: Final = {reaction.trigger.TYPE: reaction.group for reaction in REACTIONS}
+REQUEST_TIMEOUT_MS: Final = 30_000
+BATCH: Final = 5_000
+WAIT_MS: Final = 1_000
+EMPTY_MAX: Final = 2
+"""So often the client may find nothing where there is something; then each partition is looked at by itself."""
+
+
+class KafkaTopics:
+    """outbox.audit.TopicReader over Kafka. Every method raises Transient when no broker answers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._kafka = settings.kafka_options()
+        self._prefix = settings.topic_prefix
+        self._unpacked_bytes_max = settings.unpacked_bytes_max
+        self._unreadable: list[Unreadable] = []
+
+    async def committed(self) -> Committed:
+        """Return the committed offsets of all groups, each of its own topic."""
+        found: dict[tuple[str, int], int] = {}
+        async with self._admin() as admin:
+            for event_type, group in GROUPS.items():
+                topic = topic_name(self._prefix, event_type)
+                offsets = await admin.list_consumer_group_offsets(self._prefix + group)
+                found |= {(p.topic, p.partition): at.offset for p, at in offsets.items() if p.topic == topic}
+        return found
+
+    async def lag(self) -> Sequence[str]:
+        """Say which groups have messages before them; what an open transaction holds back does not count."""
+        committed = await self.committed()
+        topics = [topic_name(self._prefix, event_type) for event_type in GROUPS]
+        async with self._consumer(topics) as (consumer, partitions):
+            firsts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        behind: dict[str, int] = {}
+        for p in partitions:
+            left = ends[p] - max(committed.get((p.topic, p.partition), 0), firsts[p])
+            behind[p.topic] = behind.get(p.topic, 0) + max(left, 0)
+        return [
+            f"{group} has {behind[topic]} messages before it"
+            for topic, group in zip(topics, GROUPS.values(), strict=True)
+            if behind.get(topic)
+        ]
+
+    async def messages(self) -> AsyncIterator[Sequence[TopicMessage]]:
+        """Read every topic from its first message to the one that is last now, as far as it can be read."""
+        bound_unpacking(self._unpacked_bytes_max)
+        self._unreadable.clear()
+        async with (
+            self._consumer(all_topics(self._prefix)) as (consumer, partitions),
+            _Careful(self._kafka) as careful,
+        ):
+            ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            behind = {p: await consumer.position(p) for p in partitions}
+            left = {p for p in partitions if ends[p] > behind[p]}
+            empty = 0
+            while left:
+                found = await _read(consumer, left)
+                empty = 0 if found else empty + 1
+                if found is not None:
+                    for p, records in found.items():
+                        yield [_message(r) for r in records if r.offset < ends[p]]
+                        behind[p] = records[-1].offset + 1
+                if found is None or empty >= EMPTY_MAX:
+                    for p in left:
+                        messages, behind[p] = await careful.read(p, behind[p], ends[p], self._unreadable)
+                        yield messages
+                        consumer.seek(p, behind[p])
+                left = {p for p in left if max(behind[p], await consumer.position(p)) < ends[p]}
+
+    def unreadable(self) -> Sequence[Unreadable]:
+        """Return what the last reading of the messages could not read."""
+        return tuple(self._unreadable)
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(client_id="payments-audit", request_timeout_ms=REQUEST_TIMEOUT_MS, **self._kafka)
+        try:
+            await self._start(admin)
+            with _asking():
+                yield admin
+        finally:
+            await admin.close()
+
+    @asynccontextmanager
+    async def _consumer(self, topics: Sequence[str]) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
+        consumer = AIOKafkaConsumer(
+            *topics,
+            client_id="payments-audit",
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            check_crcs=True,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            **self._kafka,
+        )
+        try:
+            await self._start(consumer)
+            with _asking():
+                partitions = [TopicPartition(t, n) for t in topics for n in consumer.partitions_for_topic(t) or ()]
+                consumer.unsubscribe()
+                yield consumer, partitions
+        finally:
+            with suppress(KafkaError):
+                await consumer.stop()
+
+    async def _start(self, client: Any) -> None:
+        try:
+            await client.start()
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise start_failure(self._kafka, error) from error
+
+
+class _Careful:
+    """Reads single partitions over the wire, where the client fails."""
+
+    def __init__(self, kafka: Mapping[str, Any]) -> None:
+        self._kafka = kafka
+        self._readers: dict[str, CarefulReader] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def read(
+        self, p: TopicPartition, offset: int, end: int, unreadable: list[Unreadable]
+    ) -> tuple[list[TopicMessage], int]:
+        """Read on from this offset; return messages and the next offset. What cannot be read is added to unreadable."""
+        reader = self._reader(p.topic)
+        look = await reader.read(p.partition, offset, BATCH)
+        if look.gone:
+            return [], end
+        messages = [_message(message_of(p, record)) for record in look.records if record.offset < end]
+        if look.fault is None or look.records:
+            return messages, look.next
+        last = await reader.last_of(p.partition, look.fault)
+        last = end - 1 if last is None else min(last, end - 1)
+        unreadable.append(Unreadable(p.topic, p.partition, offset, last, look.fault.cause))
+        return [], last + 1
+
+    def _reader(self, topic: str) -> CarefulReader:
+        if topic not in self._readers:
+            wire = Wire(topic, "", self._kafka)
+            self._stack.push_async_callback(wire.close)
+            self._readers[topic] = CarefulReader(wire)
+        return self._readers[topic]
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Turn what Kafka raises in the middle of a question into Transient."""
+    try:
+        yield
+    except KafkaError as error:
+        raise Transient(f"Kafka did not answer the audit ({type(error).__name__}): try again") from error
+
+
+async def _read(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
+) -> Mapping[TopicPartition, Sequence[Any]] | None:
+    """Read on in all partitions; None if the client failed at one, for it may have moved on in others."""
+    try:
+        read: Mapping[TopicPartition, Sequence[Any]] = await consumer.getmany(
+            *partitions, timeout_ms=WAIT_MS, max_records=BATCH
+        )
+    except BaseException as error:  # noqa: BLE001 - a codec's own errors belong to no family
+        must_be_of_one(error)
+        return None
+    return read
+
+
+def _message(read: Any) -> TopicMessage:
+    """Return what the client or the wire gave as the audit wants it."""
+    return TopicMessage(read.topic, read.partition, read.offset, read.key, read.value, read.headers)

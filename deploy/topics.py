@@ -1,0 +1,117 @@
+"""The topics of a deployment: which there are, whose, and what is said of those that are not as they should be."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import structlog
+
+from deploy.settings import Settings
+from domain.alarms import ring
+from domain.errors import DownForEverybody
+from producers.topic_settings import Difference, Owner, Wanted, Weight
+from producers.topics import missing_topics, survey_topics
+from schemas.topics import CONSUMED, TOPICS, dead_letter_topic, topic_name
+
+NAMED_MAX: Final = 3
+MEND: Final = "`payments topics create --mend`"
+MEND_UPSTREAM: Final = "`payments topics create --mend-upstream`, or ask its publisher"
+
+
+class WrongTopics(DownForEverybody):
+    """Topics have settings with which events are lost or refused; no role starts. Mend them, then start again."""
+
+
+def owners_of(prefix: str) -> dict[str, Owner]:
+    """Name every topic that the pipeline reads or writes, dead letters included, and whose it is."""
+    events = {
+        topic_name(prefix, event_type): Owner.OURS if topic.ours else Owner.UPSTREAM
+        for event_type, topic in TOPICS.items()
+    }
+    return events | {dead_letter_topic(prefix, event_type): Owner.LETTERS for event_type in CONSUMED}
+
+
+def wanted_of(settings: Settings) -> Wanted:
+    """Say what topics are made with here."""
+    return Wanted(settings.topic_partitions, settings.topic_replication_factor, settings.event_bytes_max)
+
+
+async def check_present(settings: Settings) -> None:
+    """Raise DownForEverybody, naming the command that makes them, unless every topic exists."""
+    _refuse_missing(await missing_topics(settings.kafka_options(), owners_of(settings.topic_prefix)))
+
+
+async def check_topics(settings: Settings) -> None:
+    """Log how topics differ from what they should be; the check of every role at its start.
+
+    Raises DownForEverybody that names the missing ones, WrongTopics for settings with which no role may run, and what
+    survey_topics raises. That settings may not be read keeps nobody from starting.
+    """
+    survey = await survey_topics(settings.kafka_options(), owners_of(settings.topic_prefix), wanted_of(settings))
+    _refuse_missing(survey.missing)
+    log = structlog.get_logger("deploy.topics")
+    if survey.unread:
+        log.warning(
+            "settings of topics cannot be read, so they were not checked",
+            topics=listed(list(survey.unread)),
+            why=", ".join(sorted(set(survey.unread.values()))),
+        )
+    stops = []
+    for alike in _alike(survey.differences):
+        if alike[0].weight is Weight.STOPS:
+            stops.append(_sentence(alike))
+        else:
+            _tell(log, alike)
+    if stops:
+        raise WrongTopics("topics would lose or refuse events: " + "; ".join(stops))
+
+
+def listed(topics: Sequence[str]) -> str:
+    """Name some topics and count the others."""
+    more = f" and {len(topics) - NAMED_MAX} more" if len(topics) > NAMED_MAX else ""
+    return ", ".join(topics[:NAMED_MAX]) + more
+
+
+def todo_of(difference: Difference) -> str:
+    """Say who sets it right, and how."""
+    if difference.mend is None:
+        return "the topic's owner may change it" if difference.weight is Weight.NOTE else "see the reason"
+    return MEND_UPSTREAM if difference.owner is Owner.UPSTREAM else MEND
+
+
+def _refuse_missing(missing: Sequence[str]) -> None:
+    if missing:
+        raise DownForEverybody(
+            f"topics are missing, or this user may not see them ({listed(missing)}): run `payments topics create`"
+        )
+
+
+def _alike(differences: Iterable[Difference]) -> list[list[Difference]]:
+    """Put together what is told in one line: the same difference of several topics, the weightiest first."""
+    groups: dict[tuple[object, ...], list[Difference]] = {}
+    for d in differences:
+        groups.setdefault((d.weight, d.owner, d.setting, d.found, d.wanted, d.why), []).append(d)
+    return sorted(groups.values(), key=lambda alike: list(Weight).index(alike[0].weight))
+
+
+def _sentence(alike: Sequence[Difference]) -> str:
+    first = alike[0]
+    topics = listed([d.topic for d in alike])
+    return f"{topics}: {first.setting} is {first.found}, {first.why} ({todo_of(first)} sets {first.wanted})"
+
+
+def _tell(log: Any, alike: Sequence[Difference]) -> None:
+    first = alike[0]
+    fields = {
+        "topics": listed([d.topic for d in alike]),
+        "setting": first.setting,
+        "found": first.found,
+        "wanted": first.wanted,
+        "why": first.why,
+    }
+    match first.weight:
+        case Weight.ALARM:
+            ring(log, "topic_settings", "topics may lose orders", **fields)
+        case Weight.WARNING:
+            log.warning("topics are not as they should be", todo=todo_of(first), **fields)
+        case _:
+            log.info("topics differ from what is set", todo=todo_of(first), **fields)

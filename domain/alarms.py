@@ -1,0 +1,126 @@
+"""Every alarm that the module can ring: its reason, what it means, and what an operator does about it.
+
+An alarm is a line of the log at ERROR with `alarm=true`, `reason` and the ids that it is about. This is the one place
+that writes such lines. Every reason has a row here. deploy/README.md shows the table, and a test holds
+the two together.
+"""
+
+from typing import Any, Final, NamedTuple, Protocol
+
+from schemas.rejection import Reason
+
+
+class Alarm(NamedTuple):
+    """meaning: what is wrong. todo: what the operator does now. Each is one or two plain sentences."""
+
+    meaning: str
+    todo: str
+
+
+class Log(Protocol):
+    """What `ring` needs of a logger; structlog's fit."""
+
+    def error(self, event: str, **fields: Any) -> Any:
+        """Write a line at ERROR."""
+        ...
+
+
+_LETTER = "A message cannot be processed; it is kept as a dead letter."
+_SEE_LETTER = "Read it with `payments dlq show ID`; mend the cause; then `payments dlq redrive ID`, or publish it anew."
+_REVIEW = "An order waits for a person."
+_RESOLVE = "See `payments order show ID`, look the payment up at the gateway, then `payments order resolve ID`."
+
+_RUNNING: Final = {
+    "dependency_down": Alarm(
+        "PostgreSQL, Kafka or the schema registry does not answer. Work waits and nothing is lost.",
+        "Bring it back; the process goes on by itself.",
+    ),
+    "kafka_down": Alarm(
+        "Kafka does not answer this consumer. Messages wait on their topics.",
+        "Bring it back; the process goes on by itself.",
+    ),
+    "gateway_down": Alarm(
+        "The gateway refuses or does not answer. Consumers that need it pause.",
+        "Check the gateway's status and PAYMENTS_STRIPE_API_KEY; the process goes on by itself.",
+    ),
+    "contradiction": Alarm(
+        "The gateway gave an answer that contradicts an earlier definite one. The earlier one stands.",
+        "Look the transaction up at the gateway and compare it with `payments order show ID`.",
+    ),
+    "stuck": Alarm(
+        "Nobody has worked on an order for long. Its events were sent again.",
+        "See `payments order show ID`. If it happens again and again, look for lost Kafka data.",
+    ),
+    "produce_refused": Alarm(
+        "The broker refuses a message, or a whole topic. It and later messages of its order, or of the topic, wait; "
+        "others go on.",
+        "Do what the text says (topic settings, permissions, message size). The relay tries again by itself.",
+    ),
+    "topic_stalled": Alarm(
+        "A partition takes nothing while others do. Messages of its topic wait; others go on.",
+        "Bring its brokers back, or set min.insync.replicas of the topic; the relay goes on by itself.",
+    ),
+    "clock_wrong": Alarm(
+        "The broker refuses messages because their time-stamps differ too much from its clock. They wait.",
+        "Set the clocks of the relay's machine and of the brokers; the relay goes on by itself.",
+    ),
+    "topic_settings": Alarm(
+        "Upstream topics delete messages within a day. Orders that are not read in time are lost.",
+        "Have the topic's owner keep messages longer, or run `payments topics create --mend-upstream`.",
+    ),
+    "consumer_stalled": Alarm(
+        "The broker has messages, and the client hands out none. The client was started anew.",
+        "If it happens again and again, restart the process and keep its log.",
+    ),
+    "newer_schema": Alarm(
+        "A message of ours has a schema that this release does not know. Its partition waits; others go on.",
+        "Deploy the release that wrote it; the process goes on by itself.",
+    ),
+    "topic_missing": Alarm(
+        "A topic that this consumer reads does not exist. What is published on it waits at the publisher.",
+        "Find out who deleted it; make it with `payments topics create`. The process goes on by itself.",
+    ),
+    "topic_made_anew": Alarm(
+        "A topic was deleted and made anew, or cut off. Reading begins at its first message; repetitions do no harm.",
+        "Find out who did it. Have the publisher publish again what was not read of the old one.",
+    ),
+    "messages_lost": Alarm(
+        "Kafka deleted messages before this consumer read them. Orders may be lost. The consumer goes on behind them.",
+        "Have the publisher publish them again; see that the topic keeps its messages (`payments topics create`).",
+    ),
+    "bug": Alarm(
+        "The process stops: a bug, or something that it cannot go on without. Nothing is lost.",
+        "Restart the process. If it stops again, go back to the last release and report the trace.",
+    ),
+}
+_LETTERS: Final = {reason.value: Alarm(_LETTER, _SEE_LETTER) for reason in Reason} | {
+    Reason.QUARANTINED.value: Alarm(
+        "A message made this release raise an error. It and later messages of its order wait; others go on.",
+        "Report the trace. After the fix is deployed: `payments dlq redrive ID`.",
+    ),
+    Reason.UNREADABLE.value: Alarm(
+        "A stretch of a partition cannot be read by any client. The partition waits, or an operator passed over it.",
+        "Find the records in the publisher's log; then `payments dlq pass TOPIC PARTITION --from --to --reason`.",
+    ),
+}
+_CALLS: Final = ("authorize", "capture", "void", "refund", "reserve", "confirm", "release")
+_REVIEW_CODES: Final = {
+    "stuck": "Nobody worked on it, though its events were sent again several times.",
+    "refund_failed": "The gateway refused the refund.",
+    "void_refused": "The gateway refused the void, and the money is not captured either.",
+    **{f"{call}_unknown": f"We could not learn whether the {call} happened." for call in _CALLS},
+    **{f"{call}_overdue": f"The {call} was accepted long ago, and its answer never came." for call in _CALLS},
+    **{f"{call}_not_executed": f"The {call} was turned away too often." for call in _CALLS},
+}
+_REVIEWS: Final = {f"review_{code}": Alarm(f"{_REVIEW} {why}", _RESOLVE) for code, why in _REVIEW_CODES.items()}
+ALARMS: Final[dict[str, Alarm]] = _RUNNING | _LETTERS | _REVIEWS
+"""By reason."""
+
+
+def ring(log: Log, reason: str, text: str, **fields: object) -> None:
+    """Write the line that wakes somebody. fields: the ids that it is about.
+
+    A reason without a row is still told: an alarm must never stop a process.
+    """
+    known = ALARMS.get(reason)
+    log.error(text, alarm=True, reason=reason, todo=known.todo if known else "Report this line.", **fields)

@@ -1,0 +1,85 @@
+"""The copy of a dead letter that goes to `<topic>.dlt`, small enough for any topic. Table `dead_letter` keeps it whole.
+
+What is cut says how long it was and what its SHA-256 is, so that the copy can be held against the whole.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+BODY_BYTES_MAX: Final = 65_536
+HEADERS_BYTES_MAX: Final = 32_768
+KEY_BYTES_MAX: Final = 4_096
+OWN_BYTES_MAX: Final = 4_096
+HEADER_COST: Final = 8
+"""Bytes around a header on the wire, at most: so empty ones are bounded, too."""
+COPY_BYTES_MAX: Final = 120_000
+"""No copy that is cut to these bounds is larger; a topic takes a megabyte unless somebody changed it."""
+FIRST_OF_OURS: Final = "kafka_dlt-original-topic"
+
+Header = tuple[str, bytes | None]
+
+
+class LetterCopy(NamedTuple):
+    """What is sent. The original's headers come first, then ours."""
+
+    key: bytes | None
+    body: bytes | None
+    headers: list[Header]
+
+
+def cut_copy(key: bytes | None, body: bytes | None, original: Sequence[Header], ours: Sequence[Header]) -> LetterCopy:
+    """Cut body, key and the original's headers to their bounds. Headers that do not fit are left out, whole."""
+    notes: list[Header] = []
+    if body is not None and len(body) > BODY_BYTES_MAX:
+        notes += _notes("payments", body)
+        body = body[:BODY_BYTES_MAX]
+    if key is not None and len(key) > KEY_BYTES_MAX:
+        notes += _notes("payments_key", key)
+        key = key[:KEY_BYTES_MAX]
+    kept = _fitting(original)
+    if len(kept) < len(original):
+        notes.append(("payments_headers_left_out", str(len(original) - len(kept)).encode()))
+        notes += _notes("payments_headers", b"".join(_plain(header) for header in original))
+    short = [(name, value and value[:OWN_BYTES_MAX]) for name, value in ours]
+    return LetterCopy(key, body, [*kept, *short, *notes])
+
+
+def recut_copy(key: bytes | None, body: bytes | None, headers: Sequence[Header]) -> LetterCopy:
+    """Cut a copy that an older release wrote into the journal, where headers had no bound."""
+    if _size(key, body, headers) <= COPY_BYTES_MAX:
+        return LetterCopy(key, body, list(headers))
+    # The original may have been a dead letter itself: ours are the last.
+    ours = max((place for place, (name, _) in enumerate(headers) if name == FIRST_OF_OURS), default=len(headers))
+    return cut_copy(key, body, headers[:ours], headers[ours:])
+
+
+def _fitting(headers: Sequence[Header]) -> list[Header]:
+    room = HEADERS_BYTES_MAX
+    kept = []
+    for header in headers:
+        cost = _cost(header)
+        if cost <= room:
+            room -= cost
+            kept.append(header)
+    return kept
+
+
+def _size(key: bytes | None, body: bytes | None, headers: Sequence[Header]) -> int:
+    return len(key or b"") + len(body or b"") + sum(map(_cost, headers))
+
+
+def _cost(header: Header) -> int:
+    name, value = header
+    return len(name.encode()) + len(value or b"") + HEADER_COST
+
+
+def _plain(header: Header) -> bytes:
+    """Write a header so that no two lists of headers look the same: name and value, each behind its length."""
+    name, value = header[0].encode(), header[1]
+    return b"%d:%s%d:%s" % (len(name), name, -1 if value is None else len(value), value or b"")
+
+
+def _notes(prefix: str, whole: bytes) -> list[Header]:
+    length, digest = str(len(whole)).encode(), hashlib.sha256(whole).hexdigest().encode()
+    return [(f"{prefix}_length", length), (f"{prefix}_sha256", digest)]

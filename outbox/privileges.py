@@ -1,0 +1,58 @@
+"""What the database's user of a process must be allowed to do, and what of that it may not. Changes nothing."""
+
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Final, LiteralString
+
+import psycopg
+
+CONNECT_TIMEOUT_S: Final = 10
+
+
+class Process(StrEnum):
+    """Whose user it is: that of the consumers and the sweep, or that of a relay on its own."""
+
+    ENGINE = "engine"
+    RELAY = "relay"
+
+
+_ALL: Final = ("SELECT", "INSERT", "UPDATE")
+TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
+    Process.ENGINE: {
+        "orders": _ALL,
+        "attempt": _ALL,
+        "operation": _ALL,
+        "reservation": _ALL,
+        "stock": ("SELECT", "UPDATE"),
+        "inbox": ("SELECT", "INSERT"),
+        "notification": ("SELECT", "INSERT"),
+        "event": ("SELECT", "INSERT"),
+        "outbox": ("SELECT", "INSERT"),
+        "dead_letter": ("SELECT", "INSERT"),
+    },
+    Process.RELAY: {"event": ("SELECT",), "outbox": ("SELECT", "UPDATE", "DELETE")},
+}
+SEQUENCES: Final[dict[Process, tuple[str, ...]]] = {
+    Process.ENGINE: ("order_number_seq", "event_id_seq"),
+    Process.RELAY: (),
+}
+# A grant on some columns counts: whoever grants so knows which.
+_LACKED: LiteralString = """
+    SELECT name, privilege FROM unnest(%s::text[], %s::text[]) AS wanted(name, privilege)
+     WHERE NOT coalesce(CASE
+       WHEN privilege = 'USAGE' THEN has_sequence_privilege(to_regclass(name), privilege)
+       WHEN privilege = 'DELETE' THEN has_table_privilege(to_regclass(name), privilege)
+       ELSE has_any_column_privilege(to_regclass(name), privilege) END, false)"""
+
+
+def lacked_privileges(conninfo: str, processes: Collection[Process]) -> list[str]:
+    """Say what these need and the user of this address may not do, as `INSERT on orders`; nothing when it may do all.
+
+    conninfo: libpq's. Raises psycopg.OperationalError when there is no connection.
+    """
+    wanted = [(table, name) for process in processes for table, names in TABLES[process].items() for name in names]
+    wanted += [(sequence, "USAGE") for process in processes for sequence in SEQUENCES[process]]
+    names, privileges = [list(column) for column in zip(*dict.fromkeys(wanted), strict=True)]
+    with psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True) as connection:
+        found = connection.execute(_LACKED, [names, privileges]).fetchall()
+    return [f"{privilege} on {name}" for name, privilege in found]

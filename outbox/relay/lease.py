@@ -1,0 +1,121 @@
+"""Which relay sends: one row with a time-out, by the database's clock.
+
+A holder whose session has ended is replaced at once: the session shows by a lock that it is there. One that is frozen,
+or whose host is gone, keeps its session and is replaced when the time is over.
+
+The holder renews it apart from sending. Before each request it asks its own monotonic clock whether the lease outlasts
+the request's deadline. That clock runs on while a process is stopped (SIGSTOP), so that one who wakes up knows at once.
+It may stand still while a virtual machine is paused or a host sleeps: such a holder learns it at its next renewal, and
+may send for so long beside another. Order does not rest on the lease: whoever sends, sends the lowest rows there are,
+each order's in order, so two at once make duplicates and nothing else.
+"""
+
+import asyncio
+import os
+import platform
+import secrets
+from contextlib import suppress
+from typing import Any, Final, LiteralString
+
+import psycopg
+
+from domain.errors import Transient
+
+HELD: Final = 0.75
+"""Share of the setting for which the row names the holder: the rest is for another to notice, connect and send."""
+DEADLINE: Final = 0.5
+RENEWED: Final = 0.1
+TRIED: Final = 0.05
+GIVE_UP_S: Final = 1.0
+
+_TAKE: LiteralString = """
+    INSERT INTO relay_lease (holder, until) VALUES (%(holder)s, now() + make_interval(secs => %(held_s)s))
+    ON CONFLICT (single) DO UPDATE SET holder = excluded.holder, until = excluded.until
+     WHERE relay_lease.until <= now() OR relay_lease.holder = excluded.holder
+        OR pg_try_advisory_xact_lock(hashtext('payments.relay ' || relay_lease.holder))
+    RETURNING true"""
+_SHOW: LiteralString = "SELECT pg_advisory_lock(hashtext('payments.relay ' || %(holder)s))"
+_RENEW: LiteralString = """
+    UPDATE relay_lease SET until = now() + make_interval(secs => %(held_s)s) WHERE holder = %(holder)s RETURNING true"""
+_GIVE_UP: LiteralString = "UPDATE relay_lease SET until = now() WHERE holder = %(holder)s RETURNING true"
+
+
+class LeaseLost(Transient):
+    """Another relay sends now: stand by."""
+
+
+def deadline_s(lease_s: float) -> float:
+    """Return how long a request to Kafka may take: what begins while the lease is good ends before another sends."""
+    return DEADLINE * lease_s
+
+
+def new_holder() -> str:
+    """Return a name that no other relay has."""
+    return f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+class Lease:
+    """connection: for this alone, with autocommit. holder: see new_holder. lease_s: who stops is replaced within it."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], holder: str, lease_s: float) -> None:
+        self._connection = connection
+        self._parameters = {"holder": holder, "held_s": HELD * lease_s}
+        self._lease_s = lease_s
+        self._until = 0.0
+        self._shown = False
+        self._renewed = asyncio.Event()
+
+    @property
+    def try_again_s(self) -> float:
+        """Seconds after which another try to take it is due."""
+        return TRIED * self._lease_s
+
+    async def take(self) -> bool:
+        """Take it, if nobody has it; return whether we have it. A server that is read only refuses."""
+        if not self._shown:
+            await self._connection.execute(_SHOW, self._parameters)
+            self._shown = True
+        return await self._write(_TAKE)
+
+    def may_send(self) -> bool:
+        """Tell whether it lasts for one more request."""
+        return self._until - asyncio.get_running_loop().time() > deadline_s(self._lease_s)
+
+    def is_over(self) -> bool:
+        """Tell whether another may have it by now."""
+        return asyncio.get_running_loop().time() >= self._until
+
+    async def usable(self) -> None:
+        """Wait until it lasts for one more request."""
+        while not self.may_send():
+            self._renewed.clear()
+            await self._renewed.wait()
+
+    async def keep(self) -> None:
+        """Renew it until cancelled. Raises LeaseLost if another has it, Transient if the database does not answer."""
+        while True:
+            await asyncio.sleep(RENEWED * self._lease_s)
+            try:
+                async with asyncio.timeout(self._lease_s):
+                    renewed = await self._write(_RENEW)
+            except TimeoutError:
+                raise Transient("the database did not renew the relay's lease in time") from None
+            if not renewed:
+                raise LeaseLost("another relay has the lease")
+            self._renewed.set()
+
+    async def give_up(self) -> None:
+        """Let another have it at once. If that fails, it has it when the time is over."""
+        self._until = 0.0
+        with suppress(psycopg.Error, TimeoutError):
+            async with asyncio.timeout(GIVE_UP_S):
+                await self._connection.execute(_GIVE_UP, self._parameters)
+
+    async def _write(self, statement: LiteralString) -> bool:
+        # Read before the database reads its own: so this clock's end comes first.
+        begun = asyncio.get_running_loop().time()
+        cursor = await self._connection.execute(statement, self._parameters)
+        written = await cursor.fetchone() is not None
+        if written:
+            self._until = begun + HELD * self._lease_s
+        return written

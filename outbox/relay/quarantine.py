@@ -1,0 +1,60 @@
+"""Rows that no message can be made of. They wait for an operator, and behind them what has their key on their topic."""
+
+import traceback
+from typing import Any, Final, LiteralString
+
+import psycopg
+import structlog
+
+from domain.alarms import ring
+from outbox.relay.holds import Place
+from outbox.relay.reading import EVENT_ID, MESSAGE_ID, ORDER_ID, TOPIC, Row
+
+LOOK_S: Final = 30.0
+"""Between looks whether an operator released one."""
+_WRITE: Final[LiteralString] = """
+    INSERT INTO quarantine (kind, order_id, message_id, detail, trace)
+    SELECT 'message', nullif(%(order_id)s, ''), %(message_id)s, %(detail)s, %(trace)s
+     WHERE NOT EXISTS (SELECT FROM quarantine WHERE kind = 'message' AND message_id = %(message_id)s
+                          AND released_at IS NULL)"""
+_WAITING: Final[LiteralString] = """
+    SELECT e.topic, CASE WHEN e.header_names IS NULL THEN convert_to(e.order_id, 'UTF8') ELSE e.key END, e.id
+      FROM quarantine q JOIN event e ON e.id = q.message_id
+     WHERE q.kind = 'message' AND q.released_at IS NULL"""
+_RECENT: Final[LiteralString] = """
+    SELECT (SELECT count(*) FROM quarantine WHERE at > now() - interval '10 minutes')
+         + (SELECT count(*) FROM dead_letter
+             WHERE reason = 'quarantined' AND NOT behind AND first_at > now() - interval '10 minutes')"""
+
+
+class TooManyQuarantined(RuntimeError):  # noqa: N818 - an answer to how many there are
+    """Errors in so many places are a bug of this release, not of a message: the process stops, and nothing is lost."""
+
+
+async def quarantine(connection: psycopg.AsyncConnection[Any], row: Row, error: Exception, most: int) -> None:
+    """Write down that this row raised. most: so many in ten minutes, over all processes; then TooManyQuarantined."""
+    recent = await (await connection.execute(_RECENT)).fetchone()
+    if recent is not None and recent[0] >= most:
+        raise TooManyQuarantined(
+            f"{recent[0]} errors within ten minutes, and PAYMENTS_QUARANTINE_MAX is {most}: go back to the last release"
+        ) from error
+    detail = f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    ids = {"order_id": row[ORDER_ID], "message_id": row[MESSAGE_ID]}
+    await connection.execute(_WRITE, {**ids, "detail": detail, "trace": trace})
+    ring(
+        structlog.get_logger("outbox.relay"),
+        "quarantined",
+        "no message can be made of a row of the journal; it and later ones of its order on its topic wait",
+        **ids,
+        event_id=row[EVENT_ID],
+        topic=row[TOPIC],
+        error=detail,
+        exc_info=error,
+    )
+
+
+async def waiting(connection: psycopg.AsyncConnection[Any]) -> set[Place]:
+    """Return what waits for an operator."""
+    found = await (await connection.cursor(binary=True).execute(_WAITING)).fetchall()
+    return {Place.of(topic, key, message_id) for topic, key, message_id in found}

@@ -1,0 +1,97 @@
+"""Rows of the outbox: read with their messages, and forgotten.
+
+The lowest visible rows are read anew each time, never "greater than the last": rows commit out of order, and a cursor
+would lose some. Nothing is read from a server that cannot forget it afterwards: it would be sent again and again.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, LiteralString
+
+import psycopg
+
+from domain.ports.publisher import OutgoingMessage
+from outbox.binary import ARRAYS, read_timestamp
+from outbox.letters import recut_copy
+from outbox.relay.holds import Held, Place
+from schemas.envelope import headers_of
+
+Row = Sequence[Any]
+"""Of the queries below."""
+PAST_HELD: Final = 4
+PAST_HELD_MAX: Final = 8_000
+"""Each time all held rows are passed over before the first other one: then more are read, so that it costs less."""
+OUTBOX_ID, MESSAGE_ID, TOPIC, ORDER_ID, EVENT_ID = 0, 1, 2, 3, 8
+_MAY_WRITE: LiteralString = "(SELECT current_setting('transaction_read_only') = 'off')"
+_COLUMNS: LiteralString = """o.id, e.id, e.topic, e.order_id, e.key, e.body, e.header_names, e.header_values,
+    e.event_id::text, timestamptz_send(e.occurred_at)"""
+_READ: Final[LiteralString] = f"""
+    WITH counted AS (
+      SELECT id, event_ids, sum(cardinality(event_ids)) OVER (ORDER BY id) AS messages
+        FROM (SELECT id, event_ids FROM outbox ORDER BY id LIMIT %(batch)s) lowest)
+    SELECT {_COLUMNS}
+      FROM counted o CROSS JOIN unnest(o.event_ids) AS u(id) JOIN event e ON e.id = u.id
+     WHERE (o.messages <= %(batch)s OR o.messages = cardinality(o.event_ids)) AND {_MAY_WRITE}
+     ORDER BY o.id, e.id"""  # noqa: S608 - literals only
+"""Whole rows: one at least, whatever it has."""
+_READ_BUT_HELD: Final[LiteralString] = f"""
+    SELECT {_COLUMNS}
+      FROM outbox o CROSS JOIN unnest(o.event_ids) AS u(id) JOIN event e ON e.id = u.id
+     WHERE e.topic <> ALL(%(topics)s) AND e.id <> ALL(%(ids)s) AND {_MAY_WRITE}
+       AND NOT EXISTS (
+         SELECT FROM unnest(%(key_topics)s::text[], %(keys)s::bytea[]) AS h(topic, key)
+          WHERE h.topic = e.topic
+            AND h.key = CASE WHEN e.header_names IS NULL THEN convert_to(e.order_id, 'UTF8') ELSE e.key END)
+     ORDER BY o.id, e.id LIMIT %(batch)s"""  # noqa: S608 - literals only
+_FORGET_ROWS: Final[LiteralString] = "DELETE FROM outbox WHERE id = ANY(%s)"
+_FORGET: Final[LiteralString] = """
+    UPDATE outbox SET event_ids = ARRAY(SELECT id FROM unnest(event_ids) AS u(id) WHERE id <> ALL(%s) ORDER BY id)
+     WHERE id = ANY(%s)"""
+_FORGET_EMPTY: Final[LiteralString] = "DELETE FROM outbox WHERE id = ANY(%s) AND event_ids = '{}'"
+
+
+async def read(connection: psycopg.AsyncConnection[Any], batch: int, held: Held) -> list[Any]:
+    """Return the lowest messages, so many at most (more if some are held), without those that are held."""
+    cursor = connection.cursor(binary=True)
+    if held:
+        await cursor.execute(
+            _READ_BUT_HELD, {"batch": max(batch, min(PAST_HELD * batch, PAST_HELD_MAX)), **held._asdict()}
+        )
+    else:
+        await cursor.execute(_READ, {"batch": batch})
+    return await cursor.fetchall()
+
+
+async def forget(
+    connection: psycopg.AsyncConnection[Any], rows: Sequence[Row], sent: Sequence[int], *, whole: bool
+) -> None:
+    """Take what was sent out of its rows, these ids alone: what another relay has still to send stays.
+
+    whole: what was read of each row is all that it has.
+    """
+    if not sent:
+        return
+    row_ids = ARRAYS["number"](sorted({row[OUTBOX_ID] for row in rows}))
+    if whole and len(sent) == len(rows):
+        await connection.execute(_FORGET_ROWS, [row_ids])
+    else:
+        await connection.execute(_FORGET, [ARRAYS["number"](sent), row_ids])
+        await connection.execute(_FORGET_EMPTY, [row_ids])
+
+
+def message_of(row: Row, prefix: str) -> OutgoingMessage:
+    """Make the message. Whatever it raises concerns this row alone."""
+    _, message_id, topic, order_id, key, body, names, values, event_id, occurred_at = row
+    if names is None:
+        key = order_id.encode()
+        headers = headers_of(event_id, topic.removeprefix(prefix), read_timestamp(occurred_at), key)
+        return OutgoingMessage(message_id, topic, key, body, headers)
+    if None in names:
+        raise ValueError(f"message {message_id} has a header without a name")
+    copy = recut_copy(key, body, list(zip(names, values, strict=True)))
+    return OutgoingMessage(message_id, topic, copy.key, copy.body, copy.headers)
+
+
+def place_of(row: Row) -> Place:
+    """Return what waits with the message of a row that none can be made of."""
+    _, message_id, topic, order_id, key, _, names, *_ = row
+    return Place.of(topic, order_id.encode() if names is None else key, message_id)

@@ -1,0 +1,101 @@
+"""One batch from the outbox to Kafka: read, sent, forgotten; what is refused is held, what raises is quarantined."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+import structlog
+
+from domain.alarms import ring
+from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Publisher
+from outbox.relay.holds import Held, Holds
+from outbox.relay.quarantine import LOOK_S, quarantine, waiting
+from outbox.relay.reading import EVENT_ID, MESSAGE_ID, ORDER_ID, Row, forget, message_of, place_of, read
+
+
+class Sending:
+    """What a relay knows between batches. prefix: of topics. batch: messages read at once. quarantine_max: of these."""
+
+    def __init__(self, prefix: str, batch: int, quarantine_max: int) -> None:
+        self.sent = 0
+        self._prefix = prefix
+        self._batch_max = self._batch = batch
+        self._quarantine_max = quarantine_max
+        self._holds = Holds()
+        self._looked = 0.0
+        self._log = structlog.get_logger("outbox.relay")
+
+    async def begin(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Learn what waits for an operator."""
+        self._holds.quarantined = await waiting(connection)
+        self._looked = asyncio.get_running_loop().time()
+
+    async def turn(
+        self, connection: psycopg.AsyncConnection[Any], publisher: Publisher, allowed: Callable[[], bool]
+    ) -> bool:
+        """Send one batch; return whether there may be more. allowed: see the publisher's port."""
+        now = asyncio.get_running_loop().time()
+        if self._holds.quarantined and now - self._looked > LOOK_S:
+            await self.begin(connection)
+        held = self._holds.now(now)
+        rows = await read(connection, self._batch, held)
+        if not rows:
+            return False
+        messages = await self._messages(connection, rows)
+        try:
+            published = await publisher.publish(messages, allowed=allowed)
+        except Interrupted as trouble:
+            await self._settle(connection, rows, held, messages, trouble.published)
+            raise
+        await self._settle(connection, rows, held, messages, published)
+        self._batch = min(2 * self._batch, self._batch_max)
+        return True
+
+    def read_less(self) -> None:
+        """Read half as much from now on: the database gave up on so much. What then works is doubled again."""
+        self._batch = max(1, self._batch // 2)
+
+    async def _settle(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        rows: Sequence[Row],
+        held: Held,
+        messages: Sequence[OutgoingMessage],
+        published: Published,
+    ) -> None:
+        """Forget what went, and hold what was refused, with an alarm."""
+        await forget(connection, rows, published.acknowledged, whole=not held)
+        self.sent += len(published.acknowledged)
+        now = asyncio.get_running_loop().time()
+        for message, refusal in self._holds.note(messages, published, now):
+            row = next(row for row in rows if row[MESSAGE_ID] == message.id)
+            ring(
+                self._log,
+                refusal.alarm,
+                "held",
+                scope=refusal.scope.name.lower(),
+                topic=message.topic,
+                order_id=row[ORDER_ID],
+                event_id=row[EVENT_ID],
+                message_id=message.id,
+                why=refusal.why,
+            )
+
+    async def _messages(self, connection: psycopg.AsyncConnection[Any], rows: Sequence[Row]) -> list[OutgoingMessage]:
+        """Make the messages; a row that raises is quarantined, and those behind it are left out."""
+        prefix = self._prefix
+        try:
+            return [message_of(row, prefix) for row in rows]
+        except Exception:  # noqa: BLE001 - whatever a row raises; which one it was is found out below
+            messages = []
+        for row in rows:
+            place = place_of(row)
+            if place in self._holds.quarantined:
+                continue
+            try:
+                messages.append(message_of(row, prefix))
+            except Exception as error:  # noqa: BLE001 - as above
+                await quarantine(connection, row, error, self._quarantine_max)
+                self._holds.quarantined.add(place)
+        return messages

@@ -1,0 +1,72 @@
+"""The schemas as they were released: what readers out there have, and what stands on topics for good.
+
+`released/<release>/<Event>.avsc` is never changed. A release adds a folder with the schemas that are new or changed.
+"""
+
+from collections.abc import Iterable
+from importlib.resources import files
+from json import loads
+from typing import Any, Final, NamedTuple
+
+from schemas.compatibility import compatible
+from schemas.shapes import load
+from schemas.topics import EVENTS
+
+_FOLDER: Final = "released"
+_SUFFIX: Final = ".avsc"
+
+
+class Released(NamedTuple):
+    """A schema as a release had it."""
+
+    release: str
+    event_type: str
+    schema: dict[str, Any]
+
+
+def releases() -> list[Released]:
+    """Return every released schema, the oldest release first."""
+    folder = files("schemas").joinpath(_FOLDER)
+    names = sorted((entry.name for entry in folder.iterdir() if entry.is_dir()), key=_number)
+    return [
+        Released(release, file.name.removesuffix(_SUFFIX), loads(file.read_text(encoding="utf-8")))
+        for release in names
+        for file in sorted(folder.joinpath(release).iterdir(), key=lambda file: file.name)
+        if file.name.endswith(_SUFFIX)
+    ]
+
+
+def release_of(event_type: str) -> str | None:
+    """Name the first release that has today's schema of this event; None when none has. Docs may differ."""
+    ours = without_docs(load(event_type))
+    return next(
+        (r.release for r in releases() if r.event_type == event_type and without_docs(r.schema) == ours),
+        None,
+    )
+
+
+def broken_promises(promised: Iterable[Released]) -> list[str]:
+    """Say how today's schemas break what was released, one line each; nothing when every release is kept."""
+    problems = []
+    for released in promised:
+        if released.event_type not in EVENTS:
+            problems.append(f"{released.event_type} was released in {released.release} and is no event any more")
+            continue
+        problems += [
+            f"{released.event_type} does not fit release {released.release}: {problem}"
+            for problem in compatible(released.schema, load(released.event_type))
+        ]
+    return problems
+
+
+def without_docs(schema: Any) -> Any:
+    """Copy a schema without what only people read."""
+    if isinstance(schema, list):
+        return [without_docs(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: part if name == "default" else without_docs(part) for name, part in schema.items() if name != "doc"}
+
+
+def _number(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split("."))

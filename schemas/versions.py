@@ -1,0 +1,54 @@
+"""The schema that a body was written with: ours, or another version of it that a registry holds."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Final
+
+from fastavro import schemaless_writer
+
+from schemas.compatibility import unreadable
+from schemas.rejection import Reason, Rejected
+from schemas.shapes import SHAPES, Shape, UnsafeSchema, shape_of
+from schemas.writing import Write, wire_writer
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """The schema a body was written with, whether it is another version than ours, and how it writes what was read."""
+
+    wire: dict[str, Any]
+    resolve: bool
+    write: Write
+
+
+OURS: Final = {
+    event_type: Writer(shape.wire, resolve=False, write=wire_writer(shape.schema))
+    for event_type, shape in SHAPES.items()
+}
+
+
+def studied(name: str, schema: dict[str, Any], ours: Shape) -> Writer | Rejected:
+    """Parse a registered schema, if it is safe and this release understands it; else say why not."""
+    try:
+        shape = shape_of(schema)
+        problems = unreadable(ours.schema, schema)
+    except UnsafeSchema as error:
+        return unreadable_schema(f"{name} is refused: {error}")
+    except Exception:  # noqa: BLE001 - fastavro has no common error for what is no Avro schema
+        return unreadable_schema(f"{name} is not an Avro record")
+    if problems:
+        return unreadable_schema(f"{name} cannot be read by this release: {problems[0]}")
+
+    def write(value: Any) -> bytes:
+        out = BytesIO()
+        schemaless_writer(out, shape.wire, value)
+        return out.getvalue()
+
+    return Writer(shape.wire, resolve=shape.fingerprint != ours.fingerprint, write=write)
+
+
+def unreadable_schema(what: str) -> Rejected:
+    """Make the verdict on a schema that this release cannot read."""
+    return Rejected(
+        Reason.UNKNOWN_SCHEMA, f"{what}. Publish with a released schema, or run a release that knows this one."
+    )

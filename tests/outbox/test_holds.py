@@ -1,0 +1,86 @@
+"""What is held: a refused message with those behind it, or its topic; for longer each time, and never for good."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from domain.ports.publisher import OutgoingMessage, Published, Refusal, Scope
+from outbox.relay.holds import KEYS_MAX, PAUSE_MAX_S, PAUSE_S, STALLED_PAUSE_MAX_S, STALLED_PAUSE_S, Held, Holds, Place
+
+NOTHING = Held([], [], [], [])
+BAD = Refusal("bad", Scope.MESSAGE)
+BEHIND = Refusal("behind", Scope.BEHIND)
+CLOSED = Refusal("closed", Scope.TOPIC)
+
+
+def message(number: int, topic: str = "a", key: bytes | None = b"k") -> OutgoingMessage:
+    return OutgoingMessage(number, topic, key, b"", [])
+
+
+def pauses(holds: Holds, refusal: Refusal, count: int) -> Sequence[float]:
+    """Refuse a message again as soon as it is tried again; return how long it was held each time."""
+    now, found = 0.0, []
+    for _ in range(count):
+        holds.note([message(1)], Published([], {1: refusal}), now)
+        begun = now
+        while holds.now(now):
+            now += 1.0
+        found.append(now - begun)
+    return found
+
+
+def test_nothing_is_held_while_nothing_is_refused() -> None:
+    holds = Holds()
+    assert holds.note([message(1)], Published([1]), 0) == []
+    assert holds.now(0) == NOTHING
+    assert not holds.now(0)
+
+
+def test_a_refused_message_holds_its_key_on_its_topic_and_who_is_behind_is_no_news() -> None:
+    holds = Holds()
+    messages = [message(1), message(2), message(3, "a", None), message(4, "b")]
+    published = Published([4], {1: BAD, 2: BEHIND, 3: BAD})
+    assert holds.note(messages, published, 0) == [(messages[0], BAD), (messages[2], BAD)]
+    assert holds.now(0) == Held([], ["a"], [b"k"], [3])
+
+
+def test_a_refused_topic_is_held_whole_and_told_once() -> None:
+    holds = Holds()
+    messages = [message(1), message(2), message(3, "b")]
+    assert holds.note(messages, Published([3], {1: CLOSED, 2: CLOSED}), 0) == [(messages[0], CLOSED)]
+    assert holds.now(0) == Held(["a"], [], [], [])
+
+
+@pytest.mark.parametrize("refusal", [BAD, CLOSED])
+def test_each_further_refusal_holds_for_longer_up_to_a_bound(refusal: Refusal) -> None:
+    assert pauses(Holds(), refusal, 6) == [PAUSE_S, 60, 120, 240, PAUSE_MAX_S, PAUSE_MAX_S]
+
+
+def test_a_partition_without_a_leader_is_looked_at_again_soon() -> None:
+    found = pauses(Holds(), Refusal("late", Scope.TOPIC, "topic_stalled"), 7)
+    assert found == [STALLED_PAUSE_S, 4, 8, 16, 32, STALLED_PAUSE_MAX_S, STALLED_PAUSE_MAX_S]
+
+
+@pytest.mark.parametrize("refusal", [BAD, CLOSED])
+def test_what_went_is_held_no_more_and_a_new_refusal_begins_anew(refusal: Refusal) -> None:
+    holds = Holds()
+    pauses(holds, refusal, 3)
+    holds.note([message(1)], Published([1]), 1_000)
+    assert pauses(holds, refusal, 1) == [PAUSE_S]
+
+
+def test_what_waits_for_an_operator_is_held_until_it_is_released() -> None:
+    holds = Holds()
+    holds.quarantined = {Place.of("a", b"k", 1), Place.of("a", None, 2)}
+    assert holds.now(1e9) == Held([], ["a"], [b"k"], [2])
+    holds.quarantined = set()
+    assert holds.now(1e9) == NOTHING
+
+
+def test_more_keys_than_can_be_held_one_by_one_hold_their_topic() -> None:
+    holds = Holds()
+    messages = [message(n, "a", b"%d" % n) for n in range(KEYS_MAX + 1)]
+    blamed = holds.note(messages, Published([], dict.fromkeys(range(KEYS_MAX + 1), BAD)), 0)
+    assert len(blamed) == KEYS_MAX + 1
+    held = holds.now(0)
+    assert (held.topics, len(held.keys)) == (["a"], KEYS_MAX)

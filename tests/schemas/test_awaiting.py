@@ -1,0 +1,265 @@
+"""A registry that lags behind, is slow or is dead: no message is condemned for it, and nobody waits for its answers."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from schemas.awaiting import AWAITED_MAX, AwaitingRegistry, Patience
+from schemas.codec import Codec
+from schemas.confluent import TIMEOUT_S, ConfluentRegistry
+from schemas.events import Event
+from schemas.registry import RegistryUnavailable, SchemaAwaited
+from schemas.rejection import Reason, Rejected
+from schemas.shapes import load
+from tests.eventually import eventually
+from tests.schemas import wire
+from tests.schemas.builders import order_confirmed
+from tests.schemas.registry_server import Answer, RegistryServer, registry_server
+
+SUBJECT = "shop.OrderConfirmed-value"
+KEY = b"order-1"
+LONG = Patience(unknown_s=300, again_s=0.05, remembered_s=300, down_s=0.05, answer_max_s=300)
+SHORT = replace(LONG, unknown_s=0.3)
+AT_ONCE_S = 0.5
+"""So long a call may take that asks nobody, on a busy machine; a question that is not answered takes TIMEOUT_S."""
+
+
+@pytest.fixture
+def server() -> Iterator[RegistryServer]:
+    with registry_server() as server:
+        yield server
+
+
+def awaiting(server: RegistryServer, patience: Patience = LONG) -> AwaitingRegistry:
+    return AwaitingRegistry(ConfluentRegistry.at(server.url), patience)
+
+
+def codec_of(registry: AwaitingRegistry) -> Codec:
+    return Codec(registry=registry, prefix="shop.")
+
+
+def outcome(codec: Codec, schema_id: int) -> Event | Reason | type[Exception]:
+    """Decode a good order that was written under this id; it takes no time, whatever the registry does."""
+    began = time.monotonic()
+    try:
+        return codec.decode("OrderConfirmed", KEY, wire.confluent(schema_id, wire.order()))
+    except Rejected as refused:
+        return refused.reason
+    except (SchemaAwaited, RegistryUnavailable) as error:
+        return type(error)
+    finally:
+        assert time.monotonic() - began < AT_ONCE_S
+
+
+def eventually_is(codec: Codec, schema_id: int, wanted: Event | Reason | type[Exception]) -> None:
+    eventually(lambda: outcome(codec, schema_id) == wanted, lambda: f"{wanted}, but {outcome(codec, schema_id)}", 20)
+
+
+def test_an_id_that_a_lagging_registry_does_not_know_yet_is_awaited_and_then_read(server: RegistryServer) -> None:
+    schema_id = server.add(SUBJECT, load("OrderConfirmed"))
+    server.hidden.add(schema_id)
+    codec = codec_of(awaiting(server))
+    assert outcome(codec, schema_id) is SchemaAwaited
+
+    eventually(lambda: server.asked.count(f"GET /schemas/ids/{schema_id}/versions") > 3, "asked again", 20)
+    assert outcome(codec, schema_id) is SchemaAwaited
+    server.hidden.clear()
+
+    eventually_is(codec, schema_id, order_confirmed())
+
+
+def test_an_id_that_stays_unknown_is_refused_after_the_patience_and_then_remembered(server: RegistryServer) -> None:
+    server.add(SUBJECT, load("OrderConfirmed"))
+    codec = codec_of(awaiting(server, SHORT))
+    began = time.monotonic()
+    eventually_is(codec, 99, Reason.UNKNOWN_SCHEMA)
+    assert time.monotonic() - began >= SHORT.unknown_s
+
+    asked = len(server.asked)
+    assert {outcome(codec, 99) for _ in range(100)} == {Reason.UNKNOWN_SCHEMA}
+    assert len(server.asked) == asked
+
+
+def test_a_refused_id_that_appears_later_is_found_and_is_not_waited_for_twice(server: RegistryServer) -> None:
+    patience = replace(LONG, unknown_s=2, remembered_s=0.1)
+    codec = codec_of(awaiting(server, patience))
+    eventually_is(codec, 1, Reason.UNKNOWN_SCHEMA)
+
+    asked = len(server.asked)
+    eventually(
+        lambda: outcome(codec, 1) is Reason.UNKNOWN_SCHEMA and len(server.asked) > asked,
+        "asked once more and refused at once",
+        patience.unknown_s,
+    )
+    server.add(SUBJECT, load("OrderConfirmed"))
+
+    eventually_is(codec, 1, order_confirmed())
+
+
+def test_the_unknown_ids_of_a_batch_are_awaited_together(server: RegistryServer) -> None:
+    ids = range(50, 100)
+    codec = codec_of(awaiting(server, replace(LONG, unknown_s=1.5)))
+    assert {outcome(codec, schema_id) for schema_id in ids} == {SchemaAwaited}
+    began = time.monotonic()
+
+    eventually(lambda: {outcome(codec, schema_id) for schema_id in ids} == {Reason.UNKNOWN_SCHEMA}, "all refused", 20)
+
+    assert time.monotonic() - began < 10 * 1.5, "one after the other, it would be fifty times the patience"
+
+
+def test_a_flood_of_made_up_ids_does_not_flood_the_registry_and_all_get_an_answer(server: RegistryServer) -> None:
+    server.healthy.clear()
+    codec = codec_of(awaiting(server, SHORT))
+    ids = range(1, 2 * AWAITED_MAX + 1)
+    assert {outcome(codec, schema_id) for schema_id in ids} == {SchemaAwaited}
+    server.healthy.set()
+    eventually(lambda: {outcome(codec, schema_id) for schema_id in ids} == {Reason.UNKNOWN_SCHEMA}, "all refused", 60)
+
+
+def test_the_same_schema_of_another_deployment_is_waited_for_and_another_events_is_not(server: RegistryServer) -> None:
+    theirs = server.add("staging.OrderConfirmed-value", load("OrderConfirmed"))
+    other = server.add("shop.PaymentRetryRequested-value", load("PaymentRetryRequested"))
+    codec = codec_of(awaiting(server))
+
+    eventually_is(codec, other, Reason.WRONG_SCHEMA)
+    assert outcome(codec, theirs) is SchemaAwaited
+    assert server.add(SUBJECT, load("OrderConfirmed")) == theirs
+
+    eventually_is(codec, theirs, order_confirmed())
+
+
+def test_one_subject_of_another_deployment_alone_is_a_wrong_schema_in_the_end(server: RegistryServer) -> None:
+    theirs = server.add("staging.OrderConfirmed-value", load("OrderConfirmed"))
+    eventually_is(codec_of(awaiting(server, SHORT)), theirs, Reason.WRONG_SCHEMA)
+
+
+ILL = {
+    "500": Answer(500, b'{"error_code": 50001, "message": "the store is down"}'),
+    "502 of a proxy": Answer(502, b"<html>Bad Gateway</html>"),
+    "401": Answer(401, b'{"error_code": 401, "message": "who are you"}'),
+    "404 of a proxy": Answer(404, b"<html>Not Found</html>"),
+    "404 of another service": Answer(404, b'{"error_code": 404, "message": "HTTP 404 Not Found"}'),
+    "404 with a list": Answer(404, b"[]"),
+    "redirect": Answer(302, headers={"Location": "http://127.0.0.1:1/"}),
+    "login page": Answer(200, b"<html>Log in</html>"),
+    "empty": Answer(200),
+    "other JSON": Answer(200, b'{"status": "ok"}'),
+    "list of others": Answer(200, b'[{"status": "ok"}]'),
+    "null": Answer(200, b"null"),
+}
+
+
+@pytest.mark.parametrize("ill", ILL.values(), ids=ILL.keys())
+def test_what_is_no_answer_of_a_registry_condemns_no_message(server: RegistryServer, ill: Answer) -> None:
+    schema_id = server.add(SUBJECT, load("OrderConfirmed"))
+    server.ill = ill
+    codec = codec_of(awaiting(server, replace(LONG, unknown_s=0)))
+
+    eventually_is(codec, schema_id, RegistryUnavailable)
+    with pytest.raises(RegistryUnavailable):
+        ConfluentRegistry.at(server.url).schema_of(SUBJECT, schema_id)
+    with pytest.raises(RegistryUnavailable):
+        ConfluentRegistry.at(server.url).id_of(SUBJECT, load("OrderConfirmed"))
+    server.ill = None
+
+    eventually_is(codec, schema_id, order_confirmed())
+
+
+def test_a_registry_that_hangs_costs_nobody_a_wait_and_what_is_known_is_read_meanwhile(server: RegistryServer) -> None:
+    known = server.add(SUBJECT, load("OrderConfirmed"))
+    codec = codec_of(awaiting(server, replace(LONG, answer_max_s=0.1)))
+    eventually_is(codec, known, order_confirmed())
+
+    server.healthy.clear()
+    assert outcome(codec, 50) is SchemaAwaited
+    eventually_is(codec, 50, RegistryUnavailable)
+
+    assert outcome(codec, known) == order_confirmed()
+    server.healthy.set()
+    eventually_is(codec, 50, SchemaAwaited)
+
+
+def test_a_dead_registry_is_asked_once_in_a_while_not_once_a_message(server: RegistryServer) -> None:
+    server.ill = ILL["500"]
+    codec = codec_of(awaiting(server, replace(LONG, down_s=300)))
+    eventually_is(codec, 1, RegistryUnavailable)
+
+    assert {outcome(codec, schema_id) for schema_id in range(1, 500)} == {RegistryUnavailable}
+
+    assert len(server.asked) == 1
+
+
+def test_an_id_over_which_the_registry_fails_does_not_keep_others_waiting(server: RegistryServer) -> None:
+    good = server.add(SUBJECT, load("OrderConfirmed"))
+    bad = server.add(SUBJECT, load("OrderConfirmed"), schemaType=7)
+    codec = codec_of(awaiting(server))
+    outcome(codec, bad)
+
+    eventually_is(codec, good, order_confirmed())
+
+
+def test_an_outage_in_between_begins_the_patience_anew(server: RegistryServer) -> None:
+    codec = codec_of(awaiting(server, replace(SHORT, unknown_s=1)))
+    assert outcome(codec, 1) is SchemaAwaited
+    eventually(lambda: len(server.asked) > 1, "asked twice", 20)
+    server.ill = ILL["500"]
+    eventually_is(codec, 1, RegistryUnavailable)
+    server.add(SUBJECT, load("OrderConfirmed"))
+    server.hidden.add(1)
+    server.ill = None
+    asked = len(server.asked)
+    eventually(lambda: len(server.asked) > asked + 1, "not there again", 20)
+    assert outcome(codec, 1) is SchemaAwaited
+
+
+def test_what_can_never_become_an_avro_record_is_refused_at_once(server: RegistryServer) -> None:
+    order = json.dumps(load("OrderConfirmed"))
+    bad = [
+        server.add(SUBJECT, order, schemaType="JSON"),
+        server.add(SUBJECT, 'syntax = "proto3";', schemaType="PROTOBUF"),
+        server.add(SUBJECT, order, references=[{"name": "payments.Money", "subject": "money", "version": 1}]),
+        server.add(SUBJECT, '"int"'),
+        server.add(SUBJECT, "{"),
+    ]
+    codec = codec_of(awaiting(server))
+    for schema_id in [*bad, 2**31]:
+        eventually_is(codec, schema_id, Reason.UNKNOWN_SCHEMA)
+
+
+def test_a_version_that_was_deleted_is_still_read(server: RegistryServer) -> None:
+    schema_id = server.add(SUBJECT, load("OrderConfirmed"))
+    server.entries[0].deleted = True
+    eventually_is(codec_of(awaiting(server)), schema_id, order_confirmed())
+
+
+def test_what_was_learned_at_start_is_not_asked_for(server: RegistryServer) -> None:
+    registry = awaiting(server)
+    registry.learn(SUBJECT, 7, load("OrderConfirmed"))
+
+    assert outcome(codec_of(registry), 7) == order_confirmed()
+    assert server.asked == []
+
+
+def test_a_registered_schema_that_is_refused_is_studied_once(server: RegistryServer) -> None:
+    schema = load("OrderConfirmed")
+    schema["fields"] = [field for field in schema["fields"] if field["name"] != "total_minor"]
+    schema_id = server.add(SUBJECT, schema)
+    codec = codec_of(awaiting(server))
+    eventually_is(codec, schema_id, Reason.UNKNOWN_SCHEMA)
+
+    began = time.monotonic()
+    assert {outcome(codec, schema_id) for _ in range(2_000)} == {Reason.UNKNOWN_SCHEMA}
+    assert time.monotonic() - began < TIMEOUT_S / 3, "studying it takes a millisecond each time"
+
+
+def test_a_closed_registry_asks_no_more(server: RegistryServer) -> None:
+    registry = awaiting(server)
+    outcome(codec_of(registry), 1)
+    thread = registry._thread
+    assert thread is not None
+    registry.close()
+    thread.join(20)
+    assert not thread.is_alive()

@@ -1,0 +1,137 @@
+"""Our schemas in a registry: put there once, held to what is there, read back."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from schemas.confluent import ConfluentRegistry, connect
+from schemas.registering import LEVEL, Registrar
+from schemas.registry import RegistryUnavailable
+from schemas.shapes import load
+from schemas.topics import EVENTS
+from tests.schemas.registry_server import Answer, RegistryServer, registry_server
+
+SUBJECT = "shop.OrderConfirmed-value"
+
+
+@pytest.fixture
+def server() -> Iterator[RegistryServer]:
+    with registry_server() as server:
+        yield server
+
+
+@pytest.fixture
+def registrar(server: RegistryServer) -> Registrar:
+    return Registrar(connect(server.url), "shop.")
+
+
+def again(server: RegistryServer) -> Registrar:
+    """Come back later, remembering nothing."""
+    return Registrar(connect(server.url), "shop.")
+
+
+def field(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(field for field in schema["fields"] if field["name"] == name)
+    return found
+
+
+def kind_of(schema: dict[str, Any]) -> dict[str, Any]:
+    """Find the enum of the payment method's kinds."""
+    kind: dict[str, Any] = field(schema, "payment_method")["type"][1]["fields"][0]["type"]
+    return kind
+
+
+def test_every_event_is_registered_under_its_topic_with_its_level(server: RegistryServer, registrar: Registrar) -> None:
+    done = [registrar.register(event_type) for event_type in EVENTS]
+
+    assert [one.did for one in done] == ["registered"] * len(EVENTS)
+    assert {entry.subject for entry in server.entries} == {f"shop.{event_type}-value" for event_type in EVENTS}
+    assert set(server.levels.values()) == {LEVEL}
+    assert server.levels.keys() == {entry.subject for entry in server.entries}
+    for one in done:
+        assert ConfluentRegistry.at(server.url).id_of(one.subject, load(one.event_type)) == one.schema_id
+
+
+def test_registering_again_changes_nothing(server: RegistryServer, registrar: Registrar) -> None:
+    first = registrar.register("OrderConfirmed")
+    before = copy.deepcopy(server.entries)
+    second = again(server).register("OrderConfirmed")
+
+    assert (second.did, second.schema_id, second.problems) == ("there already", first.schema_id, ())
+    assert server.entries == before
+    assert not [asked for asked in server.asked[-6:] if asked.startswith("PUT")]
+
+
+def test_a_subject_with_another_level_gets_ours(server: RegistryServer, registrar: Registrar) -> None:
+    server.add(SUBJECT, load("OrderConfirmed"))
+    server.levels[SUBJECT] = "BACKWARD"
+    assert registrar.register("OrderConfirmed").did == f"set to {LEVEL}"
+    assert server.levels[SUBJECT] == LEVEL
+
+
+def test_what_does_not_fit_is_refused_and_not_put_there_though_the_registry_would_take_it(
+    server: RegistryServer, registrar: Registrar
+) -> None:
+    millis = load("OrderConfirmed")
+    field(millis, "occurred_at")["type"]["logicalType"] = "timestamp-millis"
+    server.add(SUBJECT, millis)
+
+    refused = registrar.register("OrderConfirmed")
+
+    assert refused.did == "refused"
+    assert "version 1 there: new readers: occurred_at: the meaning changes" in refused.problems[0]
+    assert len(server.entries) == 1
+
+
+def test_a_refusal_is_told_in_the_registrys_words(server: RegistryServer, registrar: Registrar) -> None:
+    words = b'{"error_code": 42205, "message": "Subject shop.OrderConfirmed-value is in\\nread-only mode"}'
+    server.answers["POST /subjects/shop.OrderConfirmed-value/versions"] = Answer(422, words)
+
+    refused = registrar.register("OrderConfirmed")
+
+    assert refused.problems == ("the registry refuses it: Subject shop.OrderConfirmed-value is in read-only mode",)
+
+
+def test_a_registry_that_keeps_an_older_version_without_the_enums_default_is_found_out(
+    server: RegistryServer, registrar: Registrar
+) -> None:
+    without = load("OrderConfirmed")
+    del kind_of(without)["default"]
+    server.add(SUBJECT, without)
+    server.same = lambda old, new: bool(fields_of(old) == fields_of(new))
+
+    for found in (registrar.compare("OrderConfirmed"), again(server).register("OrderConfirmed")):
+        assert found.schema_id == 1
+        (problem,) = found.problems
+        assert "it differs at OrderConfirmed.payment_method" in problem
+        assert "default" in problem
+
+
+def fields_of(schema: dict[str, Any]) -> list[str]:
+    """Take schemas for equal as some registries do, whatever the defaults of enums."""
+    return [field["name"] for field in schema["fields"]]
+
+
+def test_docs_may_differ(server: RegistryServer, registrar: Registrar) -> None:
+    other = load("OrderConfirmed")
+    other["doc"] = "Another text."
+    server.add(SUBJECT, other)
+    server.same = lambda old, new: bool(fields_of(old) == fields_of(new))
+
+    assert registrar.compare("OrderConfirmed").problems == ()
+
+
+def test_a_version_that_was_deleted_is_no_promise(server: RegistryServer, registrar: Registrar) -> None:
+    server.add(SUBJECT, '"int"')
+    assert registrar.compare("OrderConfirmed").problems == ("version 1 there is not one self-contained Avro record",)
+    server.entries[0].deleted = True
+    assert again(server).register("OrderConfirmed").did == "registered"
+
+
+def test_a_registry_that_does_not_answer_is_unavailable(server: RegistryServer, registrar: Registrar) -> None:
+    server.ill = Answer(401, b'{"error_code": 401, "message": "who are you"}')
+    for call in (registrar.compare, registrar.register):
+        with pytest.raises(RegistryUnavailable, match="HTTP 401"):
+            call("OrderConfirmed")

@@ -1,0 +1,63 @@
+"""What was released stays as it was, and today's schemas keep it."""
+
+from hashlib import sha256
+from importlib.resources import files
+
+from schemas.releases import Released, broken_promises, release_of, releases
+from schemas.shapes import SHAPES, load, shape_of
+from schemas.topics import EVENTS
+
+FILES_OF = {"0.1.0": "5a0f1dc9610d39c829adc45fbe96b83edc9f9da3271fa8806664426142ff5aeb"}
+"""SHA-256 over the files of a release, by name. A release adds a line; none is ever changed."""
+OF_0_1_0 = {
+    "CustomerNotificationRequested": "c7fa38bb1daa2080",
+    "ItemsReserved": "267831b05bb27953",
+    "OrderConfirmed": "cf96aeffeda22c33",
+    "PaidAndConfirmed": "e39e46b4f550a660",
+    "PaymentAuthorized": "eec966bf3f10a263",
+    "PaymentFailed": "8814328835a7f6f8",
+    "PaymentRefunded": "826088c461583b75",
+    "PaymentRetryRequested": "ee099b55252a3106",
+    "PaymentReviewRequired": "fb2ed238880e51d7",
+    "PaymentVoided": "2d9305ee78ace07a",
+    "ReservationFailed": "43976a89f63a1558",
+    "ReservationReleased": "92a94253786316b2",
+}
+
+
+def test_released_files_are_never_changed() -> None:
+    folder = files("schemas").joinpath("released")
+    found = {}
+    for release in folder.iterdir():
+        names = sorted(file.name for file in release.iterdir())
+        found[release.name] = sha256(b"".join(release.joinpath(name).read_bytes() for name in names)).hexdigest()
+    assert found == FILES_OF
+
+
+def test_the_first_release_has_every_event_under_its_fingerprint() -> None:
+    found = {r.event_type: shape_of(r.schema).fingerprint.hex() for r in releases() if r.release == "0.1.0"}
+    assert found == OF_0_1_0
+    assert found["OrderConfirmed"] == "cf96aeffeda22c33", "as other languages' libraries have it"
+
+
+def test_todays_schemas_keep_every_release() -> None:
+    assert broken_promises(releases()) == []
+
+
+def test_each_event_names_the_release_that_has_its_schema() -> None:
+    known = {(r.release, r.event_type) for r in releases()}
+    for event_type in EVENTS:
+        release = release_of(event_type)
+        assert release is None or (release, event_type) in known
+    assert {event_type for event_type in SHAPES if release_of(event_type) == "0.1.0"} <= OF_0_1_0.keys()
+
+
+def test_a_change_of_meaning_and_an_event_that_is_gone_break_a_promise() -> None:
+    millis = load("OrderConfirmed")
+    next(f for f in millis["fields"] if f["name"] == "occurred_at")["type"]["logicalType"] = "timestamp-millis"
+
+    problems = broken_promises([Released("9.0.0", "OrderConfirmed", millis), Released("9.0.0", "Gone", millis)])
+
+    assert len(problems) == 3
+    assert "OrderConfirmed does not fit release 9.0.0: new readers: occurred_at: the meaning changes" in problems[0]
+    assert problems[2] == "Gone was released in 9.0.0 and is no event any more"
