@@ -24,7 +24,7 @@ def plan(_order: Order | None, event: Event, context: Context) -> Decision:
 
 def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
     """Settle as every reaction does; this one opens no operation of its own."""
-    step, order = judge(order, operation, outcome, context)
+    step, order, _ = judge(order, operation, outcome, context)
     return otherwise(step, order, operation, context)
 
 

@@ -45,7 +45,7 @@ def plan(order: Order | None, event: Event, context: Context) -> Decision:
 
 def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
     """Sell the hold once captured, then it is paid. Refused: void first, then payment failed, to be retried."""
-    step, order = judge(order, operation, outcome, context)
+    step, order, _ = judge(order, operation, outcome, context)
     match step:
         case Step.CONFIRM:
             return confirm(order, context, NAME)

@@ -45,7 +45,7 @@ def plan(order: Order | None, event: Event, context: Context) -> Decision:
 
 def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
     """Approved: payment authorized. Declined: payment failed, and the customer may try another method."""
-    step, order = judge(order, operation, outcome, context)
+    step, order, outcome = judge(order, operation, outcome, context)
     match step:
         case Step.AUTHORIZED:
             return authorized(order, context)

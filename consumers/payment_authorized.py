@@ -32,7 +32,7 @@ def plan(order: Order | None, event: Event, context: Context) -> Decision:
 
 def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
     """All lines held: items reserved. Any line short: reservation failed, and the money goes back."""
-    step, order = judge(order, operation, outcome, context)
+    step, order, outcome = judge(order, operation, outcome, context)
     match step, outcome:
         case Step.RESERVED, Reserved():
             return reserved(order, outcome, context)

@@ -31,7 +31,7 @@ def plan(order: Order | None, event: Event, context: Context) -> Decision:
 
 def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
     """Released: say so."""
-    step, order = judge(order, operation, outcome, context)
+    step, order, _ = judge(order, operation, outcome, context)
     return otherwise(step, order, operation, context)
 
 

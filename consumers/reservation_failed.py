@@ -41,7 +41,7 @@ def plan(order: Order | None, event: Event, context: Context) -> Decision:
 
 def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
     """Money back, or surely on its way: payment failed. Captured meanwhile: refund next."""
-    step, order = judge(order, operation, outcome, context)
+    step, order, _ = judge(order, operation, outcome, context)
     match step:
         case Step.RESERVE_FAILED:
             return reserve_failed(order, operation, context)

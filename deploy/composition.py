@@ -163,6 +163,8 @@ async def engine_of(settings: Settings, *, relay: bool = False) -> AsyncIterator
     relay: the process relays, too. Raises what keeps it from starting; see deploy.readiness.
     """
     async with AsyncExitStack() as stack:
+        gateway = gateway_of(settings)
+        stack.push_async_callback(gateway.close)
         contracts = stack.enter_context(contracts_of(settings, written_max=WRITTEN_MAX))
         await check_all(
             database_check(settings, Process.ENGINE, *([Process.RELAY] if relay else [])),
@@ -171,8 +173,6 @@ async def engine_of(settings: Settings, *, relay: bool = False) -> AsyncIterator
         )
         codec = contracts.codec
         store = await stack.enter_async_context(store_of(settings, codec))
-        gateway = gateway_of(settings)
-        stack.push_async_callback(gateway.close)
         ports = Ports(store, gateway, InternalInventory(), LogNotifier(), codec.decode, codec.mask)
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
 

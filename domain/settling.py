@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from domain.answers import admit
 from domain.booking import book
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.ids import ReservationId
@@ -30,21 +31,26 @@ REFUNDED = "Your money is on its way back to you."
 
 
 class Judged(NamedTuple):
-    """The step to take, and the order with the outcome booked and the operation closed or put off."""
+    """The step to take, the order with the outcome booked and the operation closed or put off, and that outcome."""
 
     step: Step
     order: Order
+    outcome: Outcome
 
 
 def judge(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Judged:
-    """Book what the outcome says of the money, then look up what it makes of the order."""
+    """Book what the outcome says of the money, then look up what it makes of the order.
+
+    The outcome that is returned is what of the answer can be carried (domain.answers): use it, not the answer.
+    """
+    outcome = admit(operation, outcome)
     attempt = book(order.attempts[operation.attempt - 1], operation, outcome, context.at)
     if attempt is not order.attempts[operation.attempt - 1]:
         order = order.with_attempt(attempt)
     step = settled(order, attempt, operation.kind, outcome)
     waits = step in WAITING or (operation.kind is OperationKind.REFUND and type(outcome).__name__ == "Pending")
     done = postpone(operation, outcome, context) if waits else close(operation, outcome, context)
-    return Judged(step, order.with_operation(done))
+    return Judged(step, order.with_operation(done), outcome)
 
 
 WAITING = frozenset({Step.UNKNOWN, Step.LATER, Step.PENDING})

@@ -7,8 +7,10 @@ from uuid import UUID, uuid5
 
 from domain.ports.store import DeadLetter
 from outbox.letters import FIRST_OF_OURS, Header, cut_copy
+from outbox.limits import original_headers, signed
 from outbox.rows import Row
 from schemas.events import Event, OwnEvent
+from schemas.texts import storable
 from schemas.topics import topic_name
 
 DEAD_LETTER_NAMESPACE = UUID("2b6a1f0e-59c6-5a64-8a5e-1d3c8b7f9a20")
@@ -62,7 +64,8 @@ def letter_origin(letter: DeadLetter) -> bytes:
     It is a hash of the bytes as they are kept: card numbers are masked in them, and no hash of one is left behind.
     """
     digest = hashlib.sha256()
-    for part in (letter.key, letter.body, *(part for name, value in letter.headers for part in (name.encode(), value))):
+    headers = (part for name, value in original_headers(letter) for part in (name.encode(), value))
+    for part in (letter.key, letter.body, *headers):
         digest.update(b"\0" if part is None else len(part).to_bytes(8, "big") + part)
     return digest.digest()
 
@@ -76,7 +79,7 @@ def letter_id(group: str, topic: str, partition: int, offset: int, origin: str) 
 def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
     """Return the journal row of the copy that goes to `<topic>.dlt`, cut to its bounds (see letters.py)."""
     origin = letter_origin(letter).hex()
-    copy = cut_copy(letter.key, letter.body, letter.headers, _our_headers(letter, origin))
+    copy = cut_copy(letter.key, letter.body, original_headers(letter), _our_headers(letter, origin))
     return (
         row_id,
         letter_id(letter.group, letter.topic, letter.partition, letter.offset, origin),
@@ -97,13 +100,13 @@ def _our_headers(letter: DeadLetter, origin: str) -> Sequence[Header]:
     """Return Spring's `kafka_dlt-*` headers (numbers big-endian), and the reason."""
     return (
         (FIRST_OF_OURS, letter.topic.encode()),
-        ("kafka_dlt-original-partition", letter.partition.to_bytes(4, "big")),
-        ("kafka_dlt-original-offset", letter.offset.to_bytes(8, "big")),
-        ("kafka_dlt-original-timestamp", letter.timestamp_ms.to_bytes(8, "big", signed=True)),
+        ("kafka_dlt-original-partition", signed(letter.partition, 4)),
+        ("kafka_dlt-original-offset", signed(letter.offset, 8)),
+        ("kafka_dlt-original-timestamp", signed(letter.timestamp_ms, 8)),
         ("kafka_dlt-original-timestamp-type", b"CreateTime"),
         ("kafka_dlt-original-consumer-group", letter.group.encode()),
         ("kafka_dlt-exception-fqcn", b"schemas.rejection.Rejected"),
-        ("kafka_dlt-exception-message", letter.detail.encode()),
+        ("kafka_dlt-exception-message", storable(letter.detail).encode()),
         ("payments_reason", letter.reason.value.encode()),
         (ORIGIN, origin.encode()),
     )

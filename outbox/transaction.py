@@ -15,12 +15,14 @@ from domain.ports.store import Change, Changes, DeadLetter, Receipt
 from outbox import rows, statements
 from outbox.binary import ARRAYS
 from outbox.journal import Journal, dead_letter_row, letter_origin
+from outbox.limits import moment, original_headers
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
 from outbox.rows import Row
 from outbox.searching import LEFT_FINAL, left_final
 from outbox.statements import COPY_FROM, Batch, Insert
 from schemas.events import Event
+from schemas.texts import storable
 
 CHANNEL: Final = "payments_outbox"
 """Where the relay listens; one notification a transaction, never one a message (NOTIFY takes a global lock)."""
@@ -28,7 +30,7 @@ CHANNEL: Final = "payments_outbox"
 _INSERT_DEAD_LETTERS: Final = """
     INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, message_at, key, body, header_names,
                              header_values, masked, reason, detail, to_offset, origin)
-    VALUES (%s, %s, %s, %s, to_timestamp(%s / 1000.0), %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT DO NOTHING RETURNING message_offset"""
 _APPLY_PASSED: Final = "UPDATE passed_stretch SET applied_at = now() WHERE id = ANY(%s) AND applied_at IS NULL"
 
@@ -368,19 +370,20 @@ def _notification_row(n: Notification) -> Row:
 
 
 def _letter_row(x: DeadLetter) -> Row:
+    headers = original_headers(x)
     return (
         x.group,
         x.topic,
         x.partition,
         x.offset,
-        x.timestamp_ms,
+        moment(x.timestamp_ms),
         x.key,
         x.body,
-        [name for name, _ in x.headers],
-        [value for _, value in x.headers],
+        [name for name, _ in headers],
+        [value for _, value in headers],
         x.masked,
         x.reason.value,
-        x.detail,
+        storable(x.detail),
         x.to_offset,
         letter_origin(x),
     )

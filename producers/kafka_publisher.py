@@ -23,13 +23,16 @@ WAVE_BYTES_MAX = 8_000_000
 TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
+_Answer = asyncio.Future[Any]
+
+
 @dataclass(slots=True)
 class _Sent:
     """A batch on its way, and whose messages it holds."""
 
     lane: Lane
     messages: list[OutgoingMessage]
-    answer: asyncio.Future[Any]
+    answer: _Answer
 
 
 class KafkaPublisher:
@@ -184,15 +187,7 @@ class KafkaPublisher:
         """Wait for every answer and write it down. Raises what concerns more than a partition."""
         if not sent:
             return
-        answers = [each.answer for each in sent]
-        try:
-            done, late = await asyncio.wait(answers, timeout=self._deadline_s)
-        except asyncio.CancelledError:
-            for answer in answers:
-                answer.cancel()
-            raise
-        for answer in late:
-            answer.cancel()
+        done, late = await self._await_answers([each.answer for each in sent])
         failures = {answer: error for answer in done if (error := answer.exception()) is not None}
         silent: list[_Sent] = []
         for each in sent:
@@ -206,13 +201,23 @@ class KafkaPublisher:
                 ledger.refuse(each.lane, each.messages, error)
         if grave := next((error for error in failures.values() if family_of(error) is Family.PRODUCER), None):
             raise grave
-        # Who may send nothing more was perhaps frozen meanwhile: silence says nothing about a partition then.
-        self._settle_silent(silent, ledger, answered=len(silent) < len(sent) and allowed())
+        if silent:
+            # Who may send nothing more was perhaps frozen meanwhile: silence says nothing about a partition then.
+            self._settle_silent(silent, ledger, answered=len(silent) < len(sent) and allowed())
+
+    async def _await_answers(self, answers: Sequence[_Answer]) -> tuple[set[_Answer], set[_Answer]]:
+        """Wait for them up to the deadline; return those that came and those that did not."""
+        done: set[_Answer] = set()
+        try:
+            done, _ = await asyncio.wait(answers, timeout=self._deadline_s)
+        finally:
+            late = set(answers) - done
+            for answer in late:
+                answer.cancel()
+        return done, late
 
     def _settle_silent(self, silent: Sequence[_Sent], ledger: Ledger, *, answered: bool) -> None:
         """Hold the topics of partitions that do not answer, if others do. Raises TimeoutError if nobody does."""
-        if not silent:
-            return
         if not answered:
             raise TimeoutError
         self._stale = True

@@ -88,7 +88,9 @@ async def survey_topics(kafka: Mapping[str, Any], owners: Mapping[str, Owner], w
         settings, unread = await read_settings(admin, present)
         differences = []
         for topic in present:
-            copies = min((len(partition["replicas"]) for partition in there[topic]), default=0)
+            if not there[topic]:
+                continue  # it is being made: brokers name it before its partitions
+            copies = min(len(partition["replicas"]) for partition in there[topic])
             found = Found(topic, owners[topic], len(there[topic]), copies, settings.get(topic, {}))
             differences += compare(found, wanted)
         return Survey([topic for topic in owners if topic not in there], differences, unread)

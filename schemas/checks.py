@@ -1,9 +1,14 @@
-"""What must be true of an upstream event beyond its fields: no card numbers, totals that add up, known currencies."""
+"""What must be true of an upstream event beyond its fields: sums within bounds, no card numbers, known currencies.
 
+Only upstream events are held to more than their fields: an event of ours is written already, and must be read.
+"""
+
+from collections import Counter
 from typing import Final
 
 from schemas.cards import contains_card_number, is_only_digits
 from schemas.events import OrderConfirmed, PaymentMethod, PaymentRetryRequested
+from schemas.fields import INT_MAX
 from schemas.money import is_currency
 from schemas.records import Event
 from schemas.rejection import Reason, Rejected
@@ -35,7 +40,24 @@ def _refuse_card_number(method: PaymentMethod | None) -> None:
         )
 
 
+def _refuse_too_many_units(order: OrderConfirmed) -> None:
+    """Hold the sum over the lines of one SKU to the bound of each: the lines become one item, in events and stock."""
+    # Hardly an order has so many units of everything: then no SKU has.
+    if sum(line.quantity for line in order.lines) <= INT_MAX:
+        return
+    units: Counter[str] = Counter()
+    for line in order.lines:
+        units[line.sku] += line.quantity
+    if max(units.values()) > INT_MAX:
+        raise Rejected(
+            Reason.INVALID_FIELD,
+            f"lines: the lines of one SKU come to more than {INT_MAX} units. Correct the publisher, or split the order "
+            "over several order ids.",
+        )
+
+
 def _check_order(order: OrderConfirmed, amount_max_minor: int) -> None:
+    _refuse_too_many_units(order)
     computed = total_minor(order)
     if order.total_minor != computed:
         raise Rejected(

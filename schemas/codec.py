@@ -13,6 +13,7 @@ from schemas.blocks import Malformed, with_single_blocks
 from schemas.cards import mask
 from schemas.checks import AMOUNT_MAX_MINOR, check
 from schemas.conversion import Conversion
+from schemas.fields import LARGEST_EVENT_BYTES
 from schemas.records import Event, OwnEvent
 from schemas.registry import NotRegistered, Registry
 from schemas.rejection import Reason, Rejected
@@ -32,6 +33,7 @@ _ID_END: Final = 5
 _WRITE: Final = {event_type: event_writer(shape.schema) for event_type, shape in SHAPES.items()}
 _CONVERSIONS: Final = {event_type: Conversion(model, SHAPES[event_type]) for event_type, model in EVENTS.items()}
 _READ_BACK: Final = frozenset(t for t in CONSUMED if issubclass(EVENTS[t], OwnEvent))
+_OURS_TO_READ: Final = frozenset(t for t, model in EVENTS.items() if issubclass(model, OwnEvent))
 _HEADS: Final = {event_type: SINGLE_OBJECT + shape.fingerprint for event_type, shape in SHAPES.items()}
 
 
@@ -39,7 +41,7 @@ class Codec:
     """Encodes and decodes the events of one deployment.
 
     prefix is that of the topics, for a registry's subjects (`<topic>-value`). With a registry events are written in
-    Confluent's framing, else as single objects; both are read. message_bytes_max bounds what is looked at,
+    Confluent's framing, else as single objects; both are read. message_bytes_max bounds what is looked at of others,
     amount_max_minor what an order may cost, in minor units of any currency. written_max: so many events of ours are
     kept in mind, to be known by their bytes when they come back, and not decoded.
     """
@@ -176,7 +178,7 @@ class Codec:
         ours = OURS[event_type]
         if value is None:
             raise Rejected(Reason.UNDECODABLE, "The message has no body. Publish the event instead.")
-        if len(value) > self._message_bytes_max:
+        if len(value) > self._message_bytes_max and not _is_of_ours(event_type, value):
             raise Rejected(
                 Reason.TOO_LARGE,
                 f"The body has {len(value)} bytes, {self._message_bytes_max} are allowed (PAYMENTS_MESSAGE_BYTES_MAX).",
@@ -206,6 +208,11 @@ class Codec:
         if isinstance(writer, Rejected):
             raise Rejected(writer.reason, writer.detail)
         return writer
+
+
+def _is_of_ours(event_type: str, value: bytes) -> bool:
+    """Whether this may be an event of ours: it may be larger than the order that it speaks of, and must be read."""
+    return event_type in _OURS_TO_READ and len(value) <= LARGEST_EVENT_BYTES
 
 
 def _not_this_fingerprint(found: bytes) -> Rejected:

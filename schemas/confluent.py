@@ -17,6 +17,9 @@ TIMEOUT_S: Final = 3
 REFUSAL_REMEMBERED_S: Final = 30.0
 """A flood of messages with a made-up id asks the registry once; an id that appears later is found soon after."""
 REFUSALS_MAX: Final = 1_000
+SLOW_S: Final = 1.0
+SILENCE_REMEMBERED_S: Final = 10.0
+"""A failure that took long is not repeated at once: a command that reads many bodies waits for a time-out once."""
 ID_MAX: Final = 2**31 - 1
 """Registries count with Java's int; a greater id is garbage, and asking for it might look like a broken registry."""
 VERSIONS_MAX: Final = 100
@@ -52,6 +55,8 @@ class ConfluentRegistry:
         self._ids: dict[str, int] = {}
         self._schemas: dict[tuple[str, int], dict[str, Any]] = {}
         self._refusals: dict[tuple[str, int], tuple[float, Reason, str]] = {}
+        self._silent_until = 0.0
+        self._silence = ""
 
     @classmethod
     def at(cls, url: str) -> "ConfluentRegistry":
@@ -85,10 +90,17 @@ class ConfluentRegistry:
         refused = self._refusals.get((subject, schema_id))
         if refused is not None and self._clock() < refused[0]:
             raise Rejected(refused[1], refused[2])
+        began = self._clock()
+        if began < self._silent_until:
+            raise RegistryUnavailable(self._silence)
         try:
             found = self.look_up(subject, schema_id)
         except Rejected as refusal:
             self._remember((subject, schema_id), refusal.reason, refusal.detail)
+            raise
+        except RegistryUnavailable as error:
+            if self._clock() - began >= SLOW_S:
+                self._silent_until, self._silence = self._clock() + SILENCE_REMEMBERED_S, str(error)
             raise
         if isinstance(found, NotThere):
             self._remember((subject, schema_id), found.reason, found.detail)

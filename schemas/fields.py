@@ -14,6 +14,13 @@ INT_MAX: Final = 2**31 - 1
 LONG_MAX: Final = 2**63 - 1
 LINES_MAX: Final = 1000
 """Bounds what one order can lock and reserve; no checkout sells more lines at once."""
+UNITS_MAX: Final = LINES_MAX * INT_MAX
+"""What the lines of one order can come to, all of one SKU."""
+LARGEST_EVENT_BYTES: Final = 300_000
+"""No event of ours is larger, with 1000 lines and the longest texts: a test builds the largest of each type."""
+
+REFERENCE_LENGTH_MAX: Final = 255
+SKU_LENGTH_MAX: Final = 64
 
 _PRINTABLE: Final = r"^[^\p{Cc}]*$"
 
@@ -35,9 +42,9 @@ Id = UUID
 OrderIdText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,64}$")]
 CorrelationText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
 CustomerText = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_PRINTABLE)]
-SkuText = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
+SkuText = Annotated[str, StringConstraints(min_length=1, max_length=SKU_LENGTH_MAX, pattern=_PRINTABLE)]
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
-ReferenceText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
+ReferenceText = Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_LENGTH_MAX, pattern=_PRINTABLE)]
 """An id that the gateway gave."""
 CodeText = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
 SentenceText = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_PRINTABLE)]
@@ -48,7 +55,12 @@ AnyCurrencyText = Annotated[str, StringConstraints(max_length=64, pattern=_PRINT
 Amount = Annotated[int, Field(strict=True, ge=0, le=LONG_MAX)]
 """Minor units of the currency beside it; never negative."""
 Quantity = Annotated[int, Field(strict=True, ge=1, le=INT_MAX)]
-"""Whole units."""
+"""Whole units, of one line; schemas.checks holds the sum of an order's lines of one SKU to the same bound."""
+Units = Annotated[int, Field(strict=True, ge=1, le=UNITS_MAX)]
+"""Whole units of one SKU over all lines of an order, in events of ours.
+
+The bound is wider than that of the check: an order from before the check must still come to its end.
+"""
 Available = Annotated[int, Field(strict=True, ge=0, le=LONG_MAX)]
 Attempt = Annotated[int, Field(strict=True, ge=1, le=INT_MAX)]
 Version = Annotated[int, Field(strict=True, ge=1, le=LONG_MAX)]

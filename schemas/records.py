@@ -16,6 +16,7 @@ from schemas.fields import (
     Quantity,
     SkuText,
     TokenText,
+    Units,
     Version,
 )
 
@@ -38,14 +39,14 @@ class Item(Record):
     """Whole units of one SKU."""
 
     sku: SkuText
-    quantity: Quantity
+    quantity: Units
 
 
 class MissingItem(Record):
     """One SKU that could not be had, in whole units; available is None when the SKU is unknown."""
 
     sku: SkuText
-    requested: Quantity
+    requested: Units
     available: Available | None = None
 
 

@@ -1,9 +1,9 @@
 """`payments stock`: the internal inventory."""
 
 from typing import TYPE_CHECKING
-from unicodedata import category
 
 import click
+from pydantic import TypeAdapter, ValidationError
 
 from deploy.cli.common import emit, emit_json, json_option, run, settings_for_command
 from deploy.cli.failures import Failure
@@ -12,13 +12,13 @@ from deploy.cli.who import os_user
 from deploy.readiness import check_schema
 from deploy.settings import Settings
 from outbox.queries import snapshot, stock_list
+from schemas.fields import SKU_LENGTH_MAX, SkuText
 
 if TYPE_CHECKING:
     from outbox.stock import StockSet
 
 # Far beyond any shelf, and far from the end of a bigint, however many are reserved and sold.
 QUANTITY_MAX = 10**12
-SKU_LENGTH_MAX = 64
 COLUMNS = ("available", "reserved", "sold", "adjusted")
 
 
@@ -27,10 +27,16 @@ def stock() -> None:
     """Keep the internal inventory."""
 
 
-def _checked_sku(_: click.Context, __: click.Parameter, sku: str) -> str:
-    if not 1 <= len(sku) <= SKU_LENGTH_MAX or any(category(c) == "Cc" for c in sku):
-        raise click.BadParameter(f"a SKU has 1 to {SKU_LENGTH_MAX} characters, none of them a control character")
-    return sku
+def _checked_sku(_: click.Context, __: click.Parameter, sku: str | None) -> str | None:
+    """Take the SKUs that an order can name, and no other."""
+    if sku is None:
+        return None
+    try:
+        return TypeAdapter(SkuText).validate_python(sku)
+    except ValidationError:
+        raise click.BadParameter(
+            f"a SKU is text of 1 to {SKU_LENGTH_MAX} characters, none of them a control character"
+        ) from None
 
 
 @stock.command("set")
@@ -54,14 +60,17 @@ def set_(*, sku: str, quantity: int, as_json: bool) -> None:
 
 async def _set(settings: Settings, sku: str, quantity: int) -> "StockSet":
     from deploy.composition import store_of  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
-    from outbox.stock import set_available  # noqa: PLC0415 - as above
+    from outbox.stock import TooManyUnits, set_available  # noqa: PLC0415 - as above
 
-    async with store_of(settings) as store, store.transaction() as transaction:
-        return await set_available(transaction, sku, quantity, os_user())
+    try:
+        async with store_of(settings) as store, store.transaction() as transaction:
+            return await set_available(transaction, sku, quantity, os_user())
+    except TooManyUnits as error:
+        raise Failure(str(error)) from None
 
 
 @stock.command()
-@click.argument("sku", required=False)
+@click.argument("sku", required=False, callback=_checked_sku)
 @json_option
 def show(*, sku: str | None, as_json: bool) -> None:
     """Show the stock of SKU, or of all.

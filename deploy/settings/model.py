@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from deploy.settings import checks
 from deploy.settings.places import kafka_client_options, mask_url, url_for
 from deploy.settings.values import GatewayKind, SaslMechanism, SecurityProtocol
+from schemas.fields import LARGEST_EVENT_BYTES
 
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 
@@ -47,8 +48,12 @@ class Settings(BaseSettings):
     topic_prefix: str = Field(
         "", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="stands before every topic's name"
     )
-    topic_partitions: int = Field(12, ge=1, le=1000, description="partitions of a topic that is created")
-    topic_replication_factor: int = Field(3, ge=1, le=9, description="copies of a topic that is created")
+    topic_partitions: int = Field(
+        12, ge=1, le=1000, description="partitions of a topic that is created; fewer are told at start"
+    )
+    topic_replication_factor: int = Field(
+        3, ge=1, le=9, description="copies of a topic that is created; fewer are told at start"
+    )
 
     # gateway
     gateway: GatewayKind | None = Field(None, description="who moves the money: stripe, sandbox or simulated")
@@ -90,8 +95,18 @@ class Settings(BaseSettings):
     unpacked_bytes_max: int = Field(
         64 << 20, ge=10_000, le=1 << 30, description="of a batch of messages once unpacked; more is unreadable"
     )
-    event_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of an event that is written")
-    clock_skew_max_s: Seconds = Field(300, description="an event from further in the future is refused")
+    # Never below what an accepted order can come to, or the order could not be written.
+    event_bytes_max: int = Field(
+        1_000_000, ge=LARGEST_EVENT_BYTES, le=10_000_000, description="of an event that is written, 300000 at least"
+    )
+    # The inbox has partitions for three days ahead: what is accepted must have its place there.
+    clock_skew_max_s: float = Field(
+        300,
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="an event from further in the future is refused; a day at most",
+    )
     quarantine_max: int = Field(
         20, ge=1, le=10_000, description="messages in ten minutes that may raise; one more stops the process"
     )

@@ -22,7 +22,7 @@ _ATTEMPTS: Final[LiteralString] = """
              bool_or(due_at IS NOT NULL AND kind <> 'release'
                      AND NOT (kind = 'refund' AND state = 'pending')) AS working,
              bool_or(due_at IS NULL) AS given_up,
-             coalesce(sum(amount_minor) FILTER (WHERE kind = 'refund'), 0)::bigint AS returning
+             coalesce(sum(amount_minor) FILTER (WHERE kind = 'refund'), 0) AS returning
         FROM operation WHERE state IN ('open', 'pending', 'unknown') GROUP BY order_id)
     SELECT o.order_id, o.status, o.currency, o.total_minor, coalesce(w.working, false), coalesce(w.given_up, false),
            coalesce(w.returning, 0), a.attempt, a.transaction_id, a.authorized_minor, a.captured_minor,

@@ -29,10 +29,10 @@ _PLACES: Final[LiteralString] = """
       SELECT o.order_id, o.currency, o.status, o.total_minor AS total, coalesce(k.captured, 0) AS captured,
              coalesce(k.refunded, 0) AS refunded, coalesce(g.pending, 0) AS pending
         FROM orders o LEFT JOIN kept k USING (order_id) LEFT JOIN going_back g USING (order_id))
-    SELECT currency, count(*), sum(captured)::bigint, sum(refunded)::bigint,
-           coalesce(sum(total) FILTER (WHERE status = 'paid_and_confirmed'), 0)::bigint,
-           coalesce(sum(captured - refunded) FILTER (WHERE status = 'manual_review'), 0)::bigint,
-           coalesce(sum(pending) FILTER (WHERE status = 'payment_failed'), 0)::bigint,
+    SELECT currency, count(*), sum(captured), sum(refunded),
+           coalesce(sum(total) FILTER (WHERE status = 'paid_and_confirmed'), 0),
+           coalesce(sum(captured - refunded) FILTER (WHERE status = 'manual_review'), 0),
+           coalesce(sum(pending) FILTER (WHERE status = 'payment_failed'), 0),
            json_agg(json_build_array(order_id, status, total, captured - refunded, pending) ORDER BY order_id)
              FILTER (WHERE captured - refunded <> CASE WHEN status = 'paid_and_confirmed' THEN total ELSE 0 END)
       FROM places GROUP BY currency ORDER BY currency"""

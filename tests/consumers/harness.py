@@ -137,11 +137,17 @@ class Pipeline(View):
             await self.publish_raw(event.TYPE, event.order_id.encode(), self.codec.encode(event), headers(event))
 
     async def publish_raw(
-        self, event_type: str, key: bytes | None, value: bytes | None, with_headers: Sequence[tuple[str, bytes]] = ()
+        self,
+        event_type: str,
+        key: bytes | None,
+        value: bytes | None,
+        with_headers: Sequence[tuple[str, bytes | None]] = (),
+        timestamp_ms: int | None = None,
     ) -> None:
         """Publish bytes on the topic of this event type."""
         topic = topic_name(self.settings.topic_prefix, event_type)
-        at = await self._producer.send_and_wait(topic, value, key=key, headers=list(with_headers))
+        headers = list(with_headers)
+        at = await self._producer.send_and_wait(topic, value, key=key, headers=headers, timestamp_ms=timestamp_ms)
         self._published[TopicPartition(topic, at.partition)] = at.offset + 1
 
     async def publish_with_unreadable_header(self, event_type: str, partition: int = 0) -> None:

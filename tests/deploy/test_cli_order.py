@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.cli.order_text import ago, later
+from schemas.fields import LONG_MAX
 from tests.deploy.commands import payments
 from tests.deploy.orders import confirmed, publish, retried, show, status_of
 from tests.embedded.support import connected
@@ -90,6 +91,33 @@ def test_what_is_not_there_ends_with_1_and_a_wrong_status_with_2(tmp_path: Path,
     assert payments(tmp_path, "order", "list", "--status", "lost", **deployment).code == 2
     assert payments(tmp_path, "stock", "set", "tea", "-1", **deployment).code == 2
     assert json.loads(payments(tmp_path, "order", "list", "--json", **deployment).out) == {"orders": [], "more": False}
+
+
+NO_TEXT = "\udcff"
+"""An argument of a byte that is no UTF-8, as a shell may pass it."""
+
+
+def test_a_sku_that_no_order_can_name_is_refused_and_an_order_id_of_no_text_is_not_found(
+    tmp_path: Path, deployment: dict[str, str]
+) -> None:
+    for sku in ("", "s" * 65, "two\nlines", NO_TEXT):
+        ran = payments(tmp_path, "stock", "set", sku, "1", **deployment)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran.err
+        assert "1 to 64 characters" in ran.err
+    assert payments(tmp_path, "stock", "show", NO_TEXT, **deployment).code == 2
+    shown = payments(tmp_path, "order", "show", NO_TEXT, **deployment)
+    assert (shown.code, shown.out, shown.err.count("\n")) == (1, "", 1), shown.err
+
+
+def test_no_more_units_of_a_sku_than_can_be_counted(tmp_path: Path, deployment: dict[str, str]) -> None:
+    assert payments(tmp_path, "stock", "set", "tea", str(10**12 + 1), **deployment).code == 2
+    assert stock(tmp_path, deployment, "set", "tea", str(10**12))["available"] == 10**12
+    with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
+        connection.execute("UPDATE stock SET available = 0, reserved = 7, sold = %s", [LONG_MAX - 12])
+    ran = payments(tmp_path, "stock", "set", "tea", "6", **deployment)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert f"SKU tea has 7 units reserved and {LONG_MAX - 12} sold: at most 5 can be available" in ran.err
+    assert stock(tmp_path, deployment, "set", "tea", "5")["available"] == 5
 
 
 def test_setting_stock_records_the_difference_and_who_made_it(tmp_path: Path, deployment: dict[str, str]) -> None:

@@ -93,6 +93,18 @@ async def test_one_bad_line_and_nothing_is_published(
 
 
 @pytest.mark.usefixtures("topics")
+async def test_lines_of_one_sku_beyond_bounds_are_refused_where_they_are_published(
+    tmp_path: Path, environment: dict[str, str], topic_prefix: str, kafka_bootstrap: str
+) -> None:
+    free = {"delivery_fee_minor": 0, "total_minor": 0, "payment_method": None}
+    tea = {"sku": "tea", "quantity": 2_000_000_000, "unit_price_minor": 0}
+    ran = payments(tmp_path, "publish", "-", stdin=line(1, lines=[tea, tea], **free), **environment)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert ran.err.startswith("line 1: invalid_field: lines: the lines of one SKU come to more than 2147483647 units.")
+    assert await read_all(kafka_bootstrap, f"{topic_prefix}OrderConfirmed") == []
+
+
+@pytest.mark.usefixtures("topics")
 async def test_unchecked_lines_are_published_as_they_are(
     tmp_path: Path, environment: dict[str, str], topic_prefix: str, kafka_bootstrap: str
 ) -> None:

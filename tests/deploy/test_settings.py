@@ -119,6 +119,8 @@ def test_a_secret_given_twice_or_unreadable_is_refused(tmp_path: Path) -> None:
         ({"PAYMENTS_INVENTORY": "http"}, "internal inventory only"),
         ({"PAYMENTS_GATEWAY": "adyen"}, "PAYMENTS_GATEWAY must be 'stripe', 'sandbox' or 'simulated'"),
         ({"PAYMENTS_TOPIC_PREFIX": "a b"}, "PAYMENTS_TOPIC_PREFIX"),
+        ({"PAYMENTS_EVENT_BYTES_MAX": "299999"}, "PAYMENTS_EVENT_BYTES_MAX must be greater than or equal to 300000"),
+        ({"PAYMENTS_CLOCK_SKEW_MAX_S": "86401"}, "PAYMENTS_CLOCK_SKEW_MAX_S must be less than or equal to 86400"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(tmp_path: Path, environment: dict[str, str], says: str) -> None:

@@ -31,6 +31,18 @@ async def test_money_under_way_back_and_under_review_is_listed(case: Case) -> No
     assert 8 not in broken(report)
 
 
+async def test_sums_over_all_orders_may_be_larger_than_a_column(case: Case) -> None:
+    most = 2**63 - 1
+    money = f"authorized_minor = {most}, captured_minor = {most}, refunded_minor = 0"
+    await case.run(
+        f"UPDATE attempt SET {money} WHERE order_id IN ('paid', 'free', 'unknown')",
+        f"UPDATE orders SET total_minor = {most} WHERE order_id IN ('paid', 'free')",
+        f"UPDATE operation SET amount_minor = {most} WHERE kind = 'refund' AND state = 'pending'",
+    )
+    report = await case.audit()
+    assert any(f"paid {2 * most + 12_320}" in note for note in report.invariants[7].notes), report.invariants[7].notes
+
+
 async def test_the_document_is_the_contracts(case: Case) -> None:
     document = (await case.audit()).as_json()
     assert set(document) == {"holds", "quiescent", "invariants"}

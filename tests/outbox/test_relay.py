@@ -161,6 +161,29 @@ async def test_notification_wakes_the_relay_long_before_its_poll(
         await until(sent)
 
 
+async def test_of_a_thousand_rows_the_one_that_the_broker_refuses_waits_and_the_alarm_names_it(
+    database_url: str, connection: psycopg.AsyncConnection[Any], kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}a.dlt"
+    # A compacted topic takes no record without a key, and refuses the whole batch.
+    await make_topic(kafka_bootstrap, topic, 2, cleanup_policy="compact")
+    await append_together(connection, *((n, topic, f"order-{n % 50}") for n in range(1, 1_001)))
+    await connection.execute("UPDATE event SET header_names = '{}', header_values = '{}', key = NULL WHERE id = 400")
+
+    async def make() -> Publisher:
+        publisher = KafkaPublisher({"bootstrap_servers": kafka_bootstrap})
+        await publisher.start()
+        return publisher
+
+    with capture_logs() as log:
+        assert await Relay(conninfo(database_url), make, prefix=topic_prefix).once() == 999
+    assert await left(connection) == [400]
+    told = [(line["reason"], line["topic"], line["message_id"], line["scope"]) for line in log if line.get("alarm")]
+    assert told == [("produce_refused", topic, 400, "message")]
+    found = [int(record.value) for record in await read_all(kafka_bootstrap, topic)]
+    assert sorted(found) == [n for n in range(1, 1_001) if n != 400]
+
+
 async def test_two_relays_that_both_think_they_are_alone_do_no_harm_but_duplicates(
     database_url: str, connection: psycopg.AsyncConnection[Any], kafka_bootstrap: str, topic_prefix: str
 ) -> None:

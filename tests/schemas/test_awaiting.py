@@ -182,6 +182,17 @@ def test_a_registry_that_hangs_costs_nobody_a_wait_and_what_is_known_is_read_mea
     eventually_is(codec, 50, SchemaAwaited)
 
 
+def test_a_command_that_reads_many_bodies_waits_for_a_silent_registry_once(server: RegistryServer) -> None:
+    server.healthy.clear()
+    registry = ConfluentRegistry.at(server.url)
+    began = time.monotonic()
+    for schema_id in range(1, 20):
+        with pytest.raises(RegistryUnavailable):
+            registry.schema_of(SUBJECT, schema_id)
+    assert time.monotonic() - began < 3 * TIMEOUT_S
+    assert len(server.asked) == 1
+
+
 def test_a_dead_registry_is_asked_once_in_a_while_not_once_a_message(server: RegistryServer) -> None:
     server.ill = ILL["500"]
     codec = codec_of(awaiting(server, replace(LONG, down_s=300)))

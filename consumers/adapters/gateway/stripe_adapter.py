@@ -30,7 +30,8 @@ PAGE = 100  # Stripe's largest
 REFUND_PAGES_MAX = 10
 LISTING_MARGIN = timedelta(minutes=5)  # between our clock and Stripe's
 _LOST = (aiohttp.ClientError, TimeoutError, OSError)
-_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+# What odd values in an answer raise on their way through the SDK and through our own reading of it.
+_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 
 _Answer = TypeVar("_Answer")
 # PaymentIntents by operation id, and whether there can be no others.
@@ -103,9 +104,16 @@ class StripeGateway:
     async def _perform(self, call: GatewayCall, begin: Begin) -> GatewayOutcome | None:
         """Perform one call; None: it might not begin."""
         try:
-            return await self._send(call, to_stripe(call.amount_minor, call.currency), partial(begin, call))
+            return await self._perform_readable(call, begin)
         except _NotBegun:
             return None
+        except _UNREADABLE:
+            return Unknown("unreadable answer")
+
+    async def _perform_readable(self, call: GatewayCall, begin: Begin) -> GatewayOutcome:
+        """Perform one call; raises one of _UNREADABLE where the answer, or an error in it, makes no sense."""
+        try:
+            return await self._send(call, to_stripe(call.amount_minor, call.currency), partial(begin, call))
         except Refusal as refusal:
             return Declined(refusal.code, refusal.gateway_code)
         except stripe.StripeError as error:
@@ -114,8 +122,6 @@ class StripeGateway:
             code = outcomes.details(error).get("code")
         except _LOST as lost:
             return outcomes.unreached(lost)
-        except _UNREADABLE:
-            return Unknown("unreadable answer")
         found = await self._ask(call, self._state)
         return outcomes.refused(call.kind, code, None) if isinstance(found, NotFound) else found
 
@@ -176,6 +182,14 @@ class StripeGateway:
     async def _ask(self, call: GatewayCall, read: Callable[[GatewayCall], Awaitable[GatewayOutcome]]) -> GatewayOutcome:
         """Read, and take every failure to read for what it is: we do not know (never: it did not happen)."""
         try:
+            return await self._ask_readable(call, read)
+        except _UNREADABLE:
+            return Unknown("unreadable answer")
+
+    async def _ask_readable(
+        self, call: GatewayCall, read: Callable[[GatewayCall], Awaitable[GatewayOutcome]]
+    ) -> GatewayOutcome:
+        try:
             return await read(call)
         except stripe.StripeError as error:
             if error.http_status == 404 and outcomes.details(error).get("code") == "resource_missing":
@@ -184,8 +198,6 @@ class StripeGateway:
             return failed if isinstance(failed, Unknown) else Unknown("the look-up was refused")
         except _LOST as lost:
             return Unknown(f"the look-up failed ({type(lost).__name__})")
-        except _UNREADABLE:
-            return Unknown("unreadable answer")
 
     async def _state(self, call: GatewayCall) -> GatewayOutcome:
         """Read the state of a capture, void or refund."""

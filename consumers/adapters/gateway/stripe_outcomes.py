@@ -172,4 +172,7 @@ def _capture_before(intent: stripe.PaymentIntent) -> datetime | None:
     charge = intent.latest_charge
     method = getattr(charge, "payment_method_details", None)
     seconds = getattr(getattr(method, "card", None), "capture_before", None)
-    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
+    except (OverflowError, ValueError, OSError):
+        return None  # beyond the calendar: as good as unknown

@@ -14,7 +14,6 @@ from consumers.adapters.kafka.careful import CarefulReader, Look
 from consumers.adapters.kafka.lanes import CALM_S, GAPS_CHECKED_S, REMIND_S, RETRY_S, Lane, Lanes
 from consumers.adapters.kafka.records import Fault, Record
 from domain.alarms import ring
-from domain.errors import Transient
 from domain.ports.source import Message, Stretch
 
 AGAIN_S: Final = 1
@@ -79,7 +78,8 @@ class Apart:
         topic, partition = lane.partition
         try:
             last = await self._reader.last_of(partition, fault)
-        except Transient:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the alarm must ring
+            self._log.info("the end of a stretch was not found", partition=partition, error=repr(error))
             last = fault.last
         stretch = Stretch(topic, partition, fault.first, last, fault.cause, gone=False, topic_id=self._lanes.topic_id)
         if lane.next != fault.first:

@@ -46,8 +46,9 @@ class CarefulReader:
         if fetched.error is not None:
             return Look([], offset, offset, Fault(offset, None, f"the broker answers {fetched.error}"))
         if not fetched.raw and offset < fetched.end:
-            cause = f"the broker sends nothing, though there are messages up to offset {fetched.end - 1}"
-            return Look([], offset, fetched.end, Fault(offset, None, cause))
+            return Look(
+                [], offset, fetched.end, Fault(offset, None, "the broker sends nothing, though messages lie there")
+            )
         found = read_contents(fetched.raw, offset, fetched.end, fetched.aborted, limit, whole=fetched.whole)
         return Look(found.records, found.next, fetched.end, found.fault)
 

@@ -25,7 +25,8 @@ class Lane:
 
     apart: it is read over the wire, for the group's client failed at it. apart_to: at least so far. calm_at: at least
     until then. waits_until: nothing is read before. stretch: what cannot be read. rang_at: when we said so.
-    gaps_until: missing offsets are no surprise before. stalls: how often in a row the client gave nothing, wrongly.
+    gaps_until: missing offsets are no surprise before. stalls: how often in a row the client gave nothing, wrongly, and
+    stalled_at: since when.
     """
 
     partition: TopicPartition
@@ -38,6 +39,7 @@ class Lane:
     rang_at: float | None = None
     gaps_until: float = 0
     stalls: int = 0
+    stalled_at: float = 0
 
     @property
     def is_stopped(self) -> bool:

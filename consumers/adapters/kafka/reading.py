@@ -21,7 +21,8 @@ APART_POLL_S: Final = 0.02
 APART_SHARE: Final = 4
 """A partition that is read apart gets this part of a batch at the most."""
 STALLS_MAX: Final = 3
-"""So often in a row the client may give nothing of what is there; then it has lost its way."""
+STALLED_S: Final = 30
+"""So often in a row, and for so long, the client may give nothing of what is there; then it has lost its way."""
 
 
 class Reading:
@@ -44,15 +45,19 @@ class Reading:
         await self._settling.look_at_topic(consumer, now)
         if self.watch.is_due(now):
             await self._look_for_stuck(consumer, now)
-        if not self._lanes.quiet:
-            taken = await self._take_apart(consumer, limit, wait_s, now)
+        if self._lanes.quiet:
+            taken = await self._take_together(consumer, limit, wait_s)
         else:
-            taken = await self._together.read(consumer, limit, wait_s)
-            if LINGER_FROM <= len(taken) < limit:
-                with suppress(Transient):
-                    taken += await self._together.read(consumer, limit - len(taken), self._linger_s)
+            taken = await self._take_apart(consumer, limit, wait_s, now)
         if len(taken) < limit:
             self.watch.emptied()
+        return taken
+
+    async def _take_together(self, consumer: AIOKafkaConsumer, limit: int, wait_s: float) -> list[Message]:
+        taken = await self._together.read(consumer, limit, wait_s)
+        if LINGER_FROM <= len(taken) < limit:
+            with suppress(Transient):
+                taken += await self._together.read(consumer, limit - len(taken), self._linger_s)
         return taken
 
     async def _take_apart(self, consumer: AIOKafkaConsumer, limit: int, wait_s: float, now: float) -> list[Message]:
@@ -62,7 +67,7 @@ class Reading:
             lane for lane in self._lanes.of.values() if lane.apart and lane.waits_until <= now and lane.next is not None
         ]
         share = limit // APART_SHARE
-        taken = await self._together.read(consumer, limit - share if due else limit, 0 if due else wait_s)
+        taken = await self._take_together(consumer, limit - share if due else limit, 0 if due else wait_s)
         silent: Transient | None = None
         for lane in due:
             if len(taken) >= limit or silent is not None:
@@ -85,7 +90,7 @@ class Reading:
             return []
         if not messages:
             lane.stalls = 0
-        elif lane.stalls >= STALLS_MAX:
+        elif lane.stalls >= STALLS_MAX and now >= lane.stalled_at + STALLED_S:
             self.lost = lane
         if not lane.apart:
             go_on(consumer, lane)
@@ -105,6 +110,7 @@ class Reading:
             lane = self._lanes.of.get(partition)
             if lane is not None and lane.next is not None:
                 lane.stalls += 1
+                lane.stalled_at = now if lane.stalls == 1 else lane.stalled_at
                 seek(consumer, lane)
                 self._together.send_apart(consumer, lane, lane.next - 1)
 

@@ -1,16 +1,20 @@
 """Progress, watched for each partition: aiokafka says nothing when it gets nothing, whatever the reason is."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-LOOK_S: Final = 1
+LOOK_S: Final = 0.25
 STUCK_S: Final = 3
 """A partition that stands still for so long, though messages lie before it or no fetch was answered, is looked at."""
+LEFT_OUT_S: Final = 1
+"""One of which fetches bring nothing, while they bring others' news, is looked at sooner: the broker may refuse it, and
+the client then asks again without a pause, thousands of times a second."""
+LEFT_OUT_MS: Final = 500
 POSITION_S: Final = 0.1
 """A position that is known is told at once; during a rebalance there is none."""
 TAKES_MIN: Final = 3
@@ -22,7 +26,7 @@ class _Sight:
     """How a partition stood when it last moved, and since when it stands so."""
 
     position: int
-    polled: int | None
+    polled: int
     since: float
     takes: int
 
@@ -48,25 +52,38 @@ class Watch:
         self._sights.clear()
 
     async def stuck(
-        self, consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], now: float
+        self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], now: float
     ) -> list[TopicPartition]:
         """Return those of these partitions that stand still though they should not, as far as can be told from here."""
         self._look_at = now + LOOK_S
+        ours = consumer.assignment()
+        polled = {p: consumer.last_poll_timestamp(p) or 0 for p in partitions if p in ours}
+        newest = max(polled.values(), default=0)
         found: list[TopicPartition] = []
-        for partition in partitions:
-            try:
-                async with asyncio.timeout(POSITION_S):
-                    position = await consumer.position(partition)
-            except (KafkaError, TimeoutError):
+        for partition, at in polled.items():
+            position = await _position(consumer, partition)
+            if position is None:
                 continue
-            polled = consumer.last_poll_timestamp(partition)
             sight = self._sights.get(partition)
-            if sight is None or sight.position != position:
-                self._sights[partition] = _Sight(position, polled, now, self._takes)
+            if sight is None or sight.position != position or self._rests(consumer, partition, sight, at):
+                self._sights[partition] = _Sight(position, at, now, self._takes)
                 continue
-            if sight.polled != polled and position >= (consumer.last_stable_offset(partition) or 0):
-                self._sights[partition] = _Sight(position, polled, now, self._takes)
-            elif now - sight.since >= STUCK_S and self._takes - sight.takes >= TAKES_MIN:
+            patience_s = LEFT_OUT_S if newest - at >= LEFT_OUT_MS else STUCK_S
+            if now - sight.since >= patience_s and self._takes - sight.takes >= TAKES_MIN:
                 del self._sights[partition]
                 found.append(partition)
         return found
+
+    @staticmethod
+    def _rests(consumer: AIOKafkaConsumer, partition: TopicPartition, sight: _Sight, polled: int) -> bool:
+        """Whether a fetch was answered since, and there was nothing before this position."""
+        return sight.polled != polled and sight.position >= (consumer.last_stable_offset(partition) or 0)
+
+
+async def _position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    try:
+        async with asyncio.timeout(POSITION_S):
+            position: int = await consumer.position(partition)
+    except (KafkaError, TimeoutError):
+        return None
+    return position

@@ -11,7 +11,13 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    NoError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.fetch import FetchRequest
@@ -31,6 +37,7 @@ from domain.errors import Transient
 
 ASK_S: Final = 5
 """For an answer; a broker that is there gives it in milliseconds."""
+AGAIN_S: Final = 0.1
 READ_COMMITTED: Final = 1
 LATEST: Final = -1
 EARLIEST: Final = -2
@@ -121,7 +128,7 @@ class Wire:
     async def committed(self, partitions: Collection[int]) -> dict[int, Committed]:
         """Return how far the group has come on those partitions of which it has said so."""
         async with self._asking() as client:
-            node = await client.coordinator_lookup(CoordinationType.GROUP, self._group)
+            node = await self._coordinator(client)
             response = await client.send(node, OffsetFetchRequest(self._group, [(self._topic, list(partitions))]))
         found: dict[int, Committed] = {}
         for _, answers in response.topics:
@@ -138,6 +145,16 @@ class Wire:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+
+    async def _coordinator(self, client: AIOKafkaClient) -> int:
+        while True:
+            try:
+                node: int = await client.coordinator_lookup(CoordinationType.GROUP, self._group)
+            except GroupCoordinatorNotAvailableError:
+                # A broker that nobody has asked before makes the topic of the offsets first.
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return node
 
     async def _leader(self, client: AIOKafkaClient, partition: int) -> int:
         node: int | None = client.cluster.leader_for_partition(TopicPartition(self._topic, partition))

@@ -1,0 +1,107 @@
+"""The door for answers: what a gateway or an inventory says, as the events and tables of ours can carry it.
+
+A gateway's answer is somebody else's text, as a message is. A note in it that cannot be kept is left out. Where the
+answer is worth nothing without it, or speaks of another amount, we do not know what happened: the operation is looked
+up from then on, never sent again, and goes to an operator in the end.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from domain.operation import OperationKind
+from domain.order import Operation
+from domain.outcome import AlreadyCaptured, Approved, Declined, NotExecuted, Outcome, Pending, Short, Unknown
+from domain.values import replace
+from schemas.fields import LONG_MAX, REFERENCE_LENGTH_MAX
+from schemas.texts import one_line
+
+DETAIL_LENGTH_MAX: Final = 500
+RETRY_AFTER_MAX_S: Final = 3_600
+"""No gateway puts an operation off for longer: beyond, its key would run out while it waits."""
+NO_REFERENCE: Final = Unknown("approved, but without a usable id of the transaction: look it up at the gateway", True)
+OTHER_AMOUNT: Final = Unknown("the answer has another amount than we asked for: look it up at the gateway", True)
+
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
+_TELLS_AMOUNT: Final = frozenset({OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND})
+
+
+def admit(operation: Operation, outcome: Outcome) -> Outcome:
+    """Return the outcome of this operation as we can carry it, itself if all of it can be."""
+    match outcome:
+        case Approved():
+            return _approved(operation, outcome)
+        case AlreadyCaptured():
+            if not _is_amount(outcome.amount_minor) or outcome.amount_minor == 0:
+                return OTHER_AMOUNT
+            return replace(outcome, transaction_id=_reference(outcome.transaction_id) or operation.transaction_id or "")
+        case Declined():
+            return replace(
+                outcome, gateway_code=_note(outcome.gateway_code), transaction_id=_reference(outcome.transaction_id)
+            )
+        case Pending():
+            return Pending(_reference(outcome.reference), _reference(outcome.transaction_id))
+        case Unknown():
+            return replace(outcome, detail=_note(outcome.detail) or "")
+        case NotExecuted():
+            return NotExecuted(_note(outcome.detail) or "", _pause_s(outcome.retry_after_s))
+        case Short():
+            return _short(outcome)
+        case _:
+            return outcome
+
+
+def _approved(operation: Operation, outcome: Approved) -> Outcome:
+    told = outcome.amount_minor
+    if not _is_amount(told) or (operation.kind in _TELLS_AMOUNT and told not in {0, operation.amount_minor}):
+        return OTHER_AMOUNT
+    transaction_id = _reference(outcome.transaction_id) or operation.transaction_id
+    if operation.kind is OperationKind.AUTHORIZE and transaction_id is None:
+        # Without its id the money could neither be captured nor given back.
+        return NO_REFERENCE
+    return Approved(
+        transaction_id=transaction_id,
+        reference=_reference(outcome.reference),
+        amount_minor=told,
+        captured=outcome.captured is True,
+        expires_at=_moment(outcome.expires_at),
+        livemode=outcome.livemode is True,
+    )
+
+
+def _short(outcome: Short) -> Outcome:
+    """Keep what there is within the bounds of a count; an inventory may keep its own books by other numbers."""
+    if all(m.available is None or 0 <= m.available <= LONG_MAX for m in outcome.missing):
+        return outcome
+    return Short(
+        tuple(
+            m if m.available is None else replace(m, available=min(max(m.available, 0), LONG_MAX))
+            for m in outcome.missing
+        )
+    )
+
+
+def _is_amount(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LONG_MAX
+
+
+def _reference(value: object) -> str | None:
+    """Return an id that the gateway gave, None if it is none that an event can carry."""
+    fits = isinstance(value, str) and 0 < len(value) <= REFERENCE_LENGTH_MAX and value.isprintable()
+    return value if isinstance(value, str) and fits else None
+
+
+def _note(value: object) -> str | None:
+    """Return words for an operator, in one line."""
+    if value is None:
+        return None
+    return one_line(value, DETAIL_LENGTH_MAX) if isinstance(value, str) else f"({type(value).__name__})"
+
+
+def _moment(at: datetime | None) -> datetime | None:
+    """Return a time that can be read again in any time zone; one without a zone could be any of a day."""
+    return at if at is not None and at.tzinfo is not None and _EARLIEST < at < _LATEST else None
+
+
+def _pause_s(seconds: float | None) -> float | None:
+    return min(seconds, RETRY_AFTER_MAX_S) if seconds is not None and seconds >= 0 else None
