@@ -7,7 +7,7 @@ import time
 import click
 import orjson
 
-from tests.chaos.plan import NAMES
+from tests.chaos.plan import EACH_ONCE, NAMES
 from tests.chaos.report import document, text
 from tests.chaos.run import RATE_MAX, Wanted, run
 
@@ -22,8 +22,8 @@ def say(line: str) -> None:
 
 
 @click.command(context_settings={"max_content_width": 120})
-@click.option("--orders", type=click.IntRange(1), default=1_000, show_default=True, help="Orders of the steady flow.")
-@click.option("--faults", type=click.IntRange(0), default=25, show_default=True, help="Faults that are dealt.")
+@click.option("--orders", type=click.IntRange(1), default=900, show_default=True, help="Orders of the steady flow.")
+@click.option("--faults", type=click.IntRange(0), default=EACH_ONCE, show_default=True, help="Faults that are dealt.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed writes the same orders and faults.")
 @click.option("--rate", type=click.FloatRange(0.5), default=RATE_MAX, show_default=True, help="Most orders a second.")
 @click.option("--only", type=KIND, multiple=True, help="Deal this kind of fault only; may be repeated.")

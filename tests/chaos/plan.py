@@ -68,6 +68,8 @@ KINDS: Final = (
 )
 UNREADABLE_KIND: Final = Kind("unreadable", "segment", targets=UNREADABLE)
 NAMES: Final = tuple(kind.name for kind in (*KINDS, UNREADABLE_KIND))
+EACH_ONCE: Final = 28
+"""So many faults have every kind once, and three unreadable batches."""
 FEW: Final = 60
 """Up to so many faults it is the short form: shorter faults, less calm."""
 SHORTER: Final = 0.4

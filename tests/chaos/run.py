@@ -37,7 +37,8 @@ PASS_S: Final = 60.0
 FINAL: Final = frozenset({"paid_and_confirmed", "payment_failed", "manual_review"})
 UNDER_WAY: Final[LiteralString] = """
     SELECT (SELECT count(*) FROM outbox)
-         + (SELECT count(*) FROM operation WHERE state IN ('open', 'pending', 'unknown'))"""
+         + (SELECT count(*) FROM operation WHERE state IN ('open', 'pending', 'unknown'))
+         + (SELECT count(*) FROM reservation WHERE state = 'held')"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,13 +245,27 @@ class Director:
 
     def _pass_over(self) -> None:
         """Do what an operator does: pass over each stretch, and say why. The wait of those behind begins here."""
+        (self._stage.world.folder / "operator").mkdir(exist_ok=True)
+        places = sorted({stretch.partition for stretch in self._stage.stretches})
+        passing = [threading.Thread(target=self._pass_over_in, args=(place,), daemon=True) for place in places]
+        for thread in passing:
+            thread.start()
+        for thread in passing:
+            thread.join()
+        for dealt in self._result.dealt:
+            if dealt.fault.kind == "unreadable":
+                dealt.ended_at = unix_s()
+
+    def _pass_over_in(self, partition: int) -> None:
         world = self._stage.world
-        for stretch in self._stage.stretches:
+        for stretch in sorted(self._stage.stretches, key=lambda stretch: stretch.first):
+            if stretch.partition != partition or self._stage.stop.is_set():
+                continue
             offsets = ("--from", str(stretch.first), "--to", str(stretch.last))
-            place = (stretch.topic, str(stretch.partition))
-            command = ("dlq", "pass", *place, *offsets, "--reason", "spoilt by chaos")
-            (world.folder / "operator").mkdir(exist_ok=True)
-            process = Process(world.folder / "operator", command, world.fleet.settings)
+            command = ("dlq", "pass", stretch.topic, str(partition), *offsets, "--reason", "spoilt by chaos")
+            directory = world.folder / "operator" / f"{partition}-{stretch.first}"
+            directory.mkdir(parents=True)
+            process = Process(directory, command, world.fleet.settings)
             try:
                 code = process.wait(PASS_S)
             finally:
@@ -258,6 +273,3 @@ class Director:
             if code:
                 last = process.log.strip().splitlines()[-1:] or [""]
                 self._say(f"payments {' '.join(command[:4])} ended with {code}: {last[0]}")
-        for dealt in self._result.dealt:
-            if dealt.fault.kind == "unreadable":
-                dealt.ended_at = unix_s()

@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, TypeVar
 
 import httpx
@@ -39,7 +40,10 @@ class Stretch:
 
 @dataclass(slots=True)
 class Stage:
-    """What all faults of a run share. stop: set when it is told to end. stretches: what was made unreadable so far."""
+    """What all faults of a run share. stop: set when it is told to end. stretches: what was made unreadable so far.
+
+    spoilt: the sizes of the batches there, by file and place, for their own length may be wrong.
+    """
 
     world: World
     shop: Shop
@@ -48,6 +52,7 @@ class Stage:
     blocked: tuple[int, ...]
     stop: threading.Event = field(default_factory=threading.Event)
     stretches: list[Stretch] = field(default_factory=list)
+    spoilt: dict[tuple[Path, int], int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -6,14 +6,16 @@ meanwhile, so that no consumer has seen it before; then the transaction is commi
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from tests.chaos import messages
-from tests.chaos.clock import unix_micros, unix_s
+from tests.chaos.clock import unix_s
 from tests.chaos.faults.scene import Scene, Stretch
 from tests.chaos.faults.transactions import Transaction, made
 from tests.chaos.messages import What
@@ -63,12 +65,13 @@ class Batch:
     codec: str
 
 
-def batches(folder: Path) -> Iterator[Batch]:
-    """Go through a partition's batches, up to one whose length is wrong."""
+def batches(folder: Path, sizes: Mapping[tuple[Path, int], int] = MappingProxyType({})) -> Iterator[Batch]:
+    """Go through a partition's batches. sizes: of those whose own length is wrong, by file and place."""
     for path in sorted(folder.glob("*.log")):
         data, at = path.read_bytes(), 0
         while at + HEAD.size <= len(data):
             first, length, _, _, _, attributes, last_delta, *_ = HEAD.unpack_from(data, at)
+            length = sizes.get((path, at), BEFORE_LENGTH + length) - BEFORE_LENGTH
             if length < HEAD.size - BEFORE_LENGTH:
                 break
             yield Batch(path, at, BEFORE_LENGTH + length, first, first + last_delta, CODECS[attributes & 7])
@@ -79,34 +82,44 @@ def batches(folder: Path) -> Iterator[Batch]:
 def spoil(scene: Scene) -> Iterator[None]:
     """Publish a batch, spoil it on disk, and let consumers come to it."""
     how, codec = scene.fault.target.split()
-    partition = scene.draw.choice(scene.stage.blocked)
+    stage, partition = scene.stage, scene.draw.choice(scene.stage.blocked)
     scene.places = frozenset({(scene.topic(messages.ORDER), partition)})
-    transaction = Transaction(scene, partition, **{"compression.type": codec, "linger.ms": 200})
-    victims = [message for _, message in made(scene.stage.script, scene.name, VICTIMS, What.VICTIM)]
+    own = {"compression.type": codec, "linger.ms": 200, "batch.num.messages": VICTIMS}
+    transaction = Transaction(scene, partition, **own)
+    victims, said = map(list, zip(*made(stage.script, scene.name, VICTIMS, What.VICTIM), strict=True))
     if how in _WRONG_LENGTH:
-        victims = [replace(v, headers=(*v.headers, ("x-padding", scene.draw.randbytes(PADDING)))) for v in victims]
-    transaction.send(*victims)
-    batch = _find(scene, partition, transaction.sent[0].offset)
-    scene.stage.stretches.append(Stretch(transaction.sent[0].topic, partition, batch.first_offset, batch.last_offset))
-    if how in _WRONG_LENGTH:
-        # One record behind, in a batch of its own: the broker's index leads to it.
-        ((order, behind),) = made(scene.stage.script, f"{scene.name}-behind", 1, What.ORDER)
-        scene.stage.published.script(order)
-        transaction.send(replace(behind, value=messages.confirmed(order, unix_micros()).value))
-    _write(batch, how, scene.draw.randbytes(batch.size))
+        said = [replace(v, headers=(*v.headers, ("x-padding", scene.draw.randbytes(PADDING)))) for v in said]
+    # One more record, in a batch of its own behind the victims: the broker's index leads to it.
+    ((order, behind),) = made(stage.script, f"{scene.name}-behind", 1, What.ORDER)
+    stage.published.script(order)
+    transaction.send(*said, behind)
+    batch, next_batch = _find(scene, partition, transaction.sent[0].offset)
     scene.notes.append(f"{batch.codec}, partition {partition}, offsets {batch.first_offset} to {batch.last_offset}")
+    if how in _WRONG_LENGTH and next_batch.first_offset < next_batch.last_offset:
+        # The index would lead behind it, and Kafka itself could not give it out any more.
+        scene.notes.append("another batch came between: left as it was")
+        transaction.sent = [replace(sent, message=replace(sent.message, what=What.ORDER)) for sent in transaction.sent]
+        for victim in victims:
+            stage.published.script(victim)
+    else:
+        stage.stretches.append(Stretch(scene.topic(messages.ORDER), partition, batch.first_offset, batch.last_offset))
+        stage.spoilt[batch.path, batch.at] = batch.size
+        _write(batch, how, scene.draw.randbytes(batch.size))
     assert transaction.commit(), scene.notes
     at = unix_s()
     for sent in transaction.sent:
-        scene.stage.published.add(replace(sent, at=at))
+        stage.published.add(replace(sent, at=at))
     yield
 
 
-def _find(scene: Scene, partition: int, offset: int) -> Batch:
+def _find(scene: Scene, partition: int, offset: int) -> tuple[Batch, Batch]:
+    """Find the batch of this offset and the one behind it."""
     folder = scene.world.kafka_data / f"{scene.topic(messages.ORDER)}-{partition}"
-    found = [batch for batch in batches(folder) if batch.first_offset <= offset <= batch.last_offset]
-    assert len(found) == 1, f"the batch of offset {offset} is not in {folder}"
-    return found[0]
+    for batch, behind in pairwise(batches(folder, scene.stage.spoilt)):
+        if batch.first_offset <= offset <= batch.last_offset:
+            assert batch.last_offset - batch.first_offset == VICTIMS - 1, "the victims are not one batch"
+            return batch, behind
+    raise AssertionError(f"the batch of offset {offset} is not in {folder}")
 
 
 def _write(batch: Batch, how: str, noise: bytes) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from tests.chaos import messages
 from tests.chaos.clock import unix_micros
 from tests.chaos.faults.scene import Scene
+from tests.chaos.faults.segments import batches
 from tests.chaos.messages import Message, What, Wrongs
 from tests.chaos.outlet import Outlet
 from tests.chaos.world import PARTITIONS
@@ -33,15 +34,18 @@ MILD: Final = (
 def compress(scene: Scene) -> Iterator[None]:
     """Publish orders in batches of a codec, as librdkafka makes them: they are as good as any."""
     scene.places = frozenset()
+    topic, chosen = scene.topic(messages.ORDER), scene.draw.sample(range(PARTITIONS), BATCHES)
     outlet = _outlet(scene, **{"compression.type": scene.fault.target, "linger.ms": 200, "batch.num.messages": BATCH})
     try:
         orders = iter(scene.stage.script.more(scene.name, BATCHES * BATCH))
-        for partition in scene.draw.sample(range(PARTITIONS), BATCHES):
+        for partition in chosen:
             for _ in range(BATCH):
                 scene.stage.shop.confirm(next(orders), outlet, partition)
         _await_sent(scene, outlet)
     finally:
         outlet.close()
+    seen = {batch.codec for n in chosen for batch in batches(scene.world.kafka_data / f"{topic}-{n}")}
+    assert scene.fault.target in seen, f"no batch on the broker's disk is of {scene.fault.target}"
     yield
 
 
