@@ -6,7 +6,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test test-long bench chaos check format clean
+.PHONY: help demo test test-long test-pooler bench chaos check format clean
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -33,6 +33,11 @@ test: $(DEV)  ## all tests that fit a quarter of an hour
 
 test-long: $(DEV)  ## the longer forms of the kill and outage tests
 	@$(PYTEST) $(ARGS)
+
+test-pooler: $(DEV)  ## behind PgBouncer, which must be installed (apt-get install pgbouncer)
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null || \
+		{ echo "test-pooler needs PgBouncer: apt-get install pgbouncer, or your system's like, then again"; exit 2; }
+	@$(PYTEST) tests/pooler -m pooler $(ARGS)
 
 bench: $(RUN)  ## side by side with its peers and the limit; ARGS=--quick for the short form
 	@$(BIN)/python -m tests.bench $(ARGS)

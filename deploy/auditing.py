@@ -1,19 +1,16 @@
 """An audit of the deployment that the settings name, with the gateway's books and what stands on the topics."""
 
 from collections.abc import Callable
-from typing import Final
-
-import psycopg
 
 from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
 from deploy.cli.common import codec_of
 from deploy.kafka_topics import GROUPS, KafkaTopics
+from deploy.readiness import check_session
 from deploy.settings import Settings, SettingsError
 from deploy.topics import check_present
 from domain.ports.gateway import GatewayLedger
 from outbox.audit import Report, Scope, audit, wait_until_quiet
-
-CONNECT_TIMEOUT_S: Final = 10
+from outbox.conninfo import connect
 
 
 async def run_audit(
@@ -33,12 +30,12 @@ async def run_audit(
     reader = KafkaTopics(settings) if topics or settings.kafka_bootstrap_servers is not None else None
     if reader is not None:
         await check_present(settings)
+    if topics:
+        await check_session(settings, "an audit of the topics")
     scope = Scope(codec_of(settings), GROUPS, settings.topic_prefix)
     lag = reader.lag if reader is not None else None
-    connection = await psycopg.AsyncConnection.connect(
-        settings.psycopg_url(), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="payments audit"
-    )
-    async with connection:
+    # It asks over several transactions, and keeps a table of its own meanwhile: not through a pooler.
+    async with await connect(settings.direct_url(), name="payments audit", autocommit=True) as connection:
         if wait_s is not None:
             await wait_until_quiet(connection, scope, wait_s, lag=lag, progress=progress)
         return await audit(connection, scope, ledger=books, topics=reader if topics else None, lag=lag)

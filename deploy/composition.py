@@ -123,6 +123,7 @@ async def store_of(settings: Settings, codec: Codec | None = None) -> AsyncItera
         prefix=settings.topic_prefix,
         event_bytes_max=settings.event_bytes_max,
         inbox_retention_days=settings.inbox_retention_days,
+        upkeep_url=settings.direct_url(),
     )
     try:
         yield store

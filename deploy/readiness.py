@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from deploy.cli.failures import NOT_REACHED, WRONG_USAGE, Failure, explain
-from deploy.settings import Settings
+from deploy.settings import Settings, SettingsError
+from outbox.pooler import Pooling, pooling_of
 from outbox.privileges import Process, lacked_privileges
 from outbox.schema import schema_state
 
@@ -68,3 +69,14 @@ def check_schema(settings: Settings) -> None:
     else:
         found = "the inbox has no partitions"
     raise Failure(f"{found}: run `payments migrate`", NOT_REACHED)
+
+
+async def check_session(settings: Settings, who: str) -> None:
+    """Raise SettingsError if who, which needs a session of its own, would share one: a pooler hands them about."""
+    if await pooling_of(settings.direct_url()) is not Pooling.TRANSACTION:
+        return
+    where = "URL" if settings.database_direct_url is None else "DIRECT_URL"
+    raise SettingsError(
+        f"PAYMENTS_DATABASE_{where} leads through a pooler that shares sessions, and {who} needs one of its own: "
+        "set PAYMENTS_DATABASE_DIRECT_URL to PostgreSQL itself"
+    )

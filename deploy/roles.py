@@ -12,7 +12,7 @@ from consumers.runtime.guard import Guard
 from deploy.cli.common import run
 from deploy.cli.failures import ANSWER_IS_NO
 from deploy.composition import Roles, bounds_of, engine_of, relay_of, run_roles
-from deploy.readiness import check_all, database_check
+from deploy.readiness import check_all, check_session, database_check
 from deploy.settings import Settings
 from deploy.stopping import Stopping
 from deploy.topics import check_topics
@@ -79,7 +79,11 @@ async def _tell_stopping(stop: asyncio.Event) -> None:
 
 async def check_relay(settings: Settings) -> None:
     """Check what a relay needs. It sends bodies as they are, so that it needs no registry."""
-    await check_all(database_check(settings, Process.RELAY), partial(check_topics, settings))
+    await check_all(
+        database_check(settings, Process.RELAY),
+        partial(check_session, settings, "the relay"),
+        partial(check_topics, settings),
+    )
 
 
 async def relay_until(settings: Settings, stop: asyncio.Event, started: Started) -> None:
@@ -98,6 +102,8 @@ def roles_until(settings: Settings, roles: Roles) -> Work:
     """Return the work of these roles."""
 
     async def work(stop: asyncio.Event, started: Started) -> None:
+        if roles.relay:
+            await check_session(settings, "the relay")
         await run_roles(settings, roles, stop, started)
 
     return work

@@ -68,6 +68,10 @@ _RUNNING: Final = {
         "Upstream topics delete messages within a day. Orders that are not read in time are lost.",
         "Have the topic's owner keep messages longer, or run `payments topics create --mend-upstream`.",
     ),
+    "inbox_days": Alarm(
+        "The inbox has no partition for tomorrow. Without one for today, orders wait.",
+        "See the line's `undone`: end the session that holds the lock or grant the right, then `payments migrate`.",
+    ),
     "consumer_stalled": Alarm(
         "The broker has messages, and the client hands out none. The client was started anew.",
         "If it happens again and again, restart the process and keep its log.",

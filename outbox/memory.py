@@ -17,7 +17,7 @@ from domain.values import replace
 ORDERS_MAX: Final = 20_000
 """Some 40 MB. Those that are forgotten are read from their tables."""
 WAIT_MAX: Final = timedelta(seconds=30)
-"""A transaction's clock stands still while it waits for a lock, at most for lock_timeout (outbox.store)."""
+"""A transaction's clock stands still while it waits for a lock, at most for lock_timeout (outbox.connections)."""
 
 
 class OrderMemory:
@@ -55,10 +55,6 @@ class OrderMemory:
         """Read these anew next time."""
         for order_id in order_ids:
             self._known.pop(order_id, None)
-
-    def clear(self) -> None:
-        """Read all anew: after an outage it may be another server, or another past."""
-        self._known.clear()
 
 
 def _as_loaded(order: Order) -> Order:

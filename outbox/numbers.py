@@ -29,7 +29,3 @@ class OrderNumbers:
             taken += self._left[:wanted]
             self._left = self._left[wanted:]
         return taken
-
-    def clear(self) -> None:
-        """Draw anew: after an outage it may be another server, or another past."""
-        self._left = range(0)

@@ -29,8 +29,17 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "event": ("SELECT", "INSERT"),
         "outbox": ("SELECT", "INSERT"),
         "dead_letter": ("SELECT", "INSERT"),
+        "quarantine": ("SELECT", "INSERT"),
+        "passed_stretch": ("SELECT", "UPDATE"),
+        "low_water": _ALL,
     },
-    Process.RELAY: {"event": ("SELECT",), "outbox": ("SELECT", "UPDATE", "DELETE")},
+    Process.RELAY: {
+        "event": ("SELECT",),
+        "outbox": ("SELECT", "UPDATE", "DELETE"),
+        "relay_lease": _ALL,
+        "quarantine": ("SELECT", "INSERT"),
+        "dead_letter": ("SELECT",),
+    },
 }
 SEQUENCES: Final[dict[Process, tuple[str, ...]]] = {
     Process.ENGINE: ("order_number_seq", "event_id_seq"),

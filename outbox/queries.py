@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from outbox.conninfo import engine_for
 from outbox.tables import (
     attempts,
     dead_letters,
@@ -19,8 +20,6 @@ from outbox.tables import (
     stock,
     stock_adjustments,
 )
-
-_CONNECTION: Final = {"connect_timeout": 10, "options": "-c timezone=UTC"}
 
 Record = Mapping[str, Any]
 
@@ -57,9 +56,11 @@ class OrderStory:
 @contextmanager
 def snapshot(url: str) -> Iterator[sa.Connection]:
     """Connect for reading: every query inside sees the same moment. url: postgresql+psycopg://..."""
-    engine = sa.create_engine(url, hide_parameters=True, connect_args=_CONNECTION)
+    engine = engine_for(url)
     try:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as found:
+            # Within the transaction: a pooler takes no options, and its sessions are not ours.
+            found.execute(sa.text("SET LOCAL timezone = 'UTC'"))
             yield found
     finally:
         engine.dispose()

@@ -1,13 +1,15 @@
 """Whether a database has the tables that this release works with."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import inspect, text
 
+from outbox.conninfo import engine_for
 from outbox.migrations.run import config
 
-CONNECT_TIMEOUT_S = 10
+_DAYS: Final = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'inbox'::regclass AND NOT inhdetachpending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def schema_state(url: str) -> SchemaState:
     scripts = ScriptDirectory.from_config(config())
     head = scripts.get_current_head()
     assert head is not None
-    engine = create_engine(url, hide_parameters=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    engine = engine_for(url)
     try:
         with engine.connect() as connection:
             tables = inspect(connection)
@@ -39,8 +41,7 @@ def schema_state(url: str) -> SchemaState:
             if tables.has_table("alembic_version"):
                 revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
             if tables.has_table("inbox"):
-                count = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'inbox'::regclass"
-                partitions = connection.execute(text(count)).scalar_one()
+                partitions = connection.execute(text(_DAYS)).scalar_one()
     finally:
         engine.dispose()
     known = {script.revision for script in scripts.walk_revisions()}

@@ -243,6 +243,13 @@ DELAYED_ORDERS: LiteralString = """
 """By the index of unfinished operations; there are few, but for an outage."""
 UNCHANGED_ORDERS: LiteralString = """
     SELECT order_id FROM orders WHERE order_id = ANY(%s) AND updated_at < now() - make_interval(secs => %s)"""
+END_FROZEN: LiteralString = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+       AND application_name = current_setting('application_name')
+       AND state = 'active' AND wait_event = 'ClientRead'
+       AND greatest(xact_start, state_change) < clock_timestamp() - make_interval(secs => %s)"""
+"""The server waits for its client amid a COPY or a pipeline: none of its own time-outs ends a session in that state."""
 OPERATION_STATES: LiteralString = """
     SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
      WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""

@@ -8,34 +8,44 @@ from typing import Any, Final
 
 import psycopg
 
-from domain.errors import Contended, DownForEverybody, Transient
+from domain.errors import Contended, DownForEverybody, TooMuch, Transient
 from domain.ids import OrderId
 from domain.order import Operation
-from domain.ports.store import Claimed, DeadLetter, Passed
-from outbox import statements
-from outbox.connections import Connections
+from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
+from outbox import partitions, statements
+from outbox.connections import PRELUDE, Connections, needs_prelude
+from outbox.conninfo import connect
 from outbox.journal import Journal, letter_origin
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
-from outbox.partitions import maintain, oldest_day
 from outbox.rows import operation_from
 from outbox.searching import StuckSearch
+from outbox.sqlstates import Family, family_of, said
 from outbox.transaction import PgTransaction
 from schemas.events import Event
-
-_LOST_RACES: Final = (
-    psycopg.errors.UniqueViolation,
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.LockNotAvailable,
-)
 
 REPEATS: Final = 100
 """Transactions after a repeated event that expect others: after a restart they come in numbers, else never."""
 
 
+UPKEEP_MAX_S: Final = 60.0
+
+
+class _Learned:
+    """What this process knows of the server that its connections lead to. After an outage it may be another one."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.memory = OrderMemory()
+        self.order_numbers = OrderNumbers()
+        self.oldest: date | None = None
+
+
 class PostgresStore:
-    """domain.ports.store.Store. encode: event to body. prefix: of topics. event_bytes_max: of an encoded body."""
+    """domain.ports.store.Store. encode: event to body. prefix: of topics. event_bytes_max: of an encoded body.
+
+    upkeep_url: past a pooler, where there is one; by default that of the connections.
+    """
 
     def __init__(
         self,
@@ -45,13 +55,13 @@ class PostgresStore:
         prefix: str = "",
         event_bytes_max: int = 1_000_000,
         inbox_retention_days: int = 14,
+        upkeep_url: str | None = None,
     ) -> None:
         self._connections = connections
         self._retention_days = inbox_retention_days
+        self._upkeep_url = upkeep_url or connections.url
         self._journal = Journal(encode, prefix, event_bytes_max)
-        self._oldest: date | None = None
-        self._memory = OrderMemory()
-        self._order_numbers = OrderNumbers()
+        self._learned = _Learned(connections.generation)
         self._repeats = 0
         self._search: StuckSearch | None = None
 
@@ -60,14 +70,17 @@ class PostgresStore:
         """Open a transaction; commit at the end, roll back on any exception."""
         async with self._connection(contended=contended) as connection:
             began = asyncio.get_running_loop().time()
-            oldest = self._oldest or await self._refresh(connection)
+            learned = self._known()
+            if learned.oldest is None:
+                learned.oldest = await partitions.oldest_day(connection)
+            # What belongs to a server is the transaction's own from here on: an outage meanwhile makes new ones.
             transaction = PgTransaction(
                 connection,
                 self._journal,
-                self._memory,
-                self._order_numbers,
+                learned.memory,
+                learned.order_numbers,
                 began=began,
-                oldest=oldest,
+                oldest=learned.oldest,
                 contended=contended,
                 repeats=self._repeats > 0,
                 few=few,
@@ -90,7 +103,7 @@ class PostgresStore:
     async def give_back(self, operations: Sequence[Operation]) -> None:
         """End the lease of these operations."""
         if operations:
-            self._memory.forget([o.order_id for o in operations])
+            self._learned.memory.forget([o.order_id for o in operations])
             leases = [(o.order_id, o.operation_id, o.due_at) for o in operations]
             await self._once(statements.GIVE_BACK.sql, statements.GIVE_BACK.arrays(leases))
 
@@ -119,23 +132,52 @@ class PostgresStore:
         place = [letter.group, letter.topic, letter.partition, letter.offset, letter_origin(letter)]
         return bool(await self._once(statements.HAS_LETTER, place))
 
-    async def maintain(self) -> None:
+    async def end_frozen(self, unmoved_s: float) -> int:
+        """End sessions of this module in which a process stands still; return how many."""
+        return len(await self._once(statements.END_FROZEN, [unmoved_s]))
+
+    async def maintain(self) -> InboxUpkeep:
         """Make inbox partitions ahead of time, drop those past their retention."""
-        async with self._connection() as connection:
-            await maintain(connection, self._retention_days)
-            await connection.commit()
-        self._oldest = None
+        before = await self._inbox_days()
+        undone: Sequence[str] = ()
+        if before.leaving or before.missing(self._retention_days) or before.past(self._retention_days):
+            undone = await self._mend(before)
+        after = await self._inbox_days()
+        self._learned.oldest = None
+        # Another process may have done meanwhile what this one could not.
+        left = after.leaving or after.missing(self._retention_days) or after.past(self._retention_days)
+        made, dropped = after.attached - before.attached, before.attached - after.attached
+        return InboxUpkeep(len(made), len(dropped), after.ahead, tuple(undone) if left else ())
 
     async def close(self) -> None:
         """Close all connections."""
         await self._connections.close()
 
-    async def _refresh(self, connection: psycopg.AsyncConnection[Any]) -> date:
-        self._oldest = await oldest_day(connection)
-        return self._oldest
+    async def _mend(self, days: partitions.InboxDays) -> Sequence[str]:
+        """Mend the inbox's days over a connection past the pooler; return what could not be done, a line each."""
+        try:
+            async with asyncio.timeout(UPKEEP_MAX_S):
+                async with await connect(self._upkeep_url, name="payments upkeep", autocommit=True) as connection:
+                    return await partitions.mend(connection, days, self._retention_days)
+        except (psycopg.Error, TimeoutError) as error:
+            return [said(error)]
+
+    async def _inbox_days(self) -> partitions.InboxDays:
+        async with self._connection() as connection:
+            days = await partitions.look(connection)
+            await connection.commit()
+            return days
+
+    def _known(self) -> _Learned:
+        """Return what was learned over the connections of today."""
+        if self._learned.generation != self._connections.generation:
+            self._learned = _Learned(self._connections.generation)
+        return self._learned
 
     async def _once(self, query: Any, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         async with self._connection() as connection:
+            if needs_prelude(connection):
+                await connection.execute(PRELUDE)
             cursor = await connection.cursor(binary=True).execute(query, parameters)
             rows = await cursor.fetchall() if cursor.description else []
             await connection.commit()
@@ -147,21 +189,38 @@ class PostgresStore:
         try:
             async with self._connections.lend() as connection:
                 yield connection
-        except psycopg.errors.CheckViolation as error:
-            if error.diag.constraint_name is not None:
-                raise Contended(f"another transaction won: {error.diag.constraint_name}") from error
-            # A day without a partition: dropped by another process since we asked for the oldest, or not made yet.
-            self._oldest = None
-            if contended:
-                raise Transient(
-                    "the inbox has no partition for a day: `payments sweep` makes and keeps them"
-                ) from error
-            raise Contended("the inbox lacks the partition of a day") from error
-        except _LOST_RACES as error:
-            if (error.diag.table_name or "").startswith("inbox"):
-                self._repeats = REPEATS
-            raise Contended(f"another transaction won: {error.diag.constraint_name or error.sqlstate}") from error
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            self._memory.clear()
-            self._order_numbers.clear()
-            raise DownForEverybody(f"PostgreSQL does not answer: {str(error).splitlines()[0]}") from error
+        except psycopg.Error as error:
+            family = self._in_domain(error, contended=contended)
+            if family is None:
+                raise
+            raise family from error
+
+    def _in_domain(self, error: psycopg.Error, *, contended: bool) -> Transient | None:
+        """Say what an error means to the runtime. None: it is raised as it is, a bug or the fault of a message."""
+        if isinstance(error, psycopg.errors.CheckViolation):
+            return self._check_violated(error.diag.constraint_name, contended=contended)
+        match family_of(error):
+            case Family.LOST_RACE:
+                if (error.diag.table_name or "").startswith("inbox"):
+                    self._repeats = REPEATS
+                return Contended(f"another transaction won: {error.diag.constraint_name or error.sqlstate}")
+            case Family.STALE:
+                return Contended(f"sessions are made anew: {said(error)}")
+            case Family.BUSY:
+                return Transient(f"PostgreSQL is busy: {said(error)}")
+            case Family.TOO_MUCH:
+                return TooMuch(f"PostgreSQL gave up: {said(error)}")
+            case Family.OUTAGE:
+                return DownForEverybody(f"PostgreSQL does not answer as it should: {said(error)}")
+            case Family.MESSAGE | Family.BUG:
+                return None
+
+    def _check_violated(self, constraint: str | None, *, contended: bool) -> Transient | None:
+        """Judge a check. Nobody else can have caused one while everything was locked before it was read."""
+        if constraint is not None:
+            return None if contended else Contended(f"another transaction won: {constraint}")
+        # A day without a partition: dropped by another process since we asked for the oldest, or not made yet.
+        self._learned.oldest = None
+        if contended:
+            return Transient("the inbox has no partition for a day: `payments sweep` makes and keeps them")
+        return Contended("the inbox lacks the partition of a day")

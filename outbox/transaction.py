@@ -14,6 +14,7 @@ from domain.order import Attempt, Hold, Operation, Order
 from domain.ports.store import Change, Changes, DeadLetter, Receipt
 from outbox import rows, statements
 from outbox.binary import ARRAYS
+from outbox.connections import PRELUDE, needs_prelude
 from outbox.journal import Journal, dead_letter_row, letter_origin
 from outbox.limits import moment, original_headers
 from outbox.memory import OrderMemory
@@ -77,6 +78,8 @@ class PgTransaction:
     async def _begin(self, order_ids: Sequence[OrderId]) -> list[tuple[OrderId, bytes]]:
         """Read the clock, once, and the id that this transaction's rows will bear; lock orders."""
         async with self._together():
+            if needs_prelude(self.connection):
+                await self.connection.execute(PRELUDE)
             await self._cursor.execute(statements.BEGIN, [ARRAYS["text"](order_ids)])
         found = await self._cursor.fetchall()
         self.now, self._xid = found[0][:2]

@@ -1,4 +1,4 @@
-"""All that runs in one consumer process: runners, the actor, the settler, the sweep; started, watched and drained."""
+"""All that runs in one consumer process: runners, actor, settlers, sweep and upkeep; started, watched and drained."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -16,6 +16,7 @@ from consumers.runtime.reading import Reader
 from consumers.runtime.runner import Runner
 from consumers.runtime.settling import Settler
 from consumers.runtime.sweep import Sweep
+from consumers.runtime.upkeep import Upkeep
 from domain.ports.source import Source
 from domain.reaction import Reaction
 from domain.rules import Rules
@@ -39,6 +40,7 @@ class Engine:
         self.actor = Actor(ports.gateway, ports.store, rules, bounds, self.breaker)
         self.settler = Settler(ports, reactions, rules, bounds, self.guard, self.actor.submit)
         self.actor.put = self.settler.put
+        self.upkeep = Upkeep(ports.store)
         self.sweep = Sweep(ports, reactions, rules, bounds, self.guard, self.breaker, self.actor, self.settler)
         self._log = structlog.get_logger("consumers.engine")
 
@@ -58,7 +60,7 @@ class Engine:
         working = [self._runner(reaction, make_source(reaction)).run(stop) for reaction in consume]
         working += also
         if sweep:
-            working.append(self.sweep.run(stop))
+            working += [self.sweep.run(stop), self.upkeep.run(stop)]
         async with asyncio.TaskGroup() as background:
             serving = [background.create_task(self.settler.run(f"settler-{n}")) for n in range(SETTLERS)]
             serving += [background.create_task(self.guard.watch()), background.create_task(self.actor.watch())]
@@ -75,6 +77,7 @@ class Engine:
         async with asyncio.TaskGroup() as background:
             serving = [background.create_task(self.settler.run(f"settler-{n}")) for n in range(SETTLERS)]
             serving.append(background.create_task(self.actor.watch()))
+            await self.upkeep.turn()
             swept = await self.sweep.once()
             for task in serving:
                 task.cancel()

@@ -1,4 +1,4 @@
-"""The sweep: due and unknown operations, lapsed leases, holds that ran out, orders that nobody works on, partitions."""
+"""The sweep: due and unknown operations, lapsed leases, holds that ran out, orders that nobody works on."""
 
 import asyncio
 from collections.abc import Mapping
@@ -27,7 +27,6 @@ IDS_MAX: Final = 20
 """So many ids in a line of the log, at the most."""
 DELAYS_EVERY_S: Final = 10
 STUCK_EVERY_S: Final = 60
-MAINTAIN_EVERY_S: Final = 3_600
 
 
 class Sweep:
@@ -89,8 +88,6 @@ class Sweep:
             await self._guard.transact("sweep", lambda _: self._tell_delays(), stop)
         if self._due("stuck", STUCK_EVERY_S):
             await self._guard.transact("sweep", lambda _: self._revive(), stop)
-        if self._due("maintain", MAINTAIN_EVERY_S):
-            await self._guard.transact("sweep", lambda _: self._ports.store.maintain(), stop)
         return await self._guard.transact("sweep", lambda _: self._claim(), stop)
 
     async def _claim(self) -> int:

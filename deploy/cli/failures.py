@@ -20,10 +20,6 @@ EXPECTED = (
     ("schemas.registry", "RegistryUnavailable", NOT_REACHED),
     ("deploy.embedded.errors", "EmbeddedError", NOT_REACHED),
     ("domain.errors", "Transient", NOT_REACHED),
-    ("psycopg.errors", "InsufficientPrivilege", NOT_REACHED),
-    ("sqlalchemy.exc", "OperationalError", NOT_REACHED),
-    ("sqlalchemy.exc", "InterfaceError", NOT_REACHED),
-    ("psycopg", "OperationalError", NOT_REACHED),
     ("aiokafka.errors", "KafkaError", NOT_REACHED),
     ("builtins", "ConnectionError", NOT_REACHED),
     ("builtins", "TimeoutError", NOT_REACHED),
@@ -55,29 +51,40 @@ def explain(error: Exception) -> Explained | None:
         return Explained(f"{_one_line(error.format_message()).rstrip('.')}; see `{path} --help`", WRONG_USAGE)
     if isinstance(error, click.ClickException):
         return Explained(_one_line(error.format_message()), error.exit_code)
-    # SQLAlchemy wraps the driver's errors in families of its own; some are too wide to be expected.
-    causes = (error, getattr(error, "orig", None))
+    if (driver := _driver_error(error)) is not None:
+        return Explained(_of_database(driver), NOT_REACHED) if _may_pass(driver) else None
     for module, name, exit_code in EXPECTED:
         family = getattr(sys.modules.get(module), name, None)
-        if family is not None and any(isinstance(cause, family) for cause in causes):
+        if family is not None and isinstance(error, family):
             return Explained(_what_to_do(error), exit_code)
     return None
 
 
+def _driver_error(error: Exception) -> BaseException | None:
+    """Find psycopg's error: SQLAlchemy's holds the statement, the driver's own says what is the matter."""
+    family = getattr(sys.modules.get("psycopg"), "Error", None)
+    cause = getattr(error, "orig", None) or error
+    return cause if family is not None and isinstance(cause, family) else None
+
+
+def _may_pass(error: BaseException) -> bool:
+    from outbox.sqlstates import may_pass  # noqa: PLC0415 - psycopg is loaded where this is asked
+
+    return may_pass(error)
+
+
+def _of_database(error: BaseException) -> str:
+    cause = _one_line(str(error))
+    if getattr(error, "sqlstate", None) == FORBIDDEN:
+        return f"PostgreSQL forbids it ({cause}): grant that to the user of PAYMENTS_DATABASE_URL"
+    if "FATAL:" in cause:
+        words = cause[cause.index("FATAL:") :]
+        return f"PostgreSQL refuses the connection ({words}): check user, password and name in PAYMENTS_DATABASE_URL"
+    return f"PostgreSQL does not answer as it should ({cause}): check that it runs, and PAYMENTS_DATABASE_URL"
+
+
 def _what_to_do(error: Exception) -> str:
     module = type(error).__module__
-    if module.startswith(("sqlalchemy", "psycopg")):
-        # SQLAlchemy's own text holds the statement; the driver's says what is the matter.
-        driver = getattr(error, "orig", None) or error
-        cause = _one_line(str(driver))
-        if getattr(driver, "sqlstate", None) == FORBIDDEN:
-            return f"PostgreSQL forbids it ({cause}): grant that to the user of PAYMENTS_DATABASE_URL"
-        if "FATAL:" in cause:
-            words = cause[cause.index("FATAL:") :]
-            return (
-                f"PostgreSQL refuses the connection ({words}): check user, password and name in PAYMENTS_DATABASE_URL"
-            )
-        return f"PostgreSQL does not answer as it should ({cause}): check that it runs, and PAYMENTS_DATABASE_URL"
     if module.startswith("aiokafka"):
         return f"Kafka does not answer as it should ({type(error).__name__}): check that it runs, and try again"
     if module == "builtins":

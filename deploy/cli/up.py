@@ -74,7 +74,7 @@ def _with_servers(settings: Settings, overrides: Mapping[str, str], stopping: St
 
 def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
     """Make schema and topics; both may be there already."""
-    _, schema = migrate_database(settings)
+    _, schema, _ = migrate_database(settings, progress)
     made = run(
         create_topics(
             settings.kafka_options(),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from deploy.settings.errors import SettingsError
+from deploy.settings.places import check_database_url
 from deploy.settings.values import GatewayKind
 from domain.rules import LEASE_MARGIN
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 # Stripe forgets an idempotency key after 24 h and then executes it as new: an hour is left for a call under way.
 UNKNOWN_GIVE_UP_MAX_S = 82_800
 LIVE_KEY_PREFIXES = ("sk_live_", "rk_live_")
-DATABASE_SCHEMES = ("postgresql", "postgresql+psycopg", "postgres")
 
 
 def is_loopback(address: str) -> bool:
@@ -32,9 +32,8 @@ def check_places(settings: "Settings") -> None:
     """Refuse an unusable database URL, half a Kafka login, and a login that would not be used."""
     for name in ("database_url", "database_direct_url"):
         secret = getattr(settings, name)
-        url = secret.get_secret_value() if secret is not None else None
-        if url is not None and (url.split("://", 1)[0] not in DATABASE_SCHEMES or "://" not in url):
-            raise ValueError(f"PAYMENTS_{name.upper()} must look like postgresql://user:password@host:port/database")
+        if secret is not None:
+            check_database_url(f"PAYMENTS_{name.upper()}", secret.get_secret_value())
     login = (settings.kafka_sasl_username, settings.kafka_sasl_password)
     if settings.kafka_security_protocol.startswith("SASL_"):
         if None in login:

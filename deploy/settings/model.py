@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from deploy.settings import checks
-from deploy.settings.places import kafka_client_options, mask_url, url_for
+from deploy.settings.places import kafka_client_options, mask_database_url, mask_url, url_for
 from deploy.settings.values import GatewayKind, SaslMechanism, SecurityProtocol
 from schemas.fields import LARGEST_EVENT_BYTES
 
@@ -24,7 +24,7 @@ class Settings(BaseSettings):
 
     # places
     database_url: SecretStr | None = Field(
-        None, description="PostgreSQL, as postgresql://user:password@host:port/database"
+        None, description="PostgreSQL, as postgresql://user:password@host:port/database; several as host:port,host:port"
     )
     database_direct_url: SecretStr | None = Field(
         None, description="PostgreSQL past a pooler, for relay and upkeep; none: as PAYMENTS_DATABASE_URL"
@@ -169,8 +169,8 @@ class Settings(BaseSettings):
     def masked(self) -> dict[str, Any]:
         """Show every setting by the name of its environment variable, fit for JSON, secrets masked."""
         shown = self.model_dump(mode="json")
-        shown["database_url"] = mask_url(self.database_url.get_secret_value() if self.database_url else None)
+        shown["database_url"] = mask_database_url(self.database_url.get_secret_value() if self.database_url else None)
         direct = self.database_direct_url
-        shown["database_direct_url"] = mask_url(direct.get_secret_value() if direct else None)
+        shown["database_direct_url"] = mask_database_url(direct.get_secret_value() if direct else None)
         shown["schema_registry_url"] = mask_url(self.schema_registry_url)
         return {f"PAYMENTS_{field.upper()}": value for field, value in shown.items()}

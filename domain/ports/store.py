@@ -125,6 +125,18 @@ class Claimed(NamedTuple):
     until: float
 
 
+class InboxUpkeep(NamedTuple):
+    """What an upkeep of the inbox's days did. ahead: days in a row after today that are there; -1: not even today.
+
+    undone: what could not be done now, and why, a line each. The next upkeep tries again.
+    """
+
+    made: int
+    dropped: int
+    ahead: int
+    undone: tuple[str, ...] = ()
+
+
 class Store(Protocol):
     """Transactions for the runtime, and the work that the sweep looks for.
 
@@ -150,8 +162,12 @@ class Store(Protocol):
         """Return orders with a hold that has expired and is not pinned."""
         ...
 
-    async def maintain(self) -> None:
-        """Make inbox partitions ahead of time, drop those past their retention."""
+    async def maintain(self) -> InboxUpkeep:
+        """Make inbox partitions ahead of time, drop those past their retention. What cannot be done is no error."""
+        ...
+
+    async def end_frozen(self, unmoved_s: float) -> int:
+        """End sessions of this module whose process has stood still for so long amid a transaction; say how many."""
         ...
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:

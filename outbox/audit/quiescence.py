@@ -30,7 +30,7 @@ _UNSEEN: Final[LiteralString] = """
 
 
 async def unrest(connection: psycopg.AsyncConnection[Any], scope: Scope) -> tuple[str, ...]:
-    """Say what is still under way, empty when nothing is. Raises LookupError when the inbox has no partitions."""
+    """Say what is still under way, empty when nothing is. Raises Transient when the inbox has no partitions."""
     found = []
     for query, what in ((_UNSENT, "messages are still to be sent"), (_OPEN, "operations have no outcome yet")):
         row = await (await connection.execute(query)).fetchone()

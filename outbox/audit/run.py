@@ -67,8 +67,8 @@ async def audit(
     """Check invariants 1 to 9 in one snapshot, and with topics 10 and 11; ledger None: against the database alone.
 
     The connection must be idle, and is given back so. Nothing is changed; topics need a temporary table. Raises
-    psycopg.OperationalError when the database does not answer, Transient when the gateway's books or Kafka do not,
-    LookupError without inbox partitions.
+    psycopg.OperationalError when the database does not answer, Transient when the gateway's books or Kafka do not, and
+    without inbox partitions.
     """
     behind = tuple(await lag()) if lag is not None else ()
     committed = await topics.committed() if topics is not None else {}

@@ -11,9 +11,11 @@ import structlog
 from domain.alarms import ring
 from domain.errors import Transient
 from domain.ports.publisher import Publisher
+from outbox.conninfo import connect
 from outbox.relay.lease import Lease, LeaseLost, new_holder
-from outbox.relay.outages import cause_of, is_outage, is_too_much
+from outbox.relay.outages import cause_of, is_too_much
 from outbox.relay.sending import Sending
+from outbox.sqlstates import may_pass, said
 from outbox.transaction import CHANNEL
 
 RETRY_MAX_S: Final = 5.0
@@ -86,7 +88,7 @@ class Relay:
             except LeaseLost:
                 self._log.info("another relay is active")
             except (Transient, psycopg.Error) as error:
-                if not is_outage(error):
+                if not may_pass(error):
                     raise
                 await self._wait_out(error, stop)
 
@@ -95,7 +97,7 @@ class Relay:
         if is_too_much(error):
             self._sending.read_less()
         if self._failures == 1:
-            ring(self._log, "dependency_down", "waiting", error=str(error).splitlines()[0])
+            ring(self._log, "dependency_down", "waiting", error=said(error))
         else:
             self._log.debug("still waiting", failures=self._failures)
         await _pause(stop, min(0.1 * 2 ** min(self._failures, 10), RETRY_MAX_S))
@@ -121,7 +123,7 @@ class Relay:
                     keeping.cancel()
             except ExceptionGroup as errors:
                 error = cause_of(errors)
-                if is_outage(error) and lease.is_over():
+                if may_pass(error) and lease.is_over():
                     # Time went by without us: what failed meanwhile says little. If it still fails, that is told next.
                     raise LeaseLost(str(error)) from None
                 raise error from None
@@ -155,7 +157,7 @@ class Relay:
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         try:
             async with asyncio.timeout(CONNECT_S):
-                connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=1)
+                connection = await connect(self._conninfo, name="payments relay", autocommit=True, prepare_threshold=1)
         except TimeoutError:
             raise Transient(f"the database did not answer for {CONNECT_S:g} s") from None
         # A delete that a crash loses sends a message twice, which the topics allow; a lease that it loses is taken

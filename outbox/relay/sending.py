@@ -9,6 +9,7 @@ import structlog
 
 from domain.alarms import ring
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Publisher
+from outbox.connections import check_writable
 from outbox.relay.holds import Held, Holds
 from outbox.relay.quarantine import LOOK_S, quarantine, waiting
 from outbox.relay.reading import EVENT_ID, MESSAGE_ID, ORDER_ID, Row, forget, message_of, place_of, read
@@ -40,6 +41,9 @@ class Sending:
             await self.begin(connection)
         held = self._holds.now(now)
         rows = await read(connection, self._batch, held)
+        # What cannot be taken out of the outbox would be sent again and again; and after a fail-over the outbox of the
+        # old primary stays as it was, empty or not.
+        await check_writable(connection)
         if not rows:
             return False
         messages = await self._messages(connection, rows)

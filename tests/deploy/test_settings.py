@@ -177,6 +177,50 @@ def test_a_password_in_the_query_is_masked_too(tmp_path: Path) -> None:
     assert settings.masked()["PAYMENTS_DATABASE_URL"] == "postgresql:///payments?host=%2Frun&password=**********"
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://app:hunter2@h1:5432,h2:5433/db", "postgresql://app:**********@h1:5432,h2:5433/db"),
+        ("postgresql://app:hunter2@[::1]:5432,[fe80::1]/db", "postgresql://app:**********@[::1]:5432,[fe80::1]/db"),
+        ("postgresql+psycopg://app:hunter2%40%2F%3A@h/db", "postgresql+psycopg://app:**********@h/db"),
+        ("postgresql://app:hunter2:?#[]@h/db", "postgresql://app:**********@h/db"),
+        ("postgresql://app:hunter2@%2Fvar%2Frun/db", "postgresql://app:**********@%2Fvar%2Frun/db"),
+        ("postgresql://h1,h2/db?password=hunter2&user=app", "postgresql://h1,h2/db?password=**********&user=app"),
+        ("postgres://app@h1,h2:5433/db?sslpassword=hunter2", "postgres://app@h1,h2:5433/db?sslpassword=**********"),
+        (
+            "postgresql://h1:1,h2:2/db?target_session_attrs=read-write",
+            "postgresql://h1:1,h2:2/db?target_session_attrs=read-write",
+        ),
+    ],
+)
+def test_a_url_of_any_form_is_shown_without_its_password(tmp_path: Path, url: str, shown: str) -> None:
+    settings = load(tmp_path, PAYMENTS_DATABASE_URL=url, PAYMENTS_DATABASE_DIRECT_URL=url)
+    assert settings.masked()["PAYMENTS_DATABASE_URL"] == shown
+    assert settings.masked()["PAYMENTS_DATABASE_DIRECT_URL"] == shown
+    assert settings.psycopg_url().partition("://")[2] == url.partition("://")[2]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:hunter2@sub@h/db",
+        "postgresql://app:hunter2/sub@h/db",
+        "postgresql://app:12345/hunter2@h/db",
+        "postgresql://app:hunter2%zz@h/db",
+        "postgresql://h1:5432,h2:hunter2/db",
+        "postgresql://h1:1,h2:2,h3/db?port=1,2",
+        "postgresql://h/db?hunter2=hunter2",
+        "postgresql:h/db?password=hunter2",
+    ],
+)
+@pytest.mark.parametrize("name", ["PAYMENTS_DATABASE_URL", "PAYMENTS_DATABASE_DIRECT_URL"])
+def test_a_url_that_libpq_would_misread_is_refused_without_being_shown(tmp_path: Path, name: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} must look like") as caught:
+        load(tmp_path, **{name: url})
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_password_of_the_registry_is_masked(tmp_path: Path) -> None:
     settings = load(tmp_path, PAYMENTS_SCHEMA_REGISTRY_URL="https://app:hunter2@registry:8081")
     assert settings.masked()["PAYMENTS_SCHEMA_REGISTRY_URL"] == "https://app:**********@registry:8081"

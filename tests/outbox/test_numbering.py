@@ -57,15 +57,6 @@ async def test_many_orders_take_as_many_blocks_as_they_need() -> None:
     assert blocks.drawn == 3
 
 
-async def test_after_an_outage_nothing_that_was_drawn_before_is_used() -> None:
-    numbers, blocks = OrderNumbers(), Blocks()
-    await numbers.take(1, blocks.draw)
-
-    numbers.clear()
-
-    assert await numbers.take(1, blocks.draw) == [BLOCK + 1]
-
-
 @pytest.fixture
 def url(case_to_alter: Case) -> str:
     return case_to_alter.url.replace("postgresql://", "postgresql+psycopg://")

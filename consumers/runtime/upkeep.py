@@ -1,0 +1,67 @@
+"""The database's upkeep: the inbox's days, and sessions of processes that stand still.
+
+It runs beside the sweep, so that neither waits for the other. It is never urgent and never a bug: what cannot be done
+now is tried again. Somebody is woken only when the days run out.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from domain.alarms import ring
+from domain.errors import Transient
+from domain.ports.store import Store
+
+TURN_S: Final = 20
+MAINTAIN_EVERY_S: Final = 3_600
+MAINTAIN_SOON_S: Final = 60
+"""While the inbox is about to run out of days, or nobody could look."""
+FROZEN_S: Final = 60
+"""No transaction of ours is silent for so long; a process that was stopped or cut off is, and holds its locks."""
+
+
+class Upkeep:
+    """Any number of processes may do this at once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._next_s = 0.0
+        self._running_out = False
+        self._log = structlog.get_logger("consumers.upkeep")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look after the database until told to stop."""
+        while not stop.is_set():
+            await self.turn()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TURN_S):
+                    await stop.wait()
+
+    async def turn(self) -> None:
+        """Do what is due. An outage is not told here: all others wait for it, too, and tell."""
+        now = asyncio.get_running_loop().time()
+        with suppress(Transient):
+            await self._end_frozen()
+            if now >= self._next_s:
+                self._next_s = now + MAINTAIN_SOON_S
+                await self._maintain()
+                if not self._running_out:
+                    self._next_s = now + MAINTAIN_EVERY_S
+
+    async def _end_frozen(self) -> None:
+        ended = await self._store.end_frozen(FROZEN_S)
+        if ended:
+            self._log.warning("ended sessions of processes that stand still: they held locks", sessions=ended)
+
+    async def _maintain(self) -> None:
+        done = await self._store.maintain()
+        if done.undone:
+            self._log.warning("not all of the inbox's upkeep could be done now", undone=done.undone, ahead=done.ahead)
+        running_out = done.ahead < 1
+        if running_out and not self._running_out:
+            ring(self._log, "inbox_days", "the inbox runs out of days", ahead=done.ahead, undone=done.undone)
+        elif self._running_out and not running_out:
+            self._log.info("the inbox has its days again", ahead=done.ahead)
+        self._running_out = running_out
