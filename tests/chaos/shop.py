@@ -3,11 +3,12 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from tests.chaos import avro, messages
 from tests.chaos.clock import unix_micros, unix_s
@@ -16,7 +17,7 @@ from tests.chaos.published import Published, Sent
 from tests.chaos.script import Also, Order
 
 LOOK_S: Final = 0.05
-METADATA_S: Final = 30.0
+METADATA_S: Final = 5.0
 FAILED: Final = "PaymentFailed"
 
 
@@ -106,7 +107,9 @@ class Shop:
             }
         )
         try:
-            partitions = consumer.list_topics(self._topic, timeout=METADATA_S).topics[self._topic].partitions
+            while not (partitions := self._partitions(consumer)):
+                if self._closing:
+                    return
             consumer.assign([TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in partitions])
             while not self._closing:
                 read = consumer.poll(LOOK_S)
@@ -114,6 +117,12 @@ class Shop:
                     self._pay_again(avro.decode(FAILED, read.value()))
         finally:
             consumer.close()
+
+    def _partitions(self, consumer: Consumer) -> list[int]:
+        """Name the partitions of PaymentFailed; none while the broker is away."""
+        with suppress(KafkaException):
+            return list(consumer.list_topics(self._topic, timeout=METADATA_S).topics[self._topic].partitions)
+        return []
 
     def _pay_again(self, failed: dict[str, object]) -> None:
         order_id, attempt = str(failed["order_id"]), int(str(failed["attempt"]))

@@ -24,7 +24,9 @@ def _check_order(index: Index, order: Order) -> Iterator[Violation]:
         is_last = number == len(order.kind.endings)
         ids = {f.event_id: f for f in facts if f.event_type in OUTCOMES and f.attempt == number}
         if not ids:
-            if not reviewed:
+            if number > 1 and (order.order_id, number) not in index.asked:
+                yield Violation("harness", order.order_id, f"nobody asked for attempt {number}", where)
+            elif not reviewed:
                 yield Violation("lost", order.order_id, f"attempt {number} has no outcome ({order.kind.name})", where)
             return
         if len(ids) > 1:
