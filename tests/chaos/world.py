@@ -109,7 +109,7 @@ def open_world(progress: Progress, *, keep: Callable[[], bool]) -> Iterator[Worl
     """Start everything; on leaving, end all of it. keep: asked then whether the folder with the logs stays."""
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="payments-chaos-")).resolve()
-        stack.callback(_clear_up, folder, keep)
+        stack.callback(_clear_up, folder, keep, progress)
         servers = stack.enter_context(temporary_servers(progress=progress, prefix="payments-chaos-servers-"))
         stack.callback(_keep_logs, servers, folder)
         progress("starting Kafka and PostgreSQL")
@@ -156,6 +156,8 @@ def _keep_logs(servers: EmbeddedServers, folder: Path) -> None:
         shutil.copy(log, folder / log.name)
 
 
-def _clear_up(folder: Path, keep: Callable[[], bool]) -> None:
-    if not keep():
+def _clear_up(folder: Path, keep: Callable[[], bool], progress: Progress) -> None:
+    if keep():
+        progress(f"the logs are kept in {folder}")
+    else:
         shutil.rmtree(folder, ignore_errors=True)
