@@ -1,7 +1,7 @@
 """When a customer must be told something, we tell the notifier, once.
 
 Emits nothing. Safe on redelivery: the notifier gets the event's id as its idempotency key. What is older than a day is
-recorded and not sent: a replay of history must not write to anybody.
+recorded and not sent: a replay of history must not write to anybody. It goes on while the order is in quarantine.
 """
 
 from domain.decision import Decision
@@ -29,5 +29,11 @@ def settle(order: Order, operation: Operation, outcome: Outcome, context: Contex
 
 
 notify_customer = Reaction(
-    name=NAME, trigger=CustomerNotificationRequested, plan=plan, settle=settle, emits=(), calls=frozenset()
+    name=NAME,
+    trigger=CustomerNotificationRequested,
+    plan=plan,
+    settle=settle,
+    emits=(),
+    calls=frozenset(),
+    waits=False,
 )

@@ -40,7 +40,7 @@ def plan(order: Order | None, event: Event, context: Context) -> Decision:
             return expire(event, context)
         case _:
             assert order is not None
-            return same_or_conflict(order, event)
+            return same_or_conflict(order, event, context)
 
 
 def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:

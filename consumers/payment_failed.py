@@ -1,6 +1,7 @@
 """When a payment has failed, we release the items that its attempt, or an older one, still holds.
 
-Emits ReservationReleased for each. Safe on redelivery: a hold is released once, and a sold one never.
+Emits ReservationReleased for each. Safe on redelivery: a hold is released once, and a sold one never. It goes on while
+the order is in quarantine: goods that nobody will pay for are free for others.
 """
 
 from domain.decision import NOTHING, Decision
@@ -42,4 +43,5 @@ release_items = Reaction(
     settle=settle,
     emits=(ReservationReleased,),
     calls=frozenset({OperationKind.RELEASE}),
+    waits=False,
 )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from consumers.adapters.gateway.references import could_name
 from consumers.adapters.gateway.simulated import SimulatedGateway
 from consumers.adapters.gateway.stripe_adapter import API_BASE, StripeGateway, check_play
 from consumers.adapters.inventory import InternalInventory
@@ -18,7 +19,9 @@ from consumers.adapters.kafka.source import KafkaSource
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine
+from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.resolving import Local, Resolver
 from deploy.cli.common import codec_of
 from deploy.contracts import contracts_of
 from deploy.readiness import check_all, database_check
@@ -82,6 +85,7 @@ def bounds_of(settings: Settings) -> Bounds:
         linger_s=settings.linger_ms / 1000,
         drain_timeout_s=settings.drain_timeout_s,
         sweep_interval_s=settings.sweep_interval_s,
+        quarantine_max=settings.quarantine_max,
     )
 
 
@@ -176,6 +180,16 @@ async def engine_of(settings: Settings, *, relay: bool = False) -> AsyncIterator
         store = await stack.enter_async_context(store_of(settings, codec))
         ports = Ports(store, gateway, InternalInventory(), LogNotifier(), codec.decode, codec.mask)
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
+
+
+@asynccontextmanager
+async def resolver_of(settings: Settings) -> AsyncIterator[Resolver]:
+    """Make what an operator's word goes through; it asks no gateway, and does not wait for a database that is down."""
+    guard = Guard(bounds_of(settings))
+    guard.patient = False
+    async with store_of(settings) as store:
+        local = Local(InternalInventory(), LogNotifier())
+        yield Resolver(store, local, BY_NAME, rules_of(settings), guard, could_name)
 
 
 async def run_roles(

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from deploy.cli.common import codec_of
 from deploy.settings import Settings
 from schemas.awaiting import AwaitingRegistry
 from schemas.topics import CONSUMED, TOPICS, topic_name
+
+LEARNED_MAX: Final = 20
+"""Versions of a subject that are read at start. An older one is asked for when a message has it."""
 
 
 class Contracts:
@@ -34,7 +38,7 @@ class Contracts:
         self.codec.prepare(event_type for event_type, topic in TOPICS.items() if topic.ours)
         for event_type in CONSUMED:
             subject = topic_name(self._prefix, event_type) + "-value"
-            for version in self._source.versions(subject, deleted=True):
+            for version in self._source.versions(subject, deleted=True, newest=LEARNED_MAX):
                 if version.schema is not None:
                     self._registry.learn(subject, version.schema_id, version.schema)
 

@@ -1,7 +1,6 @@
 """How an order begins: from OrderConfirmed, and again with each PaymentRetryRequested."""
 
-import hashlib
-
+from domain.content import content_hash
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.failure_codes import FailureCode
 from domain.ids import OrderId
@@ -31,20 +30,6 @@ RETRY_REFUSALS = {
 }
 
 
-def content_hash(event: OrderConfirmed) -> bytes:
-    """Hash (SHA-256) what makes two OrderConfirmed the same: all fields but ids, time and correlation of the event."""
-    method = event.payment_method
-    content = (
-        event.order_id,
-        event.customer_id,
-        event.currency,
-        tuple((line.sku, line.quantity, line.unit_price_minor) for line in event.lines),
-        (event.discount_minor, event.delivery_fee_minor, event.service_fee_minor, event.tax_minor, event.total_minor),
-        None if method is None else (str(method.kind), method.token),
-    )
-    return hashlib.sha256(repr(content).encode()).digest()
-
-
 def order_of(event: OrderConfirmed, context: Context) -> Order:
     """Begin an order, with its first attempt and its lines added up per SKU, sorted."""
     quantities: dict[str, int] = {}
@@ -61,7 +46,7 @@ def order_of(event: OrderConfirmed, context: Context) -> Order:
         currency=event.currency,
         total_minor=event.total_minor,
         lines=tuple(OrderLine(sku, quantity) for sku, quantity in sorted(quantities.items())),
-        content_hash=content_hash(event),
+        content_hash=context.content or content_hash(event),
         status=Status.CONFIRMED,
         version=0,
         attempt=1,
@@ -87,9 +72,9 @@ def expire(event: OrderConfirmed, context: Context) -> Decision:
     return payment_failed(order_of(event, context), Stage.AUTHORIZE, FailureCode.ORDER_EXPIRED, context)
 
 
-def same_or_conflict(order: Order, event: OrderConfirmed) -> Decision:
+def same_or_conflict(order: Order, event: OrderConfirmed, context: Context) -> Decision:
     """Take a repetition as no effect; the same order id with other content is refused, never charged."""
-    if order.content_hash == content_hash(event):
+    if order.content_hash == (context.content or content_hash(event)):
         return NOTHING
     return refuse(
         Reason.CONFLICT,

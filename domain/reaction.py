@@ -21,7 +21,8 @@ Settle = Callable[[Order, Operation, Outcome, Context], Decision]
 class Reaction:
     """One consumer group over one topic. Both functions are pure; everything between them is the runtime's.
 
-    calls: what it may ask at the edge; while that is down for everybody, the reaction pauses.
+    calls: what it may ask at the edge; while that is down for everybody, the reaction pauses. waits: whether its
+    messages wait while their order is in quarantine; one that only cleans up or tells goes on.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Reaction:
     settle: Settle
     emits: tuple[type[OwnEvent], ...]
     calls: frozenset[OperationKind]
+    waits: bool = True
 
     @property
     def group(self) -> str:

@@ -36,11 +36,15 @@ class Rules(Value, frozen=True):
 
 
 class Context(Value, frozen=True):
-    """What a decision may know of the world: the transaction's now(), what caused it, the rules."""
+    """What a decision may know of the world: the transaction's now(), what caused it, the rules.
+
+    content: the hash of the event's content (domain.content) where it was made before.
+    """
 
     at: datetime
     causation_id: EventId | None
     rules: Rules
+    content: bytes | None = None
 
     def after(self, seconds: float) -> datetime:
         """Return the moment this many seconds from now."""

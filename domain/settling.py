@@ -115,6 +115,8 @@ def released(order: Order, operation: Operation, context: Context) -> Decision:
     if hold is None or hold.state is not HoldState.HELD:
         return silent(order)
     order = order.with_hold(replace(hold, state=HoldState.RELEASED, pinned=False))
+    if order.review_reason and order.review_reason.startswith(OperationKind.RELEASE):
+        order = _settled_review(order)
     return emit(order, context, release_draft(operation.attempt, hold.reservation_id))
 
 

@@ -233,16 +233,24 @@ def _capture_refused(order: Order, attempt: Attempt) -> bool:
     return _is_current(order, attempt) and attempt.failure_code is FailureCode.CAPTURE_REFUSED
 
 
+def _cancelled(order: Order, attempt: Attempt) -> bool:
+    """Whether an operator has given up an order that stood still: its money goes back, and then it has failed."""
+    return _is_current(order, attempt) and attempt.failure_code is FailureCode.CANCELLED_BY_OPERATOR
+
+
 def _s(*statuses: Status) -> frozenset[Status]:
     return frozenset(statuses)
 
 
 _K = OperationKind
 _CONFIRMED, _RESERVED, _NO_GOODS = Status.CONFIRMED, Status.ITEMS_RESERVED, Status.RESERVATION_FAILED
+_GIVEN_UP = _s(Status.PAYMENT_AUTHORIZED, _RESERVED)
 
 OUTCOMES: tuple[OutcomeRow, ...] = (
     *(OutcomeRow(ANY, kind, (Unknown, NotFound), _always, Step.UNKNOWN) for kind in OperationKind),
     *(OutcomeRow(ANY, kind, (NotExecuted,), _always, Step.LATER) for kind in OperationKind),
+    OutcomeRow(_GIVEN_UP, _K.VOID, (Approved, Lapsed), _cancelled, Step.AUTHORIZE_FAILED),
+    OutcomeRow(_GIVEN_UP, _K.REFUND, (Approved, Pending), _cancelled, Step.AUTHORIZE_FAILED),
     OutcomeRow(_s(_CONFIRMED), _K.REFUND, (Pending,), _is_current, Step.AUTHORIZE_FAILED),
     OutcomeRow(_s(_RESERVED), _K.REFUND, (Pending,), _capture_refused, Step.CAPTURE_FAILED),
     OutcomeRow(_s(_RESERVED), _K.REFUND, (Pending,), _is_current, Step.RESERVE_FAILED),

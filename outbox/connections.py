@@ -72,16 +72,16 @@ class Connections:
     async def lend(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         """Lend a connection of this generation; what was not committed is rolled back.
 
-        Raises what psycopg raises, and DownForEverybody when the server stands still. An outage, whoever meets it,
-        ends all connections: those that are lent when they come back.
+        Raises what psycopg raises, and DownForEverybody when the server stands still. An outage that one connection
+        meets ends all: those that are lent when they come back. That no further one can be made ends none: a server
+        that has too many would give our places to others.
         """
         async with self._slots:
-            deadline = asyncio.timeout(self._answer_max_s)
+            connection = await self._current()
             generation = self.generation
+            deadline = asyncio.timeout(self._answer_max_s)
             try:
                 async with deadline:
-                    connection = await self._current()
-                    generation = self.generation
                     try:
                         yield connection
                     finally:
@@ -94,7 +94,7 @@ class Connections:
                 if not deadline.expired():
                     raise
                 await self._renew(generation)
-                raise DownForEverybody(f"PostgreSQL has not answered for {self._answer_max_s:g} s") from error
+                raise self._silent() from error
 
     async def close(self) -> None:
         """Close all that nobody has."""
@@ -105,7 +105,14 @@ class Connections:
         """Take an idle connection, or make one: again, if all were given up meanwhile."""
         while not self._idle:
             generation = self.generation
-            connection = await self._connect()
+            try:
+                async with asyncio.timeout(self._answer_max_s):
+                    connection = await self._connect()
+            except psycopg.Error:
+                self._pooled = None  # perhaps somebody has put a pooler there
+                raise
+            except TimeoutError as error:
+                raise self._silent() from error
             if generation == self.generation:
                 return connection
             await connection.close()
@@ -123,6 +130,9 @@ class Connections:
         if self._pooled:
             return await connect(self.url, name=NAME)
         return await connect(self.url, name=NAME, options=self._options, prepare_threshold=1)
+
+    def _silent(self) -> DownForEverybody:
+        return DownForEverybody(f"PostgreSQL has not answered for {self._answer_max_s:g} s")
 
     async def _take_back(self, connection: psycopg.AsyncConnection[Any], generation: int) -> None:
         """Keep a connection for the next, or throw it away if it is old or broken."""

@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
+from domain.errors import Transient, Unfit
 from domain.ports.store import DeadLetter
 from outbox.letters import FIRST_OF_OURS, Header, cut_copy
 from outbox.limits import original_headers, signed
 from outbox.rows import Row
 from schemas.events import Event, OwnEvent
+from schemas.registry import NotRegistered, RegistryUnavailable
 from schemas.texts import storable
 from schemas.topics import topic_name
 
@@ -39,7 +41,12 @@ class Journal:
 
         The relay makes the message's key and headers from the row.
         """
-        body = self._encode(event)
+        try:
+            body = self._encode(event)
+        except RegistryUnavailable as error:
+            raise Transient(f"the schema registry does not answer: {error}") from error
+        except NotRegistered as error:
+            raise Unfit(str(error)) from error
         if len(body) > self._bytes_max:
             raise ValueError(
                 f"{event.TYPE} of order {event.order_id} has {len(body)} bytes, more than PAYMENTS_EVENT_BYTES_MAX "

@@ -17,6 +17,7 @@ from outbox.tables import (
     orders,
     outbox,
     reservations,
+    resolutions,
     stock,
     stock_adjustments,
 )
@@ -50,6 +51,7 @@ class OrderStory:
     events: Sequence[Record]
     notifications: Sequence[Record]
     dead_letters: Sequence[Record]
+    resolutions: Sequence[Record]
     unsent: frozenset[int]
 
 
@@ -102,12 +104,23 @@ def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
             .where(dead_letters.c.key == order_id.encode())
             .order_by(dead_letters.c.first_at, dead_letters.c.message_offset),
         ),
+        resolutions=_all(connection, _said_of(order_id)),
         unsent=frozenset(ids).intersection(
             connection.execute(sa.select(sa.func.unnest(outbox.c.event_ids)).where(outbox.c.event_ids.overlap(ids)))
             .scalars()
             .all()
         ),
     )
+
+
+def last_resolution(connection: sa.Connection, order_id: str) -> Record | None:
+    """Read what an operator said last of this order."""
+    said = _all(connection, _said_of(order_id))
+    return said[-1] if said else None
+
+
+def _said_of(order_id: str) -> sa.Select[Any]:
+    return sa.select(resolutions).where(resolutions.c.order_id == order_id).order_by(resolutions.c.id)
 
 
 def order_list(connection: sa.Connection, status: str | None, limit: int) -> list[Record]:

@@ -48,6 +48,8 @@ _UNFINISHED: LiteralString = f"""
            o.updated_at < now() - make_interval(secs => %s)
            AND NOT EXISTS (SELECT FROM operation p WHERE p.order_number = o.order_number
                             AND p.state IN ('open', 'pending', 'unknown'))
+           AND NOT EXISTS (SELECT FROM dead_letter d WHERE d.waits AND d.order_id = o.order_id)
+           AND NOT EXISTS (SELECT FROM quarantine q WHERE q.released_at IS NULL AND q.order_id = o.order_id)
       FROM orders o
      WHERE o.created_at >= %s AND o.created_at < %s AND (o.created_at, o.order_id) > (%s, %s)
        AND o.status NOT IN {_FINAL}
@@ -82,7 +84,7 @@ class _Place(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """An order that is not final. stuck: nothing of it is open, and it has not changed for long."""
+    """An order that is not final. stuck: nothing of it is open, unchanged for long, and not in quarantine."""
 
     order_id: OrderId
     created_at: datetime

@@ -165,10 +165,6 @@ INSERT_OPERATIONS = insert("operation", [*OPERATION_KEY, *OPERATION_FIXED, *OPER
 UPDATE_OPERATIONS = update("operation", OPERATION_KEY, OPERATION_STATE)
 INSERT_HOLDS = insert("reservation", [*HOLD_KEY, *HOLD_FIXED, *HOLD_STATE])
 UPDATE_HOLDS = update("reservation", HOLD_KEY, HOLD_STATE)
-_INBOX = (Column("day", "date"), word("consumer_group"), Column("event_id", "uuid"))
-ENTER_INBOX = insert("inbox", _INBOX).batch
-"""An event that was processed before makes it fail; most never were, and this costs two thirds."""
-ENTER_INBOX_AGAIN = insert("inbox", _INBOX, "ON CONFLICT DO NOTHING RETURNING event_id").batch
 INSERT_NOTIFICATIONS = insert(
     "notification",
     [
@@ -232,13 +228,19 @@ GIVE_BACK = Batch(
     _types(_LEASE),
 )
 LAPSED_HOLDS: LiteralString = """
-    SELECT DISTINCT order_id FROM reservation
-     WHERE state = 'held' AND NOT pinned AND expires_at <= now() LIMIT %s"""
+    SELECT DISTINCT order_id FROM reservation r
+     WHERE state = 'held' AND NOT pinned AND expires_at <= now()
+       AND NOT EXISTS (SELECT FROM quarantine q
+                        WHERE q.order_id = r.order_id AND q.released_at IS NULL AND q.kind = 'order')
+     LIMIT %s"""
+"""Goods of an order in quarantine are set free, too, unless that itself raised."""
 DELAYED_ORDERS: LiteralString = """
     SELECT o.order_id FROM operation p JOIN orders o ON o.order_id = p.order_id
      WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind <> 'release' AND p.kind <> 'refund'
        AND p.opened_at <= now() - make_interval(secs => %s)
        AND NOT o.delay_notified AND o.status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
+       AND NOT EXISTS (SELECT FROM quarantine q
+                        WHERE q.order_id = o.order_id AND q.released_at IS NULL AND q.kind = 'order')
      ORDER BY p.opened_at LIMIT %s"""
 """By the index of unfinished operations; there are few, but for an outage."""
 UNCHANGED_ORDERS: LiteralString = """
@@ -253,6 +255,11 @@ END_FROZEN: LiteralString = """
 OPERATION_STATES: LiteralString = """
     SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
      WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
+HISTORY: LiteralString = f"""
+    SELECT {OPERATION_COLUMNS} FROM operation o WHERE o.order_number = %s
+     ORDER BY o.opened_at, o.attempt, o.try_number, o.kind"""
+INSERT_RESOLUTION: LiteralString = """
+    INSERT INTO resolution (order_id, review_reason, word, reference, reason, by) VALUES (%s, %s, %s, %s, %s, %s)"""
 SEND_AGAIN: LiteralString = """
     INSERT INTO outbox (event_ids)
     SELECT array_agg(e.id ORDER BY e.id) FROM orders o JOIN event e USING (order_number)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 
-from domain.errors import Contended, DownForEverybody, TooMuch, Transient
+from domain.errors import Contended, DownForEverybody, Permanent, TooMuch, Transient, Unfit, Violated
 from domain.ids import OrderId
 from domain.order import Operation
 from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
@@ -72,7 +72,7 @@ class PostgresStore:
             began = asyncio.get_running_loop().time()
             learned = self._known()
             if learned.oldest is None:
-                learned.oldest = await partitions.oldest_day(connection)
+                learned.oldest = await _oldest_day(connection)
             # What belongs to a server is the transaction's own from here on: an outage meanwhile makes new ones.
             transaction = PgTransaction(
                 connection,
@@ -190,20 +190,18 @@ class PostgresStore:
             async with self._connections.lend() as connection:
                 yield connection
         except psycopg.Error as error:
-            family = self._in_domain(error, contended=contended)
-            if family is None:
-                raise
-            raise family from error
+            raise self._in_domain(error, contended=contended) from error
 
-    def _in_domain(self, error: psycopg.Error, *, contended: bool) -> Transient | None:
-        """Say what an error means to the runtime. None: it is raised as it is, a bug or the fault of a message."""
+    def _in_domain(self, error: psycopg.Error, *, contended: bool) -> Exception:
+        """Say what an error means to the runtime."""
         if isinstance(error, psycopg.errors.CheckViolation):
             return self._check_violated(error.diag.constraint_name, contended=contended)
         match family_of(error):
             case Family.LOST_RACE:
                 if (error.diag.table_name or "").startswith("inbox"):
                     self._repeats = REPEATS
-                return Contended(f"another transaction won: {error.diag.constraint_name or error.sqlstate}")
+                family = Violated if isinstance(error, psycopg.errors.UniqueViolation) else Contended
+                return family(f"another transaction won: {error.diag.constraint_name or error.sqlstate}")
             case Family.STALE:
                 return Contended(f"sessions are made anew: {said(error)}")
             case Family.BUSY:
@@ -213,14 +211,31 @@ class PostgresStore:
             case Family.OUTAGE:
                 return DownForEverybody(f"PostgreSQL does not answer as it should: {said(error)}")
             case Family.MESSAGE | Family.BUG:
-                return None
+                return _fault(error)
 
-    def _check_violated(self, constraint: str | None, *, contended: bool) -> Transient | None:
-        """Judge a check. Nobody else can have caused one while everything was locked before it was read."""
+    def _check_violated(self, constraint: str | None, *, contended: bool) -> Transient:
+        """Judge a check: another transaction won, unless the same is broken again and again."""
         if constraint is not None:
-            return None if contended else Contended(f"another transaction won: {constraint}")
+            return Violated(f"another transaction won: {constraint}")
         # A day without a partition: dropped by another process since we asked for the oldest, or not made yet.
         self._learned.oldest = None
         if contended:
             return Transient("the inbox has no partition for a day: `payments sweep` makes and keeps them")
         return Contended("the inbox lacks the partition of a day")
+
+
+def _fault(error: psycopg.Error) -> Exception:
+    """Say whether one message is to blame, or the release."""
+    # Class 23: a rule of a table is broken. What was decided is wrong for this one message, not for everybody.
+    if family_of(error) is Family.MESSAGE or (error.sqlstate or "").startswith("23"):
+        words = error.diag.message_primary or said(error)
+        return Permanent(f"PostgreSQL cannot store this ({type(error).__name__}): {words}")
+    return Unfit(f"PostgreSQL refuses a statement of this release: {said(error)}")
+
+
+async def _oldest_day(connection: psycopg.AsyncConnection[Any]) -> date:
+    """Ask for the first day that the inbox remembers; a database without any is not one that we can work with."""
+    try:
+        return await partitions.oldest_day(connection)
+    except LookupError as error:
+        raise Unfit(str(error)) from error

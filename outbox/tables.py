@@ -241,7 +241,7 @@ redrives = sa.Table(
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of redrives"),
     _c("letter_id", sa.BigInteger, "dead_letter.id, or quarantine.id where kind says so"),
-    _c("kind", sa.Text, "letter or operation"),
+    _c("kind", sa.Text, "letter, or quarantine.kind"),
     _c("at", Time, "when", server_default=sa.text("now()")),
     _c("by", sa.Text, "who"),
     _c("result", sa.Text, "what came of it"),
@@ -291,6 +291,21 @@ relay_leases = sa.Table(
     sa.CheckConstraint("single", name="single"),
     comment="Which relay sends: one row",
 )
+
+resolutions = sa.Table(
+    "resolution",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of the operators' words"),
+    _c("order_id", sa.Text, "the order under review"),
+    _c("review_reason", sa.Text, "what the review was about, see domain.ways_out"),
+    _c("word", sa.Text, "executed or not-executed"),
+    _c("reference", sa.Text, "the gateway's id of what was looked at", nullable=True),
+    _c("reason", sa.Text, "why the operator says so"),
+    _c("by", sa.Text, "who"),
+    _c("at", Time, "when", server_default=sa.text("now()")),
+    comment="What operators said of orders under review",
+)
+sa.Index("resolution_order_id_idx", resolutions.c.order_id)
 
 low_waters = sa.Table(
     "low_water",

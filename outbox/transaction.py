@@ -1,6 +1,6 @@
 """The unit of work: one transaction over a whole batch, a constant number of statements however large it is."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, date, datetime
 from typing import Any, Final, LiteralString
@@ -10,29 +10,23 @@ import psycopg
 from domain.decision import Notification
 from domain.ids import OperationId, OrderId
 from domain.operation import OperationState
-from domain.order import Attempt, Hold, Operation, Order
-from domain.ports.store import Change, Changes, DeadLetter, Receipt
-from outbox import rows, statements
+from domain.order import Operation, Order
+from domain.ports.store import Changes, DeadLetter, Receipt, SetAside
+from outbox import dead_letters, inbox, quarantine, rows, statements
 from outbox.binary import ARRAYS
 from outbox.connections import PRELUDE, needs_prelude
-from outbox.journal import Journal, dead_letter_row, letter_origin
-from outbox.limits import moment, original_headers
+from outbox.journal import Journal, dead_letter_row
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
+from outbox.parts import Parts
 from outbox.rows import Row
 from outbox.searching import LEFT_FINAL, left_final
-from outbox.statements import COPY_FROM, Batch, Insert
+from outbox.statements import COPY_FROM, Batch
 from schemas.events import Event
-from schemas.texts import storable
 
 CHANNEL: Final = "payments_outbox"
 """Where the relay listens; one notification a transaction, never one a message (NOTIFY takes a global lock)."""
 
-_INSERT_DEAD_LETTERS: Final = """
-    INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, message_at, key, body, header_names,
-                             header_values, masked, reason, detail, to_offset, origin)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-    ON CONFLICT DO NOTHING RETURNING message_offset"""
 _APPLY_PASSED: Final = "UPDATE passed_stretch SET applied_at = now() WHERE id = ANY(%s) AND applied_at IS NULL"
 
 
@@ -61,6 +55,7 @@ class PgTransaction:
         self.began = began
         self.contended = contended
         self.now = datetime.min.replace(tzinfo=UTC)
+        self.waiting: frozenset[OrderId] = frozenset()
         self._journal = journal
         self._memory = memory
         self._order_numbers = order_numbers
@@ -75,20 +70,34 @@ class PgTransaction:
         self._few = few
         self._cursor = connection.cursor(binary=True)
 
-    async def _begin(self, order_ids: Sequence[OrderId]) -> list[tuple[OrderId, bytes]]:
-        """Read the clock, once, and the id that this transaction's rows will bear; lock orders."""
+    async def _begin(self, order_ids: Sequence[OrderId], *, waiting: bool = False) -> list[tuple[OrderId, bytes]]:
+        """Read the clock, once, and the id that this transaction's rows will bear; lock orders.
+
+        waiting: see which of them wait in quarantine. A statement of its own, sent along: it begins once the locks are
+        held, and so sees what their last holder wrote, which the statement that waited for them does not.
+        """
+        ids, seeing = ARRAYS["text"](order_ids), self.connection.cursor(binary=True)
         async with self._together():
             if needs_prelude(self.connection):
                 await self.connection.execute(PRELUDE)
-            await self._cursor.execute(statements.BEGIN, [ARRAYS["text"](order_ids)])
+            await self._cursor.execute(statements.BEGIN, [ids])
+            if waiting:
+                await seeing.execute(quarantine.WAITING, [ids, ids])
         found = await self._cursor.fetchall()
+        if waiting:
+            self.waiting = frozenset(OrderId(row[0]) for row in await seeing.fetchall())
         self.now, self._xid = found[0][:2]
         self._numbers = {row[2]: row[3] for row in found[1:]}
         return [(row[2], row[4]) for row in found[1:]]
 
-    async def load(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
+    async def hold(self, order_ids: Sequence[OrderId]) -> None:
+        """Lock these orders and see which wait in quarantine, with the right to put something there; read none."""
+        await self.execute(quarantine.LOCK)
+        await self._begin(sorted(set(order_ids)), waiting=True)
+
+    async def load(self, order_ids: Sequence[OrderId], *, waiting: bool = False) -> dict[OrderId, Order]:
         """Lock these orders in the order of their ids; return those that exist."""
-        found = await self._begin(sorted(set(order_ids)))
+        found = await self._begin(sorted(set(order_ids)), waiting=waiting)
         orders: dict[OrderId, Order] = {}
         unknown: list[OrderId] = []
         for order_id, xmin in found:
@@ -121,46 +130,19 @@ class PgTransaction:
             for row in found
         }
 
-    async def receive(self, group: str, events: Sequence[Event]) -> Sequence[Receipt]:
+    async def receive(self, group: str, events: Sequence[Event], contents: Sequence[int]) -> Sequence[Receipt]:
         """Write inbox rows; what is older than the inbox remembers gets none."""
-        # By the number of the event's id, for a UUID hashes in Python.
-        days = {event.event_id.int: event.occurred_at.astimezone(UTC).date() for event in events}
-        remembered = {event.event_id.int: event.event_id for event in events}
-        if min(days.values(), default=self._oldest) < self._oldest:
-            remembered = {number: event_id for number, event_id in remembered.items() if days[number] >= self._oldest}
-        fresh = await self._enter([(days[number], group, remembered[number]) for number in sorted(remembered)])
-        if fresh is None and len(remembered) == len(events):
-            return [Receipt.NEW] * len(events)
-        new = set(remembered) if fresh is None else fresh
-        receipts: list[Receipt] = []
-        for event in events:
-            number = event.event_id.int
-            # Of an event that comes twice in a batch only the first is what the inbox says.
-            if days.pop(number, None) is None:
-                receipts.append(Receipt.KNOWN)
-            elif number not in remembered:
-                receipts.append(Receipt.TOO_OLD)
-            else:
-                receipts.append(Receipt.NEW if number in new else Receipt.KNOWN)
-        return receipts
+        entries = inbox.entries_of(events, contents)
+        return await inbox.receive(
+            entries, group, self._oldest, repeats=self._repeats, ask=self.query, run=self.execute
+        )
 
-    async def _enter(self, inbox_rows: Sequence[Row]) -> set[int] | None:
-        """Write inbox rows, sorted, so that batches with the same events cannot wait for each other in a circle.
-
-        Returns the numbers of the ids that were new, None if all were; they are, unless repetitions are expected.
-        """
-        if not self._repeats:
-            await self._run(statements.ENTER_INBOX, inbox_rows)
-            return None
-        await self._run(statements.ENTER_INBOX_AGAIN, inbox_rows)
-        return {row[0].int for row in await self._cursor.fetchall()} if inbox_rows else None
-
-    async def save(self, changes: Changes) -> None:
+    async def save(self, changes: Changes) -> Sequence[DeadLetter]:
         """Write all changes. Operations are closed before others are opened: an order has one unfinished at a time."""
         if not self._xid:
             await self._begin([])
-        letters = await self._save_dead_letters(changes.dead_letters)
-        parts = _Parts(changes.orders)
+        letters = await dead_letters.insert(self.connection, changes.dead_letters) if changes.dead_letters else []
+        parts = Parts(changes.orders)
         await self._number(parts.new_orders)
         numbers = self._numbers
         events = [self._journal.event_row(event, numbers[OrderId(event.order_id)]) for event in changes.events]
@@ -170,16 +152,33 @@ class PgTransaction:
             await self._save_many(parts, changes.notifications, events)
         if letters:
             await self._append_letters(letters)
+        for said in changes.resolutions:
+            values = (said.order_id, said.review_reason, said.word, said.reference, said.reason, said.by)
+            await self._cursor.execute(statements.INSERT_RESOLUTION, values)
         if changes.passed:
             await self._cursor.execute(_APPLY_PASSED, [changes.passed])
         self._left_final = left_final(changes.orders, self.now)
         self._written += [change.after for change in changes.orders if change.after is not change.before]
+        return letters
+
+    async def set_aside(self, work: SetAside) -> int | None:
+        """Put this work in quarantine."""
+        return await quarantine.set_aside(self.connection, work)
+
+    async def quarantined_lately(self) -> int:
+        """Count what came into quarantine in the last ten minutes."""
+        return await quarantine.lately(self.connection)
 
     async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
         """Return the states of these operations."""
         order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
         found = await self.query(statements.OPERATION_STATES, [order_ids, ids])
         return {OperationId(row[0]): OperationState(row[1]) for row in found}
+
+    async def history(self, order_id: OrderId) -> Sequence[Operation]:
+        """Return all operations of this order."""
+        found = await self.query(statements.HISTORY, [self._numbers[order_id]])
+        return [rows.operation_from(row) for row in found]
 
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
         """Return those of these orders that nobody has changed for so long."""
@@ -230,7 +229,7 @@ class PgTransaction:
         async with self._cursor.copy(query) as copy:
             await copy.write(body)
 
-    async def _save_few(self, parts: "_Parts", notifications: Sequence[Notification], events: Sequence[Row]) -> None:
+    async def _save_few(self, parts: Parts, notifications: Sequence[Notification], events: Sequence[Row]) -> None:
         """Write everything in one round trip."""
         async with self._together():
             await self._update(parts, notifications)
@@ -238,7 +237,7 @@ class PgTransaction:
                 await self._run(insert.batch, insert_rows)
             await self._run(statements.APPEND_EVENTS, events)
 
-    async def _save_many(self, parts: "_Parts", notifications: Sequence[Notification], events: Sequence[Row]) -> None:
+    async def _save_many(self, parts: Parts, notifications: Sequence[Notification], events: Sequence[Row]) -> None:
         """Update in one round trip, then copy, which cannot be in a pipeline."""
         drawing = self.connection.cursor(binary=True)
         async with self.connection.pipeline():
@@ -252,7 +251,7 @@ class PgTransaction:
             if insert_rows:
                 await self._copy(insert.copy, insert.body(insert_rows))
 
-    async def _update(self, parts: "_Parts", notifications: Sequence[Notification]) -> None:
+    async def _update(self, parts: Parts, notifications: Sequence[Notification]) -> None:
         numbers = self._numbers
         state = [(o.order_id, *rows.order_state(o, self.now)) for o in parts.old_orders]
         await self._run(statements.UPDATE_ORDERS, state)
@@ -287,106 +286,6 @@ class PgTransaction:
         await self._cursor.executemany(statements.INSERT_LETTER, letter_rows)
         await self._cursor.execute(f"NOTIFY {CHANNEL}")
 
-    async def _save_dead_letters(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
-        if not letters:
-            return []
-        fresh: list[DeadLetter] = []
-        # A cursor of its own: in a pipeline the other may still have results to come.
-        cursor = self.connection.cursor(binary=True)
-        await cursor.executemany(_INSERT_DEAD_LETTERS, [_letter_row(x) for x in letters], returning=True)
-        for letter in letters:
-            if await cursor.fetchone() is not None:
-                fresh.append(letter)
-            cursor.nextset()
-        return fresh
-
-
-class _Parts:
-    """What differs between orders as loaded and as decided. Values are frozen, so identity tells."""
-
-    def __init__(self, changes: Sequence[Change]) -> None:
-        self.new_orders = sorted((c.after for c in changes if c.before is None), key=lambda order: order.order_id)
-        self.old_orders = [c.after for c in changes if c.before is not None and c.after is not c.before]
-        self.closed: list[Operation] = []
-        self.opened: list[Operation] = []
-        self.new_attempts: list[tuple[OrderId, Attempt]] = []
-        self.old_attempts: list[tuple[OrderId, Attempt]] = []
-        self.new_holds: list[tuple[OrderId, Hold]] = []
-        self.old_holds: list[tuple[OrderId, Hold]] = []
-        for change in changes:
-            self.add(change.before, change.after)
-        self.largest = max(len(self.new_orders), len(self.old_orders))
-
-    def inserts(self, numbers: Mapping[OrderId, int], now: datetime) -> list[tuple[Insert, list[Row]]]:
-        """Return what is new, table by table."""
-        opened = [
-            (*rows.operation_key(o, numbers[o.order_id]), *rows.operation_fixed(o), *rows.operation_state(o))
-            for o in self.opened
-        ]
-        attempts: list[Row] = [(numbers[i], a.number, i, *rows.attempt_state(a)) for i, a in self.new_attempts]
-        holds: list[Row] = [
-            (numbers[i], h.attempt, i, h.reservation_id, *rows.hold_state(h)) for i, h in self.new_holds
-        ]
-        return [
-            (statements.INSERT_ORDERS, [rows.order_row(o, numbers[o.order_id], now) for o in self.new_orders]),
-            (statements.INSERT_OPERATIONS, opened),
-            (statements.INSERT_ATTEMPTS, attempts),
-            (statements.INSERT_HOLDS, holds),
-        ]
-
-    def add(self, before: Order | None, after: Order) -> None:
-        """Sort the parts of one order."""
-        operations, attempts, holds = (before.operations, before.attempts, before.holds) if before else ((), (), ())
-        if after.operations is not operations:
-            self._add_operations(operations, after)
-        if after.attempts is not attempts:
-            self._add_attempts(attempts, after)
-        if after.holds is not holds:
-            self._add_holds(holds, after)
-
-    def _add_operations(self, known: Sequence[Operation], order: Order) -> None:
-        known_ids = [o.operation_id for o in known]
-        for operation in order.operations:
-            if operation.operation_id not in known_ids:
-                self.opened.append(operation)
-            elif operation not in known:
-                self.closed.append(operation)
-
-    def _add_attempts(self, known: Sequence[Attempt], order: Order) -> None:
-        for number, attempt in enumerate(order.attempts):
-            if number >= len(known):
-                self.new_attempts.append((order.order_id, attempt))
-            elif known[number] is not attempt:
-                self.old_attempts.append((order.order_id, attempt))
-
-    def _add_holds(self, known: Sequence[Hold], order: Order) -> None:
-        attempts = [hold.attempt for hold in known]
-        for hold in order.holds:
-            if hold.attempt not in attempts:
-                self.new_holds.append((order.order_id, hold))
-            elif hold not in known:
-                self.old_holds.append((order.order_id, hold))
-
 
 def _notification_row(n: Notification) -> Row:
     return (n.key, n.order_id, n.customer_id, n.kind, n.text, n.occurred_at, n.stale)
-
-
-def _letter_row(x: DeadLetter) -> Row:
-    headers = original_headers(x)
-    return (
-        x.group,
-        x.topic,
-        x.partition,
-        x.offset,
-        moment(x.timestamp_ms),
-        x.key,
-        x.body,
-        [name for name, _ in headers],
-        [value for _, value in headers],
-        x.masked,
-        x.reason.value,
-        storable(x.detail),
-        x.to_offset,
-        letter_origin(x),
-    )

@@ -23,7 +23,7 @@ SILENCE_REMEMBERED_S: Final = 10.0
 ID_MAX: Final = 2**31 - 1
 """Registries count with Java's int; a greater id is garbage, and asking for it might look like a broken registry."""
 VERSIONS_MAX: Final = 100
-"""Versions of a subject that are read, the newest ones."""
+"""Versions of a subject that ours are held to, the newest ones."""
 _NOT_THERE: Final = frozenset({40401, 40402, 40403})
 """Subject, version and schema not found. A 404 with another code comes from a proxy, or means a wrong address."""
 
@@ -140,13 +140,14 @@ class ConfluentRegistry:
             )
         return schema
 
-    def versions(self, subject: str, *, deleted: bool) -> list[Version]:
+    def versions(self, subject: str, *, deleted: bool, newest: int = VERSIONS_MAX) -> list[Version]:
         """Return the newest versions of a subject, oldest first; none if there is no such subject.
 
-        deleted: those, too, that were deleted, but not for good. Raises RegistryUnavailable.
+        deleted: those, too, that were deleted, but not for good. newest: so many at the most, each costs a question.
+        Raises RegistryUnavailable.
         """
         numbers = ask(lambda: sorted(map(int, self._client.get_versions(subject, deleted=deleted)))) or []
-        found = [self._version(subject, number) for number in numbers[-VERSIONS_MAX:]]
+        found = [self._version(subject, number) for number in numbers[-newest:]]
         return [version for version in found if version is not None]
 
     def _version(self, subject: str, number: int) -> Version | None:

@@ -8,10 +8,13 @@ from typing import Final
 
 import structlog
 
+from consumers.runtime.cutting import is_theirs
 from consumers.runtime.guard import Breaker
 from consumers.runtime.lease import Lease
 from consumers.runtime.ports import Bounds
+from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.settling import Answer
+from domain.blame import blame
 from domain.errors import DownForEverybody, Transient
 from domain.operating import Move, gateway_call, may_send_again, next_move
 from domain.operation import GatewayCall
@@ -40,6 +43,7 @@ class Actor:
         self._rules = rules
         self._bounds = bounds
         self._breaker = breaker
+        self._quarantine = Quarantine(store, bounds.quarantine_max)
         self._tasks: set[asyncio.Task[None]] = set()
         # By the number of the operation's id, for a UUID hashes in Python.
         self._open: dict[int, Claimed] = {}
@@ -76,7 +80,7 @@ class Actor:
         await self._room.wait()
 
     async def watch(self) -> None:
-        """Raise what a task raised: a bug in an adapter or here, which stops the process."""
+        """Raise what a task raised: a bug, which stops the process."""
         raise await self._failed.get()
 
     async def drained(self) -> None:
@@ -96,7 +100,7 @@ class Actor:
         lease = Lease(claimed, self._rules, self._bounds)
         try:
             async with asyncio.timeout_at(lease.ends_at):
-                await self._go_on(claimed, lease)
+                await self._go_on_or_cut(claimed, lease)
         except TimeoutError:
             self._log.warning("lease over before the answer", operations=len(self._without_answer(claimed)))
         except DownForEverybody as error:
@@ -107,6 +111,41 @@ class Actor:
         begun = [c for c in left if lease.has_begun(c)]
         self._answered([GatewayAnswer(c.operation.operation_id, _NO_ANSWER) for c in begun], _by_id(begun))
         await self._let_go([c for c in left if not lease.has_begun(c)])
+
+    async def _go_on_or_cut(self, claimed: Sequence[Claimed], lease: Lease) -> None:
+        """Go on; where that raises, halve what has no answer until the one is found.
+
+        What became of calls that ran meanwhile nobody knows; asking again by the same keys is safe.
+        """
+        try:
+            await self._go_on(claimed, lease)
+        except Exception as error:
+            if not is_theirs(error):
+                raise
+            raised = error
+        else:
+            return
+        left = self._without_answer(claimed)
+        self._log.warning("calls raised", operations=len(left), error=type(raised).__name__)
+        if len(left) == 1:
+            await self._give_up(left[0], raised)
+        elif left:
+            halves = (left[: len(left) // 2], left[len(left) // 2 :])
+            parts = [self._go_on_or_cut(half, lease) for half in halves]
+            for failure in await asyncio.gather(*parts, return_exceptions=True):
+                if failure is not None:
+                    raise failure
+
+    async def _give_up(self, claimed: Claimed, error: Exception) -> None:
+        """Keep an operation whose call raises, for an operator."""
+        operation = claimed.operation
+        blamed = blame(error, operation.order_id, operation.transaction_id, operation.reference, claimed.token)
+        try:
+            await self._quarantine.operation(operation.order_id, operation.operation_id, blamed)
+        except Transient as down:
+            self._log.warning("not put in quarantine; it will raise again when it is tried again", error=str(down))
+        else:
+            self._forget(claimed)
 
     async def _go_on(self, claimed: Sequence[Claimed], lease: Lease) -> None:
         perform: list[Claimed] = []

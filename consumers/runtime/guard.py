@@ -3,19 +3,25 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import structlog
 
 from consumers.runtime.ports import Bounds
 from domain.alarms import ring
-from domain.errors import Contended, Transient
+from domain.errors import Contended, Permanent, Transient, Violated
 
 T = TypeVar("T")
+BROKEN_MAX: Final = 4
+"""So often a constraint may be broken in a row by who only lost a race. The second run locks before it reads."""
 
 
 class StalledError(RuntimeError):
     """A loop has made no turn for too long. Restart the process; nothing is lost, and please report it."""
+
+
+class HopelessRaceError(RuntimeError):
+    """The same race was lost again and again. Restart the process; nothing is lost, and please report it."""
 
 
 class Stopped(Exception):  # noqa: N818 - it answers an order, it is no fault
@@ -38,10 +44,12 @@ class Guard:
     async def transact(self, name: str, run: Callable[[bool], Awaitable[T]], stop: asyncio.Event | None = None) -> T:
         """Run a whole transaction until it has committed. run(contended) may be repeated; an outage is waited out.
 
-        A lost race is repeated at once, then after growing pauses; more than the bound of them in a row is a bug.
+        A lost race is repeated at once, then after growing pauses. More than the bound of them in a row are a
+        HopelessRaceError. A constraint that is broken again though everything was locked before it was read is no race:
+        then the work is to blame, and Permanent is raised.
         Raises Stopped when told to stop during an outage, and Transient when not patient; nothing has happened then.
         """
-        lost = failures = 0
+        lost = broken = failures = 0
         while True:
             self.turn(name)
             try:
@@ -49,8 +57,11 @@ class Guard:
                     result = await run(lost > 0)
             except Contended as error:
                 lost += 1
+                broken = broken + 1 if isinstance(error, Violated) else 0
+                if broken > BROKEN_MAX:
+                    raise Permanent(f"{name}: broken {broken} times in a row: {error}") from error
                 if lost > self._bounds.contended_runs_max:
-                    raise RuntimeError(f"{name}: lost the same race {lost} times in a row: {error}") from error
+                    raise HopelessRaceError(f"{name}: lost the same race {lost} times in a row: {error}") from error
                 await asyncio.sleep(0.001 * 2 ** min(lost, 7))
             except Transient as error:
                 if not self.patient:

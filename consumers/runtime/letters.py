@@ -3,8 +3,10 @@
 from typing import Final
 
 from consumers.runtime.ports import Mask
+from domain.ids import EventId, OrderId
 from domain.ports.source import Message, Stretch
 from domain.ports.store import DeadLetter
+from schemas.events import Event
 from schemas.rejection import Reason
 
 NOT_READ: Final = frozenset(
@@ -13,6 +15,7 @@ NOT_READ: Final = frozenset(
 """Of such a message nobody can say which of its parts are ids."""
 CLOUD_EVENTS: Final = "ce_"
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+ORDER_ID_MAX: Final = 64
 
 
 class Letters:
@@ -23,8 +26,19 @@ class Letters:
         self._event_type = event_type
         self._mask = mask
 
-    def of_message(self, message: Message, reason: Reason, detail: str) -> DeadLetter:
-        """Return the letter of a message."""
+    def of_message(
+        self,
+        message: Message,
+        reason: Reason,
+        detail: str,
+        event: Event | None = None,
+        *,
+        own_inbox: bool = False,
+        waits: bool = False,
+        behind: bool = False,
+    ) -> DeadLetter:
+        """Return the letter of a message. event: what it says, where that can be read."""
+        readable = event is not None or not (waits or reason in NOT_READ)
         masked = 0
 
         def mask(value: bytes | None) -> bytes | None:
@@ -37,13 +51,13 @@ class Letters:
 
         # The key is the order id, and CloudEvents' headers repeat ids: what looks like a card number there is none.
         # Of a message that cannot be read nobody can say so.
-        key = mask(message.key) if reason in NOT_READ else message.key
+        key = message.key if readable else mask(message.key)
         body = mask(message.value)
         # Kafka lets a name hold NUL, which no database stores: a message must not stop us by its headers.
         headers = tuple(
             (
                 name.replace("\0", REPLACEMENT),
-                value if name.startswith(CLOUD_EVENTS) and reason not in NOT_READ else mask(value),
+                value if name.startswith(CLOUD_EVENTS) and readable else mask(value),
             )
             for name, value in message.headers
         )
@@ -59,6 +73,11 @@ class Letters:
             masked=masked > 0,
             reason=reason,
             detail=detail,
+            event_id=None if event is None else EventId(event.event_id),
+            order_id=order_id_of(event, key if key == message.key else None, reason),
+            own_inbox=own_inbox,
+            waits=waits,
+            behind=behind,
         )
 
     def of_stretch(self, stretch: Stretch, last: int, detail: str, at_ms: int) -> DeadLetter:
@@ -81,3 +100,27 @@ class Letters:
             detail=detail,
             to_offset=last,
         )
+
+
+def order_id_of(event: Event | None, key: bytes | None, reason: Reason) -> OrderId | None:
+    """Return the order that a message is of: the event's, else the key's, if that can be an order id.
+
+    A key that is not the event's order id names no order.
+    """
+    if event is not None:
+        return OrderId(event.order_id)
+    if key is None or reason is Reason.KEY_MISMATCH or not 1 <= len(key) <= ORDER_ID_MAX:
+        return None
+    return OrderId(key.decode("ascii")) if all(b"!"[0] <= byte <= b"~"[0] for byte in key) else None
+
+
+def ids_of(letter: DeadLetter) -> dict[str, object]:
+    """Return what names a dead letter in the log."""
+    event_id = None if letter.event_id is None else str(letter.event_id)
+    return {
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "order_id": letter.order_id,
+        "event_id": event_id,
+    }

@@ -6,19 +6,29 @@ from typing import Final
 
 import structlog
 
-from consumers.runtime.letters import Letters
+from consumers.runtime.letters import Letters, ids_of, order_id_of
 from consumers.runtime.ports import Bounds, Ports
-from consumers.runtime.reading import Reading, Taken
+from consumers.runtime.quarantine import Quarantine
+from consumers.runtime.reading import Failed, Read, Taken
 from consumers.runtime.work import Work
 from domain.alarms import ring
+from domain.blame import blame
+from domain.content import inbox_content
 from domain.ids import OrderId
-from domain.ports.store import Claimed, Receipt
+from domain.ports.store import Changes, Claimed, DeadLetter, Receipt, Transaction
 from domain.reaction import Reaction
 from domain.rules import Rules
 from schemas.rejection import Reason
 
 TOO_OLD: Final = "it is older than the inbox remembers and was not processed; publish it anew if it still matters."
 FUTURE: Final = "occurred_at lies in the future; check the publisher's clock, then publish it anew."
+CONFLICT: Final = (
+    "another message with this event_id and other content was processed before; give each event an id of its own, "
+    "then publish it anew."
+)
+BEHIND: Final = "an earlier message of its order is in quarantine; redrive that one first."
+TO_PLAN: Final = frozenset({Receipt.NEW, Receipt.TOO_OLD})
+"""A repetition stays one, and a conflict is one, whatever its order waits for."""
 
 
 class Planner:
@@ -33,55 +43,117 @@ class Planner:
         self._ports = ports
         self._rules = rules
         self._few_max = bounds.few_max
+        self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
         self._log = structlog.get_logger("consumers.planner").bind(reaction=reaction.name)
 
-    async def plan(self, reading: Reading, *, contended: bool) -> list[Claimed]:
+    async def plan(self, read: Sequence[Read], *, contended: bool) -> list[Claimed]:
         """Run the plan transaction; return the operations to perform now, under our lease.
 
-        Raises Contended (run it again at once) and Transient (run it again later); nothing has happened then.
+        Raises Contended (run it again at once) and Transient (run it again later), and what a message raises; nothing
+        has happened then.
         """
-        taken, letters = reading.taken, [*reading.letters]
-        few = len(reading.done) <= self._few_max
+        taken, letters = _sorted_out(read)
+        few = len(read) <= self._few_max
         async with self._ports.store.transaction(contended=contended, few=few) as transaction:
-            orders = await transaction.load([OrderId(t.event.order_id) for t in taken])
-            latest = transaction.now + timedelta(seconds=self._rules.clock_skew_max_s)
+            order_ids = [OrderId(one.event.order_id) for one in taken]
+            orders = await transaction.load(order_ids, waiting=self._reaction.waits)
             # A day far ahead has no partition in the inbox, so these are sorted out before it.
-            letters += [
-                self._letters.of_message(t.message, Reason.FROM_THE_FUTURE, FUTURE)
-                for t in taken
-                if t.event.occurred_at > latest
-            ]
-            taken = [t for t in taken if t.event.occurred_at <= latest]
-            receipts = await transaction.receive(self._reaction.group, [t.event for t in taken])
+            letters += [self.too_early(one) for one in taken if self.is_early(transaction, one)]
+            taken = [one for one in taken if not self.is_early(transaction, one)]
             work = Work(transaction, orders, self._reactions, self._rules)
             work.changes.dead_letters += letters
-            self._decide(work, taken, receipts)
+            for one, receipt in zip(taken, await self.receive(transaction, taken), strict=True):
+                waits = receipt in TO_PLAN and one.event.order_id in transaction.waiting
+                letter = self._wait_behind(one, receipt) if waits else self.decide(work, one, receipt)
+                if letter is not None:
+                    work.changes.dead_letters.append(letter)
             opened = await work.finish(self._ports)
         self._tell(work)
         return opened
 
-    def _decide(self, work: Work, taken: Sequence[Taken], receipts: Sequence[Receipt]) -> None:
-        for (message, event), receipt in zip(taken, receipts, strict=True):
+    async def quarantine(self, read: Read, error: Exception) -> None:
+        """Keep a message that raised as a dead letter: later messages of its order wait behind it.
+
+        Raises TooManyQuarantined, and Contended and Transient as plan; nothing has happened then.
+        """
+        if isinstance(read, DeadLetter):
+            # It is refused, and even that raised: no other way to keep it is left.
+            raise error
+        message, event = read.message, read.event if isinstance(read, Taken) else None
+        blamed = blame(error, event, raw=(message.key or b"") + (message.value or b""))
+        order_id = order_id_of(event, message.key, Reason.QUARANTINED)
+        async with self._ports.store.transaction(contended=True) as transaction:
+            await transaction.hold([] if order_id is None else [order_id])
+            receipt = Receipt.TOO_OLD
+            if isinstance(read, Taken) and not self.is_early(transaction, read):
+                (receipt,) = await self.receive(transaction, [read])
             if receipt is Receipt.KNOWN:
-                continue
-            decision = self._reaction.plan(work.order(OrderId(event.order_id)), event, work.context(event))
-            if decision.refused is not None:
-                work.changes.dead_letters.append(self._letters.of_message(message, decision.refused, decision.detail))
-            elif receipt is Receipt.TOO_OLD and (decision.order is not None or decision.notifications):
-                # It would do something, and the inbox cannot tell whether it has done so before.
-                work.changes.dead_letters.append(self._letters.of_message(message, Reason.TOO_OLD, TOO_OLD))
-            else:
-                work.apply(decision)
+                return
+            own, behind = receipt is Receipt.NEW, order_id in transaction.waiting
+            letter = self._letters.of_message(
+                message, Reason.QUARANTINED, blamed.detail, event, own_inbox=own, waits=True, behind=behind
+            )
+            fresh = await transaction.save(Changes(dead_letters=[letter]))
+            if fresh and not behind:
+                await self._quarantine.check(transaction, blamed)
+        if fresh:
+            self._quarantine.tell(blamed, "message in quarantine", **ids_of(letter))
+
+    def is_early(self, transaction: Transaction, one: Taken) -> bool:
+        """Whether it is from further in the future than clocks differ."""
+        return one.event.occurred_at > transaction.now + timedelta(seconds=self._rules.clock_skew_max_s)
+
+    def too_early(self, one: Taken) -> DeadLetter:
+        """Refuse a message from the future."""
+        return self._letters.of_message(one.message, Reason.FROM_THE_FUTURE, FUTURE, one.event)
+
+    async def receive(self, transaction: Transaction, taken: Sequence[Taken]) -> Sequence[Receipt]:
+        """Write the inbox rows; say what each message is."""
+        contents = [inbox_content(one.content) for one in taken]
+        return await transaction.receive(self._reaction.group, [one.event for one in taken], contents)
+
+    def decide(self, work: Work, one: Taken, receipt: Receipt) -> DeadLetter | None:
+        """Decide on one message that does not wait; return the dead letter if it is refused."""
+        message, event, content = one
+        if receipt is Receipt.KNOWN:
+            return None
+        if receipt is Receipt.CONFLICT:
+            return self._letters.of_message(message, Reason.CONFLICT, CONFLICT, event)
+        new = receipt is Receipt.NEW
+        decision = self._reaction.plan(work.order(OrderId(event.order_id)), event, work.context(event, content))
+        if decision.refused is not None:
+            return self._letters.of_message(message, decision.refused, decision.detail, event, own_inbox=new)
+        if not new and (decision.order is not None or decision.notifications):
+            # It would do something, and the inbox cannot tell whether it has done so before.
+            return self._letters.of_message(message, Reason.TOO_OLD, TOO_OLD, event)
+        work.apply(decision)
+        return None
+
+    def _wait_behind(self, one: Taken, receipt: Receipt) -> DeadLetter:
+        """Keep a message whose order waits in quarantine."""
+        own = receipt is Receipt.NEW
+        return self._letters.of_message(
+            one.message, Reason.QUARANTINED, BEHIND, one.event, own_inbox=own, waits=True, behind=True
+        )
 
     def _tell(self, work: Work) -> None:
         for letter in work.changes.dead_letters:
-            ring(
-                self._log,
-                letter.reason.value,
-                "dead letter",
-                detail=letter.detail,
-                topic=letter.topic,
-                partition=letter.partition,
-                offset=letter.offset,
-            )
+            if letter.behind:
+                self._log.warning("waits behind a quarantined message", **ids_of(letter))
+            else:
+                ring(self._log, letter.reason.value, "dead letter", detail=letter.detail, **ids_of(letter))
         work.tell(self._log)
+
+
+def _sorted_out(read: Sequence[Read]) -> tuple[list[Taken], list[DeadLetter]]:
+    """Return what was taken and what is refused. Raises what a message's reading raised."""
+    taken: list[Taken] = []
+    letters: list[DeadLetter] = []
+    for one in read:
+        if isinstance(one, Taken):
+            taken.append(one)
+        elif isinstance(one, Failed):
+            raise one.error
+        else:
+            letters.append(one)
+    return taken, letters

@@ -30,7 +30,10 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Every queue, batch and wait of the runtime. Durations in seconds."""
+    """Every queue, batch and wait of the runtime. Durations in seconds.
+
+    quarantine_max: so much may raise within ten minutes, in all processes together; one more stops the process.
+    """
 
     batch_max: int = 1_000
     few_max: int = 16
@@ -47,3 +50,4 @@ class Bounds:
     breaker_pause_s: float = 1
     breaker_pause_max_s: float = 30
     stalled_after_s: float = 300
+    quarantine_max: int = 20

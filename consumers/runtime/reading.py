@@ -6,9 +6,11 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from consumers.runtime.cutting import is_theirs
 from consumers.runtime.letters import Letters
 from consumers.runtime.ports import Decode
 from domain.alarms import ring
+from domain.content import same_content
 from domain.errors import Transient
 from domain.ports.source import Message
 from domain.ports.store import DeadLetter
@@ -26,10 +28,22 @@ REMIND_S: Final = 600
 
 
 class Taken(NamedTuple):
-    """A message and what it says."""
+    """A message and what it says. content: the hash of that, see domain.content."""
 
     message: Message
     event: Event
+    content: bytes
+
+
+class Failed(NamedTuple):
+    """A message whose reading raised what nobody thought of."""
+
+    message: Message
+    error: Exception
+
+
+Read = Taken | DeadLetter | Failed
+"""A message once it was read: what it says, why it is refused, or what it raised."""
 
 
 class Held(NamedTuple):
@@ -40,10 +54,9 @@ class Held(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A batch, read. done: the messages that are taken or in a letter, in their order."""
+    """A batch, read. read: of the messages that are done, in their order."""
 
-    taken: Sequence[Taken]
-    letters: Sequence[DeadLetter]
+    read: Sequence[Read]
     held: Sequence[Held]
     done: Sequence[Message]
 
@@ -61,27 +74,35 @@ class Reader:
 
     def read(self, messages: Sequence[Message]) -> Reading:
         """Decode a batch. Raises Transient when the schema registry does not answer."""
-        taken: list[Taken] = []
-        letters: list[DeadLetter] = []
+        read: list[Read] = []
         held: dict[int, Held] = {}
         for message in messages:
             if held and message.partition in held:
                 continue
             try:
-                taken.append(Taken(message, self._decode(self._event_type, message.key, message.value)))
+                read.append(self.read_one(message))
             except Rejected as rejected:
                 if rejected.reason is Reason.UNKNOWN_SCHEMA and self._is_ours:
                     # A newer release of ours wrote it; it is true, and this release must not pass it over.
                     held[message.partition] = Held(message, NEWER_S)
                     self._ring(message)
                 else:
-                    letters.append(self._letters.of_message(message, rejected.reason, rejected.detail))
+                    read.append(self._letters.of_message(message, rejected.reason, rejected.detail))
             except SchemaAwaited:
                 held[message.partition] = Held(message, AWAITED_S)
             except RegistryUnavailable as error:
                 raise Transient(str(error)) from error
+            except Exception as error:
+                if not is_theirs(error):
+                    raise
+                read.append(Failed(message, error))
         done = messages if not held else [m for m in messages if _is_done(m, held)]
-        return Reading(taken, letters, list(held.values()), done)
+        return Reading(read, list(held.values()), done)
+
+    def read_one(self, message: Message) -> Taken:
+        """Decode one message. Raises Rejected, SchemaAwaited or RegistryUnavailable, as the decoder does."""
+        event = self._decode(self._event_type, message.key, message.value)
+        return Taken(message, event, same_content(event, message.value or b""))
 
     def _ring(self, message: Message) -> None:
         """Ring once for a message, and again when nothing has come of it for long."""

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.runtime.acting import Actor
+from consumers.runtime.cutting import in_pieces, or_cut
 from consumers.runtime.guard import Breaker, Guard, Stopped
 from consumers.runtime.passing import Passing
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds
-from consumers.runtime.reading import Reader, Reading
+from consumers.runtime.reading import Read, Reader, Reading
 from domain.alarms import ring
 from domain.errors import Transient
 from domain.operation import GATEWAY_KINDS
 from domain.ports.source import Message, Source
-from domain.ports.store import Claimed
 from domain.reaction import Reaction
 
 
@@ -108,18 +108,22 @@ class Runner:
         return messages
 
     async def _process(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
-        reading: Reading | None = None
+        async def read(_: bool) -> Reading:  # noqa: FBT001 - the guard's signature
+            return self._reader.read(messages)
 
-        async def plan(contended: bool) -> list[Claimed]:  # noqa: FBT001 - the guard's signature
-            nonlocal reading
-            if reading is None:
-                reading = self._reader.read(messages)
-            return await self._planner.plan(reading, contended=contended) if reading.done else []
+        async def plan(piece: Sequence[Read]) -> None:
+            opened = await self._guard.transact(
+                self._name, lambda contended: or_cut(piece, self._planner.plan(piece, contended=contended)), stop
+            )
+            # From here a redelivered message is a duplicate: the operation row is what must be finished.
+            self._actor.submit(opened)
 
-        opened = await self._guard.transact(self._name, plan, stop)
-        # From here a redelivered message is a duplicate: the operation row is what must be finished.
-        self._actor.submit(opened)
-        assert reading is not None, "what has committed was read"
+        async def quarantine(read: Read, error: Exception) -> None:
+            await self._guard.transact(self._name, lambda _: self._planner.quarantine(read, error), stop)
+
+        reading = await self._guard.transact(self._name, read, stop)
+        if reading.read:
+            await in_pieces(reading.read, plan, quarantine)
         for held in reading.held:
             self._source.hold(held.message, held.seconds)
         try:

@@ -11,10 +11,13 @@ from typing import NamedTuple
 
 import structlog
 
+from consumers.runtime.cutting import in_pieces, or_cut
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.work import Work
 from domain.alarms import ring
+from domain.blame import blame
 from domain.ids import OperationId, OrderId
 from domain.lease import settle_answer
 from domain.operation import OperationState
@@ -52,6 +55,7 @@ class Settler:
         self._bounds = bounds
         self._guard = guard
         self._submit = submit
+        self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
         self._waiting: list[Answer] = []
         self._arrived = asyncio.Event()
         self._settling = 0
@@ -78,12 +82,24 @@ class Settler:
             answers, self._waiting = self._waiting[: self._bounds.batch_max], self._waiting[self._bounds.batch_max :]
             self._settling += 1
             try:
-                opened = await self._guard.transact(name, partial(self._settle, answers))
-                self._submit(opened)
+                await in_pieces(answers, partial(self._settle_piece, name), partial(self._give_up, name))
             finally:
                 self._settling -= 1
 
-    async def _settle(self, answers: Sequence[Answer], contended: bool) -> list[Claimed]:  # noqa: FBT001 - as Guard calls
+    async def _settle_piece(self, name: str, answers: Sequence[Answer]) -> None:
+        opened = await self._guard.transact(
+            name, lambda contended: or_cut(answers, self._settle(answers, contended=contended))
+        )
+        self._submit(opened)
+
+    async def _give_up(self, name: str, answer: Answer, error: Exception) -> None:
+        """Keep the operation, for its answer raised. The gateway gives the same answer whenever it is asked again."""
+        blamed = blame(error, answer)
+        await self._guard.transact(
+            name, lambda _: self._quarantine.operation(answer.order_id, answer.operation_id, blamed)
+        )
+
+    async def _settle(self, answers: Sequence[Answer], *, contended: bool) -> list[Claimed]:
         few = len(answers) <= self._bounds.few_max
         async with self._ports.store.transaction(contended=contended, few=few) as transaction:
             orders = await transaction.load([answer.order_id for answer in answers])
@@ -108,6 +124,8 @@ class Settler:
     def _compare(self, answer: Answer, state: OperationState | None) -> None:
         """Look at an answer to an operation that is settled already: it changes nothing, but it may contradict."""
         said = {Approved: OperationState.APPROVED, Declined: OperationState.DECLINED}.get(type(answer.outcome))
+        if state is OperationState.NOT_EXECUTED:
+            state = OperationState.DECLINED  # an operator's word; a decline agrees with it
         ids = {"order_id": answer.order_id, "operation_id": str(answer.operation_id), "settled_as": state}
         if said is not None and state is not None and said is not state:
             ring(self._log, "contradiction", "contradicting answer", said=said, **ids)

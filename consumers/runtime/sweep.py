@@ -1,19 +1,24 @@
 """The sweep: due and unknown operations, lapsed leases, holds that ran out, orders that nobody works on."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import structlog
 
 from consumers.runtime.acting import Actor
+from consumers.runtime.cutting import in_pieces, or_cut
 from consumers.runtime.guard import Breaker, Guard, Stopped
 from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.settling import Settler
 from consumers.runtime.work import Work
 from domain.alarms import ring
+from domain.blame import blame
 from domain.goods import expire_hold
+from domain.ids import OrderId
 from domain.operation import OperationKind, operation_id
 from domain.order import Order
 from domain.ports.inventory import InventoryCall
@@ -51,6 +56,7 @@ class Sweep:
         self._breaker = breaker
         self._actor = actor
         self._settler = settler
+        self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
         self._next: dict[str, float] = {}
         self._log = structlog.get_logger("consumers.sweep")
 
@@ -83,11 +89,15 @@ class Sweep:
 
     async def turn(self, stop: asyncio.Event | None = None) -> int:
         """Look once for each kind of work; return the number of operations begun."""
-        await self._guard.transact("sweep", lambda _: self._expire_holds(), stop)
+        store = self._ports.store
+        lapsed = await self._guard.transact("sweep", lambda _: store.lapsed_holds(CLAIM_MAX), stop)
+        await self._each(lapsed, self._expire_holds, stop)
         if self._due("delays", min(DELAYS_EVERY_S, self._rules.delayed_notice_s / 10)):
-            await self._guard.transact("sweep", lambda _: self._tell_delays(), stop)
+            delayed = partial(store.delayed_orders, self._rules.delayed_notice_s, CLAIM_MAX)
+            await self._each(await self._guard.transact("sweep", lambda _: delayed(), stop), self._tell_delays, stop)
         if self._due("stuck", STUCK_EVERY_S):
-            await self._guard.transact("sweep", lambda _: self._revive(), stop)
+            stuck = partial(store.stuck_orders, self._rules.stuck_after_s, CLAIM_MAX)
+            await self._each(await self._guard.transact("sweep", lambda _: stuck(), stop), self._revive, stop)
         return await self._guard.transact("sweep", lambda _: self._claim(), stop)
 
     async def _claim(self) -> int:
@@ -98,10 +108,25 @@ class Sweep:
         self._actor.submit(claimed)
         return len(claimed)
 
-    async def _expire_holds(self) -> None:
-        order_ids = await self._ports.store.lapsed_holds(CLAIM_MAX)
-        if not order_ids:
-            return
+    async def _each(
+        self,
+        order_ids: Sequence[OrderId],
+        work: Callable[[Sequence[OrderId]], Awaitable[None]],
+        stop: asyncio.Event | None,
+    ) -> None:
+        """Do this work for all orders; one that raises is put in quarantine, and passed over from then on."""
+
+        async def do(piece: Sequence[OrderId]) -> None:
+            await self._guard.transact("sweep", lambda _: or_cut(piece, work(piece)), stop)
+
+        async def give_up(order_id: OrderId, error: Exception) -> None:
+            blamed = blame(error, order_id)
+            await self._guard.transact("sweep", lambda _: self._quarantine.order(order_id, blamed), stop)
+
+        if order_ids:
+            await in_pieces(order_ids, do, give_up)
+
+    async def _expire_holds(self, order_ids: Sequence[OrderId]) -> None:
         async with self._ports.store.transaction(contended=True) as transaction:
             orders = await transaction.load(order_ids)
             work = Work(transaction, orders, self._reactions, self._rules)
@@ -124,11 +149,8 @@ class Sweep:
             calls.append(InventoryCall(name, OperationKind.RELEASE, hold.reservation_id, order.lines, hold.expires_at))
         return calls
 
-    async def _revive(self) -> None:
+    async def _revive(self, order_ids: Sequence[OrderId]) -> None:
         unchanged_s = self._rules.stuck_after_s
-        order_ids = await self._ports.store.stuck_orders(unchanged_s, CLAIM_MAX)
-        if not order_ids:
-            return
         async with self._ports.store.transaction(contended=False) as transaction:
             orders = await transaction.load(order_ids)
             # Another sweep may have found them, too, and have been here first.
@@ -153,11 +175,8 @@ class Sweep:
                 order_ids=again[:IDS_MAX],
             )
 
-    async def _tell_delays(self) -> None:
+    async def _tell_delays(self, order_ids: Sequence[OrderId]) -> None:
         """Tell customers whose payment takes long not to pay again, whether or not the gateway is there to be asked."""
-        order_ids = await self._ports.store.delayed_orders(self._rules.delayed_notice_s, CLAIM_MAX)
-        if not order_ids:
-            return
         async with self._ports.store.transaction(contended=False) as transaction:
             orders = await transaction.load(order_ids)
             work = Work(transaction, orders, self._reactions, self._rules)

@@ -6,15 +6,15 @@ for whoever opened them to perform once the transaction has committed.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from consumers.runtime.ports import Ports
 from domain.alarms import ring
 from domain.decision import Decision
 from domain.ids import OrderId
 from domain.operation import INVENTORY_KINDS
 from domain.order import Operation, Order, reservation_id
-from domain.ports.inventory import InventoryAnswer, InventoryCall
+from domain.ports.inventory import InventoryAnswer, InventoryCall, LocalInventory
+from domain.ports.notifier import Notifier
 from domain.ports.store import Change, Changes, Claimed, Transaction
 from domain.reaction import Reaction
 from domain.rules import Context, Rules
@@ -23,6 +23,20 @@ from schemas.events import Event
 
 LOCAL_ROUNDS_MAX: Final = 4
 """Reserve, then nothing; capture settled, then confirm: two rounds are the most that the tables can ask for."""
+
+
+class LocalPorts(Protocol):
+    """What is asked inside the transaction."""
+
+    @property
+    def inventory(self) -> LocalInventory:
+        """Holds and sells goods."""
+        ...
+
+    @property
+    def notifier(self) -> Notifier:
+        """Tells customers."""
+        ...
 
 
 class Work:
@@ -44,11 +58,11 @@ class Work:
         """Return the order as decided so far."""
         return self._orders.get(order_id)
 
-    def context(self, cause: Event | Operation | None) -> Context:
-        """Return what a decision may know; caused by an event, or by what opened the operation."""
+    def context(self, cause: Event | Operation | None, content: bytes | None = None) -> Context:
+        """Return what a decision may know; caused by an event with this content, or by what opened the operation."""
         if isinstance(cause, Operation):
             return Context(self.transaction.now, cause.causation_id, self._rules)
-        return Context(self.transaction.now, None if cause is None else cause.event_id, self._rules)  # type: ignore[arg-type]
+        return Context(self.transaction.now, None if cause is None else cause.event_id, self._rules, content)  # type: ignore[arg-type]
 
     def apply(self, decision: Decision) -> None:
         """Take over a decision."""
@@ -70,8 +84,11 @@ class Work:
                 ids = {"order_id": event.order_id, "event_id": str(event.event_id), "causation_id": event.causation_id}
                 log.debug(event.TYPE, version=event.order_version, correlation_id=event.correlation_id, **ids)
 
-    async def finish(self, ports: Ports) -> list[Claimed]:
-        """Perform what is local, write everything; return the new operations at remote ports."""
+    async def finish(self, ports: LocalPorts) -> list[Claimed]:
+        """Perform what is local, write everything; return the new operations at remote ports.
+
+        Of the dead letters those are left that were not written before.
+        """
         await self._perform_local(ports)
         opened: list[Claimed] = []
         until = self.transaction.began + self._rules.lease_s
@@ -81,10 +98,10 @@ class Work:
             opened += _opened(before, after, until)
         if self.changes.notifications:
             await ports.notifier.tell(self.changes.notifications)
-        await self.transaction.save(self.changes)
+        self.changes.dead_letters = [*await self.transaction.save(self.changes)]
         return opened
 
-    async def _perform_local(self, ports: Ports) -> None:
+    async def _perform_local(self, ports: LocalPorts) -> None:
         """Perform and settle the operations at local ports, and those that they open, until there are none."""
         settled: dict[OrderId, None] = {}
         touched: Iterable[OrderId] = self._touched

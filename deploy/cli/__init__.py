@@ -20,7 +20,7 @@ COMMANDS = (
     Command("schemas", "deploy.cli.schemas:schemas", "contracts: list, check, register"),
     Command("publish", "deploy.cli.publish:publish", "publish events from JSON lines, as checkout would"),
     Command("stock", "deploy.cli.stock:stock", "internal inventory: set, show"),
-    Command("order", "deploy.cli.order:order", "orders: show one with its timeline, list"),
+    Command("order", "deploy.cli.order:order", "orders: show one with its timeline, list, resolve a review"),
     Command("dlq", "deploy.cli.dlq:dlq", "dead letters: pass over what no client can read"),
     Command("audit", "deploy.cli.audit:audit", "the invariants of the whole pipeline"),
     Command("sandbox", "deploy.cli.sandbox:sandbox", "the gateway sandbox alone"),

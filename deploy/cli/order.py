@@ -1,4 +1,4 @@
-"""`payments order`: where an order stands, and how it came there."""
+"""`payments order`: where an order stands, how it came there, and an operator's word on it."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import click
 from deploy.cli.common import codec_of, emit_json, json_option, now, settings_for_command
 from deploy.cli.failures import Failure
 from deploy.cli.order_json import order_document
+from deploy.cli.order_resolve import resolve
 from deploy.cli.order_text import list_lines, story_lines
 from deploy.cli.timeline import Told, told_by
 from deploy.readiness import check_schema
@@ -19,7 +20,10 @@ LIMIT_MAX = 10_000
 
 @click.group()
 def order() -> None:
-    """Look at orders."""
+    """Look at orders, and settle those that wait for a person."""
+
+
+order.add_command(resolve)
 
 
 @order.command()

@@ -74,6 +74,9 @@ def order_document(story: OrderStory, told: Sequence[Told]) -> dict[str, Any]:
             _some(row, ("event_id", "kind", "text", "occurred_at", "recorded_at", "stale"))
             for row in story.notifications
         ],
+        "resolutions": [
+            _some(row, ("at", "by", "word", "reference", "reason", "review_reason")) for row in story.resolutions
+        ],
         "dead_letters": [
             _some(row, ("consumer_group", "topic", "partition", "message_offset", "reason", "detail", "first_at"))
             for row in story.dead_letters

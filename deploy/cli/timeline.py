@@ -26,7 +26,7 @@ SAID_TO_CUSTOMERS = frozenset({"reason"})
 class Rank:
     """What comes first of what happened in one transaction, at one moment."""
 
-    RECEIVED, SETTLED, EVENT, OPENED, NOTICE = range(5)
+    RECEIVED, RESOLVED, SETTLED, EVENT, OPENED, NOTICE = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ def timeline(story: OrderStory, told: Sequence[Told]) -> list[Entry]:
     entries += [entry for number, row in enumerate(story.operations) for entry in _of_operation(number, row)]
     entries += [_of_event(number, each, story.unsent) for number, each in enumerate(told)]
     entries += [_of_notice(number, row) for number, row in enumerate(story.notifications)]
+    entries += [_of_resolution(number, row) for number, row in enumerate(story.resolutions)]
     entries += [_of_dead_letter(number, row) for number, row in enumerate(story.dead_letters)]
     return sorted(entries)
 
@@ -97,6 +98,11 @@ def _of_event(number: int, told: Told, unsent: frozenset[int]) -> Entry:
 def _of_notice(number: int, row: Record) -> Entry:
     what = "not told, too late" if row["stale"] else "customer told"
     return Entry(row["recorded_at"], Rank.NOTICE, number, "notify_customer", what, _joined(row["kind"], row["text"]))
+
+
+def _of_resolution(number: int, row: Record) -> Entry:
+    what = f"{row['review_reason']}: {row['word']}"
+    return Entry(row["at"], Rank.RESOLVED, number, row["by"], what, _joined(row["reason"], row["reference"]))
 
 
 def _of_dead_letter(number: int, row: Record) -> Entry:

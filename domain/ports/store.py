@@ -5,10 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from domain.decision import Notification
-from domain.ids import OperationId, OrderId
+from domain.ids import EventId, OperationId, OrderId
 from domain.operation import OperationState
 from domain.order import Operation, Order
 from schemas.events import Event, OwnEvent
@@ -20,7 +20,9 @@ class DeadLetter:
     """A message that cannot be processed, and why. (group, topic, partition, offset) and its bytes are its identity.
 
     key, body and headers are as they came, but for card numbers: masked says that there were some. to_offset: the last
-    of a stretch of messages that nobody could read.
+    of a stretch of messages that nobody could read. event_id, order_id: where they can be read. own_inbox: the event's
+    row in the inbox is this message's. waits: it is in quarantine, and later messages of its order wait behind it;
+    behind: it is one of those.
     """
 
     group: str
@@ -35,6 +37,11 @@ class DeadLetter:
     reason: Reason
     detail: str
     to_offset: int | None = None
+    event_id: EventId | None = None
+    order_id: OrderId | None = None
+    own_inbox: bool = False
+    waits: bool = False
+    behind: bool = False
 
 
 class Passed(NamedTuple):
@@ -45,6 +52,32 @@ class Passed(NamedTuple):
     reason: str
     by: str
     applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What an operator said of an order under review, for the record."""
+
+    order_id: OrderId
+    review_reason: str
+    word: str
+    reference: str | None
+    reason: str
+    by: str
+
+
+class SetAside(NamedTuple):
+    """Work that raised here and has no place on a topic: it waits for an operator. kind says what it is.
+
+    operation: an answer, or a call, raised; order: the sweep did. detail: the error's type and words. trace: where it
+    was raised.
+    """
+
+    kind: Literal["operation", "order"]
+    order_id: OrderId
+    detail: str
+    trace: str
+    operation_id: OperationId | None = None
 
 
 class Change(NamedTuple):
@@ -62,42 +95,77 @@ class Changes:
     events: list[OwnEvent] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
+    resolutions: list[Resolution] = field(default_factory=list)
     passed: list[int] = field(default_factory=list)
 
 
 class Receipt(Enum):
-    """What the inbox says of an event: new, seen before (or earlier in the batch), or too old for it to remember."""
+    """What the inbox says of an event: new, seen before (or earlier in the batch), or too old for it to remember.
+
+    CONFLICT: its id was seen before, with other content.
+    """
 
     NEW = auto()
     KNOWN = auto()
     TOO_OLD = auto()
+    CONFLICT = auto()
 
 
 class Transaction(Protocol):
     """One transaction. Leaving its context commits, an exception rolls back.
 
     now: the database's clock, read once, with load. began: the running loop's clock, before the database read its own.
-    contended: an earlier run of the same work lost a race; lock before reading.
+    contended: an earlier run of the same work lost a race; lock before reading. waiting: of the orders that were
+    locked, those that wait in quarantine, if that was asked for.
     """
 
     now: datetime
     began: float
     contended: bool
+    waiting: frozenset[OrderId]
 
-    async def load(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
+    async def load(self, order_ids: Sequence[OrderId], *, waiting: bool = False) -> dict[OrderId, Order]:
         """Lock these orders, in the order of their ids, and return those that exist, with unfinished operations."""
         ...
 
-    async def receive(self, group: str, events: Sequence[Event]) -> Sequence[Receipt]:
-        """Write the inbox rows of this consumer group; say of each event, in the same order, what it is."""
+    async def hold(self, order_ids: Sequence[OrderId]) -> None:
+        """Lock these orders and see which wait in quarantine; read none, for that may be what raised.
+
+        Until it ends this transaction is the only one that puts anything in quarantine.
+        """
         ...
 
-    async def save(self, changes: Changes) -> None:
-        """Write everything, and wake the relay once the transaction has committed. Raises Contended on a lost race."""
+    async def receive(self, group: str, events: Sequence[Event], contents: Sequence[int]) -> Sequence[Receipt]:
+        """Write the inbox rows of this consumer group; say of each event, in the same order, what it is.
+
+        contents: what each event says (domain.content.inbox_content): another event under a known id is no repetition.
+        """
+        ...
+
+    async def save(self, changes: Changes) -> Sequence[DeadLetter]:
+        """Write everything, and wake the relay once the transaction has committed; return the letters that are new.
+
+        Raises Contended on a lost race.
+        """
+        ...
+
+    async def set_aside(self, work: SetAside) -> int | None:
+        """Put this work in quarantine: return its number there, None if nothing is left to be put there."""
+        ...
+
+    async def quarantined_lately(self) -> int:
+        """Return how much came into quarantine in the last ten minutes, from all processes and from this transaction.
+
+        What waits behind others does not count.
+        """
         ...
 
     async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
         """Return the states of these operations, finished or not."""
+        ...
+
+    async def history(self, order_id: OrderId) -> Sequence[Operation]:
+        """Return all operations of this order, finished ones included, in the order of their opening."""
         ...
 
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:

@@ -3,9 +3,10 @@
 from typing import Final, LiteralString
 
 from outbox.audit.books import Books
+from outbox.quarantine import IN_QUARANTINE
 
 LISTED: Final = 20
-"""Orders listed that hold money under review, or whose refund is pending."""
+"""Orders listed that hold money under review or in quarantine, or whose refund is pending."""
 
 _ATTEMPTS: Final[LiteralString] = "SELECT count(*) FROM attempt"
 _OUT_OF_BOUNDS: Final[LiteralString] = """
@@ -19,23 +20,28 @@ _TOO_MUCH: Final[LiteralString] = """
 _OTHER_CURRENCY: Final[LiteralString] = """
     SELECT p.order_id, p.attempt, p.kind, p.currency, o.currency
       FROM operation p JOIN orders o USING (order_id) WHERE p.currency <> o.currency ORDER BY 1, 2, 3"""
-_PLACES: Final[LiteralString] = """
+_PLACES: Final[LiteralString] = f"""
     WITH kept AS (
       SELECT order_id, sum(captured_minor) AS captured, sum(refunded_minor) AS refunded FROM attempt GROUP BY order_id),
     going_back AS (
       SELECT order_id, sum(amount_minor) AS pending FROM operation
        WHERE kind = 'refund' AND state = 'pending' GROUP BY order_id),
+    waiting AS ({IN_QUARANTINE}),
     places AS (
-      SELECT o.order_id, o.currency, o.status, o.total_minor AS total, coalesce(k.captured, 0) AS captured,
+      SELECT o.order_id, o.currency, o.total_minor AS total,
+             CASE WHEN w.order_id IS NULL OR o.status IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
+                  THEN o.status ELSE 'in quarantine' END AS status, coalesce(k.captured, 0) AS captured,
              coalesce(k.refunded, 0) AS refunded, coalesce(g.pending, 0) AS pending
-        FROM orders o LEFT JOIN kept k USING (order_id) LEFT JOIN going_back g USING (order_id))
+        FROM orders o LEFT JOIN kept k USING (order_id) LEFT JOIN going_back g USING (order_id)
+             LEFT JOIN waiting w USING (order_id))
     SELECT currency, count(*), sum(captured), sum(refunded),
            coalesce(sum(total) FILTER (WHERE status = 'paid_and_confirmed'), 0),
            coalesce(sum(captured - refunded) FILTER (WHERE status = 'manual_review'), 0),
+           coalesce(sum(captured - refunded) FILTER (WHERE status = 'in quarantine'), 0),
            coalesce(sum(pending) FILTER (WHERE status = 'payment_failed'), 0),
            json_agg(json_build_array(order_id, status, total, captured - refunded, pending) ORDER BY order_id)
              FILTER (WHERE captured - refunded <> CASE WHEN status = 'paid_and_confirmed' THEN total ELSE 0 END)
-      FROM places GROUP BY currency ORDER BY currency"""
+      FROM places GROUP BY currency ORDER BY currency"""  # noqa: S608 - literals only
 """By currency: the sums, and every order that keeps other than what its status says."""
 
 
@@ -60,17 +66,22 @@ async def check_bounds(books: Books) -> None:
 async def check_places(books: Books) -> None:
     """Say where all the money is, currency by currency (invariant 8, at quiescence), and list what is not settled."""
     findings = books.about(8)
-    for currency, orders, captured, refunded, paid, reviewed, pending, unsettled in await books.rows(_PLACES):
+    for currency, orders, captured, refunded, paid, reviewed, waiting, pending, unsettled in await books.rows(_PLACES):
         findings.checked += orders
         figures = f"{currency}: captured {captured} - refunded {refunded} = {captured - refunded}"
-        places = f"paid {paid} + under review {reviewed} + refunds pending {pending} = {paid + reviewed + pending}"
+        every = paid + reviewed + waiting + pending
+        places = f"paid {paid} + under review {reviewed} + refunds pending {pending} = {every}"
+        if waiting:
+            places = places.replace(" = ", f" + in quarantine {waiting} = ")
         findings.notes.append(f"{figures}; {places}")
-        if captured - refunded != paid + reviewed + pending:
+        if captured - refunded != every:
             findings.wrong(f"{figures}, but {places}")
         listed = []
         for order_id, status, total, kept, going_back in unsettled or ():
             if status == "manual_review":
                 listed.append(f"order {order_id}: {kept} {currency} under review")
+            elif status == "in quarantine":
+                listed.append(f"order {order_id}: {kept} {currency} in quarantine")
             elif status == "payment_failed" and kept == going_back:
                 listed.append(f"order {order_id}: {kept} {currency} being refunded")
             else:
@@ -79,4 +90,6 @@ async def check_places(books: Books) -> None:
                 )
         findings.notes += listed[:LISTED]
         if len(listed) > LISTED:
-            findings.notes.append(f"and {len(listed) - LISTED} more orders with money under review or being refunded")
+            findings.notes.append(
+                f"and {len(listed) - LISTED} more orders with money under review, in quarantine or being refunded"
+            )

@@ -61,7 +61,7 @@ def _without_hold(capture: Asked, hold: Held | None) -> str | None:
 
 def outcome_problems(story: Story) -> Iterator[str]:
     """Say why the order has no outcome, or more than one (invariant 7, at quiescence)."""
-    if story.status is None:
+    if story.status is None or story.waits:
         return
     if story.status not in FINAL:
         yield f"is {story.status} and nobody works on it"
@@ -81,7 +81,7 @@ def outcome_problems(story: Story) -> Iterator[str]:
 
 def leftover_problems(story: Story) -> Iterator[str]:
     """Say what a failed order still holds (invariant 9, at quiescence)."""
-    if story.status is not Status.PAYMENT_FAILED:
+    if story.status is not Status.PAYMENT_FAILED or story.waits:
         return
     for hold in story.holds:
         if hold.state is HoldState.HELD:

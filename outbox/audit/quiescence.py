@@ -1,6 +1,7 @@
 """Whether the pipeline is at rest: nothing open, nothing to send, nothing sent that its reaction has not seen.
 
-A pending refund is no unrest: the bank may take weeks. Neither is an operation that waits for an operator.
+A pending refund is no unrest: the bank may take weeks. Neither is what waits for an operator: an operation, or an order
+in quarantine.
 The cheap questions come first, and the dear one is asked only when they found nothing: `--wait` asks often.
 """
 
@@ -10,15 +11,24 @@ import psycopg
 
 from outbox.audit.books import Scope
 from outbox.partitions import oldest_day
+from outbox.quarantine import IN_QUARANTINE
 
-_UNSENT: Final[LiteralString] = "SELECT coalesce(sum(cardinality(event_ids)), 0)::bigint FROM outbox"
+_UNSENT: Final[LiteralString] = """
+    SELECT (SELECT coalesce(sum(cardinality(event_ids)), 0)::bigint FROM outbox)
+         - (SELECT count(DISTINCT e.id)
+              FROM quarantine q JOIN event first ON first.id = q.message_id
+              JOIN event e ON e.topic = first.topic AND (e.id = first.id OR e.order_number = first.order_number)
+              JOIN (SELECT unnest(event_ids) AS id FROM outbox) o ON o.id = e.id
+             WHERE q.kind = 'message' AND q.released_at IS NULL)"""
+"""But for what the relay holds behind a message in quarantine."""
 _OPEN: Final[LiteralString] = """
     SELECT count(*) FROM operation
      WHERE state IN ('open', 'pending', 'unknown') AND due_at IS NOT NULL
        AND NOT (kind = 'refund' AND state = 'pending')"""
-_MOVING: Final[LiteralString] = """
+_MOVING: Final[LiteralString] = f"""
     SELECT status, count(*) FROM orders
-     WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review') GROUP BY status ORDER BY status"""
+     WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
+       AND order_id NOT IN ({IN_QUARANTINE}) GROUP BY status ORDER BY status"""  # noqa: S608 - literals only
 _UNSEEN: Final[LiteralString] = """
     SELECT r.consumer_group, count(*)
       FROM event e
@@ -26,6 +36,9 @@ _UNSEEN: Final[LiteralString] = """
      WHERE (e.occurred_at AT TIME ZONE 'UTC')::date >= %s
        AND NOT EXISTS (SELECT FROM inbox i WHERE i.day = (e.occurred_at AT TIME ZONE 'UTC')::date
                           AND i.consumer_group = r.consumer_group AND i.event_id = e.event_id)
+       AND NOT EXISTS (SELECT FROM dead_letter d
+                        WHERE d.consumer_group = r.consumer_group AND d.event_id = e.event_id)
+       AND NOT EXISTS (SELECT FROM (SELECT unnest(event_ids) AS id FROM outbox) o WHERE o.id = e.id)
      GROUP BY r.consumer_group ORDER BY r.consumer_group"""
 
 

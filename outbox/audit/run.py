@@ -15,13 +15,14 @@ from outbox.audit import ledger as gateway
 from outbox.audit.books import Books, Scope
 from outbox.audit.cards import check_tables
 from outbox.audit.histories import history_problems, journal_problems
-from outbox.audit.money import check_bounds, check_places
+from outbox.audit.money import LISTED, check_bounds, check_places
 from outbox.audit.orders import capture_problems, leftover_problems, outcome_problems, twice_problems
 from outbox.audit.quiescence import unrest
 from outbox.audit.report import Report
 from outbox.audit.stock import check_stock
 from outbox.audit.stories import Chapter, Story, stories
 from outbox.audit.topics import TopicReader, check_topics, clean_up, prepare
+from outbox.quarantine import IN_QUARANTINE
 
 AT_REST: Final = frozenset({7, 8, 9})
 """Said at quiescence only."""
@@ -50,6 +51,8 @@ _DEAD_LETTERS: Final[LiteralString] = """
     copies AS (SELECT topic, count(*) AS n FROM event WHERE order_version = 0 GROUP BY 1)
     SELECT topic, coalesce(letters.n, 0), coalesce(copies.n, 0) FROM letters FULL JOIN copies USING (topic)
      WHERE letters.n IS DISTINCT FROM copies.n ORDER BY topic"""
+_WAITING: Final[LiteralString] = f"""
+    SELECT count(*), (array_agg(order_id ORDER BY order_id))[1:{LISTED}] FROM ({IN_QUARANTINE}) w"""  # noqa: S608 - literals only
 _CHANGED: Final[LiteralString] = "SELECT order_id, updated_at FROM orders WHERE order_id = ANY(%s)"
 
 Lag = Callable[[], Awaitable[Sequence[str]]]
@@ -136,6 +139,12 @@ async def _check_database(books: Books) -> None:
     await check_places(books)
     async for chapter in stories(books):
         _judge(books, chapter)
+    ((waiting, some),) = await books.rows(_WAITING)
+    if waiting:
+        more = f" and {waiting - LISTED} more" if waiting > LISTED else ""
+        books.about(7).notes.append(
+            f"{waiting} orders wait in quarantine ({', '.join(some)}{more}): `payments dlq list --reason quarantined`"
+        )
     books.about(6).wrong(
         f"topic {topic}: {letters} dead letters in the table and {copies} in the journal"
         for topic, letters, copies in await books.rows(_DEAD_LETTERS)

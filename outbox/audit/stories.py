@@ -13,11 +13,12 @@ from typing import Any, Final, LiteralString, NamedTuple
 from domain.operation import UNFINISHED, OperationKind, OperationState
 from domain.order import HoldState, Status
 from outbox.audit.books import Books
+from outbox.quarantine import IN_QUARANTINE
 
 EXAMPLES: Final = 20
 """Orders named for each story that breaks an invariant; the others are counted."""
 
-_STORIES: Final[LiteralString] = """
+_STORIES: Final[LiteralString] = f"""
     WITH told AS (
       SELECT order_id, string_agg(concat_ws(' ', order_version, ordinal,
                CASE WHEN starts_with(topic, %(prefix)s) THEN substr(topic, length(%(prefix)s) + 1) ELSE '?' END),
@@ -35,11 +36,12 @@ _STORIES: Final[LiteralString] = """
       SELECT order_id, string_agg(concat_ws(' ', attempt, state, pinned), ',' ORDER BY attempt) AS holds
         FROM reservation GROUP BY order_id)
     SELECT o.status, o.version, o.attempt, o.total_minor = 0, o.reviewed, o.review_reason IS NOT NULL,
+           order_id IN ({IN_QUARANTINE}),
            told.events, tried.attempts, asked.operations, kept.holds,
            count(*), (array_agg(order_id))[1:%(examples)s]
       FROM orders o FULL JOIN told USING (order_id) FULL JOIN tried USING (order_id)
            FULL JOIN asked USING (order_id) FULL JOIN kept USING (order_id)
-     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"""
+     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"""  # noqa: S608 - literals only
 
 
 class Told(NamedTuple):
@@ -85,7 +87,10 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """status is None when rows speak of an order that has no row of its own; the other fields are void then."""
+    """status is None when rows speak of an order that has no row of its own; the other fields are void then.
+
+    waits: it is in quarantine, and stands where it stands until an operator lets it go on.
+    """
 
     status: Status | None
     version: int
@@ -93,6 +98,7 @@ class Story:
     free: bool
     reviewed: Status | None
     has_reason: bool
+    waits: bool
     events: tuple[Told, ...]
     attempts: tuple[Try, ...]
     operations: tuple[Asked, ...]
@@ -143,7 +149,7 @@ async def stories(books: Books) -> AsyncIterator[Chapter]:
 def _story(
     fields: Sequence[Any], events: str | None, attempts: str | None, operations: str | None, holds: str | None
 ) -> Story:
-    status, version, attempt, free, reviewed, has_reason = fields
+    status, version, attempt, free, reviewed, has_reason, waits = fields
     return Story(
         status=Status(status) if status else None,
         version=version or 0,
@@ -151,6 +157,7 @@ def _story(
         free=bool(free),
         reviewed=Status(reviewed) if reviewed else None,
         has_reason=bool(has_reason),
+        waits=bool(waits),
         events=tuple(Told(int(v), int(n), event_type) for v, n, event_type in _cells(events)),
         attempts=tuple(Try(int(n), *(flag == "t" for flag in flags)) for n, *flags in _cells(attempts)),
         operations=tuple(

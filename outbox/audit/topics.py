@@ -3,6 +3,7 @@
 Messages are read once, a batch at a time; what is kept of each, its id and its place, goes to a temporary table.
 """
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, date
 from typing import Any, Final, LiteralString, NamedTuple, Protocol
@@ -10,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 
+from domain.content import inbox_content, same_content
 from outbox.audit.books import Books
 from outbox.audit.cards import check_message
 from outbox.audit.report import VIOLATIONS_KEPT_MAX
@@ -22,26 +24,30 @@ DEAD_LETTERS: Final = ".dlt"
 
 _MAKE: Final[LiteralString] = """
     CREATE TEMP TABLE audit_message (topic text NOT NULL, partition integer NOT NULL, message_offset bigint NOT NULL,
-                                     event_id uuid, day date, consumer_group text)"""
+                                     event_id uuid, day date, consumer_group text, content bigint, body_hash bytea)"""
 _DROP: Final[LiteralString] = "DROP TABLE IF EXISTS audit_message"
 _COPY: Final[LiteralString] = "COPY audit_message FROM STDIN (FORMAT BINARY)"
-_TYPES: Final = ("text", "int4", "int8", "uuid", "date", "text")
+_TYPES: Final = ("text", "int4", "int8", "uuid", "date", "text", "int8", "bytea")
 _LOST: Final[LiteralString] = """
     WITH refused AS (
-      SELECT m.consumer_group, m.event_id, m.topic, m.partition, m.message_offset
-        FROM audit_message m JOIN dead_letter d USING (consumer_group, topic, partition, message_offset)),
+      SELECT m.consumer_group, m.event_id, m.topic, m.partition, m.message_offset, m.content
+        FROM audit_message m JOIN dead_letter d USING (consumer_group, topic, partition, message_offset)
+       WHERE d.masked OR sha256(d.body) IS NOT DISTINCT FROM m.body_hash),
     stretch AS MATERIALIZED (SELECT * FROM dead_letter WHERE to_offset IS NOT NULL)
     SELECT m.topic, m.partition, m.message_offset, m.consumer_group, count(*) OVER () FROM audit_message m
      WHERE m.consumer_group IS NOT NULL AND (m.day IS NULL OR m.day >= %s)
-       AND NOT EXISTS (SELECT FROM inbox i WHERE i.consumer_group = m.consumer_group AND i.event_id = m.event_id)
+       AND NOT EXISTS (SELECT FROM inbox i WHERE i.consumer_group = m.consumer_group AND i.event_id = m.event_id
+                          AND (i.content = m.content OR i.content IS NULL))
        AND NOT EXISTS (SELECT FROM refused r WHERE r.topic = m.topic AND r.partition = m.partition
                           AND r.message_offset = m.message_offset AND r.consumer_group = m.consumer_group)
-       AND NOT EXISTS (SELECT FROM refused r
-                        WHERE r.event_id = m.event_id AND r.consumer_group = m.consumer_group)
+       AND NOT EXISTS (SELECT FROM refused r WHERE r.event_id = m.event_id AND r.consumer_group = m.consumer_group
+                          AND r.content = m.content)
        AND NOT EXISTS (SELECT FROM stretch s WHERE s.topic = m.topic AND s.partition = m.partition
-                          AND s.consumer_group = m.consumer_group
-                          AND m.message_offset BETWEEN s.message_offset AND s.to_offset)
+                           AND s.consumer_group = m.consumer_group
+                           AND m.message_offset BETWEEN s.message_offset AND s.to_offset)
      ORDER BY 1, 2, 3 LIMIT %s"""
+"""A message repeats one that was taken only if it says the same: else a conflict was swallowed. A letter is of the
+message at its place only if it has its bytes: offsets repeat once a topic is made anew."""
 _STRETCHES: Final[LiteralString] = """
     SELECT message_offset, to_offset FROM dead_letter
      WHERE consumer_group = %s AND topic = %s AND partition = %s AND to_offset IS NOT NULL ORDER BY message_offset"""
@@ -169,6 +175,7 @@ def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[obj
     event_type = message.topic.removeprefix(scope.prefix)
     event_id: UUID | None = None
     day: date | None = None
+    content: int | None = None
     if event_type.endswith(DEAD_LETTERS):
         event_id = _dead_letter_id(dict(message.headers))
     elif event_type in EVENTS:
@@ -176,11 +183,15 @@ def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[obj
             event = scope.codec.decode(event_type, message.key, message.value)
         except Rejected:
             pass
+        except Exception:  # noqa: BLE001, S110 - the group that took it could not read it either, and set it aside
+            pass
         else:
             event_id, day = event.event_id, event.occurred_at.astimezone(UTC).date()
+            content = inbox_content(same_content(event, message.value or b""))
     taken = message.offset < committed.get((message.topic, message.partition), 0)
     group = scope.groups.get(event_type) if taken else None
-    return message.topic, message.partition, message.offset, event_id, day, group
+    body_hash = None if message.value is None else hashlib.sha256(message.value).digest()
+    return message.topic, message.partition, message.offset, event_id, day, group, content, body_hash
 
 
 def _dead_letter_id(headers: Mapping[str, bytes | None]) -> UUID | None:

@@ -1,12 +1,14 @@
 """Rows that no message can be made of. They wait for an operator, and behind them what has their key on their topic."""
 
-import traceback
 from typing import Any, Final, LiteralString
 
 import psycopg
 import structlog
 
 from domain.alarms import ring
+from domain.blame import blame
+from domain.errors import TooManyQuarantined
+from outbox.quarantine import lately
 from outbox.relay.holds import Place
 from outbox.relay.reading import EVENT_ID, MESSAGE_ID, ORDER_ID, TOPIC, Row
 
@@ -21,27 +23,15 @@ _WAITING: Final[LiteralString] = """
     SELECT e.topic, CASE WHEN e.header_names IS NULL THEN convert_to(e.order_id, 'UTF8') ELSE e.key END, e.id
       FROM quarantine q JOIN event e ON e.id = q.message_id
      WHERE q.kind = 'message' AND q.released_at IS NULL"""
-_RECENT: Final[LiteralString] = """
-    SELECT (SELECT count(*) FROM quarantine WHERE at > now() - interval '10 minutes')
-         + (SELECT count(*) FROM dead_letter
-             WHERE reason = 'quarantined' AND NOT behind AND first_at > now() - interval '10 minutes')"""
-
-
-class TooManyQuarantined(RuntimeError):  # noqa: N818 - an answer to how many there are
-    """Errors in so many places are a bug of this release, not of a message: the process stops, and nothing is lost."""
 
 
 async def quarantine(connection: psycopg.AsyncConnection[Any], row: Row, error: Exception, most: int) -> None:
     """Write down that this row raised. most: so many in ten minutes, over all processes; then TooManyQuarantined."""
-    recent = await (await connection.execute(_RECENT)).fetchone()
-    if recent is not None and recent[0] >= most:
-        raise TooManyQuarantined(
-            f"{recent[0]} errors within ten minutes, and PAYMENTS_QUARANTINE_MAX is {most}: go back to the last release"
-        ) from error
-    detail = f"{type(error).__name__}: {error}"
-    trace = "".join(traceback.format_tb(error.__traceback__))
+    blamed = blame(error, row)
+    if await lately(connection) >= most:
+        raise TooManyQuarantined(most, blamed.detail) from blamed.error
     ids = {"order_id": row[ORDER_ID], "message_id": row[MESSAGE_ID]}
-    await connection.execute(_WRITE, {**ids, "detail": detail, "trace": trace})
+    await connection.execute(_WRITE, {**ids, "detail": blamed.detail, "trace": blamed.trace})
     ring(
         structlog.get_logger("outbox.relay"),
         "quarantined",
@@ -49,8 +39,8 @@ async def quarantine(connection: psycopg.AsyncConnection[Any], row: Row, error: 
         **ids,
         event_id=row[EVENT_ID],
         topic=row[TOPIC],
-        error=detail,
-        exc_info=error,
+        detail=blamed.detail,
+        exc_info=blamed.error,
     )
 
 

@@ -96,17 +96,33 @@ async def _headers_say_what_bodies_say(pipeline: Pipeline, read: list[Read]) -> 
 
 
 async def _one_outcome_each(pipeline: Pipeline, read: list[Read]) -> None:
-    """Check that every order is final, nothing of it is open, and its last outcome on the topics is its status."""
+    """Check that every order is final, nothing of it is open, and its last outcome on the topics is its status.
+
+    A review about money of an order that had its outcome ends with that money, and the outcome stands again.
+    """
     orders = dict(await pipeline.rows("SELECT order_id, status FROM orders"))
     assert set(orders.values()) <= FINAL, orders
     outcome = {"PaidAndConfirmed": "paid_and_confirmed", "PaymentFailed": "payment_failed"}
     outcome["PaymentReviewRequired"] = "manual_review"
-    last: dict[str, tuple[int, str]] = {}
+    told: dict[str, dict[int, str]] = defaultdict(dict)
     for r in read:
-        if r.event_type in outcome:
+        if r.event_type in outcome or r.event_type in {"PaymentRefunded", "PaymentVoided"}:
             event: Any = pipeline.codec.decode(r.event_type, r.key, r.value)
-            last[event.order_id] = max(last.get(event.order_id, (0, "")), (event.order_version, outcome[r.event_type]))
-    assert orders == {order_id: status for order_id, (_, status) in last.items()}
+            before = told[event.order_id].get(event.order_version)
+            told[event.order_id][event.order_version] = outcome.get(r.event_type) or before or "returned"
+    assert orders == {order_id: _last(versions) for order_id, versions in told.items()}
+
+
+def _last(told: dict[int, str]) -> str:
+    stands = ""
+    reviewed = ""
+    for _, what in sorted(told.items()):
+        if what == "returned":
+            stands = reviewed if stands == "manual_review" and reviewed else stands
+        else:
+            reviewed = stands if what == "manual_review" else ""
+            stands = what
+    return stands
 
 
 async def _shelves_add_up(pipeline: Pipeline) -> None:

@@ -3,32 +3,44 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from consumers.adapters.gateway.simulated import SimulatedGateway
 from domain.errors import DownForEverybody
 from domain.operation import GatewayCall, OperationKind
-from domain.outcome import NotExecuted, Unknown
+from domain.outcome import GatewayOutcome, NotExecuted, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
+
+
+class Said(NamedTuple):
+    """What calls of a kind, and look-ups of them, are told, and whether they are executed all the same."""
+
+    kind: OperationKind
+    outcome: GatewayOutcome
+    executed: bool
 
 
 class MoodyGateway(SimulatedGateway):
     """fails_for: orders whose calls are reset before anything happens. hangs_for: orders whose calls never answer.
 
     hangs_on: kinds of calls that never answer; whether they are executed all the same. refuses_us: our key is no good.
-    is_busy: whatever is asked is too much. performed: how often each order was asked for. asked: how many
-    calls at a time. together: how many calls with the same key were under way at once, at the most.
+    is_busy: whatever is asked is too much. raises_for: orders about which the adapter raises, after all calls were
+    executed and before any answer is told. performed: how often each order was asked for. asked: how many calls at a
+    time. says: what is told about orders, whatever is true. together: how many calls with the same key were under way
+    at once, at the most.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.fails_for: set[str] = set()
+        self.raises_for: set[str] = set()
         self.hangs_for: set[str] = set()
         self.refuses_us = False
         self.is_busy = False
         self.hangs_on: dict[OperationKind, bool] = {}
         self.performed: dict[str, int] = {}
         self.asked: list[int] = []
+        self.says: dict[str, Said] = {}
         self.together: dict[str, int] = {}
         self._under_way: Counter[str] = Counter()
 
@@ -54,6 +66,13 @@ class MoodyGateway(SimulatedGateway):
             self._count(calls)
             yield [GatewayAnswer(call.operation_id, NotExecuted("HTTP 429")) for call in calls]
             return
+        await self._raise_if_told(calls)
+        told = [call for call in calls if self._says(call)]
+        async for _ in super().perform([call for call in told if self.says[call.order_id].executed]):
+            pass
+        if told:
+            yield [GatewayAnswer(call.operation_id, self.says[call.order_id].outcome) for call in told]
+        calls = [call for call in calls if call not in told]
         failing = [call for call in calls if call.order_id in self.fails_for]
         hanging = [call for call in calls if call.order_id in self.hangs_for or call.kind in self.hangs_on]
         good = [call for call in calls if call not in failing and call not in hanging]
@@ -67,6 +86,24 @@ class MoodyGateway(SimulatedGateway):
         self._count(calls)
         if hanging:
             await asyncio.Event().wait()
+
+    async def _raise_if_told(self, calls: Sequence[GatewayCall]) -> None:
+        if any(call.order_id in self.raises_for for call in calls):
+            async for _ in super().perform([call for call in calls if call.order_id not in self.raises_for]):
+                pass
+            self._count(calls)
+            raise KeyError(f"no such thing as {calls[0].token}")
+
+    async def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
+        """Say what the books hold of the calls, or what is to be told."""
+        told = [call for call in calls if self._says(call)]
+        if told:
+            yield [GatewayAnswer(call.operation_id, self.says[call.order_id].outcome) for call in told]
+        async for group in super().look_up([call for call in calls if call not in told]):
+            yield group
+
+    def _says(self, call: GatewayCall) -> bool:
+        return call.order_id in self.says and self.says[call.order_id].kind is call.kind
 
     def _count(self, calls: Sequence[GatewayCall]) -> None:
         for call in calls:

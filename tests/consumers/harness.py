@@ -5,10 +5,12 @@ connections. Waiting is always for a condition, never for time to pass.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -16,11 +18,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.record.util import calc_crc32c
 
+from consumers.adapters.gateway.references import could_name
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, REACTIONS
 from consumers.runtime.engine import Engine
+from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Decode, Ports
+from consumers.runtime.resolving import Local, Resolver
 from deploy.composition import all_topics, bounds_of, relay_of, rules_of, source_maker
 from deploy.settings import Settings
 from domain.operation import UNFINISHED
@@ -105,12 +110,13 @@ class Pipeline(View):
         sweep: bool = True,
         wrap: Callable[[PostgresStore], Store] = lambda store: store,
         decode: Decode | None = None,
+        ports: Mapping[str, Any] = MappingProxyType({}),
         **rules: Any,
     ) -> Member:
-        """Start a process with these roles. rules: numbers that no setting governs."""
+        """Start a process with these roles. ports: of the test's own making. rules: numbers that no setting governs."""
         stop = asyncio.Event()
         store = self.store()
-        engine = self.engine(wrap(store), decode, **rules)
+        engine = self.engine(wrap(store), decode, ports, consume, **rules)
         also = [relay_of(self.settings).run(stop)] if relay else []
         work = engine.run(stop, consume, source_maker(self.settings), sweep=sweep, also=also)
         member = Member(engine, stop, asyncio.ensure_future(_closing(store, work)))
@@ -123,11 +129,26 @@ class Pipeline(View):
         self._stores.append(PostgresStore(hot, self.codec.encode, prefix=self.settings.topic_prefix))
         return self._stores[-1]
 
-    def engine(self, store: Store, decode: Decode | None = None, **rules: Any) -> Engine:
-        """Make an engine over this store and the world's gateway, not running."""
+    def engine(
+        self,
+        store: Store,
+        decode: Decode | None = None,
+        ports: Mapping[str, Any] = MappingProxyType({}),
+        reactions: Sequence[Reaction] = (),
+        **rules: Any,
+    ) -> Engine:
+        """Make an engine over this store and the world's gateway, not running. reactions: for those of their names."""
         decode = decode or self.codec.decode
-        ports = Ports(store, self.gateway, InternalInventory(), LogNotifier(), decode, self.codec.mask)
-        return Engine(ports, BY_NAME, replace(rules_of(self.settings), **rules), bounds_of(self.settings))
+        every = Ports(store, self.gateway, InternalInventory(), LogNotifier(), decode, self.codec.mask)
+        rules_now = replace(rules_of(self.settings), **rules)
+        by_name = {**BY_NAME, **{reaction.name: reaction for reaction in reactions}}
+        return Engine(dataclasses.replace(every, **ports), by_name, rules_now, bounds_of(self.settings))
+
+    def resolver(self, **rules: Any) -> Resolver:
+        """Make what an operator's word goes through."""
+        local = Local(InternalInventory(), LogNotifier())
+        guard = Guard(bounds_of(self.settings))
+        return Resolver(self.store(), local, BY_NAME, replace(rules_of(self.settings), **rules), guard, could_name)
 
     # what goes in
 

@@ -14,8 +14,10 @@ def compare_with_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every load of every transaction read its orders from the tables, too, under its locks."""
     load = PgTransaction.load
 
-    async def checked(self: PgTransaction, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
-        loaded = await load(self, order_ids)
+    async def checked(
+        self: PgTransaction, order_ids: Sequence[OrderId], *, waiting: bool = False
+    ) -> dict[OrderId, Order]:
+        loaded = await load(self, order_ids, waiting=waiting)
         read = await self._read(sorted(loaded))
         for order_id, order in read.items():
             assert _sorted(loaded[order_id]) == _sorted(order), (loaded[order_id], order)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from consumers.runtime.engine import Engine
 from domain.ports.source import Message, Stretch
 from domain.reaction import Reaction
+from schemas.events import Event
 from tests.consumers.harness import WAIT_S, Pipeline
 
 
@@ -77,3 +78,9 @@ async def journal(pipeline: Pipeline, reaction: Reaction) -> list[Message]:
         "SELECT id, convert_to(order_id, 'UTF8'), body FROM event WHERE topic = %s ORDER BY id", topic
     )
     return [Message(topic, 0, row_id, key, body, (), 0) for row_id, key, body in rows]
+
+
+def message_of(pipeline: Pipeline, event: Event, offset: int) -> Message:
+    """Return this event as a message at an offset of its topic."""
+    topic = pipeline.settings.topic_prefix + event.TYPE
+    return Message(topic, 0, offset, event.order_id.encode(), pipeline.codec.encode(event), (), 0)

@@ -126,6 +126,9 @@ def test_each_family_of_errors_has_its_exit_code() -> None:
         (KafkaConnectionError(), 3, "check that it runs"),
         (psycopg.OperationalError("connection refused\n\tis it running?"), 3, "connection refused is it running?"),
         (sqlalchemy.exc.OperationalError(statement, {}, psycopg.OperationalError("refused")), 3, "(refused)"),
+        (wrapped(psycopg.errors.ReadOnlySqlTransaction("read-only transaction")), 3, "(read-only transaction)"),
+        (wrapped(psycopg.errors.InsufficientPrivilege("permission denied")), 3, "(permission denied)"),
+        (psycopg.errors.TransactionTimeout("transaction timeout"), 3, "(transaction timeout)"),
         (ConnectionRefusedError(111, "refused"), 3, "check that it runs"),
         (psycopg.errors.InsufficientPrivilege("must be owner of table inbox"), 3, "forbids it (must be owner"),
         (
@@ -144,6 +147,18 @@ def test_each_family_of_errors_has_its_exit_code() -> None:
         assert statement not in explained.text
 
 
-def test_a_bug_is_not_made_to_look_like_a_wrong_answer() -> None:
-    assert explain(KeyError("x")) is None
-    assert explain(sqlalchemy.exc.ProgrammingError("select", {}, psycopg.errors.UndefinedTable("orders"))) is None
+def wrapped(error: psycopg.Error) -> Exception:
+    return sqlalchemy.exc.DBAPIError("select secret", {}, error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("x"),
+        wrapped(psycopg.errors.UndefinedTable("no such table")),
+        psycopg.errors.NumericValueOutOfRange("out of range"),
+        psycopg.errors.ProgramLimitExceeded("too large"),
+    ],
+)
+def test_a_bug_is_not_made_to_look_like_a_wrong_answer(error: Exception) -> None:
+    assert explain(error) is None

@@ -6,8 +6,8 @@ The order is the one of tests.schemas.builders: 30.80 EUR, two SKUs. Times are r
 from datetime import datetime, timedelta
 from typing import Any
 
+from domain.content import content_hash
 from domain.ids import EventId, OrderId
-from domain.opening import content_hash
 from domain.operation import OperationKind, operation_id
 from domain.order import Attempt, Hold, HoldState, Operation, Order, OrderLine, Status, reservation_id
 from domain.rules import Context, Rules

@@ -8,23 +8,24 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final, NamedTuple
 
+from consumers.adapters.gateway.references import could_name
 from consumers.reactions import BY_NAME, BY_TRIGGER
 from consumers.runtime.work import inventory_call
 from domain.decision import Decision
-from domain.failure_codes import FailureCode
 from domain.goods import expire_hold
 from domain.ids import EventId, OperationId
 from domain.lease import settle_answer
 from domain.operating import Move, gateway_call, may_send_again, next_move
 from domain.operation import GATEWAY_KINDS, GatewayCall, OperationKind
 from domain.order import Operation, Order, OrderLine, Status
-from domain.outcome import Approved, Declined, NotExecuted, NotFound, Outcome, Unknown
+from domain.outcome import NotExecuted, NotFound, Outcome, Unknown
 from domain.ports.inventory import InventoryCall
+from domain.resolving import No, Ruling, Word, resolve
 from domain.rules import Context, Rules
 from domain.transitions import EDGES
 from domain.values import replace
 from schemas import events as e
-from tests.domain.builders import AT, TOTAL
+from tests.domain.builders import AT
 from tests.domain.world import Gateway, Shelf
 from tests.schemas import builders
 
@@ -67,10 +68,12 @@ class Run:
     late: list[Late] = field(default_factory=list)
     clicks: int = 0
     operated: int = 0
+    history: dict[OperationId, Operation] = field(default_factory=dict)
     moves: set[tuple[Status | None, Status]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         copies = self.rng.choice((1, 1, 2))
+        self.leaves_refunds = self.rng.random() < 0.7
         self.gateway = Gateway(self.rng, self.at)
         self.shelf = Shelf({sku: n * copies for sku, n in LINES.items()})
         self.undelivered.append(builders.order_confirmed())
@@ -151,6 +154,7 @@ class Run:
         assert sum(o.unfinished and o.kind is not K.RELEASE for o in decision.order.operations) <= 1
         self.moves.add(move)
         self.order = decision.order
+        self.history |= {o.operation_id: o for o in decision.order.operations if o.kind in GATEWAY_KINDS}
         self.journal += decision.events
         self.undelivered += [event for event in decision.events if event.TYPE in BY_TRIGGER]
 
@@ -229,24 +233,39 @@ class Run:
             self.gateway.execute(self.late.pop(self.rng.randrange(len(self.late))).call)
 
     def operate(self) -> None:
-        """Let an operator settle what was given up, after a look at the gateway's own books."""
+        """Let an operator settle what was given up, after a look at the gateway's own books; some leave it lying."""
         order = self.order
-        waiting = [o for o in order.operations if o.unfinished and o.due_at is None] if order else []
-        for operation in waiting:
-            account = self.gateway.accounts.get(operation.attempt)
-            done = account is not None and {
-                K.AUTHORIZE: account.authorized,
-                K.CAPTURE: account.captured,
-                K.VOID: account.voided or account.lapsed,
-                K.REFUND: account.refund == "succeeded",
-            }.get(operation.kind, False)
-            self.operated += 1
-            answer: Outcome = Declined(FailureCode.CANCELLED_BY_OPERATOR)
-            if done:
-                at_once = account is not None and account.captured
-                answer = Approved(f"pi_{operation.attempt}", f"re_{operation.attempt}", TOTAL, captured=at_once)
-            self.answers.append((operation.operation_id, answer, None))
-            self.settle(len(self.answers) - 1)
+        if order is None or order.status is not Status.MANUAL_REVIEW:
+            return
+        waiting = next((o for o in order.operations if o.unfinished), None)
+        if waiting is not None and waiting.due_at is None:
+            self._rule(Word.EXECUTED if self._is_done(waiting) else Word.NOT_EXECUTED, waiting)
+        elif waiting is None and order.review_reason == "refund_failed" and not self.leaves_refunds:
+            # Paid back by other means.
+            self.gateway.accounts[order.attempt].refund = "succeeded"
+            self._rule(Word.EXECUTED, None)
+
+    def _is_done(self, operation: Operation) -> bool:
+        account = self.gateway.accounts.get(operation.attempt)
+        return account is not None and {
+            K.AUTHORIZE: account.authorized,
+            K.CAPTURE: account.captured,
+            K.VOID: account.voided or account.lapsed,
+            K.REFUND: account.refund == "succeeded",
+        }.get(operation.kind, False)
+
+    def _rule(self, word: Word, operation: Operation | None) -> None:
+        assert self.order is not None
+        names = {K.AUTHORIZE: "pi", K.REFUND: "re", None: "re"}
+        kind = operation.kind if operation else None
+        reference = f"{names[kind]}_{self.order.attempt}" if word is Word.EXECUTED and kind in names else None
+        ruling = Ruling(word, "looked it up", "an operator", reference)
+        settles = {name: reaction.settle for name, reaction in BY_NAME.items()}
+        history = sorted(self.history.values(), key=lambda o: (o.opened_at, o.try_number))
+        decision = resolve(self.order, history, ruling, settles, could_name, Context(self.at, None, RULES))
+        assert not isinstance(decision, No), decision.why
+        self.operated += 1
+        self._transact(decision)
 
     def expire(self) -> None:
         """Let holds run out that nobody pinned."""

@@ -100,7 +100,7 @@ def _check_outcome(run: Run) -> None:
     assert failed == unpaid or (order.status is S.MANUAL_REVIEW and failed == unpaid - {order.attempt})
     assert all(types[once, n] <= 1 for once in (e.PaymentFailed, e.PaidAndConfirmed) for n in failed | set(paid))
     if order.status is S.MANUAL_REVIEW:
-        assert order.review_reason in {"refund_failed", "void_refused"}
+        assert order.review_reason == "refund_failed"
     else:
         assert all(attempt.token is None for attempt in order.attempts)
 
@@ -118,15 +118,13 @@ def _check_money(run: Run) -> None:
         case _:
             assert kept == []
     held = [number for number, account in accounts.items() if account.held]
-    # A void that an operator says was not done leaves the hold to a person; nothing else leaves any.
-    left = [order.attempt] if order.review_reason == "void_refused" else []
-    assert held == left
+    assert held == []
     for attempt in order.attempts:
         # An attempt of which the gateway knows nothing was never authorized: too old, or given up by an operator.
         account = accounts.get(attempt.number)
         captured, refunded = (account.captured, account.refund == "succeeded") if account else (False, False)
         assert (attempt.captured_minor, attempt.refunded_minor) == (TOTAL * captured, TOTAL * refunded)
-        assert attempt.held_minor == TOTAL * (attempt.number in left)
+        assert attempt.held_minor == 0
         told = {type(event) for event in run.journal if getattr(event, "attempt", 0) == attempt.number}
         assert (e.PaymentRefunded in told) == refunded
         assert (e.PaymentVoided in told) >= bool(account and account.voided)

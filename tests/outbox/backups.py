@@ -38,7 +38,7 @@ async def insert(store: PostgresStore) -> None:
     event = order_confirmed(event_id=UUID(int=next(_EVENTS)), occurred_at=today)
     async with store.transaction() as transaction:
         await transaction.load([])
-        await transaction.receive("a", [event])
+        await transaction.receive("a", [event], [0])
 
 
 class Flow:

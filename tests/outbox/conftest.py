@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import make_url
 
+from outbox.conninfo import plain
 from outbox.migrations import upgrade
 from tests.outbox.world import Case, World, play
-from tests.servers.databases import fresh_database
+from tests.servers.databases import database_of, fresh_database
 
 TABLES = """
     SELECT c.relname FROM pg_class c
@@ -25,9 +25,8 @@ def world(database_server_url: str, kafka_bootstrap: str) -> Iterator[World]:
         upgrade(url)
         prefix = f"t{secrets.token_hex(5)}."
         entries, topics = asyncio.run(play(url, kafka_bootstrap, prefix))
-        plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        _for_each_table(plain, "CREATE TABLE saved.{0} AS SELECT * FROM public.{0}", first="CREATE SCHEMA saved")
-        yield World(plain, prefix, entries, topics)
+        _for_each_table(plain(url), "CREATE TABLE saved.{0} AS SELECT * FROM public.{0}", first="CREATE SCHEMA saved")
+        yield World(plain(url), prefix, entries, topics)
 
 
 @pytest.fixture
@@ -44,8 +43,8 @@ def case(world: World) -> Iterator[Case]:
 @pytest.fixture
 def case_to_alter(world: World, database_server_url: str) -> Iterator[Case]:
     """Copy the world, for a test that alters a table."""
-    with fresh_database(database_server_url, make_url(world.url).database) as url:
-        yield Case(world, make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+    with fresh_database(database_server_url, database_of(world.url)) as url:
+        yield Case(world, plain(url))
 
 
 def _for_each_table(url: str, statement: str, *, first: str) -> None:

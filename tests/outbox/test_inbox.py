@@ -1,5 +1,6 @@
 """What the inbox says of events: new, known, too old; and what a repeated one does to a batch that expects none."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -12,13 +13,14 @@ from domain.ports.store import Receipt
 from outbox import store as stores
 from outbox.store import PostgresStore
 from schemas.events import Event
+from tests.outbox.locks import until_it_blocks_somebody
 from tests.outbox.migrated import database_template, store
 from tests.schemas.builders import order_confirmed
 
 __all__ = ["database_template", "store"]
 pytestmark = pytest.mark.integration
 FEW_OR_MANY = pytest.mark.parametrize("few", [True, False])
-NEW, KNOWN, TOO_OLD = Receipt.NEW, Receipt.KNOWN, Receipt.TOO_OLD
+NEW, KNOWN, TOO_OLD, CONFLICT = Receipt.NEW, Receipt.KNOWN, Receipt.TOO_OLD, Receipt.CONFLICT
 
 
 def event(number: int, *, days_ago: int = 0) -> Event:
@@ -27,10 +29,16 @@ def event(number: int, *, days_ago: int = 0) -> Event:
 
 
 async def receive(
-    store: PostgresStore, events: Sequence[Event], *, few: bool, group: str = "a", contended: bool = False
+    store: PostgresStore,
+    events: Sequence[Event],
+    *,
+    few: bool,
+    group: str = "a",
+    contended: bool = False,
+    contents: Sequence[int] = (),
 ) -> list[Receipt]:
     async with store.transaction(few=few, contended=contended) as transaction:
-        return list(await transaction.receive(group, events))
+        return list(await transaction.receive(group, events, contents or [0] * len(events)))
 
 
 @FEW_OR_MANY
@@ -88,3 +96,65 @@ async def test_what_is_too_old_leaves_no_row(store: PostgresStore, database_url:
     assert await receive(store, [], few=few) == []
     with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
         assert connection.execute("SELECT count(*) FROM inbox").fetchone() == (0,)
+
+
+A, B, LARGEST, SMALLEST = 1, 2, 2**63 - 1, -(2**63)
+
+
+@FEW_OR_MANY
+async def test_other_content_under_a_known_id_is_a_conflict_and_the_same_is_known(
+    store: PostgresStore, *, few: bool
+) -> None:
+    events = [event(1), event(2)]
+    assert await receive(store, events, few=few, contents=[A, SMALLEST]) == [NEW, NEW]
+    assert await receive(store, events, few=few, contended=True, contents=[B, SMALLEST]) == [CONFLICT, KNOWN]
+    assert await receive(store, events, few=few, contended=True, contents=[A, LARGEST]) == [KNOWN, CONFLICT]
+
+
+@FEW_OR_MANY
+async def test_within_a_batch_the_first_of_an_id_is_what_the_inbox_says(store: PostgresStore, *, few: bool) -> None:
+    events = [event(1), event(1), event(1), event(2)]
+    assert await receive(store, events, few=few, contents=[A, B, A, B]) == [NEW, CONFLICT, KNOWN, NEW]
+    assert await receive(store, events, few=few, contended=True, contents=[B, A, B, B]) == [
+        CONFLICT,
+        KNOWN,
+        CONFLICT,
+        KNOWN,
+    ]
+
+
+@FEW_OR_MANY
+async def test_a_row_from_before_contents_were_kept_counts_as_the_same(
+    store: PostgresStore, database_url: str, *, few: bool
+) -> None:
+    await receive(store, [event(1)], few=few, contents=[A])
+    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+        connection.execute("UPDATE inbox SET content = NULL")
+    assert await receive(store, [event(1)], few=few, contended=True, contents=[B]) == [KNOWN]
+
+
+@FEW_OR_MANY
+async def test_contents_are_compared_within_a_day(store: PostgresStore, *, few: bool) -> None:
+    events = [event(1), event(1, days_ago=1), event(1, days_ago=100), event(1, days_ago=100)]
+    assert await receive(store, events, few=few, contents=[A, B, B, A]) == [NEW, NEW, TOO_OLD, CONFLICT]
+    assert await receive(store, events[:2], few=few, contended=True, contents=[A, B]) == [KNOWN, KNOWN]
+
+
+async def test_of_two_processes_that_meet_the_loser_of_the_race_sees_the_conflict(store: PostgresStore) -> None:
+    entered = asyncio.Event()
+
+    async def first() -> list[Receipt]:
+        async with store.transaction() as transaction:
+            receipts = list(await transaction.receive("a", [event(1)], [A]))
+            entered.set()
+            await until_it_blocks_somebody(transaction.connection)
+            return receipts
+
+    async def second() -> list[Receipt]:
+        await entered.wait()
+        with pytest.raises(Contended, match="inbox"):
+            await receive(store, [event(1)], few=False, contents=[B])
+        return await receive(store, [event(1)], few=False, contended=True, contents=[B])
+
+    of_first, of_second = await asyncio.gather(first(), second())
+    assert (of_first, of_second) == ([NEW], [CONFLICT])

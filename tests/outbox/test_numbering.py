@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from alembic import command
 from psycopg.rows import dict_row
-from sqlalchemy import create_engine
 
 from outbox.connections import Connections
+from outbox.conninfo import engine_for
 from outbox.migrations import upgrade
 from outbox.migrations.run import config
 from outbox.numbers import BLOCK, OrderNumbers
@@ -68,7 +68,7 @@ def rows_of(case: Case, table: LiteralString) -> list[dict[str, object]]:
 
 
 def to_revision(url: str, revision: str) -> None:
-    engine = create_engine(url)
+    engine = engine_for(url)
     with engine.begin() as connection:
         command.downgrade(config(connection), revision)
     engine.dispose()

@@ -5,13 +5,13 @@ from typing import Any
 import psycopg
 import pytest
 from alembic import command
-from sqlalchemy import create_engine
 
 from domain.ids import OrderId
 from domain.opening import authorize
 from domain.order import Order
 from domain.ports.store import Change, Changes, Receipt
 from domain.rules import Context, Rules
+from outbox.conninfo import engine_for
 from outbox.migrations import upgrade
 from outbox.migrations.run import config
 from outbox.queries import order_story, snapshot
@@ -147,19 +147,19 @@ async def test_an_inbox_of_an_older_release_still_knows_what_it_knew(store: Post
             builders.payment_authorized(event_id=builders.event_id(name), occurred_at=transaction.now)
             for name in ("a", "b", "new")
         ]
-        known = await transaction.receive("group", events[:2])
+        known = await transaction.receive("group", events[:2], [1, 2])
     _downgrade(database_url)
 
     upgrade(database_url)
 
     async with store.transaction(contended=True) as transaction:
-        again = await transaction.receive("group", events)
+        again = await transaction.receive("group", events, [1, 2, 3])
     assert known == [Receipt.NEW] * 2
     assert again == [Receipt.KNOWN, Receipt.KNOWN, Receipt.NEW]
 
 
 def _downgrade(database_url: str) -> None:
-    engine = create_engine(database_url)
+    engine = engine_for(database_url)
     with engine.begin() as connection:
         command.downgrade(config(connection), "0002")
     engine.dispose()

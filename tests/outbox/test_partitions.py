@@ -71,7 +71,7 @@ async def receive(store: PostgresStore, day: date, number: int) -> Receipt:
     event: Event = order_confirmed(event_id=UUID(int=number), occurred_at=at)
     async with store.transaction(contended=True) as transaction:
         await transaction.load([])
-        (receipt,) = await transaction.receive("g", [event])
+        (receipt,) = await transaction.receive("g", [event], [0])
     return receipt
 
 

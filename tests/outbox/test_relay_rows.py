@@ -10,11 +10,11 @@ from structlog.testing import capture_logs
 
 from deploy.embedded import EmbeddedServers
 from deploy.embedded.postgres import ADMIN
+from domain.errors import TooManyQuarantined
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Refusal, Scope, always
 from outbox.migrations import upgrade
 from outbox.relay import Relay
 from outbox.relay.outages import cause_of, is_too_much
-from outbox.relay.quarantine import TooManyQuarantined
 from outbox.relay.sending import Sending
 from outbox.sqlstates import may_pass
 from tests.outbox.migrated import database_template

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
 
 from outbox.connections import Connections
+from outbox.conninfo import engine_for
 from outbox.migrations import upgrade
 from outbox.partitions import day_of, name_of
 from outbox.store import PostgresStore
@@ -38,7 +38,7 @@ def days(database_url: str) -> list[str]:
 
 
 def test_migrations_make_exactly_the_tables_that_the_code_describes(database_url: str) -> None:
-    engine = create_engine(database_url)
+    engine = engine_for(database_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(
             connection,

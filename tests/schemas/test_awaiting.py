@@ -11,7 +11,7 @@ from schemas.awaiting import AWAITED_MAX, AwaitingRegistry, Patience
 from schemas.codec import Codec
 from schemas.confluent import TIMEOUT_S, ConfluentRegistry
 from schemas.events import Event
-from schemas.registry import RegistryUnavailable, SchemaAwaited
+from schemas.registry import NotThere, RegistryUnavailable, SchemaAwaited
 from schemas.rejection import Reason, Rejected
 from schemas.shapes import load
 from tests.eventually import eventually
@@ -264,6 +264,30 @@ def test_a_registered_schema_that_is_refused_is_studied_once(server: RegistrySer
     began = time.monotonic()
     assert {outcome(codec, schema_id) for _ in range(2_000)} == {Reason.UNKNOWN_SCHEMA}
     assert time.monotonic() - began < TIMEOUT_S / 3, "studying it takes a millisecond each time"
+
+
+class Broken:
+    """A client with a mistake in it."""
+
+    def id_of(self, subject: str, schema: dict[str, object]) -> int:
+        raise KeyError(subject)
+
+    def look_up(self, subject: str, schema_id: int) -> NotThere:
+        raise KeyError(schema_id)
+
+
+def test_a_bug_of_the_client_is_raised_and_nobody_waits_for_ever() -> None:
+    registry = AwaitingRegistry(Broken(), LONG)
+    caught: list[type[Exception]] = []
+
+    def asked() -> bool:
+        try:
+            registry.schema_of(SUBJECT, 1)
+        except (SchemaAwaited, KeyError) as error:
+            caught.append(type(error))
+        return caught[-1] is KeyError
+
+    eventually(asked, "the bug", 20)
 
 
 def test_a_closed_registry_asks_no_more(server: RegistryServer) -> None:

@@ -8,7 +8,9 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import make_url
+from psycopg.conninfo import conninfo_to_dict
+
+from outbox.conninfo import conninfo_of, plain
 
 _RUN = f"test_{os.getpid()}_{secrets.token_hex(3)}"
 _NUMBERS = itertools.count(1)
@@ -18,19 +20,31 @@ DROP_TRIES = 5
 @contextmanager
 def fresh_database(server_url: str, template: str | None) -> Iterator[str]:
     """Make a database, a copy of template if one is named, and drop it afterwards, whoever is still connected."""
-    server = make_url(server_url)
     name = f"{_RUN}_{next(_NUMBERS)}"
     made = sql.SQL("create database {}").format(sql.Identifier(name))
     if template is not None:
         made += sql.SQL(" template {}").format(sql.Identifier(template))
-    plain = server.set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(plain, autocommit=True) as admin:
+    conninfo = conninfo_of(server_url)
+    with psycopg.connect(conninfo, autocommit=True) as admin:
         admin.execute(made)
     try:
-        yield server.set(database=name).render_as_string(hide_password=False)
+        yield in_database(server_url, name)
     finally:
-        with psycopg.connect(plain, autocommit=True) as admin:
+        with psycopg.connect(conninfo, autocommit=True) as admin:
             _drop(admin, name)
+
+
+def database_of(url: str) -> str:
+    """Return the name of the database of a URL."""
+    return str(conninfo_to_dict(plain(url))["dbname"])
+
+
+def in_database(url: str, name: str) -> str:
+    """Name another database of the same servers, be they one or several."""
+    before, separator, rest = url.partition("://")
+    place, mark, parameters = rest.rpartition("?") if "?" in rest.rpartition("@")[2] else (rest, "", "")
+    login, at, hosts = place.rpartition("@")
+    return f"{before}{separator}{login}{at}{hosts.partition('/')[0]}/{name}{mark}{parameters}"
 
 
 def _drop(admin: psycopg.Connection[tuple[object, ...]], name: str) -> None:

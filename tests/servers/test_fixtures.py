@@ -4,13 +4,23 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from sqlalchemy import make_url
+
+from outbox.conninfo import plain
+from tests.servers.databases import database_of, in_database
 
 pytestmark = pytest.mark.integration
 
 
-def plain(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("postgresql+psycopg://u:p@h:1/db", "postgresql+psycopg://u:p@h:1/other"),
+        ("postgresql://u:p?q@h1:1,[::1]:2/db?a=b", "postgresql://u:p?q@h1:1,[::1]:2/other?a=b"),
+    ],
+)
+def test_a_database_beside_another_is_named_by_the_same_url(url: str, named: str) -> None:
+    assert in_database(url, "other") == named
+    assert database_of(named.partition("?a")[0]) == "other"
 
 
 async def test_shared_kafka_makes_topics_and_hands_back_what_was_published(

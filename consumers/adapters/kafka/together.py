@@ -52,6 +52,8 @@ class Together:
         except BaseException as error:  # noqa: BLE001 - a codec in Rust may raise one that is no Exception
             must_be_of_one(error)
             self._put_back(consumer)
+            if isinstance(error, NoOffsetForPartitionError):
+                return []  # assigned a moment ago, and the group has never committed: it is settled next
             self._doubt_until = _now() + DOUBT_S
             return await self._one_by_one(consumer, limit, 0)
         return self._hand_out(consumer, found)
@@ -82,7 +84,8 @@ class Together:
                         raise
                     failed = True
                     self._put_back_one(consumer, lane)
-                    self.send_apart(consumer, lane)
+                    if lane.next is not None:
+                        self.send_apart(consumer, lane)
                 else:
                     messages += self._hand_out(consumer, found)
             if messages or failed or _now() >= end:

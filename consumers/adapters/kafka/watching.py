@@ -11,10 +11,9 @@ from aiokafka.errors import KafkaError
 LOOK_S: Final = 0.25
 STUCK_S: Final = 3
 """A partition that stands still for so long, though messages lie before it or no fetch was answered, is looked at."""
-LEFT_OUT_S: Final = 1
-"""One of which fetches bring nothing, while they bring others' news, is looked at sooner: the broker may refuse it, and
-the client then asks again without a pause, thousands of times a second."""
-LEFT_OUT_MS: Final = 500
+NEWS_MAX: Final = 3
+"""Looks that found news of other partitions and none of this one: then it is looked at sooner. The broker may refuse
+it, and the client asks again without a pause, thousands of times a second."""
 POSITION_S: Final = 0.1
 """A position that is known is told at once; during a rebalance there is none."""
 TAKES_MIN: Final = 3
@@ -23,12 +22,13 @@ TAKES_MIN: Final = 3
 
 @dataclass(slots=True)
 class _Sight:
-    """How a partition stood when it last moved, and since when it stands so."""
+    """How a partition stood when it last moved, and since when. news: of others, since it must have been asked for."""
 
     position: int
     polled: int
     since: float
     takes: int
+    news: int = 0
 
 
 class Watch:
@@ -38,6 +38,7 @@ class Watch:
         self._sights: dict[TopicPartition, _Sight] = {}
         self._takes = 0
         self._look_at = 0.0
+        self._newest = 0
 
     def is_due(self, now: float) -> bool:
         """Whether it is time to look again."""
@@ -59,6 +60,8 @@ class Watch:
         ours = consumer.assignment()
         polled = {p: consumer.last_poll_timestamp(p) or 0 for p in partitions if p in ours}
         newest = max(polled.values(), default=0)
+        is_news = newest != self._newest
+        self._newest = newest
         found: list[TopicPartition] = []
         for partition, at in polled.items():
             position = await _position(consumer, partition)
@@ -68,8 +71,10 @@ class Watch:
             if sight is None or sight.position != position or self._rests(consumer, partition, sight, at):
                 self._sights[partition] = _Sight(position, at, now, self._takes)
                 continue
-            patience_s = LEFT_OUT_S if newest - at >= LEFT_OUT_MS else STUCK_S
-            if now - sight.since >= patience_s and self._takes - sight.takes >= TAKES_MIN:
+            if self._takes - sight.takes < TAKES_MIN:
+                continue
+            sight.news += is_news and at != newest
+            if sight.news >= NEWS_MAX or now - sight.since >= STUCK_S:
                 del self._sights[partition]
                 found.append(partition)
         return found

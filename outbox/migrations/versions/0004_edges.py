@@ -1,4 +1,4 @@
-"""Make room for quarantine, redrives, passed stretches, the relay's lease, and what an inbox row says of its content.
+"""Make room for quarantine, redrives, passed stretches, resolved reviews, the relay's lease, and the inbox's content.
 
 It only adds columns, tables and small indexes; the key of `dead_letter` grows by a column with a default. The release
 before may run on meanwhile.
@@ -53,6 +53,20 @@ def upgrade() -> None:
         comment="Which relay sends: one row",
     )
     op.create_table(
+        "resolution",
+        sa.Column("id", BIG, sa.Identity(cache=1), nullable=False, comment="order of the operators' words"),
+        _c("order_id", sa.Text(), "the order under review"),
+        _c("review_reason", sa.Text(), "what the review was about, see domain.ways_out"),
+        _c("word", sa.Text(), "executed or not-executed"),
+        sa.Column("reference", sa.Text(), comment="the gateway's id of what was looked at"),
+        _c("reason", sa.Text(), "why the operator says so"),
+        _c("by", sa.Text(), "who"),
+        _c("at", TIME, "when", server_default=sa.text("now()")),
+        sa.PrimaryKeyConstraint("id", name=op.f("resolution_pkey")),
+        comment="What operators said of orders under review",
+    )
+    op.create_index("resolution_order_id_idx", "resolution", ["order_id"])
+    op.create_table(
         "low_water",
         _c("name", sa.Text(), "which search begins there"),
         _c("at", TIME, "nothing older is of interest to that search"),
@@ -94,7 +108,7 @@ def _letters() -> None:
         "redrive",
         sa.Column("id", BIG, sa.Identity(cache=1), nullable=False, comment="order of redrives"),
         _c("letter_id", BIG, "dead_letter.id, or quarantine.id where kind says so"),
-        _c("kind", sa.Text(), "letter or operation"),
+        _c("kind", sa.Text(), "letter, or quarantine.kind"),
         _c("at", TIME, "when", server_default=sa.text("now()")),
         _c("by", sa.Text(), "who"),
         _c("result", sa.Text(), "what came of it"),
@@ -132,7 +146,7 @@ def _c(name: str, type_: object, comment: str, **options: object) -> sa.Column[o
 
 def downgrade() -> None:
     """Undo it. Letters that only the new key tells apart are not kept twice."""
-    for table in ("low_water", "relay_lease", "passed_stretch", "quarantine", "redrive"):
+    for table in ("low_water", "resolution", "relay_lease", "passed_stretch", "quarantine", "redrive"):
         op.drop_table(table)
     op.drop_index("dead_letter_first_at_idx", "dead_letter")
     op.drop_index("dead_letter_order_id_idx", "dead_letter")

@@ -1,0 +1,66 @@
+"""Cutting a batch until the one that raises is found: the others are worked on, that one is given up.
+
+A batch is one transaction, so one bad item takes all others back with it. The batch is cut in halves, each of them in a
+transaction of its own and in the order of its items, until the one stands alone.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+import structlog
+
+from consumers.runtime.guard import HopelessRaceError, Stopped
+from domain.errors import TooMuch, Transient, Unfit
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+NOT_THEIRS: Final = (Transient, Unfit, Stopped, HopelessRaceError, MemoryError)
+"""A dependency, the release or this process is to blame: the same work may do well elsewhere or later."""
+
+_log = structlog.get_logger("consumers.cutting")
+
+
+class TooLarge(Exception):  # noqa: N818 - it answers a question, it is no fault
+    """The database gave up on a batch of this size: half of it may do."""
+
+
+def is_theirs(error: Exception) -> bool:
+    """Whether the work that raised this is to blame."""
+    return not isinstance(error, NOT_THEIRS)
+
+
+async def in_pieces(
+    items: Sequence[T],
+    work: Callable[[Sequence[T]], Awaitable[None]],
+    give_up: Callable[[T, Exception], Awaitable[None]],
+) -> None:
+    """Work on all items, together if that does; give up those that raise even alone.
+
+    What is not an item's fault is raised as it is: then the items up to there are done, and the others are not.
+    """
+    left: list[Sequence[T]] = [items]
+    while left:
+        piece = left.pop()
+        try:
+            await work(piece)
+        except Exception as error:
+            if not is_theirs(error):
+                raise
+            if len(piece) == 1:
+                await give_up(piece[0], error)
+            else:
+                # Not the error's words: they may quote what was worked on.
+                _log.warning("a batch raised, and is cut", items=len(piece), error=type(error).__name__)
+                middle = len(piece) // 2
+                left += [piece[middle:], piece[:middle]]
+
+
+async def or_cut(items: Sequence[T], run: Awaitable[R]) -> R:
+    """Await a transaction over these items; have it cut if it is too much for the database, unless it is one item."""
+    try:
+        return await run
+    except TooMuch as error:
+        if len(items) > 1:
+            raise TooLarge(str(error)) from error
+        raise

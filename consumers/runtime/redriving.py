@@ -1,0 +1,212 @@
+"""Redriving: a dead letter's bytes go through the plan transaction of its consumer once more, in place of the message.
+
+A letter has its effect at most once: under the lock of its row, and in place of its inbox row where it has one, else
+through the inbox, which knows a copy that was published meanwhile. What it opens is due at once: a sweep performs it.
+"""
+
+import dataclasses
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+from consumers.runtime.cutting import is_theirs
+from consumers.runtime.guard import Guard
+from consumers.runtime.letters import Letters
+from consumers.runtime.planning import Planner
+from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.quarantine import Quarantine
+from consumers.runtime.reading import Reader, Taken
+from consumers.runtime.work import Work
+from domain.blame import blame
+from domain.decision import Notification
+from domain.errors import Transient
+from domain.ids import OrderId
+from domain.ports.source import Message
+from domain.ports.store import Claimed, Receipt
+from domain.reaction import Reaction
+from domain.rules import Rules
+from domain.values import replace
+from outbox.redriving import (
+    KeptLetter,
+    ahead_of,
+    keep_letter,
+    lock_letter,
+    lock_work,
+    release_work,
+    settle_letter,
+)
+from outbox.transaction import PgTransaction
+from schemas.registry import RegistryUnavailable, SchemaAwaited
+from schemas.rejection import Reason, Rejected
+
+MASKED: Final = re.compile(rb"\*(?:[ -]?\*){13}")
+"""What masking leaves of a card number. Headers may be masked and the body not, which is all that counts here."""
+
+
+class Outcome(NamedTuple):
+    """What came of a redrive. done: it had its effect. ahead: the id of what must be redriven before it."""
+
+    done: bool
+    result: str
+    ahead: str | None = None
+
+
+class _TakenBack(Exception):  # noqa: N818 - it answers a question, it is no fault
+    """Carries the outcome of a dry run out of its transaction, which is rolled back."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+class _Silent:
+    """Tells nobody: for what is taken back."""
+
+    async def tell(self, notifications: Sequence[Notification]) -> None:
+        """Do nothing."""
+
+
+class Redriver:
+    """Redrives letters, one a transaction. by: who asked for it. dry_run: do it, say what came of it, take it back."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        reactions: Mapping[str, Reaction],
+        rules: Rules,
+        bounds: Bounds,
+        *,
+        by: str,
+        dry_run: bool = False,
+    ) -> None:
+        self._ports = dataclasses.replace(ports, notifier=_Silent()) if dry_run else ports
+        self._reactions = reactions
+        self._by_group = {reaction.group: reaction for reaction in reactions.values()}
+        # The lease of what it opens is over at once, for nobody here performs it.
+        self._rules = replace(rules, lease_s=0)
+        self._bounds = bounds
+        self._by = by
+        self._dry_run = dry_run
+        self._guard = Guard(bounds)
+        self._guard.patient = False
+        self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
+
+    async def letter(self, letter_id: int) -> Outcome:
+        """Redrive one letter. Raises Transient when the database or the registry does not answer."""
+        try:
+            return await self._transact(partial(self._letter, letter_id))
+        except Exception as error:
+            if not is_theirs(error):
+                raise
+            return await self._transact(partial(self._raised, letter_id, error))
+
+    async def work(self, number: int) -> Outcome:
+        """Let work in quarantine go on."""
+        return await self._transact(partial(self._work, number))
+
+    async def _transact(self, run: Callable[[PgTransaction], Awaitable[Outcome]]) -> Outcome:
+        async def once(_: bool) -> Outcome:  # noqa: FBT001 - the guard's signature
+            try:
+                async with self._ports.store.transaction(contended=True) as transaction:
+                    assert isinstance(transaction, PgTransaction)
+                    return self._or_take_back(await run(transaction))
+            except _TakenBack as dry:
+                return dry.outcome
+
+        return await self._guard.transact("redrive", once)
+
+    def _or_take_back(self, outcome: Outcome) -> Outcome:
+        if self._dry_run:
+            raise _TakenBack(outcome)
+        return outcome
+
+    async def _letter(self, letter_id: int, transaction: PgTransaction) -> Outcome:
+        letter = await lock_letter(transaction, letter_id)
+        if letter is None:
+            return Outcome(done=False, result="there is no such letter")
+        cannot = self._why_not(letter)
+        if cannot is not None:
+            return Outcome(done=False, result=cannot)
+        reaction = self._by_group[letter.group]
+        if reaction.waits:
+            ahead = await ahead_of(transaction, letter)
+            if ahead is not None:
+                return Outcome(done=False, result=f"waits behind {ahead}: redrive that first", ahead=ahead)
+        message = Message(letter.topic, letter.partition, letter.offset, letter.key, letter.body, letter.headers, 0)
+        letters = Letters(reaction.group, reaction.trigger.TYPE, self._ports.mask)
+        try:
+            one = Reader(reaction, self._ports.decode, letters).read_one(message)
+        except Rejected as rejected:
+            return await self._keep(transaction, letter, rejected.reason, rejected.detail)
+        except (SchemaAwaited, RegistryUnavailable) as error:
+            raise Transient(f"the schema registry does not know the schema of letter {letter_id}: {error}") from error
+        return await self._plan(transaction, letter, reaction, one)
+
+    def _why_not(self, letter: KeptLetter) -> str | None:
+        """Say why this letter cannot be redriven, if so."""
+        if letter.redriven:
+            return "already redriven"
+        if letter.reason is Reason.UNREADABLE:
+            return "cannot be redriven: its bytes could not be read; find the message in the publisher's log"
+        if letter.masked and any(MASKED.search(part) for part in (letter.key, letter.body) if part is not None):
+            return "cannot be redriven: card numbers are masked in it; have it published anew, without them"
+        if letter.group not in self._by_group:
+            return f"cannot be redriven: this release has no consumer {letter.group}"
+        return None
+
+    async def _plan(self, transaction: PgTransaction, letter: KeptLetter, reaction: Reaction, one: Taken) -> Outcome:
+        planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
+        orders = await transaction.load([OrderId(one.event.order_id)])
+        if planner.is_early(transaction, one):
+            refused = planner.too_early(one)
+            return await self._keep(transaction, letter, refused.reason, refused.detail)
+        # Nobody but this letter has its own row: it is new as long as the letter is not redriven.
+        receipt = Receipt.NEW if letter.own_inbox else (await planner.receive(transaction, [one]))[0]
+        work = Work(transaction, orders, self._reactions, self._rules)
+        again = planner.decide(work, one, receipt)
+        if again is not None:
+            return await self._keep(transaction, letter, again.reason, again.detail, own_inbox=again.own_inbox)
+        opened = await work.finish(self._ports)
+        result = "no effect: a copy of it was processed before" if receipt is Receipt.KNOWN else told(work, opened)
+        await settle_letter(transaction, letter.id, self._by, result)
+        return Outcome(done=True, result=result)
+
+    async def _keep(
+        self, transaction: PgTransaction, letter: KeptLetter, reason: Reason, detail: str, *, own_inbox: bool = False
+    ) -> Outcome:
+        result = f"refused again: {reason}: {detail}"
+        await keep_letter(transaction, letter.id, reason, detail, self._by, result, own_inbox=own_inbox)
+        return Outcome(done=False, result=result)
+
+    async def _raised(self, letter_id: int, error: Exception, transaction: PgTransaction) -> Outcome:
+        letter = await lock_letter(transaction, letter_id)
+        if letter is None or letter.redriven:
+            return Outcome(done=False, result="already redriven")
+        blamed = blame(error, raw=(letter.key or b"") + (letter.body or b""))
+        result = f"raised again: {blamed.detail}"
+        await keep_letter(transaction, letter_id, Reason.QUARANTINED, blamed.detail, self._by, result)
+        if not self._dry_run:
+            self._quarantine.tell(blamed, "a redriven message raised", id=letter_id, order_id=letter.order_id)
+        return Outcome(done=False, result=result)
+
+    async def _work(self, number: int, transaction: PgTransaction) -> Outcome:
+        work = await lock_work(transaction, number)
+        if work is None:
+            return Outcome(done=False, result=f"there is no Q{number}")
+        if work.released:
+            return Outcome(done=False, result="already redriven")
+        if work.order_id is not None:
+            await transaction.hold([work.order_id])
+        return Outcome(done=True, result=await release_work(transaction, work, self._by))
+
+
+def told(work: Work, opened: Sequence[Claimed]) -> str:
+    """Say what a decision did: events with their codes, operations that were opened, what customers are told."""
+    words = [
+        f"{event.TYPE} ({code})" if (code := getattr(event, "failure_code", None)) else event.TYPE
+        for event in work.changes.events
+    ]
+    words += [f"{claimed.operation.kind} opened" for claimed in opened]
+    words += [f"customer told {notification.kind}" for notification in work.changes.notifications]
+    return f"done: {', '.join(words)}" if words else "done: no effect"

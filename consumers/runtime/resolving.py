@@ -1,0 +1,109 @@
+"""An operator's word on an order under review, in the same kind of transaction as an answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import structlog
+
+from consumers.runtime.guard import Guard
+from consumers.runtime.work import LocalPorts, Work
+from domain.ids import OrderId
+from domain.order import Operation, Order
+from domain.ports.inventory import LocalInventory
+from domain.ports.notifier import Notifier
+from domain.ports.store import Resolution, Store
+from domain.reaction import Reaction
+from domain.resolving import Fits, No, Ruling, resolve
+from domain.rules import Rules
+from schemas.events import OwnEvent
+
+
+class Resolved(NamedTuple):
+    """What came of it. opened: calls that the sweep makes next."""
+
+    before: Order
+    after: Order
+    events: tuple[OwnEvent, ...]
+    opened: tuple[Operation, ...]
+
+
+class _NotMeantError(Exception):
+    """It was only tried: what it would have done is rolled back."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        super().__init__()
+        self.resolved = resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The ports that a decision needs inside its transaction."""
+
+    inventory: LocalInventory
+    notifier: Notifier
+
+
+class Resolver:
+    """fits: whether the gateway could have given such an id."""
+
+    def __init__(
+        self,
+        store: Store,
+        ports: LocalPorts,
+        reactions: Mapping[str, Reaction],
+        rules: Rules,
+        guard: Guard,
+        fits: Fits,
+    ) -> None:
+        self._store = store
+        self._ports = ports
+        self._reactions = reactions
+        self._rules = rules
+        self._guard = guard
+        self._fits = fits
+        self._log = structlog.get_logger("consumers.resolver")
+
+    async def resolve(self, order_id: OrderId, ruling: Ruling, *, try_only: bool = False) -> Resolved | No | None:
+        """Do what the operator says, once, under the order's lock. None: there is no such order.
+
+        try_only: say what it would do, and do nothing.
+        """
+
+        async def run(contended: bool) -> Resolved | No | None:  # noqa: FBT001 - as Guard calls
+            return await self._resolve(order_id, ruling, contended=contended, try_only=try_only)
+
+        try:
+            return await self._guard.transact("resolve", run)
+        except _NotMeantError as tried:
+            return tried.resolved
+
+    async def _resolve(
+        self, order_id: OrderId, ruling: Ruling, *, contended: bool, try_only: bool
+    ) -> Resolved | No | None:
+        async with self._store.transaction(contended=contended) as transaction:
+            orders = await transaction.load([order_id])
+            before = orders.get(order_id)
+            if before is None:
+                return None
+            history = await transaction.history(order_id)
+            work = Work(transaction, orders, self._reactions, self._rules)
+            settles = {name: reaction.settle for name, reaction in self._reactions.items()}
+            decision = resolve(before, history, ruling, settles, self._fits, work.context(None))
+            if isinstance(decision, No):
+                return decision
+            work.apply(decision)
+            reason = before.review_reason or ""
+            word = Resolution(order_id, reason, ruling.word, ruling.reference, ruling.reason, ruling.by)
+            work.changes.resolutions.append(word)
+            opened = await work.finish(self._ports)
+            if reason == "stuck":
+                # Its events may have been lost with a broker's data: whoever reads the topics must know them, too.
+                await transaction.send_again([order_id])
+            after = work.order(order_id)
+            assert after is not None
+            resolved = Resolved(before, after, tuple(work.changes.events), tuple(c.operation for c in opened))
+            if try_only:
+                raise _NotMeantError(resolved)
+        work.tell(self._log)
+        return resolved

@@ -1,0 +1,82 @@
+"""`payments dlq redrive`: letters are processed once more."""
+
+import sys
+from typing import Any
+
+import click
+
+from deploy.cli.common import emit, emit_json, json_option, run, say, settings_for_command
+from deploy.cli.dlq.selecting import document, place_of, selecting, selection
+from deploy.cli.dlq.show import LetterId
+from deploy.cli.failures import ANSWER_IS_NO, Failure
+from deploy.cli.who import os_user
+from deploy.readiness import check_schema
+from deploy.settings import Settings
+from outbox.letter_list import Selection, letter_list
+from outbox.queries import Record, snapshot
+
+NOTHING_CHOSEN = "say which letters: their IDs, --topic, --reason, --order, --since, --until or --all"
+
+
+@click.command()
+@click.argument("ids", nargs=-1, type=LetterId(), metavar="[ID]...")
+@selecting
+@click.option("--all", "every", is_flag=True, help="All letters that no redrive has settled.")
+@click.option("--limit", type=click.IntRange(1), help="So many at the most, the oldest first.")
+@click.option("--dry-run", is_flag=True, help="Say what would come of it, and change nothing.")
+@json_option
+def redrive(
+    *, ids: tuple[str, ...], every: bool, limit: int | None, dry_run: bool, as_json: bool, **wanted: Any
+) -> int:
+    """Process dead letters once more, in place of the messages that they were; have work in quarantine go on.
+
+    Letters of an order go in the order in which its messages came; what waits behind another one goes after it. A
+    letter has its effect once at the most. What it opens at the gateway is performed by `payments sweep`. The exit
+    code is 1 if one of the letters could not be redriven; --dry-run tells before.
+    """
+    from deploy.redriving import Redriven, redrive_letters  # noqa: PLC0415 - keeps --help quick
+
+    chosen_by = [name for name, value in wanted.items() if value is not None]
+    if ids and (chosen_by or every or limit is not None):
+        raise click.UsageError("say IDs, or what the letters have in common; not both")
+    if not (ids or chosen_by or every):
+        raise click.UsageError(NOTHING_CHOSEN)
+    settings = settings_for_command()
+    check_schema(settings)
+    records = _found(settings, selection(settings, **wanted, ids=ids or None, undone=not ids), limit)
+
+    def told(one: Redriven) -> None:
+        if not as_json:
+            record, sign = one.record, "" if one.outcome.done else "not redriven: "
+            emit(f"{record['id']}  {place_of(record)}  order {record['order_id'] or '-'}: {sign}{one.outcome.result}")
+            sys.stdout.flush()
+
+    done = run(redrive_letters(settings, records, by=os_user(), dry_run=dry_run, whole_orders=not ids, progress=told))
+    failed = sum(not one.outcome.done for one in done)
+    if as_json:
+        results = {one.record["id"]: one.outcome for one in done}
+        letters = [
+            document(record, result=results[record["id"]].result, done=results[record["id"]].done)
+            for record in _again(settings, [str(one.record["id"]) for one in done])
+        ]
+        emit_json({"letters": letters, "more": False, "dry_run": dry_run})
+    said = "would be redriven" if dry_run else "redriven"
+    say(f"{len(done) - failed} {said}, {failed} not")
+    return ANSWER_IS_NO if failed else 0
+
+
+def _found(settings: Settings, wanted: Selection, limit: int | None) -> list[Record]:
+    """Read the letters that are meant, the oldest first. Raises Failure if one that was named is not there."""
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        found = letter_list(connection, wanted)[::-1]
+    missing = set(wanted.ids or ()) - {str(record["id"]) for record in found}
+    if missing:
+        raise Failure(f"there is no letter {', '.join(sorted(missing))}; nothing was redriven: see `payments dlq list`")
+    return found[:limit]
+
+
+def _again(settings: Settings, names: list[str]) -> list[Record]:
+    """Read these letters as they are now, in this order."""
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        by_name = {str(record["id"]): record for record in letter_list(connection, Selection(ids=names))}
+    return [by_name[name] for name in names]

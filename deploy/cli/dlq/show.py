@@ -1,0 +1,111 @@
+"""`payments dlq show`: one dead letter, without what nobody may see of it."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from deploy.cli.common import codec_of, emit, emit_json, json_option, settings_for_command
+from deploy.cli.dlq.selecting import document, place_of, state_of
+from deploy.cli.failures import Failure
+from deploy.readiness import check_schema
+from deploy.settings import Settings
+from outbox.letter_list import LETTER, Selection, headers_and_bytes, letter_list
+from outbox.queries import Record, snapshot
+
+_ID = re.compile(r"Q?[1-9][0-9]{0,17}")
+HIDDEN = "(hidden)"
+
+
+class LetterId(click.ParamType):  # type: ignore[type-arg]
+    """The id of a letter, `17`, or of work in quarantine, `Q12`."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it."""
+        name = str(value).upper()
+        if not _ID.fullmatch(name):
+            self.fail(f"{value!r} is no id: letters are 1, 2, 3, work in quarantine is Q1, Q2, Q3", param, ctx)
+        return name
+
+
+@click.command()
+@click.argument("letter_id", metavar="ID", type=LetterId())
+@json_option
+def show(*, letter_id: str, as_json: bool) -> None:
+    """Show letter ID: why it was refused, what it says, and who had it redriven.
+
+    The token of a payment method is never shown.
+    """
+    settings = settings_for_command()
+    check_schema(settings)
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        found = letter_list(connection, Selection(ids=[letter_id]))
+        if not found:
+            raise Failure(f"there is no letter {letter_id}: `payments dlq list` shows the last ones")
+        (record,) = found
+        carried = headers_and_bytes(connection, record["number"]) if record["kind"] == LETTER else None
+    more = _work(record) if carried is None else _contents(settings, record, carried)
+    if as_json:
+        emit_json({"letters": [document(record, **more)], "more": False})
+        return
+    for line in _lines(record, more):
+        emit(line)
+
+
+def _work(record: Record) -> dict[str, Any]:
+    operation_id = record["operation_id"]
+    return {
+        "operation_id": None if operation_id is None else str(operation_id),
+        "message_id": record["message_id"],
+        "trace": record["trace"],
+    }
+
+
+def _contents(settings: Settings, record: Record, carried: Record) -> dict[str, Any]:
+    body = carried["body"]
+    names, values = carried["header_names"], carried["header_values"]
+    return {
+        "key": _text(carried["key"]),
+        "headers": {name: _text(value) for name, value in zip(names, values, strict=True)},
+        "body_bytes": None if body is None else len(body),
+        "body_sha256": None if body is None else hashlib.sha256(body).hexdigest(),
+        "event": _event(settings, record, carried),
+    }
+
+
+def _event(settings: Settings, record: Record, carried: Record) -> dict[str, Any] | None:
+    """Return what a letter says, None if it cannot be read; its token is hidden."""
+    event_type = record["topic"].removeprefix(settings.topic_prefix)
+    try:
+        event = codec_of(settings).decode(event_type, carried["key"], carried["body"])
+    except Exception:  # noqa: BLE001 - reading it may be just what raised
+        return None
+    said = event.model_dump(mode="json")
+    if said.get("payment_method"):
+        said["payment_method"]["token"] = HIDDEN
+    return said
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "backslashreplace")
+
+
+def _lines(record: Record, more: dict[str, Any]) -> Iterator[str]:
+    yield f"{record['id']}  {place_of(record)}  {record['reason']}, {state_of(record)}"
+    shown = document(record, **more)
+    for name, value in shown.items():
+        if name in {"id", "topic", "partition", "offset", "redriven", "trace"} or value is None:
+            continue
+        if isinstance(value, dict):
+            yield f"  {name}"
+            yield from (f"    {field}: {part}" for field, part in value.items() if part is not None)
+        else:
+            yield f"  {name}: {value}"
+    for redriven in record["redriven"]:
+        yield f"  redriven {redriven['at']:%Y-%m-%d %H:%M:%S} UTC by {redriven['by']}: {redriven['result']}"
+    if more.get("trace"):
+        yield from str(more["trace"]).rstrip().splitlines()

@@ -1,0 +1,120 @@
+"""`payments order resolve`: an operator settles what nobody else can."""
+
+from typing import TYPE_CHECKING, Any, Final
+from unicodedata import category
+
+import click
+
+from deploy.cli.common import emit, emit_json, json_option, run, settings_for_command
+from deploy.cli.failures import Failure
+from deploy.cli.timeline import moment
+from deploy.cli.who import os_user
+from deploy.readiness import check_schema
+from deploy.settings import Settings
+from domain.ids import OrderId
+from domain.resolving import No, Ruling, Word
+from outbox.queries import Record, last_resolution, snapshot
+from schemas.cards import contains_card_number
+
+if TYPE_CHECKING:
+    from consumers.runtime.resolving import Resolved
+
+LONGEST: Final = {"reason": 500, "by": 64, "reference": 255}
+
+
+def _checked(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """Take one line of text that may be stored and shown."""
+    if text is None:
+        return None
+    text, name = text.strip(), parameter.name or ""
+    if not 1 <= len(text) <= LONGEST[name] or any(category(c) in {"Cc", "Cs"} for c in text):
+        raise click.BadParameter(f"it has 1 to {LONGEST[name]} characters, none of them a control character")
+    if contains_card_number(text):
+        raise click.BadParameter("it has a card number: nothing of that kind is stored here")
+    if name == "reference" and any(c.isspace() for c in text):
+        raise click.BadParameter("an id of the gateway has no spaces")
+    return text
+
+
+@click.command()
+@click.argument("order_id", metavar="ID")
+@click.option(
+    "--as", "word", type=click.Choice([word.value for word in Word]), required=True, help="What you found out."
+)
+@click.option("--reference", callback=_checked, help="The gateway's id of what was made: pi_..., re_...")
+@click.option("--reason", callback=_checked, required=True, help="Why you say so; kept with the order.")
+@click.option("--by", callback=_checked, help="Who says so.  [default: the OS user]")
+@click.option("--dry-run", is_flag=True, help="Say what it would do, and do nothing.")
+@json_option
+def resolve(
+    *, order_id: str, word: str, reference: str | None, reason: str, by: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Settle order ID, which is in manual review, by saying whether the call in question was executed.
+
+    Look the payment up at the gateway first. What either answer does for each reason stands in deploy/README.md. An
+    order that was stuck has no call: `executed` goes on with it, `not-executed` gives the money back.
+    """
+    settings = settings_for_command()
+    check_schema(settings)
+    ruling = Ruling(Word(word), reason, by or os_user(), reference)
+    found = run(_resolve(settings, OrderId(order_id), ruling, try_only=dry_run))
+    if found is None:
+        raise Failure(f"there is no order {order_id}: `payments order list --status manual_review` shows them")
+    if isinstance(found, No):
+        raise Failure(found.why + _said_before(settings, order_id))
+    document = _document(order_id, ruling, found, dry_run=dry_run)
+    if as_json:
+        emit_json(document)
+        return
+    for line in _lines(document):
+        emit(line)
+
+
+async def _resolve(settings: Settings, order_id: OrderId, ruling: Ruling, *, try_only: bool) -> "Resolved | No | None":
+    from deploy.composition import resolver_of  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
+
+    async with resolver_of(settings) as resolver:
+        return await resolver.resolve(order_id, ruling, try_only=try_only)
+
+
+def _said_before(settings: Settings, order_id: str) -> str:
+    """Tell who was first, if somebody was."""
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        last: Record | None = last_resolution(connection, order_id)
+    if last is None:
+        return ""
+    return f"; {last['by']} said {last['word']} at {moment(last['at'])} UTC: {last['reason']}"
+
+
+def _document(order_id: str, ruling: Ruling, resolved: "Resolved", *, dry_run: bool) -> dict[str, Any]:
+    before, after = resolved.before, resolved.after
+    return {
+        "order_id": order_id,
+        "review_reason": before.review_reason,
+        "as": ruling.word.value,
+        "reference": ruling.reference,
+        "reason": ruling.reason,
+        "by": ruling.by,
+        "dry_run": dry_run,
+        "status": after.status.value,
+        "version": after.version,
+        "events": [{"event_id": event.event_id, "type": event.TYPE} for event in resolved.events],
+        "operations": [
+            {"id": o.operation_id, "attempt": o.attempt, "kind": o.kind.value, "state": o.state.value}
+            for o in after.operations
+        ],
+    }
+
+
+def _lines(document: dict[str, Any]) -> list[str]:
+    done = "would be" if document["dry_run"] else "is"
+    lines = [
+        f"{document['order_id']}: {document['review_reason']} {done} settled as {document['as']} by {document['by']}"
+    ]
+    lines += [f"  {event['type']}" for event in document["events"]]
+    lines += [f"  {o['kind']} of attempt {o['attempt']}: {o['state']}" for o in document["operations"]]
+    under_way = [o["kind"] for o in document["operations"] if o["state"] == "open"]
+    lines.append(f"  the order {done} {document['status']}")
+    if under_way:
+        lines.append(f"  next: the sweep makes the {under_way[-1]}, and the order goes on with its answer")
+    return lines

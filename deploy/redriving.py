@@ -1,0 +1,116 @@
+"""Redriving letters: in which order, by whose plan transaction. It needs the database; no Kafka, no gateway."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple, NoReturn
+
+from consumers.adapters.inventory import InternalInventory
+from consumers.adapters.notifier import LogNotifier
+from consumers.reactions import BY_NAME
+from consumers.runtime.ports import Ports
+from consumers.runtime.redriving import Outcome, Redriver
+from deploy.cli.common import codec_of
+from deploy.composition import bounds_of, rules_of, store_of
+from deploy.settings import Settings
+from domain.ports.gateway import Gateway
+from outbox.letter_list import LETTER, Selection, in_order, letter_list
+from outbox.queries import Record, snapshot
+
+ROUNDS_MAX: Final = 20
+"""What an order does while its letters are redriven may wait behind them, and is redriven next."""
+
+
+class Redriven(NamedTuple):
+    """A letter as it was before, and what came of it."""
+
+    record: Record
+    outcome: Outcome
+
+
+class _NoGateway:
+    """Stands for the gateway where nobody calls one."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError(f"a redrive calls no gateway ({name})")
+
+
+@asynccontextmanager
+async def redriver_of(settings: Settings, *, by: str, dry_run: bool) -> AsyncIterator[Redriver]:
+    """Make what redrives one letter at a time; closed at the end."""
+    codec = codec_of(settings)
+    async with store_of(settings, codec) as store:
+        gateway: Gateway = _NoGateway()
+        ports = Ports(store, gateway, InternalInventory(), LogNotifier(), codec.decode, codec.mask)
+        yield Redriver(ports, BY_NAME, rules_of(settings), bounds_of(settings), by=by, dry_run=dry_run)
+
+
+async def redrive_letters(
+    settings: Settings,
+    records: Sequence[Record],
+    *,
+    by: str,
+    dry_run: bool,
+    whole_orders: bool,
+    progress: Callable[[Redriven], None] = lambda _: None,
+) -> list[Redriven]:
+    """Redrive these letters, those of each order as they came; return what came of each.
+
+    whole_orders: go on with what came to wait behind them meanwhile. Raises Transient when a service does not answer.
+    """
+    done: list[Redriven] = []
+
+    def note(one: Redriven) -> None:
+        done.append(one)
+        progress(one)
+
+    async with redriver_of(settings, by=by, dry_run=dry_run) as redriver:
+        for of_order in in_order(records):
+            await _redrive_order(redriver, of_order, dry_run=dry_run, note=note)
+            order_id = of_order[0]["order_id"]
+            if whole_orders and not dry_run and order_id is not None:
+                await _follow(settings, redriver, order_id, {record["id"] for record in of_order}, note)
+    return done
+
+
+async def _redrive_order(
+    redriver: Redriver, records: Sequence[Record], *, dry_run: bool, note: Callable[[Redriven], None]
+) -> None:
+    """Redrive the letters of one order. One that waits behind another of them is tried again after that one."""
+    left = list(records)
+    names = {str(record["id"]) for record in records}
+    while left:
+        blocked: list[Redriven] = []
+        for record in left:
+            outcome = await _one(redriver, record)
+            if dry_run and outcome.ahead in names:
+                outcome = Outcome(done=True, result=f"goes after {outcome.ahead}")
+            if outcome.ahead is not None:
+                blocked.append(Redriven(record, outcome))
+            else:
+                note(Redriven(record, outcome))
+        if len(blocked) == len(left):
+            for one in blocked:
+                note(one)
+            return
+        left = [one.record for one in blocked]
+
+
+async def _follow(
+    settings: Settings, redriver: Redriver, order_id: str, seen: set[object], note: Callable[[Redriven], None]
+) -> None:
+    """Redrive what has come to wait of this order while its letters were redriven."""
+    for _ in range(ROUNDS_MAX):
+        with snapshot(settings.sqlalchemy_url()) as connection:
+            found = letter_list(connection, Selection(order_id=order_id, undone=True))
+        fresh = [record for record in found if record["behind"] and record["id"] not in seen]
+        if not fresh:
+            return
+        seen |= {record["id"] for record in fresh}
+        for of_order in in_order(fresh):
+            await _redrive_order(redriver, of_order, dry_run=False, note=note)
+
+
+async def _one(redriver: Redriver, record: Record) -> Outcome:
+    if record["kind"] == LETTER:
+        return await redriver.letter(record["number"])
+    return await redriver.work(record["number"])

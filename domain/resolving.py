@@ -1,0 +1,253 @@
+"""What an operator's word makes of an order under review: the call in question was executed, or it was not.
+
+It is settled as the answer that never came would have been. Two things differ: an old approval is voided, and a capture
+without goods to sell is refunded; both are rows of the table of outcomes. Where money must go back and did not, "not
+executed" sends it again. An order that stood still has no call: "executed" goes on with it, "not executed" gives the
+money back.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from domain.decision import Decision, silent
+from domain.failure_codes import FailureCode
+from domain.goods import capture, confirm, lapse, reserve, return_money
+from domain.operating import key_lives
+from domain.operation import OperationKind, OperationState, operation_id
+from domain.order import Attempt, Operation, Order, Status
+from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
+from domain.payment import give_back, nothing_held, payment_failed
+from domain.reaction import Settle
+from domain.rules import Context
+from domain.values import Value, replace
+from schemas.events import Stage
+
+Fits = Callable[[OperationKind, str], bool]
+"""Whether the gateway could have given this id to what such a call makes."""
+
+OWNERS: Final = {
+    Status.CONFIRMED: "authorize_payment",
+    Status.PAYMENT_AUTHORIZED: "reserve_items",
+    Status.ITEMS_RESERVED: "capture_payment",
+    Status.RESERVATION_FAILED: "return_payment",
+}
+"""The reaction that goes on with an order that stands there."""
+_SENT_AGAIN: Final = frozenset({OperationKind.VOID, OperationKind.REFUND, OperationKind.RELEASE})
+_REFUSED: Final = {"refund_failed": OperationKind.REFUND, "void_refused": OperationKind.VOID}
+
+
+class Word(StrEnum):
+    """What the operator says of the call."""
+
+    EXECUTED = "executed"
+    NOT_EXECUTED = "not-executed"
+
+
+class Ruling(Value, frozen=True):
+    """What an operator found out. reference: the gateway's id of what the call made, or of what was looked at."""
+
+    word: Word
+    reason: str
+    by: str
+    reference: str | None = None
+
+
+class No(NamedTuple):
+    """The ruling cannot be: why, and what to do."""
+
+    why: str
+
+
+def resolve(
+    order: Order,
+    history: Sequence[Operation],
+    ruling: Ruling,
+    settles: Mapping[str, Settle],
+    fits: Fits,
+    context: Context,
+) -> Decision | No:
+    """Decide on an order under review by an operator's word.
+
+    history: all operations of the order, in the order of their opening. settles: by the reactions' names. What is
+    opened is due at once: the sweep calls.
+    """
+    context = replace(context, rules=replace(context.rules, lease_s=0))
+    if order.status is not Status.MANUAL_REVIEW:
+        return No(f"order {order.order_id} is {order.status}, not in manual review")
+    case = _Case(order, history, ruling, settles, fits, context)
+    waiting = next((o for o in order.operations if o.unfinished), None)
+    if waiting is not None and waiting.due_at is not None:
+        return No(f"its {waiting.kind} is under way; see `payments order show {order.order_id}` for what comes of it")
+    if waiting is not None:
+        return case.of_call(waiting)
+    refused = case.refused()
+    if refused is not None:
+        return case.of_refusal(refused)
+    decision = case.go_on() if ruling.word is Word.EXECUTED else case.cancel()
+    return decision if isinstance(decision, No) else _numbered(decision, history)
+
+
+class _Case(NamedTuple):
+    """An order under review, and what was said of it."""
+
+    order: Order
+    history: Sequence[Operation]
+    ruling: Ruling
+    settles: Mapping[str, Settle]
+    fits: Fits
+    context: Context
+
+    def of_call(self, call: Operation) -> Decision | No:
+        """Settle the call whose outcome nobody knew."""
+        if self.ruling.word is Word.NOT_EXECUTED and call.kind in _SENT_AGAIN:
+            return self._send_again(call)
+        return self._settle(self.order, call)
+
+    def refused(self) -> Operation | None:
+        """Return the void or refund that the gateway has refused, if that is what the review is about."""
+        kind = _REFUSED.get(self.order.review_reason or "")
+        refused = [o for o in self.history if o.kind is kind and o.state is OperationState.DECLINED]
+        return refused[-1] if refused and self._owed(refused[-1]) else None
+
+    def of_refusal(self, refused: Operation) -> Decision | No:
+        """Take the money for given back by other means, or send the call once more, under a new key.
+
+        The old key holds the refusal for good.
+        """
+        again = self._next_try(refused)
+        order = self.order.with_operation(again)
+        return self._settle(order, again) if self.ruling.word is Word.EXECUTED else silent(order)
+
+    def go_on(self) -> Decision | No:
+        """Do for an order that stood still what its last event asks for, whether or not that event comes again."""
+        order, context = replace(self.order, resends=0), self.context
+        status = order.effective_status
+        attempt, hold = order.current, order.hold_of(order.attempt)
+        match status:
+            case Status.PAYMENT_AUTHORIZED:
+                return reserve(order, context, OWNERS[status])
+            case Status.ITEMS_RESERVED if hold is None or not hold.is_live(context.at):
+                return lapse(order, context)
+            case Status.ITEMS_RESERVED:
+                return (capture if attempt.held_minor > 0 else confirm)(order, context, OWNERS[status])
+            case Status.RESERVATION_FAILED if attempt.held_minor > 0 or attempt.kept_minor > 0:
+                return return_money(order, context, OWNERS[status])
+            case Status.RESERVATION_FAILED:
+                return nothing_held(order, context)
+            case _:
+                return No(f"it was {status}, from where nothing goes on by itself: --as {Word.NOT_EXECUTED} fails it")
+
+    def cancel(self) -> Decision | No:
+        """Give back what the order has taken or holds, then it has failed."""
+        if self.order.effective_status is Status.RESERVATION_FAILED:
+            return self.go_on()
+        attempt = replace(self.order.current, failure_code=FailureCode.CANCELLED_BY_OPERATOR)
+        order = self.order.with_attempt(attempt)
+        if attempt.held_minor > 0 or attempt.kept_minor > 0:
+            return give_back(order, attempt, self.context, OWNERS[Status.CONFIRMED])
+        return payment_failed(order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, self.context)
+
+    def _settle(self, order: Order, call: Operation) -> Decision | No:
+        executed = self.ruling.word is Word.EXECUTED
+        outcome = self._executed(call) if executed else self._not_executed(call)
+        if isinstance(outcome, No):
+            return outcome
+        context = replace(self.context, causation_id=call.causation_id)
+        decision = self.settles[call.reaction](order, call, outcome, context)
+        assert decision.order is not None
+        done = next(o for o in decision.order.operations if o.operation_id.int == call.operation_id.int)
+        state = done.state if executed else OperationState.NOT_EXECUTED
+        signed = replace(done, state=state, by=self.ruling.by, reason=self.ruling.reason)
+        return replace(decision, order=decision.order.with_operation(signed))
+
+    def _executed(self, call: Operation) -> Outcome | No:
+        """Return the answer that never came."""
+        said, amount = self.ruling.reference, call.amount_minor
+        match call.kind:
+            case OperationKind.AUTHORIZE:
+                transaction_id = self._named(call, call.transaction_id, [a.transaction_id for a in self._others(call)])
+                if isinstance(transaction_id, No):
+                    return transaction_id
+                return Approved(transaction_id, amount_minor=amount, livemode=self.context.rules.livemode)
+            case OperationKind.REFUND:
+                reference = self._named(call, call.reference, [a.refund_id for a in self._others(call)])
+                if isinstance(reference, No):
+                    return reference
+                return Approved(call.transaction_id, reference, amount)
+            case OperationKind.CAPTURE | OperationKind.VOID:
+                if said not in {None, call.transaction_id}:
+                    return No(f"the {call.kind} is about transaction {call.transaction_id}, not {said}")
+                return Approved(call.transaction_id, amount_minor=amount)
+            case OperationKind.RESERVE:
+                return Reserved(self.context.after(self.context.rules.reservation_ttl_s))
+            case OperationKind.CONFIRM | OperationKind.RELEASE:
+                return Approved()
+
+    def _named(self, call: Operation, known: str | None, others: Sequence[str | None]) -> str | No:
+        """Return the gateway's id of what the call made; others: what the other attempts have made."""
+        reference = self.ruling.reference or known
+        what, like = ("refund", "re_") if call.kind is OperationKind.REFUND else ("transaction", "pi_")
+        if reference is None or not self.fits(call.kind, reference):
+            return No(f"say which {what} the {call.kind} made: --reference with its id at the gateway ({like}...)")
+        return No(f"{reference} is the {what} of another attempt of this order") if reference in others else reference
+
+    def _others(self, call: Operation) -> list[Attempt]:
+        return [attempt for attempt in self.order.attempts if attempt.number != call.attempt]
+
+    def _not_executed(self, call: Operation) -> Outcome:
+        if call.kind is OperationKind.RESERVE:
+            return Short(tuple(Missing(line.sku, line.quantity, 0) for line in self.order.lines))
+        return Declined(FailureCode.CANCELLED_BY_OPERATOR)
+
+    def _send_again(self, call: Operation) -> Decision:
+        """Have a void, refund or release sent again: by the same key while the gateway remembers it.
+
+        Then a copy that is still under way cannot be executed beside it. A forgotten key is as good as a new one, and
+        no copy of that age is under way.
+        """
+        at = self.context.at
+        if key_lives(call, at, self.context.rules):
+            again = replace(call, state=OperationState.OPEN, tries=0, unknown_since=None, due_at=at)
+            return silent(self.order.with_operation(again))
+        ruling = self.ruling
+        ended = replace(call, state=OperationState.NOT_EXECUTED, settled_at=at, by=ruling.by, reason=ruling.reason)
+        return silent(self.order.with_operation(ended).with_operation(self._next_try(call)))
+
+    def _owed(self, call: Operation) -> int:
+        attempt = self.order.attempts[call.attempt - 1]
+        return attempt.kept_minor or attempt.held_minor
+
+    def _next_try(self, call: Operation) -> Operation:
+        return replace(
+            _numbered_operation(call, self.history),
+            amount_minor=self._owed(call),
+            opened_at=self.context.at,
+            due_at=self.context.at,
+            state=OperationState.OPEN,
+            reference=None,
+            tries=0,
+            unknown_since=None,
+            replayed=False,
+            settled_at=None,
+            detail=None,
+        )
+
+
+def _numbered(decision: Decision, history: Sequence[Operation]) -> Decision:
+    """Give an operation that is opened here a try number that no earlier one has."""
+    if decision.order is None:
+        return decision
+    known = {o.operation_id.int for o in history}
+    numbered = tuple(
+        _numbered_operation(o, history) if o.operation_id.int in known and o.unfinished else o
+        for o in decision.order.operations
+    )
+    return replace(decision, order=replace(decision.order, operations=numbered))
+
+
+def _numbered_operation(operation: Operation, history: Sequence[Operation]) -> Operation:
+    like = [o.try_number for o in history if (o.attempt, o.kind) == (operation.attempt, operation.kind)]
+    number = max(like, default=0) + 1
+    name = operation_id(operation.order_id, operation.attempt, operation.kind, number)
+    return replace(operation, operation_id=name, try_number=number)

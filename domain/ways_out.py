@@ -1,0 +1,68 @@
+"""Every reason for a manual review, and what each answer of an operator does. deploy/README shows the table.
+
+`domain.resolving` does it; a test walks every reason with both answers to its end.
+"""
+
+from typing import Final, NamedTuple
+
+from domain.operation import OperationKind
+
+DOUBTS: Final = ("unknown", "overdue", "not_executed")
+"""Why a call is in question: no answer, accepted long ago and no answer, turned away too often."""
+
+
+class Way(NamedTuple):
+    """What `order resolve` does. executed needs --reference where it says so."""
+
+    executed: str
+    not_executed: str
+
+
+_AGAIN: Final = "by the same key while the gateway remembers it, else as the next try"
+_CALLS: Final = {
+    OperationKind.AUTHORIZE: Way(
+        "Needs --reference (pi_...). The approval is old by now: it is voided, refunded if captured. Then the order is "
+        "payment_failed; another method may be tried.",
+        "The order is payment_failed; another method may be tried.",
+    ),
+    OperationKind.CAPTURE: Way(
+        "With its goods still held: paid_and_confirmed. Without: the money is refunded, then payment_failed.",
+        "The authorization is voided, refunded if captured after all. Then payment_failed; another method may be "
+        "tried.",
+    ),
+    OperationKind.VOID: Way(
+        "PaymentVoided, and payment_failed as the failed step says.",
+        f"The void is sent again, {_AGAIN}. The review ends with its answer.",
+    ),
+    OperationKind.REFUND: Way(
+        "Needs --reference (re_...). PaymentRefunded, and payment_failed as the failed step says.",
+        f"The refund is sent again, {_AGAIN}. The review ends with its answer.",
+    ),
+    OperationKind.RESERVE: Way(
+        "items_reserved: the capture follows.", "reservation_failed: the money goes back, then payment_failed."
+    ),
+    OperationKind.CONFIRM: Way("paid_and_confirmed.", "The money is refunded, then payment_failed."),
+    OperationKind.RELEASE: Way("ReservationReleased.", f"The release is sent again, {_AGAIN}."),
+}
+_OTHERS: Final = {
+    "refund_failed": Way(
+        "Needs --reference (re_...): the refund that was made by other means. PaymentRefunded, and payment_failed as "
+        "the failed step says.",
+        "The refund is sent again as the next try, under a new key: the old one holds the refusal. The review ends "
+        "with its answer.",
+    ),
+    "void_refused": Way(
+        "The money is free by other means, or the authorization has run out. PaymentVoided, and payment_failed as the "
+        "failed step says.",
+        "The void is sent again as the next try, under a new key: the old one holds the refusal. The review ends with "
+        "its answer.",
+    ),
+    "stuck": Way(
+        "Goes on where the order stood still: reserves, captures or gives back, whether or not its last event comes "
+        "again. Refused for an order that was confirmed: nothing goes on from there.",
+        "What is held is voided, what was taken is refunded. Then payment_failed; another method may be tried. An "
+        "order that was giving its money back goes on with that.",
+    ),
+}
+WAYS: Final[dict[str, Way]] = {f"{kind}_{doubt}": way for kind, way in _CALLS.items() for doubt in DOUBTS} | _OTHERS
+"""By the reason of PaymentReviewRequired."""

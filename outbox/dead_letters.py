@@ -1,0 +1,61 @@
+"""Dead letters: messages that cannot be processed, kept whole, and their copies on `<topic>.dlt`.
+
+A letter is the truth, its copy a notice for everybody else. A letter is written once for a message, by where it stood
+and what it was: offsets repeat once a topic is made anew.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, LiteralString
+
+import psycopg
+
+from domain.ports.store import DeadLetter
+from outbox.journal import letter_origin
+from outbox.limits import moment, original_headers
+from outbox.rows import Row
+from schemas.texts import storable
+
+_INSERT: Final[LiteralString] = """
+    INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, origin, message_at, key, body,
+                             header_names, header_values, masked, reason, detail, to_offset, event_id, order_id,
+                             own_inbox, waits, behind)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT DO NOTHING RETURNING id"""
+
+
+async def insert(connection: psycopg.AsyncConnection[Any], letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """Write letters in their order; return those that were not there yet."""
+    fresh: list[DeadLetter] = []
+    # A cursor of its own: in a pipeline another may still have results to come.
+    cursor = connection.cursor(binary=True)
+    await cursor.executemany(_INSERT, [_row(letter) for letter in letters], returning=True)
+    for letter in letters:
+        if await cursor.fetchone() is not None:
+            fresh.append(letter)
+        cursor.nextset()
+    return fresh
+
+
+def _row(x: DeadLetter) -> Row:
+    headers = original_headers(x)
+    return (
+        x.group,
+        x.topic,
+        x.partition,
+        x.offset,
+        letter_origin(x),
+        moment(x.timestamp_ms),
+        x.key,
+        x.body,
+        [name for name, _ in headers],
+        [value for _, value in headers],
+        x.masked,
+        x.reason.value,
+        storable(x.detail),
+        x.to_offset,
+        x.event_id,
+        x.order_id,
+        x.own_inbox,
+        x.waits,
+        x.behind,
+    )

@@ -1,0 +1,112 @@
+"""`payments order resolve`: an operator's word, its refusals, and what is kept of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.cli.who import os_user
+from domain.ways_out import WAYS
+from tests.deploy.commands import Ran, payments
+from tests.deploy.orders import confirmed, publish, show, status_of
+from tests.processes import started
+
+ROOT = Path(__file__).parents[2]
+NEVER_ANSWERED = "pm_fault_html_on_authorize_always"
+QUICK = {"PAYMENTS_UNKNOWN_GIVE_UP_S": "0.5", "PAYMENTS_UNKNOWN_RETRY_S": "0.1"}
+
+
+def resolve(directory: Path, environment: dict[str, str], order_id: str, *arguments: str) -> Ran:
+    return payments(directory, "order", "resolve", order_id, *arguments, **environment)
+
+
+def said(ran: Ran) -> dict[str, Any]:
+    assert ran.code == 0, ran.err
+    document: dict[str, Any] = json.loads(ran.out)
+    return document
+
+
+@pytest.fixture
+def reviewed(tmp_path: Path, deployment: dict[str, str]) -> dict[str, str]:
+    """Bring two orders under review, whose authorize never had an answer."""
+    with started(tmp_path, "up", **deployment | QUICK) as up:
+        publish(tmp_path, deployment, confirmed("order-1", NEVER_ANSWERED), confirmed("order-2", NEVER_ANSWERED))
+        up.eventually(lambda: status_of(deployment, "order-1") == "manual_review", "a review")
+        up.eventually(lambda: status_of(deployment, "order-2") == "manual_review", "another review")
+        assert up.stop() == 0
+    return deployment
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_an_operator_settles_a_review_and_who_and_why_is_kept(tmp_path: Path, reviewed: dict[str, str]) -> None:
+    word = ("--as", "not-executed", "--reason", "not in the dashboard")
+    tried = said(resolve(tmp_path, reviewed, "order-1", *word, "--dry-run", "--json"))
+    assert (tried["dry_run"], tried["status"], status_of(reviewed, "order-1")) == (
+        True,
+        "payment_failed",
+        "manual_review",
+    )
+    done = said(resolve(tmp_path, reviewed, "order-1", *word, "--by", "alice", "--json"))
+    assert [event["type"] for event in done["events"]] == ["PaymentFailed", "CustomerNotificationRequested"]
+    assert {key: done[key] for key in ("order_id", "review_reason", "as", "by", "reason", "status", "dry_run")} == {
+        "order_id": "order-1",
+        "review_reason": "authorize_unknown",
+        "as": "not-executed",
+        "by": "alice",
+        "reason": "not in the dashboard",
+        "status": "payment_failed",
+        "dry_run": False,
+    }
+    again = resolve(tmp_path, reviewed, "order-1", *word, "--by", "bob")
+    assert (again.code, again.out, again.err.count("\n")) == (1, "", 1)
+    assert "payment_failed, not in manual review; alice said not-executed at " in again.err
+    assert "not in the dashboard" in again.err
+
+    order = show(tmp_path, reviewed, "order-1")
+    assert [(o["kind"], o["state"], o["by"], o["reason"]) for o in order["operations"]] == [
+        ("authorize", "not_executed", "alice", "not in the dashboard")
+    ]
+    assert [(r["by"], r["word"], r["reason"], r["review_reason"]) for r in order["resolutions"]] == [
+        ("alice", "not-executed", "not in the dashboard", "authorize_unknown")
+    ]
+    timeline = payments(tmp_path, "order", "show", "order-1", **reviewed).out.split("timeline\n")[1].splitlines()
+    words = ("PaymentReviewRequired", "authorize_unknown: not-executed", "authorize not_executed", "PaymentFailed")
+    places = [next(n for n, line in enumerate(timeline) if word in line) for word in words]
+    assert places == sorted(places)
+    assert all("alice" in timeline[place] for place in places[1:3])
+
+    text = resolve(tmp_path, reviewed, "order-2", *word)
+    assert (text.code, text.err) == (0, "")
+    assert text.out.startswith(f"order-2: authorize_unknown is settled as not-executed by {os_user()}\n")
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_a_wrong_word_is_refused_in_one_line_with_what_to_do(tmp_path: Path, reviewed: dict[str, str]) -> None:
+    why = ("--reason", "saw it")
+    for arguments, code, says in (
+        (("order-1", "--as", "executed", *why), 1, "--reference"),
+        (("order-1", "--as", "executed", "--reference", "re_1", *why), 1, "pi_..."),
+        (("nobody", "--as", "executed", *why), 1, "payments order list --status manual_review"),
+        (("order-1", "--as", "perhaps", *why), 2, "not-executed"),
+        (("order-1", "--as", "executed"), 2, "--reason"),
+        (("order-1", "--as", "executed", "--reason", " "), 2, "1 to 500 characters"),
+        (("order-1", "--as", "executed", "--reason", "card 4242424242424242"), 2, "card number"),
+        (("order-1", "--as", "executed", "--reference", "pi 1", *why), 2, "no spaces"),
+    ):
+        ran = resolve(tmp_path, reviewed, *arguments)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1), ran.err
+        assert says in ran.err
+    gone = reviewed | {"PAYMENTS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere"}
+    assert resolve(tmp_path, gone, "order-1", "--as", "not-executed", *why).code == 3
+    assert status_of(reviewed, "order-1") == "manual_review"
+
+
+@pytest.mark.parametrize("reason", WAYS)
+def test_the_readme_shows_what_either_answer_does_for_every_reason(reason: str) -> None:
+    way = WAYS[reason]
+    rows = (ROOT / "deploy/README.md").read_text().split("\n## Reviews\n")[1].split("\n## ")[0].splitlines()
+    (row,) = [row for row in rows if row.startswith("| `") and f"`{reason}`" in row.split(" | ")[0]]
+    assert row.endswith(f" | {way.executed} | {way.not_executed} |")
