@@ -73,6 +73,7 @@ class Evidence:
 
     attempts: by (order id, number), what was captured and refunded. stock: by SKU, (put in, available, reserved, sold).
     journal: ids of all events of ours that were ever decided. ledger: the gateway's payment intents.
+    redriven: the letter and what came of it, of every redrive.
     """
 
     facts: list[Fact] = field(default_factory=list)
@@ -86,6 +87,7 @@ class Evidence:
     outbox: int = 0
     unfinished: Rows = field(default_factory=list)
     ledger: list[dict[str, Any]] = field(default_factory=list)
+    redriven: list[tuple[int, str]] = field(default_factory=list)
 
 
 def digest(key: bytes | None, value: bytes | None) -> bytes:
@@ -154,6 +156,7 @@ _STOCK: Final[LiteralString] = """
            s.available, s.reserved, s.sold FROM stock s"""
 _LETTERS: Final[LiteralString] = "SELECT topic, partition, message_offset, reason FROM dead_letter"
 _JOURNAL: Final[LiteralString] = "SELECT event_id::text FROM event WHERE order_version > 0"
+_REDRIVEN: Final[LiteralString] = "SELECT letter_id, result FROM redrive WHERE kind = 'letter' ORDER BY id"
 _OUTBOX: Final[LiteralString] = "SELECT count(*) FROM outbox"
 _UNFINISHED: Final[LiteralString] = """
     SELECT order_id, attempt, kind, state, tries FROM operation WHERE state IN ('open', 'pending', 'unknown')"""
@@ -170,5 +173,6 @@ def _ask(found: Evidence, connection: psycopg.Connection[tuple[Any, ...]]) -> No
     found.stock = {row[0]: (row[1], row[2], row[3], row[4]) for row in rows(_STOCK)}
     found.kept = [Letter((row[0], row[1]), row[2], row[3]) for row in rows(_LETTERS)]
     found.journal = {row[0] for row in rows(_JOURNAL)}
+    found.redriven = [(row[0], row[1]) for row in rows(_REDRIVEN)]
     found.outbox = rows(_OUTBOX)[0][0]
     found.unfinished = rows(_UNFINISHED)

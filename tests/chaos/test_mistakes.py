@@ -4,14 +4,27 @@ import asyncio
 
 import pytest
 
+from consumers.customer_notification_requested import notify_customer
+from consumers.order_confirmed import authorize_payment
+from consumers.runtime.redriving import Redriver
 from schemas.rejection import Reason
-from tests.chaos.mistakes.world import CONFLICTS, SmallWorld
-from tests.chaos.mistakes.wrappers import LeaseIgnored, LettersDropped, OffsetBeforeTransaction, PositionNotPutBack
+from tests.chaos.mistakes.world import CONFLICTS, QUICK, SmallWorld
+from tests.chaos.mistakes.wrappers import (
+    LeaseIgnored,
+    LettersDropped,
+    OffsetBeforeTransaction,
+    PositionNotPutBack,
+    RedrivesTwice,
+)
+from tests.consumers.broken import plans_badly, with_these
 from tests.consumers.conftest import MakePipeline
 
 pytestmark = pytest.mark.integration
 
 ORDERS = 12
+
+
+DECLINED = tuple(kind for kind in QUICK if kind.name == "declined: lost card")
 
 
 @pytest.fixture
@@ -33,7 +46,9 @@ async def test_where_nothing_is_wrong_the_oracle_finds_nothing(world: SmallWorld
 
 async def test_a_position_that_is_not_put_back_is_found_by_the_orders_that_it_lost(world: SmallWorld) -> None:
     orders = await world.publish(ORDERS)
-    world.join(make_source=PositionNotPutBack)
+    has_raised = asyncio.Event()
+    world.join(make_source=lambda source: PositionNotPutBack(source, has_raised))
+    await asyncio.wait_for(has_raised.wait(), 60)
     orders += await world.publish(1)
     await world.until_ended(1)
     verdict = await world.verdict()
@@ -54,6 +69,39 @@ async def test_an_offset_committed_before_the_transaction_is_found_by_the_orders
     await world.publish(1)
     await world.until_ended(1)
     assert (await world.verdict()).by_check()["lost"] > 0
+
+
+@pytest.mark.parametrize("drops", [False, True])
+async def test_a_quarantine_that_drops_is_found_by_the_message_that_has_no_dead_letter(
+    world: SmallWorld, *, drops: bool
+) -> None:
+    bad = world.orders(2)
+    raising = with_these(plans_badly(authorize_payment, {order.order_id for order in bad}))
+    world.join(reactions=raising, wrap=lambda store: LettersDropped(store, Reason.QUARANTINED) if drops else store)
+    await world.confirm(bad, raises=True)
+    await world.publish(ORDERS)
+    await world.until_ended(ORDERS)
+    found = (await world.verdict()).by_check()
+    assert found == ({"no dead letter": 2 * len(bad)} if drops else {})
+
+
+@pytest.mark.parametrize("twice", [False, True])
+async def test_a_letter_redriven_twice_is_found_by_the_customer_who_was_told_twice(
+    world: SmallWorld, *, twice: bool
+) -> None:
+    (order,) = await world.publish(1, DECLINED)
+    world.raised = {order.order_id}
+    broken = world.join(reactions=with_these(plans_badly(notify_customer, world.raised)))
+    await world.pipeline.until(lambda: world.pipeline.has("SELECT 1 FROM dead_letter"), "the letter")
+    await world.until_ended(1)
+    await broken.leave()
+    letter_id = await world.pipeline.value("SELECT id FROM dead_letter")
+    for _ in range(2):
+        await world.redriver(RedrivesTwice if twice else Redriver).letter(letter_id)
+    verdict = await world.verdict()
+    said = {(violation.check, violation.what) for violation in verdict.violations}
+    both = {("double", "redriven 2 times"), ("double", "a customer was told 2 times")}
+    assert said == (both if twice else set())
 
 
 async def test_a_conflict_that_is_swallowed_is_found_by_the_message_that_has_no_dead_letter(world: SmallWorld) -> None:

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from consumers.runtime.redriving import Redriver
 from domain.errors import Transient
 from domain.ports.source import Message, Source
-from domain.ports.store import Changes, Claimed
+from domain.ports.store import Changes, Claimed, DeadLetter
+from outbox.redriving import KeptLetter
 from outbox.store import PostgresStore
 from outbox.transaction import PgTransaction
 from schemas.rejection import Reason
@@ -24,17 +26,17 @@ class _Around:
 
 
 class PositionNotPutBack(_Around):
-    """A source that raises once after it has taken a batch, and goes on behind it."""
+    """A source that raises once after it has taken a batch, and goes on behind it. has_raised: told once it has."""
 
-    def __init__(self, inner: Source) -> None:
+    def __init__(self, inner: Source, has_raised: asyncio.Event) -> None:
         super().__init__(inner)
-        self._has_raised = False
+        self._has_raised = has_raised
 
     async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
         """Lose the first batch of more than one message."""
         taken: Sequence[Message] = await self._inner.take(limit, wait_s)
-        if len(taken) > 1 and not self._has_raised:
-            self._has_raised = True
+        if len(taken) > 1 and not self._has_raised.is_set():
+            self._has_raised.set()
             raise Transient("one partition of several could not be read")
         return taken
 
@@ -83,10 +85,10 @@ class _Swallowing(PgTransaction):
         made.dropped = reason
         return made
 
-    async def save(self, changes: Changes) -> None:
+    async def save(self, changes: Changes) -> Sequence[DeadLetter]:
         """Write everything else."""
         changes.dead_letters = [letter for letter in changes.dead_letters if letter.reason is not self.dropped]
-        await super().save(changes)
+        return await super().save(changes)
 
 
 class LeaseIgnored(_Around):
@@ -101,3 +103,10 @@ class LeaseIgnored(_Around):
         await self._forget()
         claimed: Sequence[Claimed] = await self._inner.claim_due(limit, lease_s)
         return claimed
+
+
+class RedrivesTwice(Redriver):
+    """A redriver that does not ask whether a letter was redriven before."""
+
+    def _why_not(self, letter: KeptLetter) -> str | None:
+        return super()._why_not(letter._replace(redriven=False))

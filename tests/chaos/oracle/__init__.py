@@ -17,7 +17,7 @@ from tests.chaos.oracle.flow import (
     check_rest,
     check_strangers,
 )
-from tests.chaos.oracle.letters import check_copies, check_letters
+from tests.chaos.oracle.letters import check_copies, check_letters, check_redrives
 from tests.chaos.oracle.outcomes import check_gateway, check_outcomes
 from tests.chaos.oracle.sums import check_money, check_stock
 
@@ -31,6 +31,7 @@ CHECKS: Final = (
     check_stock,
     check_letters,
     check_copies,
+    check_redrives,
     check_order,
     check_bytes,
     check_journal,

@@ -38,7 +38,9 @@ class Case:
     """published: the oracle's own ledger; found: what there is. sku_units: what was put on the shelf.
 
     calls: at the gateway, as the wire saw them. bugs: what processes said when they stopped. late_innocent: orders that
-    had no outcome while unreadable batches waited, though nothing stood before them.
+    had no outcome while unreadable batches waited, though nothing stood before them. refused: commands of operators
+    that failed, with their last words. told: keys of what customers were told, where that can be seen. raised: orders
+    whose events raised on purpose, so that they are rightly quarantined.
     """
 
     published: Published
@@ -49,6 +51,9 @@ class Case:
     stretches: Sequence[Stretch] = ()
     bugs: Sequence[tuple[str, str]] = ()
     late_innocent: Sequence[str] = ()
+    refused: Sequence[tuple[str, str]] = ()
+    told: Sequence[str] = ()
+    raised: frozenset[str] = frozenset()
     sku_units: dict[str, int] = field(default_factory=lambda: dict(STOCK))
 
 

@@ -20,6 +20,8 @@ def check_ends(index: Index) -> Iterator[Violation]:
             yield Violation("ended", f"{end.name} at {told(end.at)}", what, str(end.log))
     for name, bug in index.case.bugs:
         yield Violation("bug", name, bug)
+    for command, words in index.case.refused:
+        yield Violation("operator", command, words)
     for dealt in index.case.dealt:
         if dealt.error:
             yield Violation("harness", dealt.title, f"it could not be dealt: {dealt.error}")

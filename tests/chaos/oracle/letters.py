@@ -2,11 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import Final
 
 from tests.chaos.evidence import Letter
 from tests.chaos.messages import What
 from tests.chaos.oracle.case import Index, Violation
 
+QUARANTINED: Final = "quarantined"
+DONE: Final = "done"
+"""How the result of a redrive that had its effect begins."""
 Spot = tuple[str, int, int]
 
 
@@ -29,6 +33,7 @@ def _check(
     wrong: dict[Spot, frozenset[str]],
     messages: list[tuple[str, list[Spot]]],
 ) -> Iterator[Violation]:
+    raised = {(*fact.place, fact.offset) for order_id in index.case.raised for fact in index.facts[order_id]}
     found: dict[Spot, set[str]] = defaultdict(set)
     for letter in letters:
         found[*letter.place, letter.offset].add(letter.reason)
@@ -40,11 +45,11 @@ def _check(
         if _in_stretch(index, spot):
             if reasons != {"unreadable"}:
                 yield Violation("reason", subject, f"{name}: {sorted(reasons)}, not unreadable")
-        elif spot not in wrong:
+        elif spot not in wrong and not (reasons == {QUARANTINED} and spot in raised):
             yield Violation(
                 "dead letter", subject, f"{name}: {sorted(reasons)}, but it was valid", _order_at(index, spot)
             )
-        elif not reasons <= wrong[spot]:
+        elif not reasons <= wrong.get(spot, reasons):
             yield Violation("reason", subject, f"{name}: {sorted(reasons)}, not {sorted(wrong[spot])}")
     yield from _check_stretches(index, name, found)
 
@@ -71,6 +76,17 @@ def _order_at(index: Index, spot: Spot) -> str:
         if (sent.topic, sent.partition, sent.offset) == spot:
             return f"{sent.message.what} of {sent.message.order_id}; {index.where(sent.message.order_id)}"
     return ""
+
+
+def check_redrives(index: Index) -> Iterator[Violation]:
+    """See that no letter had its effect twice, and that nobody was told twice."""
+    done = Counter(letter for letter, result in index.case.found.redriven if result.startswith(DONE))
+    for letter, times in done.items():
+        if times > 1:
+            yield Violation("double", f"letter {letter}", f"redriven {times} times")
+    for key, times in Counter(index.case.told).items():
+        if times > 1:
+            yield Violation("double", key, f"a customer was told {times} times")
 
 
 def check_copies(index: Index) -> Iterator[Violation]:
