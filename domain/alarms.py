@@ -18,10 +18,14 @@ class Alarm(NamedTuple):
 
 
 class Log(Protocol):
-    """What `ring` needs of a logger; structlog's fit."""
+    """What alarms need of a logger; structlog's fit."""
 
     def error(self, event: str, **fields: Any) -> Any:
         """Write a line at ERROR."""
+        ...
+
+    def info(self, event: str, **fields: Any) -> Any:
+        """Write a line at INFO."""
         ...
 
 
@@ -128,3 +132,38 @@ def ring(log: Log, reason: str, text: str, **fields: object) -> None:
     """
     known = ALARMS.get(reason)
     log.error(text, alarm=True, reason=reason, todo=known.todo if known else "Report this line.", **fields)
+
+
+REMIND_S: Final = 600
+"""An alarm about what lasts is rung again so often."""
+
+
+class Lasting:
+    """An alarm about something that lasts: rung once, again every ten minutes, and its end is told.
+
+    Whoever tries again every second says so here each time. now: seconds of any clock that only goes forward.
+    """
+
+    def __init__(self, log: Log, reason: str) -> None:
+        self._log = log
+        self._reason = reason
+        self._since: float | None = None
+        self._rang_at = 0.0
+
+    def again(self, now: float, text: str, **fields: object) -> bool:
+        """Note that it is so; return whether it was time to ring."""
+        if self._since is None:
+            self._since = now
+            ring(self._log, self._reason, text, **fields)
+        elif now >= self._rang_at + REMIND_S:
+            ring(self._log, self._reason, text, lasts_s=round(now - self._since), **fields)
+        else:
+            return False
+        self._rang_at = now
+        return True
+
+    def end(self, now: float, text: str, **fields: object) -> None:
+        """Note that it is over; told if it was rung."""
+        if self._since is not None:
+            self._log.info(text, lasted_s=round(now - self._since), **fields)
+            self._since = None

@@ -7,11 +7,28 @@ is lost, because what was not committed is read again.
 
 
 class Transient(Exception):  # noqa: N818 - the word of the architecture; it is a family, not a noun
-    """Trying the same again later may work; nothing is dead-lettered for it."""
+    """Trying the same again later may work; nothing is dead-lettered for it.
+
+    dependency: what did not answer, for the alarm.
+    """
+
+    dependency = "postgresql"
 
 
 class DownForEverybody(Transient):
     """A dependency refuses every call (credentials refused, nobody listening): pause and raise the alarm."""
+
+
+class KafkaDown(DownForEverybody):
+    """Kafka does not answer, or refuses us."""
+
+    dependency = "kafka"
+
+
+class RegistryDown(DownForEverybody):
+    """The schema registry does not answer."""
+
+    dependency = "schema_registry"
 
 
 class Contended(Transient):

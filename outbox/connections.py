@@ -77,7 +77,7 @@ class Connections:
         that has too many would give our places to others.
         """
         async with self._slots:
-            connection = await self._current()
+            connection = self._idle.pop() if self._idle else await self._make()
             generation = self.generation
             deadline = asyncio.timeout(self._answer_max_s)
             try:
@@ -101,9 +101,9 @@ class Connections:
         while self._idle:
             await self._idle.pop().close()
 
-    async def _current(self) -> psycopg.AsyncConnection[Any]:
-        """Take an idle connection, or make one: again, if all were given up meanwhile."""
-        while not self._idle:
+    async def _make(self) -> psycopg.AsyncConnection[Any]:
+        """Make a connection: again, if all were given up meanwhile."""
+        while True:
             generation = self.generation
             try:
                 async with asyncio.timeout(self._answer_max_s):
@@ -116,7 +116,6 @@ class Connections:
             if generation == self.generation:
                 return connection
             await connection.close()
-        return self._idle.pop()
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         if self._pooled is None:
@@ -136,7 +135,7 @@ class Connections:
 
     async def _take_back(self, connection: psycopg.AsyncConnection[Any], generation: int) -> None:
         """Keep a connection for the next, or throw it away if it is old or broken."""
-        if generation == self.generation and connection.info.transaction_status is not TransactionStatus.IDLE:
+        if generation == self.generation and connection.pgconn.transaction_status != TransactionStatus.IDLE:
             try:
                 async with asyncio.timeout(ROLLBACK_MAX_S):
                     await connection.rollback()

@@ -1,14 +1,12 @@
 """How every connection to PostgreSQL is made: what libpq is told besides the URL.
 
 What the URL says itself wins. A URL may name several hosts, as managed fail-over needs it:
-postgresql://user:password@host1:5432,host2:5433/database. SQLAlchemy cannot read such a URL, so its engines connect
-through here, too.
+postgresql://user:password@host1:5432,host2:5433/database.
 """
 
 from typing import Any, Final
 
 import psycopg
-import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 NAME: Final = "payments"
@@ -52,13 +50,3 @@ async def connect(url: str, *, name: str, **how: Any) -> psycopg.AsyncConnection
     """
     how = {"prepare_threshold": None, **how}
     return await psycopg.AsyncConnection.connect(conninfo_of(url, fallback_application_name=name), **how)
-
-
-def engine_for(url: str) -> sa.Engine:
-    """Make SQLAlchemy's engine for a command. Errors do not show parameters."""
-    conninfo = conninfo_of(url)
-    return sa.create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(conninfo, prepare_threshold=None),
-        hide_parameters=True,
-    )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from outbox.conninfo import engine_for
+from outbox.engine import engine_for
 from outbox.tables import (
     attempts,
     dead_letters,

@@ -6,7 +6,7 @@ from typing import Final
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from outbox.conninfo import engine_for
+from outbox.engine import engine_for
 from outbox.migrations.run import config
 
 _DAYS: Final = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'inbox'::regclass AND NOT inhdetachpending"

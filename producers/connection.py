@@ -13,7 +13,7 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
 )
 
-from domain.errors import DownForEverybody, Transient
+from domain.errors import KafkaDown, Transient
 
 # Kafka's brokers refuse batches over max.message.bytes, 1,048,588 bytes unless a topic says otherwise.
 BATCH_BYTES_MAX = 1_000_000
@@ -68,10 +68,10 @@ def start_failure(kafka: Mapping[str, Any], error: Exception) -> Transient:
     """Say why no connection came about, and what to look at."""
     servers = kafka["bootstrap_servers"]
     if isinstance(error, REFUSED_CREDENTIALS):
-        return DownForEverybody(f"Kafka at {servers} refused the login: check the PAYMENTS_KAFKA_SASL_ settings")
+        return KafkaDown(f"Kafka at {servers} refused the login: check the PAYMENTS_KAFKA_SASL_ settings")
     if isinstance(error, KafkaConnectionError | TimeoutError | OSError):
-        return DownForEverybody(f"no Kafka broker answers at {servers}: check that it runs and the address is right")
-    return Transient(f"Kafka at {servers} answered {type(error).__name__}: try again")
+        return KafkaDown(f"no Kafka broker answers at {servers}: check that it runs and the address is right")
+    return KafkaDown(f"Kafka at {servers} answered {type(error).__name__}: try again")
 
 
 async def stop_producer(producer: AIOKafkaProducer) -> None:

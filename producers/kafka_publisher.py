@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from domain.errors import Transient
+from domain.errors import KafkaDown, Transient
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Refusal, Scope, always
 from producers.connection import discard_producer, start_producer, stop_producer
 from producers.lanes import RECORD_BYTES_MAX, Lane, Ledger, Stamp, hash_of, size_of
@@ -74,7 +74,7 @@ class KafkaPublisher:
         """
         async with self._turn:
             if self._producer is None:
-                raise Transient("this publisher is not started or has failed: make a new one")
+                raise KafkaDown("this publisher is not started or has failed: make a new one")
             ledger = Ledger()
             try:
                 await self._publish(messages, ledger, allowed)
@@ -84,7 +84,7 @@ class KafkaPublisher:
                 why = str(error) if named else f"Kafka did not take the messages ({type(error).__name__}): try again"
                 if ledger.acknowledged or ledger.refused:
                     raise Interrupted(why, ledger.published()) from error
-                raise Transient(why) from error
+                raise KafkaDown(why) from error
             except BaseException:
                 await self._discard()
                 raise

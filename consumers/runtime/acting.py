@@ -24,6 +24,8 @@ from domain.ports.store import Claimed, Store
 from domain.rules import Rules
 from domain.values import replace
 
+IDS_MAX: Final = 20
+"""So many ids in a line of the log, at the most."""
 _NO_ANSWER: Final = Unknown("no answer before the lease ended")
 
 
@@ -102,7 +104,9 @@ class Actor:
             async with asyncio.timeout_at(lease.ends_at):
                 await self._go_on_or_cut(claimed, lease)
         except TimeoutError:
-            self._log.warning("lease over before the answer", operations=len(self._without_answer(claimed)))
+            left = self._without_answer(claimed)
+            orders = [c.operation.order_id for c in left[:IDS_MAX]]
+            self._log.warning("lease over before the answer", operations=len(left), order_ids=orders)
         except DownForEverybody as error:
             self._breaker.trip(str(error))
             await self._let_go(self._without_answer(claimed))

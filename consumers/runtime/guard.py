@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import structlog
 
 from consumers.runtime.ports import Bounds
-from domain.alarms import ring
+from domain.alarms import Lasting
 from domain.errors import Contended, Permanent, Transient, Violated
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ class Guard:
         Raises Stopped when told to stop during an outage, and Transient when not patient; nothing has happened then.
         """
         lost = broken = failures = 0
+        down = Lasting(self._log, "dependency_down")
         while True:
             self.turn(name)
             try:
@@ -67,14 +68,12 @@ class Guard:
                 if not self.patient:
                     raise
                 failures += 1
-                if failures == 1:
-                    ring(self._log, "dependency_down", "waiting", name=name, error=str(error))
-                else:
+                fields = {"name": name, "dependency": error.dependency, "error": str(error)}
+                if not down.again(asyncio.get_running_loop().time(), "waiting", **fields):
                     self._log.debug("still waiting", name=name, failures=failures)
                 await _pause(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
             else:
-                if failures:
-                    self._log.info("going on", name=name, failures=failures)
+                down.end(asyncio.get_running_loop().time(), "going on", name=name, failures=failures)
                 return result
 
     def turn(self, name: str) -> None:
@@ -110,7 +109,7 @@ class Breaker:
         self._timer: asyncio.TimerHandle | None = None
         self._free = asyncio.Event()
         self._free.set()
-        self._log = structlog.get_logger("consumers.breaker")
+        self._down = Lasting(structlog.get_logger("consumers.breaker"), "gateway_down")
 
     @property
     def is_open(self) -> bool:
@@ -139,8 +138,7 @@ class Breaker:
             return
         self._tripped = True
         self._trips += 1
-        if self._trips == 1:
-            ring(self._log, "gateway_down", "the gateway is down for everybody", why=why)
+        self._down.again(asyncio.get_running_loop().time(), "the gateway is down for everybody", why=why)
         self._pause()
 
     def failed(self, why: str) -> None:
@@ -154,7 +152,7 @@ class Breaker:
         self._failures = 0
         if self._trips:
             self._trips = 0
-            self._log.info("the gateway answers again")
+            self._down.end(asyncio.get_running_loop().time(), "the gateway answers again")
             if self._timer is not None:
                 self._timer.cancel()
             self._tripped = False

@@ -9,9 +9,9 @@ import structlog
 from consumers.runtime.cutting import is_theirs
 from consumers.runtime.letters import Letters
 from consumers.runtime.ports import Decode
-from domain.alarms import ring
+from domain.alarms import REMIND_S, ring
 from domain.content import same_content
-from domain.errors import Transient
+from domain.errors import RegistryDown
 from domain.ports.source import Message
 from domain.ports.store import DeadLetter
 from domain.reaction import Reaction
@@ -23,7 +23,7 @@ NEWER_S: Final = 30
 """Until a release that knows the schema may have been deployed."""
 AWAITED_S: Final = 1
 """Until a registry that lags behind may know a schema."""
-REMIND_S: Final = 600
+NEWER: Final = "its schema is newer than this release; deploy the release that wrote it."
 """An alarm that nobody has answered is told again."""
 
 
@@ -91,7 +91,7 @@ class Reader:
             except SchemaAwaited:
                 held[message.partition] = Held(message, AWAITED_S)
             except RegistryUnavailable as error:
-                raise Transient(str(error)) from error
+                raise RegistryDown(str(error)) from error
             except Exception as error:
                 if not is_theirs(error):
                     raise
@@ -118,6 +118,7 @@ class Reader:
                 topic=message.topic,
                 partition=message.partition,
                 offset=message.offset,
+                error=NEWER,
             )
 
 

@@ -12,7 +12,7 @@ from consumers.runtime.passing import Passing
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds
 from consumers.runtime.reading import Read, Reader, Reading
-from domain.alarms import ring
+from domain.alarms import Lasting
 from domain.errors import Transient
 from domain.operation import GATEWAY_KINDS
 from domain.ports.source import Message, Source
@@ -43,9 +43,9 @@ class Runner:
         self._guard = guard
         self._breaker = breaker
         self._bounds = bounds
-        self._kafka_is_down = False
         self._asks_gateway = bool(reaction.calls & GATEWAY_KINDS)
         self._log = structlog.get_logger("consumers.runner").bind(reaction=reaction.name)
+        self._kafka = Lasting(self._log, "kafka_down")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop; then the batch in hand is finished and the group is left."""
@@ -75,10 +75,10 @@ class Runner:
                 await self._source.start()
             except Transient as error:
                 failures += 1
-                if failures == 1:
-                    ring(self._log, "kafka_down", "waiting", error=str(error))
+                self._kafka.again(asyncio.get_running_loop().time(), "waiting", error=str(error))
                 await self._pause(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
             else:
+                self._kafka.end(asyncio.get_running_loop().time(), "going on")
                 return True
         return False
 
@@ -99,12 +99,10 @@ class Runner:
         try:
             messages = await self._source.take(limit, self._bounds.poll_s)
         except Transient as error:
-            if not self._kafka_is_down:
-                ring(self._log, "kafka_down", "waiting", error=str(error))
-            self._kafka_is_down = True
+            self._kafka.again(asyncio.get_running_loop().time(), "waiting", error=str(error))
             await asyncio.sleep(self._bounds.poll_s)
             return ()
-        self._kafka_is_down = False
+        self._kafka.end(asyncio.get_running_loop().time(), "going on")
         return messages
 
     async def _process(self, messages: Sequence[Message], stop: asyncio.Event) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from consumers.runtime.acting import Actor
+from consumers.runtime.acting import IDS_MAX, Actor
 from consumers.runtime.cutting import in_pieces, or_cut
 from consumers.runtime.guard import Breaker, Guard, Stopped
 from consumers.runtime.ports import Bounds, Ports
@@ -28,8 +28,6 @@ from domain.settling import tell_delay
 from domain.stuck import revive
 
 CLAIM_MAX: Final = 500
-IDS_MAX: Final = 20
-"""So many ids in a line of the log, at the most."""
 DELAYS_EVERY_S: Final = 10
 STUCK_EVERY_S: Final = 60
 

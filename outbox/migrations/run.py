@@ -12,7 +12,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from domain.errors import Transient
-from outbox.conninfo import engine_for
+from outbox.engine import engine_for
 from outbox.sqlstates import Family, family_of, said
 
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('payments.migrations'))"

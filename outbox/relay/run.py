@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 import structlog
 
-from domain.alarms import ring
+from domain.alarms import Lasting
 from domain.errors import Transient
 from domain.ports.publisher import Publisher
 from outbox.conninfo import connect
@@ -54,6 +54,7 @@ class Relay:
         self._failures = 0
         self.on_turn: Callable[[str], None] = lambda _: None
         self._log = structlog.get_logger("outbox.relay")
+        self._down = Lasting(self._log, "dependency_down")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop. What is down is waited for."""
@@ -96,17 +97,16 @@ class Relay:
         self._failures += 1
         if is_too_much(error):
             self._sending.read_less()
-        if self._failures == 1:
-            ring(self._log, "dependency_down", "waiting", error=said(error))
-        else:
+        dependency = error.dependency if isinstance(error, Transient) else "postgresql"
+        now = asyncio.get_running_loop().time()
+        if not self._down.again(now, "waiting", name="relay", dependency=dependency, error=said(error)):
             self._log.debug("still waiting", failures=self._failures)
         await _pause(stop, min(0.1 * 2 ** min(self._failures, 10), RETRY_MAX_S))
 
     def _all_is_well(self) -> None:
         """End an outage: the next one is an alarm again, and is tried anew from the shortest pause on."""
-        if self._failures:
-            self._log.info("going on", failures=self._failures)
-            self._failures = 0
+        self._down.end(asyncio.get_running_loop().time(), "going on", failures=self._failures)
+        self._failures = 0
 
     async def _session(self, stop: asyncio.Event | None) -> None:
         """Be the active relay, or stand by, with connections and a producer of its own. stop: None, once is enough."""

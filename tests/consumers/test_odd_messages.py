@@ -76,7 +76,7 @@ async def test_a_time_stamp_in_nanoseconds_or_before_the_calendar_is_kept_with_i
     kept = await pipeline.rows("SELECT header_names, header_values FROM dead_letter ORDER BY message_offset")
     named = [dict(zip(names, values, strict=True)) for names, values in kept]
     assert [int(headers["payments_timestamp_ms"]) for headers in named] == [NANOSECONDS, FAR_PAST]
-    told = [dict(read.headers) for read in await pipeline.topics("OrderConfirmed", dead_letters=True)]
+    told = [read.header for read in await pipeline.topics("OrderConfirmed", dead_letters=True)]
     stamps = [int.from_bytes(headers["kafka_dlt-original-timestamp"], "big", signed=True) for headers in told]
     assert stamps == [NANOSECONDS, FAR_PAST]
 
@@ -93,7 +93,7 @@ async def test_a_header_without_a_value_is_kept_with_its_dead_letter(make_pipeli
     await pipeline.until_quiet()
 
     (told,) = await pipeline.topics("OrderConfirmed", dead_letters=True)
-    assert told.headers[:2] == (("ce_id", b""), ("other", b""))
+    assert told.headers[:2] == (("ce_id", None), ("other", None))
 
 
 async def publish_in_nanoseconds(pipeline: Pipeline, event_type: str) -> None:

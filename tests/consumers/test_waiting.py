@@ -34,7 +34,7 @@ async def test_newer_schema_on_a_topic_of_ours_waits_with_an_alarm_for_the_relea
         older = await pipeline.join()
 
         async def alarmed() -> bool:
-            return any(line.get("alarm") and "newer than this release" in line.get("error", "") for line in log)
+            return any(line.get("alarm") and line.get("reason") == "newer_schema" for line in log)
 
         await pipeline.until(alarmed, "an alarm")
         await older.leave()

@@ -16,11 +16,12 @@ class Read:
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
 
     @property
     def header(self) -> dict[str, bytes]:
-        return dict(self.headers)
+        """Return those with a value, by name."""
+        return {name: value for name, value in self.headers if value is not None}
 
 
 async def read_topics(kafka: Mapping[str, Any], names: Sequence[str], prefix: str) -> list[Read]:

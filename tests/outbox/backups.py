@@ -2,9 +2,10 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import psycopg
@@ -41,26 +42,45 @@ async def insert(store: PostgresStore) -> None:
         await transaction.receive("a", [event], [0])
 
 
+Enter = Callable[[], Awaitable[None]]
+
+
+def release_before(url: str) -> Enter:
+    """Enter events of now into the inbox as the release before 0004 does it: without their content."""
+
+    async def enter() -> None:
+        async with await psycopg.AsyncConnection.connect(url.replace("+psycopg", "")) as connection:
+            await connection.execute(
+                "INSERT INTO inbox (day, consumer_group, event_id) VALUES ((now() AT TIME ZONE 'UTC')::date, 'a', %s)",
+                [UUID(int=next(_EVENTS))],
+            )
+
+    return enter
+
+
 class Flow:
     """took_s: how long each insert took."""
 
-    def __init__(self, store: PostgresStore) -> None:
+    def __init__(self, enter: Enter) -> None:
         self.took_s: list[float] = []
-        self._store = store
+        self._enter = enter
 
     async def go(self) -> None:
         """Insert for ever, one after the other."""
         loop = asyncio.get_running_loop()
         while True:
             begun = loop.time()
-            await insert(self._store)
+            await self._enter()
             self.took_s.append(loop.time() - begun)
 
 
 @asynccontextmanager
-async def flowing(store: PostgresStore) -> AsyncIterator[Flow]:
-    """Keep inserting while inside, and until an insert has ended that began after the last thing inside."""
-    flow = Flow(store)
+async def flowing(store: PostgresStore, enter: Enter | None = None) -> AsyncIterator[Flow]:
+    """Keep inserting while inside, and until an insert has ended that began after the last thing inside.
+
+    enter: how, if not as this release does it.
+    """
+    flow = Flow(enter or partial(insert, store))
     going = asyncio.create_task(flow.go())
     try:
         yield flow

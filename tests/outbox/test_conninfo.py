@@ -12,7 +12,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from domain.ports.publisher import Publisher
 from outbox.connections import Connections
-from outbox.conninfo import connect, conninfo_of, engine_for
+from outbox.conninfo import connect, conninfo_of
+from outbox.engine import engine_for
 from outbox.migrations import upgrade
 from outbox.pooler import Pooling, pooling_of
 from outbox.queries import order_list, snapshot

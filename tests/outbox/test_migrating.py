@@ -11,7 +11,7 @@ from outbox.migrations import upgrade
 from outbox.schema import schema_state
 from outbox.store import PostgresStore
 from tests.eventually import eventually
-from tests.outbox.backups import NAME, backup, flowing
+from tests.outbox.backups import NAME, backup, flowing, release_before
 from tests.outbox.migrated import database_template, store
 from tests.outbox.test_memory import execute
 from tests.outbox.test_numbering import to_revision
@@ -30,7 +30,7 @@ async def test_during_a_backup_a_migration_stops_nobody_and_names_the_backup(
 ) -> None:
     to_revision(database_url, BEFORE)
     with backup(database_url):
-        async with flowing(store) as flow:
+        async with flowing(store, release_before(database_url)) as flow:
             with pytest.raises(Transient, match=rf"{NAME} \(pid \d+\)"):
                 await asyncio.to_thread(upgrade, database_url, give_up_s=0)
         assert max(flow.took_s) < STALL_S

@@ -8,7 +8,7 @@ from alembic import command
 from psycopg.rows import dict_row
 
 from outbox.connections import Connections
-from outbox.conninfo import engine_for
+from outbox.engine import engine_for
 from outbox.migrations import upgrade
 from outbox.migrations.run import config
 from outbox.numbers import BLOCK, OrderNumbers

@@ -11,7 +11,7 @@ from domain.opening import authorize
 from domain.order import Order
 from domain.ports.store import Change, Changes, Receipt
 from domain.rules import Context, Rules
-from outbox.conninfo import engine_for
+from outbox.engine import engine_for
 from outbox.migrations import upgrade
 from outbox.migrations.run import config
 from outbox.queries import order_story, snapshot

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from outbox.connections import Connections
-from outbox.conninfo import engine_for
+from outbox.engine import engine_for
 from outbox.migrations import upgrade
 from outbox.partitions import day_of, name_of
 from outbox.store import PostgresStore

@@ -11,9 +11,9 @@ import structlog
 from aiokafka import TopicPartition
 
 from consumers.adapters.kafka.careful import CarefulReader, Look
-from consumers.adapters.kafka.lanes import CALM_S, GAPS_CHECKED_S, REMIND_S, RETRY_S, Lane, Lanes
+from consumers.adapters.kafka.lanes import CALM_S, GAPS_CHECKED_S, RETRY_S, Lane, Lanes
 from consumers.adapters.kafka.records import Fault, Record
-from domain.alarms import ring
+from domain.alarms import REMIND_S, ring
 from domain.ports.source import Message, Stretch
 
 AGAIN_S: Final = 1

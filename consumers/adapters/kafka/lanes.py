@@ -11,8 +11,6 @@ from domain.ports.source import Stretch
 
 RETRY_S: Final = 30
 """A stretch that could not be read is tried again: the broker may have healed it, or a release reads it."""
-REMIND_S: Final = 600
-"""An alarm that nobody has answered is told again."""
 CALM_S: Final = 5
 """So long after the last trouble a partition is read apart: trouble comes in numbers, and each costs the others."""
 GAPS_CHECKED_S: Final = 600

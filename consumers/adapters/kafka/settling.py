@@ -8,10 +8,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumers.adapters.kafka.commits import Commits
-from consumers.adapters.kafka.lanes import REMIND_S, RETRY_S, Lane, Lanes
+from consumers.adapters.kafka.lanes import RETRY_S, Lane, Lanes
 from consumers.adapters.kafka.together import go_on, seek
 from consumers.adapters.kafka.wire import ASK_S, Committed, Wire
-from domain.alarms import Log, ring
+from domain.alarms import REMIND_S, Log, ring
 from domain.errors import Transient
 from domain.ports.source import Stretch
 

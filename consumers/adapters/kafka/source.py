@@ -128,7 +128,8 @@ class KafkaSource:
     async def _restart(self, partition: TopicPartition) -> None:
         """Start a client anew that has lost its way."""
         self._reading.lost = None
-        ring(self._log, "consumer_stalled", "restarting", partition=partition.partition)
+        topic, number = partition
+        ring(self._log, "consumer_stalled", "restarting", topic=topic, partition=number)
         await self.close()
         with suppress(Transient):
             await self.start()
