@@ -6,7 +6,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test test-long test-pooler bench check format clean
+.PHONY: help demo test test-long test-pooler bench chaos check format clean
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -41,6 +41,9 @@ test-pooler: $(DEV)  ## behind PgBouncer, which must be installed (apt-get insta
 
 bench: $(RUN)  ## side by side with its peers and the limit; ARGS=--quick for the short form
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: $(DEV)  ## faults dealt to the real thing while orders flow; ORDERS=20000 FAULTS=200 SEED=1 for the long form
+	@$(BIN)/python -m tests.chaos --orders $(or $(ORDERS),900) --faults $(or $(FAULTS),28) --seed $(or $(SEED),1) $(ARGS)
 
 check: $(DEV)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

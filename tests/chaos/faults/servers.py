@@ -1,0 +1,81 @@
+"""Kafka and PostgreSQL: killed and started again, or frozen."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import psutil
+
+from deploy.embedded import EmbeddedError
+from tests.chaos.faults.scene import Scene
+
+STARTS_MAX: Final = 3
+
+
+@contextmanager
+def kill_kafka(scene: Scene) -> Iterator[None]:
+    """SIGKILL the broker; what it acknowledged stays, for the machine lives."""
+    kafka = scene.world.servers.kafka
+    kafka.kill()
+    try:
+        yield
+    finally:
+        _start(scene, kafka.start)
+
+
+@contextmanager
+def kill_postgres(scene: Scene) -> Iterator[None]:
+    """SIGKILL the postmaster; the next start recovers from its log."""
+    postgres = scene.world.servers.postgres
+    postgres.kill()
+    try:
+        yield
+    finally:
+        _start(scene, postgres.start)
+
+
+@contextmanager
+def freeze_kafka(scene: Scene) -> Iterator[None]:
+    """SIGSTOP the broker."""
+    with _frozen(scene.world.servers.kafka.pid):
+        yield
+
+
+@contextmanager
+def freeze_postgres(scene: Scene) -> Iterator[None]:
+    """SIGSTOP the postmaster and every process of it."""
+    with _frozen(scene.world.servers.postgres.pid):
+        yield
+
+
+def _start(scene: Scene, start: object) -> None:
+    assert callable(start)
+    for again in range(STARTS_MAX):
+        try:
+            start()
+        except EmbeddedError as error:
+            if again == STARTS_MAX - 1:
+                raise
+            scene.notes.append(str(error).splitlines()[0])
+        else:
+            return
+
+
+@contextmanager
+def _frozen(pid: int | None) -> Iterator[None]:
+    assert pid is not None, "the server does not run"
+    server = psutil.Process(pid)
+    frozen: list[psutil.Process] = []
+    try:
+        # A child that was born while the others were stopped is seen at the second look.
+        for _ in range(2):
+            for process in (server, *server.children(recursive=True)):
+                with suppress(psutil.Error):
+                    process.send_signal(signal.SIGSTOP)
+                    frozen.append(process)
+        yield
+    finally:
+        for process in frozen:
+            with suppress(psutil.Error):
+                process.send_signal(signal.SIGCONT)
