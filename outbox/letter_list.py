@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from outbox.aside_tables import dead_letters, quarantines, redrives
 from outbox.queries import Record
-from outbox.tables import dead_letters, quarantines, redrives
 from schemas.rejection import Reason
 
 LETTER: Final = "letter"

@@ -7,17 +7,16 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from outbox.aside_tables import dead_letters, resolutions
 from outbox.engine import engine_for
 from outbox.tables import (
     attempts,
-    dead_letters,
     events,
     notifications,
     operations,
     orders,
     outbox,
     reservations,
-    resolutions,
     stock,
     stock_adjustments,
 )

@@ -227,31 +227,6 @@ GIVE_BACK = Batch(
        AND CASE WHEN p.state IN ('open', 'pending', 'unknown') THEN p.due_at > now() ELSE false END""",
     _types(_LEASE),
 )
-LAPSED_HOLDS: LiteralString = """
-    SELECT DISTINCT order_id FROM reservation r
-     WHERE state = 'held' AND NOT pinned AND expires_at <= now()
-       AND NOT EXISTS (SELECT FROM quarantine q
-                        WHERE q.order_id = r.order_id AND q.released_at IS NULL AND q.kind = 'order')
-     LIMIT %s"""
-"""Goods of an order in quarantine are set free, too, unless that itself raised."""
-DELAYED_ORDERS: LiteralString = """
-    SELECT o.order_id FROM operation p JOIN orders o ON o.order_id = p.order_id
-     WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind <> 'release' AND p.kind <> 'refund'
-       AND p.opened_at <= now() - make_interval(secs => %s)
-       AND NOT o.delay_notified AND o.status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
-       AND NOT EXISTS (SELECT FROM quarantine q
-                        WHERE q.order_id = o.order_id AND q.released_at IS NULL AND q.kind = 'order')
-     ORDER BY p.opened_at LIMIT %s"""
-"""By the index of unfinished operations; there are few, but for an outage."""
-UNCHANGED_ORDERS: LiteralString = """
-    SELECT order_id FROM orders WHERE order_id = ANY(%s) AND updated_at < now() - make_interval(secs => %s)"""
-END_FROZEN: LiteralString = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
-       AND application_name = current_setting('application_name')
-       AND state = 'active' AND wait_event = 'ClientRead'
-       AND greatest(xact_start, state_change) < clock_timestamp() - make_interval(secs => %s)"""
-"""The server waits for its client amid a COPY or a pipeline: none of its own time-outs ends a session in that state."""
 OPERATION_STATES: LiteralString = """
     SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
      WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
@@ -305,10 +280,3 @@ INSERT_LETTER: LiteralString = """
     INSERT INTO event (id, event_id, order_id, order_version, ordinal, topic, key, body, header_names, header_values,
                        occurred_at, causation_id) OVERRIDING SYSTEM VALUE
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
-PASSED: Final[LiteralString] = """
-    SELECT id, to_offset, reason, by, applied_at IS NOT NULL FROM passed_stretch
-     WHERE consumer_group = %s AND topic = %s AND partition = %s AND from_offset <= %s AND to_offset >= %s
-     ORDER BY applied_at IS NULL DESC, id DESC LIMIT 1"""
-HAS_LETTER: Final[LiteralString] = """
-    SELECT 1 FROM dead_letter
-     WHERE consumer_group = %s AND topic = %s AND partition = %s AND message_offset = %s AND origin = %s"""

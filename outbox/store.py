@@ -12,7 +12,7 @@ from domain.errors import Contended, DownForEverybody, Permanent, TooMuch, Trans
 from domain.ids import OrderId
 from domain.order import Operation
 from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
-from outbox import partitions, statements
+from outbox import partitions, questions, statements
 from outbox.connections import PRELUDE, Connections, needs_prelude
 from outbox.conninfo import connect
 from outbox.journal import Journal, letter_origin
@@ -109,7 +109,7 @@ class PostgresStore:
 
     async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
         """Return orders with a hold that has run out."""
-        return [OrderId(row[0]) for row in await self._once(statements.LAPSED_HOLDS, [limit])]
+        return [OrderId(row[0]) for row in await self._once(questions.LAPSED_HOLDS, [limit])]
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
         """Search on for orders on which nobody works."""
@@ -120,21 +120,21 @@ class PostgresStore:
 
     async def delayed_orders(self, open_s: float, limit: int) -> Sequence[OrderId]:
         """Return orders whose operation takes long, and whose customer was not told."""
-        return [OrderId(row[0]) for row in await self._once(statements.DELAYED_ORDERS, [open_s, limit])]
+        return [OrderId(row[0]) for row in await self._once(questions.DELAYED_ORDERS, [open_s, limit])]
 
     async def passed(self, group: str, topic: str, partition: int, offset: int) -> Passed | None:
         """Return an operator's word to pass over this offset."""
-        rows = await self._once(statements.PASSED, [group, topic, partition, offset, offset])
+        rows = await self._once(questions.PASSED, [group, topic, partition, offset, offset])
         return Passed(*rows[0]) if rows else None
 
     async def has_letter(self, letter: DeadLetter) -> bool:
         """Whether this very letter is kept already."""
         place = [letter.group, letter.topic, letter.partition, letter.offset, letter_origin(letter)]
-        return bool(await self._once(statements.HAS_LETTER, place))
+        return bool(await self._once(questions.HAS_LETTER, place))
 
     async def end_frozen(self, unmoved_s: float) -> int:
         """End sessions of this module in which a process stands still; return how many."""
-        return len(await self._once(statements.END_FROZEN, [unmoved_s]))
+        return len(await self._once(questions.END_FROZEN, [unmoved_s]))
 
     async def maintain(self) -> InboxUpkeep:
         """Make inbox partitions ahead of time, drop those past their retention."""

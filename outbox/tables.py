@@ -1,27 +1,16 @@
 """The tables, with the meaning of every column. Statements on the hot path are in outbox.statements, set-based."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 
+from outbox import aside_tables
+from outbox.columns import Time, metadata
+from outbox.columns import column as _c
 from outbox.numbers import BLOCK
 
-metadata = sa.MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s_check",
-        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-    }
-)
+__all__ = ["aside_tables", "metadata"]
 
-Time = TIMESTAMP(timezone=True)
 UNFINISHED_STATES = "state IN ('open', 'pending', 'unknown')"
-
-
-def _c(name: str, type_: object, comment: str, **options: object) -> sa.Column[object]:
-    return sa.Column(name, type_, comment=comment, nullable=bool(options.pop("nullable", False)), **options)  # type: ignore[arg-type]
-
 
 order_numbers = sa.Sequence("order_number_seq", increment=BLOCK, metadata=metadata)
 NUMBER = "orders.order_number: what the rows of an order are found by"
@@ -197,122 +186,6 @@ outbox = sa.Table(
     sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="for an order, order of commit"),
     _c("event_ids", ARRAY(sa.BigInteger), "event.id of messages of one transaction not yet sent, growing"),
     comment="What the relay has still to send",
-)
-
-dead_letters = sa.Table(
-    "dead_letter",
-    metadata,
-    _c("consumer_group", sa.Text, "who could not process it", primary_key=True),
-    _c("topic", sa.Text, "where it came from, with the prefix", primary_key=True),
-    _c("partition", sa.Integer, "where it came from", primary_key=True),
-    _c("message_offset", sa.BigInteger, "where it came from", primary_key=True),
-    _c("message_at", Time, "the message's timestamp"),
-    _c("key", BYTEA, "original key", nullable=True),
-    _c("body", BYTEA, "original body, card numbers masked", nullable=True),
-    _c("header_names", ARRAY(sa.Text), "original headers"),
-    _c("header_values", ARRAY(BYTEA), "original headers, card numbers masked"),
-    _c("masked", sa.Boolean, "card numbers were masked: it cannot be redriven"),
-    _c("reason", sa.Text, "see schemas.rejection.Reason"),
-    _c("detail", sa.Text, "what is wrong and what to do"),
-    _c("first_at", Time, "when it was refused", server_default=sa.text("now()")),
-    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), nullable=False, unique=True, comment="names it"),
-    _c(
-        "origin",
-        BYTEA,
-        "SHA-256 of key, body, headers; empty: before 0004",
-        primary_key=True,
-        server_default=sa.text("''"),
-    ),
-    _c("event_id", UUID, "the event, where it can be read", nullable=True),
-    _c("order_id", sa.Text, "the order, where it can be read", nullable=True),
-    _c("own_inbox", sa.Boolean, "its inbox row is its own", server_default=sa.text("false")),
-    _c("count", sa.Integer, "how often it was refused", server_default=sa.text("1")),
-    _c("waits", sa.Boolean, "in quarantine: later messages wait too", server_default=sa.text("false")),
-    _c("behind", sa.Boolean, "waits behind another of its order", server_default=sa.text("false")),
-    _c("to_offset", sa.BigInteger, "of an unreadable stretch: its last record", nullable=True),
-    _c("redriven_at", Time, "when a redrive had its effect", nullable=True),
-    comment="Messages that can never be processed, and why",
-)
-sa.Index("dead_letter_order_id_idx", dead_letters.c.order_id, postgresql_where=sa.text("waits"))
-sa.Index("dead_letter_first_at_idx", dead_letters.c.first_at, postgresql_where=sa.text("reason = 'quarantined'"))
-
-redrives = sa.Table(
-    "redrive",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of redrives"),
-    _c("letter_id", sa.BigInteger, "dead_letter.id, or quarantine.id where kind says so"),
-    _c("kind", sa.Text, "letter, or quarantine.kind"),
-    _c("at", Time, "when", server_default=sa.text("now()")),
-    _c("by", sa.Text, "who"),
-    _c("result", sa.Text, "what came of it"),
-    comment="Who had which dead letter processed once more, and what came of it",
-)
-sa.Index("redrive_letter_id_idx", redrives.c.letter_id)
-
-quarantines = sa.Table(
-    "quarantine",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="names it"),
-    _c("kind", sa.Text, "operation (settle, act), order (sweep) or message (relay)"),
-    _c("order_id", sa.Text, "the order", nullable=True),
-    _c("operation_id", UUID, "the operation whose answer raised", nullable=True),
-    _c("message_id", sa.BigInteger, "event.id of the message that raised", nullable=True),
-    _c("detail", sa.Text, "the error's type and words"),
-    _c("trace", sa.Text, "where it was raised"),
-    _c("at", Time, "when", server_default=sa.text("now()")),
-    _c("released_at", Time, "when an operator let it go on", nullable=True),
-    comment="Work that raised an error here and waits for an operator",
-)
-sa.Index("quarantine_order_id_idx", quarantines.c.order_id, postgresql_where=sa.text("released_at IS NULL"))
-sa.Index("quarantine_at_idx", quarantines.c.at)
-
-passed_stretches = sa.Table(
-    "passed_stretch",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of the operators' words"),
-    _c("consumer_group", sa.Text, "who cannot read on"),
-    _c("topic", sa.Text, "where, with the prefix"),
-    _c("partition", sa.Integer, "where"),
-    _c("from_offset", sa.BigInteger, "the first record to pass over"),
-    _c("to_offset", sa.BigInteger, "the last record to pass over"),
-    _c("reason", sa.Text, "why the operator passes over it"),
-    _c("by", sa.Text, "who"),
-    _c("at", Time, "when", server_default=sa.text("now()")),
-    _c("applied_at", Time, "when the blocked consumer went on behind it; null: not yet", nullable=True),
-    comment="Stretches of partitions that no client can read and an operator passed over",
-)
-
-relay_leases = sa.Table(
-    "relay_lease",
-    metadata,
-    _c("single", sa.Boolean, "always true: there is one row", primary_key=True, server_default=sa.text("true")),
-    _c("holder", sa.Text, "who sends, a name that no other process has"),
-    _c("until", Time, "another may take it from then on"),
-    sa.CheckConstraint("single", name="single"),
-    comment="Which relay sends: one row",
-)
-
-resolutions = sa.Table(
-    "resolution",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of the operators' words"),
-    _c("order_id", sa.Text, "the order under review"),
-    _c("review_reason", sa.Text, "what the review was about, see domain.ways_out"),
-    _c("word", sa.Text, "executed or not-executed"),
-    _c("reference", sa.Text, "the gateway's id of what was looked at", nullable=True),
-    _c("reason", sa.Text, "why the operator says so"),
-    _c("by", sa.Text, "who"),
-    _c("at", Time, "when", server_default=sa.text("now()")),
-    comment="What operators said of orders under review",
-)
-sa.Index("resolution_order_id_idx", resolutions.c.order_id)
-
-low_waters = sa.Table(
-    "low_water",
-    metadata,
-    _c("name", sa.Text, "which search begins there", primary_key=True),
-    _c("at", Time, "nothing older is of interest to that search"),
-    comment="Where the sweep's searches over all orders begin",
 )
 
 notifications = sa.Table(

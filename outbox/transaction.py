@@ -12,7 +12,7 @@ from domain.ids import OperationId, OrderId
 from domain.operation import OperationState
 from domain.order import Operation, Order
 from domain.ports.store import Changes, DeadLetter, Receipt, SetAside
-from outbox import dead_letters, inbox, quarantine, rows, statements
+from outbox import dead_letters, inbox, quarantine, questions, rows, statements
 from outbox.binary import ARRAYS
 from outbox.connections import PRELUDE, needs_prelude
 from outbox.journal import Journal, dead_letter_row
@@ -182,7 +182,7 @@ class PgTransaction:
 
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
         """Return those of these orders that nobody has changed for so long."""
-        found = await self.query(statements.UNCHANGED_ORDERS, [list(order_ids), for_s])
+        found = await self.query(questions.UNCHANGED_ORDERS, [list(order_ids), for_s])
         return {OrderId(row[0]) for row in found}
 
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
