@@ -115,15 +115,15 @@ class PostgresStore:
     async def maintain(self) -> InboxUpkeep:
         """Make inbox partitions ahead of time, drop those past their retention."""
         before = await self._inbox_days()
-        undone: Sequence[str] = ()
-        if before.leaving or before.missing(self._retention_days) or before.past(self._retention_days):
-            undone = await self._mend(before)
+        if before.are_right(self._retention_days):
+            return InboxUpkeep(0, 0, before.ahead)
+        undone = await self._mend(before)
         after = await self._inbox_days()
         self._learned.oldest = None
-        # Another process may have done meanwhile what this one could not.
-        left = after.leaving or after.missing(self._retention_days) or after.past(self._retention_days)
+        if after.are_right(self._retention_days):
+            undone = ()  # another process did meanwhile what this one could not
         made, dropped = after.attached - before.attached, before.attached - after.attached
-        return InboxUpkeep(len(made), len(dropped), after.ahead, tuple(undone) if left else ())
+        return InboxUpkeep(len(made), len(dropped), after.ahead, tuple(undone))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -166,10 +166,10 @@ class PostgresStore:
             async with self._connections.lend() as connection:
                 yield connection
         except psycopg.Error as error:
-            family = self._in_domain(error, contended=contended)
-            if family is None:
+            meant = self._in_domain(error, contended=contended)
+            if meant is None:
                 raise
-            raise family from error
+            raise meant from error
 
     def _in_domain(self, error: psycopg.Error, *, contended: bool) -> Transient | None:
         """Say what an error means to the runtime. None: it is raised as it is, a bug or the fault of a message."""
