@@ -62,6 +62,10 @@ class InboxDays:
         first = self.today - timedelta(days=retention_days)
         return sorted(day for day in self.attached | self.leaving if day < first)
 
+    def are_right(self, retention_days: int) -> bool:
+        """Tell whether there is nothing to mend."""
+        return not (self.leaving or self.missing(retention_days) or self.past(retention_days))
+
 
 def name_of(day: date) -> str:
     """Return the name of the partition of this day."""

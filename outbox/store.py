@@ -139,15 +139,15 @@ class PostgresStore:
     async def maintain(self) -> InboxUpkeep:
         """Make inbox partitions ahead of time, drop those past their retention."""
         before = await self._inbox_days()
-        undone: Sequence[str] = ()
-        if before.leaving or before.missing(self._retention_days) or before.past(self._retention_days):
-            undone = await self._mend(before)
+        if before.are_right(self._retention_days):
+            return InboxUpkeep(0, 0, before.ahead)
+        undone = await self._mend(before)
         after = await self._inbox_days()
         self._learned.oldest = None
-        # Another process may have done meanwhile what this one could not.
-        left = after.leaving or after.missing(self._retention_days) or after.past(self._retention_days)
+        if after.are_right(self._retention_days):
+            undone = ()  # another process did meanwhile what this one could not
         made, dropped = after.attached - before.attached, before.attached - after.attached
-        return InboxUpkeep(len(made), len(dropped), after.ahead, tuple(undone) if left else ())
+        return InboxUpkeep(len(made), len(dropped), after.ahead, tuple(undone))
 
     async def close(self) -> None:
         """Close all connections."""
