@@ -16,6 +16,9 @@ from schemas.rejection import Reason
 
 LETTER: Final = "letter"
 _L, _Q, _R = dead_letters.c, quarantines.c, redrives.c
+_OLD_KEY: Final = sa.case((_L.origin == b"", sa.func.encode(_L.key, "escape")))
+ORDER_ID: Final = sa.func.coalesce(_L.order_id, _OLD_KEY).label("order_id")
+"""The release before 0004 noted the key only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def _letters(connection: sa.Connection, wanted: Selection, limit: int | None) ->
         _L.partition,
         _L.message_offset.label("offset"),
         _L.consumer_group.label("group"),
-        _L.order_id,
+        ORDER_ID,
         _L.event_id,
         _L.reason,
         _L.detail,
@@ -87,7 +90,7 @@ def _letters(connection: sa.Connection, wanted: Selection, limit: int | None) ->
         _L.behind,
         _L.redriven_at,
     )
-    for column, value in ((_L.topic, wanted.topic), (_L.reason, wanted.reason), (_L.order_id, wanted.order_id)):
+    for column, value in ((_L.topic, wanted.topic), (_L.reason, wanted.reason), (ORDER_ID, wanted.order_id)):
         query = query if value is None else query.where(column == value)
     if wanted.ids is not None:
         query = query.where(_L.id.in_([int(name) for name in wanted.ids if not name.startswith("Q")]))

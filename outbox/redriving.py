@@ -11,8 +11,11 @@ from schemas.rejection import Reason
 
 _LETTER: Final[LiteralString] = """
     SELECT id, consumer_group, topic, partition, message_offset, key, body, header_names, header_values, masked,
-           reason, order_id, own_inbox, redriven_at IS NOT NULL, first_at
+           reason, order_id,
+           own_inbox OR (origin = '' AND reason IN ('conflict', 'unknown_order', 'illegal_transition')),
+           redriven_at IS NOT NULL, first_at
       FROM dead_letter WHERE id = %s FOR UPDATE"""
+"""The release before 0004 did not note whose inbox row it is: what was refused by a decision has its own."""
 _AHEAD: Final[LiteralString] = """
     SELECT kind || id FROM (
       SELECT id, first_at AS at, '' AS kind FROM dead_letter WHERE waits AND order_id = %s AND id < %s

@@ -180,6 +180,20 @@ async def test_letter_that_is_refused_again_comes_back_with_its_count_and_withou
     assert [row[0] for row in await pipeline.rows("SELECT kind FROM redrive")] == ["letter"] * 3
 
 
+async def test_letter_of_the_release_before_is_listed_by_its_order_and_redriven(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline()
+    await pipeline.stock(SKU_1=10, SKU_2=10)
+    await pipeline.join()
+    await pipeline.publish(retry("early"))
+    await pipeline.until(lambda: pipeline.has("SELECT 1 FROM dead_letter"), "the letter")
+    await pipeline.rows("UPDATE dead_letter SET origin = '', own_inbox = false, event_id = NULL, order_id = NULL")
+    await pipeline.publish(order("early", "pm_card_chargeDeclined"))
+    await pipeline.until_status("payment_failed", "early")
+    (one,) = await redrive(pipeline, order_id="early")
+    assert one.outcome.result == "done: authorize opened"
+    await pipeline.until_status("paid_and_confirmed", "early")
+
+
 async def test_copy_that_was_published_meanwhile_counts_once(make_pipeline: MakePipeline) -> None:
     pipeline = await make_pipeline(topic_partitions=1)
     await pipeline.stock(SKU_1=10, SKU_2=10)

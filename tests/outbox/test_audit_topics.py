@@ -72,6 +72,25 @@ async def test_a_refused_message_that_no_dead_letter_remembers_is_found(case: Ca
     assert broken(report) == {6, 10}
 
 
+async def test_a_dead_letter_of_a_topic_that_was_made_anew_speaks_for_no_other_message(case: Case) -> None:
+    topic = topic_of(case, "OrderConfirmed")
+    refused = next(m for m in case.world.topics.held if m.topic == topic and m.value == b"garbage")
+    other = refused._replace(value=b"other garbage")
+    report = await audit_with(case, other, without=refused)
+    assert f"{topic}-{refused.partition} offset {refused.offset} is below" in violations(report, 10)
+
+
+async def test_a_repetition_with_other_content_is_no_repetition(case: Case) -> None:
+    paid = message_of(case, "OrderConfirmed", "paid")
+    same = case.world.scope.codec.decode("OrderConfirmed", paid.key, paid.value)
+    body = case.world.scope.codec.encode(same.model_copy(update={"order_id": "other"}))
+    other = paid._replace(value=body, offset=1_000, key=b"other")
+    assert "offset 1000 is below" in violations(await audit_with(case, other), 10)
+    assert 10 not in broken(await audit_with(case, paid._replace(offset=1_000)))
+    await case.run("UPDATE inbox SET content = NULL")
+    assert 10 not in broken(await audit_with(case, other))
+
+
 async def test_a_journal_row_that_is_nowhere_is_found(case: Case) -> None:
     paid = message_of(case, "PaidAndConfirmed", "paid")
     report = await audit_with(case, without=paid)

@@ -36,6 +36,20 @@ async def test_waiting_in_vain_ends_when_the_time_is_over(case: Case) -> None:
         assert not await wait_until_quiet(connection, case.world.scope, 0.3)
 
 
+async def test_what_the_relay_holds_behind_a_message_in_quarantine_is_no_unrest(case: Case) -> None:
+    of_one = "SELECT min(id) FROM event WHERE order_id = 'paid' AND topic = 'world.ItemsReserved'"
+    await case.run(f"INSERT INTO outbox (event_ids) SELECT ARRAY[({of_one})]")
+    async with await psycopg.AsyncConnection.connect(case.url, autocommit=True) as connection:
+        assert not await wait_until_quiet(connection, case.world.scope, 0)
+        await case.run(
+            "INSERT INTO quarantine (kind, order_id, message_id, detail, trace) "
+            f"SELECT 'message', 'paid', ({of_one}), 'TypeError', ''"
+        )
+        assert await wait_until_quiet(connection, case.world.scope, 0)
+        await case.run("UPDATE quarantine SET released_at = now()")
+        assert not await wait_until_quiet(connection, case.world.scope, 0)
+
+
 async def test_messages_that_nobody_has_taken_are_waited_for(case: Case) -> None:
     answers = [["payments.authorize_payment has 1 messages before it"], []]
 
