@@ -28,7 +28,7 @@ $(DEV): $(RUN) requirements-dev.lock
 demo: $(RUN)  ## the whole pipeline, once, with every kind of order
 	@$(BIN)/payments demo $(ARGS)
 
-test: $(DEV)  ## all tests that fit a quarter of an hour
+test: $(DEV)  ## all tests but the longest
 	@$(PYTEST) -m "not long" $(ARGS)
 
 test-long: $(DEV)  ## the longer forms of the kill and outage tests
