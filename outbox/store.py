@@ -72,7 +72,7 @@ class PostgresStore:
             began = asyncio.get_running_loop().time()
             learned = self._known()
             if learned.oldest is None:
-                learned.oldest = await _oldest_day(connection)
+                learned.oldest = await partitions.oldest_day(connection)
             # What belongs to a server is the transaction's own from here on: an outage meanwhile makes new ones.
             transaction = PgTransaction(
                 connection,
@@ -231,11 +231,3 @@ def _fault(error: psycopg.Error) -> Exception:
         words = error.diag.message_primary or said(error)
         return Permanent(f"PostgreSQL cannot store this ({type(error).__name__}): {words}")
     return Unfit(f"PostgreSQL refuses a statement of this release: {said(error)}")
-
-
-async def _oldest_day(connection: psycopg.AsyncConnection[Any]) -> date:
-    """Ask for the first day that the inbox remembers; a database without any is not one that we can work with."""
-    try:
-        return await partitions.oldest_day(connection)
-    except LookupError as error:
-        raise Unfit(str(error)) from error
