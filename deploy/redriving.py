@@ -102,7 +102,7 @@ async def _follow(
     for _ in range(ROUNDS_MAX):
         with snapshot(settings.sqlalchemy_url()) as connection:
             found = letter_list(connection, Selection(order_id=order_id, undone=True))
-        fresh = [record for record in found if record["behind"] and record["id"] not in seen]
+        fresh = [record for record in found if record["waits"] and record["behind"] and record["id"] not in seen]
         if not fresh:
             return
         seen |= {record["id"] for record in fresh}

@@ -21,7 +21,13 @@ _INSERT: Final[LiteralString] = """
                              header_names, header_values, masked, reason, detail, to_offset, event_id, order_id,
                              own_inbox, waits, behind)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-    ON CONFLICT DO NOTHING RETURNING id"""
+    ON CONFLICT (consumer_group, topic, partition, message_offset, origin) DO UPDATE
+       SET own_inbox = true, waits = dead_letter.waits OR excluded.waits,
+           behind = CASE WHEN dead_letter.waits THEN dead_letter.behind ELSE excluded.behind END
+     WHERE excluded.own_inbox AND NOT dead_letter.own_inbox AND dead_letter.redriven_at IS NULL
+    RETURNING id, xmax = 0"""
+"""A message may come again before its letter is redriven, and enter the inbox only then: an earlier release could not
+read it, say. The letter takes that row over, or a redrive would find the message processed. xmax: 0 in a new row."""
 
 
 async def insert(connection: psycopg.AsyncConnection[Any], letters: Sequence[DeadLetter]) -> list[DeadLetter]:
@@ -32,7 +38,7 @@ async def insert(connection: psycopg.AsyncConnection[Any], letters: Sequence[Dea
     await cursor.executemany(_INSERT, [_row(letter) for letter in letters], returning=True)
     for letter in letters:
         row = await cursor.fetchone()
-        if row is not None:
+        if row is not None and row[1]:
             fresh.append(replace(letter, number=row[0]))
         cursor.nextset()
     return fresh

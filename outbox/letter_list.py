@@ -68,6 +68,9 @@ def _as_they_came(records: Sequence[Record]) -> Iterator[Record]:
     rows: dict[Any, list[Record]] = {}
     for record in records:
         rows.setdefault(None if record["waits"] else (record["topic"], record["partition"]), []).append(record)
+    for place, of_place in rows.items():
+        if place is not None:
+            of_place.sort(key=itemgetter("offset"))
     return merge(*rows.values(), key=itemgetter("message_at"))
 
 

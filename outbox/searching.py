@@ -138,7 +138,8 @@ class StuckSearch:
         rows = await _read(connection, unchanged_s, place, end)
         if place == (mark, ""):
             # What was created last may not have been committed yet.
-            await connection.execute(_MOVE, [rows[0].created_at if rows else max(mark, min(end, now - MARK_BEHIND))])
+            first = rows[0].created_at if rows else end
+            await connection.execute(_MOVE, [max(mark, min(first, now - MARK_BEHIND))])
         await connection.commit()
         if len(rows) == PAGE:
             return rows, _Place(rows[-1].created_at, rows[-1].order_id)

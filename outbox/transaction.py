@@ -92,6 +92,8 @@ class PgTransaction:
 
     async def hold(self, order_ids: Sequence[OrderId]) -> None:
         """Lock these orders and see which wait in quarantine, with the right to put something there; read none."""
+        if needs_prelude(self.connection):
+            await self.connection.execute(PRELUDE)
         await self.execute(quarantine.LOCK)
         await self._begin(sorted(set(order_ids)), waiting=True)
 

@@ -51,12 +51,16 @@ Key = tuple[str, int]
 
 @dataclass(slots=True)
 class _Awaited:
-    """due: when it is asked for again. since: of the first "not there" in a row. patient: it may be waited for."""
+    """due: when it is asked for again. since: of the first "not there" in a row. patient: it may be waited for.
+
+    failed_at: how many answers there had been when the registry failed over it last; -1: it never did.
+    """
 
     due: float
     patient: bool
     since: float | None = None
     pause_s: float = 0.1
+    failed_at: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class AwaitingRegistry:
         self._asking_since: float | None = None
         self._down: str | None = None
         self._down_until = 0.0
+        self._answers = 0
         self._bug: Exception | None = None
         self._thread: Thread | None = None
         self._closed = False
@@ -175,6 +180,7 @@ class AwaitingRegistry:
         with self._changed:
             now = time.monotonic()
             self._asking_since, self._down, self._down_until = None, None, 0.0
+            self._answers += 1
             awaited = self._awaited[key]
             if not isinstance(found, NotThere):
                 self._schemas[key] = found
@@ -198,7 +204,14 @@ class AwaitingRegistry:
     def _failed(self, key: Key, why: str) -> None:
         """Ask for nothing for a while. Only "not there" in a row counts: what came before an outage proves nothing."""
         with self._changed:
-            self._asking_since, self._down = None, why
+            self._asking_since = None
+            failing, now = self._awaited[key], time.monotonic()
+            alone, failing.failed_at = 0 <= failing.failed_at < self._answers, self._answers
+            if alone:
+                # Others were answered since it failed last: it is about this id, and the others need not wait.
+                failing.due = now + self._patience.again_s
+                return
+            self._down = why
             self._down_until = time.monotonic() + self._patience.down_s
             for awaited in self._awaited.values():
                 awaited.since = None

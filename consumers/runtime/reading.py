@@ -24,7 +24,6 @@ NEWER_S: Final = 30
 AWAITED_S: Final = 1
 """Until a registry that lags behind may know a schema."""
 NEWER: Final = "its schema is newer than this release; deploy the release that wrote it."
-"""An alarm that nobody has answered is told again."""
 
 
 class Taken(NamedTuple):

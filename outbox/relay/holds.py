@@ -1,6 +1,6 @@
 """What the relay holds back for a while: a refused message with those behind it of its key, or a whole topic."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -74,7 +74,8 @@ class Holds:
         """Hold what was refused, and let go what went. Return who is to blame: each message once, each topic once."""
         if not (published.refused or self._topics or self._places):
             return []
-        self._let_go(published.acknowledged, messages)
+        still = {m.topic for m in messages if (r := published.refused.get(m.id)) and r.scope is Scope.TOPIC}
+        self._let_go(published.acknowledged, messages, still)
         blamed: list[tuple[OutgoingMessage, Refusal]] = []
         closed: set[str] = set()
         for message in messages:
@@ -92,13 +93,15 @@ class Holds:
             blamed.append((message, refusal))
         return blamed
 
-    def _let_go(self, acknowledged: Iterable[int], messages: Sequence[OutgoingMessage]) -> None:
+    def _let_go(self, acknowledged: Iterable[int], messages: Sequence[OutgoingMessage], still: Collection[str]) -> None:
+        """Let go what went. still: topics that are refused again; of one, other partitions may have taken theirs."""
         if not (self._topics or self._places):
             return
         gone = set(acknowledged)
         for message in messages:
             if message.id in gone:
-                self._topics.pop(message.topic, None)
+                if message.topic not in still:
+                    self._topics.pop(message.topic, None)
                 self._places.pop(Place.of(message.topic, message.key, message.id), None)
 
 

@@ -49,7 +49,6 @@ class Relay:
         self._poll_s = poll_s
         self._lease_s = lease_s
         self._stop_s = stop_s
-        self._holder = new_holder()
         self._sending = Sending(prefix, batch, quarantine_max)
         self._failures = 0
         self.on_turn: Callable[[str], None] = lambda _: None
@@ -131,7 +130,8 @@ class Relay:
                 await lease.give_up()
 
     def _lease_over(self, connection: psycopg.AsyncConnection[Any]) -> Lease:
-        return Lease(connection, self._holder, self._lease_s)
+        # A name a session: the server may hold the last one for long after the network has lost it.
+        return Lease(connection, new_holder(), self._lease_s)
 
     async def _be_active(
         self, connection: psycopg.AsyncConnection[Any], lease: Lease, stop: asyncio.Event | None

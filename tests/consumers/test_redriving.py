@@ -30,6 +30,7 @@ from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline, now
 from tests.consumers.orders import order, other_id, retry
+from tests.consumers.sources import ListSource, consume, message_of
 from tests.consumers.test_dead_letters import CARD
 from tests.consumers.test_quarantine import waiting
 from tests.schemas.builders import event_id
@@ -414,3 +415,17 @@ async def test_letters_of_one_order_redriven_while_it_goes_on_all_end(make_pipel
     assert all(one.outcome.done for one in done)
     await pipeline.until_status("paid_and_confirmed", "bad")
     await assert_all_is_well(pipeline)
+
+
+async def test_undecodable_by_a_bug_that_comes_again_before_its_redrive_is_paid(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline(topic_partitions=1)
+    message = message_of(pipeline, order("bad"), offset=3)
+    bad_release = pipeline.engine(pipeline.store(), decodes_badly(pipeline.codec.decode, {"bad"}))
+    await consume(bad_release, authorize_payment, ListSource([message], 1))
+    # The process ended before it committed the offset: the release before reads the message again.
+    await consume(pipeline.engine(pipeline.store()), authorize_payment, ListSource([message], 1))
+    assert await pipeline.rows("SELECT order_id, own_inbox, waits FROM dead_letter") == [("bad", True, True)]
+    assert await pipeline.value("SELECT count(*) FROM orders") == 0
+    (one,) = await redrive(pipeline, order_id="bad")
+    assert one.outcome.done
+    assert await pipeline.value("SELECT status FROM orders WHERE order_id = 'bad'") == "confirmed"

@@ -84,3 +84,15 @@ def test_more_keys_than_can_be_held_one_by_one_hold_their_topic() -> None:
     assert len(blamed) == KEYS_MAX + 1
     held = holds.now(0)
     assert (held.topics, len(held.keys)) == (["a"], KEYS_MAX)
+
+
+def test_a_partition_that_stays_silent_is_held_for_longer_though_its_topic_takes_others() -> None:
+    holds, silent = Holds(), Refusal("late", Scope.TOPIC, "topic_stalled")
+    now, found = 0.0, []
+    for _ in range(3):
+        holds.note([message(1), message(2, key=b"other")], Published([2], {1: silent}), now)
+        begun = now
+        while holds.now(now):
+            now += 1.0
+        found.append(now - begun)
+    assert found == [STALLED_PAUSE_S, 2 * STALLED_PAUSE_S, 4 * STALLED_PAUSE_S]

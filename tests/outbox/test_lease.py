@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from domain.ports.publisher import Publisher
+from outbox.relay import Relay
 from outbox.relay.lease import DEADLINE, HELD, RENEWED, TRIED, Lease, LeaseLost, new_holder
 from outbox.sqlstates import may_pass
 from tests.outbox.migrated import database_template
@@ -141,3 +143,17 @@ async def test_a_server_that_is_read_only_gives_no_lease(make_lease: Make, datab
 def test_a_follower_has_time_to_begin_and_a_holder_many_tries_to_renew() -> None:
     assert HELD + TRIED < 1
     assert DEADLINE + 2 * RENEWED < HELD
+
+
+async def test_a_relay_whose_last_session_the_server_still_holds_is_active_again_in_time(database_url: str) -> None:
+    async def nobody() -> Publisher:
+        raise AssertionError("nothing is sent here")
+
+    url = database_url.replace("+psycopg", "")
+    relay = Relay(url, nobody, lease_s=LEASE_S)
+    async with (
+        await psycopg.AsyncConnection.connect(url, autocommit=True) as cut_off,
+        await psycopg.AsyncConnection.connect(url, autocommit=True) as anew,
+    ):
+        assert await relay._lease_over(cut_off).take()
+        assert await taken_after(relay._lease_over(anew)) < 2 * LEASE_S

@@ -227,3 +227,13 @@ async def test_the_search_over_half_a_million_orders_costs_little(
         await search(store)
         turns += 1
         assert turns < 10, "minutes"
+
+
+async def test_the_mark_never_comes_near_the_clock_whatever_is_unfinished(
+    store: PostgresStore, database: Database
+) -> None:
+    await database.orders("done-", "payment_failed", "50 minutes", count=10)
+    await database.orders("fresh-", "items_reserved", "1 minutes", count=10)
+    await search(store)
+    await search(store)
+    assert await database.mark_age() >= MARK_BEHIND

@@ -20,9 +20,11 @@ class Commits:
     def __init__(self) -> None:
         self._owed: dict[TopicPartition, int] = {}
         self._done: dict[TopicPartition, int] = {}
+        self._forgotten = 0
 
     def forget(self, partitions: Collection[TopicPartition] | None = None) -> None:
         """Begin anew, with these partitions or with all."""
+        self._forgotten += 1
         for offsets in (self._owed, self._done):
             for partition in list(offsets) if partitions is None else partitions:
                 offsets.pop(partition, None)
@@ -46,14 +48,22 @@ class Commits:
         ours = consumer.assignment()
         owed = {partition: end for partition, end in self._owed.items() if partition in ours}
         self._owed.clear()
+        forgotten = self._forgotten
         if not owed:
             return
         try:
             async with asyncio.timeout(COMMIT_S):
                 await consumer.commit({partition: (end, topic_id) for partition, end in owed.items()})
         except TimeoutError as error:
-            self._owed |= owed
+            self._keep(owed, forgotten)
             raise Transient(f"Kafka has not taken the offsets within {COMMIT_S} s") from error
         except KafkaError as error:
+            self._keep(owed, forgotten)
             raise Transient(f"Kafka does not take the offsets: {error!r}") from error
-        self._done |= owed
+        if self._forgotten == forgotten:
+            self._done |= owed
+
+    def _keep(self, owed: Mapping[TopicPartition, int], forgotten: int) -> None:
+        """Owe again what was not taken, unless all began anew meanwhile."""
+        if self._forgotten == forgotten:
+            self.owe(owed)

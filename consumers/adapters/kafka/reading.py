@@ -4,13 +4,12 @@ from contextlib import suppress
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
 
 from consumers.adapters.kafka.apart import Apart
 from consumers.adapters.kafka.lanes import Lane, Lanes
 from consumers.adapters.kafka.settling import Settling
 from consumers.adapters.kafka.together import Together, go_on, seek
-from consumers.adapters.kafka.watching import Watch
+from consumers.adapters.kafka.watching import Watch, position_of
 from domain.errors import Transient
 from domain.ports.source import Message
 
@@ -119,5 +118,4 @@ class Reading:
         ours = consumer.assignment()
         for lane in self._lanes.together():
             if lane.next is not None and lane.partition in ours:
-                with suppress(KafkaError):
-                    lane.next = max(lane.next, await consumer.position(lane.partition))
+                lane.next = max(lane.next, await position_of(consumer, lane.partition) or 0)

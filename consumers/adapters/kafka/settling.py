@@ -65,7 +65,7 @@ class Settling:
         if now < self._look_at:
             return
         self._look_at = now + TOPIC_S
-        before = self._lanes.topic_id
+        of, before = self._lanes.of, self._lanes.topic_id
         try:
             topic_id = await self._look()
         except Transient:
@@ -74,7 +74,14 @@ class Settling:
             return
         self._tell_anew("it was deleted and made anew")
         partitions = list(self._lanes.of)
-        begins = await _offsets(consumer.beginning_offsets(partitions))
+        try:
+            begins = await _offsets(consumer.beginning_offsets(partitions))
+        except BaseException:
+            # It is still to be found out: nothing of the new topic may be taken for what follows on the old one.
+            self._lanes.topic_id, self._look_at = before, 0.0
+            raise
+        if self._lanes.of is not of:
+            return  # assigned anew meanwhile: all is settled next
         self._commits.forget()
         self._begin(consumer, begins)
 

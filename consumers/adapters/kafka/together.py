@@ -50,8 +50,8 @@ class Together:
         try:
             found = await consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=limit)
         except BaseException as error:  # noqa: BLE001 - a codec in Rust may raise one that is no Exception
-            must_be_of_one(error)
             self._put_back(consumer)
+            must_be_of_one(error)
             if isinstance(error, NoOffsetForPartitionError):
                 return []  # assigned a moment ago, and the group has never committed: it is settled next
             self._doubt_until = _now() + DOUBT_S
@@ -76,6 +76,7 @@ class Together:
                 try:
                     found = await consumer.getmany(lane.partition, timeout_ms=0, max_records=limit - len(messages))
                 except BaseException as error:  # noqa: BLE001 - as above
+                    self._put_back_one(consumer, lane)
                     try:
                         must_be_of_one(error)
                     except Transient:
@@ -83,7 +84,6 @@ class Together:
                             return messages
                         raise
                     failed = True
-                    self._put_back_one(consumer, lane)
                     if lane.next is not None:
                         self.send_apart(consumer, lane)
                 else:
@@ -96,8 +96,11 @@ class Together:
         """Take down that these records are handed out; those of a partition where some seem to be missing are not."""
         messages: list[Message] = []
         for partition, records in found.items():
-            # Records may come a moment before we are told of the assignment.
+            # Records may come with the assignment, before we know where the group stands and on which topic.
             lane = self._lanes.of.setdefault(partition, Lane(partition))
+            if lane.next is None:
+                self._lanes.unsettled.add(partition)
+                continue
             if not is_regular(lane, records) and not is_possible(lane, records, consumer.highwater(partition), _now()):
                 self._put_back_one(consumer, lane)
                 self.send_apart(consumer, lane, records[-1].offset)

@@ -64,7 +64,7 @@ class Watch:
         self._newest = newest
         found: list[TopicPartition] = []
         for partition, at in polled.items():
-            position = await _position(consumer, partition)
+            position = await position_of(consumer, partition)
             if position is None:
                 continue
             sight = self._sights.get(partition)
@@ -85,7 +85,8 @@ class Watch:
         return sight.polled != polled and sight.position >= (consumer.last_stable_offset(partition) or 0)
 
 
-async def _position(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+async def position_of(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """Return where the client stands in a partition; None while it does not know."""
     try:
         async with asyncio.timeout(POSITION_S):
             position: int = await consumer.position(partition)

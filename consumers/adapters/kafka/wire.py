@@ -84,6 +84,7 @@ class Wire:
         self._group = group
         self._connection = {**connection, "client_id": CALL}
         self._client: AIOKafkaClient | None = None
+        self._making = asyncio.Lock()
 
     async def fetch(self, partition: int, offset: int, bytes_max: int) -> Fetched:
         """Return what lies in the partition from this offset on; whole batches, at least one."""
@@ -163,20 +164,24 @@ class Wire:
             raise Transient(f"{self._topic}[{partition}] has no leader")
         return node
 
+    async def _connect(self) -> AIOKafkaClient:
+        client = AIOKafkaClient(request_timeout_ms=ASK_S * 1_000, **self._connection)
+        try:
+            await client.bootstrap()
+            await client.set_topics([self._topic])
+        except BaseException:
+            await client.close()
+            raise
+        return client
+
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[AIOKafkaClient]:
         """Lend the client; what goes wrong is Transient, and the next question gets a new one."""
         try:
             async with asyncio.timeout(ASK_S):
-                if self._client is None:
-                    client = AIOKafkaClient(request_timeout_ms=ASK_S * 1_000, **self._connection)
-                    try:
-                        await client.bootstrap()
-                        await client.set_topics([self._topic])
-                    except BaseException:
-                        await client.close()
-                        raise
-                    self._client = client
+                # One at a time makes it: two ask here, who reads and who looks for the end of a stretch.
+                async with self._making:
+                    self._client = self._client or await self._connect()
                 yield self._client
         except (KafkaError, TimeoutError, OSError) as error:
             await self.close()

@@ -51,7 +51,11 @@ def redrive(
             emit(f"{record['id']}  {place_of(record)}  order {record['order_id'] or '-'}: {sign}{one.outcome.result}")
             sys.stdout.flush()
 
-    done = run(redrive_letters(settings, records, by=os_user(), dry_run=dry_run, whole_orders=not ids, progress=told))
+    # Only who asked for whole orders has what comes to wait meanwhile redriven, too.
+    whole_orders = limit is None and (every or chosen_by == ["order_id"])
+    done = run(
+        redrive_letters(settings, records, by=os_user(), dry_run=dry_run, whole_orders=whole_orders, progress=told)
+    )
     failed = sum(not one.outcome.done for one in done)
     if as_json:
         results = {one.record["id"]: one.outcome for one in done}

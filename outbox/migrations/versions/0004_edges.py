@@ -21,10 +21,6 @@ OLD_TRIES = "calls made, or at least begun"
 
 def upgrade() -> None:
     """Add what the edges need."""
-    op.add_column(
-        "inbox",
-        sa.Column("content", BIG, comment="64 bits of a hash of order id and content; null: written before 0004"),
-    )
     op.alter_column("operation", "tries", comment=TRIES, existing_comment=OLD_TRIES)
     _letters()
     _quarantine()
@@ -72,6 +68,11 @@ def upgrade() -> None:
         _c("at", TIME, "nothing older is of interest to that search"),
         sa.PrimaryKeyConstraint("name", name=op.f("low_water_pkey")),
         comment="Where the sweep's searches over all orders begin",
+    )
+    # Last: it locks every day of the inbox, while the letters are written anew with their bodies.
+    op.add_column(
+        "inbox",
+        sa.Column("content", BIG, comment="64 bits of a hash of order id and content; null: written before 0004"),
     )
 
 
