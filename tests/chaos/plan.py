@@ -28,7 +28,10 @@ UNREADABLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """resource: kinds of the same one never overlap; "target": each target is one. seconds: least and most."""
+    """resource: kinds of the same one never overlap; "target": each target is one, ALONE: nothing else is dealt then.
+
+    seconds: least and most.
+    """
 
     name: str
     resource: str
@@ -36,6 +39,7 @@ class Kind:
     targets: tuple[str, ...] = ("",)
 
 
+ALONE: Final = "everything"
 PROCESSES: Final = (
     Kind("killed", "target", (1, 4), tuple(ROLES)),
     Kind("frozen", "target", (3, 22), tuple(ROLES)),
@@ -43,6 +47,7 @@ PROCESSES: Final = (
 )
 KINDS: Final = (
     *PROCESSES,
+    Kind("power cut", ALONE, (1, 3)),
     Kind("kafka killed", "kafka", (1, 5)),
     Kind("kafka frozen", "kafka", (3, 8)),
     Kind("postgres killed", "postgres", (1, 4)),
@@ -68,7 +73,7 @@ KINDS: Final = (
 )
 UNREADABLE_KIND: Final = Kind("unreadable", "segment", targets=UNREADABLE)
 NAMES: Final = tuple(kind.name for kind in (*KINDS, UNREADABLE_KIND))
-EACH_ONCE: Final = 28
+EACH_ONCE: Final = 29
 """So many faults have every kind once, and three unreadable batches."""
 FEW: Final = 60
 """Up to so many faults it is the short form: shorter faults, less calm."""
@@ -173,7 +178,7 @@ class _Writer:
             used: set[str] = set()
             for kind, target in deck:
                 resource = target if kind.resource == "target" else kind.resource
-                if len(taken) < size and resource not in used:
+                if len(taken) < size and resource not in used and not (taken and ALONE in {resource, *used}):
                     used.add(resource)
                     taken.append(self._fault(kind, target, self._draw.uniform(0, 3) if taken else 0))
                 else:

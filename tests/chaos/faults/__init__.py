@@ -13,6 +13,7 @@ DEALS: Final[Mapping[str, Deal]] = {
     "killed": processes.kill,
     "frozen": processes.freeze,
     "redeployed": processes.redeploy,
+    "power cut": servers.cut_power,
     "kafka killed": servers.kill_kafka,
     "kafka frozen": servers.freeze_kafka,
     "postgres killed": servers.kill_postgres,

@@ -18,6 +18,7 @@ TABLES: Final[LiteralString] = """
 LAST_DAY: Final[LiteralString] = """
     SELECT c.oid::regclass::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
      WHERE i.inhparent = 'inbox'::regclass ORDER BY pg_get_expr(c.relpartbound, c.oid) DESC LIMIT 1"""
+AHEAD: Final[LiteralString] = "SELECT right(%s, 8)::date > (now() AT TIME ZONE 'UTC')::date + 1"
 EVERY_S: Final = 0.7
 LIMIT_MS: Final = (3, 30)
 """A limit that nothing keeps, and one that a small batch does."""
@@ -104,6 +105,7 @@ def _forget_last_day(scene: Scene) -> None:
         connection.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(LOCK_S)))
         found = connection.execute(LAST_DAY).fetchone()
         assert found is not None
+        assert connection.execute(AHEAD, [found[0]]).fetchone() == (True,), f"{found[0]} was not made again"
         day = sql.Identifier(found[0])
         rows = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(day)).fetchone()
         assert rows == (0,), f"{found[0]} is not empty"

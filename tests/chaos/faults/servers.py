@@ -9,6 +9,7 @@ import psutil
 
 from deploy.embedded import EmbeddedError
 from tests.chaos.faults.scene import Scene
+from tests.chaos.fleet import ROLES, SANDBOX
 
 STARTS_MAX: Final = 3
 
@@ -33,6 +34,24 @@ def kill_postgres(scene: Scene) -> Iterator[None]:
         yield
     finally:
         _start(scene, postgres.start)
+
+
+@contextmanager
+def cut_power(scene: Scene) -> Iterator[None]:
+    """SIGKILL everything at once: servers, gateway and all processes. What was written stays, for the machine lives."""
+    world = scene.world
+    world.wire.shut()
+    for name in (SANDBOX, *ROLES):
+        world.fleet.kill(name)
+    world.servers.kafka.kill()
+    world.servers.postgres.kill()
+    try:
+        yield
+    finally:
+        _start(scene, world.servers.kafka.start)
+        _start(scene, world.servers.postgres.start)
+        world.fleet.start(SANDBOX, *ROLES)
+        world.wire.listen()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from tests.chaos.clock import told
 from tests.chaos.fleet import NOT_REACHED, SANDBOX, End, How
 from tests.chaos.oracle.case import Index, Violation
 
-SERVERS: Final = ("kafka", "postgres", "sessions", "read only", "time limit", "dump")
+SERVERS: Final = ("power cut", "kafka", "postgres", "sessions", "read only", "time limit", "dump")
 STARTING_S: Final = 60.0
 """A start takes so long at the most; an outage that began before may end it."""
 
