@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from consumers.adapters.kafka import commits
+from consumers.adapters.kafka.lanes import Lane
 from consumers.adapters.kafka.reading import LINGER_FROM
 from consumers.adapters.kafka.source import KafkaSource
 from domain.errors import Transient
@@ -67,6 +68,8 @@ def _record(offset: int) -> Any:
 def source_of(client: Client | None) -> KafkaSource:
     source = KafkaSource("Topic", "group", NOBODY, linger_s=0.001, drain_timeout_s=1)
     source._consumer = client
+    # It is known where the group stands, as once an assignment has been settled.
+    source._lanes.of[PARTITION] = Lane(PARTITION, 0)
     return source
 
 
