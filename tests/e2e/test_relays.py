@@ -7,7 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 from uuid import uuid5
 
@@ -206,13 +206,12 @@ def test_a_relay_that_is_told_to_stop_while_a_server_is_frozen_ends_within_the_d
         await_active(relay)
         pid = getattr(shop.servers, server).pid
         assert pid is not None
-        frozen = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
         if server == "kafka":
-            with _frozen(frozen):
+            with _frozen(pid):
                 eventually(lambda: shop.number(UNSENT) > 500, "the relay is amid a request")
                 _stops(relay, drain_s)
     if server == "postgres":
-        with _frozen(frozen):
+        with _frozen(pid):
             _stops(relay, drain_s)
 
 
@@ -223,11 +222,18 @@ def _stops(relay: Process, drain_s: float) -> None:
 
 
 @contextmanager
-def _frozen(processes: list[psutil.Process]) -> Iterator[None]:
-    for process in processes:
-        process.suspend()
+def _frozen(pid: int) -> Iterator[None]:
+    """Freeze a server and its children meanwhile: itself first, so that it begins none; one may end before its turn."""
+    server = psutil.Process(pid)
+    server.suspend()
+    processes = [server]
     try:
+        for child in server.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.suspend()
+                processes.append(child)
         yield
     finally:
         for process in reversed(processes):
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
