@@ -27,7 +27,7 @@ MILD: Final = (
     ("x-twice", b"2"),
     ("x-binary", bytes(range(256))),
 )
-"""Headers that any client may send and every reader can read."""
+"""Headers that any client may send, and every one can read."""
 
 
 @contextmanager
@@ -61,14 +61,15 @@ def send_garbage(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def send_headers(scene: Scene) -> Iterator[None]:
-    """Publish orders under strange headers, and noise under one whose name is not UTF-8, among the steady orders."""
+    """Publish orders and noise under strange headers, some of which have a name that is not UTF-8."""
     scene.places = frozenset()
     outlet = _outlet(scene)
     try:
-        for order in scene.stage.script.more(scene.name, STRANGE):
+        for number, order in enumerate(scene.stage.script.more(scene.name, STRANGE)):
             scene.stage.published.script(order)
             said = messages.confirmed(order, unix_micros())
-            outlet.send(replace(said, headers=(*said.headers, *MILD)))
+            strange = MILD if number % 2 else (*MILD, (NOT_UTF_8, b"1"))
+            outlet.send(replace(said, headers=(*said.headers, *strange)))
         for number in range(STRANGE):
             outlet.send(_noise(f"{scene.name}-noise-{number}", scene.draw.randrange(PARTITIONS)))
         _await_sent(scene, outlet)
