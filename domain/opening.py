@@ -8,8 +8,8 @@ from domain.operating import open_operation
 from domain.operation import OperationKind
 from domain.order import Attempt, Order, OrderLine, Status
 from domain.payment import authorized, payment_failed
+from domain.retries import retry_refusal
 from domain.rules import Context
-from domain.transitions import retry_refusal
 from domain.values import replace
 from schemas.events import (
     CustomerNotificationRequested,

@@ -25,6 +25,7 @@ from domain.outcome import (
     Short,
     Unknown,
 )
+from domain.retries import is_too_old, retry_refusal
 from domain.rules import Context
 from schemas.events import (
     CustomerNotificationRequested,
@@ -118,10 +119,6 @@ def _free(_order: Order | None, event: Event, _context: Context) -> bool:
     return isinstance(event, OrderConfirmed) and event.total_minor == 0
 
 
-def _too_old(_order: Order | None, event: Event, context: Context) -> bool:
-    return (context.at - event.occurred_at).total_seconds() > context.rules.order_max_age_s
-
-
 def _current(order: Order | None, event: Event, _context: Context) -> bool:
     """Whether the event speaks of the current attempt, and nothing is under way: then it was planned before."""
     return order is not None and getattr(event, "attempt", None) == order.attempt and not order.busy()
@@ -145,21 +142,6 @@ def _retry_allowed(order: Order | None, event: Event, context: Context) -> bool:
     return order is not None and retry_refusal(order, event, context) is None
 
 
-def retry_refusal(order: Order, event: Event, context: Context) -> str | None:
-    """Say why this order may not be paid by another method now (a code of the contract), None when it may."""
-    if order.status is Status.PAID_AND_CONFIRMED:
-        return "already_paid"
-    if order.status is not Status.PAYMENT_FAILED or order.busy():
-        return "in_progress"
-    if not order.retryable or order.retry_until is None:
-        return "not_retryable"
-    if order.attempt >= context.rules.attempts_max:
-        return "too_many"
-    # As with an order: no charge for a click that is older than the gateway surely remembers keys.
-    in_time = event.occurred_at < order.retry_until and not _too_old(order, event, context)
-    return None if in_time else "window_closed"
-
-
 def _live_hold(order: Order | None, event: Event, context: Context) -> bool:
     if order is None or not _current(order, event, context):
         return False
@@ -180,7 +162,7 @@ def _money(order: Order | None, event: Event, context: Context) -> bool:
 
 
 TRIGGERS: tuple[TriggerRow, ...] = (
-    TriggerRow(OrderConfirmed, _in(None), _too_old, Trigger.EXPIRE),
+    TriggerRow(OrderConfirmed, _in(None), is_too_old, Trigger.EXPIRE),
     TriggerRow(OrderConfirmed, _in(None), _free, Trigger.ACCEPT_FREE),
     TriggerRow(OrderConfirmed, _in(None), _always, Trigger.AUTHORIZE),
     # Whether it is the same content is the step's to say: it compares hashes.
@@ -280,29 +262,6 @@ OUTCOMES: tuple[OutcomeRow, ...] = (
     OutcomeRow(ANY, _K.VOID, (Approved, Lapsed), _always, Step.VOIDED),
     OutcomeRow(ANY, _K.REFUND, (Approved,), _always, Step.REFUNDED),
     OutcomeRow(ANY, _K.RELEASE, (Approved,), _always, Step.RELEASED),
-)
-
-EDGES: frozenset[tuple[Status | None, Status]] = frozenset(
-    {
-        (None, Status.CONFIRMED),
-        (None, Status.PAYMENT_AUTHORIZED),
-        (None, Status.PAYMENT_FAILED),
-        (Status.CONFIRMED, Status.PAYMENT_AUTHORIZED),
-        (Status.CONFIRMED, Status.PAYMENT_FAILED),
-        (Status.CONFIRMED, Status.ACTION_REQUIRED),
-        (Status.ACTION_REQUIRED, Status.PAYMENT_AUTHORIZED),
-        (Status.ACTION_REQUIRED, Status.PAYMENT_FAILED),
-        (Status.PAYMENT_AUTHORIZED, Status.ITEMS_RESERVED),
-        (Status.PAYMENT_AUTHORIZED, Status.RESERVATION_FAILED),
-        (Status.ITEMS_RESERVED, Status.PAID_AND_CONFIRMED),
-        (Status.ITEMS_RESERVED, Status.RESERVATION_FAILED),
-        (Status.ITEMS_RESERVED, Status.PAYMENT_FAILED),
-        (Status.RESERVATION_FAILED, Status.PAYMENT_FAILED),
-        (Status.PAYMENT_FAILED, Status.CONFIRMED),
-        (Status.PAYMENT_FAILED, Status.MANUAL_REVIEW),
-        *((status, Status.MANUAL_REVIEW) for status in Status if status is not Status.MANUAL_REVIEW),
-        *((Status.MANUAL_REVIEW, status) for status in Status if status is not Status.MANUAL_REVIEW),
-    }
 )
 
 

@@ -7,9 +7,9 @@ status a review interrupted. So the places where an order may be are followed to
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from domain.edges import EDGES
 from domain.operation import OperationKind, OperationState
 from domain.order import FINAL, HoldState, Status
-from domain.transitions import EDGES
 from outbox.audit.stories import Story, Try
 from schemas import events
 from schemas.topics import EVENTS

@@ -12,6 +12,7 @@ from consumers.adapters.gateway.references import could_name
 from consumers.reactions import BY_NAME, BY_TRIGGER
 from consumers.runtime.work import inventory_call
 from domain.decision import Decision
+from domain.edges import EDGES
 from domain.goods import expire_hold
 from domain.ids import EventId, OperationId
 from domain.lease import settle_answer
@@ -22,7 +23,6 @@ from domain.outcome import NotExecuted, NotFound, Outcome, Unknown
 from domain.ports.inventory import InventoryCall
 from domain.resolving import No, Ruling, Word, resolve
 from domain.rules import Context, Rules
-from domain.transitions import EDGES
 from domain.values import replace
 from schemas import events as e
 from tests.domain.builders import AT

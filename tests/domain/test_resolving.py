@@ -9,12 +9,12 @@ from consumers.adapters.gateway.references import could_name
 from consumers.reactions import BY_NAME
 from domain.alarms import ALARMS
 from domain.decision import Decision
+from domain.edges import EDGES
 from domain.failure_codes import FailureCode
 from domain.operation import INVENTORY_KINDS, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Operation, Order, Status
 from domain.outcome import AlreadyCaptured, Approved, Declined, Outcome, Pending, Reserved
 from domain.resolving import OWNERS, No, Ruling, Word, resolve
-from domain.transitions import EDGES
 from domain.values import replace
 from domain.ways_out import DOUBTS, WAYS
 from tests.domain.builders import (

@@ -11,11 +11,12 @@ import pytest
 
 from consumers.reactions import REACTIONS
 from domain.decision import Decision, event_id
+from domain.edges import EDGES
 from domain.operation import OperationKind
 from domain.order import Attempt, Order, Status
 from domain.reaction import Reaction
 from domain.rules import Context
-from domain.transitions import EDGES, OUTCOMES, TRIGGERS, Step
+from domain.transitions import OUTCOMES, TRIGGERS, Step
 from schemas import events as e
 from tests.domain import product
 from tests.domain.product import Planned, Settled, planned_cases, settled_cases
