@@ -28,7 +28,7 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "notification": ("SELECT", "INSERT"),
         "event": ("SELECT", "INSERT"),
         "outbox": ("SELECT", "INSERT"),
-        "dead_letter": ("SELECT", "INSERT"),
+        "dead_letter": _ALL,
         "quarantine": ("SELECT", "INSERT"),
         "passed_stretch": ("SELECT", "UPDATE"),
         "low_water": _ALL,

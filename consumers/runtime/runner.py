@@ -72,15 +72,32 @@ class Runner:
         while not stop.is_set():
             self._guard.turn(self._name)
             try:
-                await self._source.start()
+                joined = await self._start(stop)
             except Transient as error:
                 failures += 1
                 self._kafka.again(asyncio.get_running_loop().time(), "waiting", error=str(error))
                 await self._pause(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
             else:
-                self._kafka.end(asyncio.get_running_loop().time(), "going on")
-                return True
+                if joined:
+                    self._kafka.end(asyncio.get_running_loop().time(), "going on")
+                return joined
         return False
+
+    async def _start(self, stop: asyncio.Event) -> bool:
+        """Join the group, unless told to stop before that: a broker that says nothing is waited for for long."""
+        starting = asyncio.ensure_future(self._source.start())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait([starting])
+        if starting.cancelled():
+            return False
+        starting.result()
+        return True
 
     async def _must_wait(self, stop: asyncio.Event) -> bool:
         """Pause while the gateway is down for everybody or too many operations are open. Partitions are kept."""

@@ -15,7 +15,7 @@ from consumers.adapters.kafka.lanes import CALM_S, Lanes
 from consumers.adapters.kafka.membership import join_group, leave_group
 from consumers.adapters.kafka.reading import Reading
 from consumers.adapters.kafka.settling import Settling
-from consumers.adapters.kafka.together import seek, stop
+from consumers.adapters.kafka.together import Rebalancing, seek, stop
 from consumers.adapters.kafka.unpacking import UNPACKED_BYTES_MAX, bound_unpacking
 from consumers.adapters.kafka.wire import Wire
 from domain.alarms import ring
@@ -59,12 +59,15 @@ class KafkaSource:
         )
 
     async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
-        """Return what is there, across partitions."""
+        """Return what is there, across partitions; nothing while the group is sharing them out."""
         if self._consumer is None:
             # It was being started anew when Kafka went away.
             await self.start()
         consumer = self._joined()
-        taken = await self._reading.take(consumer, limit, wait_s, _now())
+        try:
+            taken = await self._reading.take(consumer, limit, wait_s, _now())
+        except Rebalancing:
+            return ()
         if self._reading.lost is not None:
             await self._restart(self._reading.lost.partition)
         elif not taken:

@@ -26,6 +26,8 @@ from domain.ports.source import Message
 DOUBT_S: Final = 2
 """So long each partition is read by itself after a failure: several may be at fault."""
 DOUBT_POLL_S: Final = 0.005
+REBALANCE_S: Final = 0.5
+"""So much longer than it is told to may the client wait. Until all members have joined again, it waits without end."""
 OF_ONE: Final = (
     CorruptRecordException,
     UnsupportedCodecError,
@@ -34,6 +36,10 @@ OF_ONE: Final = (
     NoOffsetForPartitionError,
 )
 """Errors of Kafka's family that are about one partition. Those of a codec, or of text, belong to no family."""
+
+
+class Rebalancing(Transient):
+    """The group is sharing out its partitions; until that is done there is nothing to read."""
 
 
 class Together:
@@ -48,7 +54,9 @@ class Together:
         if _now() < self._doubt_until:
             return await self._one_by_one(consumer, limit, wait_s)
         try:
-            found = await consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=limit)
+            found = await _get(consumer, limit, wait_s)
+        except Rebalancing:
+            raise
         except BaseException as error:  # noqa: BLE001 - a codec in Rust may raise one that is no Exception
             self._put_back(consumer)
             must_be_of_one(error)
@@ -74,7 +82,7 @@ class Together:
                 if len(messages) >= limit:
                     break
                 try:
-                    found = await consumer.getmany(lane.partition, timeout_ms=0, max_records=limit - len(messages))
+                    found = await _get(consumer, limit - len(messages), 0, lane.partition)
                 except BaseException as error:  # noqa: BLE001 - as above
                     self._put_back_one(consumer, lane)
                     try:
@@ -142,9 +150,25 @@ def go_on(consumer: AIOKafkaConsumer, lane: Lane) -> None:
         consumer.resume(lane.partition)
 
 
+async def _get(
+    consumer: AIOKafkaConsumer, limit: int, wait_s: float, *of: TopicPartition
+) -> Mapping[TopicPartition, Sequence[Any]]:
+    """Take what the client has. Raises Rebalancing; the client had not begun to take anything then."""
+    try:
+        async with asyncio.timeout(wait_s + REBALANCE_S):
+            found: Mapping[TopicPartition, Sequence[Any]] = await consumer.getmany(
+                *of, timeout_ms=int(wait_s * 1000), max_records=limit
+            )
+    except TimeoutError as error:
+        raise Rebalancing("the group is sharing out its partitions") from error
+    return found
+
+
 def must_be_of_one(error: BaseException) -> None:
     """Return if the error may be about what stands in one partition; else raise, Transient for what is Kafka's."""
     if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
+        raise error
+    if isinstance(error, Rebalancing):
         raise error
     if isinstance(error, KafkaError) and not isinstance(error, OF_ONE):
         raise Transient(f"Kafka does not answer: {error!r}") from error
