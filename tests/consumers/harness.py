@@ -33,12 +33,14 @@ from domain.ports.store import Store
 from domain.reaction import Reaction
 from domain.values import replace
 from outbox.connections import Connections
+from outbox.privileges import Process
 from outbox.store import PostgresStore
 from producers.topics import create_topics
 from schemas.envelope import headers
 from schemas.events import Event
 from schemas.topics import CONSUMED, topic_name
 from tests.consumers.gateway import MoodyGateway
+from tests.consumers.roles import limited_user
 from tests.consumers.view import View
 
 WAIT_S = 20.0
@@ -93,8 +95,10 @@ class Member:
 class Pipeline(View):
     """The world. Open it with `open_pipeline`."""
 
-    def __init__(self, settings: Settings, gateway: MoodyGateway, producer: AIOKafkaProducer) -> None:
+    def __init__(self, settings: Settings, gateway: MoodyGateway, producer: AIOKafkaProducer, limited: str) -> None:
+        """limited: conninfo of a user that may do what a consumer must."""
         super().__init__(settings, gateway)
+        self._limited = limited
         self.members: list[Member] = []
         self._producer = producer
         self._stores: list[PostgresStore] = []
@@ -124,9 +128,17 @@ class Pipeline(View):
         return member
 
     def store(self) -> PostgresStore:
-        """Open a store of its own connections."""
-        hot = Connections(self.settings.psycopg_url(), self.settings.database_pool)
-        self._stores.append(PostgresStore(hot, self.codec.encode, prefix=self.settings.topic_prefix))
+        """Open a consumer's store, of its own connections."""
+        return self._store(self._limited)
+
+    def operators_store(self) -> PostgresStore:
+        """Open the store of a command that an operator runs."""
+        return self._store(self.settings.psycopg_url())
+
+    def _store(self, url: str) -> PostgresStore:
+        hot = Connections(url, self.settings.database_pool)
+        prefix, owner = self.settings.topic_prefix, self.settings.psycopg_url()
+        self._stores.append(PostgresStore(hot, self.codec.encode, prefix=prefix, upkeep_url=owner))
         return self._stores[-1]
 
     def engine(
@@ -148,7 +160,9 @@ class Pipeline(View):
         """Make what an operator's word goes through."""
         local = Local(InternalInventory(), LogNotifier())
         guard = Guard(bounds_of(self.settings))
-        return Resolver(self.store(), local, BY_NAME, replace(rules_of(self.settings), **rules), guard, could_name)
+        return Resolver(
+            self.operators_store(), local, BY_NAME, replace(rules_of(self.settings), **rules), guard, could_name
+        )
 
     # what goes in
 
@@ -298,8 +312,9 @@ async def open_pipeline(database_url: str, bootstrap: str, prefix: str, **settin
         pending_s=chosen.sandbox_pending_s,
     )
     producer = AIOKafkaProducer(acks="all", enable_idempotence=True, linger_ms=0, **chosen.kafka_options())
-    async with producer, Pipeline(chosen, gateway, producer) as pipeline:
-        yield pipeline
+    with limited_user(chosen.psycopg_url(), Process.ENGINE) as limited:
+        async with producer, Pipeline(chosen, gateway, producer, limited) as pipeline:
+            yield pipeline
     admin = AIOKafkaAdminClient(**chosen.kafka_options())
     await admin.start()
     try:

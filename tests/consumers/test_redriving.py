@@ -51,7 +51,7 @@ def redriver(
 ) -> Redriver:
     """Make an operator's redriver: of the right release, unless reactions are given. rules: those that differ."""
     ports = Ports(
-        store or pipeline.store(),
+        store or pipeline.operators_store(),
         pipeline.gateway,
         InternalInventory(),
         LogNotifier(),
@@ -379,7 +379,7 @@ async def test_redrive_whose_commit_nobody_heard_of_is_found_done(make_pipeline:
     pipeline = await quarantined(make_pipeline)
     (letter_id,) = await letter_ids(pipeline)
     with pytest.raises(DownForEverybody):
-        await redriver(pipeline, store=LosesCommit(pipeline.store())).letter(letter_id)
+        await redriver(pipeline, store=LosesCommit(pipeline.operators_store())).letter(letter_id)
     assert (await redriver(pipeline).letter(letter_id)).result == "already redriven"
     assert await pipeline.value("SELECT count(*) FROM operation") == 1
 
