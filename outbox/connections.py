@@ -51,7 +51,7 @@ _NOT_OURS: Final = frozenset({"26000", "42P05"})
 class Connections:
     """url: of the database. size: how many transactions run at once; who is one too many waits.
 
-    Behind a pooler nothing is prepared, and nothing is set for a session (see `needs_prelude`). Whether there is one is
+    Behind a pooler nothing is prepared, and nothing is set for a session (see `begin`). Whether there is one is
     found out with the first connection, and anew after each outage.
     """
 
@@ -154,9 +154,10 @@ class Connections:
             await self.close()
 
 
-def needs_prelude(connection: psycopg.AsyncConnection[Any]) -> bool:
-    """Tell whether each transaction must begin with PRELUDE: the session is a pooler's, and nothing is prepared."""
-    return connection.prepare_threshold is None
+async def begin(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Give the transaction that begins our settings, if its session is a pooler's; nothing is prepared there either."""
+    if connection.prepare_threshold is None:
+        await connection.execute(PRELUDE)
 
 
 async def check_writable(connection: psycopg.AsyncConnection[Any]) -> None:

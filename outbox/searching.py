@@ -14,10 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from domain.ids import OrderId
 from domain.order import FINAL
 from domain.ports.store import Change
+from outbox.connections import begin
 
 MARK: Final = "unfinished_orders"
 MARK_BEHIND: Final = timedelta(minutes=30)
@@ -107,6 +109,7 @@ class StuckSearch:
         The connection is in no transaction, and is given back so.
         """
         begun = self._time()
+        await begin(connection)
         await connection.execute(_MAKE, [MARK_BEHIND])
         await connection.commit()
         while self._time() < begun + BUDGET_S / 2 and await self._walk(connection):
@@ -189,4 +192,6 @@ async def _read(
 async def _all(
     connection: psycopg.AsyncConnection[Any], query: LiteralString, values: Sequence[Any] = ()
 ) -> list[tuple[Any, ...]]:
+    if connection.info.transaction_status == TransactionStatus.IDLE:
+        await begin(connection)
     return await (await connection.execute(query, values)).fetchall()

@@ -13,7 +13,7 @@ from domain.ids import OrderId
 from domain.order import Operation
 from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
 from outbox import partitions, questions, statements
-from outbox.connections import PRELUDE, Connections, needs_prelude
+from outbox.connections import Connections, begin
 from outbox.conninfo import connect
 from outbox.journal import Journal, letter_origin
 from outbox.memory import OrderMemory
@@ -164,6 +164,7 @@ class PostgresStore:
 
     async def _inbox_days(self) -> partitions.InboxDays:
         async with self._connection() as connection:
+            await begin(connection)
             days = await partitions.look(connection)
             await connection.commit()
             return days
@@ -176,8 +177,7 @@ class PostgresStore:
 
     async def _once(self, query: Any, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         async with self._connection() as connection:
-            if needs_prelude(connection):
-                await connection.execute(PRELUDE)
+            await begin(connection)
             cursor = await connection.cursor(binary=True).execute(query, parameters)
             rows = await cursor.fetchall() if cursor.description else []
             await connection.commit()

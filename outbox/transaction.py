@@ -14,7 +14,7 @@ from domain.order import Operation, Order
 from domain.ports.store import Changes, DeadLetter, Receipt, SetAside
 from outbox import dead_letters, inbox, quarantine, questions, rows, statements
 from outbox.binary import ARRAYS
-from outbox.connections import PRELUDE, needs_prelude
+from outbox.connections import begin
 from outbox.journal import Journal, dead_letter_row
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
@@ -78,8 +78,7 @@ class PgTransaction:
         """
         ids, seeing = ARRAYS["text"](order_ids), self.connection.cursor(binary=True)
         async with self._together():
-            if needs_prelude(self.connection):
-                await self.connection.execute(PRELUDE)
+            await begin(self.connection)
             await self._cursor.execute(statements.BEGIN, [ids])
             if waiting:
                 await seeing.execute(quarantine.WAITING, [ids, ids])
@@ -92,8 +91,7 @@ class PgTransaction:
 
     async def hold(self, order_ids: Sequence[OrderId]) -> None:
         """Lock these orders and see which wait in quarantine, with the right to put something there; read none."""
-        if needs_prelude(self.connection):
-            await self.connection.execute(PRELUDE)
+        await begin(self.connection)
         await self.execute(quarantine.LOCK)
         await self._begin(sorted(set(order_ids)), waiting=True)
 

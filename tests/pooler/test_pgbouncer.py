@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from domain.errors import Contended, DownForEverybody
 from outbox.connections import Connections
@@ -13,6 +15,7 @@ from schemas.codec import Codec
 from tests.e2e.claims import check_as_scripted
 from tests.e2e.deployment import APART, Deployment
 from tests.e2e.script import write_script
+from tests.eventually import eventually
 from tests.outbox.test_memory import load, write
 from tests.outbox.test_server_errors import run
 from tests.pooler.pgbouncer import SESSIONS, PgBouncer
@@ -23,6 +26,10 @@ ASKS = "SELECT current_setting('enable_seqscan'), current_setting('lock_timeout'
 SERVER_SESSIONS = """
     SELECT count(*) FROM pg_stat_activity
      WHERE datname = current_database() AND application_name = 'payments' AND pid <> pg_backend_pid()"""
+END_SESSIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name = 'payments' AND pid <> pg_backend_pid()"""
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 NEEDED = "leads through a pooler that shares sessions, and {who} needs one of its own: set PAYMENTS_DATABASE_DIRECT_URL"
 
 
@@ -119,6 +126,22 @@ async def test_each_transaction_brings_its_settings_along(
     # Nothing of it stays behind in a session that others use.
     ((seqscan,),) = await asyncio.to_thread(shop.rows, "SELECT current_setting('enable_seqscan')")
     assert seqscan == "on"
+
+
+async def test_the_search_for_stuck_orders_brings_its_settings_along(
+    shop: Deployment, transactions: PgBouncer, open_store: Callable[[str], PostgresStore]
+) -> None:
+    store = open_store(transactions.in_front_of(shop.database_url))
+    await store.stuck_orders(60, 10)
+    with psycopg.connect(shop.database_url.replace("+psycopg", ""), autocommit=True) as holder:
+        # What the pooler's next sessions have, unless a transaction says otherwise.
+        holder.execute(sql.SQL("ALTER DATABASE {} SET lock_timeout = '1ms'").format(sql.Identifier(holder.info.dbname)))
+        holder.execute(END_SESSIONS)
+        with holder.transaction(force_rollback=True):
+            holder.execute("SELECT FROM low_water FOR UPDATE")
+            searching = asyncio.ensure_future(store.stuck_orders(60, 10))
+            await asyncio.to_thread(eventually, lambda: shop.number(WAITING) == 1, "the search waits for the lock")
+        assert await searching == []
 
 
 async def test_a_pooler_that_comes_between_is_an_outage_once(
