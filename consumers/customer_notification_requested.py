@@ -4,35 +4,17 @@ Emits nothing. Safe on redelivery: the notifier gets the event's id as its idemp
 recorded and not sent: a replay of history must not write to anybody. It goes on while the order is in quarantine.
 """
 
-from domain.decision import Decision
+from domain.conditions import always
 from domain.notifying import notify
-from domain.order import Operation, Order
-from domain.outcome import Outcome
 from domain.reaction import Reaction
-from domain.rules import Context
-from domain.settling import judge, otherwise
-from schemas.events import CustomerNotificationRequested, Event
-
-NAME = "notify_customer"
-
-
-def plan(_order: Order | None, event: Event, context: Context) -> Decision:
-    """Hand the message to the notifier."""
-    assert isinstance(event, CustomerNotificationRequested)
-    return notify(event, context)
-
-
-def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
-    """Settle as every reaction does; this one opens no operation of its own."""
-    step, order, _ = judge(order, operation, outcome, context)
-    return otherwise(step, order, operation, context)
-
+from domain.rows import ANY, NO_ORDER, When
+from schemas.events import CustomerNotificationRequested
 
 notify_customer = Reaction(
-    name=NAME,
+    name="notify_customer",
     trigger=CustomerNotificationRequested,
-    plan=plan,
-    settle=settle,
+    plans=(When(NO_ORDER + ANY, always, notify),),
+    settles=(),
     emits=(),
     calls=frozenset(),
     waits=False,

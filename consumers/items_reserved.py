@@ -4,19 +4,25 @@ Emits PaidAndConfirmed, or PaymentVoided, PaymentFailed and a notification when 
 redelivery: one capture operation an attempt, by its own idempotency key, and never without a live, pinned hold.
 """
 
-from domain.decision import NOTHING, Decision
-from domain.goods import capture, confirm, lapse
+from domain.conditions import (
+    capture_refused,
+    current,
+    goods_live,
+    live_hold,
+    live_hold_and_money,
+    money_kept,
+    of_current_attempt,
+)
+from domain.goods import capture, confirm
 from domain.operation import OperationKind
-from domain.order import Operation, Order
-from domain.outcome import Outcome
-from domain.payment import capture_failed, paid, reserve_failed
+from domain.order import Status
+from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, Pending, Short
+from domain.payment import fail_at_capture, fail_for_goods, fail_reservation, give_back, mark_paid
 from domain.reaction import Reaction
-from domain.rules import Context
-from domain.settling import judge, otherwise, refuse_stray
-from domain.transitions import Step, Trigger, planned
+from domain.rows import On, When
+from domain.settling import FIRST, LAST, OURS
 from schemas.events import (
     CustomerNotificationRequested,
-    Event,
     ItemsReserved,
     PaidAndConfirmed,
     PaymentFailed,
@@ -25,45 +31,33 @@ from schemas.events import (
     ReservationFailed,
 )
 
-NAME = "capture_payment"
-
-
-def plan(order: Order | None, event: Event, context: Context) -> Decision:
-    """Capture; money that is captured already, or a free order, goes straight to the sale."""
-    match planned(order, event, context):
-        case Trigger.CAPTURE if order is not None:
-            return capture(order, context, NAME)
-        case Trigger.CONFIRM if order is not None:
-            return confirm(order, context, NAME)
-        case Trigger.LAPSE if order is not None:
-            return lapse(order, context)
-        case Trigger.UNKNOWN_ORDER | Trigger.AHEAD as trigger:
-            return refuse_stray(trigger, event)
-        case _:
-            return NOTHING
-
-
-def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
-    """Sell the hold once captured, then it is paid. Refused: void first, then payment failed, to be retried."""
-    step, order, _ = judge(order, operation, outcome, context)
-    match step:
-        case Step.CONFIRM:
-            return confirm(order, context, NAME)
-        case Step.PAID:
-            return paid(order, context)
-        case Step.CAPTURE_FAILED:
-            return capture_failed(order, operation, context)
-        case Step.RESERVE_FAILED:
-            return reserve_failed(order, operation, context)
-        case _:
-            return otherwise(step, order, operation, context)
-
+CAPTURE, CONFIRM = OperationKind.CAPTURE, OperationKind.CONFIRM
+VOID, REFUND = OperationKind.VOID, OperationKind.REFUND
+HERE = Status.ITEMS_RESERVED
 
 capture_payment = Reaction(
-    name=NAME,
+    name="capture_payment",
     trigger=ItemsReserved,
-    plan=plan,
-    settle=settle,
+    plans=(
+        *OURS,
+        When(HERE, live_hold_and_money, capture),
+        When(HERE, live_hold, confirm),  # captured before, or nothing to pay
+        When(HERE, current, fail_reservation),
+    ),
+    settles=(
+        *FIRST,
+        On(CAPTURE, (Approved, AlreadyCaptured), goods_live, confirm, HERE),
+        On(CAPTURE, (Approved, AlreadyCaptured), of_current_attempt, give_back, HERE),
+        On(CAPTURE, (Declined,), of_current_attempt, give_back, HERE),
+        On(CAPTURE, (Lapsed,), of_current_attempt, fail_at_capture, HERE),
+        On(CONFIRM, (Approved,), of_current_attempt, mark_paid, HERE),
+        On(CONFIRM, (Short, Declined), money_kept, give_back, HERE),
+        On(CONFIRM, (Short, Declined), of_current_attempt, fail_for_goods, HERE),
+        On(VOID, (Approved, Lapsed), of_current_attempt, fail_at_capture, HERE),
+        On(REFUND, (Approved, Pending), capture_refused, fail_at_capture, HERE),
+        On(REFUND, (Approved, Pending), of_current_attempt, fail_for_goods, HERE),
+        *LAST,
+    ),
     emits=(
         PaidAndConfirmed,
         ReservationFailed,
@@ -72,5 +66,5 @@ capture_payment = Reaction(
         PaymentFailed,
         CustomerNotificationRequested,
     ),
-    calls=frozenset({OperationKind.CAPTURE, OperationKind.CONFIRM, OperationKind.VOID, OperationKind.REFUND}),
+    calls=frozenset({CAPTURE, CONFIRM, VOID, REFUND}),
 )

@@ -5,19 +5,17 @@ that an operator found is given back. Safe on redelivery: a known order is never
 idempotency key follows from order and attempt.
 """
 
-from domain.decision import Decision
-from domain.opening import accept_free, authorize, expire, same_or_conflict
+from domain.conditions import always, cancelled, free, in_time, of_current_attempt, too_old
+from domain.opening import accept_free, authorize, expire, take_repetition
 from domain.operation import OperationKind
-from domain.order import Operation, Order
-from domain.outcome import Outcome
-from domain.payment import authorize_failed, authorized
+from domain.order import Status
+from domain.outcome import Approved, Declined, Lapsed, Pending
+from domain.payment import fail_at_authorize, mark_authorized
 from domain.reaction import Reaction
-from domain.rules import Context
-from domain.settling import judge, otherwise
-from domain.transitions import Step, Trigger, planned
+from domain.rows import ANY, NO_ORDER, On, When
+from domain.settling import FIRST, LAST
 from schemas.events import (
     CustomerNotificationRequested,
-    Event,
     OrderConfirmed,
     PaymentAuthorized,
     PaymentFailed,
@@ -25,41 +23,35 @@ from schemas.events import (
     PaymentVoided,
 )
 
-NAME = "authorize_payment"
+AUTHORIZE, VOID, REFUND = OperationKind.AUTHORIZE, OperationKind.VOID, OperationKind.REFUND
+HERE = Status.CONFIRMED
+GIVEN_UP = (Status.PAYMENT_AUTHORIZED, Status.ITEMS_RESERVED)
+"""An operator may give up an order that stood still there; its money goes back in the name of this reaction."""
 
-
-def plan(order: Order | None, event: Event, context: Context) -> Decision:
-    """Authorize a new order; a free one needs no gateway, one that is too old is never charged."""
-    assert isinstance(event, OrderConfirmed)
-    match planned(order, event, context):
-        case Trigger.AUTHORIZE:
-            return authorize(event, context, NAME)
-        case Trigger.ACCEPT_FREE:
-            return accept_free(event, context)
-        case Trigger.EXPIRE:
-            return expire(event, context)
-        case _:
-            assert order is not None
-            return same_or_conflict(order, event, context)
-
-
-def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
-    """Approved: payment authorized. Declined: payment failed, and the customer may try another method."""
-    step, order, outcome = judge(order, operation, outcome, context)
-    match step:
-        case Step.AUTHORIZED:
-            return authorized(order, context)
-        case Step.AUTHORIZE_FAILED:
-            return authorize_failed(order, operation, outcome, context)
-        case _:
-            return otherwise(step, order, operation, context)
-
+SETTLES = (
+    *FIRST,
+    On(VOID, (Approved, Lapsed), cancelled, fail_at_authorize, GIVEN_UP),
+    On(REFUND, (Approved, Pending), cancelled, fail_at_authorize, GIVEN_UP),
+    On(AUTHORIZE, (Approved,), in_time, mark_authorized, HERE),
+    On(AUTHORIZE, (Declined, Lapsed), of_current_attempt, fail_at_authorize, HERE),
+    On(VOID, (Approved, Lapsed), of_current_attempt, fail_at_authorize, HERE),
+    On(REFUND, (Approved, Pending), of_current_attempt, fail_at_authorize, HERE),
+    *LAST,
+)
+"""The same for the first attempt and for every other one."""
+EMITS = (PaymentAuthorized, PaymentVoided, PaymentRefunded, PaymentFailed, CustomerNotificationRequested)
+CALLS = frozenset({AUTHORIZE, VOID, REFUND})
 
 authorize_payment = Reaction(
-    name=NAME,
+    name="authorize_payment",
     trigger=OrderConfirmed,
-    plan=plan,
-    settle=settle,
-    emits=(PaymentAuthorized, PaymentVoided, PaymentRefunded, PaymentFailed, CustomerNotificationRequested),
-    calls=frozenset({OperationKind.AUTHORIZE, OperationKind.VOID, OperationKind.REFUND}),
+    plans=(
+        When(NO_ORDER, too_old, expire),
+        When(NO_ORDER, free, accept_free),
+        When(NO_ORDER, always, authorize),
+        When(ANY, always, take_repetition),
+    ),
+    settles=SETTLES,
+    emits=EMITS,
+    calls=CALLS,
 )

@@ -4,49 +4,30 @@ Emits ItemsReserved or ReservationFailed, and ReservationReleased for what an ol
 the hold's id follows from order and attempt.
 """
 
-from domain.decision import NOTHING, Decision
+from domain.conditions import current, of_current_attempt
 from domain.goods import reserve
 from domain.operation import OperationKind
-from domain.order import Operation, Order
-from domain.outcome import Outcome, Reserved, Short
-from domain.payment import reservation_failed, reserved
+from domain.order import Status
+from domain.outcome import Reserved, Short
+from domain.payment import fail_reservation, mark_reserved
 from domain.reaction import Reaction
-from domain.rules import Context
-from domain.settling import judge, otherwise, refuse_stray
-from domain.transitions import Step, Trigger, planned
-from schemas.events import Event, ItemsReserved, PaymentAuthorized, ReservationFailed, ReservationReleased
+from domain.rows import On, When
+from domain.settling import FIRST, LAST, OURS
+from schemas.events import ItemsReserved, PaymentAuthorized, ReservationFailed, ReservationReleased
 
-NAME = "reserve_items"
-
-
-def plan(order: Order | None, event: Event, context: Context) -> Decision:
-    """Reserve for the current attempt, after giving back what older ones hold."""
-    match planned(order, event, context):
-        case Trigger.RESERVE if order is not None:
-            return reserve(order, context, NAME)
-        case Trigger.UNKNOWN_ORDER | Trigger.AHEAD as trigger:
-            return refuse_stray(trigger, event)
-        case _:
-            return NOTHING
-
-
-def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
-    """All lines held: items reserved. Any line short: reservation failed, and the money goes back."""
-    step, order, outcome = judge(order, operation, outcome, context)
-    match step, outcome:
-        case Step.RESERVED, Reserved():
-            return reserved(order, outcome, context)
-        case Step.SHORT, Short(missing):
-            return reservation_failed(order, missing, context)
-        case _:
-            return otherwise(step, order, operation, context)
-
+RESERVE, RELEASE = OperationKind.RESERVE, OperationKind.RELEASE
+HERE = Status.PAYMENT_AUTHORIZED
 
 reserve_items = Reaction(
-    name=NAME,
+    name="reserve_items",
     trigger=PaymentAuthorized,
-    plan=plan,
-    settle=settle,
+    plans=(*OURS, When(HERE, current, reserve)),
+    settles=(
+        *FIRST,
+        On(RESERVE, (Reserved,), of_current_attempt, mark_reserved, HERE),
+        On(RESERVE, (Short,), of_current_attempt, fail_reservation, HERE),
+        *LAST,
+    ),
     emits=(ItemsReserved, ReservationFailed, ReservationReleased),
-    calls=frozenset({OperationKind.RESERVE, OperationKind.RELEASE}),
+    calls=frozenset({RESERVE, RELEASE}),
 )

@@ -1,47 +1,39 @@
-"""Planning what happens to the goods: reserve, sell, release; and to the money when there are none."""
+"""The steps that plan what happens to the goods: reserve, collect the money for them, sell, release."""
 
+from domain.case import Case
 from domain.decision import NOTHING, Decision, emit, silent
 from domain.operating import open_operation
 from domain.operation import OperationKind
 from domain.order import HoldState, Order, Status
-from domain.payment import give_back, reservation_failed
 from domain.rules import Context
-from domain.settling import release_draft
+from domain.settling import draft_release
 from domain.values import replace
+from schemas.events import PaymentFailed
 
 
-def reserve(order: Order, context: Context, reaction: str) -> Decision:
+def reserve(case: Case) -> Decision:
     """Give back the holds of older attempts, then reserve every line for this one."""
-    order = _release(order, order.attempt - 1, context, reaction)
-    return silent(open_operation(order, context, OperationKind.RESERVE, order.current, reaction, 0))
+    order = _release(case, case.order.attempt - 1)
+    return silent(open_operation(order, case.context, OperationKind.RESERVE, order.current, case.reaction, 0))
 
 
-def capture(order: Order, context: Context, reaction: str) -> Decision:
+def capture(case: Case) -> Decision:
     """Pin the hold, so that it outlives any delay, and collect the money."""
-    order = _pin(order)
-    attempt = order.current
-    return silent(open_operation(order, context, OperationKind.CAPTURE, attempt, reaction, attempt.held_minor))
+    order = _pin(case.order)
+    amount = order.current.held_minor
+    return silent(open_operation(order, case.context, OperationKind.CAPTURE, order.current, case.reaction, amount))
 
 
-def confirm(order: Order, context: Context, reaction: str) -> Decision:
+def confirm(case: Case) -> Decision:
     """Pin the hold and turn it into a sale."""
-    return silent(open_operation(_pin(order), context, OperationKind.CONFIRM, order.current, reaction, 0))
+    order = _pin(case.order)
+    return silent(open_operation(order, case.context, OperationKind.CONFIRM, order.current, case.reaction, 0))
 
 
-def lapse(order: Order, context: Context) -> Decision:
-    """Give up on goods whose hold ran out before the money was collected."""
-    return reservation_failed(order, (), context)
-
-
-def return_money(order: Order, context: Context, reaction: str) -> Decision:
-    """Void what is authorized, refund what is captured."""
-    return give_back(order, order.current, context, reaction)
-
-
-def release_holds(order: Order, attempt: int, context: Context, reaction: str) -> Decision:
+def release_holds(case: Case) -> Decision:
     """Release what the failed attempt and older ones hold."""
-    after = _release(order, attempt, context, reaction)
-    return NOTHING if after is order else silent(after)
+    after = _release(case, case.event_as(PaymentFailed).attempt)
+    return NOTHING if after is case.order else silent(after)
 
 
 def expire_hold(order: Order, attempt: int, context: Context) -> Decision:
@@ -50,11 +42,12 @@ def expire_hold(order: Order, attempt: int, context: Context) -> Decision:
     if hold is None or hold.state is not HoldState.HELD or hold.pinned or hold.expires_at > context.at:
         return NOTHING
     order = order.with_hold(replace(hold, state=HoldState.EXPIRED))
-    return emit(order, context, release_draft(attempt, hold.reservation_id))
+    return emit(order, context, draft_release(attempt, hold.reservation_id))
 
 
-def _release(order: Order, up_to: int, context: Context, reaction: str) -> Order:
+def _release(case: Case, up_to: int) -> Order:
     """Open a release for every hold of these attempts. A sold hold, and the one of a paid order, is never released."""
+    order = case.order
     for hold in order.holds:
         if hold.attempt > up_to or hold.state is not HoldState.HELD:
             continue
@@ -63,7 +56,7 @@ def _release(order: Order, up_to: int, context: Context, reaction: str) -> Order
         if _releasing(order, hold.attempt):
             continue
         attempt = order.attempts[hold.attempt - 1]
-        order = open_operation(order, context, OperationKind.RELEASE, attempt, reaction, 0)
+        order = open_operation(order, case.context, OperationKind.RELEASE, attempt, case.reaction, 0)
     return order
 
 

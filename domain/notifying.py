@@ -1,13 +1,14 @@
 """What a customer is told, from the event that asks for it."""
 
+from domain.case import Case
 from domain.decision import Decision, Notification
 from domain.ids import EventId, OrderId
-from domain.rules import Context
 from schemas.events import CustomerNotificationRequested
 
 
-def notify(event: CustomerNotificationRequested, context: Context) -> Decision:
+def notify(case: Case) -> Decision:
     """Turn the event into one message; stale when it is too old to be of use to anybody."""
+    event, context = case.event_as(CustomerNotificationRequested), case.context
     age_s = (context.at - event.occurred_at).total_seconds()
     notification = Notification(
         key=EventId(event.event_id),

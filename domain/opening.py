@@ -1,5 +1,6 @@
 """How an order begins: from OrderConfirmed, and again with each PaymentRetryRequested."""
 
+from domain.case import Case
 from domain.content import content_hash
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.failure_codes import FailureCode
@@ -7,7 +8,7 @@ from domain.ids import OrderId
 from domain.operating import open_operation
 from domain.operation import OperationKind
 from domain.order import Attempt, Order, OrderLine, Status
-from domain.payment import authorized, payment_failed
+from domain.payment import fail_payment, mark_authorized
 from domain.retries import retry_refusal
 from domain.rules import Context
 from domain.values import replace
@@ -30,7 +31,7 @@ RETRY_REFUSALS = {
 }
 
 
-def order_of(event: OrderConfirmed, context: Context) -> Order:
+def begin_order(event: OrderConfirmed, context: Context) -> Order:
     """Begin an order, with its first attempt and its lines added up per SKU, sorted."""
     quantities: dict[str, int] = {}
     for line in event.lines:
@@ -55,26 +56,29 @@ def order_of(event: OrderConfirmed, context: Context) -> Order:
     )
 
 
-def authorize(event: OrderConfirmed, context: Context, reaction: str) -> Decision:
+def authorize(case: Case) -> Decision:
     """Begin the order and ask for the first authorization."""
-    order = order_of(event, context)
-    return silent(open_operation(order, context, OperationKind.AUTHORIZE, order.current, reaction, order.total_minor))
+    order = begin_order(case.event_as(OrderConfirmed), case.context)
+    return _ask(order, case)
 
 
-def accept_free(event: OrderConfirmed, context: Context) -> Decision:
+def accept_free(case: Case) -> Decision:
     """Begin an order that costs nothing: authorized at once, no gateway call."""
-    order = order_of(event, context)
-    return authorized(order.with_attempt(replace(order.current, livemode=context.rules.livemode)), context)
+    order = begin_order(case.event_as(OrderConfirmed), case.context)
+    attempt = replace(order.current, livemode=case.context.rules.livemode)
+    return mark_authorized(case._replace(known=order.with_attempt(attempt)))
 
 
-def expire(event: OrderConfirmed, context: Context) -> Decision:
+def expire(case: Case) -> Decision:
     """Begin and end an order that is too old to be charged safely: the gateway may have forgotten its keys."""
-    return payment_failed(order_of(event, context), Stage.AUTHORIZE, FailureCode.ORDER_EXPIRED, context)
+    order = begin_order(case.event_as(OrderConfirmed), case.context)
+    return fail_payment(order, Stage.AUTHORIZE, FailureCode.ORDER_EXPIRED, case.context)
 
 
-def same_or_conflict(order: Order, event: OrderConfirmed, context: Context) -> Decision:
+def take_repetition(case: Case) -> Decision:
     """Take a repetition as no effect; the same order id with other content is refused, never charged."""
-    if order.content_hash == (context.content or content_hash(event)):
+    order, event = case.order, case.event_as(OrderConfirmed)
+    if order.content_hash == (case.context.content or content_hash(event)):
         return NOTHING
     return refuse(
         Reason.CONFLICT,
@@ -83,14 +87,14 @@ def same_or_conflict(order: Order, event: OrderConfirmed, context: Context) -> D
     )
 
 
-def retry(order: Order, event: PaymentRetryRequested, context: Context, reaction: str) -> Decision:
+def retry(case: Case) -> Decision:
     """Begin the next attempt with the other method and ask for its authorization."""
-    number = order.attempt + 1
-    attempt = Attempt(number=number, method_kind=str(event.payment_method.kind), token=event.payment_method.token)
+    order, method = case.order, case.event_as(PaymentRetryRequested).payment_method
+    attempt = Attempt(number=order.attempt + 1, method_kind=str(method.kind), token=method.token)
     order = replace(
         order,
         status=Status.CONFIRMED,
-        attempt=number,
+        attempt=attempt.number,
         attempts=(*order.attempts, attempt),
         retryable=False,
         retry_until=None,
@@ -98,12 +102,13 @@ def retry(order: Order, event: PaymentRetryRequested, context: Context, reaction
         delay_notified=False,
         resends=0,
     )
-    return silent(open_operation(order, context, OperationKind.AUTHORIZE, attempt, reaction, order.total_minor))
+    return _ask(order, case)
 
 
-def refuse_retry(order: Order, event: PaymentRetryRequested, context: Context) -> Decision:
+def refuse_retry(case: Case) -> Decision:
     """Tell the customer why the order may not be paid again now; the order stays as it is."""
-    code = retry_refusal(order, event, context) or "in_progress"
+    order = case.order
+    code = retry_refusal(order, case.event_as(PaymentRetryRequested), case.context) or "in_progress"
     fields = {
         "customer_id": order.customer_id,
         "attempt": order.attempt,
@@ -117,4 +122,23 @@ def refuse_retry(order: Order, event: PaymentRetryRequested, context: Context) -
         "retry_until": None,
         "missing": (),
     }
-    return emit(order, context, Draft(CustomerNotificationRequested, fields))
+    return emit(order, case.context, Draft(CustomerNotificationRequested, fields))
+
+
+def refuse_unordered_retry(_: Case) -> Decision:
+    """Refuse to retry an order that we do not know."""
+    return refuse(Reason.UNKNOWN_ORDER, "there is no such order; publish its OrderConfirmed first, then redrive.")
+
+
+def refuse_early_retry(case: Case) -> Decision:
+    """Refuse to retry after an attempt that there was not."""
+    after = case.event_as(PaymentRetryRequested).after_attempt
+    return refuse(
+        Reason.ILLEGAL_TRANSITION,
+        f"after_attempt {after} has not happened; the order is at attempt {case.order.attempt}.",
+    )
+
+
+def _ask(order: Order, case: Case) -> Decision:
+    kind, amount = OperationKind.AUTHORIZE, order.total_minor
+    return silent(open_operation(order, case.context, kind, order.current, case.reaction, amount))

@@ -1,14 +1,15 @@
 """The steps of a payment that others hear of: authorized, reserved, paid, failed, and money given back.
 
-Each takes the order with the outcome's money booked and returns the decision: new status, events, next operation.
+Each takes a case, with the outcome's money booked, and returns the decision: new status, events, next operation.
 """
 
+from domain.case import Case
 from domain.decision import Decision, Draft, emit, silent
 from domain.failure_codes import FailureCode, may_retry, reason_of
 from domain.operating import open_operation
 from domain.operation import OperationKind
-from domain.order import Attempt, Hold, HoldState, Operation, Order, Status, reservation_id
-from domain.outcome import Declined, Missing, Outcome, Reserved
+from domain.order import Attempt, Hold, HoldState, Order, Status, reservation_id
+from domain.outcome import Declined, Missing, Reserved, Short
 from domain.rules import Context
 from domain.values import replace
 from schemas.events import (
@@ -26,10 +27,12 @@ from schemas.events import (
     Stage,
 )
 
+_RETURNS = frozenset({OperationKind.VOID, OperationKind.REFUND})
 
-def authorized(order: Order, context: Context) -> Decision:
+
+def mark_authorized(case: Case) -> Decision:
     """Move to payment_authorized."""
-    attempt = order.current
+    order, attempt = case.order, case.order.current
     fields = {
         "attempt": attempt.number,
         "amount_minor": order.total_minor,
@@ -39,12 +42,13 @@ def authorized(order: Order, context: Context) -> Decision:
         "authorization_expires_at": attempt.authorization_expires_at,
         "livemode": attempt.livemode,
     }
-    return emit(replace(order, status=Status.PAYMENT_AUTHORIZED), context, Draft(PaymentAuthorized, fields))
+    return emit(replace(order, status=Status.PAYMENT_AUTHORIZED), case.context, Draft(PaymentAuthorized, fields))
 
 
-def reserved(order: Order, outcome: Reserved, context: Context) -> Decision:
+def mark_reserved(case: Case) -> Decision:
     """Move to items_reserved, with the hold."""
-    hold = Hold(reservation_id(order.order_id, order.attempt), order.attempt, HoldState.HELD, outcome.expires_at)
+    order, expires_at = case.order, case.outcome_as(Reserved).expires_at
+    hold = Hold(reservation_id(order.order_id, order.attempt), order.attempt, HoldState.HELD, expires_at)
     fields = {
         "attempt": order.attempt,
         "reservation_id": hold.reservation_id,
@@ -52,25 +56,27 @@ def reserved(order: Order, outcome: Reserved, context: Context) -> Decision:
         "expires_at": hold.expires_at,
     }
     order = _out_of_review(order.with_hold(hold), Status.ITEMS_RESERVED)
-    return emit(order, context, Draft(ItemsReserved, fields))
+    return emit(order, case.context, Draft(ItemsReserved, fields))
 
 
-def reservation_failed(order: Order, missing: tuple[Missing, ...], context: Context) -> Decision:
-    """Move to reservation_failed; no missing items mean that the hold lapsed before the money was collected."""
+def fail_reservation(case: Case) -> Decision:
+    """Move to reservation_failed: items are missing, or else the hold ran out before the money was collected."""
+    missing = case.outcome.missing if isinstance(case.outcome, Short) else ()
     if not missing:
         reason, code = ShortageReason.LAPSED, FailureCode.RESERVATION_LAPSED
     elif any(m.available is None for m in missing):
         reason, code = ShortageReason.UNKNOWN_SKU, FailureCode.ITEMS_UNAVAILABLE
     else:
         reason, code = ShortageReason.SHORT, FailureCode.ITEMS_UNAVAILABLE
-    order = replace(_out_of_review(order, Status.RESERVATION_FAILED), missing=missing)
+    order = replace(_out_of_review(case.order, Status.RESERVATION_FAILED), missing=missing)
     order = order.with_attempt(replace(order.current, failure_code=code))
     fields = {"attempt": order.attempt, "reason": reason, "missing": _missing(missing)}
-    return emit(order, context, Draft(ReservationFailed, fields))
+    return emit(order, case.context, Draft(ReservationFailed, fields))
 
 
-def paid(order: Order, context: Context) -> Decision:
+def mark_paid(case: Case) -> Decision:
     """Move to paid_and_confirmed: the hold is sold. Never revoked; the token is needed no more."""
+    order = case.order
     attempt, hold = order.current, order.hold_of(order.attempt)
     assert hold is not None
     order = order.with_hold(replace(hold, state=HoldState.SOLD)).with_attempt(replace(attempt, token=None))
@@ -82,13 +88,48 @@ def paid(order: Order, context: Context) -> Decision:
         "transaction_id": attempt.transaction_id,
         "reservation_id": hold.reservation_id,
         "lines": _items(order),
-        "captured_at": attempt.captured_at or context.at,
+        "captured_at": attempt.captured_at or case.context.at,
         "livemode": attempt.livemode,
     }
-    return emit(_out_of_review(order, Status.PAID_AND_CONFIRMED), context, Draft(PaidAndConfirmed, fields))
+    return emit(_out_of_review(order, Status.PAID_AND_CONFIRMED), case.context, Draft(PaidAndConfirmed, fields))
 
 
-def payment_failed(order: Order, stage: Stage, code: FailureCode, context: Context, *before: Draft) -> Decision:
+def fail_at_authorize(case: Case) -> Decision:
+    """Move to payment_failed: declined, or given back because nobody wanted the approval any more."""
+    if case.call.kind is OperationKind.AUTHORIZE:
+        declined = case.outcome if isinstance(case.outcome, Declined) else None
+        code = declined.code if declined else FailureCode.AUTHORIZATION_EXPIRED
+        return fail_payment(case.order, Stage.AUTHORIZE, code, case.context)
+    return fail_payment(
+        case.order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, case.context, *draft_return(case)
+    )
+
+
+def fail_at_capture(case: Case) -> Decision:
+    """Move to payment_failed: the capture was refused and the money given back, or the authorization had lapsed."""
+    given_back = case.call.kind in _RETURNS
+    code = FailureCode.CAPTURE_REFUSED if given_back else FailureCode.AUTHORIZATION_EXPIRED
+    return fail_payment(case.order, Stage.CAPTURE, code, case.context, *draft_return(case))
+
+
+def fail_for_goods(case: Case) -> Decision:
+    """Move to payment_failed for lack of goods; money that was moved is back, or surely on its way."""
+    code = case.order.current.failure_code or FailureCode.ITEMS_UNAVAILABLE
+    return fail_payment(case.order, Stage.RESERVE, code, case.context, *draft_return(case))
+
+
+def give_back(case: Case) -> Decision:
+    """Return exactly what this attempt moved: a refund of what is captured, else a void of what is held."""
+    order, attempt = case.order, case.attempt
+    kind, amount = (
+        (OperationKind.REFUND, attempt.kept_minor)
+        if attempt.kept_minor > 0
+        else (OperationKind.VOID, attempt.held_minor)
+    )
+    return silent(open_operation(order, case.context, kind, attempt, case.reaction, amount))
+
+
+def fail_payment(order: Order, stage: Stage, code: FailureCode, context: Context, *before: Draft) -> Decision:
     """Move to payment_failed and tell the customer; `before` are the facts about money that led here."""
     attempt = order.current
     retryable = {Stage.AUTHORIZE: may_retry(code), Stage.CAPTURE: True}.get(stage, False)
@@ -130,21 +171,17 @@ def money_state(order: Order, attempt: Attempt) -> MoneyState:
     return MoneyState.RETURNED if attempt.refunded_minor else MoneyState.NONE
 
 
-def give_back(order: Order, attempt: Attempt, context: Context, reaction: str) -> Decision:
-    """Open the operation that returns exactly what this attempt moved: a refund if captured, else a void."""
-    if attempt.kept_minor > 0:
-        return silent(open_operation(order, context, OperationKind.REFUND, attempt, reaction, attempt.kept_minor))
-    return silent(open_operation(order, context, OperationKind.VOID, attempt, reaction, attempt.held_minor))
-
-
-def returned(order: Order, operation: Operation) -> tuple[Draft, ...]:
-    """Say that money went back: PaymentVoided or PaymentRefunded, nothing while a refund is pending."""
-    attempt = order.attempts[operation.attempt - 1]
+def draft_return(case: Case) -> tuple[Draft, ...]:
+    """Draft that money went back: PaymentVoided or PaymentRefunded; nothing while a refund is pending."""
+    operation = case.operation
+    if operation is None or operation.kind not in _RETURNS:
+        return ()
+    attempt = case.attempt
     fields = {
         "attempt": attempt.number,
         "transaction_id": attempt.transaction_id,
         "amount_minor": operation.amount_minor,
-        "currency": order.currency,
+        "currency": case.order.currency,
     }
     if operation.kind is OperationKind.VOID:
         return (Draft(PaymentVoided, fields),)
@@ -165,33 +202,3 @@ def _items(order: Order) -> list[dict[str, object]]:
 
 def _missing(missing: tuple[Missing, ...]) -> list[dict[str, object]]:
     return [{"sku": m.sku, "requested": m.requested, "available": m.available} for m in missing]
-
-
-def authorize_failed(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
-    """Fail at authorize: declined, or given back because nobody wanted the approval any more."""
-    if operation.kind is OperationKind.AUTHORIZE:
-        code = outcome.code if isinstance(outcome, Declined) else FailureCode.AUTHORIZATION_EXPIRED
-        return payment_failed(order, Stage.AUTHORIZE, code, context)
-    return payment_failed(
-        order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, context, *returned(order, operation)
-    )
-
-
-def capture_failed(order: Order, operation: Operation, context: Context) -> Decision:
-    """Fail at capture: refused and given back since, or the authorization had lapsed."""
-    if operation.kind in {OperationKind.VOID, OperationKind.REFUND}:
-        return payment_failed(order, Stage.CAPTURE, FailureCode.CAPTURE_REFUSED, context, *returned(order, operation))
-    return payment_failed(order, Stage.CAPTURE, FailureCode.AUTHORIZATION_EXPIRED, context)
-
-
-def reserve_failed(order: Order, operation: Operation, context: Context) -> Decision:
-    """Fail for lack of goods; the money is back or, while a refund is pending, on its way."""
-    code = order.current.failure_code or FailureCode.ITEMS_UNAVAILABLE
-    facts = returned(order, operation) if operation.kind in {OperationKind.VOID, OperationKind.REFUND} else ()
-    return payment_failed(order, Stage.RESERVE, code, context, *facts)
-
-
-def nothing_held(order: Order, context: Context) -> Decision:
-    """Fail for lack of goods where no money was moved."""
-    code = order.current.failure_code or FailureCode.ITEMS_UNAVAILABLE
-    return payment_failed(order, Stage.RESERVE, code, context)

@@ -1,39 +1,83 @@
-"""The shape of a consumer: which event it reacts to, what it plans, how it settles, what it may emit."""
+"""The shape of a consumer: which event it reacts to, its rows of both tables, what it may emit."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
-from domain.decision import Decision
+from domain.answers import admit
+from domain.booking import book
+from domain.case import Case
+from domain.decision import NOTHING, Decision
+from domain.operating import close, postpone
 from domain.operation import OperationKind
 from domain.order import Operation, Order
-from domain.outcome import Outcome
+from domain.outcome import NotExecuted, NotFound, Outcome, Pending, Unknown
+from domain.rows import On, Plans, Settles, Step, When, plans_by_status, settles_by_case
 from domain.rules import Context
+from domain.settling import undo
 from schemas.events import Event, OwnEvent
 
 GROUP_PREFIX = "payments."
+_WAITS: Final = (Unknown, NotFound, NotExecuted, Pending)
+"""Outcomes that leave an operation unfinished."""
 
-# The event is the reaction's own trigger: the runtime routes by topic, so a consumer may name the type it expects.
-Plan = Callable[[Order | None, "Event", Context], Decision]
 Settle = Callable[[Order, Operation, Outcome, Context], Decision]
 
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """One consumer group over one topic. Both functions are pure; everything between them is the runtime's.
+    """One consumer group over one topic. Everything between plan and settle, the call, is the runtime's.
 
-    calls: what it may ask at the edge; while that is down for everybody, the reaction pauses. waits: whether its
-    messages wait while their order is in quarantine; one that only cleans up or tells goes on.
+    plans, settles: its rows; the first that fits counts. calls: what it may ask at the edge; while that is down for
+    everybody, the reaction pauses. waits: whether its messages wait while their order is in quarantine; one that only
+    cleans up or tells goes on.
     """
 
     name: str
     trigger: type[Event]
-    plan: Plan
-    settle: Settle
+    plans: tuple[When, ...]
+    settles: tuple[On, ...]
     emits: tuple[type[OwnEvent], ...]
     calls: frozenset[OperationKind]
     waits: bool = True
+    _plans: Plans = field(init=False, repr=False, compare=False)
+    _settles: Settles = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the rows."""
+        object.__setattr__(self, "_plans", plans_by_status(self.plans))
+        object.__setattr__(self, "_settles", settles_by_case(self.settles))
 
     @property
     def group(self) -> str:
         """Return the Kafka consumer group."""
         return GROUP_PREFIX + self.name
+
+    def plan(self, order: Order | None, event: Event, context: Context) -> Decision:
+        """Decide what an event makes of its order. order: None if there is none of this id."""
+        case = Case(order, context, self.name, event)
+        for row in self._plans[None if order is None else order.status]:
+            if row.condition(case):
+                return row.step(case)
+        return NOTHING
+
+    def settle(self, order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
+        """Decide what an outcome makes of the order: what it says of the money is booked first, whatever follows.
+
+        The outcome that the steps see is what of the answer can be carried (domain.answers).
+        """
+        outcome = admit(operation, outcome)
+        before = order.attempts[operation.attempt - 1]
+        attempt = book(before, operation, outcome, context.at)
+        if attempt is not before:
+            order = order.with_attempt(attempt)
+        case = Case(order, context, operation.reaction, None, operation, outcome)
+        step = self._step(case)
+        done = (postpone if isinstance(outcome, _WAITS) else close)(operation, outcome, context)
+        return step(case._replace(known=order.with_operation(done)))
+
+    def _step(self, case: Case) -> Step:
+        for row in self._settles[case.call.kind, type(case.outcome), case.order.effective_status]:  # type: ignore[index]
+            if row.condition(case):
+                return row.step
+        return undo

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from domain.case import Case
 from domain.decision import Decision, silent
 from domain.failure_codes import FailureCode
-from domain.goods import capture, confirm, lapse, reserve, return_money
+from domain.goods import capture, confirm, reserve
 from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState, operation_id
 from domain.order import Attempt, Operation, Order, Status
 from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
-from domain.payment import give_back, nothing_held, payment_failed
+from domain.payment import fail_for_goods, fail_payment, fail_reservation, give_back
 from domain.reaction import Settle
 from domain.rules import Context
 from domain.values import Value, replace
@@ -75,20 +76,20 @@ def resolve(
     context = replace(context, rules=replace(context.rules, lease_s=0))
     if order.status is not Status.MANUAL_REVIEW:
         return No(f"order {order.order_id} is {order.status}, not in manual review")
-    case = _Case(order, history, ruling, settles, fits, context)
+    under = _Review(order, history, ruling, settles, fits, context)
     waiting = next((o for o in order.operations if o.unfinished), None)
     if waiting is not None and waiting.due_at is not None:
         return No(f"its {waiting.kind} is under way; see `payments order show {order.order_id}` for what comes of it")
     if waiting is not None:
-        return case.of_call(waiting)
-    refused = case.refused()
+        return under.of_call(waiting)
+    refused = under.refused()
     if refused is not None:
-        return case.of_refusal(refused)
-    decision = case.go_on() if ruling.word is Word.EXECUTED else case.cancel()
+        return under.of_refusal(refused)
+    decision = under.go_on() if ruling.word is Word.EXECUTED else under.cancel()
     return decision if isinstance(decision, No) else _numbered(decision, history)
 
 
-class _Case(NamedTuple):
+class _Review(NamedTuple):
     """An order under review, and what was said of it."""
 
     order: Order
@@ -121,20 +122,21 @@ class _Case(NamedTuple):
 
     def go_on(self) -> Decision | No:
         """Do for an order that stood still what its last event asks for, whether or not that event comes again."""
-        order, context = replace(self.order, resends=0), self.context
+        order = replace(self.order, resends=0)
         status = order.effective_status
         attempt, hold = order.current, order.hold_of(order.attempt)
+        case = Case(order, self.context, OWNERS.get(status, ""))
         match status:
             case Status.PAYMENT_AUTHORIZED:
-                return reserve(order, context, OWNERS[status])
-            case Status.ITEMS_RESERVED if hold is None or not hold.is_live(context.at):
-                return lapse(order, context)
+                return reserve(case)
+            case Status.ITEMS_RESERVED if hold is None or not hold.is_live(self.context.at):
+                return fail_reservation(case)
             case Status.ITEMS_RESERVED:
-                return (capture if attempt.held_minor > 0 else confirm)(order, context, OWNERS[status])
+                return (capture if attempt.held_minor > 0 else confirm)(case)
             case Status.RESERVATION_FAILED if attempt.held_minor > 0 or attempt.kept_minor > 0:
-                return return_money(order, context, OWNERS[status])
+                return give_back(case)
             case Status.RESERVATION_FAILED:
-                return nothing_held(order, context)
+                return fail_for_goods(case)
             case _:
                 return No(f"it was {status}, from where nothing goes on by itself: --as {Word.NOT_EXECUTED} fails it")
 
@@ -145,8 +147,8 @@ class _Case(NamedTuple):
         attempt = replace(self.order.current, failure_code=FailureCode.CANCELLED_BY_OPERATOR)
         order = self.order.with_attempt(attempt)
         if attempt.held_minor > 0 or attempt.kept_minor > 0:
-            return give_back(order, attempt, self.context, OWNERS[Status.CONFIRMED])
-        return payment_failed(order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, self.context)
+            return give_back(Case(order, self.context, OWNERS[Status.CONFIRMED]))
+        return fail_payment(order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, self.context)
 
     def _settle(self, order: Order, call: Operation) -> Decision | No:
         executed = self.ruling.word is Word.EXECUTED

@@ -5,8 +5,8 @@ from domain.rules import Context
 from schemas.events import Event
 
 
-def is_too_old(_order: Order | None, event: Event, context: Context) -> bool:
-    """Tell whether the event is older than the gateway surely remembers keys; the shape is that of a condition."""
+def is_too_old(event: Event, context: Context) -> bool:
+    """Tell whether the event is older than the gateway surely remembers keys."""
     return (context.at - event.occurred_at).total_seconds() > context.rules.order_max_age_s
 
 
@@ -21,5 +21,5 @@ def retry_refusal(order: Order, event: Event, context: Context) -> str | None:
     if order.attempt >= context.rules.attempts_max:
         return "too_many"
     # As with an order: no charge for a click that is older than the gateway surely remembers keys.
-    in_time = event.occurred_at < order.retry_until and not is_too_old(order, event, context)
+    in_time = event.occurred_at < order.retry_until and not is_too_old(event, context)
     return None if in_time else "window_closed"

@@ -1,22 +1,21 @@
-"""What is the same for every reaction when an outcome comes: booking it, waiting, undoing, and asking a person."""
+"""What is the same for every reaction: refusing strays, waiting, undoing, and asking a person; and the rows for it."""
 
-from typing import NamedTuple
+from typing import Final
 
-from domain.answers import admit
-from domain.booking import book
+from domain.case import Case
+from domain.conditions import ahead_of_us, always
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.ids import ReservationId
-from domain.operating import close, given_up, postpone
+from domain.operating import given_up
 from domain.operation import GATEWAY_KINDS, OperationKind
 from domain.order import FINAL, Attempt, HoldState, Operation, Order, Status
-from domain.outcome import Outcome
-from domain.payment import give_back, money_state, returned
+from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, NotExecuted, NotFound, Pending, Unknown
+from domain.payment import draft_return, give_back, money_state
+from domain.rows import ANY, EVERY, NO_ORDER, On, When
 from domain.rules import Context
-from domain.transitions import Step, Trigger, settled
 from domain.values import replace
 from schemas.events import (
     CustomerNotificationRequested,
-    Event,
     MoneyState,
     NotificationKind,
     PaymentReviewRequired,
@@ -30,65 +29,55 @@ DELAYED = "Your payment takes longer than usual. Please do not pay again; we wil
 REFUNDED = "Your money is on its way back to you."
 
 
-class Judged(NamedTuple):
-    """The step to take, the order with the outcome booked and the operation closed or put off, and that outcome."""
-
-    step: Step
-    order: Order
-    outcome: Outcome
-
-
-def judge(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Judged:
-    """Book what the outcome says of the money, then look up what it makes of the order.
-
-    The outcome that is returned is what of the answer can be carried (domain.answers): use it, not the answer.
-    """
-    outcome = admit(operation, outcome)
-    attempt = book(order.attempts[operation.attempt - 1], operation, outcome, context.at)
-    if attempt is not order.attempts[operation.attempt - 1]:
-        order = order.with_attempt(attempt)
-    step = settled(order, attempt, operation.kind, outcome)
-    waits = step in WAITING or (operation.kind is OperationKind.REFUND and type(outcome).__name__ == "Pending")
-    done = postpone(operation, outcome, context) if waits else close(operation, outcome, context)
-    return Judged(step, order.with_operation(done), outcome)
-
-
-WAITING = frozenset({Step.UNKNOWN, Step.LATER, Step.PENDING})
-
-
-def otherwise(step: Step, order: Order, operation: Operation, context: Context) -> Decision:
-    """Take the steps that no reaction has for its own. Any other step here is a bug in a reaction."""
-    attempt = order.attempts[operation.attempt - 1]
-    match step:
-        case Step.UNKNOWN | Step.LATER | Step.PENDING:
-            return wait(order, operation, context)
-        case Step.VOID | Step.REFUND:
-            return give_back(order, attempt, context, operation.reaction)
-        case Step.VOIDED:
-            return emit(_settled_review(order), context, *returned(order, operation))
-        case Step.REFUNDED:
-            told = _notice(order, attempt, NotificationKind.REFUNDED, REFUNDED, MoneyState.RETURNED)
-            return emit(_settled_review(order), context, *returned(order, operation), told)
-        case Step.RELEASED:
-            return released(order, operation, context)
-        case Step.REVIEW:
-            reason = "refund_failed" if operation.kind is OperationKind.REFUND else f"{operation.kind}_refused"
-            return review(order, operation, reason, context)
-        case Step.UNDO:
-            return undo(order, attempt, operation, context)
-        case _:
-            raise AssertionError(f"{operation.reaction} met the step {step!r} of another reaction")
-
-
-def wait(order: Order, operation: Operation, context: Context) -> Decision:
+def wait(case: Case) -> Decision:
     """Leave the operation to the sweep; tell the customer once if it takes long, an operator if it never ends."""
-    waiting = next(o for o in order.operations if o.operation_id == operation.operation_id)
+    order, context = case.order, case.context
+    waiting = next(o for o in order.operations if o.operation_id == case.call.operation_id)
     reason = given_up(waiting, context)
     if reason is not None:
         order = order.with_operation(replace(waiting, due_at=None))
         return review(order, waiting, reason, context)
     told = tell_delay(order, context)
     return silent(order) if told.order is None else told
+
+
+def tell_voided(case: Case) -> Decision:
+    """Say that money is free again; a review that was about it ends."""
+    return emit(_settled_review(case.order), case.context, *draft_return(case))
+
+
+def tell_refunded(case: Case) -> Decision:
+    """Say that money is on its way back, to the customer as well; a review that was about it ends."""
+    notice = _notice(case.order, case.attempt, NotificationKind.REFUNDED, REFUNDED, MoneyState.RETURNED)
+    return emit(_settled_review(case.order), case.context, *draft_return(case), notice)
+
+
+def end_release(case: Case) -> Decision:
+    """Say that the goods of this attempt are free again."""
+    order = case.order
+    hold = order.hold_of(case.call.attempt)
+    if hold is None or hold.state is not HoldState.HELD:
+        return silent(order)
+    order = order.with_hold(replace(hold, state=HoldState.RELEASED, pinned=False))
+    if order.review_reason and order.review_reason.startswith(OperationKind.RELEASE):
+        order = _settled_review(order)
+    return emit(order, case.context, draft_release(case.call.attempt, hold.reservation_id))
+
+
+def ask_operator(case: Case) -> Decision:
+    """Have an operator decide: the gateway does not give the money back."""
+    kind = case.call.kind
+    reason = "refund_failed" if kind is OperationKind.REFUND else f"{kind}_refused"
+    return review(case.order, case.call, reason, case.context)
+
+
+def undo(case: Case) -> Decision:
+    """Give back money that no status wants: of an older attempt, of a failed order, or found after a review."""
+    order, attempt = case.order, case.attempt
+    unwanted = attempt.number != order.attempt or order.status in {Status.PAYMENT_FAILED, Status.MANUAL_REVIEW}
+    if unwanted and (attempt.kept_minor > 0 or attempt.held_minor > 0) and not order.busy():
+        return give_back(case)
+    return silent(order)
 
 
 def tell_delay(order: Order, context: Context) -> Decision:
@@ -109,28 +98,9 @@ _QUIET = frozenset({OperationKind.REFUND, OperationKind.RELEASE})
 """They take nothing from the customer, who need not be told not to pay."""
 
 
-def released(order: Order, operation: Operation, context: Context) -> Decision:
-    """Say that the goods of this attempt are free again."""
-    hold = order.hold_of(operation.attempt)
-    if hold is None or hold.state is not HoldState.HELD:
-        return silent(order)
-    order = order.with_hold(replace(hold, state=HoldState.RELEASED, pinned=False))
-    if order.review_reason and order.review_reason.startswith(OperationKind.RELEASE):
-        order = _settled_review(order)
-    return emit(order, context, release_draft(operation.attempt, hold.reservation_id))
-
-
-def release_draft(attempt: int, reservation_id: ReservationId) -> Draft:
+def draft_release(attempt: int, reservation_id: ReservationId) -> Draft:
     """Draft ReservationReleased."""
     return Draft(ReservationReleased, {"attempt": attempt, "reservation_id": reservation_id})
-
-
-def undo(order: Order, attempt: Attempt, operation: Operation, context: Context) -> Decision:
-    """Give back money that no status wants: of an older attempt, of a failed order, or found after a review."""
-    unwanted = attempt.number != order.attempt or order.status in {Status.PAYMENT_FAILED, Status.MANUAL_REVIEW}
-    if unwanted and (attempt.kept_minor > 0 or attempt.held_minor > 0) and not order.busy():
-        return give_back(order, attempt, context, operation.reaction)
-    return silent(order)
 
 
 def review(order: Order, operation: Operation | None, reason: str, context: Context) -> Decision:
@@ -182,11 +152,39 @@ def _notice(order: Order, attempt: Attempt, kind: NotificationKind, text: str, m
     return Draft(CustomerNotificationRequested, fields)
 
 
-def refuse_stray(trigger: Trigger, event: Event) -> Decision:
+def do_nothing(_: Case) -> Decision:
+    """Have no effect: it was planned before."""
+    return NOTHING
+
+
+def refuse_unknown(case: Case) -> Decision:
+    """Refuse an event on a topic of ours about an order that we do not know."""
+    assert case.event is not None
+    return refuse(Reason.UNKNOWN_ORDER, f"there is no order {case.event.order_id}; who published this event?")
+
+
+def refuse_ahead(case: Case) -> Decision:
     """Refuse an event on a topic of ours that no decision of ours can have caused."""
-    if trigger is Trigger.UNKNOWN_ORDER:
-        return refuse(Reason.UNKNOWN_ORDER, f"there is no order {event.order_id}; who published this event?")
+    assert case.event is not None
     return refuse(
         Reason.ILLEGAL_TRANSITION,
-        f"{event.TYPE} speaks of a version or attempt that order {event.order_id} has not reached.",
+        f"{case.event.TYPE} speaks of a version or attempt that order {case.event.order_id} has not reached.",
     )
+
+
+OURS: Final = (When(NO_ORDER, always, refuse_unknown), When(ANY, ahead_of_us, refuse_ahead))
+"""The first rows of plans for every topic of ours."""
+
+FIRST: Final = (On(EVERY, (Unknown, NotFound), always, wait), On(EVERY, (NotExecuted,), always, wait))
+"""The first rows of outcomes for every reaction: what is not known, or was not done, is waited for."""
+
+LAST: Final = (
+    On(EVERY, (Pending,), always, wait),
+    On(OperationKind.VOID, (AlreadyCaptured,), always, give_back),
+    On(OperationKind.VOID, (Declined,), always, ask_operator),
+    On(OperationKind.REFUND, (Declined, Lapsed), always, ask_operator),
+    On(OperationKind.VOID, (Approved, Lapsed), always, tell_voided),
+    On(OperationKind.REFUND, (Approved,), always, tell_refunded),
+    On(OperationKind.RELEASE, (Approved,), always, end_release),
+)
+"""The last rows of outcomes for every reaction. An outcome that fits none is undone."""

@@ -7,13 +7,14 @@ from typing import Any
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import REACTIONS
+from domain.case import Case
 from domain.decision import Decision, Notification
-from domain.order import Operation, Order
 from domain.outcome import Outcome
 from domain.ports.inventory import InventoryAnswer, InventoryCall
 from domain.ports.store import Transaction
 from domain.reaction import Reaction
-from domain.rules import Context
+from domain.rows import ANY, EVERY, NO_ORDER, On, Step, When
+from domain.settling import do_nothing
 from domain.values import replace
 from schemas.events import Event
 
@@ -34,35 +35,40 @@ def plans_badly(
 ) -> Reaction:
     """Have the plan of a reaction raise for these orders, for as long as they are in the collection."""
 
-    def plan(order: Order | None, event: Event, context: Context) -> Decision:
-        if event.order_id in order_ids:
+    def breaks(case: Case) -> bool:
+        assert case.event is not None
+        if case.event.order_id in order_ids:
             raise error()
-        return reaction.plan(order, event, context)
+        return False
 
-    return dataclasses.replace(reaction, plan=plan)
+    return dataclasses.replace(reaction, plans=(When(NO_ORDER + ANY, breaks, do_nothing), *reaction.plans))
 
 
 def writes_badly(reaction: Reaction, order_ids: Collection[str], **value: object) -> Reaction:
     """Have the plan of a reaction decide on a value that cannot be written, for these orders."""
 
-    def plan(order: Order | None, event: Event, context: Context) -> Decision:
-        decision = reaction.plan(order, event, context)
-        if event.order_id in order_ids and decision.order is not None:
-            return replace(decision, order=replace(decision.order, **value))
-        return decision
+    def spoiled(step: Step) -> Step:
+        def take(case: Case) -> Decision:
+            decision = step(case)
+            if case.event is not None and case.event.order_id in order_ids and decision.order is not None:
+                return replace(decision, order=replace(decision.order, **value))
+            return decision
 
-    return dataclasses.replace(reaction, plan=plan)
+        return take
+
+    return dataclasses.replace(reaction, plans=tuple(row._replace(step=spoiled(row.step)) for row in reaction.plans))
 
 
 def settles_badly(reaction: Reaction, order_ids: Collection[str]) -> Reaction:
     """Have the settle of a reaction raise for these orders."""
 
-    def settle(order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
-        if order.order_id in order_ids:
+    def breaks(case: Case) -> bool:
+        if case.order.order_id in order_ids:
             raise BrokenError
-        return reaction.settle(order, operation, outcome, context)
+        return False
 
-    return dataclasses.replace(reaction, settle=settle)
+    first = On(EVERY, Outcome.__args__, breaks, do_nothing)
+    return dataclasses.replace(reaction, settles=(first, *reaction.settles))
 
 
 def with_these(*changed: Reaction) -> list[Reaction]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from domain.case import Case
 from domain.decision import Decision
 from domain.ids import OrderId
 from domain.opening import authorize
@@ -27,7 +28,7 @@ ID = OrderId("order-1")
 
 def opened(at: datetime = NOW, lease_s: float = 60, order_id: OrderId = ID) -> Order:
     event = order_confirmed(order_id=order_id)
-    decision: Decision = authorize(event, Context(at, None, Rules(lease_s=lease_s)), "authorize_payment")
+    decision: Decision = authorize(Case(None, Context(at, None, Rules(lease_s=lease_s)), "authorize_payment", event))
     assert decision.order is not None
     return decision.order
 

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from alembic import command
 
+from domain.case import Case
 from domain.ids import OrderId
 from domain.opening import authorize
 from domain.order import Order
@@ -36,7 +37,7 @@ async def write(store: PostgresStore, orders: int, events_each: int, *, few: boo
         written: list[Order] = []
         for order_id in ids:
             event = builders.order_confirmed(order_id=order_id)
-            order = authorize(event, Context(transaction.now, None, Rules()), "authorize_payment").order
+            order = authorize(Case(None, Context(transaction.now, None, Rules()), "authorize_payment", event)).order
             assert order is not None
             written.append(order)
         events = [_event(order_id, ordinal) for order_id in ids for ordinal in range(events_each)]

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from domain.case import Case
 from domain.ids import OrderId
 from domain.opening import authorize
 from domain.ports.store import Change, Changes, DeadLetter, SetAside
@@ -45,7 +46,7 @@ async def open_order(store: PostgresStore, order_id: OrderId = ID) -> None:
     async with store.transaction() as transaction:
         await transaction.load([order_id])
         event = order_confirmed(order_id=order_id, occurred_at=transaction.now)
-        decision = authorize(event, Context(transaction.now, event.event_id, Rules()), "authorize_payment")  # type: ignore[arg-type]
+        decision = authorize(Case(None, Context(transaction.now, event.event_id, Rules()), "authorize_payment", event))  # type: ignore[arg-type]
         assert decision.order is not None
         await transaction.save(Changes(orders=[Change(None, decision.order)]))
 
