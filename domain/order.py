@@ -19,7 +19,7 @@ RESERVATIONS = Namespace(UUID("0f4c9f0e-6f6c-5d3b-8a55-3f7de2a9b6d4"))
 
 
 class Status(StrEnum):
-    """Where an order stands; the edges between are domain.transitions'."""
+    """Where an order stands; the edges between are in domain.edges."""
 
     CONFIRMED = "confirmed"
     ACTION_REQUIRED = "action_required"

@@ -1,0 +1,168 @@
+"""The choreography as the code has it: topics, reactions, their rows of both tables, and the edges between statuses.
+
+README's diagram and tables are made here, and a test holds them to it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+from consumers.reactions import REACTIONS
+from domain.edges import EDGES
+from domain.operation import OperationKind
+from domain.order import Status
+from domain.reaction import Reaction
+from domain.rows import ANY, EVERY, On, When
+from schemas.topics import TOPICS
+
+READERS: Final = {
+    "PaidAndConfirmed": "delivery, order preparation",
+    "PaymentVoided": "accounting",
+    "PaymentRefunded": "accounting",
+    "PaymentReviewRequired": "operators",
+    "ReservationReleased": "whoever watches stock",
+}
+"""Who subscribes to the topics that this module only writes."""
+NO_ORDER: Final = "no order"
+_STATUSES: Final = (None, *Status)
+
+
+def as_json() -> dict[str, Any]:
+    """Return all of it as one document."""
+    return {
+        "topics": [
+            {"topic": name, "published_by": str(topic.publisher), "reaction": _reaction_of(name)}
+            for name, topic in TOPICS.items()
+        ],
+        "reactions": [
+            {
+                "name": reaction.name,
+                "group": reaction.group,
+                "topic": reaction.trigger.TYPE,
+                "asks": _asks(reaction),
+                "emits": _emits(reaction),
+                "plans": [_plan(row) for row in reaction.plans],
+                "settles": [_settle(row) for row in reaction.settles],
+            }
+            for reaction in REACTIONS
+        ],
+        "edges": [[_status(before), str(after)] for before, after in _edges()],
+    }
+
+
+def rows_of(reaction: Reaction) -> tuple[Sequence[tuple[str, ...]], Sequence[tuple[str, ...]]]:
+    """Return the rows of both tables as cells, those of outcomes for the calls that the reaction makes."""
+    plans = [(_all(row.fits()), row.condition.__name__, row.step.__name__) for row in reaction.plans]
+    settles = [
+        (_kinds(row), " or ".join(_outcomes(row)), _all(row.fits()), row.condition.__name__, row.step.__name__)
+        for row in reaction.settles
+        if reaction.calls & set(row.settles())
+    ]
+    return plans, settles
+
+
+def mermaid() -> str:
+    """Return the diagram of topics and reactions, for Mermaid."""
+    lines = ["flowchart LR"]
+    for name, topic in TOPICS.items():
+        writers = [reaction.name for reaction in REACTIONS if name in _emits(reaction)]
+        source = " & ".join(writers) or f"{topic.publisher}([{topic.publisher}])"
+        if reader := _reaction_of(name):
+            lines.append(f"  {source} -- {name} --> {reader}")
+        elif writers:
+            place = READERS[name].split(",", maxsplit=1)[0].split()[-1]
+            lines.append(f"  {source} -- {name} --> {place}([{READERS[name]}])")
+    return "\n".join(lines)
+
+
+def markdown() -> str:
+    """Return the table of reactions for a README."""
+    heads = ("file of `consumers/`", "topic", "published by", "reaction", "asks for", "emits")
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for reaction in REACTIONS:
+        topic = reaction.trigger.TYPE
+        cells = (
+            f"`{reaction_file(reaction)}`",
+            topic,
+            str(TOPICS[topic].publisher),
+            reaction.name,
+            ", ".join(_asks(reaction)) or "the notifier",
+            ", ".join(_emits(reaction)) or "nothing",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def reaction_file(reaction: Reaction) -> str:
+    """Name the file where a reaction stands: its topic in snake case."""
+    name = reaction.trigger.TYPE
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_") + ".py"
+
+
+def edges_by_status() -> Sequence[tuple[str, ...]]:
+    """Return, status by status, where an order may go from there."""
+    return [
+        (_status(before), ", ".join(str(after) for _, after in group))
+        for before, group in groupby(_edges(), key=lambda edge: edge[0])
+    ]
+
+
+def does(function: Callable[..., Any]) -> str:
+    """Say in one sentence what a step does, or when a condition holds: the first line of its docstring."""
+    return (function.__doc__ or "").strip().splitlines()[0]
+
+
+def _plan(row: When) -> dict[str, Any]:
+    return {"statuses": [_status(status) for status in row.fits()], **_named(row)}
+
+
+def _settle(row: On) -> dict[str, Any]:
+    return {
+        "operations": [str(kind) for kind in row.settles()],
+        "outcomes": _outcomes(row),
+        "statuses": [str(status) for status in row.fits()],
+        **_named(row),
+    }
+
+
+def _named(row: When | On) -> dict[str, Any]:
+    return {
+        "condition": row.condition.__name__,
+        "when": does(row.condition),
+        "step": row.step.__name__,
+        "does": does(row.step),
+    }
+
+
+def _outcomes(row: On) -> list[str]:
+    return [outcome.__name__ for outcome in row.outcomes]
+
+
+def _kinds(row: On) -> str:
+    return "every call" if row.settles() == EVERY else " or ".join(row.settles())
+
+
+def _all(statuses: Sequence[Status | None]) -> str:
+    if set(ANY) <= set(statuses):
+        return "any"
+    return " or ".join(map(_status, statuses))
+
+
+def _status(status: Status | None) -> str:
+    return NO_ORDER if status is None else str(status)
+
+
+def _edges() -> Iterable[tuple[Status | None, Status]]:
+    return sorted(EDGES, key=lambda edge: tuple(map(_STATUSES.index, edge)))
+
+
+def _reaction_of(topic: str) -> str | None:
+    return next((reaction.name for reaction in REACTIONS if topic == reaction.trigger.TYPE), None)
+
+
+def _emits(reaction: Reaction) -> list[str]:
+    return [event.TYPE for event in reaction.emits]
+
+
+def _asks(reaction: Reaction) -> list[str]:
+    return [str(kind) for kind in OperationKind if kind in reaction.calls]

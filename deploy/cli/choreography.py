@@ -1,0 +1,47 @@
+"""`payments choreography`: which reaction answers which event, and what every row of both tables does."""
+
+from collections.abc import Sequence
+
+import click
+
+from deploy.cli.common import emit, emit_json
+from deploy.cli.tables import table
+
+
+@click.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "mermaid", "json"]),
+    default="text",
+    show_default=True,
+    help="text for people, mermaid for a diagram, json for programs.",
+)
+def choreography(*, form: str) -> None:
+    """Print topics, reactions, the rows of both tables, and the edges between statuses, as the code has them."""
+    from consumers.reactions import REACTIONS  # noqa: PLC0415 - keeps --help quick
+    from deploy import choreography as described  # noqa: PLC0415 - as above
+
+    if form == "json":
+        emit_json(described.as_json())
+        return
+    if form == "mermaid":
+        emit(described.mermaid())
+        return
+    for reaction in REACTIONS:
+        emit(f"{reaction.trigger.TYPE} -> {reaction.name}  (consumers/{described.reaction_file(reaction)})")
+        plans, settles = described.rows_of(reaction)
+        _print("plans", ("order is", "when", "then"), plans)
+        _print("settles", ("call", "outcome", "order is", "when", "then"), settles)
+        emit("")
+    emit(
+        "An event that fits no row has no effect. Money of an outcome that fits no row goes back, if no status wants it."
+    )
+    _print("An order may go", ("from", "to"), described.edges_by_status())
+
+
+def _print(title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    if rows:
+        emit(f"  {title}")
+        for line in table(heads, rows):
+            emit(f"    {line}")

@@ -1,0 +1,65 @@
+"""What the READMEs say of the choreography is what the code does."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from consumers.reactions import REACTIONS
+from deploy import choreography
+from deploy.cli import main
+from domain.order import Status
+from schemas.topics import TOPICS
+
+ROOT = Path(__file__).parents[2]
+
+
+def printed(form: str) -> str:
+    result = CliRunner().invoke(main, ["choreography", "--format", form])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_diagram_of_the_readme_is_the_printed_one() -> None:
+    (diagram,) = re.findall(r"```mermaid\n(.*?)\n```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert diagram == printed("mermaid").strip()
+
+
+@pytest.mark.parametrize("readme", ["README.md", "consumers/README.md"])
+def test_the_table_of_reactions_is_made_from_the_code(readme: str) -> None:
+    assert choreography.markdown() in (ROOT / readme).read_text("utf-8")
+
+
+def test_every_topic_has_its_writers_and_its_reader_in_the_diagram() -> None:
+    diagram = printed("mermaid")
+    for topic in TOPICS:
+        if topic != "PaymentReviewRequired":  # whatever waits too long asks an operator
+            assert f"-- {topic} -->" in diagram
+    for reaction in REACTIONS:
+        assert reaction.name in diagram
+
+
+def test_json_has_every_row_with_what_it_does() -> None:
+    document = json.loads(printed("json"))
+    assert [r["name"] for r in document["reactions"]] == [r.name for r in REACTIONS]
+    for described, reaction in zip(document["reactions"], REACTIONS, strict=True):
+        assert len(described["plans"]) == len(reaction.plans)
+        assert len(described["settles"]) == len(reaction.settles)
+        rows = described["plans"] + described["settles"]
+        assert all(row["does"].endswith(".") and row["when"].endswith(".") for row in rows)
+    (capture,) = [r for r in document["reactions"] if r["name"] == "capture_payment"]
+    assert {"statuses": ["items_reserved"], "condition": "live_hold", "step": "confirm"}.items() <= capture["plans"][
+        3
+    ].items()
+    assert ["no order", "confirmed"] in document["edges"]
+
+
+def test_text_names_every_reaction_its_file_and_every_status() -> None:
+    text = printed("text")
+    for reaction in REACTIONS:
+        name = choreography.reaction_file(reaction)
+        assert f"{reaction.trigger.TYPE} -> {reaction.name}  (consumers/{name})" in text
+        assert (ROOT / "consumers" / name).is_file()
+    assert all(status in text for status in Status)
