@@ -35,7 +35,7 @@ def choreography(*, form: str) -> None:
         _print("settles", ("call", "outcome", "order is", "when", "then"), settles)
         emit("")
     emit(
-        "An event that fits no row has no effect. Money of an outcome that fits no row goes back, if no status wants it."
+        "An event that fits no row has no effect. An outcome that fits none is undone, if it moved money nobody wants."
     )
     _print("An order may go", ("from", "to"), described.edges_by_status())
 
