@@ -26,7 +26,8 @@ def choreography(*, form: str) -> None:
         emit_json(described.as_json())
         return
     if form == "mermaid":
-        emit(described.mermaid())
+        for line in described.mermaid().splitlines():
+            emit(line)
         return
     for reaction in REACTIONS:
         emit(f"{reaction.trigger.TYPE} -> {reaction.name}  (consumers/{described.reaction_file(reaction)})")
