@@ -159,11 +159,16 @@ ARRAYS: Final[dict[str, type[Array]]] = {
 }
 
 
-def copy_rows(writers: Sequence[Callable[[Any], bytes]], rows: Sequence[Sequence[Any]]) -> bytes:
-    """Write the whole body of a COPY ... (FORMAT BINARY). There is at least one row."""
+def copy_rows(
+    writers: Sequence[Callable[[Any], bytes]],
+    writes: Sequence[Callable[[Any], Any] | None],
+    rows: Sequence[Sequence[Any]],
+) -> bytes:
+    """Write the whole body of a COPY ... (FORMAT BINARY). There is at least one row. writes: see batches.Column."""
     written: list[Iterable[bytes]] = []
     same = [_I2(len(writers))]
-    for write, column in zip(writers, zip(*rows, strict=True), strict=True):
+    for write, convert, values in zip(writers, writes, zip(*rows, strict=True), strict=True):
+        column = values if convert is None else tuple(map(convert, values))
         if _one_value(column):
             same.append(write(column[0]))
             continue

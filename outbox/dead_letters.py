@@ -11,9 +11,9 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from domain.ports.store import DeadLetter
+from outbox.batches import Row
 from outbox.journal import letter_origin
 from outbox.limits import moment, original_headers
-from outbox.rows import Row
 from schemas.texts import storable
 
 _INSERT: Final[LiteralString] = """

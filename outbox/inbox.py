@@ -11,8 +11,8 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 from domain.ids import EventId
 from domain.ports.store import Receipt
+from outbox.batches import Column, insert, word
 from outbox.binary import ARRAYS
-from outbox.statements import Column, insert, word
 from schemas.events import Event
 
 _COLUMNS: Final = (

@@ -7,9 +7,9 @@ from uuid import UUID, uuid5
 
 from domain.errors import Transient, Unfit
 from domain.ports.store import DeadLetter
+from outbox.batches import Row
 from outbox.letters import FIRST_OF_OURS, Header, cut_copy
 from outbox.limits import original_headers, signed
-from outbox.rows import Row
 from schemas.events import Event, OwnEvent
 from schemas.registry import NotRegistered, RegistryUnavailable
 from schemas.texts import storable

@@ -6,9 +6,8 @@ from datetime import datetime
 from domain.ids import OrderId
 from domain.order import Attempt, Hold, Operation, Order
 from domain.ports.store import Change
-from outbox import rows, statements
-from outbox.rows import Row
-from outbox.statements import Insert
+from outbox.batches import Batch, Insert, Row
+from outbox.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
 
 
 class Parts:
@@ -29,19 +28,20 @@ class Parts:
 
     def inserts(self, numbers: Mapping[OrderId, int], now: datetime) -> list[tuple[Insert, list[Row]]]:
         """Return what is new, table by table."""
-        opened = [
-            (*rows.operation_key(o, numbers[o.order_id]), *rows.operation_fixed(o), *rows.operation_state(o))
-            for o in self.opened
-        ]
-        attempts: list[Row] = [(numbers[i], a.number, i, *rows.attempt_state(a)) for i, a in self.new_attempts]
-        holds: list[Row] = [
-            (numbers[i], h.attempt, i, h.reservation_id, *rows.hold_state(h)) for i, h in self.new_holds
-        ]
         return [
-            (statements.INSERT_ORDERS, [rows.order_row(o, numbers[o.order_id], now) for o in self.new_orders]),
-            (statements.INSERT_OPERATIONS, opened),
-            (statements.INSERT_ATTEMPTS, attempts),
-            (statements.INSERT_HOLDS, holds),
+            (ORDERS.insert, [ORDERS.row(o, numbers[o.order_id], now) for o in self.new_orders]),
+            (OPERATIONS.insert, [OPERATIONS.row(o, numbers[o.order_id]) for o in self.opened]),
+            (ATTEMPTS.insert, [ATTEMPTS.row(a, numbers[i], i) for i, a in self.new_attempts]),
+            (HOLDS.insert, [HOLDS.row(h, numbers[i], i) for i, h in self.new_holds]),
+        ]
+
+    def updates(self, numbers: Mapping[OrderId, int], now: datetime) -> list[tuple[Batch, list[Row]]]:
+        """Return what has changed, table by table; operations are closed before others are opened."""
+        return [
+            (ORDERS.update, [ORDERS.change(o, stamp=(now,)) for o in self.old_orders]),
+            (OPERATIONS.update, [OPERATIONS.change(o, (numbers[o.order_id],)) for o in self.closed]),
+            (ATTEMPTS.update, [ATTEMPTS.change(a, (numbers[i],)) for i, a in self.old_attempts]),
+            (HOLDS.update, [HOLDS.change(h, (numbers[i],)) for i, h in self.old_holds]),
         ]
 
     def add(self, before: Order | None, after: Order) -> None:

@@ -16,9 +16,9 @@ from outbox import partitions, questions, statements
 from outbox.connections import Connections, begin
 from outbox.conninfo import connect
 from outbox.journal import Journal, letter_origin
+from outbox.mapping import OPERATIONS
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
-from outbox.rows import operation_from
 from outbox.searching import StuckSearch
 from outbox.sqlstates import Family, family_of, said
 from outbox.transaction import PgTransaction
@@ -98,7 +98,7 @@ class PostgresStore:
         # Waiting for a connection counts, too: better a shorter time to call than a longer one.
         until = asyncio.get_running_loop().time() + lease_s
         rows = await self._once(statements.CLAIM_DUE, [limit, lease_s])
-        return [Claimed(operation_from(row), row[-1], until) for row in rows]
+        return [Claimed(OPERATIONS.load(row), row[-1], until) for row in rows]
 
     async def give_back(self, operations: Sequence[Operation]) -> None:
         """End the lease of these operations."""

@@ -12,16 +12,16 @@ from domain.ids import OperationId, OrderId
 from domain.operation import OperationState
 from domain.order import Operation, Order
 from domain.ports.store import Changes, DeadLetter, Receipt, SetAside
-from outbox import dead_letters, inbox, quarantine, questions, rows, statements
+from outbox import dead_letters, inbox, quarantine, questions, statements
+from outbox.batches import COPY_FROM, Batch, Row
 from outbox.binary import ARRAYS
 from outbox.connections import begin
 from outbox.journal import Journal, dead_letter_row
+from outbox.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
 from outbox.memory import OrderMemory
 from outbox.numbers import OrderNumbers
 from outbox.parts import Parts
-from outbox.rows import Row
 from outbox.searching import LEFT_FINAL, left_final
-from outbox.statements import COPY_FROM, Batch
 from schemas.events import Event
 
 CHANNEL: Final = "payments_outbox"
@@ -122,13 +122,14 @@ class PgTransaction:
             for cursor, (query, keys) in zip(cursors, queries, strict=True):
                 await cursor.execute(query, [keys])
         found, attempt_rows, hold_rows, operation_rows = [await cursor.fetchall() for cursor in cursors]
-        attempts = rows.group_by_order(attempt_rows, rows.attempt_from)
-        holds = rows.group_by_order(hold_rows, rows.hold_from)
-        unfinished = rows.group_by_order(operation_rows, rows.operation_from, position=1)
-        return {
-            row[0]: rows.order_from(row, attempts.get(row[0], []), holds.get(row[0], []), unfinished.get(row[0], []))
+        attempts, holds = ATTEMPTS.by_order(attempt_rows), HOLDS.by_order(hold_rows)
+        unfinished = OPERATIONS.by_order(operation_rows)
+        parts = (
+            (row, tuple(attempts.get(i, ())), tuple(holds.get(i, ())), tuple(unfinished.get(i, ())))
             for row in found
-        }
+            for i in row[:1]
+        )
+        return {row[0]: ORDERS.load(row, *of_it) for row, *of_it in parts}
 
     async def receive(self, group: str, events: Sequence[Event], contents: Sequence[int]) -> Sequence[Receipt]:
         """Write inbox rows; what is older than the inbox remembers gets none."""
@@ -178,7 +179,7 @@ class PgTransaction:
     async def history(self, order_id: OrderId) -> Sequence[Operation]:
         """Return all operations of this order."""
         found = await self.query(statements.HISTORY, [self._numbers[order_id]])
-        return [rows.operation_from(row) for row in found]
+        return [OPERATIONS.load(row) for row in found]
 
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
         """Return those of these orders that nobody has changed for so long."""
@@ -252,15 +253,8 @@ class PgTransaction:
                 await self._copy(insert.copy, insert.body(insert_rows))
 
     async def _update(self, parts: Parts, notifications: Sequence[Notification]) -> None:
-        numbers = self._numbers
-        state = [(o.order_id, *rows.order_state(o, self.now)) for o in parts.old_orders]
-        await self._run(statements.UPDATE_ORDERS, state)
-        closed = [(*rows.operation_key(o, numbers[o.order_id]), *rows.operation_state(o)) for o in parts.closed]
-        await self._run(statements.UPDATE_OPERATIONS, closed)
-        attempts = [(numbers[i], a.number, *rows.attempt_state(a)) for i, a in parts.old_attempts]
-        await self._run(statements.UPDATE_ATTEMPTS, attempts)
-        holds = [(numbers[i], h.attempt, *rows.hold_state(h)) for i, h in parts.old_holds]
-        await self._run(statements.UPDATE_HOLDS, holds)
+        for batch, batch_rows in parts.updates(self._numbers, self.now):
+            await self._run(batch, batch_rows)
         await self._run(statements.INSERT_NOTIFICATIONS.batch, [_notification_row(n) for n in notifications])
 
     async def _number(self, orders: Sequence[Order]) -> None:

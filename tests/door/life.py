@@ -21,9 +21,10 @@ from domain.ports.inventory import InventoryCall
 from domain.rules import Context, Rules
 from domain.stuck import revive
 from domain.values import replace
-from outbox import rows, statements
+from outbox.batches import Insert, Row
 from outbox.binary import ARRAYS
 from outbox.journal import Journal
+from outbox.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
 from schemas.codec import Codec
 from schemas.events import Event
 from schemas.fields import LARGEST_EVENT_BYTES, LONG_MAX
@@ -33,7 +34,6 @@ from tests.door.made_up import GOOD, Said
 RULES: Final = Rules()
 ROUNDS_MAX: Final = 40
 LOCAL_ROUNDS_MAX: Final = 4
-_GROWS: Final = (statements.INSERT_ORDERS, statements.INSERT_ATTEMPTS, statements.INSERT_HOLDS)
 
 
 class Life:
@@ -160,15 +160,13 @@ _NOBODYS: Final[Any] = None
 
 def keep(order: Order, at: datetime) -> None:
     """Bring an order to the form of its rows, as the database takes them."""
-    written = (
-        [rows.order_row(order, 1, at)],
-        [(1, a.number, order.order_id, *rows.attempt_state(a)) for a in order.attempts],
-        [(1, h.attempt, order.order_id, h.reservation_id, *rows.hold_state(h)) for h in order.holds],
-    )
-    operations = [
-        (*rows.operation_key(o, 1), *rows.operation_fixed(o), *rows.operation_state(o)) for o in order.operations
+    written: list[tuple[Insert, list[Row]]] = [
+        (ORDERS.insert, [ORDERS.row(order, 1, at)]),
+        (ATTEMPTS.insert, [ATTEMPTS.row(a, 1, order.order_id) for a in order.attempts]),
+        (HOLDS.insert, [HOLDS.row(h, 1, order.order_id) for h in order.holds]),
+        (OPERATIONS.insert, [OPERATIONS.row(o, 1) for o in order.operations]),
     ]
-    for insert, values in (*zip(_GROWS, written, strict=True), (statements.INSERT_OPERATIONS, operations)):
+    for insert, values in written:
         if values:
             assert all(isinstance(array, tuple(ARRAYS.values())) for array in insert.batch.arrays(values))
             for row in values:

@@ -12,19 +12,19 @@ from domain.operation import OperationKind
 from domain.outcome import Approved, Missing, Outcome, Reserved, Short
 from domain.ports.inventory import InventoryAnswer, InventoryCall
 from domain.ports.store import Transaction
+from outbox.batches import Column, batch, word
 from outbox.binary import ARRAYS
-from outbox.statements import Batch
 from outbox.transaction import PgTransaction
 
 _READ: LiteralString = "SELECT sku, available FROM stock WHERE sku = ANY(%s) ORDER BY sku"
 _READ_LOCKED: LiteralString = _READ + " FOR UPDATE"
-_MOVE = Batch(
+_MOVE = batch(
     """
     UPDATE stock s SET available = s.available + u.available, reserved = s.reserved + u.reserved,
                        sold = s.sold + u.sold
       FROM unnest(%s, %s, %s, %s) AS u(sku, available, reserved, sold)
      WHERE s.sku = u.sku""",
-    (ARRAYS["word"], ARRAYS["number"], ARRAYS["number"], ARRAYS["number"]),
+    (word("sku"), *(Column(name, "bigint", kind="number") for name in ("available", "reserved", "sold"))),
 )
 
 
