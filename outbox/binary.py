@@ -168,10 +168,10 @@ def copy_rows(
     written: list[Iterable[bytes]] = []
     same = [_I2(len(writers))]
     for write, convert, values in zip(writers, writes, zip(*rows, strict=True), strict=True):
-        column = values if convert is None else tuple(map(convert, values))
-        if _one_value(column):
-            same.append(write(column[0]))
+        if _one_value(values):
+            same.append(write(values[0] if convert is None else convert(values[0])))
             continue
+        column = values if convert is None else map(convert, values)
         if same:
             written.append(repeat(b"".join(same)))
             same = []
