@@ -55,6 +55,10 @@ _RUNNING: Final = {
         "Nobody has worked on an order for long. Its events were sent again.",
         "See `payments order show ID`. If it happens again and again, look for lost Kafka data.",
     ),
+    "search_slow": Alarm(
+        "The search for orders that stand still takes too long, however little it reads. Other work goes on.",
+        "Relieve the database, or run `VACUUM ANALYZE orders`; the search goes on by itself.",
+    ),
     "produce_refused": Alarm(
         "The broker refuses a message, or a whole topic. It and later messages of its order, or of the topic, wait; "
         "others go on.",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Final, TypeVar
 
 import structlog
@@ -41,8 +41,12 @@ class Guard:
         self._turns: dict[str, float] = {}
         self._log = structlog.get_logger("consumers.guard")
 
-    async def transact(self, name: str, run: Callable[[bool], Awaitable[T]], stop: asyncio.Event | None = None) -> T:
+    async def transact(
+        self, name: str, run: Callable[[bool], Awaitable[T]], stop: asyncio.Event | None = None, *, apart: bool = False
+    ) -> T:
         """Run a whole transaction until it has committed. run(contended) may be repeated; an outage is waited out.
+
+        apart: it takes none of the bounded places, for it may take long and others shall not wait for it.
 
         A lost race is repeated at once, then after growing pauses. More than the bound of them in a row are a
         HopelessRaceError. A constraint that is broken again though everything was locked before it was read is no race:
@@ -54,7 +58,7 @@ class Guard:
         while True:
             self.turn(name)
             try:
-                async with self._slots:
+                async with nullcontext() if apart else self._slots:
                     result = await run(lost > 0)
             except Contended as error:
                 lost += 1
