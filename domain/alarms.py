@@ -47,6 +47,10 @@ _RUNNING: Final = {
         "The gateway refuses or does not answer. Consumers that need it pause.",
         "Check the gateway's status and PAYMENTS_STRIPE_API_KEY; the process goes on by itself.",
     ),
+    "gateway_forbids": Alarm(
+        "The gateway takes our key, but does not permit one kind of call. Such calls are tried again; others go on.",
+        "Give PAYMENTS_STRIPE_API_KEY the permission that the line's `why` names. Orders that gave up are in review.",
+    ),
     "contradiction": Alarm(
         "The gateway gave an answer that contradicts an earlier definite one. The earlier one stands.",
         "Look the transaction up at the gateway and compare it with `payments order show ID`.",
