@@ -36,7 +36,7 @@ _RESOLVE = "See `payments order show ID`, look the payment up at the gateway, th
 
 _RUNNING: Final = {
     "dependency_down": Alarm(
-        "PostgreSQL, Kafka or the schema registry does not answer. Work waits and nothing is lost.",
+        "PostgreSQL, Kafka or the schema registry does not answer, or not in time. Work waits and nothing is lost.",
         "Bring it back; the process goes on by itself.",
     ),
     "kafka_down": Alarm(
