@@ -18,13 +18,14 @@ from outbox.sqlstates import Family, family_of, said
 
 AHEAD_DAYS: Final = 3
 _PREFIX: Final = "inbox_"
-_ISO: Final[LiteralString] = "SELECT set_config('datestyle', 'ISO', true)"
 _DAYS: Final[LiteralString] = r"""
-    SELECT (now() AT TIME ZONE 'UTC')::date, c.relname, i.inhdetachpending, pg_get_expr(c.relpartbound, c.oid),
-           pg_table_is_visible(c.oid)
-      FROM (SELECT) one LEFT JOIN pg_inherits i ON i.inhparent = 'inbox'::regclass
+    SELECT (now() AT TIME ZONE 'UTC')::date, c.relname, i.inhdetachpending,
+           CASE WHEN one.style IS NOT NULL THEN pg_get_expr(c.relpartbound, c.oid) END, pg_table_is_visible(c.oid)
+      FROM (SELECT set_config('datestyle', 'ISO', true) AS style) one
+      LEFT JOIN pg_inherits i ON i.inhparent = 'inbox'::regclass
       LEFT JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '^inbox_\d{8}$'
      ORDER BY c.relname"""
+"""The bounds' dates are written in the server's style, so that one is set first, whether or not in a transaction."""
 _LOCK: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtext('payments.inbox.partitions'))"
 _MAKE_WAIT: Final[LiteralString] = "SET LOCAL lock_timeout = '2s'"
 """Nobody queues behind these locks."""
@@ -88,9 +89,9 @@ async def oldest_day(connection: psycopg.AsyncConnection[Any]) -> date:
 
 
 async def look(connection: psycopg.AsyncConnection[Any]) -> InboxDays:
-    """Read which days there are, within a transaction. Partitions of other names are not ours to judge."""
-    await connection.execute(_ISO)
-    rows = await (await connection.execute(_DAYS)).fetchall()
+    """Read which days there are. Partitions of other names are not ours to judge."""
+    # In binary, for the driver does not learn of the style within a statement.
+    rows = await (await connection.cursor(binary=True).execute(_DAYS)).fetchall()
     days = InboxDays(today=rows[0][0])
     for _, name, leaving, bounds, visible in rows:
         if name is None:

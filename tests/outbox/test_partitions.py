@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from domain.errors import Contended, Transient
 from domain.ports.store import InboxUpkeep, Receipt
 from outbox.connections import Connections
-from outbox.partitions import AHEAD_DAYS, name_of
+from outbox.partitions import AHEAD_DAYS, name_of, oldest_day
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from schemas.events import Event
@@ -212,6 +212,11 @@ async def test_dates_may_be_written_in_any_way(database_url: str) -> None:
     assert await store.maintain() == InboxUpkeep(made=0, dropped=0, ahead=AHEAD_DAYS)
     await insert(store)
     await store.close()
+    url = database_url.replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as audit:
+        assert await oldest_day(audit) == ask(database_url, "SELECT (now() AT TIME ZONE 'UTC')::date") - timedelta(
+            RETENTION
+        )
 
 
 async def test_a_default_partition_keeps_no_day_from_being_made_but_those_whose_rows_it_has(
