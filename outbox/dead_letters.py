@@ -13,8 +13,7 @@ import psycopg
 from domain.ports.store import DeadLetter
 from outbox.batches import Row
 from outbox.journal import letter_origin
-from outbox.limits import moment, original_headers
-from schemas.texts import storable
+from outbox.limits import moment, original_headers, words
 
 _INSERT: Final[LiteralString] = """
     INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, origin, message_at, key, body,
@@ -59,7 +58,7 @@ def _row(x: DeadLetter) -> Row:
         [value for _, value in headers],
         x.masked,
         x.reason.value,
-        storable(x.detail),
+        words(x.detail),
         x.to_offset,
         x.event_id,
         x.order_id,
