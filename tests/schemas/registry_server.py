@@ -39,18 +39,22 @@ class Answer:
 class RegistryServer:
     """What the registry holds, how it is ill, and what it was asked.
 
-    hidden: ids that it does not know yet. ill: the answer to everything. answers: to one question, as `GET /config`.
-    healthy: unless it is set, nothing is answered. same: whether two schemas are one to it.
+    hidden: ids that it does not know yet. behind: so often each id is not there for who asks. ill: the answer to
+    everything. answers: to one question, as `GET /config`. healthy: unless it is set, nothing is answered. hanging:
+    questions that have no answer. same: whether two schemas are one to it.
     """
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.levels: dict[str, str] = {}
         self.hidden: set[int] = set()
+        self.behind = 0
         self.ill: Answer | None = None
         self.answers: dict[str, Answer] = {}
         self.healthy = Event()
         self.healthy.set()
+        self.hanging: set[str] = set()
+        self.ended = Event()
         self.asked: list[str] = []
         self.same: Callable[[Any, Any], bool] = equal
         self.url = ""
@@ -92,7 +96,8 @@ class RegistryServer:
         found = [
             e for e in self.entries if e.schema_id == schema_id and (deleted or rest != ["versions"] or not e.deleted)
         ]
-        if schema_id in self.hidden or not found:
+        lags = self.asked.count(f"GET /schemas/ids/{schema_id}/versions") <= self.behind
+        if schema_id in self.hidden or lags or not found:
             return 404, _error(40403, "Schema not found")
         if rest == ["versions"]:
             return 200, [{"subject": e.subject, "version": e.number} for e in found]
@@ -145,6 +150,8 @@ def _handler(registry: RegistryServer) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             registry.asked.append(f"{self.command} {parts.path}")
             registry.healthy.wait()
+            if f"{self.command} {parts.path}" in registry.hanging:
+                registry.ended.wait()
             answer = registry.ill or registry.answers.get(f"{self.command} {parts.path}")
             if answer is None:
                 status, body = registry.answer(self.command, parts.path, parse_qs(parts.query), sent)
@@ -180,5 +187,6 @@ def registry_server() -> Iterator[RegistryServer]:
             yield registry
         finally:
             registry.healthy.set()
+            registry.ended.set()
             http.shutdown()
             thread.join()
