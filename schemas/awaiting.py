@@ -12,9 +12,11 @@ everybody.
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Condition, Thread
 from typing import Any, Final, Protocol
 
+from schemas.asking import Asking
 from schemas.registry import NotThere, RegistryUnavailable, SchemaAwaited, fails_over
 from schemas.rejection import Reason, Rejected
 
@@ -80,6 +82,8 @@ class AwaitingRegistry:
     def __init__(self, registry: Asked, patience: Patience | None = None) -> None:
         self._registry = registry
         self._patience = patience or Patience()
+        # Somewhat less, so that nobody is told of an outage before it is known whether the registry answers for others.
+        self._asking = Asking(0.8 * self._patience.answer_max_s, self._patience.remembered_s)
         self._schemas: dict[Key, dict[str, Any]] = {}
         self._refusals: dict[Key, _Refusal] = {}
         self._awaited: dict[Key, _Awaited] = {}
@@ -162,13 +166,13 @@ class AwaitingRegistry:
         """Ask; return the answer, and whether it can never change. Raises RegistryUnavailable for an outage."""
         subject, schema_id = key
         try:
-            return self._registry.look_up(subject, schema_id), False
+            return self._asking.ask(key, partial(self._registry.look_up, subject, schema_id)), False
         except Rejected as refusal:
             return NotThere(refusal.reason, refusal.detail), True
         except RegistryUnavailable as error:
             with self._changed:
                 self._asking_since = time.monotonic()
-            if not self._registry.answers_for_others(schema_id, subject):
+            if not self._asking.ask("others", partial(self._registry.answers_for_others, schema_id, subject)):
                 raise
             return fails_over(schema_id, error), False
 

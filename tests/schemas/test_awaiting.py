@@ -156,7 +156,8 @@ ILL = {
 def test_what_is_no_answer_of_a_registry_condemns_no_message(server: RegistryServer, ill: Answer) -> None:
     schema_id = server.add(SUBJECT, load("OrderConfirmed"))
     server.ill = ill
-    codec = codec_of(awaiting(server, replace(LONG, unknown_s=0)))
+    # Not 0: the registry may come back between its failure over the id and the control.
+    codec = codec_of(awaiting(server, replace(LONG, unknown_s=5)))
 
     eventually_is(codec, schema_id, RegistryUnavailable)
     with pytest.raises(RegistryUnavailable):
@@ -250,6 +251,39 @@ def test_an_id_over_which_alone_the_registry_fails_is_awaited_alone_and_then_ref
     assert time.monotonic() - began >= SHORT.unknown_s
     eventually_is(codec, good, order_confirmed())
     assert outcome(codec, bad) is Reason.UNKNOWN_SCHEMA
+
+
+def test_an_answer_that_never_ends_is_about_one_id_only(server: RegistryServer) -> None:
+    server.add("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    bad = server.add(SUBJECT, load("OrderConfirmed"))
+    good = server.add(SUBJECT, {**load("OrderConfirmed"), "doc": "A newer version."})
+    server.trickling.add(f"GET /schemas/ids/{bad}")
+    registry = awaiting(server, replace(SHORT, answer_max_s=2, remembered_s=0.5))
+    registry.id_of("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    codec = codec_of(registry)
+    seen = [outcome(codec, bad)]
+
+    def refused() -> bool:
+        seen.append(outcome(codec, bad))
+        return seen[-1] is Reason.UNKNOWN_SCHEMA
+
+    for _ in range(3):
+        eventually(refused, "refused", 20)
+        eventually(lambda: not refused(), "forgotten, and asked for again", 20)
+    assert {*seen} == {SchemaAwaited, Reason.UNKNOWN_SCHEMA}, "it never was an outage"
+    eventually_is(codec, good, order_confirmed())
+
+
+def test_a_registry_all_of_whose_answers_never_end_is_down_and_comes_back(server: RegistryServer) -> None:
+    ours = server.add("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    good = server.add(SUBJECT, load("OrderConfirmed"))
+    registry = awaiting(server, replace(LONG, answer_max_s=1, remembered_s=0.5))
+    registry.id_of("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    server.trickling |= {f"GET /schemas/ids/{schema_id}/versions" for schema_id in (ours, good)}
+    codec = codec_of(registry)
+    eventually_is(codec, good, RegistryUnavailable)
+    server.trickling.clear()
+    eventually_is(codec, good, order_confirmed())
 
 
 def test_an_id_over_which_the_registry_failed_for_a_while_is_read(server: RegistryServer) -> None:
