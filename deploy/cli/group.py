@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from deploy.cli.failures import explain
+from deploy.cli.failures import WRONG_USAGE, explain
+from deploy.terminal import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class LazyGroup(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run, and end the process with the exit code that CONTRACT gives the outcome."""
+        given = args[0] if args else options.get("args")
+        _check_text(sys.argv[1:] if given is None else given)
         try:
             outcome = super().main(*args, **{**options, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:
@@ -60,6 +63,16 @@ class LazyGroup(click.Group):
             failure = explain(error)
             if failure is None:
                 raise
-            sys.stderr.write(f"payments: {failure.text}\n")
+            sys.stderr.write(f"payments: {visible(failure.text)}\n")
             sys.exit(failure.exit_code)
         sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """End with 2 if the bytes of an argument are no text: no database, no topic and no JSON can hold it."""
+    for number, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            sys.stderr.write(f"payments: argument {number} is not UTF-8 ({visible(argument)}): write it as UTF-8\n")
+            sys.exit(WRONG_USAGE)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LONGEST: Final = {"reason": 500, "by": 64, "reference": 255}
 
 
-def _checked(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+def checked(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
     """Take one line of text that may be stored and shown."""
     if text is None:
         return None
@@ -41,9 +41,9 @@ def _checked(_: click.Context, parameter: click.Parameter, text: str | None) -> 
 @click.option(
     "--as", "word", type=click.Choice([word.value for word in Word]), required=True, help="What you found out."
 )
-@click.option("--reference", callback=_checked, help="The gateway's id of what was made: pi_..., re_...")
-@click.option("--reason", callback=_checked, required=True, help="Why you say so; kept with the order.")
-@click.option("--by", callback=_checked, help="Who says so.  [default: the OS user]")
+@click.option("--reference", callback=checked, help="The gateway's id of what was made: pi_..., re_...")
+@click.option("--reason", callback=checked, required=True, help="Why you say so; kept with the order.")
+@click.option("--by", callback=checked, help="Who says so.  [default: the OS user]")
 @click.option("--dry-run", is_flag=True, help="Say what it would do, and do nothing.")
 @json_option
 def resolve(
