@@ -24,7 +24,7 @@ from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.resolving import Local, Resolver
 from deploy.cli.common import codec_of
 from deploy.contracts import contracts_of
-from deploy.readiness import check_all, database_check
+from deploy.readiness import check_all, database_checks
 from deploy.settings import Settings, SettingsError
 from deploy.topics import check_topics, owners_of
 from domain.ports.gateway import Gateway
@@ -162,17 +162,19 @@ def all_topics(prefix: str) -> list[str]:
 
 
 @asynccontextmanager
-async def engine_of(settings: Settings, *, relay: bool = False) -> AsyncIterator[Engine]:
+async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = False) -> AsyncIterator[Engine]:
     """Check what an engine needs, then make it with its store and gateway; closed at the end.
 
-    relay: the process relays, too. Raises what keeps it from starting; see deploy.readiness.
+    relay: the process relays, too. sweep: it sweeps, and so looks after the inbox. Raises what keeps it from starting;
+    see deploy.readiness.
     """
+    processes = [Process.ENGINE, *([Process.RELAY] if relay else []), *([Process.UPKEEP] if sweep else [])]
     async with AsyncExitStack() as stack:
         gateway = gateway_of(settings)
         stack.push_async_callback(gateway.close)
         contracts = stack.enter_context(contracts_of(settings, written_max=WRITTEN_MAX))
         await check_all(
-            database_check(settings, Process.ENGINE, *([Process.RELAY] if relay else [])),
+            *database_checks(settings, *processes),
             partial(check_topics, settings),
             partial(asyncio.to_thread, contracts.prepare),
         )
@@ -199,7 +201,7 @@ async def run_roles(
 
     Raises, before that, what keeps them from starting; afterwards, what a bug raised.
     """
-    async with engine_of(settings, relay=roles.relay) as engine:
+    async with engine_of(settings, relay=roles.relay, sweep=roles.sweep) as engine:
         spare_the_collector()
         started()
         also = []

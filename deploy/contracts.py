@@ -39,7 +39,7 @@ class Contracts:
         for event_type in CONSUMED:
             subject = topic_name(self._prefix, event_type) + "-value"
             for version in self._source.versions(subject, deleted=True, newest=LEARNED_MAX):
-                if version.schema is not None:
+                if version.schema is not None and version.schema_id is not None:
                     self._registry.learn(subject, version.schema_id, version.schema)
 
     def close(self) -> None:

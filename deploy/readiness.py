@@ -4,18 +4,33 @@ The checks of a process run side by side, and its one line names every problem. 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple
 
-from deploy.cli.failures import NOT_REACHED, WRONG_USAGE, Failure, explain
+import structlog
+
+from deploy.cli.failures import DATABASE, NOT_REACHED, WRONG_USAGE, Failure, explain
 from deploy.settings import Settings, SettingsError
 from outbox.pooler import Pooling, pooling_of
-from outbox.privileges import Process, lacked_privileges
+from outbox.privileges import Process, lacked_for_upkeep, lacked_privileges
 from outbox.schema import schema_state
 
 NAMED_MAX: Final = 6
 
+DIRECT: Final = "PAYMENTS_DATABASE_DIRECT_URL"
+PAST_A_POOLER: Final = frozenset({Process.RELAY, Process.UPKEEP})
+"""Who uses PAYMENTS_DATABASE_DIRECT_URL, if it is set."""
+
 Check = Callable[[], Awaitable[None]]
+
+
+class Place(NamedTuple):
+    """A database, and the setting that names it."""
+
+    setting: str
+    sqlalchemy_url: str
+    psycopg_url: str
 
 
 async def check_all(*checks: Check) -> None:
@@ -31,35 +46,75 @@ async def check_all(*checks: Check) -> None:
         if explained is None or explained.exit_code == WRONG_USAGE or len(errors) == 1:
             raise error
         texts.append(explained.text)
+    # Two checks of one server that is down find the same.
+    texts = list(dict.fromkeys(texts))
+    if len(texts) == 1:
+        raise Failure(texts[0], NOT_REACHED)
     if texts:
         raise Failure(f"{len(texts)} things keep this from starting: {'; and '.join(texts)}", NOT_REACHED)
 
 
-def database_check(settings: Settings, *processes: Process) -> Check:
-    """Return the check of the database: reached, migrated, and its user may do what this process does."""
+def database_checks(settings: Settings, *processes: Process) -> list[Check]:
+    """Return the checks of the databases: reached, migrated, and their users may do what these processes do.
 
+    There are two when PAYMENTS_DATABASE_DIRECT_URL is set and one of the processes uses it.
+    """
+    plain = Place(DATABASE, settings.sqlalchemy_url(), settings.psycopg_url())
+    if settings.database_direct_url is None:
+        return [_check_of(plain, processes)]
+    direct = Place(DIRECT, settings.sqlalchemy_direct_url(), settings.direct_url())
+    by_place = [(plain, [p for p in processes if p not in PAST_A_POOLER])]
+    by_place.append((direct, [p for p in processes if p in PAST_A_POOLER]))
+    return [_check_of(place, those) for place, those in by_place if those]
+
+
+def _check_of(place: Place, processes: Collection[Process]) -> Check:
     async def check() -> None:
-        await asyncio.to_thread(check_database, settings, processes)
+        with _naming(place.setting):
+            await asyncio.to_thread(check_database, place, processes)
 
     return check
 
 
-def check_database(settings: Settings, processes: Collection[Process]) -> None:
-    """Raise what says why this process cannot work with the database."""
-    check_schema(settings)
-    lacked = lacked_privileges(settings.psycopg_url(), processes)
-    if lacked:
-        more = f" and {len(lacked) - NAMED_MAX} more" if len(lacked) > NAMED_MAX else ""
+@contextmanager
+def _naming(setting: str) -> Iterator[None]:
+    """Name this setting in what the database's driver raises."""
+    try:
+        yield
+    except Exception as error:
+        explained = explain(error, setting)
+        if explained is None or isinstance(error, Failure | SettingsError):
+            raise
+        raise Failure(explained.text, explained.exit_code) from error
+
+
+def check_database(place: Place, processes: Collection[Process]) -> None:
+    """Raise what says why these processes cannot work with the database. What only upkeep lacks is logged.
+
+    Without its upkeep the inbox lasts for days, and the alarm `inbox_days` comes before its end.
+    """
+    _check_schema(place)
+    needed = set(processes) - {Process.UPKEEP}
+    if needed and (lacked := lacked_privileges(place.psycopg_url, needed)):
         raise Failure(
-            f"the database's user lacks {', '.join(lacked[:NAMED_MAX])}{more}: "
-            "grant that, or set the user of this process in PAYMENTS_DATABASE_URL",
+            f"the database's user lacks {_listed(lacked)}: "
+            f"grant that, or set the user of this process in {place.setting}",
             NOT_REACHED,
+        )
+    if Process.UPKEEP in processes and (lacked := lacked_for_upkeep(place.psycopg_url)):
+        structlog.get_logger("deploy.readiness").warning(
+            f"the database's user lacks {_listed(lacked)}: the inbox gets no new days from this process. "
+            f"Grant that, or set a user who has it in {DIRECT}"
         )
 
 
 def check_schema(settings: Settings) -> None:
     """Raise Failure, naming the command that makes it, unless the database has the schema of this release."""
-    state = schema_state(settings.sqlalchemy_url())
+    _check_schema(Place(DATABASE, settings.sqlalchemy_url(), settings.psycopg_url()))
+
+
+def _check_schema(place: Place) -> None:
+    state = schema_state(place.sqlalchemy_url)
     if state.usable:
         return
     if state.revision is None:
@@ -68,15 +123,26 @@ def check_schema(settings: Settings) -> None:
         found = f"the schema is at revision {state.revision}, and this release needs {state.head}"
     else:
         found = "the inbox has no partitions"
+    if place.setting != DATABASE:
+        raise Failure(
+            f"at {place.setting}, {found}: set it to the database of {DATABASE}, or run `payments migrate`", NOT_REACHED
+        )
     raise Failure(f"{found}: run `payments migrate`", NOT_REACHED)
+
+
+def _listed(lacked: Sequence[str]) -> str:
+    more = f" and {len(lacked) - NAMED_MAX} more" if len(lacked) > NAMED_MAX else ""
+    return ", ".join(lacked[:NAMED_MAX]) + more
 
 
 async def check_session(settings: Settings, who: str) -> None:
     """Raise SettingsError if who, which needs a session of its own, would share one: a pooler hands them about."""
-    if await pooling_of(settings.direct_url()) is not Pooling.TRANSACTION:
+    where = DATABASE if settings.database_direct_url is None else DIRECT
+    with _naming(where):
+        pooling = await pooling_of(settings.direct_url())
+    if pooling is not Pooling.TRANSACTION:
         return
-    where = "URL" if settings.database_direct_url is None else "DIRECT_URL"
     raise SettingsError(
-        f"PAYMENTS_DATABASE_{where} leads through a pooler that shares sessions, and {who} needs one of its own: "
-        "set PAYMENTS_DATABASE_DIRECT_URL to PostgreSQL itself"
+        f"{where} leads through a pooler that shares sessions, and {who} needs one of its own: "
+        f"set {DIRECT} to PostgreSQL itself"
     )

@@ -12,7 +12,7 @@ from consumers.runtime.guard import Guard
 from deploy.cli.common import run
 from deploy.cli.failures import ANSWER_IS_NO
 from deploy.composition import Roles, bounds_of, engine_of, relay_of, run_roles
-from deploy.readiness import check_all, check_session, database_check
+from deploy.readiness import check_all, check_session, database_checks
 from deploy.settings import Settings
 from deploy.stopping import Stopping
 from deploy.topics import check_topics
@@ -80,7 +80,7 @@ async def _tell_stopping(stop: asyncio.Event) -> None:
 async def check_relay(settings: Settings) -> None:
     """Check what a relay needs. It sends bodies as they are, so that it needs no registry."""
     await check_all(
-        database_check(settings, Process.RELAY),
+        *database_checks(settings, Process.RELAY),
         partial(check_session, settings, "the relay"),
         partial(check_topics, settings),
     )
@@ -117,7 +117,7 @@ async def relay_once(settings: Settings) -> int:
 
 async def sweep_once(settings: Settings) -> int:
     """Do everything that is due; return the number of operations."""
-    async with engine_of(settings) as engine:
+    async with engine_of(settings, sweep=True) as engine:
         return await engine.once()
 
 

@@ -77,7 +77,8 @@ _RUNNING: Final = {
         "Set the clocks of the relay's machine and of the brokers; the relay goes on by itself.",
     ),
     "topic_settings": Alarm(
-        "Upstream topics delete messages within a day. Orders that are not read in time are lost.",
+        "Upstream topics keep messages for less than a day, or less than 1 GiB a partition. "
+        "Orders that are not read in time are lost.",
         "Have the topic's owner keep messages longer, or run `payments topics create --mend-upstream`.",
     ),
     "inbox_days": Alarm(

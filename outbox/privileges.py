@@ -10,10 +10,11 @@ CONNECT_TIMEOUT_S: Final = 10
 
 
 class Process(StrEnum):
-    """Whose user it is: that of the consumers and the sweep, or that of a relay on its own."""
+    """Whose user it is: that of the consumers and the sweep, of a relay on its own, of the inbox's upkeep."""
 
     ENGINE = "engine"
     RELAY = "relay"
+    UPKEEP = "upkeep"
 
 
 _ALL: Final = ("SELECT", "INSERT", "UPDATE")
@@ -40,11 +41,17 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "dead_letter": ("SELECT",),
         "quarantine": ("SELECT", "INSERT"),
     },
+    Process.UPKEEP: {"inbox": ("SELECT",)},
 }
 SEQUENCES: Final[dict[Process, tuple[str, ...]]] = {
     Process.ENGINE: ("order_number_seq", "event_id_seq"),
     Process.RELAY: (),
+    Process.UPKEEP: (),
 }
+_OF_UPKEEP: LiteralString = """
+    SELECT pg_has_role(c.relowner, 'USAGE'), has_schema_privilege(c.relnamespace, 'CREATE'),
+           c.relnamespace::regnamespace::text
+      FROM pg_class c WHERE c.oid = to_regclass('inbox')"""
 # A grant on some columns counts: whoever grants so knows which.
 _LACKED: LiteralString = """
     SELECT name, privilege FROM unnest(%s::text[], %s::text[]) AS wanted(name, privilege)
@@ -65,3 +72,12 @@ def lacked_privileges(conninfo: str, processes: Collection[Process]) -> list[str
     with psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True) as connection:
         found = connection.execute(_LACKED, [names, privileges]).fetchall()
     return [f"{privilege} on {name}" for name, privilege in found]
+
+
+def lacked_for_upkeep(conninfo: str) -> list[str]:
+    """Say what the user of this address lacks to make and drop the inbox's days. As lacked_privileges."""
+    with psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True) as connection:
+        row = connection.execute(_OF_UPKEEP).fetchone()
+    owns, creates, schema = row if row is not None else (False, True, "")
+    lacked = [] if owns else ["ownership of inbox"]
+    return lacked if creates else [*lacked, f"CREATE on schema {schema}"]

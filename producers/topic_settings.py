@@ -139,19 +139,23 @@ def _retention_ms(topic: Found, _: Wanted) -> Iterator[Difference]:
     if kept_ms >= KEPT_AT_LEAST_MS:
         weight, why = Weight.NOTE, "history ends there: events cannot be replayed for analytics afterwards"
     else:
-        weight, why = Weight.WARNING, "what is not read in time is lost"
-        if kept_ms < DAY_MS:
-            weight = {Owner.OURS: Weight.STOPS, Owner.UPSTREAM: Weight.ALARM}.get(topic.owner, Weight.WARNING)
+        why = "what is not read in time is lost"
+        weight = _of_loss(topic.owner) if kept_ms < DAY_MS else Weight.WARNING
     target = str(KEPT_AT_LEAST_MS) if upstream else FOREVER
     shown = f"{target} or more" if upstream else target
     yield _difference(topic, "retention.ms", kept_ms, shown, weight, why, {"retention.ms": target})
+
+
+def _of_loss(owner: Owner) -> Weight:
+    """Weigh that messages may be deleted unread. We stop over what one command of ours mends."""
+    return {Owner.OURS: Weight.STOPS, Owner.UPSTREAM: Weight.ALARM}.get(owner, Weight.WARNING)
 
 
 def _retention_bytes(topic: Found, _: Wanted) -> Iterator[Difference]:
     kept = _limit(topic, "retention.bytes")
     if kept is None:
         return
-    weight = Weight.WARNING if kept < KEPT_AT_LEAST_BYTES else Weight.NOTE
+    weight = _of_loss(topic.owner) if kept < KEPT_AT_LEAST_BYTES else Weight.NOTE
     why = "what is not read before the partition is full is lost"
     yield _difference(topic, "retention.bytes", kept, FOREVER, weight, why, {"retention.bytes": FOREVER})
 

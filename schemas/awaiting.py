@@ -3,15 +3,21 @@
 A registry may lag behind: a publisher registers a schema, gets its id, publishes, and another node of the registry
 does not know the id for some seconds. So an unknown id is asked for again, for PATIENCE_S at most. Meanwhile
 `schema_of` raises SchemaAwaited. All unknown ids are awaited together.
+
+A registry may also fail over one id (no right to read it, a broken schema). So after each failure it is asked for
+something of ours that it surely has. If it gives that, the id is awaited alone, as an unknown one. Else it is down, for
+everybody.
 """
 
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Condition, Thread
 from typing import Any, Final, Protocol
 
-from schemas.registry import NotThere, RegistryUnavailable, SchemaAwaited
+from schemas.asking import Asking
+from schemas.registry import NotThere, RegistryUnavailable, SchemaAwaited, fails_over
 from schemas.rejection import Reason, Rejected
 
 AWAITED_MAX: Final = 200
@@ -45,22 +51,22 @@ class Asked(Protocol):
         """Ask for the schema, whatever is remembered."""
         ...
 
+    def answers_for_others(self, but_id: int | None, subject: str) -> bool:
+        """Say whether the registry gives what it surely has."""
+        ...
+
 
 Key = tuple[str, int]
 
 
 @dataclass(slots=True)
 class _Awaited:
-    """due: when it is asked for again. since: of the first "not there" in a row. patient: it may be waited for.
-
-    failed_at: how many answers there had been when the registry failed over it last; -1: it never did.
-    """
+    """due: when it is asked for again. since: of the first "not there" in a row. patient: it may be waited for."""
 
     due: float
     patient: bool
     since: float | None = None
     pause_s: float = 0.1
-    failed_at: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,8 @@ class AwaitingRegistry:
     def __init__(self, registry: Asked, patience: Patience | None = None) -> None:
         self._registry = registry
         self._patience = patience or Patience()
+        # Somewhat less, so that nobody is told of an outage before it is known whether the registry answers for others.
+        self._asking = Asking(0.8 * self._patience.answer_max_s, self._patience.remembered_s)
         self._schemas: dict[Key, dict[str, Any]] = {}
         self._refusals: dict[Key, _Refusal] = {}
         self._awaited: dict[Key, _Awaited] = {}
@@ -83,7 +91,6 @@ class AwaitingRegistry:
         self._asking_since: float | None = None
         self._down: str | None = None
         self._down_until = 0.0
-        self._answers = 0
         self._bug: Exception | None = None
         self._thread: Thread | None = None
         self._closed = False
@@ -145,9 +152,7 @@ class AwaitingRegistry:
             while True:
                 key = self._next()
                 try:
-                    found = self._registry.look_up(*key)
-                except Rejected as refusal:
-                    self._answered(key, NotThere(refusal.reason, refusal.detail), final=True)
+                    found, final = self._look_up(key)
                 except RegistryUnavailable as error:
                     self._failed(key, str(error))
                 except Exception as error:  # noqa: BLE001 - whoever asks next gets to see it
@@ -155,7 +160,21 @@ class AwaitingRegistry:
                         self._bug = error
                     return
                 else:
-                    self._answered(key, found, final=False)
+                    self._answered(key, found, final=final)
+
+    def _look_up(self, key: Key) -> tuple[dict[str, Any] | NotThere, bool]:
+        """Ask; return the answer, and whether it can never change. Raises RegistryUnavailable for an outage."""
+        subject, schema_id = key
+        try:
+            return self._asking.ask(key, partial(self._registry.look_up, subject, schema_id)), False
+        except Rejected as refusal:
+            return NotThere(refusal.reason, refusal.detail), True
+        except RegistryUnavailable as error:
+            with self._changed:
+                self._asking_since = time.monotonic()
+            if not self._asking.ask("others", partial(self._registry.answers_for_others, schema_id, subject)):
+                raise
+            return fails_over(schema_id, error), False
 
     def _next(self) -> Key:
         """Wait until an id is due, and return it. Raises _Closed."""
@@ -180,7 +199,6 @@ class AwaitingRegistry:
         with self._changed:
             now = time.monotonic()
             self._asking_since, self._down, self._down_until = None, None, 0.0
-            self._answers += 1
             awaited = self._awaited[key]
             if not isinstance(found, NotThere):
                 self._schemas[key] = found
@@ -205,17 +223,11 @@ class AwaitingRegistry:
         """Ask for nothing for a while. Only "not there" in a row counts: what came before an outage proves nothing."""
         with self._changed:
             self._asking_since = None
-            failing, now = self._awaited[key], time.monotonic()
-            alone, failing.failed_at = 0 <= failing.failed_at < self._answers, self._answers
-            if alone:
-                # Others were answered since it failed last: it is about this id, and the others need not wait.
-                failing.due = now + self._patience.again_s
-                return
             self._down = why
             self._down_until = time.monotonic() + self._patience.down_s
             for awaited in self._awaited.values():
                 awaited.since = None
-            # The others come first: the registry may fail over this one id only.
+            # The others come first: it costs less to see from them that the registry is back.
             self._awaited[key].due = self._down_until + self._patience.down_s
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from schemas.registry import NotRegistered, NotThere, RegistryUnavailable
+from schemas.registry import NotRegistered, NotThere, RegistryUnavailable, fails_over
 from schemas.rejection import Reason, Rejected
 from schemas.topics import TOPICS
 
@@ -24,17 +24,21 @@ ID_MAX: Final = 2**31 - 1
 """Registries count with Java's int; a greater id is garbage, and asking for it might look like a broken registry."""
 VERSIONS_MAX: Final = 100
 """Versions of a subject that ours are held to, the newest ones."""
+SCHEMA_CHARS_MAX: Final = 1_000_000
+"""Ours have a few thousand. A longer one would keep an event loop busy for seconds."""
+_NO_RECORD: Final = "is not one self-contained Avro record"
 _NOT_THERE: Final = frozenset({40401, 40402, 40403})
 """Subject, version and schema not found. A 404 with another code comes from a proxy, or means a wrong address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a subject. schema: None when it is not one self-contained Avro record."""
+    """A version of a subject. schema, schema_id: None when nothing can be made of it; why says what is the matter."""
 
     number: int
-    schema_id: int
+    schema_id: int | None
     schema: dict[str, Any] | None
+    why: str = ""
 
 
 def connect(url: str) -> SchemaRegistryClient:
@@ -82,7 +86,8 @@ class ConfluentRegistry:
     def schema_of(self, subject: str, schema_id: int) -> dict[str, Any]:
         """Return the schema that the id names, if it belongs to the subject; deleted versions are still read.
 
-        Raises Rejected(UNKNOWN_SCHEMA or WRONG_SCHEMA), or RegistryUnavailable.
+        Raises Rejected(UNKNOWN_SCHEMA or WRONG_SCHEMA), for an id that the registry fails over, too, as long as it
+        answers for others; else RegistryUnavailable.
         """
         known = self._schemas.get((subject, schema_id))
         if known is not None:
@@ -99,9 +104,12 @@ class ConfluentRegistry:
             self._remember((subject, schema_id), refusal.reason, refusal.detail)
             raise
         except RegistryUnavailable as error:
-            if self._clock() - began >= SLOW_S:
-                self._silent_until, self._silence = self._clock() + SILENCE_REMEMBERED_S, str(error)
-            raise
+            took_s = self._clock() - began
+            if not self.answers_for_others(schema_id, subject):
+                if took_s >= SLOW_S:
+                    self._silent_until, self._silence = self._clock() + SILENCE_REMEMBERED_S, str(error)
+                raise
+            found = fails_over(schema_id, error)
         if isinstance(found, NotThere):
             self._remember((subject, schema_id), found.reason, found.detail)
             raise Rejected(found.reason, found.detail)
@@ -136,24 +144,48 @@ class ConfluentRegistry:
         if schema is None:
             raise Rejected(
                 Reason.UNKNOWN_SCHEMA,
-                f"The schema id {schema_id} is not one self-contained Avro record. Publish with one that is.",
+                f"The schema id {schema_id} {_NO_RECORD}. Publish with one that is.",
             )
         return schema
+
+    def answers_for_others(self, but_id: int | None, subject: str) -> bool:
+        """Say whether the registry gives what it surely has: then its failure is about that one id, and no outage.
+
+        The same questions are asked as were of but_id, about a schema of ours whose id is known. While none is known:
+        which versions this subject has. A 404 is no proof: what lost its data must condemn nobody's message.
+        """
+        ours = next(((of, known) for of, known in list(self._ids.items()) if known != but_id), None)
+        try:
+            if ours is None:
+                return bool(ask(lambda: list(map(int, self._client.get_versions(subject)))))
+            self._client.clear_caches()  # type: ignore[no-untyped-call] # it would answer in the registry's place
+            return not isinstance(self.look_up(*ours), NotThere)
+        except (RegistryUnavailable, Rejected):
+            return False
 
     def versions(self, subject: str, *, deleted: bool, newest: int = VERSIONS_MAX) -> list[Version]:
         """Return the newest versions of a subject, oldest first; none if there is no such subject.
 
         deleted: those, too, that were deleted, but not for good. newest: so many at the most, each costs a question.
-        Raises RegistryUnavailable.
+        Raises RegistryUnavailable; one version over which the registry fails is there without a schema.
         """
         numbers = ask(lambda: sorted(map(int, self._client.get_versions(subject, deleted=deleted)))) or []
-        found = [self._version(subject, number) for number in numbers[-newest:]]
+        found = [self._version_or_why(subject, number) for number in numbers[-newest:]]
         return [version for version in found if version is not None]
+
+    def _version_or_why(self, subject: str, number: int) -> Version | None:
+        try:
+            return self._version(subject, number)
+        except RegistryUnavailable as error:
+            if not self.answers_for_others(None, subject):
+                raise
+            return Version(number, None, None, f"cannot be read: {error}")
 
     def _version(self, subject: str, number: int) -> Version | None:
         def question() -> Version:
             found = self._client.get_version(subject, number, deleted=True)
-            return Version(number, _whole(found.schema_id), _record(_content(found.schema)))
+            schema = _record(_content(found.schema))
+            return Version(number, _whole(found.schema_id), schema, "" if schema is not None else _NO_RECORD)
 
         version: Version | None = ask(question)
         return version
@@ -208,10 +240,11 @@ def _same_event(subject: str, others: list[str]) -> bool:
 
 def _record(found: Schema) -> dict[str, Any] | None:
     """Return the schema as JSON if it is one Avro record without references to others."""
-    if found.schema_type not in {"AVRO", None} or found.references:
+    text = found.schema_str or ""
+    if found.schema_type not in {"AVRO", None} or found.references or len(text) > SCHEMA_CHARS_MAX:
         return None
     try:
-        schema = json.loads(found.schema_str or "")
-    except ValueError:
+        schema = json.loads(text)
+    except (ValueError, RecursionError):
         return None
     return schema if isinstance(schema, dict) and schema.get("type") == "record" else None

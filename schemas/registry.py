@@ -26,6 +26,13 @@ class NotThere:
     detail: str
 
 
+def fails_over(schema_id: int, error: RegistryUnavailable) -> NotThere:
+    """Say of an id that the registry fails over it alone."""
+    return NotThere(
+        Reason.UNKNOWN_SCHEMA, f"The registry answers for others, but not for schema id {schema_id}: {error}"
+    )
+
+
 class Registry(Protocol):
     """Finds schemas and ids under a subject; nothing is ever registered by asking."""
 
@@ -36,8 +43,8 @@ class Registry(Protocol):
     def schema_of(self, subject: str, schema_id: int) -> dict[str, Any]:
         """Return the schema that the id names, if it belongs to the subject.
 
-        Raises Rejected(UNKNOWN_SCHEMA) for an id that the registry does not know or whose schema is not one Avro
-        record, Rejected(WRONG_SCHEMA) for one of other subjects, RegistryUnavailable when it does not answer. One that
-        does not wait for answers raises SchemaAwaited until it has one.
+        Raises Rejected(UNKNOWN_SCHEMA) for an id that the registry does not know, over which alone it fails, or whose
+        schema is not one Avro record, Rejected(WRONG_SCHEMA) for one of other subjects, RegistryUnavailable when it
+        does not answer. One that does not wait for answers raises SchemaAwaited until it has one.
         """
         ...

@@ -84,7 +84,7 @@ class Reader:
                 if rejected.reason is Reason.UNKNOWN_SCHEMA and self._is_ours:
                     # A newer release of ours wrote it; it is true, and this release must not pass it over.
                     held[message.partition] = Held(message, NEWER_S)
-                    self._ring(message)
+                    self._ring(message, rejected.detail)
                 else:
                     read.append(self._letters.of_message(message, rejected.reason, rejected.detail))
             except SchemaAwaited:
@@ -103,7 +103,7 @@ class Reader:
         event = self._decode(self._event_type, message.key, message.value)
         return Taken(message, event, same_content(event, message.value or b""))
 
-    def _ring(self, message: Message) -> None:
+    def _ring(self, message: Message, detail: str) -> None:
         """Ring once for a message, and again when nothing has come of it for long."""
         now = asyncio.get_running_loop().time()
         place = (message.topic, message.partition)
@@ -118,6 +118,7 @@ class Reader:
                 partition=message.partition,
                 offset=message.offset,
                 error=NEWER,
+                detail=detail,
             )
 
 

@@ -8,6 +8,7 @@ import click
 ANSWER_IS_NO = 1
 WRONG_USAGE = 2
 NOT_REACHED = 3
+DATABASE = "PAYMENTS_DATABASE_URL"
 FORBIDDEN = "42501"
 """SQLSTATE: the database's user may not do it."""
 
@@ -18,8 +19,13 @@ EXPECTED = (
     ("producers.topics", "TopicsRefused", ANSWER_IS_NO),
     ("schemas.registry", "NotRegistered", NOT_REACHED),
     ("schemas.registry", "RegistryUnavailable", NOT_REACHED),
+    ("schemas.registry", "SchemaAwaited", NOT_REACHED),
+    ("schemas.rejection", "Rejected", ANSWER_IS_NO),
     ("deploy.embedded.errors", "EmbeddedError", NOT_REACHED),
     ("domain.errors", "Transient", NOT_REACHED),
+    ("domain.errors", "Unfit", NOT_REACHED),
+    ("domain.errors", "Permanent", ANSWER_IS_NO),
+    ("domain.errors", "TooManyQuarantined", ANSWER_IS_NO),
     ("aiokafka.errors", "KafkaError", NOT_REACHED),
     ("builtins", "ConnectionError", NOT_REACHED),
     ("builtins", "TimeoutError", NOT_REACHED),
@@ -42,8 +48,11 @@ class Explained:
     exit_code: int
 
 
-def explain(error: Exception) -> Explained | None:
-    """Find what an error means; None for one that nobody expects, which is a bug and shows its traceback."""
+def explain(error: Exception, database: str = DATABASE) -> Explained | None:
+    """Find what an error means; None for one that nobody expects, which is a bug and shows its traceback.
+
+    database: the setting with the address of the database that was asked.
+    """
     if isinstance(error, Failure):
         return Explained(_one_line(str(error)), error.exit_code)
     if isinstance(error, click.UsageError):
@@ -52,7 +61,7 @@ def explain(error: Exception) -> Explained | None:
     if isinstance(error, click.ClickException):
         return Explained(_one_line(error.format_message()), error.exit_code)
     if (driver := _driver_error(error)) is not None:
-        return Explained(_of_database(driver), NOT_REACHED) if _may_pass(driver) else None
+        return Explained(_of_database(driver, database), NOT_REACHED) if _may_pass(driver) else None
     for module, name, exit_code in EXPECTED:
         family = getattr(sys.modules.get(module), name, None)
         if family is not None and isinstance(error, family):
@@ -73,14 +82,14 @@ def _may_pass(error: BaseException) -> bool:
     return may_pass(error)
 
 
-def _of_database(error: BaseException) -> str:
+def _of_database(error: BaseException, setting: str) -> str:
     cause = _one_line(str(error))
     if getattr(error, "sqlstate", None) == FORBIDDEN:
-        return f"PostgreSQL forbids it ({cause}): grant that to the user of PAYMENTS_DATABASE_URL"
+        return f"PostgreSQL forbids it ({cause}): grant that to the user of {setting}"
     if "FATAL:" in cause:
         words = cause[cause.index("FATAL:") :]
-        return f"PostgreSQL refuses the connection ({words}): check user, password and name in PAYMENTS_DATABASE_URL"
-    return f"PostgreSQL does not answer as it should ({cause}): check that it runs, and PAYMENTS_DATABASE_URL"
+        return f"PostgreSQL refuses the connection ({words}): check user, password and name in {setting}"
+    return f"PostgreSQL does not answer as it should ({cause}): check that it runs, and {setting}"
 
 
 def _what_to_do(error: Exception) -> str:

@@ -53,11 +53,9 @@ def check(*, as_json: bool) -> int:
     problems = broken_promises(releases())
     missing = []
     if settings.schema_registry_url is not None:
-        registrar = _registrar(settings)
-        for event_type in EVENTS:
-            found = registrar.compare(event_type)
+        for found in _registrar(settings).compare(*EVENTS):
             problems += [f"{found.subject}: {problem}" for problem in found.problems]
-            missing += [found.subject] if found.schema_id is None else []
+            missing += [found.subject] if found.did == "not registered" else []
     if as_json:
         emit_json({"compatible": not problems, "problems": problems, "not_registered": missing})
         return 1 if problems else 0
@@ -77,11 +75,11 @@ def register(*, as_json: bool) -> int:
     """Put every schema in the registry of PAYMENTS_SCHEMA_REGISTRY_URL, under the subject `<topic>-value`.
 
     Sets the compatibility level FULL_TRANSITIVE for each subject. May be repeated: what is there stays as it is. What
-    does not fit a version that is there is refused, and the exit code is 1; the others are registered.
+    does not fit a version that is there is refused, and the exit code is 1; the others are registered. Then each is
+    read back, for 30 seconds at most: what the registry does not give to readers by then is a problem, too.
     """
     settings = settings_for_command()
-    registrar = _registrar(settings)
-    done = [registrar.register(event_type) for event_type in EVENTS]
+    done = _registrar(settings).register(*EVENTS)
     bad = [one for one in done if one.problems]
     if as_json:
         rows = [
@@ -106,4 +104,4 @@ def _registrar(settings: Settings) -> "Registrar":
 
     if settings.schema_registry_url is None:
         raise SettingsError("set PAYMENTS_SCHEMA_REGISTRY_URL to the registry's address, as https://user:password@host")
-    return Registrar(connect(settings.schema_registry_url), settings.topic_prefix)
+    return Registrar(connect(settings.schema_registry_url), settings.topic_prefix, tell=say)

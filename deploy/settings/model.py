@@ -150,6 +150,10 @@ class Settings(BaseSettings):
         """Give the database URL for SQLAlchemy with psycopg, password included. Raises SettingsError if none is set."""
         return url_for(self.database_url, "postgresql+psycopg")
 
+    def sqlalchemy_direct_url(self) -> str:
+        """Give the URL past a pooler for SQLAlchemy, as direct_url does."""
+        return url_for(self.database_direct_url or self.database_url, "postgresql+psycopg")
+
     def psycopg_url(self) -> str:
         """Give the database URL for psycopg itself, password included. Raises SettingsError if none is set."""
         return url_for(self.database_url, "postgresql")

@@ -1,9 +1,14 @@
 """The command line: exit codes, one line for what is wrong, one document with --json, a quick --help."""
 
+import importlib
 import json
+import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import click
 import psycopg
@@ -12,10 +17,15 @@ import sqlalchemy.exc
 from aiokafka.errors import KafkaConnectionError
 from click.testing import CliRunner
 
+import domain
+import schemas
 from deploy.cli import COMMANDS, main
 from deploy.cli.failures import Failure, explain
+from deploy.cli.group import Command, LazyGroup
 from deploy.settings import Settings, SettingsError
 from domain.errors import DownForEverybody
+from domain.ports.publisher import Published
+from schemas.rejection import Reason
 from tests.deploy.commands import Ran, payments
 
 NOBODY = "127.0.0.1:1"
@@ -145,6 +155,52 @@ def test_each_family_of_errors_has_its_exit_code() -> None:
         assert says in explained.text
         assert "\n" not in explained.text
         assert statement not in explained.text
+
+
+def errors_of(*packages: ModuleType) -> Iterator[type[Exception]]:
+    """Find every class of errors that these packages define."""
+    for package in packages:
+        inside = [found.name for found in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+        for name in (package.__name__, *inside):
+            for value in vars(importlib.import_module(name)).values():
+                if isinstance(value, type) and issubclass(value, Exception) and value.__module__ == name:
+                    yield value
+
+
+# What never leaves its package: verdicts on a schema or a body that become a Rejected, an order to a thread, and what
+# stands for another error in a log.
+INSIDE = {"Malformed", "UnsafeSchema", "UnknownShape", "_Closed", "Raised"}
+ANSWERED_NO = {"Permanent", "Rejected", "TooManyQuarantined"}
+WORDS = "what\nit is"
+MADE_WITH: dict[str, tuple[Any, ...]] = {
+    "Rejected": (Reason.UNKNOWN_SCHEMA, WORDS),
+    "TooManyQuarantined": (3, WORDS),
+    "Interrupted": (WORDS, Published([])),
+}
+FAMILIES = [family for family in errors_of(domain, schemas) if family.__name__ not in INSIDE]
+
+
+@click.command()
+@click.argument("module")
+@click.argument("name")
+def failing(module: str, name: str) -> None:
+    """Fail with this error."""
+    raise getattr(importlib.import_module(module), name)(*MADE_WITH.get(name, (WORDS,)))
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
+def test_every_error_of_domain_and_schemas_is_one_line_with_its_exit_code(family: type[Exception]) -> None:
+    group = LazyGroup("payments", commands_table=[Command("fail", f"{__name__}:failing", "Fail.")])
+    ran = CliRunner().invoke(group, ["fail", family.__module__, family.__name__])
+    assert ran.exit_code == (1 if family.__name__ in ANSWERED_NO else 3)
+    assert (ran.stdout, ran.stderr.count("\n")) == ("", 1)
+    assert ran.stderr.startswith("payments: ")
+    assert "what it is" in ran.stderr
+
+
+def test_all_families_of_errors_are_tried() -> None:
+    names = {family.__name__ for family in FAMILIES}
+    assert names >= {"Transient", "RegistryDown", "Unfit", "NotRegistered", "SchemaAwaited", *ANSWERED_NO}
 
 
 def wrapped(error: psycopg.Error) -> Exception:

@@ -11,7 +11,7 @@ from schemas.codec import Codec
 from schemas.shapes import SHAPES, load
 from schemas.topics import EVENTS
 from tests.deploy.commands import payments
-from tests.deploy.orders import confirmed, publish, status_of
+from tests.deploy.orders import confirmed, publish, retried, status_of
 from tests.embedded.support import connected
 from tests.processes import started
 from tests.schemas import wire
@@ -88,6 +88,25 @@ def test_register_refuses_what_does_not_fit_and_registers_the_others(tmp_path: P
     assert len(registry.entries) == len(EVENTS)
 
 
+def test_register_waits_for_a_registry_that_lags_behind_and_says_so(tmp_path: Path, registry: RegistryServer) -> None:
+    registry.behind = 2
+    ran = payments(tmp_path, "schemas", "register", PAYMENTS_SCHEMA_REGISTRY_URL=registry.url)
+    assert (ran.code, ran.err.count("\n")) == (0, 1), ran.err
+    assert ran.err.startswith("the registry lags behind: waiting up to 30 s until it gives ")
+    assert ran.out.endswith(f"{len(EVENTS)} schemas, {len(EVENTS)} registered now, 0 with problems\n")
+
+
+def test_a_subject_over_which_alone_the_registry_fails_is_a_line_and_the_others_are_registered(
+    tmp_path: Path, registry: RegistryServer
+) -> None:
+    registry.answers["GET /subjects/PaymentFailed-value/versions"] = Answer(403, b'{"error_code": 40301}')
+    for command in ("register", "check"):
+        ran = payments(tmp_path, "schemas", command, PAYMENTS_SCHEMA_REGISTRY_URL=registry.url)
+        assert (ran.code, ran.err.count("\n")) == (1, 1), ran.err
+        assert ran.err.startswith("PaymentFailed-value: the schema registry refuses to answer (HTTP 403)")
+        assert len(registry.entries) == len(EVENTS) - 1
+
+
 @pytest.mark.parametrize("command", ["check", "register"])
 def test_a_registry_that_does_not_answer_ends_a_command_with_3(
     tmp_path: Path, registry: RegistryServer, command: str
@@ -149,6 +168,74 @@ def test_an_order_whose_id_a_lagging_registry_does_not_know_yet_is_paid_and_no_d
         assert up.stop() == 0
     with connected(registered["PAYMENTS_DATABASE_URL"]) as connection:
         assert connection.execute("SELECT count(*) FROM dead_letter").fetchone() == (0,)
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_one_id_over_which_the_registry_fails_holds_its_partition_and_is_a_dead_letter_that_can_be_redriven(
+    tmp_path: Path, registry: RegistryServer, registered: dict[str, str]
+) -> None:
+    payments(tmp_path, "stock", "set", "tea", "99", **registered)
+    payments(tmp_path, "stock", "set", "SKU-1", "9", **registered)
+    payments(tmp_path, "stock", "set", "SKU-2", "9", **registered)
+    subject = f"{registered['PAYMENTS_TOPIC_PREFIX']}OrderConfirmed-value"
+    registry.answers[f"GET /subjects/{subject}/versions/1"] = Answer(500, b'{"error_code": 50001, "message": "no"}')
+    with started(tmp_path, "up", **registered) as up, connected(registered["PAYMENTS_DATABASE_URL"]) as connection:
+        up.await_line("running")
+        theirs = registry.add(subject, {**load("OrderConfirmed"), "doc": "Another team's."})
+        asked = f"GET /schemas/ids/{theirs}/versions"
+        registry.answers[asked] = Answer(403, b'{"error_code": 40301, "message": "User is denied operation Read"}')
+        bad = order_confirmed(occurred_at=now())
+        body = wire.confluent(theirs, Codec().encode(bad)[BODY_AT:])
+        line = json.dumps({"type": "OrderConfirmed", "key": bad.order_id, "raw_hex": body.hex()})
+        assert payments(tmp_path, "publish", "--unchecked", "-", stdin=line, **registered).code == 0
+        up.eventually(lambda: asked in registry.asked, "the registry has failed over it")
+
+        def letters() -> list[tuple[str, bytes]]:
+            return connection.execute("SELECT reason, body FROM dead_letter").fetchall()
+
+        names = [f"tea-{n}" for n in range(12)]
+        publish(tmp_path, registered, *map(confirmed, names))
+        up.eventually(lambda: any(status_of(registered, name) == "paid_and_confirmed" for name in names), "others paid")
+        assert letters() == [], "other partitions did not wait for the end of it"
+
+        up.eventually(lambda: letters() == [("unknown_schema", body)], "a dead letter with its body", 90)
+        up.eventually(lambda: {status_of(registered, name) for name in names} == {"paid_and_confirmed"}, "all paid")
+        assert "dependency_down" not in up.log
+
+        refused = payments(tmp_path, "dlq", "redrive", "--all", **registered)
+        assert (refused.code, "not for schema id" in refused.out) == (1, True), refused.err
+        registry.answers.clear()
+        assert payments(tmp_path, "dlq", "redrive", "--all", **registered).code == 0
+        up.eventually(lambda: status_of(registered, bad.order_id) == "paid_and_confirmed", "the letter is paid, too")
+        assert up.stop() == 0
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_commands_that_write_without_registered_schemas_end_with_3_and_one_line(
+    tmp_path: Path, registry: RegistryServer, deployment: dict[str, str]
+) -> None:
+    payments(tmp_path, "stock", "set", "tea", "9", **deployment)
+    quick = {"PAYMENTS_UNKNOWN_GIVE_UP_S": "0.5", "PAYMENTS_UNKNOWN_RETRY_S": "0.1"}
+    with started(tmp_path, "up", **deployment | quick) as up:
+        publish(tmp_path, deployment, retried("order-1", 1))
+        with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
+            letters = "SELECT count(*) FROM dead_letter"
+            up.eventually(lambda: connection.execute(letters).fetchone() == (1,), "a letter")
+        publish(tmp_path, deployment, confirmed("order-1"), confirmed("order-2", "pm_fault_html_on_authorize_always"))
+        up.eventually(lambda: status_of(deployment, "order-1") == "paid_and_confirmed", "paid")
+        up.eventually(lambda: status_of(deployment, "order-2") == "manual_review", "a review")
+        assert up.stop() == 0
+
+    for arguments in (
+        ["dlq", "redrive", "--all"],
+        ["order", "resolve", "order-2", "--as", "not-executed", "--reason", "none there"],
+    ):
+        ran = payments(tmp_path, *arguments, **deployment, PAYMENTS_SCHEMA_REGISTRY_URL=registry.url)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1), ran.err
+        assert "run `payments schemas register`" in ran.err
+        assert payments(tmp_path, *arguments, **deployment).code == 0, "nothing had happened"
 
 
 @pytest.mark.integration

@@ -110,16 +110,32 @@ def test_no_role_starts_on_topics_that_would_lose_events(tmp_path: Path, migrate
     assert payments(tmp_path, "relay", "--once", **migrated).out == "0 messages sent\n"
 
 
-def test_an_upstream_topic_that_forgets_within_a_day_is_an_alarm_and_roles_run(
+def test_a_topic_of_ours_that_keeps_too_few_bytes_starts_no_role_until_it_is_mended(
     tmp_path: Path, migrated: dict[str, str]
 ) -> None:
-    topic = make(migrated, "OrderConfirmed", {"retention_ms": "3600000"})
+    topic = make(migrated, "PaymentAuthorized", GOOD | {"retention_bytes": "1000000"})
+    make_the_others(migrated, tmp_path)
+    assert created(tmp_path, migrated)[0] == 1
+    ran = payments(tmp_path, "relay", "--once", **migrated)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (3, "", 1), ran.err
+    assert f"{topic}: retention.bytes is 1000000" in ran.err
+    assert "`payments topics create --mend` sets -1" in ran.err
+    assert created(tmp_path, migrated, "--mend")[0] == 0
+    assert of(migrated, topic)["retention.bytes"] == "-1"
+    assert payments(tmp_path, "relay", "--once", **migrated).out == "0 messages sent\n"
+
+
+@pytest.mark.parametrize(("setting", "value"), [("retention_ms", "3600000"), ("retention_bytes", "1000000")])
+def test_an_upstream_topic_that_may_forget_orders_unread_is_an_alarm_and_roles_run(
+    tmp_path: Path, migrated: dict[str, str], setting: str, value: str
+) -> None:
+    topic = make(migrated, "OrderConfirmed", {setting: value})
     make_the_others(migrated, tmp_path)
     with started(tmp_path, "relay", **migrated, PAYMENTS_LOG_FORMAT="json") as relay:
         relay.await_line("running")
         assert relay.stop() == 0
     (alarm,) = [line for line in map(json.loads, relay.log.splitlines()) if line.get("alarm")]
-    assert (alarm["reason"], alarm["topics"], alarm["found"]) == ("topic_settings", topic, "3600000")
+    assert (alarm["reason"], alarm["topics"], alarm["found"]) == ("topic_settings", topic, value)
 
 
 def test_what_is_only_worse_than_it_could_be_is_said_once_for_all_topics(

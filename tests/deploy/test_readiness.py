@@ -21,6 +21,7 @@ pytestmark = pytest.mark.integration
 
 NOBODY = "127.0.0.1:1"
 URL = "PAYMENTS_DATABASE_URL"
+DIRECT = "PAYMENTS_DATABASE_DIRECT_URL"
 
 
 def refused(ran: Ran) -> str:
@@ -142,3 +143,54 @@ def test_what_a_user_lacks_is_named(tmp_path: Path, deployment: dict[str, str], 
         connection.execute(sql.SQL("REVOKE DELETE ON outbox FROM {}").format(name))
     for role in ("relay", "up"):
         assert "lacks DELETE on outbox: " in refused(payments(tmp_path, role, **limited))
+
+
+def at(url: str, **change: Any) -> str:
+    return make_url(url).set(**change).render_as_string(hide_password=False)
+
+
+@pytest.mark.parametrize("role", [["relay"], ["relay", "--once"], ["sweep"], ["sweep", "--once"], ["up"]])
+def test_who_goes_past_the_pooler_looks_at_the_database_that_it_will_use(
+    tmp_path: Path, deployment: dict[str, str], role: list[str]
+) -> None:
+    for change, words in (
+        ({"database": "postgres"}, f"at {DIRECT}, the database has no schema: set it to the database of {URL}"),
+        ({"username": "nobody", "password": "wrong"}, f"check user, password and name in {DIRECT}"),
+        ({"host": "127.0.0.1", "port": 1}, f"check that it runs, and {DIRECT}"),
+    ):
+        line = refused(payments(tmp_path, *role, **{**deployment, DIRECT: at(deployment[URL], **change)}))
+        assert words in line
+        assert line.count("PostgreSQL") <= 1, "it is said once"
+
+
+def test_consumers_do_not_need_what_only_others_use(tmp_path: Path, deployment: dict[str, str]) -> None:
+    elsewhere = {**deployment, DIRECT: at(deployment[URL], database="postgres")}
+    with started(tmp_path, "consume", "OrderConfirmed", **elsewhere) as consume:
+        consume.await_line("running")
+        assert consume.stop() == 0
+
+
+def test_a_relay_needs_its_part_at_the_url_that_it_uses_and_nothing_at_the_other(
+    tmp_path: Path, deployment: dict[str, str], user: str
+) -> None:
+    assert payments(tmp_path, "relay", "--once", **{**deployment, URL: user, DIRECT: deployment[URL]}).code == 0
+    grant(deployment[URL], user, Process.ENGINE)
+    line = refused(payments(tmp_path, "relay", "--once", **{**deployment, DIRECT: user}))
+    assert "lacks UPDATE on outbox, DELETE on outbox" in line
+    assert f"set the user of this process in {DIRECT}" in line
+
+
+def test_upkeep_that_lacks_a_right_is_named_and_the_process_starts(
+    tmp_path: Path, deployment: dict[str, str], user: str
+) -> None:
+    grant(deployment[URL], user, Process.ENGINE)
+    words = "the database's user lacks ownership of inbox, CREATE on schema public"
+    for limited in ({**deployment, URL: user}, {**deployment, DIRECT: user}):
+        with started(tmp_path, "sweep", **limited) as sweep:
+            sweep.await_line("running")
+            assert words in sweep.log
+            assert sweep.stop() == 0
+    with started(tmp_path, "sweep", **deployment) as sweep:
+        sweep.await_line("running")
+        assert "lacks" not in sweep.log
+        assert sweep.stop() == 0

@@ -39,21 +39,32 @@ class Answer:
 class RegistryServer:
     """What the registry holds, how it is ill, and what it was asked.
 
-    hidden: ids that it does not know yet. ill: the answer to everything. answers: to one question, as `GET /config`.
-    healthy: unless it is set, nothing is answered. same: whether two schemas are one to it.
+    hidden: ids that it does not know yet. behind: so often each id is not there for who asks. ill: the answer to
+    everything. answers: to one question, as `GET /config`. healthy: unless it is set, nothing is answered. hanging:
+    questions that have no answer. trickling: whose answers never end. same: whether two schemas are one to it.
     """
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.levels: dict[str, str] = {}
         self.hidden: set[int] = set()
+        self.behind = 0
         self.ill: Answer | None = None
         self.answers: dict[str, Answer] = {}
         self.healthy = Event()
         self.healthy.set()
+        self.hanging: set[str] = set()
+        self.trickling: set[str] = set()
+        self.ended = Event()
         self.asked: list[str] = []
         self.same: Callable[[Any, Any], bool] = equal
         self.url = ""
+
+    def hold(self, question: str) -> None:
+        """Let a question wait for its answer as long as it must."""
+        self.healthy.wait()
+        if question in self.hanging:
+            self.ended.wait()
 
     def add(self, subject: str, schema: dict[str, Any] | str, **others: Any) -> int:
         """Register a schema by hand; equal schemas have one id, whatever the subject."""
@@ -92,7 +103,8 @@ class RegistryServer:
         found = [
             e for e in self.entries if e.schema_id == schema_id and (deleted or rest != ["versions"] or not e.deleted)
         ]
-        if schema_id in self.hidden or not found:
+        lags = self.asked.count(f"GET /schemas/ids/{schema_id}/versions") <= self.behind
+        if schema_id in self.hidden or lags or not found:
             return 404, _error(40403, "Schema not found")
         if rest == ["versions"]:
             return 200, [{"subject": e.subject, "version": e.number} for e in found]
@@ -130,6 +142,15 @@ def _error(code: int, message: str) -> dict[str, Any]:
     return {"error_code": code, "message": message}
 
 
+def _trickle(handler: BaseHTTPRequestHandler, ended: Event) -> None:
+    """Answer a byte at a time, until the test ends or nobody listens."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000000")
+    handler.end_headers()
+    while not ended.wait(0.05):
+        handler.wfile.write(b" ")
+
+
 def _handler(registry: RegistryServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -144,7 +165,9 @@ def _handler(registry: RegistryServer) -> type[BaseHTTPRequestHandler]:
         def serve(self, sent: Any) -> None:
             parts = urlsplit(self.path)
             registry.asked.append(f"{self.command} {parts.path}")
-            registry.healthy.wait()
+            registry.hold(f"{self.command} {parts.path}")
+            if f"{self.command} {parts.path}" in registry.trickling:
+                _trickle(self, registry.ended)
             answer = registry.ill or registry.answers.get(f"{self.command} {parts.path}")
             if answer is None:
                 status, body = registry.answer(self.command, parts.path, parse_qs(parts.query), sent)
@@ -180,5 +203,6 @@ def registry_server() -> Iterator[RegistryServer]:
             yield registry
         finally:
             registry.healthy.set()
+            registry.ended.set()
             http.shutdown()
             thread.join()

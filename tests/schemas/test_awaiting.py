@@ -156,7 +156,8 @@ ILL = {
 def test_what_is_no_answer_of_a_registry_condemns_no_message(server: RegistryServer, ill: Answer) -> None:
     schema_id = server.add(SUBJECT, load("OrderConfirmed"))
     server.ill = ill
-    codec = codec_of(awaiting(server, replace(LONG, unknown_s=0)))
+    # Not 0: the registry may come back between its failure over the id and the control.
+    codec = codec_of(awaiting(server, replace(LONG, unknown_s=5)))
 
     eventually_is(codec, schema_id, RegistryUnavailable)
     with pytest.raises(RegistryUnavailable):
@@ -189,8 +190,8 @@ def test_a_command_that_reads_many_bodies_waits_for_a_silent_registry_once(serve
     for schema_id in range(1, 20):
         with pytest.raises(RegistryUnavailable):
             registry.schema_of(SUBJECT, schema_id)
-    assert time.monotonic() - began < 3 * TIMEOUT_S
-    assert len(server.asked) == 1
+    assert time.monotonic() - began < 4 * TIMEOUT_S
+    assert len(server.asked) == 2, "for the id, and whether it answers at all"
 
 
 def test_a_dead_registry_is_asked_once_in_a_while_not_once_a_message(server: RegistryServer) -> None:
@@ -200,7 +201,7 @@ def test_a_dead_registry_is_asked_once_in_a_while_not_once_a_message(server: Reg
 
     assert {outcome(codec, schema_id) for schema_id in range(1, 500)} == {RegistryUnavailable}
 
-    assert len(server.asked) == 1
+    assert len(server.asked) == 2, "for the id, and whether it answers at all"
 
 
 def test_an_id_over_which_the_registry_fails_does_not_keep_others_waiting(server: RegistryServer) -> None:
@@ -210,6 +211,144 @@ def test_an_id_over_which_the_registry_fails_does_not_keep_others_waiting(server
     outcome(codec, bad)
 
     eventually_is(codec, good, order_confirmed())
+
+
+OF_ONE_ID = ILL | {
+    "403": Answer(403, b'{"error_code": 40301, "message": "User is denied operation Read on Subject: theirs"}'),
+    "deep JSON": Answer(200, b"[" * 100_000),
+    "huge": Answer(200, b"x" * 20_000_000),
+    "subjects of no text": Answer(200, b'[{"subject": 7, "version": 1}]'),
+    "no answer": None,
+}
+
+
+@pytest.mark.parametrize("question", ["GET /schemas/ids/{}", "GET /schemas/ids/{}/versions"])
+@pytest.mark.parametrize("ill", OF_ONE_ID.values(), ids=OF_ONE_ID.keys())
+def test_an_id_over_which_alone_the_registry_fails_is_awaited_alone_and_then_refused(
+    server: RegistryServer, ill: Answer | None, question: str
+) -> None:
+    ours = server.add("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    bad = server.add(SUBJECT, load("OrderConfirmed"))
+    good = server.add(SUBJECT, {**load("OrderConfirmed"), "doc": "A newer version."})
+    asked = question.format(bad)
+    if ill is None:
+        server.hanging.add(asked)
+    else:
+        server.answers[asked] = ill
+    registry = awaiting(server, replace(SHORT, down_s=300))
+    assert registry.id_of("shop.PaymentAuthorized-value", load("PaymentAuthorized")) == ours
+    codec = codec_of(registry)
+
+    began = time.monotonic()
+    seen = [outcome(codec, bad)]
+
+    def refused() -> bool:
+        seen.append(outcome(codec, bad))
+        return seen[-1] is not SchemaAwaited
+
+    eventually(refused, "refused", 30)
+    assert {*seen} == {SchemaAwaited, Reason.UNKNOWN_SCHEMA}, "it never was an outage"
+    assert time.monotonic() - began >= SHORT.unknown_s
+    eventually_is(codec, good, order_confirmed())
+    assert outcome(codec, bad) is Reason.UNKNOWN_SCHEMA
+
+
+def test_an_answer_that_never_ends_is_about_one_id_only(server: RegistryServer) -> None:
+    server.add("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    bad = server.add(SUBJECT, load("OrderConfirmed"))
+    good = server.add(SUBJECT, {**load("OrderConfirmed"), "doc": "A newer version."})
+    server.trickling.add(f"GET /schemas/ids/{bad}")
+    registry = awaiting(server, replace(SHORT, answer_max_s=2, remembered_s=0.5))
+    registry.id_of("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    codec = codec_of(registry)
+    seen = [outcome(codec, bad)]
+
+    def refused() -> bool:
+        seen.append(outcome(codec, bad))
+        return seen[-1] is Reason.UNKNOWN_SCHEMA
+
+    for _ in range(3):
+        eventually(refused, "refused", 20)
+        eventually(lambda: not refused(), "forgotten, and asked for again", 20)
+    assert {*seen} == {SchemaAwaited, Reason.UNKNOWN_SCHEMA}, "it never was an outage"
+    eventually_is(codec, good, order_confirmed())
+
+
+def test_a_registry_all_of_whose_answers_never_end_is_down_and_comes_back(server: RegistryServer) -> None:
+    ours = server.add("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    good = server.add(SUBJECT, load("OrderConfirmed"))
+    registry = awaiting(server, replace(LONG, answer_max_s=1, remembered_s=0.5))
+    registry.id_of("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    server.trickling |= {f"GET /schemas/ids/{schema_id}/versions" for schema_id in (ours, good)}
+    codec = codec_of(registry)
+    eventually_is(codec, good, RegistryUnavailable)
+    server.trickling.clear()
+    eventually_is(codec, good, order_confirmed())
+
+
+def test_an_id_over_which_the_registry_failed_for_a_while_is_read(server: RegistryServer) -> None:
+    schema_id = server.add(SUBJECT, load("OrderConfirmed"))
+    asked = f"GET /schemas/ids/{schema_id}/versions"
+    server.answers[asked] = OF_ONE_ID["403"] or Answer(403)
+    codec = codec_of(awaiting(server))
+    assert outcome(codec, schema_id) is SchemaAwaited
+    eventually(lambda: server.asked.count(asked) > 3, "asked again", 20)
+    assert outcome(codec, schema_id) is SchemaAwaited
+    server.answers.clear()
+
+    eventually_is(codec, schema_id, order_confirmed())
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["an id of ours is known", "none is known"])
+def test_a_registry_that_lost_what_it_surely_had_condemns_no_message(server: RegistryServer, *, known: bool) -> None:
+    ours = server.add("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    registry = awaiting(server, replace(LONG, unknown_s=0))
+    if known:
+        assert registry.id_of("shop.PaymentAuthorized-value", load("PaymentAuthorized")) == ours
+    server.entries.clear()
+    server.answers["GET /schemas/ids/50/versions"] = ILL["500"]
+    codec = codec_of(registry)
+    eventually_is(codec, 50, RegistryUnavailable)
+    server.answers.clear()
+    eventually_is(codec, 50, Reason.UNKNOWN_SCHEMA)
+
+
+def test_the_control_is_asked_of_the_registry_and_not_of_a_cache(server: RegistryServer) -> None:
+    server.add("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    registry = ConfluentRegistry.at(server.url)
+    ours = registry.id_of("shop.PaymentAuthorized-value", load("PaymentAuthorized"))
+    assert registry.answers_for_others(50, SUBJECT)
+    for question in (f"GET /schemas/ids/{ours}/versions", f"GET /schemas/ids/{ours}"):
+        server.answers[question] = ILL["500"]
+        assert not registry.answers_for_others(50, SUBJECT)
+        server.answers.clear()
+    assert registry.answers_for_others(50, SUBJECT)
+
+
+def test_a_command_passes_over_an_id_over_which_alone_the_registry_fails(server: RegistryServer) -> None:
+    bad = server.add(SUBJECT, load("OrderConfirmed"))
+    good = server.add(SUBJECT, {**load("OrderConfirmed"), "doc": "A newer version."})
+    server.hanging.add(f"GET /schemas/ids/{bad}/versions")
+    registry = ConfluentRegistry.at(server.url)
+    for _ in range(5):
+        with pytest.raises(Rejected, match=f"answers for others, but not for schema id {bad}"):
+            registry.schema_of(SUBJECT, bad)
+    assert registry.schema_of(SUBJECT, good)["doc"] == "A newer version."
+    assert server.asked.count(f"GET /schemas/ids/{bad}/versions") == 1, "the refusal is remembered"
+
+
+def test_a_version_over_which_the_registry_fails_does_not_hide_the_others(server: RegistryServer) -> None:
+    first = server.add(SUBJECT, load("OrderConfirmed"))
+    server.add(SUBJECT, {**load("OrderConfirmed"), "doc": "A newer version."})
+    server.answers[f"GET /subjects/{SUBJECT}/versions/2"] = ILL["500"]
+    one, two = ConfluentRegistry.at(server.url).versions(SUBJECT, deleted=True)
+    assert (one.schema_id, one.schema) == (first, load("OrderConfirmed"))
+    assert (two.number, two.schema_id, two.schema) == (2, None, None)
+    assert "HTTP 500" in two.why
+
+    server.ill = ILL["500"]
+    with pytest.raises(RegistryUnavailable):
+        ConfluentRegistry.at(server.url).versions(SUBJECT, deleted=True)
 
 
 def test_an_outage_in_between_begins_the_patience_anew(server: RegistryServer) -> None:
@@ -234,6 +373,8 @@ def test_what_can_never_become_an_avro_record_is_refused_at_once(server: Registr
         server.add(SUBJECT, order, references=[{"name": "payments.Money", "subject": "money", "version": 1}]),
         server.add(SUBJECT, '"int"'),
         server.add(SUBJECT, "{"),
+        server.add(SUBJECT, "[" * 100_000),
+        server.add(SUBJECT, json.dumps({**load("OrderConfirmed"), "doc": "x" * 1_000_000})),
     ]
     codec = codec_of(awaiting(server))
     for schema_id in [*bad, 2**31]:
@@ -274,6 +415,9 @@ class Broken:
 
     def look_up(self, subject: str, schema_id: int) -> NotThere:
         raise KeyError(schema_id)
+
+    def answers_for_others(self, but_id: int | None, subject: str) -> bool:
+        raise KeyError(subject)
 
 
 def test_a_bug_of_the_client_is_raised_and_nobody_waits_for_ever() -> None:

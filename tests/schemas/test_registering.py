@@ -1,13 +1,14 @@
 """Our schemas in a registry: put there once, held to what is there, read back."""
 
 import copy
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from schemas.confluent import ConfluentRegistry, connect
-from schemas.registering import LEVEL, Registrar
+from schemas.registering import LAG_S, LEVEL, Registrar
 from schemas.registry import RegistryUnavailable
 from schemas.shapes import load
 from schemas.topics import EVENTS
@@ -44,7 +45,7 @@ def kind_of(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_event_is_registered_under_its_topic_with_its_level(server: RegistryServer, registrar: Registrar) -> None:
-    done = [registrar.register(event_type) for event_type in EVENTS]
+    done = registrar.register(*EVENTS)
 
     assert [one.did for one in done] == ["registered"] * len(EVENTS)
     assert {entry.subject for entry in server.entries} == {f"shop.{event_type}-value" for event_type in EVENTS}
@@ -55,9 +56,9 @@ def test_every_event_is_registered_under_its_topic_with_its_level(server: Regist
 
 
 def test_registering_again_changes_nothing(server: RegistryServer, registrar: Registrar) -> None:
-    first = registrar.register("OrderConfirmed")
+    (first,) = registrar.register("OrderConfirmed")
     before = copy.deepcopy(server.entries)
-    second = again(server).register("OrderConfirmed")
+    (second,) = again(server).register("OrderConfirmed")
 
     assert (second.did, second.schema_id, second.problems) == ("there already", first.schema_id, ())
     assert server.entries == before
@@ -67,7 +68,7 @@ def test_registering_again_changes_nothing(server: RegistryServer, registrar: Re
 def test_a_subject_with_another_level_gets_ours(server: RegistryServer, registrar: Registrar) -> None:
     server.add(SUBJECT, load("OrderConfirmed"))
     server.levels[SUBJECT] = "BACKWARD"
-    assert registrar.register("OrderConfirmed").did == f"set to {LEVEL}"
+    assert registrar.register("OrderConfirmed")[0].did == f"set to {LEVEL}"
     assert server.levels[SUBJECT] == LEVEL
 
 
@@ -78,7 +79,7 @@ def test_what_does_not_fit_is_refused_and_not_put_there_though_the_registry_woul
     field(millis, "occurred_at")["type"]["logicalType"] = "timestamp-millis"
     server.add(SUBJECT, millis)
 
-    refused = registrar.register("OrderConfirmed")
+    (refused,) = registrar.register("OrderConfirmed")
 
     assert refused.did == "refused"
     assert "version 1 there: new readers: occurred_at: the meaning changes" in refused.problems[0]
@@ -89,7 +90,7 @@ def test_a_refusal_is_told_in_the_registrys_words(server: RegistryServer, regist
     words = b'{"error_code": 42205, "message": "Subject shop.OrderConfirmed-value is in\\nread-only mode"}'
     server.answers["POST /subjects/shop.OrderConfirmed-value/versions"] = Answer(422, words)
 
-    refused = registrar.register("OrderConfirmed")
+    (refused,) = registrar.register("OrderConfirmed")
 
     assert refused.problems == ("the registry refuses it: Subject shop.OrderConfirmed-value is in read-only mode",)
 
@@ -102,7 +103,7 @@ def test_a_registry_that_keeps_an_older_version_without_the_enums_default_is_fou
     server.add(SUBJECT, without)
     server.same = lambda old, new: bool(fields_of(old) == fields_of(new))
 
-    for found in (registrar.compare("OrderConfirmed"), again(server).register("OrderConfirmed")):
+    for (found,) in (registrar.compare("OrderConfirmed"), again(server).register("OrderConfirmed")):
         assert found.schema_id == 1
         (problem,) = found.problems
         assert "it differs at OrderConfirmed.payment_method" in problem
@@ -120,14 +121,14 @@ def test_docs_may_differ(server: RegistryServer, registrar: Registrar) -> None:
     server.add(SUBJECT, other)
     server.same = lambda old, new: bool(fields_of(old) == fields_of(new))
 
-    assert registrar.compare("OrderConfirmed").problems == ()
+    assert registrar.compare("OrderConfirmed")[0].problems == ()
 
 
 def test_a_version_that_was_deleted_is_no_promise(server: RegistryServer, registrar: Registrar) -> None:
     server.add(SUBJECT, '"int"')
-    assert registrar.compare("OrderConfirmed").problems == ("version 1 there is not one self-contained Avro record",)
+    assert registrar.compare("OrderConfirmed")[0].problems == ("version 1 there is not one self-contained Avro record",)
     server.entries[0].deleted = True
-    assert again(server).register("OrderConfirmed").did == "registered"
+    assert again(server).register("OrderConfirmed")[0].did == "registered"
 
 
 def test_a_registry_that_does_not_answer_is_unavailable(server: RegistryServer, registrar: Registrar) -> None:
@@ -135,3 +136,47 @@ def test_a_registry_that_does_not_answer_is_unavailable(server: RegistryServer, 
     for call in (registrar.compare, registrar.register):
         with pytest.raises(RegistryUnavailable, match="HTTP 401"):
             call("OrderConfirmed")
+
+
+def test_what_a_registry_that_lags_behind_does_not_give_yet_is_waited_for_together(server: RegistryServer) -> None:
+    server.behind = 3
+    told: list[str] = []
+    began = time.monotonic()
+
+    done = Registrar(connect(server.url), "shop.", tell=told.append).register(*EVENTS)
+
+    assert [(one.did, one.problems) for one in done] == [("registered", ())] * len(EVENTS)
+    named = f"{done[0].subject} and {len(EVENTS) - 1} more"
+    assert told == [f"the registry lags behind: waiting up to {LAG_S:g} s until it gives {named}"]
+    assert time.monotonic() - began < LAG_S
+
+
+def test_what_readers_never_get_is_a_problem_of_each_subject_and_all_are_registered(server: RegistryServer) -> None:
+    server.behind = 10**9
+    registrar = Registrar(connect(server.url), "shop.", lag_s=0.1)
+    for done in (registrar.register(*EVENTS), registrar.compare(*EVENTS)):
+        assert {one.did for one in done} == {"registered"}
+        assert len(server.entries) == len(EVENTS)
+        for one in done:
+            (problem,) = one.problems
+            assert problem.startswith("it is there, and the registry does not give it to readers yet")
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_subject_over_which_alone_the_registry_fails_keeps_no_other_from_being_registered(
+    server: RegistryServer, registrar: Registrar, status: int
+) -> None:
+    first, *_ = EVENTS
+    server.answers[f"GET /subjects/shop.{first}-value/versions"] = Answer(status, b'{"error_code": 1, "message": "no"}')
+    for done in (registrar.register(*EVENTS), registrar.compare(*EVENTS)):
+        assert [one.event_type for one in done if one.problems] == [first]
+        assert (done[0].did, done[0].schema_id) == ("not answered", None)
+        assert f"HTTP {status}" in done[0].problems[0]
+    assert len(server.entries) == len(EVENTS) - 1
+
+
+def test_a_registry_that_is_silent_is_asked_once(server: RegistryServer, registrar: Registrar) -> None:
+    server.healthy.clear()
+    with pytest.raises(RegistryUnavailable):
+        registrar.register(*EVENTS)
+    assert len(server.asked) == 1
