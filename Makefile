@@ -1,5 +1,7 @@
-# `make demo` and `make test` need Python 3.11 and nothing else: they set up the rest in .venv.
-PYTHON ?= python3.11
+# `make demo` and `make test` need Python 3.11 to 3.14 and nothing else: they set up the rest in .venv.
+SUPPORTED := 3.11 3.12 3.13 3.14
+# The first that is there and runs: a name may be that of a version manager's stub.
+PYTHON ?= $(firstword $(foreach v,$(SUPPORTED),$(shell python$(v) -c 'import venv, ensurepip' 2>/dev/null && echo python$(v))))
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
@@ -11,8 +13,9 @@ help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "no Python of $(SUPPORTED) (with venv and pip: on Debian apt-get install python3-venv) is on the PATH; install one, or say where: make PYTHON=/path/to/python3"; exit 2; }
 	@echo "Setting up $(VENV) with $(PYTHON)"
-	@$(PYTHON) -m venv $(VENV) || { echo "Python 3.11 is needed; say which with: make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "that did not work; say another with: make PYTHON=/path/to/python3"; exit 2; }
 
 $(RUN): $(VENV)/bin/python requirements.lock pyproject.toml
 	@echo "Installing what the pipeline needs (hash-checked; a minute the first time)"

