@@ -46,10 +46,11 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(command.name, command.short_help) for command in self.table.values()])
 
-    def main(self, *args: Any, **options: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         """Run, and end the process with the exit code that CONTRACT gives the outcome."""
         try:
-            outcome = super().main(*args, **{**options, "standalone_mode": False})
+            _check_text(sys.argv[1:] if args is None else args)
+            outcome = super().main(args, *rest, **{**options, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             sys.exit(2)
@@ -63,3 +64,10 @@ class LazyGroup(click.Group):
             sys.stderr.write(f"payments: {failure.text}\n")
             sys.exit(failure.exit_code)
         sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Raise UsageError for bytes that are no UTF-8: neither the database nor a JSON document can hold them."""
+    for number, argument in enumerate(arguments, 1):
+        if any("\udc80" <= character <= "\udcff" for character in argument):
+            raise click.UsageError(f"argument {number} is not UTF-8: say it in UTF-8")
