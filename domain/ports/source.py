@@ -39,6 +39,11 @@ class Source(Protocol):
     All methods raise Transient when the broker does not answer; they may simply be called again.
     """
 
+    @property
+    def topic_id(self) -> str:
+        """Tell the topic from others that bore its name; empty where brokers do not say."""
+        ...
+
     async def start(self) -> None:
         """Join the group."""
         ...

@@ -21,6 +21,11 @@ class ListSource:
         self.commits = 0
         self.empty = asyncio.Event()
 
+    @property
+    def topic_id(self) -> str:
+        """Be of no topic."""
+        return ""
+
     async def start(self) -> None:
         """Be there."""
 

@@ -41,8 +41,8 @@ def guarded(tmp_path: Path) -> Iterator[str]:
         server.kill()
 
 
-def rule(operation: AclOperation, permission: AclPermissionType) -> AclBinding:
-    return AclBinding(ResourceType.TOPIC, "A", ResourcePatternType.LITERAL, NOBODY, "*", operation, permission)
+def rule(operation: AclOperation, permission: AclPermissionType, topic: str = "A") -> AclBinding:
+    return AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, NOBODY, "*", operation, permission)
 
 
 async def test_what_may_not_be_read_or_changed_is_said_and_stops_nobody(guarded: str) -> None:

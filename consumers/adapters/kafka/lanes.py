@@ -23,6 +23,7 @@ class Lane:
 
     apart: it is read over the wire, for the group's client failed at it. apart_to: at least so far. calm_at: at least
     until then. waits_until: nothing is read before. stretch: what cannot be read. rang_at: when we said so.
+    searched_at: when its end was looked for last.
     gaps_until: missing offsets are no surprise before. stalls: how often in a row the client gave nothing, wrongly, and
     stalled_at: since when.
     """
@@ -35,6 +36,7 @@ class Lane:
     waits_until: float = 0
     stretch: Stretch | None = None
     rang_at: float | None = None
+    searched_at: float | None = None
     gaps_until: float = 0
     stalls: int = 0
     stalled_at: float = 0

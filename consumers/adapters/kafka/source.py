@@ -51,6 +51,11 @@ class KafkaSource:
         settling = Settling(topic, self._wire, self._lanes, self._commits, self._log)
         self._reading = Reading(self._lanes, self._apart, settling, linger_s)
 
+    @property
+    def topic_id(self) -> str:
+        """Name the topic as last seen."""
+        return self._lanes.topic_id
+
     async def start(self) -> None:
         """Join the group."""
         bound_unpacking(self._unpacked_bytes_max)
