@@ -6,7 +6,8 @@ from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NoError, for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
 
 from consumers.adapters.kafka.apart import message_of
 from consumers.adapters.kafka.careful import CarefulReader
@@ -44,8 +45,8 @@ class KafkaTopics:
         async with self._admin() as admin:
             for event_type, group in GROUPS.items():
                 topic = topic_name(self._prefix, event_type)
-                offsets = await admin.list_consumer_group_offsets(self._prefix + group)
-                found |= {(p.topic, p.partition): at.offset for p, at in offsets.items() if p.topic == topic}
+                offsets = await _offsets_of(admin, self._prefix + group)
+                found |= {place: offset for place, offset in offsets.items() if place[0] == topic}
         return found
 
     async def lag(self) -> Sequence[str]:
@@ -181,6 +182,22 @@ def _asking() -> Iterator[None]:
         yield
     except KafkaError as error:
         raise Transient(f"Kafka did not answer the audit ({type(error).__name__}): try again") from error
+
+
+async def _offsets_of(admin: AIOKafkaAdminClient, group: str) -> dict[tuple[str, int], int]:
+    """Return what a group has committed.
+
+    The library's own way takes an error of the whole group (its coordinator moves or loads) for a group without any.
+    """
+    node = await admin.find_coordinator(group)
+    request = OffsetFetchRequest(group, None)
+    response: Any = await admin._send_request(request, node)  # noqa: SLF001 - there is no public way to send one
+    answers = [(topic, *of) for topic, partitions in response.topics for of in partitions]
+    for code in (getattr(response, "error_code", 0), *(answer[-1] for answer in answers)):
+        error = for_code(code)
+        if error is not NoError:
+            raise error(f"where {group} stands")
+    return {(topic, partition): offset for topic, partition, offset, _, _ in answers if offset >= 0}
 
 
 async def _read(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
@@ -95,8 +96,21 @@ async def discard_producer(producer: AIOKafkaProducer) -> None:
             await producer._sender.close()  # noqa: SLF001 - there is no public way to give up
     except (KafkaError, TimeoutError):
         pass
+    await _close_client(producer.client)
+
+
+async def _close_client(client: AIOKafkaClient) -> None:
+    """Close all connections at once: the library's close waits for the other side, for half a minute with TLS."""
+    for connection in list(client._conns.values()):  # noqa: SLF001 - there is no public way to abort
+        if connection._writer is not None:  # noqa: SLF001 - as above
+            connection._writer.transport.abort()  # noqa: SLF001 - as above
+    task = asyncio.current_task()
     try:
         async with asyncio.timeout(STOP_TIMEOUT_S):
-            await producer.client.close()
+            await client.close()
     except (KafkaError, TimeoutError, OSError):
         pass
+    except asyncio.CancelledError:
+        # Not ours: a time-out has cancelled a future before, for which the library waits once more.
+        if task is not None and task.cancelling() > 0:
+            raise

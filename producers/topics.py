@@ -1,9 +1,10 @@
 """Topics: made with the settings that the pipeline's promises rest on, and looked for at start."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, NotControllerError, TopicAlreadyExistsError, for_code
@@ -14,6 +15,10 @@ from producers.topic_admin import add_partitions, read_settings, set_settings
 from producers.topic_settings import PARTITIONS, Difference, Found, Owner, Wanted, compare
 
 REQUEST_TIMEOUT_MS = 30_000
+SURE_S = 2.0
+ASK_AGAIN_S = 0.2
+
+_Answer = TypeVar("_Answer")
 
 
 class TopicsRefused(Exception):  # noqa: N818 - an answer, not a fault of ours
@@ -73,7 +78,8 @@ async def missing_topics(kafka: Mapping[str, Any], names: Collection[str]) -> li
     Raises DownForEverybody when no broker answers, Transient otherwise.
     """
     async with _admin(kafka) as admin:
-        return sorted(set(names) - set(await admin.list_topics()))
+        there = await _surely(admin.list_topics, lambda found: set(names) <= set(found))
+        return sorted(set(names) - set(there))
 
 
 async def survey_topics(kafka: Mapping[str, Any], owners: Mapping[str, Owner], wanted: Wanted) -> Survey:
@@ -83,7 +89,8 @@ async def survey_topics(kafka: Mapping[str, Any], owners: Mapping[str, Owner], w
     """
     async with _admin(kafka) as admin:
         # All topics are asked for: naming one that is not there could make it, with the broker's own settings.
-        there = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
+        described = await _surely(admin.describe_topics, lambda found: owners.keys() <= {t["topic"] for t in found})
+        there = {topic["topic"]: topic["partitions"] for topic in described}
         present = [topic for topic in owners if topic in there]
         settings, unread = await read_settings(admin, present)
         differences = []
@@ -132,6 +139,17 @@ async def _admin(kafka: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]
             raise Transient(f"Kafka did not answer about topics ({type(error).__name__}): try again") from error
     finally:
         await admin.close()
+
+
+async def _surely(ask: Callable[[], Awaitable[_Answer]], is_whole: Callable[[_Answer], bool]) -> _Answer:
+    """Ask again for a while if something is missing: a broker that has just come back knows few topics, or none."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + SURE_S
+    answer = await ask()
+    while not is_whole(answer) and loop.time() < until:
+        await asyncio.sleep(ASK_AGAIN_S)
+        answer = await ask()
+    return answer
 
 
 def _check(response: Any) -> set[str]:

@@ -17,12 +17,15 @@ from consumers.runtime.runner import Runner
 from consumers.runtime.settling import Settler
 from consumers.runtime.sweep import Sweep
 from consumers.runtime.upkeep import Upkeep
+from domain.errors import Transient
 from domain.ports.source import Source
 from domain.reaction import Reaction
 from domain.rules import Rules
 
 SETTLERS: Final = 2
 """Two settle in turn: while one waits for the database the other has its batch."""
+
+GIVE_BACK_S: Final = 5
 
 MakeSource = Callable[[Reaction], Source]
 
@@ -65,8 +68,9 @@ class Engine:
             serving = [background.create_task(self.settler.run(f"settler-{n}")) for n in range(SETTLERS)]
             serving += [background.create_task(self.guard.watch()), background.create_task(self.actor.watch())]
             async with asyncio.TaskGroup() as group:
-                for work in working:
-                    group.create_task(work)
+                tasks = [group.create_task(work) for work in working]
+                ending = background.create_task(self._end_late(stop, tasks))
+            ending.cancel()
             await self._drain()
             for task in serving:
                 task.cancel()
@@ -90,10 +94,26 @@ class Engine:
         passing = Passing(reaction, self._ports.store, letters, self.guard)
         return Runner(reaction, source, reader, planner, passing, self.actor, self.guard, self.breaker, self._bounds)
 
+    async def _end_late(self, stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:
+        """Break off what has not ended in time: a database that is frozen would hold it up until we are killed.
+
+        A batch that is broken off is as one whose process was killed: it comes again, without effect.
+        """
+        await stop.wait()
+        await asyncio.sleep(self._bounds.drain_timeout_s)
+        for task in tasks:
+            if not task.done():
+                self._log.warning("not ended in time; broken off")
+                task.cancel()
+
     async def _drain(self) -> None:
         try:
             async with asyncio.timeout(self._bounds.drain_timeout_s):
                 await self.sweep.at_rest()
         except TimeoutError:
             self._log.warning("drain deadline over; leases given back", operations=self.actor.open_count)
-        await self.actor.give_up()
+        try:
+            async with asyncio.timeout(GIVE_BACK_S):
+                await self.actor.give_up()
+        except (TimeoutError, Transient):
+            self._log.warning("leases not given back; they run out by themselves")

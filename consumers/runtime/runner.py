@@ -94,8 +94,10 @@ class Runner:
             if not starting.done():
                 starting.cancel()
                 await asyncio.wait([starting])
-        if starting.cancelled():
+        if starting.cancelled() and stop.is_set():
             return False
+        if starting.cancelled():
+            raise Transient("joining was broken off")
         starting.result()
         return True
 

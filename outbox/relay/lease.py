@@ -71,11 +71,18 @@ class Lease:
         return TRIED * self._lease_s
 
     async def take(self) -> bool:
-        """Take it, if nobody has it; return whether we have it. A server that is read only refuses."""
-        if not self._shown:
-            await self._connection.execute(_SHOW, self._parameters)
-            self._shown = True
-        return await self._write(_TAKE)
+        """Take it, if nobody has it; return whether we have it. A server that is read only refuses.
+
+        Raises Transient if the database does not answer.
+        """
+        try:
+            async with asyncio.timeout(self._lease_s):
+                if not self._shown:
+                    await self._connection.execute(_SHOW, self._parameters)
+                    self._shown = True
+                return await self._write(_TAKE)
+        except TimeoutError:
+            raise Transient("the database did not say in time whether the relay's lease is free") from None
 
     def may_send(self) -> bool:
         """Tell whether it lasts for one more request."""

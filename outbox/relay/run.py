@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import psycopg
 import structlog
+from psycopg import sql
 
 from domain.alarms import Lasting
 from domain.errors import Transient
@@ -19,7 +20,8 @@ from outbox.sqlstates import may_pass, said
 from outbox.transaction import CHANNEL
 
 RETRY_MAX_S: Final = 5.0
-CONNECT_S: Final = 10.0
+CONNECT_S: Final = 60.0
+"""For all servers that the address names, one after the other: each may swallow what we send for its own time-out."""
 CANCEL_AGAIN_S: Final = 7.0
 """A frozen server holds up the first cancellation: psycopg asks it for five seconds to cancel, and then waits on."""
 
@@ -158,14 +160,12 @@ class Relay:
         try:
             async with asyncio.timeout(CONNECT_S):
                 connection = await connect(self._conninfo, name="payments relay", autocommit=True, prepare_threshold=1)
+                # A delete that a crash loses sends a message twice, which the topics allow; a lease that it loses is
+                # taken anew. The relay writes nothing else but what it quarantines, and finds that again.
+                for setting in ("synchronous_commit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+                    await connection.execute(sql.SQL("SET {} = off").format(sql.Identifier(setting)))
         except TimeoutError:
             raise Transient(f"the database did not answer for {CONNECT_S:g} s") from None
-        # A delete that a crash loses sends a message twice, which the topics allow; a lease that it loses is taken
-        # anew. The relay writes nothing else but what it quarantines, and finds that again.
-        await connection.execute("SET synchronous_commit = off")
-        await connection.execute("SET enable_seqscan = off")
-        await connection.execute("SET enable_hashjoin = off")
-        await connection.execute("SET enable_mergejoin = off")
         return connection
 
     async def _wait(self, connection: psycopg.AsyncConnection[Any], stop: asyncio.Event) -> None:

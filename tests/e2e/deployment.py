@@ -15,6 +15,7 @@ import psycopg
 from deploy.cli.common import id_source, now
 from deploy.composition import all_topics
 from deploy.embedded import EmbeddedServers, kept_port
+from domain.errors import Transient
 from producers.checkout import Checkout
 from producers.kafka_publisher import KafkaPublisher
 from producers.topics import create_topics
@@ -152,6 +153,16 @@ class Deployment:
         return dict(self.rows("select status, count(*) from orders group by status"))
 
 
+async def _made_topics(shop: Deployment) -> bool:
+    try:
+        await create_topics(
+            shop.kafka, all_topics(shop.prefix), partitions=PARTITIONS, replication_factor=1, event_bytes_max=1_000_000
+        )
+    except Transient:
+        return False
+    return True
+
+
 @contextmanager
 def deployment(servers: EmbeddedServers, directory: Path, template: str, prefix: str) -> Iterator[Deployment]:
     """Make a database and topics, and run the sandbox; whatever runs in the end is killed."""
@@ -168,10 +179,6 @@ def deployment(servers: EmbeddedServers, directory: Path, template: str, prefix:
             "PAYMENTS_STRIPE_API_BASE": f"http://{listen}",
         }
         made = Deployment(servers, directory, url, prefix, settings, f"http://{listen}", stack)
-        asyncio.run(
-            create_topics(
-                made.kafka, all_topics(prefix), partitions=PARTITIONS, replication_factor=1, event_bytes_max=1_000_000
-            )
-        )
+        eventually(lambda: asyncio.run(_made_topics(made)), "Kafka, which another test has frozen or killed, is there")
         made.start_sandbox()
         yield made

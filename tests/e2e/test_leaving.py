@@ -8,13 +8,17 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from structlog.testing import capture_logs
 
-from consumers.adapters.kafka.membership import GIVE_UP_S, LEAVE_S
+from consumers.adapters.kafka.closing import GIVE_UP_S, LEAVE_S
 from consumers.adapters.kafka.source import KafkaSource
 from consumers.adapters.kafka.together import REBALANCE_S
 from consumers.reactions import REACTIONS
 from deploy.composition import all_topics, source_maker
 from producers.topics import create_topics
 from tests.consumers.conftest import MakePipeline, database_template, make_pipeline
+from tests.e2e.claims import check_as_scripted
+from tests.e2e.deployment import TOGETHER, Deployment
+from tests.e2e.script import write_script
+from tests.freezing import frozen
 
 __all__ = ["database_template", "make_pipeline"]
 
@@ -104,3 +108,16 @@ async def test_a_process_that_is_stopped_waits_for_no_broker_that_is_silent(make
             writer.close()
         silent.close()
         await silent.wait_closed()
+
+
+@pytest.mark.kill
+@pytest.mark.timeout(300)
+def test_processes_that_are_stopped_wait_for_no_database_that_is_frozen(shop: Deployment) -> None:
+    shop.start(*TOGETHER, PAYMENTS_DRAIN_TIMEOUT_S="3")
+    shop.publish(write_script(300, seed=5))
+    shop.await_settled(20)
+    with frozen(shop.servers.postgres.pid):
+        shop.stop()
+    shop.start(*TOGETHER)
+    check_as_scripted(shop)
+    shop.stop()

@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
 from consumers.adapters.kafka import commits
+from consumers.adapters.kafka import source as source_module
 from consumers.adapters.kafka.lanes import Lane
 from consumers.adapters.kafka.reading import LINGER_FROM
 from consumers.adapters.kafka.source import KafkaSource
@@ -18,6 +19,17 @@ from domain.ports.source import Message
 
 PARTITION = TopicPartition("Topic", 0)
 NOBODY = {"bootstrap_servers": "127.0.0.1:1"}
+
+
+class Unshared:
+    """An AIOKafkaConsumer whose group never shares out its partitions: the coordinator's broker cannot be reached."""
+
+    async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def assignment(self) -> set[TopicPartition]:
+        return set()
 
 
 class Client:
@@ -65,7 +77,7 @@ def _record(offset: int) -> Any:
     )
 
 
-def source_of(client: Client | None) -> KafkaSource:
+def source_of(client: Client | Unshared | None) -> KafkaSource:
     source = KafkaSource("Topic", "group", NOBODY, linger_s=0.001, drain_timeout_s=1)
     source._consumer = client
     # It is known where the group stands, as once an assignment has been settled.
@@ -100,3 +112,33 @@ async def test_a_source_that_lost_its_client_joins_again() -> None:
     source = source_of(None)
     with pytest.raises(Transient, match="Kafka does not answer"):
         await source.take(10, 0.1)
+
+
+async def until_it_raises(source: KafkaSource) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            assert await source.take(10, 0.01) == ()
+
+
+async def test_a_group_that_is_never_shared_out_is_an_outage_after_a_while_and_stays_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source_module, "UNSHARED_S", 0.5)
+    source = source_of(Unshared())
+    source._lanes.of.clear()
+    assert await source.take(10, 0.01) == ()
+    with pytest.raises(Transient, match="has not shared out"):
+        await until_it_raises(source)
+    with pytest.raises(Transient, match="has not shared out"):
+        await source.take(10, 0.01)
+
+
+async def test_joining_again_takes_no_more_of_a_turn_than_it_is_given_and_stays_an_outage_until_it_succeeds() -> None:
+    source = source_of(None)
+    with pytest.raises(Transient, match="Kafka does not answer"):
+        await until_it_raises(source)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(Transient, match="Kafka does not answer"):
+        await source.take(10, 0.0)
+    assert asyncio.get_running_loop().time() - began < 0.5
+    await source.close()

@@ -1,5 +1,6 @@
 """A server that stands still, or has no room for us, is waited for; what we have there is kept as long as it works."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -9,9 +10,11 @@ import psycopg
 import pytest
 
 from deploy.embedded import EmbeddedServers, temporary_servers
-from domain.errors import DownForEverybody
+from domain.errors import DownForEverybody, Transient
 from outbox.connections import Connections
+from outbox.conninfo import connect
 from outbox.migrations import upgrade
+from outbox.relay.lease import Lease
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.outbox.test_server_errors import run
@@ -81,3 +84,12 @@ async def test_too_many_connections_cost_us_none_of_ours(servers: EmbeddedServer
         finally:
             admin.execute("ALTER DATABASE payments CONNECTION LIMIT -1")
     assert after == before
+
+
+async def test_a_relay_that_stands_by_does_not_wait_for_a_session_that_stands_still(servers: EmbeddedServers) -> None:
+    async with await connect(servers.database_url, name="payments relay", autocommit=True) as connection:
+        lease = Lease(connection, "this relay", 1.0)
+        assert await lease.take()
+        ((pid,),) = await (await connection.execute(PID)).fetchall()
+        with stopped(pid), pytest.raises(Transient, match="did not say in time"):
+            await asyncio.wait_for(lease.take(), 20)

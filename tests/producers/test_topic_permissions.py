@@ -1,44 +1,23 @@
 """A user whom the broker's rules forbid to read or to change the settings of topics: roles start, and it is said."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from deploy.embedded.kafka import KafkaServer
 from producers.topic_settings import Found, Owner, Wanted, compare
 from producers.topics import create_topics, mend_topics, missing_topics, survey_topics
 from tests.eventually import EVENTUALLY_S, POLL_S
+from tests.guarded import NOBODY, guarded
+
+__all__ = ["guarded"]
 
 pytestmark = pytest.mark.integration
 
 WANTED = Wanted(partitions=1, replication_factor=1, event_bytes_max=1_000)
 OWNERS = {"A": Owner.OURS, "B": Owner.OURS}
-NOBODY = "User:ANONYMOUS"
-
-
-class GuardedKafka(KafkaServer):
-    """A broker with rules of access. Who may do what it says is asked for topics only: there are no other rules."""
-
-    def _properties(self) -> str:
-        authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
-        return super()._properties() + (
-            f"authorizer.class.name={authorizer}\nallow.everyone.if.no.acl.found=true\nsuper.users=User:admin\n"
-        )
-
-
-@pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[str]:
-    server = GuardedKafka(tmp_path, progress=print, fast=True)
-    try:
-        server.start()
-        yield server.address
-    finally:
-        server.kill()
 
 
 def rule(operation: AclOperation, permission: AclPermissionType, topic: str = "A") -> AclBinding:

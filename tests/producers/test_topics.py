@@ -41,6 +41,20 @@ async def test_topics_are_made_once_and_found_again(kafka_bootstrap: str, topic_
     assert await missing_topics(kafka, [first, second]) == []
 
 
+async def test_a_topic_that_a_broker_does_not_name_at_once_is_not_missing(
+    kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    """As by a broker that has just come back, and learns of the topics while it answers."""
+    kafka, name = {"bootstrap_servers": kafka_bootstrap}, f"{topic_prefix}A"
+    looking = asyncio.gather(
+        missing_topics(kafka, [name]), survey_topics(kafka, {name: Owner.OURS}, Wanted(3, 1, 2_000_000))
+    )
+    await asyncio.sleep(0)  # both have begun to look
+    assert (await make(kafka_bootstrap, name)).created == [name]
+    missing, survey = await looking
+    assert (missing, survey.missing) == ([], [])
+
+
 async def test_the_broker_has_the_settings_that_were_asked_for(kafka_bootstrap: str, topic_prefix: str) -> None:
     await make(kafka_bootstrap, f"{topic_prefix}A")
     found = await settings_of(kafka_bootstrap, f"{topic_prefix}A")

@@ -5,21 +5,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
+from consumers.adapters.kafka.closing import leave_group
 from domain.errors import Transient
 
 HOUR_MS: Final = 3_600_000
 METADATA_MS: Final = 10_000
 """Partitions that were added, and topics made anew, are seen within that time."""
-LEAVE_S: Final = 5
-"""To leave the group in order. A member that joins waits until all others have joined too, and the library's stop()
-waits for that: with others that drain for half a minute, for longer than a process is given to end."""
-GIVE_UP_S: Final = 2
-
-_log = structlog.get_logger("consumers.source")
 
 Assigned = Callable[[Collection[TopicPartition]], None]
 
@@ -67,37 +61,6 @@ async def join_group(
         raise
     consumer.subscribe([topic], listener=_Draining(busy, drain_timeout_s, assigned))
     return consumer
-
-
-async def leave_group(consumer: AIOKafkaConsumer) -> None:
-    """Leave the group, so that others take over at once; a member that cannot leave in time is dropped.
-
-    The group misses a dropped member after its session time-out. Nothing of it goes on here: a heartbeat would keep
-    partitions that nobody reads.
-    """
-    leaving = asyncio.ensure_future(consumer.stop())
-    try:
-        await asyncio.wait([leaving], timeout=LEAVE_S)
-    finally:
-        if not leaving.done():
-            # What waits for an answer is told that none comes.
-            await _close_connections(consumer)
-            await asyncio.wait([leaving], timeout=GIVE_UP_S)
-        if not leaving.done():
-            # The cancellation reaches the task of the library that it waits for.
-            leaving.cancel()
-            await asyncio.wait([leaving], timeout=GIVE_UP_S)
-            await _close_connections(consumer)
-    error = leaving.exception() if leaving.done() and not leaving.cancelled() else None
-    if error is not None:
-        # It is no member of ours any more, whatever the library says.
-        _log.warning("left the group with an error", error=repr(error))
-
-
-async def _close_connections(consumer: AIOKafkaConsumer) -> None:
-    with suppress(KafkaError, TimeoutError, OSError):
-        async with asyncio.timeout(GIVE_UP_S):
-            await consumer._client.close()  # noqa: SLF001 - there is no public way to give up
 
 
 class _Draining(ConsumerRebalanceListener):  # type: ignore[misc]

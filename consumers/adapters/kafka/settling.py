@@ -72,7 +72,6 @@ class Settling:
             return  # who reads will say so
         if not before or not topic_id or topic_id == before:
             return
-        self._tell_anew("it was deleted and made anew")
         partitions = list(self._lanes.of)
         try:
             begins = await _offsets(consumer.beginning_offsets(partitions))
@@ -80,6 +79,7 @@ class Settling:
             # It is still to be found out: nothing of the new topic may be taken for what follows on the old one.
             self._lanes.topic_id, self._look_at = before, 0.0
             raise
+        self._tell_anew("it was deleted and made anew")
         if self._lanes.of is not of:
             return  # assigned anew meanwhile: all is settled next
         self._commits.forget()

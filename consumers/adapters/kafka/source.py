@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.adapters.kafka.apart import Apart
 from consumers.adapters.kafka.careful import CarefulReader
+from consumers.adapters.kafka.closing import has_given_up, leave_group
 from consumers.adapters.kafka.commits import Commits
 from consumers.adapters.kafka.lanes import CALM_S, Lanes
-from consumers.adapters.kafka.membership import join_group, leave_group
+from consumers.adapters.kafka.membership import join_group
 from consumers.adapters.kafka.reading import Reading
 from consumers.adapters.kafka.settling import Settling
 from consumers.adapters.kafka.together import Rebalancing, seek, stop
@@ -21,6 +22,9 @@ from consumers.adapters.kafka.wire import Wire
 from domain.alarms import ring
 from domain.errors import Transient
 from domain.ports.source import Message, Stretch
+
+UNSHARED_S: Final = 20
+"""So much longer than its members may drain may a group take to share out its partitions."""
 
 
 class KafkaSource:
@@ -43,6 +47,9 @@ class KafkaSource:
         self._unpacked_bytes_max = unpacked_bytes_max
         self._log = structlog.get_logger("consumers.source").bind(topic=topic, group=group)
         self._consumer: AIOKafkaConsumer | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._join_error: str | None = None
+        self._unshared_since: float | None = None
         self._busy = asyncio.Lock()
         self._lanes = Lanes()
         self._commits = Commits()
@@ -65,16 +72,21 @@ class KafkaSource:
 
     async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
         """Return what is there, across partitions; nothing while the group is sharing them out."""
-        if self._consumer is None:
-            # It was being started anew when Kafka went away.
-            await self.start()
+        if self._consumer is None and not await self._has_joined_again(wait_s):
+            return self._while_unshared()
         consumer = self._joined()
         try:
             taken = await self._reading.take(consumer, limit, wait_s, _now())
         except Rebalancing:
-            return ()
+            return self._while_unshared()
+        except Transient as error:
+            if has_given_up(consumer):
+                await self._drop(error)
+            raise
+        self._unshared_since = None
         if self._reading.lost is not None:
-            await self._restart(self._reading.lost.partition)
+            self._ring_stalled(self._reading.lost.partition)
+            await self.close()
         elif not taken:
             await self._while_idle(consumer)
         return taken
@@ -123,6 +135,10 @@ class KafkaSource:
     async def close(self) -> None:
         """Leave the group."""
         self._assigned(())
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.cancel()
+            await asyncio.wait([starting])
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await leave_group(consumer)
@@ -133,14 +149,41 @@ class KafkaSource:
             raise Transient("not a member of the group")
         return self._consumer
 
-    async def _restart(self, partition: TopicPartition) -> None:
-        """Start a client anew that has lost its way."""
+    async def _has_joined_again(self, wait_s: float) -> bool:
+        """Join beside the reader, who takes his turns meanwhile: a broker that says nothing is waited for for long."""
+        if self._starting is None:
+            self._starting = asyncio.ensure_future(self.start())
+        await asyncio.wait([self._starting], timeout=wait_s)
+        if not self._starting.done():
+            return False
+        starting, self._starting = self._starting, None
+        error = Transient("joining was broken off") if starting.cancelled() else starting.exception()
+        self._join_error = None if error is None else str(error)
+        if error is not None:
+            raise error
+        return True
+
+    def _while_unshared(self) -> Sequence[Message]:
+        """Return nothing; if that goes on for longer than members may take to join, Kafka is to blame."""
+        if self._consumer is None and self._join_error is not None:
+            raise Transient(self._join_error)
+        now = _now()
+        self._unshared_since = now if self._unshared_since is None else self._unshared_since
+        unshared_s = now - self._unshared_since
+        if unshared_s > self._drain_timeout_s + UNSHARED_S:
+            raise Transient(f"the group has not shared out the partitions of {self._topic} for {unshared_s:.0f} s")
+        return ()
+
+    async def _drop(self, error: Exception) -> None:
+        """Leave with a client that will never read again; the next take joins with a new one."""
+        self._log.warning("the client has given up; joining the group anew", error=str(error))
+        await self.close()
+
+    def _ring_stalled(self, partition: TopicPartition) -> None:
+        """Say that a client has lost its way, and another takes its place."""
         self._reading.lost = None
         topic, number = partition
         ring(self._log, "consumer_stalled", "restarting", topic=topic, partition=number)
-        await self.close()
-        with suppress(Transient):
-            await self.start()
 
     async def _while_idle(self, consumer: AIOKafkaConsumer) -> None:
         """Commit where we stand: behind markers of transactions, and what an earlier commit could not."""

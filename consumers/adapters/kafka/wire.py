@@ -33,6 +33,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from consumers.adapters.kafka.closing import close_client
 from domain.errors import Transient
 
 ASK_S: Final = 5
@@ -108,8 +109,12 @@ class Wire:
             except NotImplementedError:
                 return Topic("", tuple(client.cluster.partitions_for_topic(self._topic) or ()))
         ((code, _, high, low, _, partitions, *_),) = response.topics
-        if for_code(code) is UnknownTopicOrPartitionError:
+        error = for_code(code)
+        if error is UnknownTopicOrPartitionError:
             return None
+        if error is not NoError:
+            # Without the right to look the answer bears no id: that is no other topic.
+            raise Transient(f"Kafka does not say which topic {self._topic} is ({error.__name__})")
         return Topic(f"{high & _UINT64:016x}{low & _UINT64:016x}", tuple(partition[1] for partition in partitions))
 
     async def bounds(self, partition: int) -> tuple[int, int]:
@@ -131,21 +136,26 @@ class Wire:
         async with self._asking() as client:
             node = await self._coordinator(client)
             response = await client.send(node, OffsetFetchRequest(self._group, [(self._topic, list(partitions))]))
+        # An error of the whole group (its coordinator moves or loads) comes without partitions, as if it stood nowhere.
+        self._must_be_right(getattr(response, "error_code", 0))
         found: dict[int, Committed] = {}
         for _, answers in response.topics:
             for partition, offset, note, code in answers:
-                error = for_code(code)
-                if error is not NoError:
-                    raise Transient(f"Kafka does not say where {self._group} stands ({error.__name__})")
+                self._must_be_right(code)
                 if offset >= 0:
                     found[partition] = Committed(offset, note or "")
         return found
+
+    def _must_be_right(self, code: int) -> None:
+        error = for_code(code)
+        if error is not NoError:
+            raise Transient(f"Kafka does not say where {self._group} stands ({error.__name__})")
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
         client, self._client = self._client, None
         if client is not None:
-            await client.close()
+            await close_client(client)
 
     async def _coordinator(self, client: AIOKafkaClient) -> int:
         while True:
@@ -170,7 +180,7 @@ class Wire:
             await client.bootstrap()
             await client.set_topics([self._topic])
         except BaseException:
-            await client.close()
+            await close_client(client)
             raise
         return client
 

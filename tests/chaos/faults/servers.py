@@ -1,15 +1,13 @@
 """Kafka and PostgreSQL: killed and started again, or frozen."""
 
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
-
-import psutil
 
 from deploy.embedded import EmbeddedError
 from tests.chaos.faults.scene import Scene
 from tests.chaos.fleet import ROLES, SANDBOX
+from tests.freezing import frozen
 
 STARTS_MAX: Final = 3
 
@@ -57,14 +55,14 @@ def cut_power(scene: Scene) -> Iterator[None]:
 @contextmanager
 def freeze_kafka(scene: Scene) -> Iterator[None]:
     """SIGSTOP the broker."""
-    with _frozen(scene.world.servers.kafka.pid):
+    with frozen(scene.world.servers.kafka.pid):
         yield
 
 
 @contextmanager
 def freeze_postgres(scene: Scene) -> Iterator[None]:
     """SIGSTOP the postmaster and every process of it."""
-    with _frozen(scene.world.servers.postgres.pid):
+    with frozen(scene.world.servers.postgres.pid):
         yield
 
 
@@ -79,22 +77,3 @@ def _start(scene: Scene, start: object) -> None:
             scene.notes.append(str(error).splitlines()[0])
         else:
             return
-
-
-@contextmanager
-def _frozen(pid: int | None) -> Iterator[None]:
-    assert pid is not None, "the server does not run"
-    server = psutil.Process(pid)
-    frozen: list[psutil.Process] = []
-    try:
-        # A child that was born while the others were stopped is seen at the second look.
-        for _ in range(2):
-            for process in (server, *server.children(recursive=True)):
-                with suppress(psutil.Error):
-                    process.send_signal(signal.SIGSTOP)
-                    frozen.append(process)
-        yield
-    finally:
-        for process in frozen:
-            with suppress(psutil.Error):
-                process.send_signal(signal.SIGCONT)
