@@ -91,7 +91,8 @@ _RUNNING: Final = {
     ),
     "topic_made_anew": Alarm(
         "A topic was deleted and made anew, or cut off. Reading begins at its first message; repetitions do no harm.",
-        "Find out who did it. Have the publisher publish again what was not read of the old one.",
+        "Find out who did it. Have checkout or storefront publish again what was not read of theirs; what this module "
+        "published is sent again by itself.",
     ),
     "messages_lost": Alarm(
         "Kafka deleted messages before this consumer read them. It goes on behind them. What this module published is "

@@ -190,9 +190,9 @@ class PgTransaction:
         await self._cursor.execute(statements.SEND_AGAIN, [list(order_ids)])
         await self._cursor.execute(f"NOTIFY {CHANNEL}")
 
-    async def send_unseen(self, group: str, topic: str) -> int:
-        """Put what this group has not processed of this topic into the outbox once more."""
-        count = await unseen.send_unseen(self.connection, group, topic, self._oldest)
+    async def send_unseen(self, group: str, event_type: str) -> int:
+        """Put what this group has not processed of these events into the outbox once more."""
+        count = await unseen.send_unseen(self.connection, group, self._journal.topic(event_type), self._oldest)
         await self._cursor.execute(f"NOTIFY {CHANNEL}")
         return count
 

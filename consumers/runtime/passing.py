@@ -25,6 +25,7 @@ class Passing:
     def __init__(self, reaction: Reaction, store: Store, letters: Letters, guard: Guard) -> None:
         self._name = reaction.name
         self._group = reaction.group
+        self._event_type = reaction.trigger.TYPE
         self._is_ours = issubclass(reaction.trigger, OwnEvent)
         self._store = store
         self._letters = letters
@@ -37,6 +38,8 @@ class Passing:
 
         Raises Transient when the offset cannot be committed; the partition has gone on all the same.
         """
+        if source.has_begun_anew() and self._is_ours:
+            await self._guard.transact(self._name, lambda _: self._send_unseen(), stop)
         stretches = source.blocked()
         now = asyncio.get_running_loop().time()
         if not stretches or now < self._look_at:
@@ -53,6 +56,13 @@ class Passing:
         if letter is None:
             return False
         return await self._guard.transact(self._name, lambda _: self._pass_message(letter, source.topic_id), stop)
+
+    async def _send_unseen(self) -> None:
+        """Send again what was on a topic of ours that was deleted."""
+        async with self._store.transaction(few=True) as transaction:
+            await transaction.load(())
+            count = await transaction.send_unseen(self._group, self._event_type)
+        self._log.warning("events that were not processed are sent again", event_type=self._event_type, count=count)
 
     async def _end_of(self, stretch: Stretch) -> int | None:
         """Return the last offset to pass over, once its letter is written; None: the partition has to wait."""
@@ -95,7 +105,7 @@ class Passing:
             changes = Changes(dead_letters=[letter], passed=[] if passed_id is None else [passed_id])
             fresh = await transaction.save(changes)
             if fresh and is_stretch and self._is_ours:
-                sent_again = await transaction.send_unseen(self._group, letter.topic)
+                sent_again = await transaction.send_unseen(self._group, self._event_type)
         letter = fresh[0] if fresh else letter
         place = {"to_offset": letter.to_offset, "sent_again": sent_again} if is_stretch else {}
         ring(self._log, letter.reason.value, "dead letter", detail=letter.detail, **place, **ids_of(letter))

@@ -63,6 +63,10 @@ class Source(Protocol):
         """Stand still on this message's partition: it and what follows it come again after so many seconds."""
         ...
 
+    def has_begun_anew(self) -> bool:
+        """Whether another topic bears the name since this was asked last: what was not read of the old one is gone."""
+        ...
+
     def blocked(self) -> Sequence[Stretch]:
         """Name the stretches before which partitions stand still. Other partitions go on."""
         ...

@@ -178,8 +178,8 @@ class Transaction(Protocol):
         """Put every event of these orders into the outbox once more: same ids, same bytes."""
         ...
 
-    async def send_unseen(self, group: str, topic: str) -> int:
-        """Put every event of ours on this topic that the group has not processed into the outbox once more.
+    async def send_unseen(self, group: str, event_type: str) -> int:
+        """Put every event of this type that the group has not processed into the outbox once more.
 
         Only those that the inbox could tell from repetitions: same ids, same bytes. Return how many.
         """

@@ -47,6 +47,10 @@ class ListSource:
         """Have nothing that cannot be read."""
         raise AssertionError(message)
 
+    def has_begun_anew(self) -> bool:
+        """Have one topic all along."""
+        return False
+
     def blocked(self) -> Sequence[Stretch]:
         """Have nothing that cannot be read."""
         return ()

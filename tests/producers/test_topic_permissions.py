@@ -20,8 +20,8 @@ WANTED = Wanted(partitions=1, replication_factor=1, event_bytes_max=1_000)
 OWNERS = {"A": Owner.OURS, "B": Owner.OURS}
 
 
-def rule(operation: AclOperation, permission: AclPermissionType, topic: str = "A") -> AclBinding:
-    return AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, NOBODY, "*", operation, permission)
+def rule(operation: AclOperation, permission: AclPermissionType) -> AclBinding:
+    return AclBinding(ResourceType.TOPIC, "A", ResourcePatternType.LITERAL, NOBODY, "*", operation, permission)
 
 
 async def test_what_may_not_be_read_or_changed_is_said_and_stops_nobody(guarded: str) -> None:

@@ -14,7 +14,7 @@ from deploy.passing import Wish, say_pass
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import order
-from tests.reading.test_topics import admin_of
+from tests.reading.test_topics import admin_of, delete_topic, make_topic
 from tests.reading.world import alarms, rewind, segment, topic_of, until_rung
 
 pytestmark = pytest.mark.integration
@@ -64,6 +64,26 @@ async def test_last_events_of_an_order_that_were_lost_on_their_topics_are_sent_a
     report = await run_audit(pipeline.settings, topics=True, wait_s=20, ledger=pipeline.gateway)
     assert report.holds
     assert report.quiescent
+
+
+async def test_what_was_not_read_of_a_topic_of_ours_that_was_made_anew_is_sent_again(
+    make_pipeline: MakePipeline, data_dir: Path
+) -> None:
+    pipeline = await make_pipeline(topic_partitions=1)
+    member = await pipeline.join(consume=[BY_NAME["authorize_payment"]])
+    await pipeline.publish(order("lost", DECLINED))
+    await pipeline.until_status("payment_failed", "lost")
+    await pipeline.until(lambda: pipeline.has("SELECT 1 WHERE NOT EXISTS (SELECT FROM outbox)"), "sent")
+    await member.leave()
+    await damaged(pipeline, data_dir, "CustomerNotificationRequested")
+    with capture_logs() as log:
+        await pipeline.join()
+        await until_rung(pipeline, log, "unreadable")
+        await delete_topic(pipeline, "CustomerNotificationRequested")
+        await make_topic(pipeline, event_type="CustomerNotificationRequested")
+        await until_rung(pipeline, log, "topic_made_anew")
+        await pipeline.until(lambda: told(pipeline), "the customer is told")
+        await pipeline.until_quiet()
 
 
 async def told(pipeline: Pipeline) -> bool:

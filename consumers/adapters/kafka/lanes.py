@@ -62,13 +62,15 @@ class Lane:
 class Lanes:
     """The partitions of this member. quiet: none is apart or waits, so that nobody need look at each.
 
-    topic_id: of the topic as last seen; empty where brokers do not say.
+    topic_id: of the topic as last seen; empty where brokers do not say. anew: what was known was about another topic,
+    or about what was cut off, and the runtime has not heard of it yet.
     """
 
     of: dict[TopicPartition, Lane] = field(default_factory=dict)
     unsettled: set[TopicPartition] = field(default_factory=set)
     quiet: bool = True
     topic_id: str = ""
+    anew: bool = False
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Take over another assignment. What is blocked stays so until it is known where the group stands."""

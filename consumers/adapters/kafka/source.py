@@ -109,6 +109,11 @@ class KafkaSource:
         seek(self._consumer, lane)
         self._lanes.look()
 
+    def has_begun_anew(self) -> bool:
+        """Whether reading began anew since this was asked last."""
+        anew, self._lanes.anew = self._lanes.anew, False
+        return anew
+
     def blocked(self) -> Sequence[Stretch]:
         """Name the stretches before which partitions stand still."""
         if self._lanes.quiet:
