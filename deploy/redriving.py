@@ -77,22 +77,34 @@ async def _redrive_order(
 ) -> None:
     """Redrive the letters of one order. One that waits behind another of them is tried again after that one."""
     left = list(records)
-    names = {str(record["id"]) for record in records}
+    tried: dict[str, Outcome] = {}
     while left:
         blocked: list[Redriven] = []
         for record in left:
             outcome = await _one(redriver, record)
-            if dry_run and outcome.ahead in names:
-                outcome = Outcome(done=True, result=f"goes after {outcome.ahead}")
+            if dry_run and outcome.ahead in tried:
+                # Not the first alone holds it back: one between them may stay in quarantine, too.
+                ahead = next((name for name, one in tried.items() if one.holds), outcome.ahead)
+                outcome = _would_follow(ahead, tried[ahead])
             if outcome.ahead is not None:
                 blocked.append(Redriven(record, outcome))
             else:
+                tried[str(record["id"])] = outcome
                 note(Redriven(record, outcome))
         if len(blocked) == len(left):
             for one in blocked:
                 note(one)
             return
         left = [one.record for one in blocked]
+
+
+def _would_follow(ahead: str, first: Outcome) -> Outcome:
+    """Say in a dry run what would come of a letter behind another, by what would come of that one."""
+    if first.holds:
+        return Outcome(done=False, result=f"would wait behind {ahead}", holds=True)
+    if not first.done:
+        return Outcome(done=False, result=f"would go after {ahead}; what comes of it then cannot be told before")
+    return Outcome(done=True, result=f"goes after {ahead}")
 
 
 async def _follow(
@@ -108,6 +120,12 @@ async def _follow(
         seen |= {record["id"] for record in fresh}
         for of_order in in_order(fresh):
             await _redrive_order(redriver, of_order, dry_run=False, note=note)
+
+
+async def give_up(settings: Settings, letter_id: int, reason: str, *, by: str) -> Outcome:
+    """Have a letter in quarantine never processed. Raises Transient when a service does not answer."""
+    async with redriver_of(settings, by=by, dry_run=False) as redriver:
+        return await redriver.give_up(letter_id, reason)
 
 
 async def _one(redriver: Redriver, record: Record) -> Outcome:

@@ -14,6 +14,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.stdlib import BoundLogger, ProcessorFormatter
 from structlog.typing import Processor
 
+from deploy.terminal import visible
 from schemas.cards import mask
 
 LogFormat = Literal["console", "json"]
@@ -39,6 +40,7 @@ NEVER_MASKED = frozenset(
     }
 )
 DEPTH_MAX = 6
+TRACES = frozenset({"exception", "stack"})
 
 
 def configure(
@@ -66,7 +68,7 @@ def configure(
     if log_format == "json":
         renderers = [structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
     else:
-        renderers = [_lower_booleans, structlog.dev.ConsoleRenderer(colors=False, sort_keys=False)]
+        renderers = [_lower_booleans, _make_visible, structlog.dev.ConsoleRenderer(colors=False, sort_keys=False)]
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         ProcessorFormatter(
@@ -115,6 +117,14 @@ def _lower_booleans(_: object, __: str, event: MutableMapping[str, Any]) -> Muta
     for name, value in event.items():
         if isinstance(value, bool):
             event[name] = _Word(str(value).lower())
+    return event
+
+
+def _make_visible(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape control characters of others in a line that a terminal may show; a trace keeps its lines."""
+    for name, value in event.items():
+        if type(value) is str:
+            event[name] = "\n".join(map(visible, value.split("\n"))) if name in TRACES else visible(value)
     return event
 
 

@@ -109,7 +109,8 @@ _LETTERS: Final = {reason.value: Alarm(_LETTER, _SEE_LETTER) for reason in Reaso
     Reason.QUARANTINED.value: Alarm(
         "A message, an operation or an order made this release raise an error. It waits, as do later messages of its "
         "order; others go on.",
-        "Report the trace. After the fix is deployed: `payments dlq redrive ID`; the line names it as letter_id.",
+        "Report the trace. After the fix is deployed: `payments dlq redrive --order ORDER`, for others may wait behind "
+        "it; `payments dlq redrive ID` (the line's letter_id) where the line names no order.",
     ),
     Reason.UNREADABLE.value: Alarm(
         "A stretch of a partition cannot be read by any client. The partition waits, or an operator passed over it.",

@@ -12,7 +12,13 @@
 set -euo pipefail
 work=$(mktemp -d)
 broker=
-finish() { [ -z "$broker" ] || kill "$broker" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"; }
+finish() {
+  if [ -n "$broker" ]; then
+    kill "$broker" 2>/dev/null || true
+    for _ in $(seq 100); do kill -0 "$broker" 2>/dev/null || break; sleep 0.1; done
+  fi
+  rm -rf "$work"
+}
 trap finish EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check \

@@ -1,9 +1,14 @@
 """The tables of what waits for somebody: dead letters, quarantine, words of operators, the relay's lease."""
 
+from typing import Final
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, UUID
 
 from outbox.columns import Time, column, metadata
+
+GIVEN_UP: Final = "given up: "
+"""So a redrive's result begins that ended a letter's wait without processing it; the operator's reason follows."""
 
 dead_letters = sa.Table(
     "dead_letter",
@@ -36,7 +41,7 @@ dead_letters = sa.Table(
     column("waits", sa.Boolean, "in quarantine: later messages wait too", server_default=sa.text("false")),
     column("behind", sa.Boolean, "waits behind another of its order", server_default=sa.text("false")),
     column("to_offset", sa.BigInteger, "of an unreadable stretch: its last record", nullable=True),
-    column("redriven_at", Time, "when a redrive had its effect", nullable=True),
+    column("redriven_at", Time, "when a redrive had its effect, or it was given up", nullable=True),
     comment="Messages that can never be processed, and why",
 )
 sa.Index("dead_letter_order_id_idx", dead_letters.c.order_id, postgresql_where=sa.text("waits"))

@@ -6,6 +6,7 @@ All of it happens under the lock of the letter's row, so that of two operators o
 from typing import Any, Final, LiteralString, NamedTuple
 
 from domain.ids import OrderId
+from outbox.aside_tables import GIVEN_UP
 from outbox.transaction import CHANNEL, PgTransaction
 from schemas.rejection import Reason
 
@@ -13,9 +14,11 @@ _LETTER: Final[LiteralString] = """
     SELECT id, consumer_group, topic, partition, message_offset, key, body, header_names, header_values, masked,
            reason, order_id,
            own_inbox OR (origin = '' AND reason IN ('conflict', 'unknown_order', 'illegal_transition')),
-           redriven_at IS NOT NULL, first_at
+           redriven_at IS NOT NULL, first_at, waits
       FROM dead_letter WHERE id = %s FOR UPDATE"""
 """The release before 0004 did not note whose inbox row it is: what was refused by a decision has its own."""
+_GIVEN_UP: Final[LiteralString] = """
+    SELECT 1 FROM redrive WHERE letter_id = %s AND kind = 'letter' AND starts_with(result, %s)"""
 _AHEAD: Final[LiteralString] = """
     SELECT kind || id FROM (
       SELECT id, first_at AS at, '' AS kind FROM dead_letter WHERE waits AND order_id = %s AND id < %s
@@ -42,7 +45,7 @@ _DUE: Final[LiteralString] = """
 
 
 class KeptLetter(NamedTuple):
-    """A dead letter as it is kept, locked. at: when it was first refused."""
+    """A dead letter as it is kept, locked. at: when it was first refused. redriven: or given up."""
 
     id: int
     group: str
@@ -58,6 +61,8 @@ class KeptLetter(NamedTuple):
     own_inbox: bool
     redriven: bool
     at: Any
+    waits: bool
+    given_up: bool
 
 
 class KeptWork(NamedTuple):
@@ -78,7 +83,9 @@ async def lock_letter(transaction: PgTransaction, letter_id: int) -> KeptLetter 
     number, group, topic, partition, offset, key, body, names, values, masked, reason, *rest = rows[0]
     headers = tuple(zip(names, values, strict=True))
     place = (number, group, topic, partition, offset)
-    return KeptLetter._make((*place, key, body, headers, masked, Reason(reason), *rest))
+    # A statement of its own: the one that waited for the lock does not see what its last holder wrote elsewhere.
+    given_up = bool(await transaction.query(_GIVEN_UP, [letter_id, GIVEN_UP]))
+    return KeptLetter._make((*place, key, body, headers, masked, Reason(reason), *rest, given_up))
 
 
 async def ahead_of(transaction: PgTransaction, letter: KeptLetter) -> str | None:
@@ -90,7 +97,7 @@ async def ahead_of(transaction: PgTransaction, letter: KeptLetter) -> str | None
 
 
 async def settle_letter(transaction: PgTransaction, letter_id: int, by: str, result: str) -> None:
-    """Note that a redrive had its effect: nobody redrives it again, and what waits behind it may go."""
+    """Note that a redrive had its effect, or that it is given up: nobody redrives it, and what waits behind may go."""
     await transaction.execute(_DONE, [letter_id])
     await transaction.execute(_NOTE, [letter_id, "letter", by, result])
 

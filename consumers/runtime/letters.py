@@ -6,6 +6,7 @@ from consumers.runtime.ports import Mask
 from domain.ids import EventId, OrderId
 from domain.ports.source import Message, Stretch
 from domain.ports.store import DeadLetter
+from schemas import cards
 from schemas.events import Event
 from schemas.rejection import Reason
 
@@ -53,10 +54,9 @@ class Letters:
         # Of a message that cannot be read nobody can say so.
         key = message.key if readable else mask(message.key)
         body = mask(message.value)
-        # Kafka lets a name hold NUL, which no database stores: a message must not stop us by its headers.
         headers = tuple(
             (
-                name.replace("\0", REPLACEMENT),
+                _name(name),
                 value if name.startswith(CLOUD_EVENTS) and readable else mask(value),
             )
             for name, value in message.headers
@@ -100,6 +100,15 @@ class Letters:
             detail=detail,
             to_offset=last,
         )
+
+
+def _name(name: str) -> str:
+    """Return a header's name without NUL, which no database stores, and without card numbers.
+
+    Kafka lets a name hold anything: a message must not stop us by its headers.
+    """
+    hidden, _ = cards.mask(name.encode("utf-8", "surrogatepass"))
+    return hidden.decode("utf-8", "surrogatepass").replace("\0", REPLACEMENT)
 
 
 def order_id_of(event: Event | None, key: bytes | None, reason: Reason) -> OrderId | None:

@@ -27,6 +27,7 @@ from domain.ports.store import Claimed, Receipt
 from domain.reaction import Reaction
 from domain.rules import Rules
 from domain.values import replace
+from outbox.aside_tables import GIVEN_UP
 from outbox.redriving import (
     KeptLetter,
     ahead_of,
@@ -45,11 +46,15 @@ MASKED: Final = re.compile(rb"\*(?:[ -]?\*){13}")
 
 
 class Outcome(NamedTuple):
-    """What came of a redrive. done: it had its effect. ahead: the id of what must be redriven before it."""
+    """What came of a redrive. done: it had its effect. ahead: the id of what must be redriven before it.
+
+    holds: it stays in quarantine, and what waits behind it waits on.
+    """
 
     done: bool
     result: str
     ahead: str | None = None
+    holds: bool = False
 
 
 class _TakenBack(Exception):  # noqa: N818 - it answers a question, it is no fault
@@ -101,6 +106,10 @@ class Redriver:
                 raise
             return await self._transact(partial(self._raised, letter_id, error))
 
+    async def give_up(self, letter_id: int, reason: str) -> Outcome:
+        """Have a letter in quarantine never processed, so that what waits behind it may go; who and why is kept."""
+        return await self._transact(partial(self._give_up, letter_id, reason))
+
     async def work(self, number: int) -> Outcome:
         """Let work in quarantine go on."""
         return await self._transact(partial(self._work, number))
@@ -127,7 +136,7 @@ class Redriver:
             return Outcome(done=False, result="there is no such letter")
         cannot = self._why_not(letter)
         if cannot is not None:
-            return Outcome(done=False, result=cannot)
+            return Outcome(done=False, result=cannot, holds=letter.waits)
         reaction = self._by_group[letter.group]
         if reaction.waits:
             ahead = await ahead_of(transaction, letter)
@@ -146,14 +155,27 @@ class Redriver:
     def _why_not(self, letter: KeptLetter) -> str | None:
         """Say why this letter cannot be redriven, if so."""
         if letter.redriven:
-            return "already redriven"
+            return _ended(letter)
+        way_out = f"; `payments dlq give-up {letter.id}` lets its order go on without it" if letter.waits else ""
         if letter.reason is Reason.UNREADABLE:
             return "cannot be redriven: its bytes could not be read; find the message in the publisher's log"
         if letter.masked and any(MASKED.search(part) for part in (letter.key, letter.body) if part is not None):
-            return "cannot be redriven: card numbers are masked in it; have it published anew, without them"
+            return f"cannot be redriven: card numbers are masked in it; have it published anew, without them{way_out}"
         if letter.group not in self._by_group:
-            return f"cannot be redriven: this release has no consumer {letter.group}"
+            return f"cannot be redriven: this release has no consumer {letter.group}{way_out}"
         return None
+
+    async def _give_up(self, letter_id: int, reason: str, transaction: PgTransaction) -> Outcome:
+        letter = await lock_letter(transaction, letter_id)
+        if letter is None:
+            return Outcome(done=False, result="there is no such letter")
+        if letter.redriven:
+            return Outcome(done=False, result=_ended(letter))
+        if not letter.waits:
+            return Outcome(done=False, result="it is not in quarantine: nothing waits behind it")
+        result = f"{GIVEN_UP}{reason}"
+        await settle_letter(transaction, letter.id, self._by, result)
+        return Outcome(done=True, result=result)
 
     async def _plan(self, transaction: PgTransaction, letter: KeptLetter, reaction: Reaction, one: Taken) -> Outcome:
         planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
@@ -188,7 +210,7 @@ class Redriver:
         await keep_letter(transaction, letter_id, Reason.QUARANTINED, blamed.detail, self._by, result)
         if not self._dry_run:
             self._quarantine.tell(blamed, "a redriven message raised", letter_id=letter_id, order_id=letter.order_id)
-        return Outcome(done=False, result=result)
+        return Outcome(done=False, result=result, holds=letter.waits)
 
     async def _work(self, number: int, transaction: PgTransaction) -> Outcome:
         work = await lock_work(transaction, number)
@@ -199,6 +221,10 @@ class Redriver:
         if work.order_id is not None:
             await transaction.hold([work.order_id])
         return Outcome(done=True, result=await release_work(transaction, work, self._by))
+
+
+def _ended(letter: KeptLetter) -> str:
+    return "already given up" if letter.given_up else "already redriven"
 
 
 def told(work: Work, opened: Sequence[Claimed]) -> str:

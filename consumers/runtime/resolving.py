@@ -16,6 +16,8 @@ from domain.ports.store import Resolution, Store
 from domain.reaction import Reaction
 from domain.resolving import Fits, No, Ruling, resolve
 from domain.rules import Rules
+from outbox.references import other_owner
+from outbox.transaction import PgTransaction
 from schemas.events import OwnEvent
 
 
@@ -82,6 +84,9 @@ class Resolver:
         self, order_id: OrderId, ruling: Ruling, *, contended: bool, try_only: bool
     ) -> Resolved | No | None:
         async with self._store.transaction(contended=contended) as transaction:
+            assert isinstance(transaction, PgTransaction)
+            said = ruling.reference
+            owner = None if said is None else await other_owner(transaction, said, order_id)
             orders = await transaction.load([order_id])
             before = orders.get(order_id)
             if before is None:
@@ -92,6 +97,9 @@ class Resolver:
             decision = resolve(before, history, ruling, settles, self._fits, work.context(None))
             if isinstance(decision, No):
                 return decision
+            if owner is not None:
+                # Taken for this order's it would be voided or refunded, and that order has been paid with it.
+                return No(f"{said} is of order {owner}: look up what this order's own payment made")
             work.apply(decision)
             reason = before.review_reason or ""
             word = Resolution(order_id, reason, ruling.word, ruling.reference, ruling.reason, ruling.by)

@@ -9,6 +9,7 @@ from deploy.cli.common import emit_json, json_option, run, say, settings_for_com
 from deploy.cli.failures import ANSWER_IS_NO
 from deploy.readiness import check_schema
 from deploy.roles import quieten_kafka
+from deploy.terminal import visible
 from outbox.audit import Invariant, Report
 
 VIOLATIONS_TOLD = 20
@@ -54,14 +55,14 @@ def report_lines(report: Report) -> Iterator[str]:
     unsaid = sum(invariant.holds is None for invariant in report.invariants)
     said = f"{broken} broken" if broken else "all hold" if not unsaid else "none broken"
     yield f"{said}{f', {unsaid} cannot be said now' if unsaid else ''}; " + (
-        "quiescent" if report.quiescent else f"not quiescent: {'; '.join(report.waiting)}"
+        "quiescent" if report.quiescent else f"not quiescent: {visible('; '.join(report.waiting))}"
     )
 
 
 def _details(invariant: Invariant) -> Iterator[str]:
     for violation in invariant.violations[:VIOLATIONS_TOLD]:
-        yield f"      {violation}"
+        yield f"      {visible(violation)}"
     if invariant.found > VIOLATIONS_TOLD:
         yield f"      {invariant.found} in all; --json lists more"
     for note in invariant.notes:
-        yield click.style(f"      ({note})", dim=True)
+        yield click.style(f"      ({visible(note)})", dim=True)

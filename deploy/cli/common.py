@@ -12,6 +12,7 @@ from uuid import UUID
 import click
 
 from deploy.settings import Settings, load_settings
+from deploy.terminal import visible, visible_json
 
 if TYPE_CHECKING:
     from schemas.codec import Codec
@@ -29,21 +30,22 @@ def json_option(command: F) -> F:
 
 
 def say(text: str) -> None:
-    """Tell a person something, on stderr: stdout is for results."""
-    sys.stderr.write(text + "\n")
+    """Tell a person something in one line, on stderr: stdout is for results."""
+    sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()
 
 
 def emit(text: str) -> None:
-    """Print a result for people, on stdout."""
-    sys.stdout.write(text + "\n")
+    """Print one line of a result for people, on stdout."""
+    sys.stdout.write(visible(text) + "\n")
 
 
 def emit_json(document: object) -> None:
     """Print the one JSON document of a command with --json; times as ISO 8601, UUIDs as text."""
     import orjson  # noqa: PLC0415 - keeps --help quick
 
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
+    written = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
+    sys.stdout.write(visible_json(written) + "\n")
 
 
 def settings_for_command(*, quiet: bool = True, **how: Any) -> Settings:

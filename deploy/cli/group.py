@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from deploy.cli.failures import explain
+from deploy.cli.failures import WRONG_USAGE, explain
+from deploy.terminal import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,12 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(command.name, command.short_help) for command in self.table.values()])
 
-    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+    def main(self, *args: Any, **options: Any) -> Any:
         """Run, and end the process with the exit code that CONTRACT gives the outcome."""
+        given = args[0] if args else options.get("args")
+        _check_text(sys.argv[1:] if given is None else given)
         try:
-            _check_text(sys.argv[1:] if args is None else args)
-            outcome = super().main(args, *rest, **{**options, "standalone_mode": False})
+            outcome = super().main(*args, **{**options, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             sys.exit(2)
@@ -61,13 +63,16 @@ class LazyGroup(click.Group):
             failure = explain(error)
             if failure is None:
                 raise
-            sys.stderr.write(f"payments: {failure.text}\n")
+            sys.stderr.write(f"payments: {visible(failure.text)}\n")
             sys.exit(failure.exit_code)
         sys.exit(outcome if isinstance(outcome, int) else 0)
 
 
 def _check_text(arguments: Sequence[str]) -> None:
-    """Raise UsageError for bytes that are no UTF-8: neither the database nor a JSON document can hold them."""
+    """End with 2 if the bytes of an argument are no text: no database, no topic and no JSON can hold it."""
     for number, argument in enumerate(arguments, 1):
-        if any("\udc80" <= character <= "\udcff" for character in argument):
-            raise click.UsageError(f"argument {number} is not UTF-8: say it in UTF-8")
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            sys.stderr.write(f"payments: argument {number} is not UTF-8 ({visible(argument)}): write it as UTF-8\n")
+            sys.exit(WRONG_USAGE)

@@ -38,8 +38,7 @@ def show(*, order_id: str, as_json: bool) -> None:
     settings = settings_for_command()
     check_schema(settings)
     with snapshot(settings.sqlalchemy_url()) as connection:
-        # An order id is ASCII: other bytes of a shell may be no text at all, which no database can be asked for.
-        story = order_story(connection, order_id) if order_id.isascii() else None
+        story = order_story(connection, order_id)
     if story is None:
         raise Failure(f"there is no order {order_id}: `payments order list` shows the last ones")
     told = _told(settings, story)

@@ -8,6 +8,7 @@ import click
 from deploy.cli.order_json import attempt_status
 from deploy.cli.tables import aligned, table
 from deploy.cli.timeline import Told, moment, timeline
+from deploy.terminal import visible
 from outbox.queries import OrderStory, Record
 from schemas.money import Money
 
@@ -19,7 +20,7 @@ def story_lines(story: OrderStory, told: Sequence[Told], now: datetime) -> Itera
     """Tell an order: where it stands, its attempts, its holds, and the timeline."""
     order = story.order
     total = Money(order["total_minor"], order["currency"])
-    yield f"{click.style(order['order_id'], bold=True)}  {_coloured(order['status'])}  {total}"
+    yield f"{click.style(visible(order['order_id']), bold=True)}  {_coloured(order['status'])}  {total}"
     yield ""
     yield from aligned(list(_about(order, now)))
     yield ""

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from deploy.terminal import visible
+
 GAP = "  "
 
 
@@ -11,7 +13,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozens
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> list[str]:
-    """Return the rows as lines, every column as wide as its widest cell."""
+    """Return the rows as lines, every column as wide as its widest cell, what is not printed made visible."""
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

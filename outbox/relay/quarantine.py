@@ -18,7 +18,8 @@ _WRITE: Final[LiteralString] = """
     INSERT INTO quarantine (kind, order_id, message_id, detail, trace)
     SELECT 'message', nullif(%(order_id)s, ''), %(message_id)s, %(detail)s, %(trace)s
      WHERE NOT EXISTS (SELECT FROM quarantine WHERE kind = 'message' AND message_id = %(message_id)s
-                          AND released_at IS NULL)"""
+                          AND released_at IS NULL)
+    RETURNING 'Q' || id"""
 _WAITING: Final[LiteralString] = """
     SELECT e.topic, CASE WHEN e.header_names IS NULL THEN convert_to(e.order_id, 'UTF8') ELSE e.key END, e.id
       FROM quarantine q JOIN event e ON e.id = q.message_id
@@ -31,11 +32,13 @@ async def quarantine(connection: psycopg.AsyncConnection[Any], row: Row, error: 
     if await lately(connection) >= most:
         raise TooManyQuarantined(most, blamed.detail) from blamed.error
     ids = {"order_id": row[ORDER_ID], "message_id": row[MESSAGE_ID]}
-    await connection.execute(_WRITE, {**ids, "detail": blamed.detail, "trace": blamed.trace})
+    values = {**ids, "detail": blamed.detail, "trace": blamed.trace}
+    written = await (await connection.execute(_WRITE, values)).fetchone()
     ring(
         structlog.get_logger("outbox.relay"),
         "quarantined",
         "no message can be made of a row of the journal; it and later ones of its order on its topic wait",
+        letter_id=written and written[0],
         **ids,
         event_id=row[EVENT_ID],
         topic=row[TOPIC],

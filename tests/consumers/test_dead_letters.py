@@ -107,6 +107,15 @@ async def test_card_number_is_masked_digit_by_digit_in_table_and_topic(pipeline:
     assert CARD.encode().hex() not in tables
 
 
+async def test_header_name_with_a_card_number_is_masked_in_table_and_topic(pipeline: Pipeline) -> None:
+    await pipeline.publish_raw("OrderConfirmed", b"order-1", b"not Avro", [(f"pay {CARD}", b"1"), ("note", b"2")])
+    await pipeline.until(lambda: pipeline.has("SELECT 1 FROM dead_letter"), "the letter")
+    assert await pipeline.value("SELECT header_names FROM dead_letter") == [f"pay {'*' * 16}", "note"]
+    await assert_all_is_well(pipeline)
+    (copy,) = await pipeline.topics("OrderConfirmed", dead_letters=True)
+    assert copy.header[f"pay {'*' * 16}"] == b"1"
+
+
 async def test_key_of_a_message_that_cannot_be_read_is_masked_like_its_body(pipeline: Pipeline) -> None:
     await pipeline.publish_raw("OrderConfirmed", CARD.encode(), b"not Avro")
     await assert_all_is_well(pipeline)

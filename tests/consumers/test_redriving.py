@@ -280,12 +280,82 @@ async def test_dry_run_changes_nothing_and_tells_what_each_letter_would_do(make_
     before = await everything(pipeline)
     done = await redrive(pipeline, dry_run=True)
     assert await everything(pipeline) == before
-    head, behind, stray = await letter_ids(pipeline)
+    rows = await pipeline.rows("SELECT id FROM dead_letter ORDER BY order_id = 'nobody', id")
+    head, behind, stray = [row[0] for row in rows]
     told = {one.record["id"]: one.outcome for one in done}
     assert told[head] == Outcome(done=True, result="done: authorize opened")
     assert told[behind] == Outcome(done=True, result=f"goes after {head}")
     assert not told[stray].done
     assert told[stray].result.startswith("refused again: unknown_order")
+
+
+async def test_dry_run_says_what_would_wait_behind_a_letter_that_stays_in_quarantine(
+    make_pipeline: MakePipeline,
+) -> None:
+    pipeline = await quarantined(make_pipeline, order("bad", event_id=other_id("bad")))
+    head, behind = await letter_ids(pipeline)
+    (group,) = {row[0] for row in await pipeline.rows("SELECT consumer_group FROM dead_letter")}
+    await pipeline.rows("UPDATE dead_letter SET consumer_group = 'gone' WHERE id = %s", head)
+    stays, waits = [one.outcome for one in await redrive(pipeline, dry_run=True)]
+    assert "this release has no consumer gone" in stays.result
+    assert waits == Outcome(done=False, result=f"would wait behind {head}", holds=True)
+    await pipeline.rows("UPDATE dead_letter SET consumer_group = %s, body = 'x' WHERE id = %s", group, head)
+    refused, after = [one.outcome for one in await redrive(pipeline, dry_run=True)]
+    assert refused.result.startswith("refused again: undecodable")
+    assert after == Outcome(done=False, result=f"would go after {head}; what comes of it then cannot be told before")
+    really = [one.outcome for one in await redrive(pipeline)]
+    assert [outcome.done for outcome in really] == [False, True]
+    assert behind == (await letter_ids(pipeline))[1]
+
+
+async def test_letter_that_is_given_up_is_never_processed_and_the_later_ones_go_in_order(
+    make_pipeline: MakePipeline,
+) -> None:
+    pipeline = await make_pipeline(topic_partitions=1)
+    await pipeline.stock(SKU_1=10, SKU_2=10)
+    said = order("bad").model_dump(mode="json") | {"payment_method": {"kind": "CARD", "token": CARD}}
+    raw = pipeline.codec.encode_unchecked("OrderConfirmed", said)
+    await pipeline.publish_raw("OrderConfirmed", b"bad", raw)
+    broken = await pipeline.join(decode=decodes_badly(pipeline.codec.decode, {"bad"}))
+    await pipeline.until(lambda: pipeline.has("SELECT 1 FROM dead_letter"), "the head")
+    await pipeline.publish(order("bad", event_id=other_id("bad")), order("bad", event_id=other_id("bad again")))
+    await pipeline.until(lambda: pipeline.has("SELECT 1 FROM dead_letter HAVING count(*) = 3"), "what waits behind")
+    await broken.leave()
+    head, second, third = await letter_ids(pipeline)
+    operator = redriver(pipeline)
+    stands = await operator.letter(head)
+    assert stands.holds
+    assert stands.result.startswith("cannot be redriven: card numbers are masked in it")
+    assert f"`payments dlq give-up {head}`" in stands.result
+    outcomes = await asyncio.gather(*(redriver(pipeline, by=f"op-{n}").give_up(head, "new one sent") for n in range(4)))
+    assert sorted(outcome.result for outcome in outcomes) == ["already given up"] * 3 + ["given up: new one sent"]
+    assert await pipeline.rows("SELECT letter_id, kind, result FROM redrive") == [
+        (head, "letter", "given up: new one sent")
+    ]
+    assert (await operator.letter(head)).result == "already given up"
+    assert (await operator.letter(third)).ahead == str(second)
+    done = await redrive(pipeline, order_id="bad")
+    assert [(one.record["id"], one.outcome.done) for one in done] == [(second, True), (third, True)]
+    await pipeline.join()
+    await pipeline.until_status("paid_and_confirmed", "bad")
+    assert await pipeline.effects("bad") == ["authorize", "capture"]
+    assert not await pipeline.has("SELECT 1 FROM dead_letter WHERE waits")
+    assert (await operator.give_up(second, "late")).result == "already redriven"
+
+
+async def test_only_what_is_in_quarantine_is_given_up(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline()
+    member = await pipeline.join()
+    await pipeline.publish(retry("early"))
+    await pipeline.until(lambda: pipeline.has("SELECT 1 FROM dead_letter"), "the letter")
+    await pipeline.until_quiet()
+    await member.leave()
+    (letter_id,) = await letter_ids(pipeline)
+    before = await everything(pipeline)
+    refused = await redriver(pipeline).give_up(letter_id, "gone")
+    assert refused == Outcome(done=False, result="it is not in quarantine: nothing waits behind it")
+    assert (await redriver(pipeline).give_up(letter_id + 1, "gone")).result == "there is no such letter"
+    assert await everything(pipeline) == before
 
 
 async def test_dry_run_tells_no_customer(make_pipeline: MakePipeline) -> None:

@@ -92,7 +92,7 @@ async def reference_of(pipeline: Pipeline, case: Case) -> str | None:
         return None
     if case.kind is K.AUTHORIZE:
         return (await pipeline.ledger(case.order_id))[0].transaction_id
-    return "re_by_hand" if case.kind is K.REFUND else None
+    return f"re_by_hand_{case.reason}" if case.kind is K.REFUND else None
 
 
 async def in_review(pipeline: Pipeline, *cases: Case) -> None:
@@ -159,6 +159,53 @@ async def test_two_operators_at_once_have_one_effect_and_the_second_hears_a_clea
         assert await pipeline.value(said, case.order_id) == 1
     await pipeline.join(**RULES)
     await assert_all_is_well(pipeline)
+
+
+async def test_an_id_of_another_order_is_refused_and_the_others_money_stays(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline(**QUICK)
+    lost, refused = Case("authorize_unknown", NO, K.AUTHORIZE), Case("refund_failed", NO, K.REFUND)
+    await in_review(pipeline, lost, refused)
+    member = await pipeline.join(**RULES)
+    nowhere = (Line(sku="SKU-9", quantity=1, unit_price_minor=3_000),)
+    await pipeline.publish(order("paid"), order("returned", "pm_wallet_captured", lines=nowhere))
+    await pipeline.until_status("paid_and_confirmed", "paid")
+    await pipeline.until_status("payment_failed", "returned")
+    await member.leave()
+    paid = await pipeline.value("SELECT transaction_id FROM attempt WHERE order_id = 'paid'")
+    refund = await pipeline.value("SELECT refund_id FROM attempt WHERE order_id = 'returned'")
+    # Of a call that the gateway refused only the operation knows what it made.
+    await pipeline.rows("UPDATE operation SET transaction_id = 'pi_refused' WHERE order_id = 'paid'")
+    await pipeline.rows("UPDATE operation SET reference = 're_refused' WHERE order_id = 'returned'")
+    for case, reference, owner in (
+        (lost, paid, "paid"),
+        (lost, "pi_refused", "paid"),
+        (refused, refund, "returned"),
+        (refused, "re_refused", "returned"),
+    ):
+        for word in Word:
+            found = await pipeline.resolver().resolve(case.order_id, Ruling(word, "saw it", "alice", reference))
+            assert found == No(f"{reference} is of order {owner}: look up what this order's own payment made")
+    assert await pipeline.value("SELECT count(*) FROM resolution") == 0
+    await pipeline.join(**RULES)
+    await pipeline.until_quiet()
+    await pipeline.until_status("manual_review", lost.order_id, refused.order_id)
+    assert await pipeline.effects("paid") == ["authorize", "capture"]
+    assert isinstance(
+        await pipeline.resolver().resolve(lost.order_id, Ruling(NO, "looked", "alice", "pi_own")), Resolved
+    )
+    by_bank = Ruling(YES, "by bank", "alice", "re_by_hand")
+    assert isinstance(await pipeline.resolver().resolve(refused.order_id, by_bank), Resolved)
+
+
+async def test_of_two_orders_that_are_given_one_id_at_once_the_second_is_refused(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline(**QUICK)
+    cases = [Case(f"authorize_{doubt}", YES, K.AUTHORIZE) for doubt in SAYS]
+    await in_review(pipeline, *cases)
+    word = Ruling(YES, "saw it", "alice", await reference_of(pipeline, cases[0]))
+    found = await asyncio.gather(*(pipeline.resolver().resolve(case.order_id, word) for case in cases))
+    (winner,) = [each.after.order_id for each in found if isinstance(each, Resolved)]
+    refused = No(f"{word.reference} is of order {winner}: look up what this order's own payment made")
+    assert [each for each in found if isinstance(each, No)] == [refused] * (len(cases) - 1)
 
 
 async def test_a_word_that_is_only_tried_changes_nothing(make_pipeline: MakePipeline) -> None:

@@ -27,6 +27,13 @@ def with_sandbox(tmp_path: Path, deployment: dict[str, str]) -> Iterator[dict[st
         yield deployment | {"PAYMENTS_GATEWAY": "sandbox", "PAYMENTS_STRIPE_API_BASE": sandbox.address}
 
 
+def test_what_others_made_up_is_shown_without_its_control_characters() -> None:
+    name = "order red\x1b[31m\nall hold"
+    lines = list(report_lines(Report(False, False, (Invariant(1, "bounds", False, 1, (name,), (name,)),), (name,))))
+    assert [line.count("order red\\x1b[31m\\nall hold") for line in lines] == [0, 1, 1, 1]
+    assert "\n" not in "".join(lines)
+
+
 @pytest.mark.integration
 def test_a_run_is_waited_for_and_audited_against_the_ledger_and_the_topics(
     tmp_path: Path, with_sandbox: dict[str, str]

@@ -97,16 +97,58 @@ NO_TEXT = "\udcff"
 """An argument of a byte that is no UTF-8, as a shell may pass it."""
 
 
-def test_a_sku_that_no_order_can_name_is_refused_and_an_order_id_of_no_text_is_not_found(
-    tmp_path: Path, deployment: dict[str, str]
-) -> None:
-    for sku in ("", "s" * 65, "two\nlines", NO_TEXT):
+def test_a_sku_that_no_order_can_name_is_refused(tmp_path: Path, deployment: dict[str, str]) -> None:
+    for sku in ("", "s" * 65, "two\nlines"):
         ran = payments(tmp_path, "stock", "set", sku, "1", **deployment)
         assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran.err
         assert "1 to 64 characters" in ran.err
-    assert payments(tmp_path, "stock", "show", NO_TEXT, **deployment).code == 2
-    shown = payments(tmp_path, "order", "show", NO_TEXT, **deployment)
-    assert (shown.code, shown.out, shown.err.count("\n")) == (1, "", 1), shown.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["order", "show", NO_TEXT],
+        ["order", "resolve", NO_TEXT, "--as", "executed", "--reason", "seen"],
+        ["order", "resolve", "order-1", "--as", "executed", "--reason", f"seen {NO_TEXT}"],
+        ["dlq", "list", "--order", NO_TEXT],
+        ["dlq", "redrive", "--order", NO_TEXT],
+        ["dlq", "pass", NO_TEXT, "0", "--from", "1", "--to", "1", "--reason", "spoilt"],
+        ["stock", "set", NO_TEXT, "1"],
+        ["stock", "show", NO_TEXT],
+        [NO_TEXT],
+    ],
+)
+def test_an_argument_that_is_no_text_is_refused_in_one_line(
+    tmp_path: Path, deployment: dict[str, str], arguments: list[str]
+) -> None:
+    ran = payments(tmp_path, *arguments, **deployment)
+    number = next(n for n, argument in enumerate(arguments, 1) if NO_TEXT in argument)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran.err
+    assert ran.err.startswith(f"payments: argument {number} is not UTF-8 (")
+
+
+def test_control_characters_of_others_are_shown_and_never_reach_the_terminal(
+    tmp_path: Path, deployment: dict[str, str]
+) -> None:
+    with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
+        connection.execute(
+            "INSERT INTO orders (order_id, status, version, attempt, customer_id, correlation_id, currency,"
+            " total_minor, lines, content_hash, retryable, review_reason, reviewed, delay_notified, resends,"
+            " created_at, updated_at, order_number)"
+            " VALUES (%(id)s, 'manual_review', 1, 1, %(esc)s, 'c', 'EUR', 5, %(lines)s, '', false, %(esc)s,"
+            " 'confirmed', false, 0, now(), now(), 1)",
+            {"id": "order\x1b[2J", "esc": "red\x1b[31m\x9b\u202e", "lines": json.dumps([["tea\x1b[1m", 1]])},
+        )
+    for arguments in (["show", "order\x1b[2J"], ["list"], ["list", "--json"], ["show", "order\x1b[2J", "--json"]):
+        ran = payments(tmp_path, "order", *arguments, **deployment)
+        assert ran.code == 0, ran.err
+        assert all(character.isprintable() or character == "\n" for character in ran.out), repr(ran.out)
+    text = payments(tmp_path, "order", "show", "order\x1b[2J", **deployment).out
+    assert "order\\x1b[2J" in text
+    assert "red\\x1b[31m\\x9b\\u202e" in text
+    assert "1 x tea\\x1b[1m" in text
+    wrong = payments(tmp_path, "order", "show", "nobody\x1b[31m", **deployment)
+    assert (wrong.code, "nobody\\x1b[31m" in wrong.err, "\x1b" in wrong.err) == (1, True, False)
 
 
 def test_no_more_units_of_a_sku_than_can_be_counted(tmp_path: Path, deployment: dict[str, str]) -> None:

@@ -50,6 +50,19 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
+def test_a_console_line_shows_control_characters_and_obeys_none() -> None:
+    stream = configured("console")
+    try:
+        fail("token", "line \x1b[31m")
+    except RuntimeError:
+        logger().exception("said \x1b[2J", detail="red\x1b[31m", key="c1\x9b", two="lines\nforged")
+    shown = stream.getvalue()
+    assert all(character.isprintable() or character == "\n" for character in shown), repr(shown)
+    assert "said \\x1b[2J" in shown
+    assert "detail=red\\x1b[31m" in shown
+    assert shown.count("\n") > len(["the line", "its trace"])
+
+
 def test_an_alarm_is_a_line_at_error_with_its_reason() -> None:
     stream = configured()
     ring(logger(), "produce_refused", "topic held", topic="PaymentFailed", outbox_id=7)

@@ -132,6 +132,7 @@ COLUMNS = [
     "UPDATE dead_letter SET key = '{card}' WHERE key = 'garbage'",
     "UPDATE dead_letter SET header_names = ARRAY['x'], header_values = ARRAY['{card}'::bytea] WHERE key = 'garbage'",
     "UPDATE event SET body = '{card}' WHERE order_version = 0",
+    "UPDATE dead_letter SET header_names = ARRAY['{card}'], header_values = ARRAY[key] WHERE key = 'garbage'",
     "UPDATE event SET header_values[1] = '{card}' WHERE order_version = 0",
     "UPDATE event SET body = 'card {card}' WHERE order_id = 'paid'",
 ]
@@ -163,6 +164,8 @@ async def test_a_card_number_in_a_header_or_the_key_of_our_topic_is_found(case: 
     paid = message_of(case, "PaidAndConfirmed", "paid")
     report = await audit_with(case, paid._replace(headers=[("x", CARD.encode())], offset=1_000))
     assert "in its header x" in violations(report, 11)
+    report = await audit_with(case, paid._replace(headers=[(CARD, b"x")], offset=1_001))
+    assert "in its header names" in violations(report, 11)
     report = await audit_with(case, paid._replace(key=CARD.encode(), offset=1_000))
     assert "in its key" in violations(report, 11)
 

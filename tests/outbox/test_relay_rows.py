@@ -128,7 +128,8 @@ async def test_a_row_that_raises_is_quarantined_and_only_its_order_on_its_topic_
     assert notebook.sent == [2, 4, 6]
     assert await left(connection) == [1, 3, 5]
     assert await quarantined(connection) == [("message", "k", 1, False)]
-    assert alarms(log, "reason", "order_id", "message_id", "topic") == [("quarantined", "k", 1, "a")]
+    ids = ("reason", "letter_id", "order_id", "message_id", "topic")
+    assert alarms(log, *ids) == [("quarantined", "Q1", "k", 1, "a")]
     with capture_logs() as log:
         assert await Relay(conninfo(database_url), making(notebook)).once() == 0
     assert alarms(log) == [], "the next relay knows of it"

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from deploy.cli.common import emit, emit_json, json_option, run, say, settings_for_command
+from deploy.cli.dlq.left import left_lines, left_waiting
 from deploy.cli.dlq.selecting import document, place_of, selecting, selection
 from deploy.cli.dlq.show import LetterId
 from deploy.cli.failures import ANSWER_IS_NO, Failure
@@ -31,7 +32,8 @@ def redrive(
     """Process dead letters once more, in place of the messages that they were; have work in quarantine go on.
 
     Letters of an order go in the order in which its messages came; what waits behind another one goes after it. A
-    letter has its effect once at the most. What it opens at the gateway is performed by `payments sweep`. The exit
+    letter has its effect once at the most. Of ID others may wait behind it: then the command that takes them is told,
+    and the order waits until it is run. What it opens at the gateway is performed by `payments sweep`. The exit
     code is 1 if one of the letters could not be redriven; --dry-run tells before.
     """
     from deploy.redriving import Redriven, redrive_letters  # noqa: PLC0415 - keeps --help quick
@@ -57,13 +59,17 @@ def redrive(
         redrive_letters(settings, records, by=os_user(), dry_run=dry_run, whole_orders=whole_orders, progress=told)
     )
     failed = sum(not one.outcome.done for one in done)
+    left = left_waiting(settings, [one.record for one in done])
     if as_json:
         results = {one.record["id"]: one.outcome for one in done}
         letters = [
             document(record, result=results[record["id"]].result, done=results[record["id"]].done)
             for record in _again(settings, [str(one.record["id"]) for one in done])
         ]
-        emit_json({"letters": letters, "more": False, "dry_run": dry_run})
+        emit_json({"letters": letters, "more": False, "dry_run": dry_run, "left": left})
+    else:
+        for line in left_lines(left):
+            emit(line)
     said = "would be redriven" if dry_run else "redriven"
     say(f"{len(done) - failed} {said}, {failed} not")
     return ANSWER_IS_NO if failed else 0
@@ -72,11 +78,11 @@ def redrive(
 def _found(settings: Settings, wanted: Selection, limit: int | None) -> list[Record]:
     """Read the letters that are meant, the oldest first. Raises Failure if one that was named is not there."""
     with snapshot(settings.sqlalchemy_url()) as connection:
-        found = letter_list(connection, wanted)[::-1]
+        found = letter_list(connection, wanted, limit, oldest=True)
     missing = set(wanted.ids or ()) - {str(record["id"]) for record in found}
     if missing:
         raise Failure(f"there is no letter {', '.join(sorted(missing))}; nothing was redriven: see `payments dlq list`")
-    return found[:limit]
+    return found
 
 
 def _again(settings: Settings, names: list[str]) -> list[Record]:

@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 DETAIL_MAX = 80
 SHOWN = ("id", "topic", "partition", "offset", "order_id", "event_id", "reason", "detail", "at", "count", "redriven")
 """Of the contract. What follows is ours."""
-BESIDES = ("group", "kind", "waits", "behind", "masked")
+BESIDES = ("group", "kind", "waits", "behind", "masked", "given_up")
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg]
@@ -76,6 +76,8 @@ def document(record: Record, **more: object) -> dict[str, object]:
 
 def state_of(record: Record) -> str:
     """Say in a word where a letter stands."""
+    if record["given_up"]:
+        return "given up"
     if record["redriven_at"] is not None:
         return "redriven"
     if record["waits"]:

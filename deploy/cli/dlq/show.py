@@ -14,8 +14,12 @@ from deploy.readiness import check_schema
 from deploy.settings import Settings
 from outbox.letter_list import LETTER, Selection, headers_and_bytes, letter_list
 from outbox.queries import Record, snapshot
+from schemas.cards import mask
 
 _ID = re.compile(r"Q?[1-9][0-9]{0,17}")
+_TOKEN = re.compile(r"\b(?:pm|tok|src)_\w{4,}|\bBearer\s+\S+", re.IGNORECASE)
+"""The gateway's tokens of payment methods, and what lets somebody in."""
+CLOUD_EVENTS = "ce_"
 HIDDEN = "(hidden)"
 
 
@@ -66,28 +70,43 @@ def _work(record: Record) -> dict[str, Any]:
 
 
 def _contents(settings: Settings, record: Record, carried: Record) -> dict[str, Any]:
-    body = carried["body"]
+    body, event = carried["body"], _event(settings, record, carried)
+    token = None if event is None else (event.get("payment_method") or {}).get("token")
+    if token is not None and event is not None:
+        event["payment_method"]["token"] = HIDDEN
     names, values = carried["header_names"], carried["header_values"]
     return {
         "key": _text(carried["key"]),
-        "headers": {name: _text(value) for name, value in zip(names, values, strict=True)},
+        "headers": [list(_header(name, value, token)) for name, value in zip(names, values, strict=True)],
         "body_bytes": None if body is None else len(body),
         "body_sha256": None if body is None else hashlib.sha256(body).hexdigest(),
-        "event": _event(settings, record, carried),
+        "event": event,
     }
 
 
 def _event(settings: Settings, record: Record, carried: Record) -> dict[str, Any] | None:
-    """Return what a letter says, None if it cannot be read; its token is hidden."""
+    """Return what a letter says, its token included; None if it cannot be read."""
     event_type = record["topic"].removeprefix(settings.topic_prefix)
     try:
         event = codec_of(settings).decode(event_type, carried["key"], carried["body"])
     except Exception:  # noqa: BLE001 - reading it may be just what raised
         return None
-    said = event.model_dump(mode="json")
-    if said.get("payment_method"):
-        said["payment_method"]["token"] = HIDDEN
+    said: dict[str, Any] = event.model_dump(mode="json")
     return said
+
+
+def _header(name: str, value: bytes | None, token: str | None) -> tuple[str, str | None]:
+    """Return a header without card numbers and tokens. CloudEvents' headers hold ids, which may look like either."""
+    if name.startswith(CLOUD_EVENTS) or value is None:
+        return _masked(name), _text(value)
+    text = _masked(_text(value) or "")
+    if token:
+        text = text.replace(token, HIDDEN)
+    return _masked(name), _TOKEN.sub(HIDDEN, text)
+
+
+def _masked(text: str) -> str:
+    return mask(text.encode())[0].decode()
 
 
 def _text(value: bytes | None) -> str | None:
@@ -103,6 +122,9 @@ def _lines(record: Record, more: dict[str, Any]) -> Iterator[str]:
         if isinstance(value, dict):
             yield f"  {name}"
             yield from (f"    {field}: {part}" for field, part in value.items() if part is not None)
+        elif isinstance(value, list):
+            yield f"  {name}"
+            yield from (f"    {field}: {'(null)' if part is None else part}" for field, part in value)
         else:
             yield f"  {name}: {value}"
     for redriven in record["redriven"]:

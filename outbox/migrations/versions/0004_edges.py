@@ -94,7 +94,7 @@ def _letters() -> None:
         _c("waits", sa.Boolean(), "in quarantine: later messages wait too", server_default=sa.text("false")),
         _c("behind", sa.Boolean(), "waits behind another of its order", server_default=sa.text("false")),
         sa.Column("to_offset", BIG, comment="of an unreadable stretch: its last record"),
-        sa.Column("redriven_at", TIME, comment="when a redrive had its effect"),
+        sa.Column("redriven_at", TIME, comment="when a redrive had its effect, or it was given up"),
     ):
         op.add_column("dead_letter", column)
     op.drop_constraint("dead_letter_pkey", "dead_letter")

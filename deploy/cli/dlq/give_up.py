@@ -1,0 +1,51 @@
+"""`payments dlq give-up`: a letter in quarantine is never processed, and its order goes on without it."""
+
+import click
+
+from deploy.cli.common import emit, emit_json, json_option, run, settings_for_command
+from deploy.cli.dlq.left import left_lines, left_waiting
+from deploy.cli.dlq.selecting import document, place_of
+from deploy.cli.dlq.show import LetterId
+from deploy.cli.failures import ANSWER_IS_NO, Failure
+from deploy.cli.who import os_user
+from deploy.cli.words import checked_words
+from deploy.readiness import check_schema
+from outbox.letter_list import LETTER, Selection, letter_list
+from outbox.queries import snapshot
+
+
+@click.command("give-up")
+@click.argument("letter_id", metavar="ID", type=LetterId())
+@click.option("--reason", callback=checked_words, required=True, help="Why; it is kept with the letter.")
+@click.option("--by", callback=checked_words, help="Who says so.  [default: the OS user]")
+@json_option
+def give_up(*, letter_id: str, reason: str, by: str | None, as_json: bool) -> int:
+    """Have letter ID, which is in quarantine, never be processed, so that what waits behind it may go.
+
+    For a letter that cannot be redriven: card numbers are masked in it, or its consumer is gone. What it asked for is
+    not done: have it published anew if it is still wanted. Its order's other letters stay; `payments dlq redrive
+    --order` takes them. The exit code is 1 if the letter is not in quarantine (any more).
+    """
+    from deploy import redriving  # noqa: PLC0415 - keeps --help quick
+
+    settings = settings_for_command()
+    check_schema(settings)
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        found = letter_list(connection, Selection(ids=[letter_id]))
+    if not found:
+        raise Failure(f"there is no letter {letter_id}: `payments dlq list --reason quarantined` shows what waits")
+    if found[0]["kind"] != LETTER:
+        raise Failure(f"{letter_id} is no letter and has no end but its own: `payments dlq redrive {letter_id}`")
+    outcome = run(redriving.give_up(settings, int(letter_id), reason, by=by or os_user()))
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        (record,) = letter_list(connection, Selection(ids=[letter_id]))
+    left = left_waiting(settings, [record])
+    if as_json:
+        letter = document(record, result=outcome.result, done=outcome.done)
+        emit_json({"letters": [letter], "more": False, "left": left})
+    else:
+        sign = "" if outcome.done else "not given up: "
+        emit(f"{record['id']}  {place_of(record)}  order {record['order_id'] or '-'}: {sign}{outcome.result}")
+        for line in left_lines(left):
+            emit(line)
+    return 0 if outcome.done else ANSWER_IS_NO

@@ -1,0 +1,23 @@
+"""What others made up, as a terminal may show it: a control character in it would move the cursor or hide a line."""
+
+import re
+from typing import Final
+from unicodedata import category
+
+SPACES: Final = "Zs"
+_IN_JSON: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+r"""What JSON need not escape (it does all below U+0020), and a terminal obeys: C1 controls, changes of direction."""
+
+
+def visible(text: str) -> str:
+    r"""Write what is not printed as Python does, an escape as \x1b; spaces of any kind stay. It is one line then."""
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def visible_json(document: str) -> str:
+    """Escape in a JSON document what a terminal would obey; it says the same."""
+    return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
+def _visible(each: str) -> str:
+    return each if each.isprintable() or category(each) == SPACES else each.encode("unicode_escape").decode()
