@@ -36,7 +36,7 @@ _RESOLVE = "See `payments order show ID`, look the payment up at the gateway, th
 
 _RUNNING: Final = {
     "dependency_down": Alarm(
-        "PostgreSQL, Kafka or the schema registry does not answer. Work waits and nothing is lost.",
+        "PostgreSQL, Kafka or the schema registry does not answer, or not in time. Work waits and nothing is lost.",
         "Bring it back; the process goes on by itself.",
     ),
     "kafka_down": Alarm(
@@ -47,6 +47,10 @@ _RUNNING: Final = {
         "The gateway refuses or does not answer. Consumers that need it pause.",
         "Check the gateway's status and PAYMENTS_STRIPE_API_KEY; the process goes on by itself.",
     ),
+    "gateway_forbids": Alarm(
+        "The gateway takes our key, but does not permit one kind of call. Such calls are tried again; others go on.",
+        "Give PAYMENTS_STRIPE_API_KEY the permission that the line's `why` names. Orders that gave up are in review.",
+    ),
     "contradiction": Alarm(
         "The gateway gave an answer that contradicts an earlier definite one. The earlier one stands.",
         "Look the transaction up at the gateway and compare it with `payments order show ID`.",
@@ -54,6 +58,10 @@ _RUNNING: Final = {
     "stuck": Alarm(
         "Nobody has worked on an order for long. Its events were sent again.",
         "See `payments order show ID`. If it happens again and again, look for lost Kafka data.",
+    ),
+    "search_slow": Alarm(
+        "The search for orders that stand still takes too long, however little it reads. Other work goes on.",
+        "Relieve the database, or run `VACUUM ANALYZE orders`; the search goes on by itself.",
     ),
     "produce_refused": Alarm(
         "The broker refuses a message, or a whole topic. It and later messages of its order, or of the topic, wait; "

@@ -1,8 +1,8 @@
 """The door for answers: what a gateway or an inventory says, as the events and tables of ours can carry it.
 
 A gateway's answer is somebody else's text, as a message is. A note in it that cannot be kept is left out. Where the
-answer is worth nothing without it, or speaks of another amount, we do not know what happened: the operation is looked
-up from then on, never sent again, and goes to an operator in the end.
+answer is worth nothing without it, speaks of another amount, or is none that such a call can have, we do not know what
+happened: the operation is looked up from then on, never sent again, and goes to an operator in the end.
 """
 
 from datetime import UTC, datetime
@@ -10,7 +10,19 @@ from typing import Final
 
 from domain.operation import OperationKind
 from domain.order import Operation
-from domain.outcome import AlreadyCaptured, Approved, Declined, NotExecuted, Outcome, Pending, Short, Unknown
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    Declined,
+    Lapsed,
+    NotExecuted,
+    NotFound,
+    Outcome,
+    Pending,
+    Reserved,
+    Short,
+    Unknown,
+)
 from domain.values import replace
 from schemas.fields import LONG_MAX, REFERENCE_LENGTH_MAX
 from schemas.texts import one_line
@@ -20,6 +32,21 @@ RETRY_AFTER_MAX_S: Final = 3_600
 """No gateway puts an operation off for longer: beyond, its key would run out while it waits."""
 NO_REFERENCE: Final = Unknown("approved, but without a usable id of the transaction: look it up at the gateway", True)
 OTHER_AMOUNT: Final = Unknown("the answer has another amount than we asked for: look it up at the gateway", True)
+NO_ANSWER_OF_ITS_KIND: Final = Unknown("an answer that such a call cannot have: look it up at the gateway", True)
+
+_K = OperationKind
+_WAITING: Final[frozenset[type[Outcome]]] = frozenset({Pending, Unknown, NotExecuted, NotFound})
+ANSWERS: Final[dict[OperationKind, frozenset[type[Outcome]]]] = {
+    _K.AUTHORIZE: _WAITING | {Approved, Declined, Lapsed},
+    _K.CAPTURE: _WAITING | {Approved, AlreadyCaptured, Declined, Lapsed},
+    _K.VOID: _WAITING | {Approved, AlreadyCaptured, Declined, Lapsed},
+    _K.REFUND: _WAITING | {Approved, Declined, Lapsed},
+    _K.RESERVE: _WAITING | {Reserved, Short},
+    _K.CONFIRM: _WAITING | {Approved, Short, Declined},
+    _K.RELEASE: _WAITING | {Approved},
+}
+"""What a call of each kind can come to. For anything else no row of the table of outcomes waits: it would end nothing,
+and the order would stand still."""
 
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
@@ -28,6 +55,8 @@ _TELLS_AMOUNT: Final = frozenset({OperationKind.AUTHORIZE, OperationKind.CAPTURE
 
 def admit(operation: Operation, outcome: Outcome) -> Outcome:
     """Return the outcome of this operation as we can carry it, itself if all of it can be."""
+    if type(outcome) not in ANSWERS[operation.kind]:
+        return NO_ANSWER_OF_ITS_KIND
     match outcome:
         case Approved():
             return _approved(operation, outcome)
@@ -42,7 +71,7 @@ def admit(operation: Operation, outcome: Outcome) -> Outcome:
         case Pending():
             return Pending(_reference(outcome.reference), _reference(outcome.transaction_id))
         case Unknown():
-            return replace(outcome, detail=_note(outcome.detail) or "")
+            return Unknown(_note(outcome.detail) or "", outcome.replayed)
         case NotExecuted():
             return NotExecuted(_note(outcome.detail) or "", _pause_s(outcome.retry_after_s))
         case Short():

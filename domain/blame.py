@@ -11,7 +11,11 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel
 
+from schemas.texts import one_line, storable
+
 WORDS_MAX: Final = 300
+TRACE_MAX: Final = 50_000
+"""The last places count."""
 HIDDEN: Final = "..."
 VALUE_MIN: Final = 3
 """Shorter values would make holes in every word."""
@@ -45,9 +49,12 @@ def blame(error: Exception, *work: object, raw: bytes = b"") -> Blame:
         if len(value) >= VALUE_MIN:
             words = words.replace(value, HIDDEN)
     words = _NO_WORD.sub(HIDDEN, _QUOTED.sub(HIDDEN, words))
-    words = _WORD.sub(lambda found: HIDDEN if _stands_in(raw, found[0]) else found[0], words)[:WORDS_MAX]
+    words = _WORD.sub(lambda found: HIDDEN if _stands_in(raw, found[0]) else found[0], words)
+    # A database must be able to keep it: where that fails, nothing is left but to stop.
+    words = one_line(words, WORDS_MAX)
     detail = f"{type(error).__name__}: {words}" if words else type(error).__name__
-    return Blame(detail, "".join(_places(error)), Raised(detail).with_traceback(error.__traceback__))
+    trace = storable("".join(_places(error))[-TRACE_MAX:])
+    return Blame(detail, trace, Raised(detail).with_traceback(error.__traceback__))
 
 
 def _stands_in(raw: bytes, word: str) -> bool:

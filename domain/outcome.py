@@ -56,21 +56,27 @@ class Pending(Value, frozen=True):
 
 
 class Unknown(Value, frozen=True):
-    """We do not know whether it happened. replayed: the gateway keeps repeating this, only a look-up can tell."""
+    """We do not know whether it happened. replayed: the gateway keeps repeating this, only a look-up can tell.
+
+    forbidden: we may not ask. The key that we have lacks a permission for such look-ups.
+    """
 
     detail: str
     replayed: bool = False
+    forbidden: bool = False
 
 
 class NotExecuted(Value, frozen=True):
     """It did not happen and no key remembers it (429, nobody listening): send the same again, after retry_after_s.
 
     everybody: the gateway turns everybody away, so it says nothing about this operation and is no try of it.
+    forbidden: we may not make such calls. The key that we have lacks a permission.
     """
 
     detail: str
     retry_after_s: float | None = None
     everybody: bool = False
+    forbidden: bool = False
 
 
 class NotFound(Value, frozen=True):

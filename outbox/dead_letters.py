@@ -12,9 +12,8 @@ import psycopg
 
 from domain.ports.store import DeadLetter
 from outbox.journal import letter_origin
-from outbox.limits import moment, original_headers
+from outbox.limits import moment, original_headers, words
 from outbox.rows import Row
-from schemas.texts import storable
 
 _INSERT: Final[LiteralString] = """
     INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, origin, message_at, key, body,
@@ -59,7 +58,7 @@ def _row(x: DeadLetter) -> Row:
         [value for _, value in headers],
         x.masked,
         x.reason.value,
-        storable(x.detail),
+        words(x.detail),
         x.to_offset,
         x.event_id,
         x.order_id,

@@ -8,11 +8,10 @@ from uuid import UUID, uuid5
 from domain.errors import Transient, Unfit
 from domain.ports.store import DeadLetter
 from outbox.letters import FIRST_OF_OURS, Header, cut_copy
-from outbox.limits import original_headers, signed
+from outbox.limits import original_headers, signed, words
 from outbox.rows import Row
 from schemas.events import Event, OwnEvent
 from schemas.registry import NotRegistered, RegistryUnavailable
-from schemas.texts import storable
 from schemas.topics import topic_name
 
 DEAD_LETTER_NAMESPACE = UUID("2b6a1f0e-59c6-5a64-8a5e-1d3c8b7f9a20")
@@ -113,7 +112,7 @@ def _our_headers(letter: DeadLetter, origin: str) -> Sequence[Header]:
         ("kafka_dlt-original-timestamp-type", b"CreateTime"),
         ("kafka_dlt-original-consumer-group", letter.group.encode()),
         ("kafka_dlt-exception-fqcn", b"schemas.rejection.Rejected"),
-        ("kafka_dlt-exception-message", storable(letter.detail).encode()),
+        ("kafka_dlt-exception-message", words(letter.detail).encode()),
         ("payments_reason", letter.reason.value.encode()),
         (ORIGIN, origin.encode()),
     )

@@ -10,6 +10,7 @@ from typing import Final
 from domain.ports.store import DeadLetter
 from schemas.texts import storable
 
+DETAIL_LENGTH_MAX: Final = 4_000
 TIMESTAMP: Final = "payments_timestamp_ms"
 """The header that keeps a time-stamp which the column cannot hold."""
 # A day from either end of Python's calendar: in any time zone the moment can be read again.
@@ -24,6 +25,11 @@ _LATEST_MS: Final = (_LATEST - _EPOCH) // _MILLISECOND
 def moment(timestamp_ms: int) -> datetime:
     """Return the moment of a message's time-stamp, or the end of the calendar that is nearest to it."""
     return _EPOCH + timedelta(milliseconds=min(max(timestamp_ms, _EARLIEST_MS), _LATEST_MS))
+
+
+def words(detail: str) -> str:
+    """Return what is wrong with a message as a database and a header can hold it."""
+    return storable(detail[:DETAIL_LENGTH_MAX])
 
 
 def signed(number: int, size: int) -> bytes:

@@ -18,15 +18,14 @@ from outbox.sqlstates import Family, family_of, said
 
 AHEAD_DAYS: Final = 3
 _PREFIX: Final = "inbox_"
-_ATTACHED: Final[LiteralString] = r"""
-    SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-     WHERE i.inhparent = 'inbox'::regclass AND c.relname ~ '^inbox_\d{8}$'"""
-OLDEST: Final[LiteralString] = _ATTACHED + " AND NOT i.inhdetachpending ORDER BY c.relname LIMIT 1"
 _DAYS: Final[LiteralString] = r"""
-    SELECT (now() AT TIME ZONE 'UTC')::date, c.relname, i.inhdetachpending
-      FROM (SELECT) one LEFT JOIN pg_inherits i ON i.inhparent = 'inbox'::regclass
+    SELECT (now() AT TIME ZONE 'UTC')::date, c.relname, i.inhdetachpending,
+           CASE WHEN one.style IS NOT NULL THEN pg_get_expr(c.relpartbound, c.oid) END, pg_table_is_visible(c.oid)
+      FROM (SELECT set_config('datestyle', 'ISO', true) AS style) one
+      LEFT JOIN pg_inherits i ON i.inhparent = 'inbox'::regclass
       LEFT JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '^inbox_\d{8}$'
      ORDER BY c.relname"""
+"""The bounds' dates are written in the server's style, so that one is set first, whether or not in a transaction."""
 _LOCK: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtext('payments.inbox.partitions'))"
 _MAKE_WAIT: Final[LiteralString] = "SET LOCAL lock_timeout = '2s'"
 """Nobody queues behind these locks."""
@@ -38,11 +37,15 @@ _OF_THIS_DAY: Final = frozenset({Family.BUG, Family.MESSAGE})
 
 @dataclass(slots=True)
 class InboxDays:
-    """The days of the inbox as they are. leaving: days whose partition somebody has begun to detach."""
+    """The days of the inbox as they are. leaving: days whose partition somebody has begun to detach.
+
+    strange: partitions that are named like a day and are none, or not that one. Somebody else attached them.
+    """
 
     today: date
     attached: set[date] = field(default_factory=set)
     leaving: set[date] = field(default_factory=set)
+    strange: list[str] = field(default_factory=list)
 
     @property
     def ahead(self) -> int:
@@ -79,20 +82,38 @@ def day_of(name: str) -> date:
 
 async def oldest_day(connection: psycopg.AsyncConnection[Any]) -> date:
     """Return the first day that the inbox remembers. Raises Transient when there is none."""
-    row = await (await connection.execute(OLDEST)).fetchone()
-    if row is None:
+    days = await look(connection)
+    if not days.attached:
         raise Transient("the inbox has no partitions: `payments migrate` makes them")
-    return day_of(row[0])
+    return min(days.attached)
 
 
 async def look(connection: psycopg.AsyncConnection[Any]) -> InboxDays:
     """Read which days there are. Partitions of other names are not ours to judge."""
-    rows = await (await connection.execute(_DAYS)).fetchall()
+    # In binary, for the driver does not learn of the style within a statement.
+    rows = await (await connection.cursor(binary=True).execute(_DAYS)).fetchall()
     days = InboxDays(today=rows[0][0])
-    for _, name, leaving in rows:
-        if name is not None:
-            (days.leaving if leaving else days.attached).add(day_of(name))
+    for _, name, leaving, bounds, visible in rows:
+        if name is None:
+            continue
+        day = _day_of(name, bounds) if visible else None
+        if day is None:
+            days.strange.append(name)
+        else:
+            (days.leaving if leaving else days.attached).add(day)
     return days
+
+
+def _day_of(name: str, bounds: str) -> date | None:
+    """Return the day of this partition, if its name is a day and it holds that day.
+
+    Never by the name alone: what holds other days must not be dropped for its name's age.
+    """
+    try:
+        day = day_of(name)
+        return day if bounds == f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')" else None
+    except (ValueError, OverflowError):
+        return None
 
 
 async def mend(connection: psycopg.AsyncConnection[Any], days: InboxDays, retention_days: int) -> list[str]:

@@ -140,14 +140,14 @@ class PostgresStore:
         """Make inbox partitions ahead of time, drop those past their retention."""
         before = await self._inbox_days()
         if before.are_right(self._retention_days):
-            return InboxUpkeep(0, 0, before.ahead)
+            return InboxUpkeep(0, 0, before.ahead, strange=tuple(before.strange))
         undone = await self._mend(before)
         after = await self._inbox_days()
         self._learned.oldest = None
         if after.are_right(self._retention_days):
             undone = ()  # another process did meanwhile what this one could not
         made, dropped = after.attached - before.attached, before.attached - after.attached
-        return InboxUpkeep(len(made), len(dropped), after.ahead, tuple(undone))
+        return InboxUpkeep(len(made), len(dropped), after.ahead, tuple(undone), tuple(after.strange))
 
     async def close(self) -> None:
         """Close all connections."""

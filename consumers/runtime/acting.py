@@ -178,7 +178,7 @@ class Actor:
                         again.append(c)
                     else:
                         known.append(answer)
-                self._answered(known, by_id)
+                self._answered(known, by_id, "look-up of ")
         return again
 
     async def _take(self, claimed: Sequence[Claimed], lease: Lease) -> None:
@@ -187,14 +187,17 @@ class Actor:
             async for group in groups:
                 self._answered(group, by_id)
 
-    def _answered(self, group: Sequence[GatewayAnswer], by_id: dict[int, Claimed]) -> None:
+    def _answered(self, group: Sequence[GatewayAnswer], by_id: dict[int, Claimed], asked: str = "") -> None:
         if not group:
             return
-        for _, outcome in group:
-            if isinstance(outcome, Unknown | NotExecuted):
-                self._breaker.failed(outcome.detail)
+        for operation_id, outcome in group:
+            call = f"{asked}{by_id[operation_id.int].operation.kind}"
+            if not isinstance(outcome, Unknown | NotExecuted):
+                self._breaker.answered(call)
+            elif outcome.forbidden:
+                self._breaker.forbidden(call, outcome.detail)
             else:
-                self._breaker.answered()
+                self._breaker.failed(outcome.detail)
         answers = []
         for operation_id, outcome in group:
             c = by_id[operation_id.int]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Final, TypeVar
 
 import structlog
@@ -10,8 +10,11 @@ import structlog
 from consumers.runtime.ports import Bounds
 from domain.alarms import Lasting
 from domain.errors import Contended, Permanent, Transient, Violated
+from domain.operation import OperationKind
 
 T = TypeVar("T")
+EVERY_ORDERS_CALL: Final = OperationKind.AUTHORIZE.value
+"""Without it nothing is paid."""
 BROKEN_MAX: Final = 4
 """So often a constraint may be broken in a row by who only lost a race. The second run locks before it reads."""
 
@@ -41,8 +44,12 @@ class Guard:
         self._turns: dict[str, float] = {}
         self._log = structlog.get_logger("consumers.guard")
 
-    async def transact(self, name: str, run: Callable[[bool], Awaitable[T]], stop: asyncio.Event | None = None) -> T:
+    async def transact(
+        self, name: str, run: Callable[[bool], Awaitable[T]], stop: asyncio.Event | None = None, *, apart: bool = False
+    ) -> T:
         """Run a whole transaction until it has committed. run(contended) may be repeated; an outage is waited out.
+
+        apart: it takes none of the bounded places, for it may take long and others shall not wait for it.
 
         A lost race is repeated at once, then after growing pauses. More than the bound of them in a row are a
         HopelessRaceError. A constraint that is broken again though everything was locked before it was read is no race:
@@ -54,7 +61,7 @@ class Guard:
         while True:
             self.turn(name)
             try:
-                async with self._slots:
+                async with nullcontext() if apart else self._slots:
                     result = await run(lost > 0)
             except Contended as error:
                 lost += 1
@@ -109,7 +116,10 @@ class Breaker:
         self._timer: asyncio.TimerHandle | None = None
         self._free = asyncio.Event()
         self._free.set()
-        self._down = Lasting(structlog.get_logger("consumers.breaker"), "gateway_down")
+        self._log = structlog.get_logger("consumers.breaker")
+        self._down = Lasting(self._log, "gateway_down")
+        self._forbidden: set[str] = set()
+        self._forbids: dict[str, Lasting] = {}
 
     @property
     def is_open(self) -> bool:
@@ -147,9 +157,30 @@ class Breaker:
         if self._failures >= self._bounds.breaker_failures:
             self.trip(why)
 
-    def answered(self) -> None:
-        """Note an answer: the gateway is there."""
+    def forbidden(self, call: str, why: str) -> None:
+        """Note that we may not make such calls. Others go on, unless authorizations and another kind are forbidden.
+
+        An authorization that is forbidden says as little of the gateway as one that it does not answer. Nothing else
+        counts as a failure here: a lack of one permission must not stop what is permitted.
+        """
+        if call not in self._forbids:
+            self._forbids[call] = Lasting(self._log, "gateway_forbids")
+        now = asyncio.get_running_loop().time()
+        self._forbids[call].again(now, "the gateway does not permit such calls", call=call, why=why)
+        self._forbidden.add(call)
+        if EVERY_ORDERS_CALL not in self._forbidden:
+            return
+        if len(self._forbidden) > 1:
+            self.trip(why)
+        elif call == EVERY_ORDERS_CALL:
+            self.failed(why)
+
+    def answered(self, call: str | None = None) -> None:
+        """Note an answer to such a call: the gateway is there."""
         self._failures = 0
+        self._forbidden.clear()
+        if call in self._forbids:
+            self._forbids.pop(call).end(asyncio.get_running_loop().time(), "such calls are permitted again", call=call)
         if self._trips:
             self._trips = 0
             self._down.end(asyncio.get_running_loop().time(), "the gateway answers again")

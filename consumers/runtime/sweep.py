@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -17,6 +17,7 @@ from consumers.runtime.settling import Settler
 from consumers.runtime.work import Work
 from domain.alarms import ring
 from domain.blame import blame
+from domain.errors import TooMuch, Transient
 from domain.goods import expire_hold
 from domain.ids import OrderId
 from domain.operation import OperationKind, operation_id
@@ -30,6 +31,12 @@ from domain.stuck import revive
 CLAIM_MAX: Final = 500
 DELAYS_EVERY_S: Final = 10
 STUCK_EVERY_S: Final = 60
+HOLDS, DELAYS, STUCK, CLAIMS = "sweep holds", "sweep delays", "sweep stuck", "sweep claims"
+"""What the jobs are called in the log."""
+
+T = TypeVar("T")
+Job = Callable[[asyncio.Event | None], Awaitable[int]]
+"""Looks once for its kind of work and does it; gives the number of operations begun."""
 
 
 class Sweep:
@@ -56,28 +63,47 @@ class Sweep:
         self._settler = settler
         self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
         self._next: dict[str, float] = {}
+        self._most: dict[str, int] = {}
+        self._jobs: dict[str, Job] = {
+            HOLDS: self._holds,
+            DELAYS: self._delays,
+            STUCK: self._stuck,
+            CLAIMS: self._claims,
+        }
         self._log = structlog.get_logger("consumers.sweep")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep until told to stop."""
+        """Sweep until told to stop: each job by itself, so that none waits for one that is slow or cannot be done."""
+        async with asyncio.TaskGroup() as group:
+            for name, job in self._jobs.items():
+                group.create_task(self._repeat(name, job, stop))
+
+    async def _repeat(self, name: str, job: Job, stop: asyncio.Event) -> None:
         try:
             while not stop.is_set():
-                await self.turn(stop)
+                await job(stop)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._bounds.sweep_interval_s):
                         await stop.wait()
         except Stopped:
-            self._log.warning("stopped while waiting; what is due stays due")
+            self._log.warning("stopped while waiting; what is due stays due", name=name)
         finally:
-            self._guard.done("sweep")
+            self._guard.done(name)
 
     async def once(self) -> int:
-        """Do everything that is due, and what comes of it; return the number of operations."""
+        """Do everything that is due, and what comes of it; return the number of operations.
+
+        Raises Transient if some job cannot be done now, once the others have been.
+        """
         total = 0
-        while (claimed := await self.turn()) > 0:
-            total += claimed
+        while True:
+            begun, failed = await self._turn()
             await self.at_rest()
-        return total
+            if failed is not None:
+                raise failed
+            if begun == 0:
+                return total
+            total += begun
 
     async def at_rest(self) -> None:
         """Wait until no call runs and no answer waits: what an answer opens next is waited for, too."""
@@ -85,42 +111,76 @@ class Sweep:
             await self._actor.drained()
             await asyncio.sleep(0.01)
 
-    async def turn(self, stop: asyncio.Event | None = None) -> int:
-        """Look once for each kind of work; return the number of operations begun."""
-        store = self._ports.store
-        lapsed = await self._guard.transact("sweep", lambda _: store.lapsed_holds(CLAIM_MAX), stop)
-        await self._each(lapsed, self._expire_holds, stop)
-        if self._due("delays", min(DELAYS_EVERY_S, self._rules.delayed_notice_s / 10)):
-            delayed = partial(store.delayed_orders, self._rules.delayed_notice_s, CLAIM_MAX)
-            await self._each(await self._guard.transact("sweep", lambda _: delayed(), stop), self._tell_delays, stop)
-        if self._due("stuck", STUCK_EVERY_S):
-            stuck = partial(store.stuck_orders, self._rules.stuck_after_s, CLAIM_MAX)
-            await self._each(await self._guard.transact("sweep", lambda _: stuck(), stop), self._revive, stop)
-        return await self._guard.transact("sweep", lambda _: self._claim(), stop)
+    async def _turn(self) -> tuple[int, Transient | None]:
+        """Do each job once; return the number of operations begun, and why a job could not be done."""
+        begun, failed = 0, None
+        for job in self._jobs.values():
+            try:
+                begun += await job(None)
+            except Transient as error:
+                failed = failed or error
+        return begun, failed
 
-    async def _claim(self) -> int:
-        limit = self._breaker.room(min(CLAIM_MAX, self._bounds.operations_open_max - self._actor.open_count))
+    async def _holds(self, stop: asyncio.Event | None) -> int:
+        lapsed = self._ports.store.lapsed_holds
+        await self._each(HOLDS, lapsed, self._expire_holds, stop)
+        return 0
+
+    async def _delays(self, stop: asyncio.Event | None) -> int:
+        if self._due(DELAYS, min(DELAYS_EVERY_S, self._rules.delayed_notice_s / 10)):
+            delayed = partial(self._ports.store.delayed_orders, self._rules.delayed_notice_s)
+            await self._each(DELAYS, delayed, self._tell_delays, stop)
+        return 0
+
+    async def _stuck(self, stop: asyncio.Event | None) -> int:
+        if self._due(STUCK, STUCK_EVERY_S):
+            stuck = partial(self._ports.store.stuck_orders, self._rules.stuck_after_s)
+            await self._each(STUCK, stuck, self._revive, stop)
+        return 0
+
+    async def _claims(self, stop: asyncio.Event | None) -> int:
+        return await self._look(CLAIMS, self._claim, stop)
+
+    async def _claim(self, most: int) -> int:
+        limit = self._breaker.room(min(most, self._bounds.operations_open_max - self._actor.open_count))
         if limit <= 0:
             return 0
         claimed = await self._ports.store.claim_due(limit, self._rules.lease_s)
         self._actor.submit(claimed)
         return len(claimed)
 
+    async def _look(self, name: str, look: Callable[[int], Awaitable[T]], stop: asyncio.Event | None) -> T:
+        """Look for so many at the most: half as many once the database gave up, more again when it did not."""
+
+        async def some(_contended: bool) -> T:  # noqa: FBT001 - as the guard calls
+            most = self._most.get(name, CLAIM_MAX)
+            try:
+                found = await look(most)
+            except TooMuch:
+                self._most[name] = max(most // 2, 1)
+                raise
+            self._most[name] = min(most * 2, CLAIM_MAX)
+            return found
+
+        return await self._guard.transact(name, some, stop, apart=True)
+
     async def _each(
         self,
-        order_ids: Sequence[OrderId],
+        name: str,
+        look: Callable[[int], Awaitable[Sequence[OrderId]]],
         work: Callable[[Sequence[OrderId]], Awaitable[None]],
         stop: asyncio.Event | None,
     ) -> None:
-        """Do this work for all orders; one that raises is put in quarantine, and passed over from then on."""
+        """Do this work for all orders found; one that raises is put in quarantine, and passed over from then on."""
 
         async def do(piece: Sequence[OrderId]) -> None:
-            await self._guard.transact("sweep", lambda _: or_cut(piece, work(piece)), stop)
+            await self._guard.transact(name, lambda _: or_cut(piece, work(piece)), stop)
 
         async def give_up(order_id: OrderId, error: Exception) -> None:
             blamed = blame(error, order_id)
-            await self._guard.transact("sweep", lambda _: self._quarantine.order(order_id, blamed), stop)
+            await self._guard.transact(name, lambda _: self._quarantine.order(order_id, blamed), stop)
 
+        order_ids = await self._look(name, look, stop)
         if order_ids:
             await in_pieces(order_ids, do, give_up)
 

@@ -29,6 +29,7 @@ class Upkeep:
         self._store = store
         self._next_s = 0.0
         self._running_out = False
+        self._strange: tuple[str, ...] = ()
         self._log = structlog.get_logger("consumers.upkeep")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -44,8 +45,9 @@ class Upkeep:
         now = asyncio.get_running_loop().time()
         with suppress(Transient):
             await self._end_frozen()
-            if now >= self._next_s:
-                self._next_s = now + MAINTAIN_SOON_S
+        if now >= self._next_s:
+            self._next_s = now + MAINTAIN_SOON_S
+            with suppress(Transient):
                 await self._maintain()
                 if not self._running_out:
                     self._next_s = now + MAINTAIN_EVERY_S
@@ -59,6 +61,10 @@ class Upkeep:
         done = await self._store.maintain()
         if done.undone:
             self._log.warning("not all of the inbox's upkeep could be done now", undone=done.undone, ahead=done.ahead)
+        if done.strange and done.strange != self._strange:
+            text = "somebody attached these to the inbox; their names are days, and they do not hold them: left alone"
+            self._log.warning(text, partitions=done.strange)
+        self._strange = done.strange
         running_out = done.ahead < 1
         if running_out and not self._running_out:
             ring(self._log, "inbox_days", "the inbox runs out of days", ahead=done.ahead, undone=done.undone)

@@ -32,8 +32,9 @@ class Gateway(Protocol):
     Answers come in groups, as soon as there are some and in any order; exactly one for every call that began, unless
     the iteration ends early: then the calls without an answer are open still (their idempotency key makes repeating
     safe).
-    Raises DownForEverybody when the gateway refuses us altogether (401, 403).
-    Never raises for one call: a time-out, reset, 5xx or unreadable answer is the outcome Unknown.
+    Raises DownForEverybody when the gateway refuses us altogether (401).
+    Never raises for one call: a time-out, reset, 5xx or unreadable answer is the outcome Unknown; a call for which our
+    key lacks a permission (403) is NotExecuted, and says so.
     Cancelling the iteration cancels the calls that run.
     """
 

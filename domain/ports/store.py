@@ -205,13 +205,15 @@ class Claimed(NamedTuple):
 class InboxUpkeep(NamedTuple):
     """What an upkeep of the inbox's days did. ahead: days in a row after today that are there; -1: not even today.
 
-    undone: what could not be done now, and why, a line each. The next upkeep tries again.
+    undone: what could not be done now, and why, a line each. The next upkeep tries again. strange: partitions that are
+    named like a day, and are none or not that one.
     """
 
     made: int
     dropped: int
     ahead: int
     undone: tuple[str, ...] = ()
+    strange: tuple[str, ...] = ()
 
 
 class Store(Protocol):

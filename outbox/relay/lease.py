@@ -14,6 +14,7 @@ import asyncio
 import os
 import platform
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, LiteralString
 
@@ -55,12 +56,22 @@ def new_holder() -> str:
 
 
 class Lease:
-    """connection: for this alone, with autocommit. holder: see new_holder. lease_s: who stops is replaced within it."""
+    """connection: for this alone, with autocommit. holder: see new_holder. lease_s: who stops is replaced within it.
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any], holder: str, lease_s: float) -> None:
+    on_lapse: told when it was over before it was renewed, and nobody else had taken it.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        holder: str,
+        lease_s: float,
+        on_lapse: Callable[[], None] = lambda: None,
+    ) -> None:
         self._connection = connection
         self._parameters = {"holder": holder, "held_s": HELD * lease_s}
         self._lease_s = lease_s
+        self._on_lapse = on_lapse
         self._until = 0.0
         self._shown = False
         self._renewed = asyncio.Event()
@@ -124,5 +135,8 @@ class Lease:
         cursor = await self._connection.execute(statement, self._parameters)
         written = await cursor.fetchone() is not None
         if written:
+            lapsed = statement is _RENEW and self.is_over()
             self._until = begun + HELD * self._lease_s
+            if lapsed:
+                self._on_lapse()
         return written

@@ -13,6 +13,7 @@ from domain.alarms import Lasting
 from domain.errors import Transient
 from domain.ports.publisher import Publisher
 from outbox.conninfo import connect
+from outbox.relay.lapses import Lapses
 from outbox.relay.lease import Lease, LeaseLost, new_holder
 from outbox.relay.outages import cause_of, is_too_much
 from outbox.relay.sending import Sending
@@ -56,6 +57,7 @@ class Relay:
         self.on_turn: Callable[[str], None] = lambda _: None
         self._log = structlog.get_logger("outbox.relay")
         self._down = Lasting(self._log, "dependency_down")
+        self._lapses = Lapses(self._log, lease_s)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop. What is down is waited for."""
@@ -89,6 +91,7 @@ class Relay:
                 await self._session(stop)
             except LeaseLost:
                 self._log.info("another relay is active")
+                self._lapses.add()
             except (Transient, psycopg.Error) as error:
                 if not may_pass(error):
                     raise
@@ -108,6 +111,7 @@ class Relay:
         """End an outage: the next one is an alarm again, and is tried anew from the shortest pause on."""
         self._down.end(asyncio.get_running_loop().time(), "going on", failures=self._failures)
         self._failures = 0
+        self._lapses.all_is_well()
 
     async def _session(self, stop: asyncio.Event | None) -> None:
         """Be the active relay, or stand by, with connections and a producer of its own. stop: None, once is enough."""
@@ -133,7 +137,7 @@ class Relay:
 
     def _lease_over(self, connection: psycopg.AsyncConnection[Any]) -> Lease:
         # A name a session: the server may hold the last one for long after the network has lost it.
-        return Lease(connection, new_holder(), self._lease_s)
+        return Lease(connection, new_holder(), self._lease_s, self._lapses.add)
 
     async def _be_active(
         self, connection: psycopg.AsyncConnection[Any], lease: Lease, stop: asyncio.Event | None

@@ -15,8 +15,11 @@ from consumers.runtime.engine import Engine
 from consumers.runtime.letters import Letters
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.reading import Reader
+from domain.blame import blame
 from domain.errors import Contended
+from domain.ids import OrderId
 from domain.operation import GatewayCall
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.ports.publisher import OutgoingMessage, Published, Publisher, always
@@ -148,6 +151,10 @@ class Made:
         self._offset += 1
         plain = Message(topic, 0, self._offset, key, value, (), 1_770_000_000_000)
         return plain._replace(**fields)
+
+    async def set_aside(self, order_id: str, error: Exception) -> None:
+        """Put an order in quarantine, as a sweep does in which it raised."""
+        await Quarantine(self._store, LONG_MAX).order(OrderId(order_id), blame(error, order_id))
 
     async def sent(self) -> list[OutgoingMessage]:
         """Have the relay send what the outbox holds; return it."""

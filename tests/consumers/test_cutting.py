@@ -85,6 +85,7 @@ async def test_too_much_of_a_single_item_is_an_outage() -> None:
         ("'pm_card_visa'", "ValueError: ..."),
         ("value out of range: 10000000000", "ValueError: value out of range: ..."),
         ("ann.lee@example.org said {'a': 1}", "ValueError: ... said ..."),
+        ("no \0 luck \ud800 today", "ValueError: no \ufffd luck \ufffd today"),
         ("", "ValueError"),
     ],
 )

@@ -156,6 +156,19 @@ def test_any_message_that_is_refused_is_kept_and_goes_to_its_dead_letter_topic(
     runner.run(_read_in_every_zone(made))
 
 
+def test_whatever_an_error_says_what_raised_it_is_put_in_quarantine(made: Made, runner: asyncio.Runner) -> None:
+    numbers = count(1)
+
+    @given(st.text(st.characters(), max_size=400) | st.just("\0") | st.just("no \0 luck \ud800 today"))
+    @settings(max_examples=LETTERS, deadline=None, suppress_health_check=SLOW)
+    def holds(words: str) -> None:
+        runner.run(made.set_aside(f"order-{next(numbers)}", ValueError(words)))
+
+    holds()
+    ((kept,),) = runner.run(made.rows("SELECT count(*) FROM quarantine"))
+    assert kept == next(numbers) - 1
+
+
 async def _read_in_every_zone(made: Made) -> None:
     """Read the moments of all letters as an operator does, wherever they sit."""
     for zone in ("UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"):

@@ -80,6 +80,26 @@ async def test_an_outage_is_no_error_of_upkeep_and_it_is_tried_again_within_a_mi
     assert (log, asked) == ([], 3)
 
 
+async def test_partitions_of_strange_names_are_told_once() -> None:
+    strange = ("inbox_20261399",)
+    log, asked = await told([WELL._replace(strange=strange)], turns=181)
+    assert [(line["log_level"], line["partitions"]) for line in log] == [("warning", strange)]
+    assert asked == 4
+
+
+class CannotEnd(Answering):
+    """A store that cannot look for frozen sessions."""
+
+    async def end_frozen(self, unmoved_s: float) -> int:
+        raise Transient("canceling statement due to statement timeout")
+
+
+async def test_days_are_looked_after_though_frozen_sessions_cannot_be_looked_for() -> None:
+    store = CannotEnd([WELL])
+    await Upkeep(store).turn()
+    assert store.asked == 1
+
+
 async def test_sessions_that_were_ended_are_told() -> None:
     log, _ = await told([WELL], turns=1, frozen=2)
     assert [(line["log_level"], line["sessions"]) for line in log] == [("warning", 2)]

@@ -2,15 +2,17 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from aiohttp import web
 
 from consumers.adapters.gateway.concurrent import answers
 from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
 from consumers.adapters.gateway.stripe_adapter import StripeGateway, check_play
 from domain.errors import DownForEverybody, Transient
 from domain.operation import GatewayCall
+from domain.operation import OperationKind as K
 from domain.outcome import Approved, GatewayOutcome, NotExecuted, NotFound, Unknown
 from domain.ports.gateway import GatewayAnswer
 from tests.contracts.gateway_worlds import TIMEOUT_S, collect, simulated_world, stripe_world
@@ -37,6 +39,41 @@ async def test_a_refused_key_is_down_for_everybody(sandbox: SandboxProcess) -> N
     for ask in (world.gateway.perform, world.gateway.look_up):
         with pytest.raises(DownForEverybody, match="PAYMENTS_STRIPE_API_KEY"):
             await collect(ask([world.authorize() for _ in range(3)]))
+    await world.gateway.close()
+
+
+LACKS = "The provided key 'rk_test_***' does not have the required permissions for this endpoint on account 'acct_1'."
+
+
+@pytest.fixture
+async def forbidding() -> AsyncIterator[str]:
+    """Give the address of a Stripe that permits nothing to our key."""
+
+    async def refuse(_: web.Request) -> web.Response:
+        error = {"type": "invalid_request_error", "code": "more_permissions_required", "message": LACKS}
+        return web.json_response({"error": error}, status=403)
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", refuse)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    yield f"http://{host}:{port}"
+    await runner.cleanup()
+
+
+async def test_a_call_for_which_our_key_lacks_a_permission_leaves_the_others_alone(forbidding: str) -> None:
+    world = stripe_world(forbidding)
+    calls = [world.authorize(), *(world.call(kind, transaction_id="pi_1") for kind in (K.CAPTURE, K.VOID, K.REFUND))]
+
+    performed = await collect(world.gateway.perform(calls))
+    looked_up = await collect(world.gateway.look_up(calls))
+
+    wanted = NotExecuted(f"HTTP 403: {LACKS}", forbidden=True)
+    assert {a.operation_id: a.outcome for a in performed} == {call.operation_id: wanted for call in calls}
+    refused = Unknown(f"the look-up was refused: HTTP 403: {LACKS}", forbidden=True)
+    assert {a.operation_id: a.outcome for a in looked_up} == {call.operation_id: refused for call in calls}
     await world.gateway.close()
 
 

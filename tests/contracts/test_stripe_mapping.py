@@ -154,10 +154,23 @@ def test_a_refusal_of_another_operation_is_no_decline_of_a_card(kind: OperationK
     assert [outcomes.failed(kind, error) for error in errors] == [Declined(expected, "balance_insufficient")] * 2
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_is_everybodys_trouble(status: int) -> None:
+def test_a_refused_key_is_everybodys_trouble() -> None:
     with pytest.raises(DownForEverybody):
-        outcomes.failed(OperationKind.AUTHORIZE, _error(status))
+        outcomes.failed(OperationKind.AUTHORIZE, _error(401))
+
+
+@pytest.mark.parametrize("kind", sorted(GATEWAY_KINDS))
+def test_a_permission_that_our_key_lacks_is_the_trouble_of_this_kind_of_call(kind: OperationKind) -> None:
+    lacks = _error(403, message="Having the 'rak_refund_write' permission would allow this request to continue.")
+    assert outcomes.failed(kind, lacks) == NotExecuted(
+        "HTTP 403: Having the 'rak_refund_write' permission would allow this request to continue.", forbidden=True
+    )
+
+
+def test_a_403_that_is_not_stripes_own_leaves_open_what_happened() -> None:
+    made: Any = stripe
+    theirs = made.PermissionError("m", None, 403, "<html>proxy</html>", {})
+    assert outcomes.failed(OperationKind.REFUND, theirs) == Unknown("HTTP 403")
 
 
 @pytest.mark.parametrize("code", sorted(STATE_CONFLICTS))

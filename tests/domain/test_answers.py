@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from consumers.reactions import BY_NAME
-from domain.answers import DETAIL_LENGTH_MAX, NO_REFERENCE, OTHER_AMOUNT, RETRY_AFTER_MAX_S, admit
+from domain.answers import (
+    ANSWERS,
+    DETAIL_LENGTH_MAX,
+    NO_ANSWER_OF_ITS_KIND,
+    NO_REFERENCE,
+    OTHER_AMOUNT,
+    RETRY_AFTER_MAX_S,
+    admit,
+)
 from domain.failure_codes import FailureCode
 from domain.operation import OperationKind, OperationState
 from domain.order import Status
@@ -26,6 +34,7 @@ from domain.outcome import (
 )
 from domain.values import replace
 from schemas.fields import LONG_MAX
+from tests.domain import product
 from tests.domain.builders import AT, TOTAL, attempt, context, later, operation, order
 
 K = OperationKind
@@ -53,9 +62,17 @@ BAD_AMOUNTS: list[Any] = [-1, LONG_MAX + 1, 1.0, "3080", None, True]
         Short(()),
     ],
 )
-@pytest.mark.parametrize("kind", [K.CAPTURE, K.REFUND, K.VOID])
-def test_an_answer_that_can_be_kept_stays_as_it_is(kind: OperationKind, outcome: Outcome) -> None:
-    assert admit(operation(kind, transaction_id=None), outcome) == outcome
+@pytest.mark.parametrize("kind", OperationKind)
+def test_an_answer_that_can_be_kept_stays_as_it_is_where_such_a_call_can_have_it(
+    kind: OperationKind, outcome: Outcome
+) -> None:
+    can_have_it = isinstance(outcome, product.ANSWERS[kind])
+    assert admit(operation(kind, transaction_id=None), outcome) == (outcome if can_have_it else NO_ANSWER_OF_ITS_KIND)
+
+
+def test_what_a_call_can_come_to_is_what_its_port_can_answer() -> None:
+    assert {kind: frozenset(types) for kind, types in product.ANSWERS.items()} == ANSWERS
+    assert NO_ANSWER_OF_ITS_KIND.replayed
 
 
 @pytest.mark.parametrize("transaction_id", [None, *BAD_IDS])

@@ -12,7 +12,7 @@ import pytest
 from consumers.reactions import REACTIONS
 from domain.decision import Decision, event_id
 from domain.edges import EDGES
-from domain.operation import OperationKind
+from domain.operation import OperationKind, OperationState
 from domain.order import Attempt, Order, Status
 from domain.reaction import Reaction
 from domain.rules import Context
@@ -208,6 +208,24 @@ def _stranded(order: Order) -> bool:
 def test_no_answer_leaves_money_that_no_status_wants(walked: Walked) -> None:
     settled = ((case, decision.order) for case, decision in walked.settled if case.possible)
     assert first((case, order) for case, order in settled if order is not None and _stranded(order)) is None
+
+
+def test_an_answer_that_such_a_call_cannot_have_is_looked_up_and_ends_in_review(walked: Walked) -> None:
+    ends = 0
+    for case, decision in walked.settled:
+        asked = case.operation
+        if isinstance(case.outcome, product.ANSWERS[asked.kind]):
+            continue
+        assert decision.order is not None, case
+        (left,) = [o for o in decision.order.operations if o.operation_id == asked.operation_id]
+        assert left.unfinished, case
+        assert left.state is (asked.state if asked.state is OperationState.PENDING else OperationState.UNKNOWN), case
+        assert left.replayed or left.state is OperationState.PENDING, case
+        assert decision.order.current == case.order.current, "it moves no money"
+        if left.due_at is None:
+            ends += 1
+            assert decision.order.status is Status.MANUAL_REVIEW, case
+    assert ends > 1_000
 
 
 def test_money_found_under_review_is_being_given_back(walked: Walked) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.ports.store import DeadLetter
 from outbox.journal import dead_letter_row
-from outbox.limits import TIMESTAMP, moment, original_headers, signed
+from outbox.limits import DETAIL_LENGTH_MAX, TIMESTAMP, moment, original_headers, signed, words
 from schemas.fields import LONG_MAX
 from schemas.rejection import Reason
 
@@ -92,6 +92,11 @@ def test_headers_stay_as_they_came_but_for_what_no_database_stores() -> None:
 )
 def test_a_number_is_written_in_its_bytes_or_as_the_nearest_that_fits(number: int, written: bytes) -> None:
     assert signed(number, 4) == written
+
+
+def test_a_detail_is_kept_up_to_its_bound() -> None:
+    assert words("x" * 1_000_000) == "x" * DETAIL_LENGTH_MAX
+    assert copied(letter(detail="x" * 1_000_000))["kafka_dlt-exception-message"] == b"x" * DETAIL_LENGTH_MAX
 
 
 def test_a_detail_of_any_text_is_a_header() -> None:

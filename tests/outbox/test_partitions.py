@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from domain.errors import Contended, Transient
 from domain.ports.store import InboxUpkeep, Receipt
 from outbox.connections import Connections
-from outbox.partitions import AHEAD_DAYS, name_of
+from outbox.partitions import AHEAD_DAYS, name_of, oldest_day
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from schemas.events import Event
@@ -168,6 +168,71 @@ async def test_partitions_of_other_names_are_left_alone(store: PostgresStore, da
     assert await store.maintain() == InboxUpkeep(made=0, dropped=0, ahead=AHEAD_DAYS)
     await insert(store)
     assert "inbox_of_old" in days(database_url)
+
+
+def part(name: str, first: str, end: str) -> str:
+    return f"CREATE TABLE {name} PARTITION OF inbox FOR VALUES FROM ('{first}') TO ('{end}')"
+
+
+@pytest.mark.parametrize("name", ["inbox_20261399", "inbox_00000101", "inbox_99991231", "inbox_20010101"])
+async def test_partitions_that_do_not_hold_the_day_of_their_name_are_told_and_left_alone(
+    store: PostgresStore, database_url: str, name: str
+) -> None:
+    execute(database_url, part(name, "2002-01-01", "2002-02-01"))
+
+    done = await store.maintain()
+
+    assert done == InboxUpkeep(made=0, dropped=0, ahead=AHEAD_DAYS, strange=(name,))
+    await insert(store)
+    other = store_of(database_url)
+    await insert(other)  # a process that is started only now
+    await other.close()
+    assert name in days(database_url)
+
+
+async def test_a_partition_with_an_old_name_that_holds_today_is_never_dropped(
+    store: PostgresStore, database_url: str, today: date
+) -> None:
+    swapped = "inbox_20010101"
+    execute(database_url, f"DROP TABLE {name_of(today)}", part(swapped, f"{today}", f"{today + timedelta(1)}"))
+    assert await receive(store, today, 1) is Receipt.NEW
+
+    done = await store.maintain()
+
+    assert (done.strange, done.ahead) == ((swapped,), -1)
+    assert any(line.startswith(f"make {name_of(today)}: ") for line in done.undone), done.undone
+    assert await receive(store, today, 1) is Receipt.KNOWN
+
+
+async def test_dates_may_be_written_in_any_way(database_url: str) -> None:
+    database = database_url.rsplit("/", 1)[1]
+    execute(database_url, f"ALTER DATABASE {database} SET datestyle = 'German'")
+    store = store_of(database_url)
+    assert (await store.maintain()).ahead == AHEAD_DAYS
+    assert await store.maintain() == InboxUpkeep(made=0, dropped=0, ahead=AHEAD_DAYS)
+    await insert(store)
+    await store.close()
+    url = database_url.replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as audit:
+        assert await oldest_day(audit) == ask(database_url, "SELECT (now() AT TIME ZONE 'UTC')::date") - timedelta(
+            RETENTION
+        )
+
+
+async def test_a_default_partition_keeps_no_day_from_being_made_but_those_whose_rows_it_has(
+    store: PostgresStore, database_url: str, today: date
+) -> None:
+    first, second = today + timedelta(1), today + timedelta(2)
+    execute(database_url, f"DROP TABLE {name_of(first)}", f"DROP TABLE {name_of(second)}")
+    execute(database_url, "CREATE TABLE inbox_rest PARTITION OF inbox DEFAULT")
+    assert await receive(store, first, 1) is Receipt.NEW
+
+    done = await store.maintain()
+
+    assert (done.made, done.ahead, done.strange) == (1, 0, ())
+    (undone,) = done.undone
+    assert undone.startswith(f"make {name_of(first)}: ")
+    assert await receive(store, first, 1) is Receipt.KNOWN
 
 
 @pytest.mark.parametrize("what", ["role", "port", "read_only"])

@@ -9,13 +9,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from domain.ids import OrderId
 from domain.order import Order, Status
 from domain.ports.store import Change, Changes
 from domain.values import replace
 from outbox.connections import Connections
-from outbox.searching import MARK, MARK_BEHIND, PAGE
+from outbox.searching import MARK, MARK_BEHIND, PAGE, StuckSearch
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.outbox.migrated import database_template, store
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.integration
 UNCHANGED_S = 900
 LIMIT = 500
 MANY = 500_000
+DENSE = 60_000
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 _ORDERS = """
     INSERT INTO orders (order_id, status, version, attempt, customer_id, correlation_id, currency, total_minor, lines,
                         content_hash, retryable, delay_notified, resends, created_at, updated_at, order_number)
@@ -129,15 +132,60 @@ async def test_a_search_that_moves_the_mark_sees_an_order_that_is_about_to_leave
     await ready.wait()
     other = PostgresStore(Connections(database_url.replace("+psycopg", ""), 1), Codec().encode)
     searching = asyncio.ensure_future(search(other))
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(20):
-        while not await database.rows(waiting):  # noqa: ASYNC110 - no event tells it
-            await asyncio.sleep(0.01)
+    await until(database, WAITING)
     go_on.set()
     await leaving
     await searching
     await other.close()
     assert timedelta(days=10) <= await database.mark_age() < timedelta(days=11)
+
+
+async def test_a_slice_that_takes_too_long_holds_no_lock_and_comes_again_with_the_next_turn(
+    store: PostgresStore, database: Database, database_url: str
+) -> None:
+    await database.orders("done-", "paid_and_confirmed", "20 days", count=10)
+    await database.orders("still-", "confirmed", "10 days")
+    await search(store)
+    await database.rows(f"UPDATE low_water SET at = now() - interval '20 days' WHERE name = '{MARK}'")
+    url = database_url.replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(url) as holder:
+        # Whatever reads the table is as slow as can be.
+        await holder.execute("LOCK TABLE quarantine IN ACCESS EXCLUSIVE MODE")
+        with capture_logs() as log:
+            searching = asyncio.ensure_future(search(store))
+            await until(database, WAITING)
+            await database.rows("SET lock_timeout = '200ms'")
+            await database.rows(f"UPDATE low_water SET at = at WHERE name = '{MARK}'")
+            assert not searching.done(), "the mark was written while the search waited"
+            async with asyncio.timeout(10):
+                assert await searching == []
+    assert any("took too long" in line["event"] for line in log)
+    assert await search(store) == ["still-1"]
+
+
+async def test_behind_a_quiet_time_a_dense_one_is_gone_through(
+    store: PostgresStore, database: Database, database_url: str
+) -> None:
+    await database.orders("old-", "items_reserved", "3000 days")
+    await database.orders("done-", "paid_and_confirmed", "20 days", count=DENSE, apart=f"{86_400 / DENSE} seconds")
+    await database.orders("still-", "confirmed", "19.5 days")
+    url = database_url.replace("+psycopg", "")
+    async with await psycopg.AsyncConnection.connect(url, autocommit=False) as connection:
+        await connection.execute("SET enable_seqscan = off")
+        await connection.commit()
+        looking = StuckSearch(limit_s=0.004)
+        found: set[OrderId] = set()
+        with capture_logs() as log:
+            async with asyncio.timeout(60):
+                while found != {"old-1", "still-1"}:
+                    found |= set(await looking.turn(connection, UNCHANGED_S, LIMIT))
+    assert any("took too long" in line["event"] for line in log)
+
+
+async def until(database: Database, query: str) -> None:
+    async with asyncio.timeout(20):
+        while not await database.rows(query):  # noqa: ASYNC110 - no event tells it
+            await asyncio.sleep(0.01)
 
 
 async def change(

@@ -22,7 +22,7 @@ from consumers.adapters.gateway.concurrent import answers
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import to_stripe
 from domain.operation import GatewayCall, OperationKind
-from domain.outcome import Declined, GatewayOutcome, NotFound, Unknown
+from domain.outcome import Declined, GatewayOutcome, NotExecuted, NotFound, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
 
 API_BASE = "https://api.stripe.com"
@@ -195,6 +195,8 @@ class StripeGateway:
             if error.http_status == 404 and outcomes.details(error).get("code") == "resource_missing":
                 return NotFound()
             failed = outcomes.failed(call.kind, error)
+            if isinstance(failed, NotExecuted) and failed.forbidden:
+                return Unknown(f"the look-up was refused: {failed.detail}", forbidden=True)
             return failed if isinstance(failed, Unknown) else Unknown("the look-up was refused")
         except _LOST as lost:
             return Unknown(f"the look-up failed ({type(lost).__name__})")

@@ -111,13 +111,18 @@ def is_state_conflict(error: stripe.StripeError) -> bool:
 
 
 def failed(kind: OperationKind, error: stripe.StripeError) -> GatewayOutcome:
-    """Return what an error says of the operation. Raises DownForEverybody when we are refused altogether."""
+    """Return what an error says of the operation. Raises DownForEverybody when we are refused altogether.
+
+    401 is about our key. 403 is about this kind of call: the key lacks a permission, which Stripe's words name.
+    """
     status, said = error.http_status, details(error)
     code = said.get("code")
     if isinstance(error, stripe.APIConnectionError):
         return unreached(error.__cause__)
-    if status in {401, 403}:
-        raise DownForEverybody(f"Stripe refuses our key (HTTP {status}): check PAYMENTS_STRIPE_API_KEY.")
+    if status == 401:
+        raise DownForEverybody("Stripe refuses our key (HTTP 401): check PAYMENTS_STRIPE_API_KEY.")
+    if status == 403 and said:
+        return NotExecuted(f"HTTP 403: {said.get('message') or code or 'not permitted'}", forbidden=True)
     if status == 429 or code in _NOT_BEGUN:
         return NotExecuted(f"HTTP {status} {code or ''}".strip(), _retry_after(error))
     if isinstance(error, stripe.IdempotencyError):
