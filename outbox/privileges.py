@@ -72,9 +72,9 @@ def lacked_privileges(url: str, processes: Collection[Process]) -> list[str]:
     return [f"{privilege} on {name}" for name, privilege in found]
 
 
-def lacked_for_upkeep(conninfo: str) -> list[str]:
+def lacked_for_upkeep(url: str) -> list[str]:
     """Say what the user of this address lacks to make and drop the inbox's days. As lacked_privileges."""
-    with psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True) as connection:
+    with connect_now(url, autocommit=True) as connection:
         row = connection.execute(_OF_UPKEEP).fetchone()
     owns, creates, schema = row if row is not None else (False, True, "")
     lacked = [] if owns else ["ownership of inbox"]
