@@ -162,8 +162,8 @@ class _Careful:
         messages = [_message(message_of(p, record)) for record in look.records if record.offset < end]
         if look.fault is None or look.records:
             return messages, look.next
-        last = await reader.last_of(p.partition, look.fault)
-        last = end - 1 if last is None else min(last, end - 1)
+        found = (await reader.end_of(p.partition, look.fault)).last
+        last = end - 1 if found is None else min(found, end - 1)
         unreadable.append(Unreadable(p.topic, p.partition, offset, last, look.fault.cause))
         return [], last + 1
 

@@ -90,8 +90,9 @@ _RUNNING: Final = {
         "If it happens again and again, restart the process and keep its log.",
     ),
     "newer_schema": Alarm(
-        "A message of ours has a schema that this release does not know. Its partition waits; others go on.",
-        "Deploy the release that wrote it; the process goes on by itself.",
+        "A message on a topic of ours has a schema that this release does not know. Its partition waits; others go on.",
+        "Deploy the release that wrote it; the process goes on by itself. If none did: `payments dlq pass TOPIC "
+        "PARTITION --from OFFSET --to OFFSET --reason`.",
     ),
     "topic_missing": Alarm(
         "A topic that this consumer reads does not exist. What is published on it waits at the publisher.",
@@ -99,11 +100,14 @@ _RUNNING: Final = {
     ),
     "topic_made_anew": Alarm(
         "A topic was deleted and made anew, or cut off. Reading begins at its first message; repetitions do no harm.",
-        "Find out who did it. Have the publisher publish again what was not read of the old one.",
+        "Find out who did it. Have checkout or storefront publish again what was not read of theirs; what this module "
+        "published is sent again by itself.",
     ),
     "messages_lost": Alarm(
-        "Kafka deleted messages before this consumer read them. Orders may be lost. The consumer goes on behind them.",
-        "Have the publisher publish them again; see that the topic keeps its messages (`payments topics create`).",
+        "Kafka deleted messages before this consumer read them. It goes on behind them. What this module published is "
+        "sent again by itself; orders of checkout may be lost.",
+        "Have checkout or storefront publish theirs again; see that the topic keeps its messages (`payments topics "
+        "create`).",
     ),
     "bug": Alarm(
         "The process stops: a bug, or something that it cannot go on without. Nothing is lost.",
@@ -119,7 +123,8 @@ _LETTERS: Final = {reason.value: Alarm(_LETTER, _SEE_LETTER) for reason in Reaso
     ),
     Reason.UNREADABLE.value: Alarm(
         "A stretch of a partition cannot be read by any client. The partition waits, or an operator passed over it.",
-        "Find the records in the publisher's log; then `payments dlq pass TOPIC PARTITION --from --to --reason`.",
+        "Find the records in the publisher's log; then `payments dlq pass TOPIC PARTITION --from --to --reason`. What "
+        "this module published is sent again by itself then.",
     ),
 }
 _CALLS: Final = ("authorize", "capture", "void", "refund", "reserve", "confirm", "release")

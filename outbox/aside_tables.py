@@ -83,6 +83,7 @@ passed_stretches = sa.Table(
     sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of the operators' words"),
     column("consumer_group", sa.Text, "who cannot read on"),
     column("topic", sa.Text, "where, with the prefix"),
+    column("topic_id", sa.Text, "tells the topic from others of its name; empty: brokers do not say"),
     column("partition", sa.Integer, "where"),
     column("from_offset", sa.BigInteger, "the first record to pass over"),
     column("to_offset", sa.BigInteger, "the last record to pass over"),

@@ -50,3 +50,9 @@ async def connect(url: str, *, name: str, **how: Any) -> psycopg.AsyncConnection
     """
     how = {"prepare_threshold": None, **how}
     return await psycopg.AsyncConnection.connect(conninfo_of(url, fallback_application_name=name), **how)
+
+
+def connect_now(url: str, *, name: str = NAME, **how: Any) -> psycopg.Connection[Any]:
+    """Do as connect, for who may wait: a command, and the checks at start."""
+    how = {"prepare_threshold": None, **how}
+    return psycopg.connect(conninfo_of(url, fallback_application_name=name), **how)

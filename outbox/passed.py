@@ -4,14 +4,16 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 
+_LOCK: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtext('payments.passed'), hashtext(%s))"
+"""Of two operators who say the same the second sees the first's word."""
 _WAITING: Final[LiteralString] = """
-    SELECT consumer_group, topic, partition, from_offset, to_offset, reason, by FROM passed_stretch
-     WHERE consumer_group = %s AND topic = %s AND partition = %s AND from_offset <= %s AND to_offset >= %s
+    SELECT consumer_group, topic, topic_id, partition, from_offset, to_offset, reason, by FROM passed_stretch
+     WHERE consumer_group = %s AND topic = %s AND topic_id = %s AND partition = %s AND from_offset = %s
        AND applied_at IS NULL
      ORDER BY id DESC LIMIT 1"""
 _SAY: Final[LiteralString] = """
-    INSERT INTO passed_stretch (consumer_group, topic, partition, from_offset, to_offset, reason, by)
-    VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id"""
+    INSERT INTO passed_stretch (consumer_group, topic, topic_id, partition, from_offset, to_offset, reason, by)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"""
 
 
 class Passed(NamedTuple):
@@ -19,6 +21,7 @@ class Passed(NamedTuple):
 
     group: str
     topic: str
+    topic_id: str
     partition: int
     first: int
     last: int
@@ -26,15 +29,16 @@ class Passed(NamedTuple):
     by: str
 
 
-async def waiting_between(connection: psycopg.AsyncConnection[Any], passed: Passed) -> Passed | None:
-    """Return an earlier word about some of these offsets that no consumer has applied yet."""
-    place = [passed.group, passed.topic, passed.partition, passed.last, passed.first]
-    row = await (await connection.execute(_WAITING, place)).fetchone()
-    return None if row is None else Passed(*row)
+async def say_passed(connection: psycopg.AsyncConnection[Any], passed: Passed) -> int | Passed:
+    """Write a word down and return its id; or return the earlier word, not applied yet, that begins at its offset.
 
-
-async def say_passed(connection: psycopg.AsyncConnection[Any], passed: Passed) -> int:
-    """Write a word down; return its id."""
-    row = await (await connection.execute(_SAY, passed)).fetchone()
-    assert row is not None
-    return int(row[0])
+    A word that begins elsewhere is stale: the consumer does not stand there, and the newest counts.
+    """
+    async with connection.transaction():
+        await connection.execute(_LOCK, [f"{passed.topic}:{passed.partition}"])
+        row = await (await connection.execute(_WAITING, passed[:5])).fetchone()
+        if row is not None:
+            return Passed(*row)
+        row = await (await connection.execute(_SAY, passed)).fetchone()
+        assert row is not None
+        return int(row[0])

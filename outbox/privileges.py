@@ -4,9 +4,7 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import Final, LiteralString
 
-import psycopg
-
-CONNECT_TIMEOUT_S: Final = 10
+from outbox.conninfo import connect_now
 
 
 class Process(StrEnum):
@@ -61,22 +59,22 @@ _LACKED: LiteralString = """
        ELSE has_any_column_privilege(to_regclass(name), privilege) END, false)"""
 
 
-def lacked_privileges(conninfo: str, processes: Collection[Process]) -> list[str]:
+def lacked_privileges(url: str, processes: Collection[Process]) -> list[str]:
     """Say what these need and the user of this address may not do, as `INSERT on orders`; nothing when it may do all.
 
-    conninfo: libpq's. Raises psycopg.OperationalError when there is no connection.
+    url: of the database. Raises psycopg.OperationalError when there is no connection.
     """
     wanted = [(table, name) for process in processes for table, names in TABLES[process].items() for name in names]
     wanted += [(sequence, "USAGE") for process in processes for sequence in SEQUENCES[process]]
     names, privileges = [list(column) for column in zip(*dict.fromkeys(wanted), strict=True)]
-    with psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True) as connection:
+    with connect_now(url, autocommit=True) as connection:
         found = connection.execute(_LACKED, [names, privileges]).fetchall()
     return [f"{privilege} on {name}" for name, privilege in found]
 
 
-def lacked_for_upkeep(conninfo: str) -> list[str]:
+def lacked_for_upkeep(url: str) -> list[str]:
     """Say what the user of this address lacks to make and drop the inbox's days. As lacked_privileges."""
-    with psycopg.connect(conninfo, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True) as connection:
+    with connect_now(url, autocommit=True) as connection:
         row = connection.execute(_OF_UPKEEP).fetchone()
     owns, creates, schema = row if row is not None else (False, True, "")
     lacked = [] if owns else ["ownership of inbox"]

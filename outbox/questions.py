@@ -28,8 +28,9 @@ END_FROZEN: Final[LiteralString] = """
        AND greatest(xact_start, state_change) < clock_timestamp() - make_interval(secs => %s)"""
 """The server waits for its client amid a COPY or a pipeline: none of its own time-outs ends a session in that state."""
 PASSED: Final[LiteralString] = """
-    SELECT id, to_offset, reason, by, applied_at IS NOT NULL FROM passed_stretch
-     WHERE consumer_group = %s AND topic = %s AND partition = %s AND from_offset <= %s AND to_offset >= %s
+    SELECT id, from_offset, to_offset, reason, by, applied_at IS NOT NULL FROM passed_stretch
+     WHERE consumer_group = %s AND topic = %s AND (topic_id = '' OR %s IN ('', topic_id)) AND partition = %s
+       AND from_offset <= %s AND to_offset >= %s
      ORDER BY applied_at IS NULL DESC, id DESC LIMIT 1"""
 HAS_LETTER: Final[LiteralString] = """
     SELECT 1 FROM dead_letter

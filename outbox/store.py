@@ -122,9 +122,9 @@ class PostgresStore:
         """Return orders whose operation takes long, and whose customer was not told."""
         return [OrderId(row[0]) for row in await self._once(questions.DELAYED_ORDERS, [open_s, limit])]
 
-    async def passed(self, group: str, topic: str, partition: int, offset: int) -> Passed | None:
+    async def passed(self, group: str, topic: str, topic_id: str, partition: int, offset: int) -> Passed | None:
         """Return an operator's word to pass over this offset."""
-        rows = await self._once(questions.PASSED, [group, topic, partition, offset, offset])
+        rows = await self._once(questions.PASSED, [group, topic, topic_id, partition, offset, offset])
         return Passed(*rows[0]) if rows else None
 
     async def has_letter(self, letter: DeadLetter) -> bool:

@@ -12,7 +12,7 @@ from domain.ids import OperationId, OrderId
 from domain.operation import OperationState
 from domain.order import Operation, Order
 from domain.ports.store import Changes, DeadLetter, Receipt, SetAside
-from outbox import dead_letters, inbox, quarantine, questions, statements
+from outbox import dead_letters, inbox, quarantine, questions, statements, unseen
 from outbox.batches import COPY_FROM, Batch, Row
 from outbox.binary import ARRAYS
 from outbox.connections import begin
@@ -190,6 +190,12 @@ class PgTransaction:
         """Put every event of these orders into the outbox once more."""
         await self._cursor.execute(statements.SEND_AGAIN, [list(order_ids)])
         await self._cursor.execute(f"NOTIFY {CHANNEL}")
+
+    async def send_unseen(self, group: str, event_type: str) -> int:
+        """Put what this group has not processed of these events into the outbox once more."""
+        count = await unseen.send_unseen(self.connection, group, self._journal.topic(event_type), self._oldest)
+        await self._cursor.execute(f"NOTIFY {CHANNEL}")
+        return count
 
     def at_end(self, work: Callable[[], Awaitable[None]]) -> None:
         """Have this done last."""

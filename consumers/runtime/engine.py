@@ -91,7 +91,7 @@ class Engine:
         letters = Letters(reaction.group, reaction.trigger.TYPE, self._ports.mask)
         reader = Reader(reaction, self._ports.decode, letters)
         planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
-        passing = Passing(reaction.name, reaction.group, self._ports.store, letters, self.guard)
+        passing = Passing(reaction, self._ports.store, letters, self.guard)
         return Runner(reaction, source, reader, planner, passing, self.actor, self.guard, self.breaker, self._bounds)
 
     async def _end_late(self, stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:

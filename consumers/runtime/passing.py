@@ -1,37 +1,45 @@
-"""Stretches that cannot be read: an operator's word, or the loss of the messages, lets a partition go on."""
+"""What keeps a partition from going on: an operator's word, or the loss of the messages, lets it go on behind that."""
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from consumers.runtime.guard import Guard
-from consumers.runtime.letters import Letters
+from consumers.runtime.letters import Letters, ids_of
+from consumers.runtime.reading import Held
 from domain.alarms import ring
 from domain.ports.source import Source, Stretch
-from domain.ports.store import Changes, DeadLetter, Store, Transaction
+from domain.ports.store import Changes, DeadLetter, Passed, Store
+from domain.reaction import Reaction
+from schemas.events import OwnEvent
 
 LOOK_S: Final = 2
 """Between questions whether an operator has passed over a stretch, while a partition stands before one."""
 
 
 class Passing:
-    """Lets the partitions of one consumer group go on. name: of the loop that waits for it."""
+    """Lets the partitions of one reaction's topic go on."""
 
-    def __init__(self, name: str, group: str, store: Store, letters: Letters, guard: Guard) -> None:
-        self._name = name
-        self._group = group
+    def __init__(self, reaction: Reaction, store: Store, letters: Letters, guard: Guard) -> None:
+        self._name = reaction.name
+        self._group = reaction.group
+        self._event_type = reaction.trigger.TYPE
+        self._is_ours = issubclass(reaction.trigger, OwnEvent)
         self._store = store
         self._letters = letters
         self._guard = guard
         self._look_at = 0.0
-        self._log = structlog.get_logger("consumers.passing").bind(group=group)
+        self._log = structlog.get_logger("consumers.passing").bind(group=reaction.group)
 
     async def let_go_on(self, source: Source, stop: asyncio.Event) -> None:
         """Go on behind stretches that are gone for good, or passed over by an operator; each leaves a dead letter.
 
         Raises Transient when the offset cannot be committed; the partition has gone on all the same.
         """
+        if source.has_begun_anew() and self._is_ours:
+            await self._guard.transact(self._name, lambda _: self._send_unseen(), stop)
         stretches = source.blocked()
         now = asyncio.get_running_loop().time()
         if not stretches or now < self._look_at:
@@ -42,38 +50,66 @@ class Passing:
             if last is not None:
                 await source.pass_over(stretch, last)
 
+    async def is_passed(self, held: Held, source: Source, stop: asyncio.Event) -> bool:
+        """Whether an operator has passed over this message. Its letter is kept then; what is left is to commit."""
+        letter = held.letter
+        if letter is None:
+            return False
+        return await self._guard.transact(self._name, lambda _: self._pass_message(letter, source.topic_id), stop)
+
+    async def _send_unseen(self) -> None:
+        """Send again what was on a topic of ours that was deleted."""
+        async with self._store.transaction(few=True) as transaction:
+            await transaction.load(())
+            count = await transaction.send_unseen(self._group, self._event_type)
+        self._log.warning("events that were not processed are sent again", event_type=self._event_type, count=count)
+
     async def _end_of(self, stretch: Stretch) -> int | None:
         """Return the last offset to pass over, once its letter is written; None: the partition has to wait."""
         if stretch.gone:
             assert stretch.last is not None, "what was deleted ends where the partition begins"
-            await self._write(stretch, stretch.last, stretch.cause, None)
+            await self._write(self._letters.of_stretch(stretch, stretch.last, stretch.cause, 0), None)
             return stretch.last
-        passed = await self._store.passed(self._group, stretch.topic, stretch.partition, stretch.first)
+        passed = await self._store.passed(
+            self._group, stretch.topic, stretch.topic_id, stretch.partition, stretch.first
+        )
         if passed is None:
             return None
-        detail = f"{passed.by} passed over it ({passed.reason}): {stretch.cause}"
+        # Since the operator looked the end of the stretch may have become readable.
+        last = passed.last if stretch.last is None else min(passed.last, stretch.last)
+        letter = self._letters.of_stretch(stretch, last, _said(passed, stretch.cause), 0)
+        return last if await self._apply(passed, letter) else None
+
+    async def _pass_message(self, letter: DeadLetter, topic_id: str) -> bool:
+        passed = await self._store.passed(self._group, letter.topic, topic_id, letter.partition, letter.offset)
+        if passed is None or not passed.first == passed.last == letter.offset:
+            # Who passed over a stretch did not mean a message that can be read.
+            return False
+        return await self._apply(passed, replace(letter, detail=_said(passed, letter.detail)))
+
+    async def _apply(self, passed: Passed, letter: DeadLetter) -> bool:
+        """Do as the operator says; return whether the partition may go on behind that."""
         if passed.applied:
-            # We were interrupted before the offset was committed; or the word was about a topic that is deleted.
-            letter = self._letters.of_stretch(stretch, passed.last, detail, 0)
-            return passed.last if await self._store.has_letter(letter) else None
-        await self._write(stretch, passed.last, detail, passed.passed_id)
-        return passed.last
+            # We were interrupted before the offset was committed; or the word was about something else.
+            return await self._store.has_letter(letter)
+        await self._write(letter, passed.passed_id)
+        return True
 
-    async def _write(self, stretch: Stretch, last: int, detail: str, passed_id: int | None) -> None:
+    async def _write(self, letter: DeadLetter, passed_id: int | None) -> None:
+        """Keep the letter. What was lost in a stretch of a topic of ours is sent again, in the same transaction."""
+        is_stretch, sent_again = letter.to_offset is not None, 0
         async with self._store.transaction(few=True) as transaction:
-            letter = await self._letter(transaction, stretch, last, detail)
-            await transaction.save(Changes(dead_letters=[letter], passed=[] if passed_id is None else [passed_id]))
-        ring(
-            self._log,
-            letter.reason.value,
-            "dead letter",
-            detail=detail,
-            topic=letter.topic,
-            partition=letter.partition,
-            offset=letter.offset,
-            to_offset=last,
-        )
+            await transaction.load(())  # reads the clock
+            if is_stretch:
+                letter = replace(letter, timestamp_ms=int(transaction.now.timestamp() * 1000))
+            changes = Changes(dead_letters=[letter], passed=[] if passed_id is None else [passed_id])
+            fresh = await transaction.save(changes)
+            if fresh and is_stretch and self._is_ours:
+                sent_again = await transaction.send_unseen(self._group, self._event_type)
+        letter = fresh[0] if fresh else letter
+        place = {"to_offset": letter.to_offset, "sent_again": sent_again} if is_stretch else {}
+        ring(self._log, letter.reason.value, "dead letter", detail=letter.detail, **place, **ids_of(letter))
 
-    async def _letter(self, transaction: Transaction, stretch: Stretch, last: int, detail: str) -> DeadLetter:
-        await transaction.load(())  # reads the clock
-        return self._letters.of_stretch(stretch, last, detail, int(transaction.now.timestamp() * 1000))
+
+def _said(passed: Passed, cause: str) -> str:
+    return f"{passed.by} passed over it ({passed.reason}): {cause}"

@@ -19,11 +19,11 @@ from schemas.events import Event, OwnEvent
 from schemas.registry import RegistryUnavailable, SchemaAwaited
 from schemas.rejection import Reason, Rejected
 
-NEWER_S: Final = 30
-"""Until a release that knows the schema may have been deployed."""
+NEWER_S: Final = 10
+"""Until a release that knows the schema may have been deployed, or an operator may have passed over the message."""
 AWAITED_S: Final = 1
 """Until a registry that lags behind may know a schema."""
-NEWER: Final = "its schema is newer than this release; deploy the release that wrote it."
+NEWER: Final = "its schema is newer than this release, or it is none of ours."
 
 
 class Taken(NamedTuple):
@@ -46,10 +46,14 @@ Read = Taken | DeadLetter | Failed
 
 
 class Held(NamedTuple):
-    """A message that can be read later, perhaps. Nothing behind it in its partition was read."""
+    """A message that can be read later, perhaps. Nothing behind it in its partition was read.
+
+    letter: what is kept if an operator passes over it; None: nobody may.
+    """
 
     message: Message
     seconds: float
+    letter: DeadLetter | None = None
 
 
 class Reading(NamedTuple):
@@ -83,7 +87,8 @@ class Reader:
             except Rejected as rejected:
                 if rejected.reason is Reason.UNKNOWN_SCHEMA and self._is_ours:
                     # A newer release of ours wrote it; it is true, and this release must not pass it over.
-                    held[message.partition] = Held(message, NEWER_S)
+                    letter = self._letters.of_message(message, rejected.reason, rejected.detail)
+                    held[message.partition] = Held(message, NEWER_S, letter)
                     self._ring(message, rejected.detail)
                 else:
                     read.append(self._letters.of_message(message, rejected.reason, rejected.detail))

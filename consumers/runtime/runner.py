@@ -141,12 +141,23 @@ class Runner:
         reading = await self._guard.transact(self._name, read, stop)
         if reading.read:
             await in_pieces(reading.read, plan, quarantine)
+        done = reading.done
         for held in reading.held:
-            self._source.hold(held.message, held.seconds)
+            if await self._passing.is_passed(held, self._source, stop):
+                done = [*done, held.message]
+                self._take_again_behind(held.message, messages)
+            else:
+                self._source.hold(held.message, held.seconds)
         try:
-            await self._source.commit(reading.done)
+            await self._source.commit(done)
         except Transient as error:
             self._log.warning("offsets not committed; the messages come again, without effect", error=str(error))
+
+    def _take_again_behind(self, message: Message, messages: Sequence[Message]) -> None:
+        """Have what follows on the partition come again: it was not read."""
+        behind = (m for m in messages if m.partition == message.partition and m.offset > message.offset)
+        if (first := next(behind, None)) is not None:
+            self._source.hold(first, 0)
 
     async def _let_go_on(self, stop: asyncio.Event) -> None:
         """Pass over what an operator says, or what is lost."""

@@ -1,7 +1,6 @@
 """`payments order resolve`: an operator settles what nobody else can."""
 
-from typing import TYPE_CHECKING, Any, Final
-from unicodedata import category
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,31 +8,15 @@ from deploy.cli.common import emit, emit_json, json_option, run, settings_for_co
 from deploy.cli.failures import Failure
 from deploy.cli.timeline import moment
 from deploy.cli.who import os_user
+from deploy.cli.words import checked_words
 from deploy.readiness import check_schema
 from deploy.settings import Settings
 from domain.ids import OrderId
 from domain.resolving import No, Ruling, Word
 from outbox.queries import Record, last_resolution, snapshot
-from schemas.cards import contains_card_number
 
 if TYPE_CHECKING:
     from consumers.runtime.resolving import Resolved
-
-LONGEST: Final = {"reason": 500, "by": 64, "reference": 255}
-
-
-def checked(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
-    """Take one line of text that may be stored and shown."""
-    if text is None:
-        return None
-    text, name = text.strip(), parameter.name or ""
-    if not 1 <= len(text) <= LONGEST[name] or any(category(c) in {"Cc", "Cs"} for c in text):
-        raise click.BadParameter(f"it has 1 to {LONGEST[name]} characters, none of them a control character")
-    if contains_card_number(text):
-        raise click.BadParameter("it has a card number: nothing of that kind is stored here")
-    if name == "reference" and any(c.isspace() for c in text):
-        raise click.BadParameter("an id of the gateway has no spaces")
-    return text
 
 
 @click.command()
@@ -41,9 +24,9 @@ def checked(_: click.Context, parameter: click.Parameter, text: str | None) -> s
 @click.option(
     "--as", "word", type=click.Choice([word.value for word in Word]), required=True, help="What you found out."
 )
-@click.option("--reference", callback=checked, help="The gateway's id of what was made: pi_..., re_...")
-@click.option("--reason", callback=checked, required=True, help="Why you say so; kept with the order.")
-@click.option("--by", callback=checked, help="Who says so.  [default: the OS user]")
+@click.option("--reference", callback=checked_words, help="The gateway's id of what was made: pi_..., re_...")
+@click.option("--reason", callback=checked_words, required=True, help="Why you say so; kept with the order.")
+@click.option("--by", callback=checked_words, help="Who says so.  [default: the OS user]")
 @click.option("--dry-run", is_flag=True, help="Say what it would do, and do nothing.")
 @json_option
 def resolve(

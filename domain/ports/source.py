@@ -39,6 +39,11 @@ class Source(Protocol):
     All methods raise Transient when the broker does not answer; they may simply be called again.
     """
 
+    @property
+    def topic_id(self) -> str:
+        """Tell the topic from others that bore its name; empty where brokers do not say."""
+        ...
+
     async def start(self) -> None:
         """Join the group."""
         ...
@@ -56,6 +61,10 @@ class Source(Protocol):
 
     def hold(self, message: Message, seconds: float) -> None:
         """Stand still on this message's partition: it and what follows it come again after so many seconds."""
+        ...
+
+    def has_begun_anew(self) -> bool:
+        """Whether another topic bears the name since this was asked last: what was not read of the old one is gone."""
         ...
 
     def blocked(self) -> Sequence[Stretch]:

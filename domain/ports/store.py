@@ -46,9 +46,10 @@ class DeadLetter:
 
 
 class Passed(NamedTuple):
-    """An operator's word to pass over offsets up to last. applied: a consumer has done so once."""
+    """An operator's word to pass over offsets, first and last included. applied: a consumer has done so once."""
 
     passed_id: int
+    first: int
     last: int
     reason: str
     by: str
@@ -177,6 +178,13 @@ class Transaction(Protocol):
         """Put every event of these orders into the outbox once more: same ids, same bytes."""
         ...
 
+    async def send_unseen(self, group: str, event_type: str) -> int:
+        """Put every event of this type that the group has not processed into the outbox once more.
+
+        Only those that the inbox could tell from repetitions: same ids, same bytes. Return how many.
+        """
+        ...
+
     def at_end(self, work: Callable[[], Awaitable[None]]) -> None:
         """Have this done last in the transaction, after save: what it locks is locked for the shortest time."""
         ...
@@ -255,8 +263,11 @@ class Store(Protocol):
         """
         ...
 
-    async def passed(self, group: str, topic: str, partition: int, offset: int) -> Passed | None:
-        """Return an operator's word to pass over this offset, one that is not applied yet if there is any."""
+    async def passed(self, group: str, topic: str, topic_id: str, partition: int, offset: int) -> Passed | None:
+        """Return an operator's word to pass over this offset, one that is not applied yet if there is any.
+
+        topic_id: a word about another topic of this name does not count; empty where brokers do not say.
+        """
         ...
 
     async def has_letter(self, letter: DeadLetter) -> bool:

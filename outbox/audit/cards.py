@@ -21,8 +21,8 @@ from schemas.topics import CONSUMED, EVENTS, TOPICS
 
 IDS: Final = frozenset({"order_id", "customer_id", "correlation_id", "sku"})
 """Fields and columns that hold ids of others, whatever these look like."""
-UNCHECKED_COLUMNS: Final = IDS | {"lines", "missing", "content_hash"}
-"""Lines and missing items are SKUs and quantities."""
+UNCHECKED_COLUMNS: Final = IDS | {"lines", "missing", "content_hash", "topic_id"}
+"""Lines and missing items are SKUs and quantities. A topic's id is 32 hexadecimal digits that Kafka draws."""
 BY_ROW: Final = frozenset({"event", "dead_letter"})
 """Tables of messages, whose bytes must be read to know what is an id."""
 UNCHECKED_HEADERS: Final = frozenset(
@@ -34,6 +34,7 @@ UNCHECKED_HEADERS: Final = frozenset(
         "kafka_dlt-original-partition",
         "kafka_dlt-original-offset",
         "kafka_dlt-original-timestamp",
+        "payments_topic_id",
     }
 )
 CUT: Final = "payments_length"

@@ -21,6 +21,11 @@ class ListSource:
         self.commits = 0
         self.empty = asyncio.Event()
 
+    @property
+    def topic_id(self) -> str:
+        """Be of no topic."""
+        return ""
+
     async def start(self) -> None:
         """Be there."""
 
@@ -41,6 +46,10 @@ class ListSource:
     def hold(self, message: Message, seconds: float) -> None:
         """Have nothing that cannot be read."""
         raise AssertionError(message)
+
+    def has_begun_anew(self) -> bool:
+        """Have one topic all along."""
+        return False
 
     def blocked(self) -> Sequence[Stretch]:
         """Have nothing that cannot be read."""

@@ -1,8 +1,10 @@
 """Every connection is made alike, and a URL may say all that libpq reads: several hosts, sockets, time-outs."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,6 +18,7 @@ from outbox.conninfo import connect, conninfo_of
 from outbox.engine import engine_for
 from outbox.migrations import upgrade
 from outbox.pooler import Pooling, pooling_of
+from outbox.privileges import Process, lacked_privileges
 from outbox.queries import order_list, snapshot
 from outbox.relay import Relay
 from outbox.schema import schema_state
@@ -25,6 +28,7 @@ from tests.outbox.migrated import database_template
 
 __all__ = ["database_template"]
 
+PACKAGES = ("schemas", "domain", "outbox", "consumers", "producers", "deploy")
 LIVELY = {
     "connect_timeout": "5",
     "keepalives": "1",
@@ -59,6 +63,18 @@ def test_a_url_says_what_it_says_and_the_rest_is_ours(url: str, says: dict[str, 
     assert ("target_session_attrs" in made) is ("," in str(made["host"]))
 
 
+def test_every_connection_of_the_product_is_made_in_one_place() -> None:
+    root = Path(__file__).parents[2]
+    sources = [path for name in PACKAGES for path in sorted((root / name).rglob("*.py"))]
+    makers = [
+        str(p.relative_to(root))
+        for p in sources
+        if re.search(r"onnection\.connect\(|psycopg\.connect\(", p.read_text())
+    ]
+    # An embedded server has one host and one address, and its own administrator.
+    assert makers == ["outbox/conninfo.py", "deploy/embedded/postgres.py"]
+
+
 @pytest.fixture
 def nobody() -> Iterator[str]:
     """Keep a port at which nobody answers."""
@@ -88,6 +104,7 @@ async def test_with_the_first_host_down_everything_works_over_the_second(store: 
     assert schema_state(two_hosts).usable
     async with store.transaction() as transaction:
         assert await transaction.load([]) == {}
+    assert await asyncio.to_thread(lacked_privileges, two_hosts, [Process.ENGINE]) == []
     with snapshot(two_hosts) as reading:
         assert order_list(reading, None, 10) == []
         assert reading.execute(sa.text("SELECT current_setting('timezone')")).scalar() == "UTC"

@@ -1,6 +1,7 @@
 """An operator passes over what cannot be read; the partition goes on, and a dead letter says so."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ from deploy.auditing import run_audit
 from deploy.cli.failures import Failure
 from deploy.passing import Wish, say_pass
 from outbox.audit import Report
+from outbox.conninfo import connect
+from outbox.passed import Passed, say_passed
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import order
 from tests.reading.world import (
     AUTHORIZE,
     ORDERS,
-    committed,
     publish_batch,
+    rewind,
     segment,
     topic_of,
     until_committed,
@@ -129,26 +132,10 @@ async def test_word_that_was_applied_but_not_committed_is_applied_again_with_one
         await say_pass(pipeline.settings, wish(first, last))
         await until_committed(pipeline, {0: last + 2})
         await member.leave()
-        await rewind(pipeline, first)
+        await rewind(pipeline, AUTHORIZE, first)
         await pipeline.join()
         await until_committed(pipeline, {0: last + 2})
     assert await pipeline.dead_letters() == [(AUTHORIZE.group, "unreadable")]
-
-
-async def rewind(pipeline: Pipeline, offset: int) -> None:
-    """Have the group stand there again, as if the commit behind it had not come to Kafka."""
-    from aiokafka import AIOKafkaConsumer, TopicPartition
-
-    consumer = AIOKafkaConsumer(
-        group_id=pipeline.settings.topic_prefix + AUTHORIZE.group,
-        enable_auto_commit=False,
-        **pipeline.settings.kafka_options(),
-    )
-    async with consumer:
-        partition = TopicPartition(topic_of(pipeline), 0)
-        consumer.assign([partition])
-        await consumer.commit({partition: offset})
-    assert (await committed(pipeline))[0] == offset
 
 
 @pytest.mark.parametrize(
@@ -160,8 +147,10 @@ async def rewind(pipeline: Pipeline, offset: int) -> None:
         (wish(1, 4), "lies behind the last message"),
         (wish(0, 2), "lies before offset 1, where the consumer stands"),
         (wish(1, 3), "the message at offset 3 can be read"),
+        (wish(2, 2), "stands before offset 1, which cannot be read: say --from 1"),
+        (wish(3, 3), "stands before offset 1, which cannot be read: say --from 1"),
     ],
-    ids=["topic", "order", "partition", "end", "committed", "readable"],
+    ids=["topic", "order", "partition", "end", "committed", "readable", "amid", "ahead"],
 )
 async def test_word_that_makes_no_sense_is_refused(
     make_pipeline: MakePipeline, data_dir: Path, asked: Wish, answer: str
@@ -178,10 +167,67 @@ async def test_word_that_makes_no_sense_is_refused(
 
 
 async def test_word_that_nobody_has_applied_yet_is_not_said_twice(make_pipeline: MakePipeline, data_dir: Path) -> None:
-    pipeline, first, last = await blocked(make_pipeline, data_dir)
+    pipeline, first, last = await come_and_gone(make_pipeline, data_dir)
     await say_pass(pipeline.settings, wish(first, last))
     with pytest.raises(Failure, match=f"ada has said so of offsets {first} to {last} already"):
-        await say_pass(pipeline.settings, wish(last, last))
+        await say_pass(pipeline.settings, wish(first, first))
+
+
+async def come_and_gone(make_pipeline: MakePipeline, data_dir: Path) -> tuple[Pipeline, int, int]:
+    """Do as blocked; the consumer has come to the bad batch, and is gone again."""
+    pipeline, first, last = await blocked(make_pipeline, data_dir)
+    member = await pipeline.join(consume=[AUTHORIZE])
+    await until_committed(pipeline, {0: first})
+    await member.leave()
+    return pipeline, first, last
+
+
+async def test_of_operators_who_say_the_same_at_once_one_is_told_of_the_other(
+    make_pipeline: MakePipeline, data_dir: Path
+) -> None:
+    pipeline, first, last = await come_and_gone(make_pipeline, data_dir)
+    words = [Passed("payments.authorize_payment", "t", "", 0, first, last, "why", f"op-{n}") for n in range(8)]
+    async with AsyncExitStack() as stack:
+        url = pipeline.settings.psycopg_url()
+        opened = [await stack.enter_async_context(await connect(url, name="test", autocommit=True)) for _ in words]
+        said = await asyncio.gather(*(say_passed(c, word) for c, word in zip(opened, words, strict=True)))
+    (number,) = [one for one in said if isinstance(one, int)]
+    (by,) = await pipeline.rows("SELECT by FROM passed_stretch WHERE id = %s", number)
+    assert [one.by for one in said if isinstance(one, Passed)] == [*by] * 7
+
+
+async def test_word_that_reaches_further_than_the_stretch_passes_over_no_message_that_can_be_read(
+    make_pipeline: MakePipeline, data_dir: Path
+) -> None:
+    pipeline, first, last = await come_and_gone(make_pipeline, data_dir)
+    await old_word(pipeline, first, last + 1)
+    await pipeline.join()
+    await pipeline.until_status("paid_and_confirmed", "before", "behind")
+    assert await pipeline.rows("SELECT message_offset, to_offset FROM dead_letter") == [(first, last)]
+
+
+async def test_word_about_a_topic_that_was_deleted_does_not_count(make_pipeline: MakePipeline, data_dir: Path) -> None:
+    pipeline, first, last = await come_and_gone(make_pipeline, data_dir)
+    await old_word(pipeline, first, last, topic_id="0" * 31 + "1")
+    # Had it counted, this word would be refused, or the letter would be Bob's.
+    await say_pass(pipeline.settings, wish(first, last))
+    await pipeline.join()
+    await pipeline.until_status("paid_and_confirmed", "before", "behind")
+    assert await pipeline.value("SELECT detail LIKE 'ada passed over it%%' FROM dead_letter")
+    assert await pipeline.rows("SELECT by FROM passed_stretch WHERE applied_at IS NULL") == [("bob",)]
+
+
+async def old_word(pipeline: Pipeline, first: int, last: int, topic_id: str = "") -> None:
+    """Write a word down that was said when things stood otherwise."""
+    await pipeline.rows(
+        "INSERT INTO passed_stretch (consumer_group, topic, topic_id, partition, from_offset, to_offset, reason, by)"
+        " VALUES (%s, %s, %s, 0, %s, %s, 'it was bad then', 'bob')",
+        AUTHORIZE.group,
+        topic_of(pipeline),
+        topic_id,
+        first,
+        last,
+    )
 
 
 async def test_two_stretches_are_passed_over_one_after_the_other(make_pipeline: MakePipeline, data_dir: Path) -> None:
@@ -190,9 +236,11 @@ async def test_two_stretches_are_passed_over_one_after_the_other(make_pipeline: 
     await publish_batch(pipeline, 0, [order("last")])
     bad = segment(pipeline, data_dir, 0)
     bad.garble(bad.at(again))
-    await say_pass(pipeline.settings, wish(first, last))
-    await say_pass(pipeline.settings, wish(again, until))
     await pipeline.join()
+    await until_committed(pipeline, {0: first})
+    await say_pass(pipeline.settings, wish(first, last))
+    await until_committed(pipeline, {0: again})
+    await say_pass(pipeline.settings, wish(again, until))
     await pipeline.until_status("paid_and_confirmed", "before", "behind", "last")
     await asyncio.wait_for(pipeline.until_quiet(), 20)
     found = await pipeline.rows("SELECT message_offset, to_offset FROM dead_letter ORDER BY 1")

@@ -5,15 +5,21 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from consumers.reactions import BY_NAME
+from deploy.auditing import run_audit
+from deploy.cli.failures import Failure
+from deploy.passing import Wish, say_pass
 from schemas.events import Event
 from schemas.registry import SchemaAwaited
 from schemas.rejection import Reason, Rejected
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import order
-from tests.reading.world import alarms, topic_of, until_rung
+from tests.reading.world import alarms, rewind, topic_of, until_rung
 
 pytestmark = pytest.mark.integration
+
+RESERVE = BY_NAME["reserve_items"]
 
 
 class Decoder:
@@ -96,6 +102,45 @@ def _reaction(name: str) -> Any:
     from consumers.reactions import BY_NAME
 
     return BY_NAME[name]
+
+
+FOREIGN = {"another fingerprint": b"\xc3\x01" + b"\x07" * 8 + b"?", "a registry's id": b"\0\0\0\0\x07?"}
+
+
+@pytest.mark.parametrize("body", FOREIGN.values(), ids=FOREIGN.keys())
+async def test_an_operator_passes_over_a_foreign_message_on_a_topic_of_ours(
+    make_pipeline: MakePipeline, body: bytes
+) -> None:
+    pipeline = await made(make_pipeline, topic_partitions=1)
+    await pipeline.publish_raw("PaymentAuthorized", b"foreign", body)
+    await pipeline.publish(order("behind"))
+    with capture_logs() as log:
+        member = await pipeline.join()
+        (alarm,) = await until_rung(pipeline, log, "newer_schema")
+        assert "payments dlq pass" in alarm["todo"]
+        await pipeline.until(lambda: sent(pipeline, "PaymentAuthorized", 2), "the order is authorized")
+        with pytest.raises(Failure, match="pass over that one alone"):
+            await say_pass(pipeline.settings, Wish("PaymentAuthorized", 0, 0, 1, "none of ours", "ada"))
+        await say_pass(pipeline.settings, Wish("PaymentAuthorized", 0, 0, 0, "none of ours", "ada"))
+        await pipeline.until_status("paid_and_confirmed", "behind")
+        await pipeline.until_taken()
+        assert await pipeline.value("SELECT applied_at IS NOT NULL FROM passed_stretch")
+        await member.leave()
+        await rewind(pipeline, RESERVE, 0)
+        await pipeline.join()
+        await pipeline.until_taken()
+    ((group, reason, offset, to_offset, kept, detail),) = await pipeline.rows(
+        "SELECT consumer_group, reason, message_offset, to_offset, body, detail FROM dead_letter"
+    )
+    assert (group, reason, offset, to_offset, kept) == (RESERVE.group, "unknown_schema", 0, None, body)
+    assert detail.startswith("ada passed over it (none of ours): ")
+    report = await run_audit(pipeline.settings, topics=True, wait_s=20, ledger=pipeline.gateway)
+    assert report.holds
+    assert report.quiescent
+
+
+async def sent(pipeline: Pipeline, event_type: str, count: int) -> bool:
+    return len(await pipeline.topics(event_type)) >= count
 
 
 async def test_schema_that_a_registry_does_not_know_yet_is_asked_for_again_while_others_flow(

@@ -15,6 +15,7 @@ from tests.consumers.harness import Pipeline
 from tests.consumers.orders import order
 from tests.reading.world import (
     AUTHORIZE,
+    ORDERS,
     alarms,
     committed,
     publish_batch,
@@ -38,19 +39,19 @@ async def admin_of(pipeline: Pipeline) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-async def make_topic(pipeline: Pipeline, partitions: int = 1) -> None:
+async def make_topic(pipeline: Pipeline, partitions: int = 1, event_type: str = ORDERS) -> None:
     async with admin_of(pipeline) as admin:
         for _ in range(100):
-            response = await admin.create_topics([NewTopic(topic_of(pipeline), partitions, 1)])
+            response = await admin.create_topics([NewTopic(topic_of(pipeline, event_type), partitions, 1)])
             if response.topic_errors[0][1] == 0:
                 return
             await asyncio.sleep(0.1)
     raise AssertionError(response)
 
 
-async def delete_topic(pipeline: Pipeline) -> None:
+async def delete_topic(pipeline: Pipeline, event_type: str = ORDERS) -> None:
     async with admin_of(pipeline) as admin:
-        await admin.delete_topics([topic_of(pipeline)])
+        await admin.delete_topics([topic_of(pipeline, event_type)])
 
 
 async def made(make_pipeline: MakePipeline) -> Pipeline:

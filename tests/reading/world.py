@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.reactions import BY_NAME
+from domain.reaction import Reaction
 from schemas.events import OrderConfirmed
 from schemas.topics import topic_name
 from tests.consumers.harness import Pipeline
@@ -65,3 +66,14 @@ async def until_committed(pipeline: Pipeline, ends: dict[int, int]) -> None:
         return all(found.get(partition, 0) >= end for partition, end in ends.items())
 
     await pipeline.until(there, f"committed {ends}")
+
+
+async def rewind(pipeline: Pipeline, reaction: Reaction, offset: int) -> None:
+    """Have the group stand there again on partition 0, as if the commit behind it had not come to Kafka."""
+    group = pipeline.settings.topic_prefix + reaction.group
+    consumer = AIOKafkaConsumer(group_id=group, enable_auto_commit=False, **pipeline.settings.kafka_options())
+    async with consumer:
+        partition = TopicPartition(topic_of(pipeline, reaction.trigger.TYPE), 0)
+        consumer.assign([partition])
+        await consumer.commit({partition: offset})
+        assert await consumer.committed(partition) == offset

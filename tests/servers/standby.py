@@ -60,9 +60,10 @@ class Pair:
         """Make the standby the primary; returns once it takes writes."""
         self.ask(self._port, "SELECT pg_promote()")
 
-    def two_hosts(self, url: str) -> str:
-        """Name both servers in a URL of the first."""
-        return url.replace(self.primary.address, f"{self.primary.address},{HOST}:{self._port}")
+    def two_hosts(self, url: str, *, standby_first: bool = False) -> str:
+        """Name both servers in a URL of the primary. standby_first: as the URL is once they have changed places."""
+        places = [self.primary.address, f"{HOST}:{self._port}"]
+        return url.replace(self.primary.address, ",".join(reversed(places) if standby_first else places))
 
     def end(self) -> None:
         """Stop the standby, and have the primary as it was."""

@@ -16,6 +16,8 @@ from consumers.adapters.kafka.records import Fault, Record
 from domain.alarms import REMIND_S, ring
 from domain.ports.source import Message, Stretch
 
+SEARCH_AGAIN_S: Final = 120
+"""Between two searches for the end of the same stretch: one may fetch many megabytes."""
 AGAIN_S: Final = 1
 """After a look that no broker answered."""
 UNREADABLE: Final = (("payments_note", b"a header's name is not UTF-8: the headers were left out"),)
@@ -69,21 +71,34 @@ class Apart:
     def _block(self, lane: Lane, fault: Fault, now: float) -> None:
         lane.waits_until = now + RETRY_S
         lane.calm_at = lane.waits_until + CALM_S
+        known = lane.stretch
+        if known is not None and self._is_searched(lane, known, fault, now):
+            self._tell(lane, known)
+            return
         running = self._searching.get(lane.partition)
         if running is None or running.done():
             self._searching[lane.partition] = asyncio.create_task(self._search(lane, fault))
+
+    def _is_searched(self, lane: Lane, known: Stretch, fault: Fault, now: float) -> bool:
+        """Whether the end of this very stretch was looked for a short while ago."""
+        same = (known.first, known.cause, known.topic_id) == (fault.first, fault.cause, self._lanes.topic_id)
+        return same and lane.searched_at is not None and now < lane.searched_at + SEARCH_AGAIN_S
 
     async def _search(self, lane: Lane, fault: Fault) -> None:
         """Find the stretch's end, then say what keeps the lane."""
         topic, partition = lane.partition
         try:
-            last = await self._reader.last_of(partition, fault)
+            last = (await self._reader.end_of(partition, fault)).last
+            lane.searched_at = asyncio.get_running_loop().time()
         except Exception as error:  # noqa: BLE001 - whatever it is, the alarm must ring
             self._log.info("the end of a stretch was not found", partition=partition, error=repr(error))
-            last = fault.last
+            last, lane.searched_at = fault.last, None
         stretch = Stretch(topic, partition, fault.first, last, fault.cause, gone=False, topic_id=self._lanes.topic_id)
-        if lane.next != fault.first:
-            return
+        if lane.next == fault.first:
+            self._tell(lane, stretch)
+
+    def _tell(self, lane: Lane, stretch: Stretch) -> None:
+        """Note what keeps the lane; ring when that is new, and again when it has lasted."""
         now = asyncio.get_running_loop().time()
         if lane.stretch != stretch or lane.rang_at is None or now >= lane.rang_at + REMIND_S:
             lane.rang_at = now
@@ -91,8 +106,8 @@ class Apart:
                 self._log,
                 "unreadable",
                 "a stretch cannot be read; its partition waits, others go on",
-                topic=topic,
-                partition=partition,
+                topic=stretch.topic,
+                partition=stretch.partition,
                 offset=stretch.first,
                 to_offset=stretch.last,
                 cause=stretch.cause,

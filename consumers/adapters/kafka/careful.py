@@ -4,17 +4,30 @@ from typing import Final, NamedTuple
 
 from aiokafka.errors import OffsetOutOfRangeError
 
-from consumers.adapters.kafka.records import Fault, Record, first_batch, read_contents
-from consumers.adapters.kafka.wire import Wire
+from consumers.adapters.kafka.records import Fault, Record, first_batch, next_good, read_contents
+from consumers.adapters.kafka.wire import Fetched, Wire
 from domain.errors import Transient
 
 FETCH_BYTES: Final = 1 << 20
 ONE_BATCH: Final = 1
 """A broker sends at least one whole batch, however few bytes are asked for."""
+WALKED_BYTES: Final = (2 << 20, 8 << 20, 32 << 20)
+"""Asked for one after the other, until they hold the bad batches whole and the good one behind them."""
 SEARCH_MAX: Final = 2_000
-"""Offsets behind a broken batch at which the next good one is looked for: about a second's work."""
+"""Offsets behind a broken batch that are tried one by one: about a second's work. Then each step is twice as long."""
+STEPS_MAX: Final = 200
+"""Steps after that: there and back over more offsets than a partition has."""
+SEARCH_BYTES_MAX: Final = 64 << 20
+"""What all of these may bring: a batch whose length is wrong may bring the rest of its segment each time."""
+TRIED_MAX: Final = 20_000
+TRIED_BYTES_MAX: Final = 1 << 30
+"""So many offsets, and bytes, an operator's command tries one by one."""
 JOINED_MAX: Final = 1_000
 """Bad batches in a row that are told as one stretch."""
+NOT_OF_THE_DATA: Final = frozenset(
+    {"TopicAuthorizationFailedError", "ClusterAuthorizationFailedError", "KafkaStorageError"}
+)
+"""A broker that answers so may have good messages there: nobody may take them for unreadable."""
 
 
 class Look(NamedTuple):
@@ -30,15 +43,26 @@ class Look(NamedTuple):
     gone: bool = False
 
 
+class End(NamedTuple):
+    """Where a stretch ends. last: its last offset, None if that was not found. sure: no message in it can be read."""
+
+    last: int | None
+    sure: bool
+
+
+class TooMuchToTry(Exception):  # noqa: N818 - an answer, not a fault of ours
+    """Nobody tried all of these offsets: there are too many, or each brings too many bytes."""
+
+
 class CarefulReader:
-    """Reads partitions of one topic. Raises Transient when no broker answers."""
+    """Reads partitions of one topic. Raises Transient when no broker answers, or none lets us read."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
     async def read(self, partition: int, offset: int, limit: int) -> Look:
         """Read at most so many records from this offset on, up to the first fault."""
-        fetched = await self._wire.fetch(partition, offset, FETCH_BYTES)
+        fetched = await self._fetch(partition, offset, FETCH_BYTES)
         if fetched.error == OffsetOutOfRangeError.__name__:
             return Look([], offset, offset, gone=True)
         if fetched.error is not None and fetched.retriable:
@@ -52,32 +76,89 @@ class CarefulReader:
         found = read_contents(fetched.raw, offset, fetched.end, fetched.aborted, limit, whole=fetched.whole)
         return Look(found.records, found.next, fetched.end, found.fault)
 
-    async def last_of(self, partition: int, fault: Fault) -> int | None:
-        """Find the last offset that cannot be read, over bad batches in a row; None if the stretch has no end yet."""
-        last = fault.last
-        if last is None:
-            last = await self._search(partition, fault.first)
+    async def end_of(self, partition: int, fault: Fault) -> End:
+        """Find where what cannot be read ends, over bad batches in a row."""
+        end = End(fault.last, sure=True) if fault.last is not None else await self._search(partition, fault.first)
         for _ in range(JOINED_MAX):
-            if last is None:
-                return None
-            look = await self.read(partition, last + 1, 1)
+            if end.last is None:
+                break
+            behind = end.last + 1
+            look = await self.read(partition, behind, 1)
             if look.records or look.fault is None or look.gone:
                 break
-            last = look.fault.last if look.fault.last is not None else await self._search(partition, last + 1)
-        return last
+            if look.fault.last is not None:
+                end = End(look.fault.last, end.sure)
+            else:
+                further = await self._search(partition, behind)
+                if further.last is None:
+                    break
+                end = End(further.last, end.sure and further.sure)
+        return end
 
-    async def _search(self, partition: int, first: int) -> int | None:
-        """Look for a good batch at one offset after the other: a batch whose length is wrong hides those behind it."""
-        end: int | None = None
-        for offset in range(first + 1, first + SEARCH_MAX):
-            if end is not None and offset >= end:
-                return None
-            fetched = await self._wire.fetch(partition, offset, ONE_BATCH)
-            if fetched.error is None:
-                end = fetched.end
-            elif fetched.error == OffsetOutOfRangeError.__name__:
-                return None
-            found = first_batch(fetched.raw)
-            if found is not None and found[1] >= offset:
-                return max(found[0], offset) - 1
+    async def first_readable(self, partition: int, first: int, last: int) -> int | None:
+        """Try these offsets one by one; return the first that can be read. Raises TooMuchToTry."""
+        left = TRIED_BYTES_MAX
+        if last - first >= TRIED_MAX:
+            raise TooMuchToTry
+        for offset in range(first, last + 1):
+            begin, fetched = await self._try(partition, offset)
+            if begin is not None and begin <= last:
+                return max(begin, offset)
+            left -= len(fetched.raw)
+            if left < 0:
+                raise TooMuchToTry
         return None
+
+    async def _search(self, partition: int, first: int) -> End:
+        """Find the end of a bad batch that does not show it: by its length, else by trying the offsets behind it."""
+        for size in WALKED_BYTES:
+            fetched = await self._fetch(partition, first, size)
+            good, claimed = next_good(fetched.raw, first, fetched.end)
+            if good is None and claimed is not None and claimed >= first and fetched.whole:
+                # What follows lies in the next segment, which the broker did not send along.
+                begin, _ = await self._try(partition, claimed + 1)
+                good = begin if begin == claimed + 1 else None
+            if good is not None:
+                return End(good - 1, sure=True)
+            if fetched.whole:
+                break
+        return await self._feel_for_end(partition, first)
+
+    async def _feel_for_end(self, partition: int, first: int) -> End:
+        """Try offset after offset, then in steps that grow, and back: a batch of wrong length hides those behind it."""
+        bad, good, step, left = first, None, 1, SEARCH_BYTES_MAX
+        end: int | None = None
+        one_by_one = True
+        for tried in range(SEARCH_MAX + STEPS_MAX):
+            if good is not None and good <= bad + 1:
+                return End(bad, sure=one_by_one)
+            if good is None:
+                one_by_one = one_by_one and tried < SEARCH_MAX and left > SEARCH_BYTES_MAX // 2
+                step = step if one_by_one else 2 * step
+                step = step if end is None or bad + step < end else (end - bad) // 2
+            if step == 0:
+                break  # no good one comes before the partition's end
+            offset = bad + step if good is None else (bad + good) // 2
+            begin, fetched = await self._try(partition, offset)
+            left -= len(fetched.raw)
+            if left < 0:
+                break
+            if fetched.error == OffsetOutOfRangeError.__name__:
+                end = offset
+            elif begin is not None:
+                good = max(min(begin, offset), bad + 1)
+            else:
+                bad, end = offset, end if fetched.error is not None else fetched.end
+        return End(None, sure=False)
+
+    async def _try(self, partition: int, offset: int) -> tuple[int | None, Fetched]:
+        """Return where the batch begins that holds the next message from this offset on; None if it is no good one."""
+        fetched = await self._fetch(partition, offset, ONE_BATCH)
+        found = first_batch(fetched.raw)
+        return (found[0] if found is not None and found[1] >= offset else None), fetched
+
+    async def _fetch(self, partition: int, offset: int, bytes_max: int) -> Fetched:
+        fetched = await self._wire.fetch(partition, offset, bytes_max)
+        if fetched.error in NOT_OF_THE_DATA:
+            raise Transient(f"Kafka does not let us read partition {partition}: {fetched.error}")
+        return fetched

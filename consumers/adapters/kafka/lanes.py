@@ -23,6 +23,7 @@ class Lane:
 
     apart: it is read over the wire, for the group's client failed at it. apart_to: at least so far. calm_at: at least
     until then. waits_until: nothing is read before. stretch: what cannot be read. rang_at: when we said so.
+    searched_at: when its end was looked for last.
     gaps_until: missing offsets are no surprise before. stalls: how often in a row the client gave nothing, wrongly, and
     stalled_at: since when.
     """
@@ -35,6 +36,7 @@ class Lane:
     waits_until: float = 0
     stretch: Stretch | None = None
     rang_at: float | None = None
+    searched_at: float | None = None
     gaps_until: float = 0
     stalls: int = 0
     stalled_at: float = 0
@@ -60,13 +62,15 @@ class Lane:
 class Lanes:
     """The partitions of this member. quiet: none is apart or waits, so that nobody need look at each.
 
-    topic_id: of the topic as last seen; empty where brokers do not say.
+    topic_id: of the topic as last seen; empty where brokers do not say. anew: what was known was about another topic,
+    or about what was cut off, and the runtime has not heard of it yet.
     """
 
     of: dict[TopicPartition, Lane] = field(default_factory=dict)
     unsettled: set[TopicPartition] = field(default_factory=set)
     quiet: bool = True
     topic_id: str = ""
+    anew: bool = False
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
         """Take over another assignment. What is blocked stays so until it is known where the group stands."""

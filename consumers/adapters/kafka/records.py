@@ -141,6 +141,19 @@ def first_batch(raw: bytes) -> tuple[int, int] | None:
     return (head.base, head.last) if head is not None and _sound(raw, head) else None
 
 
+def next_good(raw: bytes, first: int, end: int) -> tuple[int | None, int | None]:
+    """Go from bad batch to bad batch by their lengths; return where the first good one begins, None if none is there.
+
+    Also, if the bytes end just behind a batch, the last offset that this one claims to have.
+    """
+    at, claimed = 0, None
+    while (head := _head(raw, at)) is not None:
+        at, claimed = head.end, head.last
+        if head.base > first and _misplaced(raw, head, first + 1, end, sound=_sound(raw, head)) is None:
+            return head.base, None
+    return None, claimed if at == len(raw) else None
+
+
 def _head(raw: bytes, at: int) -> _Head | None:
     """Read a batch's head; None if the bytes do not hold a whole batch."""
     if at + HEAD.size > len(raw):

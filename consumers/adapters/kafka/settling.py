@@ -142,6 +142,7 @@ class Settling:
         return committed is not None and "" not in {committed.topic_id, known} and committed.topic_id != known
 
     def _tell_anew(self, why: str, partition: TopicPartition | None = None) -> None:
+        self._lanes.anew = True
         where = {} if partition is None else {"partition": partition.partition}
         ring(self._log, "topic_made_anew", "reading begins at the first message", topic=self._topic, why=why, **where)
 

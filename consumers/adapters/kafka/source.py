@@ -58,6 +58,11 @@ class KafkaSource:
         settling = Settling(topic, self._wire, self._lanes, self._commits, self._log)
         self._reading = Reading(self._lanes, self._apart, settling, linger_s)
 
+    @property
+    def topic_id(self) -> str:
+        """Name the topic as last seen."""
+        return self._lanes.topic_id
+
     async def start(self) -> None:
         """Join the group."""
         bound_unpacking(self._unpacked_bytes_max)
@@ -103,6 +108,11 @@ class KafkaSource:
         stop(self._consumer, lane)
         seek(self._consumer, lane)
         self._lanes.look()
+
+    def has_begun_anew(self) -> bool:
+        """Whether reading began anew since this was asked last."""
+        anew, self._lanes.anew = self._lanes.anew, False
+        return anew
 
     def blocked(self) -> Sequence[Stretch]:
         """Name the stretches before which partitions stand still."""

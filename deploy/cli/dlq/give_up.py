@@ -7,8 +7,8 @@ from deploy.cli.dlq.left import left_lines, left_waiting
 from deploy.cli.dlq.selecting import document, place_of
 from deploy.cli.dlq.show import LetterId
 from deploy.cli.failures import ANSWER_IS_NO, Failure
-from deploy.cli.order_resolve import checked
 from deploy.cli.who import os_user
+from deploy.cli.words import checked_words
 from deploy.readiness import check_schema
 from outbox.letter_list import LETTER, Selection, letter_list
 from outbox.queries import snapshot
@@ -16,8 +16,8 @@ from outbox.queries import snapshot
 
 @click.command("give-up")
 @click.argument("letter_id", metavar="ID", type=LetterId())
-@click.option("--reason", callback=checked, required=True, help="Why; it is kept with the letter.")
-@click.option("--by", callback=checked, help="Who says so.  [default: the OS user]")
+@click.option("--reason", callback=checked_words, required=True, help="Why; it is kept with the letter.")
+@click.option("--by", callback=checked_words, help="Who says so.  [default: the OS user]")
 @json_option
 def give_up(*, letter_id: str, reason: str, by: str | None, as_json: bool) -> int:
     """Have letter ID, which is in quarantine, never be processed, so that what waits behind it may go.

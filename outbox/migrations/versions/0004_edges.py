@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("id", BIG, sa.Identity(cache=1), nullable=False, comment="order of the operators' words"),
         _c("consumer_group", sa.Text(), "who cannot read on"),
         _c("topic", sa.Text(), "where, with the prefix"),
+        _c("topic_id", sa.Text(), "tells the topic from others of its name; empty: brokers do not say"),
         _c("partition", sa.Integer(), "where"),
         _c("from_offset", BIG, "the first record to pass over"),
         _c("to_offset", BIG, "the last record to pass over"),
