@@ -40,9 +40,9 @@ def load_settings(
     directory = directory or Path.cwd()
     process = os.environ if environment is None else environment  # noqa: TID251 - this is the reader
     given = {**_ours(_read_env_file(directory / ".env")), **_ours(process)}
-    refuse_unknown(given, Settings.model_fields)
     if ignore_stripe:
         given = {name: value for name, value in given.items() if not name.startswith(STRIPE_PREFIX)}
+    refuse_unknown(given, Settings.model_fields)
     given = _with_secret_files(given)
     given.update(overrides or {})
     if use_embedded and not given.keys() & {"PAYMENTS_DATABASE_URL", "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS"}:

@@ -59,7 +59,6 @@ class Settings(BaseSettings):
     gateway: GatewayKind | None = Field(None, description="who moves the money: stripe, sandbox or simulated")
     stripe_api_key: SecretStr | None = Field(None, description="secret or restricted key")
     stripe_api_base: str | None = Field(None, description="the API's address; none: Stripe's, or the sandbox's own")
-    stripe_webhook_secret: SecretStr | None = Field(None, description="verifies the gateway's calls to us")
     gateway_concurrency: int = Field(64, ge=1, le=10_000, description="calls in flight, a process")
     gateway_connect_timeout_s: Seconds = Field(5, description="until a connection stands")
     gateway_timeout_s: Seconds = Field(20, description="until an answer; afterwards the outcome is unknown")

@@ -16,7 +16,6 @@ SECRET_NAMES = frozenset(
         "PAYMENTS_DATABASE_DIRECT_URL",
         "PAYMENTS_KAFKA_SASL_PASSWORD",
         "PAYMENTS_STRIPE_API_KEY",
-        "PAYMENTS_STRIPE_WEBHOOK_SECRET",
     }
 )
 FILE_SUFFIX = "_FILE"
@@ -26,6 +25,7 @@ NOT_BUILT = {
     "PAYMENTS_INVENTORY_URL": "it belongs to the http inventory; this release has the internal one only",
     "PAYMENTS_INVENTORY_TIMEOUT_S": "it belongs to the http inventory; this release has the internal one only",
     "PAYMENTS_WEBHOOKS_LISTEN": "this release has no webhook endpoint; outcomes are fetched by the sweep",
+    "PAYMENTS_STRIPE_WEBHOOK_SECRET": "this release has no webhook endpoint; outcomes are fetched by the sweep",
 }
 
 
@@ -45,8 +45,9 @@ def refuse_unknown(names: Iterable[str], fields: Iterable[str]) -> None:
     for name in sorted(set(names)):
         if name in known or not name.startswith(PREFIX) or name.startswith(FOREIGN_PREFIXES):
             continue
-        if name in NOT_BUILT:
-            problems.append(f"{name} cannot be used: {NOT_BUILT[name]}; unset it")
+        not_built = NOT_BUILT.get(name.removesuffix(FILE_SUFFIX))
+        if not_built is not None:
+            problems.append(f"{name} cannot be used: {not_built}; unset it")
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"did you mean {near[0]}?" if near else "see deploy/README.md for the names there are"

@@ -46,6 +46,8 @@ def test_an_empty_value_counts_as_not_set(tmp_path: Path) -> None:
         ("PAYMENTS_BATCH_MAX_FILE", "is not a setting"),
         ("PAYMENTS_XYZZY", "see deploy/README.md"),
         ("PAYMENTS_INVENTORY_URL", "unset it"),
+        ("PAYMENTS_STRIPE_WEBHOOK_SECRET", "no webhook endpoint"),
+        ("PAYMENTS_STRIPE_WEBHOOK_SECRET_FILE", "no webhook endpoint"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path: Path, name: str, hint: str) -> None:
