@@ -24,10 +24,10 @@ from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.resolving import Local, Resolver
 from deploy.cli.common import codec_of
 from deploy.contracts import contracts_of
-from deploy.readiness import check_all, database_checks
+from deploy.readiness import check_all, check_session, database_checks
 from deploy.settings import Settings, SettingsError
 from deploy.topics import check_topics, owners_of
-from domain.ports.gateway import Gateway
+from domain.ports.gateway import Gateway, GatewayReferences
 from domain.ports.publisher import Publisher
 from domain.ports.source import Source
 from domain.reaction import Reaction
@@ -177,11 +177,25 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
             *database_checks(settings, *processes),
             partial(check_topics, settings),
             partial(asyncio.to_thread, contracts.prepare),
+            *([partial(check_session, settings, "the relay")] if relay else []),
         )
         codec = contracts.codec
         store = await stack.enter_async_context(store_of(settings, codec))
         ports = Ports(store, gateway, InternalInventory(), LogNotifier(), codec.decode, codec.mask)
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
+
+
+@asynccontextmanager
+async def references_of(settings: Settings) -> AsyncIterator[GatewayReferences | None]:
+    """Make what knows the gateway's ids; None where nothing does: the simulated gateway's books are in its process."""
+    if settings.gateway is None or settings.gateway_kind() == "simulated":
+        yield None
+        return
+    gateway = gateway_of(settings)
+    try:
+        yield gateway if isinstance(gateway, StripeGateway) else None
+    finally:
+        await gateway.close()
 
 
 @asynccontextmanager

@@ -102,8 +102,6 @@ def roles_until(settings: Settings, roles: Roles) -> Work:
     """Return the work of these roles."""
 
     async def work(stop: asyncio.Event, started: Started) -> None:
-        if roles.relay:
-            await check_session(settings, "the relay")
         await run_roles(settings, roles, stop, started)
 
     return work

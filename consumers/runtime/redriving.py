@@ -107,7 +107,7 @@ class Redriver:
             return await self._transact(partial(self._raised, letter_id, error))
 
     async def give_up(self, letter_id: int, reason: str) -> Outcome:
-        """Have a letter in quarantine never processed, so that what waits behind it may go; who and why is kept."""
+        """Have a letter never processed, so that what waits behind it may go; who and why is kept."""
         return await self._transact(partial(self._give_up, letter_id, reason))
 
     async def work(self, number: int) -> Outcome:
@@ -171,8 +171,6 @@ class Redriver:
             return Outcome(done=False, result="there is no such letter")
         if letter.redriven:
             return Outcome(done=False, result=_ended(letter))
-        if not letter.waits:
-            return Outcome(done=False, result="it is not in quarantine: nothing waits behind it")
         result = f"{GIVEN_UP}{reason}"
         await settle_letter(transaction, letter.id, self._by, result)
         return Outcome(done=True, result=result)

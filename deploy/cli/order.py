@@ -40,7 +40,10 @@ def show(*, order_id: str, as_json: bool) -> None:
     with snapshot(settings.sqlalchemy_url()) as connection:
         story = order_story(connection, order_id)
     if story is None:
-        raise Failure(f"there is no order {order_id}: `payments order list` shows the last ones")
+        raise Failure(
+            f"there is no order {order_id}: `payments order list` shows the last ones, and "
+            f"`payments dlq list --order {order_id}` messages about it that were refused"
+        )
     told = _told(settings, story)
     if as_json:
         emit_json(order_document(story, told))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, run, settings_for_command
+from deploy.cli.common import emit, emit_json, json_option, run, say, settings_for_command
 from deploy.cli.failures import Failure
 from deploy.cli.timeline import moment
 from deploy.cli.who import os_user
@@ -12,6 +12,7 @@ from deploy.cli.words import checked_words
 from deploy.readiness import check_schema
 from deploy.settings import Settings
 from domain.ids import OrderId
+from domain.operation import GATEWAY_KINDS
 from domain.resolving import No, Ruling, Word
 from outbox.queries import Record, last_resolution, snapshot
 
@@ -45,6 +46,8 @@ def resolve(
         raise Failure(f"there is no order {order_id}: `payments order list --status manual_review` shows them")
     if isinstance(found, No):
         raise Failure(found.why + _said_before(settings, order_id))
+    if ruling.word is Word.EXECUTED and reference and settings.gateway in {None, "simulated"}:
+        say(f"{reference} was not looked up at the gateway: PAYMENTS_GATEWAY is {settings.gateway or 'not set'}")
     document = _document(order_id, ruling, found, dry_run=dry_run)
     if as_json:
         emit_json(document)
@@ -56,8 +59,28 @@ def resolve(
 async def _resolve(settings: Settings, order_id: OrderId, ruling: Ruling, *, try_only: bool) -> "Resolved | No | None":
     from deploy.composition import resolver_of  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
 
+    no = await _refuse_strange(settings, order_id, ruling)
+    if no is not None:
+        return no
     async with resolver_of(settings) as resolver:
         return await resolver.resolve(order_id, ruling, try_only=try_only)
+
+
+async def _refuse_strange(settings: Settings, order_id: OrderId, ruling: Ruling) -> No | None:
+    """Ask the gateway about an id that is to become the order's: a slip of the keyboard cannot be taken back."""
+    from consumers.adapters.gateway.references import could_name  # noqa: PLC0415 - as above
+    from deploy.composition import references_of  # noqa: PLC0415 - as above
+
+    said = ruling.reference
+    if ruling.word is not Word.EXECUTED or said is None or not any(could_name(kind, said) for kind in GATEWAY_KINDS):
+        return None
+    async with references_of(settings) as references:
+        if references is None:
+            return None
+        of = await references.order_of(said)
+    if of is None:
+        return No(f"the gateway has nothing of the id {said}: copy it from there")
+    return No(f"{said} is of order {of} at the gateway") if of not in {"", order_id} else None
 
 
 def _said_before(settings: Settings, order_id: str) -> str:

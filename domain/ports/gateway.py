@@ -86,3 +86,14 @@ class GatewayLedger(Protocol):
     async def entries(self) -> Sequence[LedgerEntry]:
         """Return every transaction. Raises Transient when the gateway does not answer."""
         ...
+
+
+class GatewayReferences(Protocol):
+    """What the gateway knows of an id that an operator gives."""
+
+    async def order_of(self, reference: str) -> str | None:
+        """Return the order that a transaction, or that of a refund, says it is of; "" if it names none.
+
+        None: the gateway has nothing of this id. Raises Transient when it does not say.
+        """
+        ...

@@ -211,3 +211,26 @@ def test_play_money_refuses_an_api_elsewhere(base: str) -> None:
 def test_play_money_takes_this_machine() -> None:
     for base in ("http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"):
         check_play("sk_test_1", base)
+
+
+async def test_an_id_is_known_with_the_order_that_it_is_of_and_one_that_was_never_given_is_not(
+    sandbox: SandboxProcess,
+) -> None:
+    world = stripe_world(sandbox.address)
+    gateway = world.gateway
+    assert isinstance(gateway, StripeGateway)
+    call = world.authorize()
+    (approved,) = await collect(gateway.perform([call]))
+    assert isinstance(approved.outcome, Approved)
+    assert approved.outcome.transaction_id is not None
+    assert await gateway.order_of(approved.outcome.transaction_id) == call.order_id
+    for reference in ("pi_never", "re_never"):
+        assert await gateway.order_of(reference) is None
+    await gateway.close()
+
+
+async def test_a_gateway_that_does_not_answer_does_not_say_that_there_is_no_such_id(nobody: str) -> None:
+    gateway = StripeGateway("sk_test_1", api_base=nobody)
+    with pytest.raises(Transient, match="does not say what pi_1 is"):
+        await gateway.order_of("pi_1")
+    await gateway.close()

@@ -11,6 +11,8 @@ from domain.ways_out import WAYS
 from tests.deploy.commands import Ran, payments
 from tests.deploy.orders import confirmed, publish, show, status_of
 from tests.processes import started
+from tests.sandbox.client import client_of
+from tests.sandbox.process import running
 
 ROOT = Path(__file__).parents[2]
 NEVER_ANSWERED = "pm_fault_html_on_authorize_always"
@@ -101,6 +103,28 @@ def test_a_wrong_word_is_refused_in_one_line_with_what_to_do(tmp_path: Path, rev
         assert says in ran.err
     gone = reviewed | {"PAYMENTS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere"}
     assert resolve(tmp_path, gone, "order-1", "--as", "not-executed", *why).code == 3
+    assert status_of(reviewed, "order-1") == "manual_review"
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_an_id_that_the_gateway_does_not_have_is_refused_before_anything_is_settled(
+    tmp_path: Path, reviewed: dict[str, str]
+) -> None:
+    with running(tmp_path / "journal.jsonl") as sandbox:
+        asked = reviewed | {"PAYMENTS_GATEWAY": "sandbox", "PAYMENTS_STRIPE_API_BASE": sandbox.address}
+        executed = ("--as", "executed", "--reason", "saw it", "--reference")
+        never = resolve(tmp_path, asked, "order-1", *executed, "pi_never")
+        assert (never.code, never.out) == (1, "")
+        assert "the gateway has nothing of the id pi_never" in never.err
+        with client_of(sandbox.address) as client:
+            other = client.intent(**{"metadata[order_id]": "order-3"}).body["id"]
+        of_another = resolve(tmp_path, asked, "order-1", *executed, other)
+        assert of_another.code == 1
+        assert f"{other} is of order order-3 at the gateway" in of_another.err
+    silent = resolve(tmp_path, asked, "order-1", *executed, "pi_never")
+    assert silent.code == 3
+    assert "does not say what pi_never is" in silent.err
     assert status_of(reviewed, "order-1") == "manual_review"
 
 

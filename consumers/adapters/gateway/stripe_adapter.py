@@ -21,6 +21,7 @@ from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import to_stripe
+from domain.errors import Transient
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import Declined, GatewayOutcome, NotExecuted, NotFound, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
@@ -93,6 +94,21 @@ class StripeGateway:
         finally:
             listing.cancel()
             await asyncio.gather(listing, return_exceptions=True)
+
+    async def order_of(self, reference: str) -> str | None:
+        """Return the order that a transaction, or that of a refund, says it is of; "" if it names none."""
+        api, intent_id = self._client().v1, reference
+        try:
+            if not reference.startswith("pi_"):
+                intent_id = str((await self._slot(api.refunds.retrieve_async(reference))).payment_intent)
+            intent = await self._slot(api.payment_intents.retrieve_async(intent_id))
+            return str(getattr(intent.metadata, "order_id", ""))
+        except stripe.StripeError as error:
+            if error.http_status == 404:
+                return None
+            raise Transient(f"the gateway does not say what {reference} is (HTTP {error.http_status})") from error
+        except (*_LOST, *_UNREADABLE) as error:
+            raise Transient(f"the gateway does not say what {reference} is ({type(error).__name__})") from error
 
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""

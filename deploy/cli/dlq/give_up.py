@@ -1,4 +1,4 @@
-"""`payments dlq give-up`: a letter in quarantine is never processed, and its order goes on without it."""
+"""`payments dlq give-up`: a letter is never processed, and its order goes on without it."""
 
 import click
 
@@ -20,11 +20,11 @@ from outbox.queries import snapshot
 @click.option("--by", callback=checked_words, help="Who says so.  [default: the OS user]")
 @json_option
 def give_up(*, letter_id: str, reason: str, by: str | None, as_json: bool) -> int:
-    """Have letter ID, which is in quarantine, never be processed, so that what waits behind it may go.
+    """Have letter ID never be processed, so that what waits behind it may go and `redrive --all` passes it by.
 
-    For a letter that cannot be redriven: card numbers are masked in it, or its consumer is gone. What it asked for is
-    not done: have it published anew if it is still wanted. Its order's other letters stay; `payments dlq redrive
-    --order` takes them. The exit code is 1 if the letter is not in quarantine (any more).
+    For a letter that cannot be redriven (card numbers are masked in it, its consumer is gone), or that nobody wants any
+    more. What it asked for is not done: have it published anew if it is still wanted. Its order's other letters stay;
+    `payments dlq redrive --order` takes them. The exit code is 1 if it was redriven or given up before.
     """
     from deploy import redriving  # noqa: PLC0415 - keeps --help quick
 
@@ -33,7 +33,7 @@ def give_up(*, letter_id: str, reason: str, by: str | None, as_json: bool) -> in
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = letter_list(connection, Selection(ids=[letter_id]))
     if not found:
-        raise Failure(f"there is no letter {letter_id}: `payments dlq list --reason quarantined` shows what waits")
+        raise Failure(f"there is no letter {letter_id}: `payments dlq list` shows them")
     if found[0]["kind"] != LETTER:
         raise Failure(f"{letter_id} is no letter and has no end but its own: `payments dlq redrive {letter_id}`")
     outcome = run(redriving.give_up(settings, int(letter_id), reason, by=by or os_user()))
