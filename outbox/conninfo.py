@@ -24,6 +24,9 @@ _DEFAULTS: Final = {
     "tcp_user_timeout": "20000",
 }
 
+_OURS: Final = {"client_encoding": "UTF8"}
+"""Not to be chosen, by a role's settings, the environment or the URL: batches are written in UTF-8, byte by byte."""
+
 
 def conninfo_of(url: str, **ours: str) -> str:
     """Return libpq's connection string. ours: parameters of the caller; what the URL says wins over them, too.
@@ -34,7 +37,7 @@ def conninfo_of(url: str, **ours: str) -> str:
     given = {name: str(value) for name, value in conninfo_to_dict(plain(url)).items()}
     several = "," in given.get("host", "") or "," in given.get("hostaddr", "")
     chosen = {"target_session_attrs": "read-write"} if several else {}
-    return make_conninfo("", **{**_DEFAULTS, **chosen, **ours, **given})
+    return make_conninfo("", **{**_DEFAULTS, **chosen, **ours, **given, **_OURS})
 
 
 def plain(url: str) -> str:

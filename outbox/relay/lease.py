@@ -28,6 +28,8 @@ DEADLINE: Final = 0.5
 RENEWED: Final = 0.1
 TRIED: Final = 0.05
 GIVE_UP_S: Final = 1.0
+LONGEST_S: Final = 600.0
+"""No lease lasts for longer, see the setting. One that ends later was granted before the database's clock went back."""
 
 _TAKE: LiteralString = """
     INSERT INTO relay_lease (holder, until) VALUES (%(holder)s, now() + make_interval(secs => %(held_s)s))
@@ -35,6 +37,11 @@ _TAKE: LiteralString = """
      WHERE relay_lease.until <= now() OR relay_lease.holder = excluded.holder
         OR pg_try_advisory_xact_lock(hashtext('payments.relay ' || relay_lease.holder))
     RETURNING true"""
+_FAR: LiteralString = """
+    SELECT holder, until FROM relay_lease WHERE until > now() + make_interval(secs => %(longest_s)s)"""
+_TAKE_FAR: LiteralString = """
+    UPDATE relay_lease SET holder = %(holder)s, until = now() + make_interval(secs => %(held_s)s)
+     WHERE holder = %(far_holder)s AND until = %(far_until)s RETURNING true"""
 _SHOW: LiteralString = "SELECT pg_advisory_lock(hashtext('payments.relay ' || %(holder)s))"
 _RENEW: LiteralString = """
     UPDATE relay_lease SET until = now() + make_interval(secs => %(held_s)s) WHERE holder = %(holder)s RETURNING true"""
@@ -74,6 +81,8 @@ class Lease:
         self._on_lapse = on_lapse
         self._until = 0.0
         self._shown = False
+        self._far: tuple[str, object] | None = None
+        self._far_since = 0.0
         self._renewed = asyncio.Event()
 
     @property
@@ -91,9 +100,21 @@ class Lease:
                 if not self._shown:
                     await self._connection.execute(_SHOW, self._parameters)
                     self._shown = True
-                return await self._write(_TAKE)
+                return await self._write(_TAKE) or await self._outlast_far()
         except TimeoutError:
             raise Transient("the database did not say in time whether the relay's lease is free") from None
+
+    async def _outlast_far(self) -> bool:
+        """Take a lease whose end cannot be, once nobody has renewed it for as long as one lasts."""
+        cursor = await self._connection.execute(_FAR, {"longest_s": LONGEST_S})
+        found, now = await cursor.fetchone(), asyncio.get_running_loop().time()
+        if found is None or found != self._far:
+            self._far, self._far_since = found, now
+            return False
+        if now - self._far_since < self._lease_s:
+            return False
+        holder, until = found
+        return await self._write(_TAKE_FAR, far_holder=holder, far_until=until)
 
     def may_send(self) -> bool:
         """Tell whether it lasts for one more request."""
@@ -129,10 +150,10 @@ class Lease:
             async with asyncio.timeout(GIVE_UP_S):
                 await self._connection.execute(_GIVE_UP, self._parameters)
 
-    async def _write(self, statement: LiteralString) -> bool:
+    async def _write(self, statement: LiteralString, **also: object) -> bool:
         # Read before the database reads its own: so this clock's end comes first.
         begun = asyncio.get_running_loop().time()
-        cursor = await self._connection.execute(statement, self._parameters)
+        cursor = await self._connection.execute(statement, {**self._parameters, **also})
         written = await cursor.fetchone() is not None
         if written:
             lapsed = statement is _RENEW and self.is_over()

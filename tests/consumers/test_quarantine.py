@@ -83,11 +83,21 @@ async def breaks_a_constraint(pipeline: Pipeline) -> dict[str, Any]:
     return {}
 
 
+async def is_refused_by_a_trigger(pipeline: Pipeline) -> dict[str, Any]:
+    """Have a trigger that others have put into our database refuse the order: SQLSTATE P0001."""
+    await pipeline.rows("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF NEW.order_id = 'bad' THEN RAISE EXCEPTION 'not this one'; END IF; RETURN NEW; END $$""")
+    await pipeline.rows("CREATE TRIGGER refuse BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION refuse()")
+    return {}
+
+
 WAYS = [
     (raises_in_decode, None, "BrokenError"),
     (raises_in_plan, None, "BrokenError: no luck with ... and ... of ..., who is ..."),
     (cannot_be_written_by_us, None, "error"),
     (cannot_be_stored, None, "Permanent: PostgreSQL cannot store this (CharacterNotInRepertoire)"),
+    (is_refused_by_a_trigger, None, "Permanent: PostgreSQL cannot store this (RaiseException)"),
     (raises_at_the_shelf, "payment_authorized", "BrokenError"),
     (raises_while_telling, "payment_failed", "BrokenError"),
     (breaks_a_constraint, "items_reserved", "Permanent"),

@@ -36,6 +36,7 @@ LIVELY = {
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",
+    "client_encoding": "UTF8",
 }
 
 

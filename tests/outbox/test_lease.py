@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 from domain.ports.publisher import Publisher
+from outbox.conninfo import connect
 from outbox.relay import Relay
 from outbox.relay.lease import DEADLINE, HELD, RENEWED, TRIED, Lease, LeaseLost, new_holder
 from outbox.sqlstates import may_pass
@@ -99,6 +100,19 @@ async def test_who_is_silent_is_followed_within_the_setting_and_knew_it_before(m
     with pytest.raises(LeaseLost):
         await silent.keep()
     assert not silent.may_send()
+
+
+async def test_a_lease_that_ends_when_none_can_end_is_no_lease_once_nobody_renews_it(
+    make_lease: Make, database_url: str
+) -> None:
+    """As after the database's clock was set back by an hour, and the holder stands still."""
+    silent, second = await make_lease(), await make_lease()
+    assert await silent.take()
+    async with await connect(database_url, name="test", autocommit=True) as connection:
+        await connection.execute("UPDATE relay_lease SET until = until + interval '1 hour'")
+    assert LEASE_S < await taken_after(second) < 3 * LEASE_S
+    with pytest.raises(LeaseLost):
+        await silent.keep()
 
 
 async def test_whose_session_has_ended_is_followed_at_once(make_lease: Make) -> None:
