@@ -43,6 +43,10 @@ _RUNNING: Final = {
         "Kafka does not answer this consumer. Messages wait on their topics.",
         "Bring it back; the process goes on by itself.",
     ),
+    "transaction_open": Alarm(
+        "A producer's transaction is open on a partition. Messages behind its beginning wait until it ends.",
+        "Find the producer (`kafka-transactions.sh --bootstrap-server ... find-hanging`) and end it, or abort it.",
+    ),
     "gateway_down": Alarm(
         "The gateway refuses or does not answer. Consumers that need it pause.",
         "Check the gateway's status and PAYMENTS_STRIPE_API_KEY; the process goes on by itself.",

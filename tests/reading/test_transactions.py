@@ -6,11 +6,12 @@ import pytest
 from confluent_kafka import Producer
 from structlog.testing import capture_logs
 
+from consumers.adapters.kafka import transactions
 from deploy.auditing import run_audit
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import order
-from tests.reading.world import alarms, publish_batch, topic_of
+from tests.reading.world import alarms, publish_batch, topic_of, until_rung
 
 pytestmark = pytest.mark.integration
 
@@ -99,3 +100,26 @@ async def test_many_transactions_are_read_whole(make_pipeline: MakePipeline) -> 
     report = await audited(pipeline, wait_s=30)
     assert (report.quiescent, report.holds) == (True, True)
     assert await pipeline.value("SELECT count(*) FROM orders") == len(kept)
+
+
+async def test_a_transaction_that_nobody_ends_is_an_alarm_until_it_has_ended(
+    make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "OPEN_S", 0.5)
+    pipeline = await made(make_pipeline)
+    with capture_logs() as log:
+        await pipeline.join()
+        producer = transactional(pipeline, "forgotten")
+        producer.begin_transaction()
+        produce(pipeline, producer, "within")
+        await publish_batch(pipeline, 0, [order("behind")])
+        (rung,) = await until_rung(pipeline, log, "transaction_open")
+        assert (rung["partition"], rung["offset"]) == (0, 0)
+        producer.abort_transaction(20)
+        await pipeline.until_status("paid_and_confirmed", "behind")
+
+        async def told() -> bool:
+            return any(entry["event"] == "going on" and entry["log_level"] == "info" for entry in log)
+
+        await pipeline.until(told, "it is told that the transaction has ended")
+        assert len(alarms(log, "transaction_open")) == 1

@@ -17,6 +17,7 @@ from consumers.adapters.kafka.membership import join_group
 from consumers.adapters.kafka.reading import Reading
 from consumers.adapters.kafka.settling import Settling
 from consumers.adapters.kafka.together import Rebalancing, seek, stop
+from consumers.adapters.kafka.transactions import OpenTransactions
 from consumers.adapters.kafka.unpacking import UNPACKED_BYTES_MAX, bound_unpacking
 from consumers.adapters.kafka.wire import Wire
 from domain.alarms import ring
@@ -55,6 +56,7 @@ class KafkaSource:
         self._commits = Commits()
         self._wire = Wire(topic, group, connection)
         self._apart = Apart(self._lanes, CarefulReader(self._wire), self._log)
+        self._open = OpenTransactions(self._log)
         settling = Settling(topic, self._wire, self._lanes, self._commits, self._log)
         self._reading = Reading(self._lanes, self._apart, settling, linger_s)
 
@@ -193,7 +195,10 @@ class KafkaSource:
     async def _while_idle(self, consumer: AIOKafkaConsumer) -> None:
         """Commit where we stand: behind markers of transactions, and what an earlier commit could not."""
         await self._reading.note_positions(consumer)
-        self._commits.owe({lane.partition: lane.next for lane in self._lanes.of.values() if lane.next is not None})
+        stand = {lane.partition: lane.next for lane in self._lanes.of.values() if lane.next is not None}
+        self._commits.owe(stand)
+        ours = consumer.assignment()
+        self._open.look(consumer, {partition: at for partition, at in stand.items() if partition in ours}, _now())
         with suppress(Transient):
             await self._commits.send(consumer, self._lanes.topic_id)
 
@@ -202,6 +207,7 @@ class KafkaSource:
         self._lanes.assign(partitions)
         self._commits.forget()
         self._reading.watch.forget()
+        self._open.forget()
         self._apart.forget([p for p, lane in self._lanes.of.items() if lane.stretch is not None])
         if self._consumer is not None:
             for lane in self._lanes.of.values():
