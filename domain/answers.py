@@ -85,6 +85,8 @@ def _approved(operation: Operation, outcome: Approved) -> Outcome:
     if not _is_amount(told) or (operation.kind in _TELLS_AMOUNT and told not in {0, operation.amount_minor}):
         return OTHER_AMOUNT
     transaction_id = _reference(outcome.transaction_id) or operation.transaction_id
+    if transaction_id is outcome.transaction_id and _is_plain(outcome):
+        return outcome if transaction_id is not None or operation.kind is not OperationKind.AUTHORIZE else NO_REFERENCE
     if operation.kind is OperationKind.AUTHORIZE and transaction_id is None:
         # Without its id the money could neither be captured nor given back.
         return NO_REFERENCE
@@ -95,6 +97,15 @@ def _approved(operation: Operation, outcome: Approved) -> Outcome:
         captured=outcome.captured is True,
         expires_at=_moment(outcome.expires_at),
         livemode=outcome.livemode is True,
+    )
+
+
+def _is_plain(outcome: Approved) -> bool:
+    """Whether nothing of it must be left out, but for its transaction id."""
+    return (
+        (outcome.reference is None or _reference(outcome.reference) is not None)
+        and type(outcome.captured) is type(outcome.livemode) is bool
+        and (outcome.expires_at is None or _moment(outcome.expires_at) is not None)
     )
 
 

@@ -12,23 +12,17 @@ AnOutcome = TypeVar("AnOutcome", bound=Outcome)
 
 
 class Case(NamedTuple):
-    """known: the order, None if there is none of this id. reaction: the name of whose operation is opened.
+    """order: as it is; in rows for NO_ORDER there is none. reaction: the name of whose operation is opened.
 
     event: what a plan is about. operation and outcome: what is settled; the outcome's money is booked in the order.
     """
 
-    known: Order | None
+    order: Order
     context: Context
     reaction: str = ""
     event: Event | None = None
     operation: Operation | None = None
     outcome: Outcome | None = None
-
-    @property
-    def order(self) -> Order:
-        """Return the order, in rows that are for known ones."""
-        assert self.known is not None
-        return self.known
 
     @property
     def attempt(self) -> Attempt:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from domain.answers import admit
 from domain.booking import book
@@ -12,13 +12,13 @@ from domain.operating import close, postpone
 from domain.operation import OperationKind
 from domain.order import Operation, Order
 from domain.outcome import NotExecuted, NotFound, Outcome, Pending, Unknown
-from domain.rows import On, Plans, Settles, Step, When, plans_by_status, settles_by_case
+from domain.rows import On, Plans, Settles, When, plans_by_status, settles_by_case
 from domain.rules import Context
 from domain.settling import undo
 from schemas.events import Event, OwnEvent
 
 GROUP_PREFIX = "payments."
-_WAITS: Final = (Unknown, NotFound, NotExecuted, Pending)
+_WAITS: Final = frozenset({Unknown, NotFound, NotExecuted, Pending})
 """Outcomes that leave an operation unfinished."""
 
 Settle = Callable[[Order, Operation, Outcome, Context], Decision]
@@ -55,10 +55,10 @@ class Reaction:
 
     def plan(self, order: Order | None, event: Event, context: Context) -> Decision:
         """Decide what an event makes of its order. order: None if there is none of this id."""
-        case = Case(order, context, self.name, event)
-        for row in self._plans[None if order is None else order.status]:
-            if row.condition(case):
-                return row.step(case)
+        case = Case(cast("Order", order), context, self.name, event)
+        for condition, step in self._plans[None if order is None else order.status]:
+            if condition is None or condition(case):
+                return step(case)
         return NOTHING
 
     def settle(self, order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
@@ -71,13 +71,9 @@ class Reaction:
         attempt = book(before, operation, outcome, context.at)
         if attempt is not before:
             order = order.with_attempt(attempt)
+        kind = type(outcome)
+        takings = self._settles[operation.kind, kind, order.effective_status]
         case = Case(order, context, operation.reaction, None, operation, outcome)
-        step = self._step(case)
-        done = (postpone if isinstance(outcome, _WAITS) else close)(operation, outcome, context)
-        return step(case._replace(known=order.with_operation(done)))
-
-    def _step(self, case: Case) -> Step:
-        for row in self._settles[case.call.kind, type(case.outcome), case.order.effective_status]:  # type: ignore[index]
-            if row.condition(case):
-                return row.step
-        return undo
+        step = next((step for condition, step in takings if condition is None or condition(case)), undo)
+        done = (postpone if kind in _WAITS else close)(operation, outcome, context)
+        return step(Case(order.with_operation(done), context, operation.reaction, None, operation, outcome))

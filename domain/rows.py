@@ -1,13 +1,14 @@
 """What both tables are made of. The rows themselves stand in the consumer files: each is its topic's part of the table.
 
 The first row that fits counts. Both tables are total: an event that fits no row has no effect, and an outcome that fits
-no row is looked at for money that no status wants (`steps.undo`).
+no row is looked at for money that no status wants (`settling.undo`).
 """
 
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from domain.case import Case
+from domain.conditions import always
 from domain.decision import Decision
 from domain.operation import OperationKind
 from domain.order import Status
@@ -52,14 +53,16 @@ class On(NamedTuple):
         return (self.kinds,) if isinstance(self.kinds, OperationKind) else self.kinds
 
 
-Plans = dict[Status | None, tuple[When, ...]]
-Settles = dict[tuple[OperationKind, type[Outcome], Status], tuple[On, ...]]
+Taking = tuple[Condition | None, Step]
+"""A row in an index. None: it holds for every case, and need not be asked."""
+Plans = dict[Status | None, tuple[Taking, ...]]
+Settles = dict[tuple[OperationKind, type[Outcome], Status], tuple[Taking, ...]]
 
 
 def plans_by_status(rows: Iterable[When]) -> Plans:
     """Index rows of plans by status; their order is kept."""
     rows = tuple(rows)
-    return {status: tuple(row for row in rows if status in row.fits()) for status in (None, *Status)}
+    return {status: tuple(_taking(row) for row in rows if status in row.fits()) for status in (None, *Status)}
 
 
 def settles_by_case(rows: Iterable[On]) -> Settles:
@@ -67,9 +70,13 @@ def settles_by_case(rows: Iterable[On]) -> Settles:
     rows = tuple(rows)
     return {
         (kind, outcome, status): tuple(
-            row for row in rows if kind in row.settles() and outcome in row.outcomes and status in row.fits()
+            _taking(row) for row in rows if kind in row.settles() and outcome in row.outcomes and status in row.fits()
         )
         for kind in OperationKind
         for outcome in Outcome.__args__
         for status in Status
     }
+
+
+def _taking(row: When | On) -> Taking:
+    return None if row.condition is always else row.condition, row.step

@@ -1,7 +1,7 @@
 """The plan transaction: a batch of messages becomes inbox rows, decisions, operations and events, or dead letters."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -58,8 +58,11 @@ class Planner:
             order_ids = [OrderId(one.event.order_id) for one in taken]
             orders = await transaction.load(order_ids, waiting=self._reaction.waits)
             # A day far ahead has no partition in the inbox, so these are sorted out before it.
-            letters += [self.too_early(one) for one in taken if self.is_early(transaction, one)]
-            taken = [one for one in taken if not self.is_early(transaction, one)]
+            latest = self._latest(transaction)
+            early = [one for one in taken if one.event.occurred_at > latest]
+            if early:
+                letters += [self.too_early(one) for one in early]
+                taken = [one for one in taken if one.event.occurred_at <= latest]
             work = Work(transaction, orders, self._reactions, self._rules)
             work.changes.dead_letters += letters
             for one, receipt in zip(taken, await self.receive(transaction, taken), strict=True):
@@ -101,7 +104,10 @@ class Planner:
 
     def is_early(self, transaction: Transaction, one: Taken) -> bool:
         """Whether it is from further in the future than clocks differ."""
-        return one.event.occurred_at > transaction.now + timedelta(seconds=self._rules.clock_skew_max_s)
+        return one.event.occurred_at > self._latest(transaction)
+
+    def _latest(self, transaction: Transaction) -> datetime:
+        return transaction.now + timedelta(seconds=self._rules.clock_skew_max_s)
 
     def too_early(self, one: Taken) -> DeadLetter:
         """Refuse a message from the future."""

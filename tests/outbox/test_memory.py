@@ -28,7 +28,7 @@ ID = OrderId("order-1")
 
 def opened(at: datetime = NOW, lease_s: float = 60, order_id: OrderId = ID) -> Order:
     event = order_confirmed(order_id=order_id)
-    decision: Decision = authorize(Case(None, Context(at, None, Rules(lease_s=lease_s)), "authorize_payment", event))
+    decision: Decision = authorize(Case(None, Context(at, None, Rules(lease_s=lease_s)), "authorize_payment", event))  # type: ignore[arg-type]
     assert decision.order is not None
     return decision.order
 

@@ -38,7 +38,7 @@ async def write(store: PostgresStore, orders: int, events_each: int, *, few: boo
         written: list[Order] = []
         for order_id in ids:
             event = builders.order_confirmed(order_id=order_id)
-            order = authorize(Case(None, Context(transaction.now, None, Rules()), "authorize_payment", event)).order
+            order = authorize(Case(None, Context(transaction.now, None, Rules()), "authorize_payment", event)).order  # type: ignore[arg-type]
             assert order is not None
             written.append(order)
         events = [_event(order_id, ordinal) for order_id in ids for ordinal in range(events_each)]
