@@ -12,7 +12,7 @@ from domain.operating import close, postpone
 from domain.operation import OperationKind
 from domain.order import Operation, Order
 from domain.outcome import NotExecuted, NotFound, Outcome, Pending, Unknown
-from domain.rows import On, Plans, Settles, When, plans_by_status, settles_by_case
+from domain.rows import On, Plans, Settles, Step, When, plans_by_status, settles_by_case
 from domain.rules import Context
 from domain.settling import undo
 from schemas.events import Event, OwnEvent
@@ -71,9 +71,12 @@ class Reaction:
         attempt = book(before, operation, outcome, context.at)
         if attempt is not before:
             order = order.with_attempt(attempt)
-        kind = type(outcome)
-        takings = self._settles[operation.kind, kind, order.effective_status]
-        case = Case(order, context, operation.reaction, None, operation, outcome)
-        step = next((step for condition, step in takings if condition is None or condition(case)), undo)
+        kind, name = type(outcome), operation.reaction
+        step: Step = undo
+        case = Case(order, context, name, None, operation, outcome)
+        for condition, taken in self._settles[operation.kind, kind, order.effective_status]:
+            if condition is None or condition(case):
+                step = taken
+                break
         done = (postpone if kind in _WAITS else close)(operation, outcome, context)
-        return step(Case(order.with_operation(done), context, operation.reaction, None, operation, outcome))
+        return step(Case(order.with_operation(done), context, name, None, operation, outcome))

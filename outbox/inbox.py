@@ -6,7 +6,7 @@ a batch; the order's own hash guards what comes under another day.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
 from domain.ids import EventId
@@ -53,9 +53,13 @@ class Entry(NamedTuple):
 def entries_of(events: Sequence[Event], contents: Sequence[int]) -> list[Entry]:
     """Return what the inbox sees of these events."""
     return [
-        Entry((event.event_id.int, event.occurred_at.astimezone(UTC).date()), EventId(event.event_id), content)
+        Entry((event.event_id.int, _day_of(event.occurred_at)), EventId(event.event_id), content)
         for event, content in zip(events, contents, strict=True)
     ]
+
+
+def _day_of(moment: datetime) -> date:
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).date()
 
 
 async def receive(
@@ -70,7 +74,8 @@ async def receive(
         if entry.key[1] >= oldest:
             first.setdefault(entry.key, entry)
     # Sorted, so that batches with the same events cannot wait for each other in a circle.
-    rows = [(entry.day, group, entry.event_id, entry.content) for _, entry in sorted(first.items())]
+    ordered = [first[key] for key in sorted(first)]
+    rows = [(entry.key[1], group, entry.event_id, entry.content) for entry in ordered]
     known: dict[Key, int | None] = {}
     if rows and repeats:
         fresh = {(event_id.int, day) for event_id, day in await ask(ENTER_AGAIN.sql, ENTER_AGAIN.arrays(rows))}

@@ -81,13 +81,18 @@ def write_long(number: int) -> bytes:
 _length: Final = remembering(write_long)
 
 
+_UUID_LENGTH: Final = write_long(36)
+
+
 def _text(value: str) -> bytes:
     raw = value.encode()
     return _length(len(raw)) + raw
 
 
 def _uuid(value: UUID) -> bytes:
-    return _text(str(value))
+    # As str() writes it, in half the time: an order has eight.
+    raw = b"%032x" % value.int
+    return _UUID_LENGTH + b"-".join((raw[:8], raw[8:12], raw[12:16], raw[16:20], raw[20:]))
 
 
 class _Compiler:

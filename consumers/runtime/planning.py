@@ -153,13 +153,13 @@ class Planner:
 
 def _sorted_out(read: Sequence[Read]) -> tuple[list[Taken], list[DeadLetter]]:
     """Return what was taken and what is refused. Raises what a message's reading raised."""
-    taken: list[Taken] = []
+    taken = [one for one in read if type(one) is Taken]
     letters: list[DeadLetter] = []
+    if len(taken) == len(read):
+        return taken, letters
     for one in read:
-        if isinstance(one, Taken):
-            taken.append(one)
-        elif isinstance(one, Failed):
+        if isinstance(one, Failed):
             raise one.error
-        else:
+        if isinstance(one, DeadLetter):
             letters.append(one)
     return taken, letters
