@@ -57,9 +57,9 @@ def admit(operation: Operation, outcome: Outcome) -> Outcome:
     """Return the outcome of this operation as we can carry it, itself if all of it can be."""
     if type(outcome) not in ANSWERS[operation.kind]:
         return NO_ANSWER_OF_ITS_KIND
+    if type(outcome) is Approved:
+        return _approved(operation, outcome)
     match outcome:
-        case Approved():
-            return _approved(operation, outcome)
         case AlreadyCaptured():
             if not _is_amount(outcome.amount_minor) or outcome.amount_minor == 0:
                 return OTHER_AMOUNT

@@ -69,10 +69,10 @@ async def receive(
 
     repeats: expect events that were processed before; without, one of them makes the statement fail.
     """
-    first: dict[Key, Entry] = {}
-    for entry in entries:
-        if entry.key[1] >= oldest:
-            first.setdefault(entry.key, entry)
+    first = {entry.key: entry for entry in entries if entry.key[1] >= oldest}
+    if len(first) < len(entries):
+        # Of several with one id and day the first counts.
+        first = {entry.key: entry for entry in reversed(entries) if entry.key[1] >= oldest}
     # Sorted, so that batches with the same events cannot wait for each other in a circle.
     ordered = [first[key] for key in sorted(first)]
     rows = [(entry.key[1], group, entry.event_id, entry.content) for entry in ordered]

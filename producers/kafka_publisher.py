@@ -12,7 +12,8 @@ from aiokafka.errors import KafkaError
 from domain.errors import KafkaDown, Transient
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Refusal, Scope, always
 from producers.connection import discard_producer, start_producer, stop_producer
-from producers.lanes import RECORD_BYTES_MAX, Lane, Ledger, Stamp, hash_of, size_of
+from producers.hashing import hash_of
+from producers.lanes import RECORD_BYTES_MAX, Lane, Ledger, Stamp, size_of
 from producers.refusals import Family, family_of
 
 DEADLINE_S = 30.0

@@ -3,17 +3,13 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Final
-
-from aiokafka.partitioner import murmur2
 
 from domain.ports.publisher import OutgoingMessage, Published, Refusal, Scope
 from producers.connection import BATCH_BYTES_MAX
 from producers.refusals import Family, family_of, refusal_of
 
 RECORD_BYTES_MAX: Final = 16_000_000
-KEYS_REMEMBERED: Final = 32_768
 IN_A_ROW_MAX: Final = 3
 """So many records refused of a topic that took none: it is the topic."""
 REFUSALS_MAX: Final = 60
@@ -21,15 +17,6 @@ REFUSALS_MAX: Final = 60
 
 Stamp = Callable[[], int] | None
 """Gives the time of a batch, in milliseconds since 1970. None: the client's own, this machine's clock."""
-
-
-@lru_cache(maxsize=KEYS_REMEMBERED)
-def hash_of(key: bytes) -> int:
-    """Hash a key as every Kafka client does by default, so that a key has one partition whoever publishes.
-
-    An order's messages come close together; remembering saves most of aiokafka's hashing in Python.
-    """
-    return int(murmur2(key)) & 0x7FFFFFFF
 
 
 @dataclass(slots=True)

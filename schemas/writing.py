@@ -82,11 +82,14 @@ _length: Final = remembering(write_long)
 
 
 _UUID_LENGTH: Final = write_long(36)
+_LENGTHS: Final = tuple(map(write_long, range(64)))
+"""Most texts are short."""
 
 
 def _text(value: str) -> bytes:
     raw = value.encode()
-    return _length(len(raw)) + raw
+    size = len(raw)
+    return (_LENGTHS[size] if size < 64 else _length(size)) + raw
 
 
 def _uuid(value: UUID) -> bytes:
