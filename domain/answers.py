@@ -48,6 +48,8 @@ ANSWERS: Final[dict[OperationKind, frozenset[type[Outcome]]]] = {
 """What a call of each kind can come to. For anything else no row of the table of outcomes waits: it would end nothing,
 and the order would stand still."""
 
+_BARE: Final = Approved()
+"""What an inventory says: that it was done."""
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _TELLS_AMOUNT: Final = frozenset({OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND})
@@ -81,6 +83,8 @@ def admit(operation: Operation, outcome: Outcome) -> Outcome:
 
 
 def _approved(operation: Operation, outcome: Approved) -> Outcome:
+    if outcome == _BARE and operation.kind is not OperationKind.AUTHORIZE:
+        return outcome
     told = outcome.amount_minor
     if not _is_amount(told) or (operation.kind in _TELLS_AMOUNT and told not in {0, operation.amount_minor}):
         return OTHER_AMOUNT

@@ -1,17 +1,18 @@
 """What a row of a table judges, and what a step works on: one order, and what has come to it."""
 
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from domain.order import Attempt, Operation, Order
 from domain.outcome import Outcome
 from domain.rules import Context
+from domain.values import Value
 from schemas.events import Event
 
 AnEvent = TypeVar("AnEvent", bound=Event)
 AnOutcome = TypeVar("AnOutcome", bound=Outcome)
 
 
-class Case(NamedTuple):
+class Case(Value, frozen=True):
     """order: as it is; in rows for NO_ORDER there is none. reaction: the name of whose operation is opened.
 
     event: what a plan is about. operation and outcome: what is settled; the outcome's money is booked in the order.

@@ -66,7 +66,7 @@ def accept_free(case: Case) -> Decision:
     """Begin an order that costs nothing: authorized at once, no gateway call."""
     order = begin_order(case.event_as(OrderConfirmed), case.context)
     attempt = replace(order.current, livemode=case.context.rules.livemode)
-    return mark_authorized(case._replace(order=order.with_attempt(attempt)))
+    return mark_authorized(replace(case, order=order.with_attempt(attempt)))
 
 
 def expire(case: Case) -> Decision:

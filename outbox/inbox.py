@@ -7,10 +7,11 @@ a batch; the order's own hash guards what comes under another day.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final, LiteralString, NamedTuple
+from typing import Any, Final, LiteralString
 
 from domain.ids import EventId
 from domain.ports.store import Receipt
+from domain.values import Value
 from outbox.batches import Column, insert, word
 from outbox.binary import ARRAYS
 from schemas.events import Event
@@ -37,7 +38,7 @@ Key = tuple[int, date]
 """The number of an event's id, for a UUID hashes in Python, and the UTC day of its occurred_at."""
 
 
-class Entry(NamedTuple):
+class Entry(Value, frozen=True):
     """An event as the inbox sees it. content: see domain.content."""
 
     key: Key
