@@ -70,6 +70,9 @@ class Client:
     def last_stable_offset(self, partition: TopicPartition) -> int:
         return self._offset
 
+    def highwater(self, partition: TopicPartition) -> int:
+        return self._offset
+
 
 def _record(offset: int) -> Any:
     return SimpleNamespace(
