@@ -10,7 +10,7 @@ from deploy.settings import Settings, SettingsError
 from deploy.topics import check_present
 from domain.ports.gateway import GatewayLedger
 from outbox.audit import Report, Scope, audit, wait_until_quiet
-from outbox.conninfo import connect
+from outbox.driver.conninfo import connect
 
 
 async def run_audit(

@@ -32,10 +32,10 @@ from domain.ports.publisher import Publisher
 from domain.ports.source import Source
 from domain.reaction import Reaction
 from domain.rules import Rules
-from outbox.connections import Connections
-from outbox.privileges import Process
+from outbox.driver.connections import Connections
 from outbox.relay import Relay
 from outbox.relay.lease import deadline_s
+from outbox.schema.privileges import Process
 from outbox.store import PostgresStore
 from producers.kafka_publisher import KafkaPublisher
 from schemas.codec import Codec

@@ -11,8 +11,8 @@ from deploy.cli.common import codec_of
 from deploy.cli.failures import Failure
 from deploy.settings import Settings
 from domain.reaction import Reaction
-from outbox.conninfo import connect
-from outbox.passed import Passed, say_passed
+from outbox.driver.conninfo import connect
+from outbox.operators.passed import Passed, say_passed
 from schemas.events import OwnEvent
 from schemas.registry import SchemaAwaited
 from schemas.rejection import Reason, Rejected

@@ -12,9 +12,9 @@ import structlog
 
 from deploy.cli.failures import DATABASE, NOT_REACHED, WRONG_USAGE, Failure, explain
 from deploy.settings import Settings, SettingsError
-from outbox.pooler import Pooling, pooling_of
-from outbox.privileges import Process, lacked_for_upkeep, lacked_privileges
-from outbox.schema import schema_state
+from outbox.driver.pooler import Pooling, pooling_of
+from outbox.schema.privileges import Process, lacked_for_upkeep, lacked_privileges
+from outbox.schema.state import schema_state
 
 NAMED_MAX: Final = 6
 

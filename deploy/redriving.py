@@ -13,8 +13,8 @@ from deploy.cli.common import codec_of
 from deploy.composition import bounds_of, rules_of, store_of
 from deploy.settings import Settings
 from domain.ports.gateway import Gateway
-from outbox.letter_list import LETTER, Selection, in_order, letter_list
-from outbox.queries import Record, snapshot
+from outbox.operators.letter_list import LETTER, Selection, in_order, letter_list
+from outbox.operators.queries import Record, snapshot
 
 ROUNDS_MAX: Final = 20
 """What an order does while its letters are redriven may wait behind them, and is redriven next."""

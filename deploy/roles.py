@@ -17,7 +17,7 @@ from deploy.settings import Settings
 from deploy.stopping import Stopping
 from deploy.topics import check_topics
 from domain.alarms import ring
-from outbox.privileges import Process
+from outbox.schema.privileges import Process
 
 Started = Callable[[], None]
 Work = Callable[[asyncio.Event, Started], Coroutine[Any, Any, None]]

@@ -27,8 +27,8 @@ from domain.ports.store import Claimed, Receipt
 from domain.reaction import Reaction
 from domain.rules import Rules
 from domain.values import replace
-from outbox.aside_tables import GIVEN_UP
-from outbox.redriving import (
+from outbox.schema.aside_tables import GIVEN_UP
+from outbox.store.redriving import (
     KeptLetter,
     ahead_of,
     keep_letter,
@@ -37,7 +37,7 @@ from outbox.redriving import (
     release_work,
     settle_letter,
 )
-from outbox.transaction import PgTransaction
+from outbox.store.transaction import PgTransaction
 from schemas.registry import RegistryUnavailable, SchemaAwaited
 from schemas.rejection import Reason, Rejected
 

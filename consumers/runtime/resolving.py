@@ -16,8 +16,8 @@ from domain.ports.store import Resolution, Store
 from domain.reaction import Reaction
 from domain.resolving import Fits, No, Ruling, resolve
 from domain.rules import Rules
-from outbox.references import other_owner
-from outbox.transaction import PgTransaction
+from outbox.store.references import other_owner
+from outbox.store.transaction import PgTransaction
 from schemas.events import OwnEvent
 
 

@@ -83,7 +83,7 @@ def _driver_error(error: Exception) -> BaseException | None:
 
 
 def _may_pass(error: BaseException) -> bool:
-    from outbox.sqlstates import may_pass  # noqa: PLC0415 - psycopg is loaded where this is asked
+    from outbox.driver.sqlstates import may_pass  # noqa: PLC0415 - psycopg is loaded where this is asked
 
     return may_pass(error)
 

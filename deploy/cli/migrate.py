@@ -9,8 +9,8 @@ from deploy.cli.failures import NOT_REACHED, Failure
 from deploy.composition import store_of
 from deploy.settings import Settings
 from domain.ports.store import InboxUpkeep
-from outbox.migrations import upgrade
-from outbox.schema import SchemaState, schema_state
+from outbox.schema.migrations import upgrade
+from outbox.schema.state import SchemaState, schema_state
 
 
 @click.command()

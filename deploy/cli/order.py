@@ -13,7 +13,7 @@ from deploy.cli.timeline import Told, told_by
 from deploy.readiness import check_schema
 from deploy.settings import Settings
 from domain.order import Status
-from outbox.queries import OrderStory, order_list, order_story, snapshot
+from outbox.operators.queries import OrderStory, order_list, order_story, snapshot
 
 LIMIT_MAX = 10_000
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from deploy.cli.timeline import Told
 from domain.order import Status
-from outbox.queries import OrderStory, Record
+from outbox.operators.queries import OrderStory, Record
 
 ORDER = (
     "customer_id",

@@ -14,7 +14,7 @@ from deploy.settings import Settings
 from domain.ids import OrderId
 from domain.operation import GATEWAY_KINDS
 from domain.resolving import No, Ruling, Word
-from outbox.queries import Record, last_resolution, snapshot
+from outbox.operators.queries import Record, last_resolution, snapshot
 
 if TYPE_CHECKING:
     from consumers.runtime.resolving import Resolved

@@ -9,7 +9,7 @@ from deploy.cli.order_json import attempt_status
 from deploy.cli.tables import aligned, table
 from deploy.cli.timeline import Told, moment, timeline
 from deploy.terminal import visible
-from outbox.queries import OrderStory, Record
+from outbox.operators.queries import OrderStory, Record
 from schemas.money import Money
 
 COLOURS = {"paid_and_confirmed": "green", "payment_failed": "red", "manual_review": "magenta"}

@@ -11,11 +11,11 @@ from deploy.cli.tables import table
 from deploy.cli.who import os_user
 from deploy.readiness import check_schema
 from deploy.settings import Settings
-from outbox.queries import snapshot, stock_list
+from outbox.operators.queries import snapshot, stock_list
 from schemas.fields import SKU_LENGTH_MAX, SkuText
 
 if TYPE_CHECKING:
-    from outbox.stock import StockSet
+    from outbox.operators.stock import StockSet
 
 # Far beyond any shelf, and far from the end of a bigint, however many are reserved and sold.
 QUANTITY_MAX = 10**12
@@ -60,7 +60,7 @@ def set_(*, sku: str, quantity: int, as_json: bool) -> None:
 
 async def _set(settings: Settings, sku: str, quantity: int) -> "StockSet":
     from deploy.composition import store_of  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
-    from outbox.stock import TooManyUnits, set_available  # noqa: PLC0415 - as above
+    from outbox.operators.stock import TooManyUnits, set_available  # noqa: PLC0415 - as above
 
     try:
         async with store_of(settings) as store, store.transaction() as transaction:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from domain.errors import Transient
-from outbox.queries import OrderStory, Record
+from outbox.operators.queries import OrderStory, Record
 from schemas.events import Event
 from schemas.money import Money
 from schemas.records import OwnEvent

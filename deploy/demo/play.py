@@ -27,7 +27,7 @@ from deploy.roles import leaves
 from domain.ids import OrderId
 from domain.order import Order
 from outbox.audit import Report
-from outbox.queries import OrderStory, order_list, order_story, snapshot
+from outbox.operators.queries import OrderStory, order_list, order_story, snapshot
 
 LOOK_S: Final = 0.1
 AUDIT_WAIT_S: Final = 30.0

@@ -16,7 +16,7 @@ from deploy.demo.play import Played
 from deploy.demo.script import ScriptedOrder
 from deploy.demo.stories import KINDS, OUTCOMES
 from outbox.audit import Report
-from outbox.queries import OrderStory
+from outbox.operators.queries import OrderStory
 from schemas.money import Money
 
 WIDTH: Final = 120

@@ -20,8 +20,8 @@ from deploy.embedded.managed import READY_S
 from deploy.embedded.process import Command, ServerProcess
 from deploy.local_servers import sandbox_of
 from deploy.settings import Settings, load_settings
-from outbox.migrations import upgrade
-from outbox.stock import set_available
+from outbox.operators.stock import set_available
+from outbox.schema.migrations import upgrade
 from producers.topics import create_topics
 
 WATCH_S: Final = 0.25

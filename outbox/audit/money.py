@@ -3,7 +3,7 @@
 from typing import Final, LiteralString
 
 from outbox.audit.books import Books
-from outbox.quarantine import IN_QUARANTINE
+from outbox.store.quarantine import IN_QUARANTINE
 
 LISTED: Final = 20
 """Orders listed that hold money under review or in quarantine, or whose refund is pending."""

@@ -10,8 +10,8 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from outbox.audit.books import Scope
-from outbox.partitions import oldest_day
-from outbox.quarantine import IN_QUARANTINE
+from outbox.schema.partitions import oldest_day
+from outbox.store.quarantine import IN_QUARANTINE
 
 _UNSENT: Final[LiteralString] = """
     SELECT (SELECT coalesce(sum(cardinality(event_ids)), 0)::bigint FROM outbox)

@@ -22,7 +22,7 @@ from outbox.audit.report import Report
 from outbox.audit.stock import check_stock
 from outbox.audit.stories import Chapter, Story, stories
 from outbox.audit.topics import TopicReader, check_topics, clean_up, prepare
-from outbox.quarantine import IN_QUARANTINE
+from outbox.store.quarantine import IN_QUARANTINE
 
 AT_REST: Final = frozenset({7, 8, 9})
 """Said at quiescence only."""

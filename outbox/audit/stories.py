@@ -13,7 +13,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 from domain.operation import UNFINISHED, OperationKind, OperationState
 from domain.order import HoldState, Status
 from outbox.audit.books import Books
-from outbox.quarantine import IN_QUARANTINE
+from outbox.store.quarantine import IN_QUARANTINE
 
 EXAMPLES: Final = 20
 """Orders named for each story that breaks an invariant; the others are counted."""

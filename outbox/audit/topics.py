@@ -16,7 +16,7 @@ from outbox.audit.books import Books
 from outbox.audit.cards import check_message
 from outbox.audit.report import VIOLATIONS_KEPT_MAX
 from outbox.journal import ORIGIN, letter_id
-from outbox.partitions import oldest_day
+from outbox.schema.partitions import oldest_day
 from schemas.rejection import Rejected
 from schemas.topics import EVENTS
 

@@ -2,7 +2,7 @@
 
 import psycopg
 
-from outbox.sqlstates import Family, family_of, may_pass
+from outbox.driver.sqlstates import Family, family_of, may_pass
 
 
 def is_too_much(error: Exception) -> bool:

@@ -10,8 +10,8 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from domain.ports.publisher import OutgoingMessage
-from outbox.binary import ARRAYS, read_timestamp
-from outbox.letters import recut_copy
+from outbox.driver.binary import ARRAYS, read_timestamp
+from outbox.journal.letters import recut_copy
 from outbox.relay.holds import Held, Place
 from schemas.envelope import headers_of
 

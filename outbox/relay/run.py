@@ -12,13 +12,13 @@ from psycopg import sql
 from domain.alarms import Lasting
 from domain.errors import Transient
 from domain.ports.publisher import Publisher
-from outbox.conninfo import connect
+from outbox.driver.conninfo import connect
+from outbox.driver.sqlstates import may_pass, said
 from outbox.relay.lapses import Lapses
 from outbox.relay.lease import Lease, LeaseLost, new_holder
 from outbox.relay.outages import cause_of, is_too_much
 from outbox.relay.sending import Sending
-from outbox.sqlstates import may_pass, said
-from outbox.transaction import CHANNEL
+from outbox.store.transaction import CHANNEL
 
 RETRY_MAX_S: Final = 5.0
 CONNECT_S: Final = 60.0

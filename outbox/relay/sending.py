@@ -9,7 +9,7 @@ import structlog
 
 from domain.alarms import ring
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Publisher
-from outbox.connections import check_writable
+from outbox.driver.connections import check_writable
 from outbox.relay.holds import Held, Holds
 from outbox.relay.quarantine import LOOK_S, quarantine, waiting
 from outbox.relay.reading import EVENT_ID, MESSAGE_ID, ORDER_ID, Row, forget, message_of, place_of, read

@@ -19,9 +19,9 @@ from sqlalchemy import make_url
 from deploy.composition import all_topics
 from deploy.embedded import EmbeddedServers, kept_port, temporary_servers
 from deploy.embedded.files import read_json
-from outbox.connections import Connections
-from outbox.migrations import upgrade
-from outbox.stock import set_available
+from outbox.driver.connections import Connections
+from outbox.operators.stock import set_available
+from outbox.schema.migrations import upgrade
 from outbox.store import PostgresStore
 from producers.topics import create_topics
 from schemas.codec import Codec

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
-from outbox.connections import Connections
-from outbox.migrations import upgrade
+from outbox.driver.connections import Connections
+from outbox.schema.migrations import upgrade
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.consumers.harness import Pipeline, open_pipeline

@@ -26,7 +26,7 @@ from domain.operation import GatewayCall
 from domain.order import Operation
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.ports.store import Transaction
-from outbox.connections import Connections
+from outbox.driver.connections import Connections
 from outbox.store import PostgresStore
 from tests.consumers.harness import now
 

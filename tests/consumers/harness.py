@@ -32,8 +32,8 @@ from domain.operation import UNFINISHED
 from domain.ports.store import Store
 from domain.reaction import Reaction
 from domain.values import replace
-from outbox.connections import Connections
-from outbox.privileges import Process
+from outbox.driver.connections import Connections
+from outbox.schema.privileges import Process
 from outbox.store import PostgresStore
 from producers.topics import create_topics
 from schemas.envelope import headers

@@ -25,7 +25,7 @@ from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.ports.publisher import OutgoingMessage, Published, Publisher, always
 from domain.ports.source import Message
 from domain.rules import Rules
-from outbox.connections import Connections
+from outbox.driver.connections import Connections
 from outbox.relay import Relay
 from outbox.store import PostgresStore
 from schemas.codec import Codec

@@ -7,7 +7,7 @@ import pytest
 from domain.ids import OrderId
 from domain.order import Order
 from domain.values import replace
-from outbox.transaction import PgTransaction
+from outbox.store.transaction import PgTransaction
 
 
 def compare_with_tables(monkeypatch: pytest.MonkeyPatch) -> None:

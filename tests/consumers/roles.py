@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from outbox.privileges import SEQUENCES, TABLES, Process
+from outbox.schema.privileges import SEQUENCES, TABLES, Process
 
 
 @contextmanager

@@ -22,8 +22,8 @@ from deploy.redriving import Redriven, redrive_letters
 from domain.errors import DownForEverybody
 from domain.ports.store import Transaction
 from domain.values import replace
-from outbox.letter_list import Selection, letter_list
-from outbox.queries import snapshot
+from outbox.operators.letter_list import Selection, letter_list
+from outbox.operators.queries import snapshot
 from outbox.store import PostgresStore
 from tests.consumers.broken import decodes_badly, plans_badly, settles_badly, with_these
 from tests.consumers.claims import assert_all_is_well

@@ -18,7 +18,7 @@ from consumers.payment_failed import release_items
 from consumers.reservation_failed import return_payment
 from deploy.composition import relay_of
 from domain.ports.source import Message
-from outbox.transaction import PgTransaction
+from outbox.store.transaction import PgTransaction
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import order

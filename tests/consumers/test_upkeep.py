@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from consumers.runtime.upkeep import Upkeep
 from domain.errors import DownForEverybody, Transient
 from domain.ports.store import InboxUpkeep
-from outbox.partitions import name_of
+from outbox.schema.partitions import name_of
 from outbox.store import PostgresStore
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.orders import order

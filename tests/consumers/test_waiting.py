@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from consumers.order_confirmed import authorize_payment
 from consumers.reactions import REACTIONS
-from outbox.partitions import day_of
+from outbox.schema.partitions import day_of
 from schemas.events import Event
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline

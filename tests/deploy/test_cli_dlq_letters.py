@@ -8,8 +8,8 @@ import pytest
 
 from deploy.cli.who import os_user
 from deploy.settings import load_settings
-from outbox.letter_list import Selection, letter_list
-from outbox.queries import snapshot
+from outbox.operators.letter_list import Selection, letter_list
+from outbox.operators.queries import snapshot
 from tests.deploy.commands import Ran, payments
 from tests.deploy.orders import confirmed, publish, retried, status_of
 from tests.embedded.support import connected

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
-from outbox.privileges import SEQUENCES, TABLES, Process
+from outbox.schema.privileges import SEQUENCES, TABLES, Process
 from tests.deploy.commands import Ran, payments
 from tests.deploy.orders import confirmed, publish, status_of
 from tests.embedded.support import connected

@@ -21,10 +21,10 @@ from domain.ports.inventory import InventoryCall
 from domain.rules import Context, Rules
 from domain.stuck import revive
 from domain.values import replace
-from outbox.batches import Insert, Row
-from outbox.binary import ARRAYS
+from outbox.driver.batches import Insert, Row
+from outbox.driver.binary import ARRAYS
 from outbox.journal import Journal
-from outbox.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
+from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
 from schemas.codec import Codec
 from schemas.events import Event
 from schemas.fields import LARGEST_EVENT_BYTES, LONG_MAX

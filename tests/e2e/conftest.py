@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from deploy.embedded import EmbeddedServers, temporary_servers
-from outbox.connections import Connections
-from outbox.migrations import upgrade
-from outbox.stock import set_available
+from outbox.driver.connections import Connections
+from outbox.operators.stock import set_available
+from outbox.schema.migrations import upgrade
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.e2e.deployment import Deployment, deployment

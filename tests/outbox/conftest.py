@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from outbox.conninfo import plain
-from outbox.migrations import upgrade
+from outbox.driver.conninfo import plain
+from outbox.schema.migrations import upgrade
 from tests.outbox.world import Case, World, play
 from tests.servers.databases import database_of, fresh_database
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from outbox.connections import Connections
-from outbox.migrations import upgrade
+from outbox.driver.connections import Connections
+from outbox.schema.migrations import upgrade
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.servers.databases import fresh_database

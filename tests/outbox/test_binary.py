@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from domain.order import Status
-from outbox.batches import Column, insert, word
+from outbox.driver.batches import Column, insert, word
 from tests.outbox.migrated import database_template
 
 __all__ = ["database_template"]

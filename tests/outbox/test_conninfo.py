@@ -13,15 +13,15 @@ import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from domain.ports.publisher import Publisher
-from outbox.connections import Connections
-from outbox.conninfo import connect, conninfo_of
-from outbox.engine import engine_for
-from outbox.migrations import upgrade
-from outbox.pooler import Pooling, pooling_of
-from outbox.privileges import Process, lacked_privileges
-from outbox.queries import order_list, snapshot
+from outbox.driver.connections import Connections
+from outbox.driver.conninfo import connect, conninfo_of
+from outbox.driver.engine import engine_for
+from outbox.driver.pooler import Pooling, pooling_of
+from outbox.operators.queries import order_list, snapshot
 from outbox.relay import Relay
-from outbox.schema import schema_state
+from outbox.schema.migrations import upgrade
+from outbox.schema.privileges import Process, lacked_privileges
+from outbox.schema.state import schema_state
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.outbox.migrated import database_template
@@ -73,7 +73,7 @@ def test_every_connection_of_the_product_is_made_in_one_place() -> None:
         if re.search(r"onnection\.connect\(|psycopg\.connect\(", p.read_text())
     ]
     # An embedded server has one host and one address, and its own administrator.
-    assert makers == ["outbox/conninfo.py", "deploy/embedded/postgres.py"]
+    assert makers == ["outbox/driver/conninfo.py", "deploy/embedded/postgres.py"]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 import psycopg
 import pytest
 
-from outbox.conninfo import NAME, conninfo_of
+from outbox.driver.conninfo import NAME, conninfo_of
 from outbox.store import PostgresStore
 from tests.eventually import eventually
 from tests.outbox.migrated import database_template, store

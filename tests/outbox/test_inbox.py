@@ -10,8 +10,8 @@ import pytest
 
 from domain.errors import Contended
 from domain.ports.store import Receipt
-from outbox import store as stores
 from outbox.store import PostgresStore
+from outbox.store import postgres as stores
 from schemas.events import Event
 from tests.outbox.locks import until_it_blocks_somebody
 from tests.outbox.migrated import database_template, store

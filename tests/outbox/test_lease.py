@@ -11,10 +11,10 @@ import pytest
 from psycopg import sql
 
 from domain.ports.publisher import Publisher
-from outbox.conninfo import connect
+from outbox.driver.conninfo import connect
+from outbox.driver.sqlstates import may_pass
 from outbox.relay import Relay
 from outbox.relay.lease import DEADLINE, HELD, RENEWED, TRIED, Lease, LeaseLost, new_holder
-from outbox.sqlstates import may_pass
 from tests.outbox.migrated import database_template
 
 __all__ = ["database_template"]

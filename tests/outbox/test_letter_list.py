@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from outbox.letter_list import in_order
+from outbox.operators.letter_list import in_order
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

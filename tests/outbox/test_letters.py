@@ -10,10 +10,10 @@ import pytest
 from domain.ports.publisher import Publisher
 from domain.ports.store import Changes, DeadLetter
 from outbox.journal import dead_letter_row, letter_id
-from outbox.letters import COPY_BYTES_MAX, FIRST_OF_OURS, Header, cut_copy, recut_copy
+from outbox.journal.letters import COPY_BYTES_MAX, FIRST_OF_OURS, Header, cut_copy, recut_copy
 from outbox.relay import Relay
-from outbox.statements import INSERT_LETTER
 from outbox.store import PostgresStore
+from outbox.store.statements import INSERT_LETTER
 from producers.kafka_publisher import KafkaPublisher
 from producers.topics import create_topics
 from schemas.rejection import Reason

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.ports.store import DeadLetter
 from outbox.journal import dead_letter_row
-from outbox.limits import DETAIL_LENGTH_MAX, TIMESTAMP, moment, original_headers, signed, words
+from outbox.journal.limits import DETAIL_LENGTH_MAX, TIMESTAMP, moment, original_headers, signed, words
 from schemas.fields import LONG_MAX
 from schemas.rejection import Reason
 

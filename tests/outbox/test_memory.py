@@ -14,9 +14,9 @@ from domain.order import Order, Status
 from domain.ports.store import Change, Changes
 from domain.rules import Context, Rules
 from domain.values import replace
-from outbox.memory import OrderMemory
-from outbox.numbers import BLOCK
+from outbox.schema.mapping import BLOCK
 from outbox.store import PostgresStore
+from outbox.store.memory import OrderMemory
 from tests.outbox.migrated import database_template, store
 from tests.schemas.builders import order_confirmed
 

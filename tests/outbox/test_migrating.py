@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from domain.errors import Transient
-from outbox.migrations import run as migrations
-from outbox.migrations import upgrade
-from outbox.schema import schema_state
+from outbox.schema.migrations import run as migrations
+from outbox.schema.migrations import upgrade
+from outbox.schema.state import schema_state
 from outbox.store import PostgresStore
 from tests.eventually import eventually
 from tests.outbox.backups import NAME, backup, flowing, release_before

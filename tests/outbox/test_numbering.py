@@ -7,13 +7,14 @@ import pytest
 from alembic import command
 from psycopg.rows import dict_row
 
-from outbox.connections import Connections
-from outbox.engine import engine_for
-from outbox.migrations import upgrade
-from outbox.migrations.run import config
-from outbox.numbers import BLOCK, OrderNumbers
-from outbox.queries import order_story, snapshot
+from outbox.driver.connections import Connections
+from outbox.driver.engine import engine_for
+from outbox.operators.queries import order_story, snapshot
+from outbox.schema.mapping import BLOCK
+from outbox.schema.migrations import upgrade
+from outbox.schema.migrations.run import config
 from outbox.store import PostgresStore
+from outbox.store.numbers import OrderNumbers
 from schemas.codec import Codec
 from tests.outbox.world import FAILED, PAID, REVIEWED, Case
 

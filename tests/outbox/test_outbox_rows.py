@@ -12,13 +12,13 @@ from domain.opening import authorize
 from domain.order import Order
 from domain.ports.store import Change, Changes, Receipt
 from domain.rules import Context, Rules
-from outbox.batches import COPY_FROM
-from outbox.engine import engine_for
-from outbox.migrations import upgrade
-from outbox.migrations.run import config
-from outbox.queries import order_story, snapshot
-from outbox.statements import OUTBOX_ROW
+from outbox.driver.batches import COPY_FROM
+from outbox.driver.engine import engine_for
+from outbox.operators.queries import order_story, snapshot
+from outbox.schema.migrations import upgrade
+from outbox.schema.migrations.run import config
 from outbox.store import PostgresStore
+from outbox.store.statements import OUTBOX_ROW
 from schemas.events import OwnEvent
 from tests.outbox.migrated import database_template, store
 from tests.schemas import builders

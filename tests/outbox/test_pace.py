@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from outbox.pace import LIMIT_MAX_S, LIMIT_S, SLICE_LEAST, SLICE_MAX, SLICE_MIN, Pace
+from outbox.store.pace import LIMIT_MAX_S, LIMIT_S, SLICE_LEAST, SLICE_MAX, SLICE_MIN, Pace
 
 
 def grown() -> Pace:

@@ -12,8 +12,8 @@ from psycopg.conninfo import make_conninfo
 
 from domain.errors import Contended, Transient
 from domain.ports.store import InboxUpkeep, Receipt
-from outbox.connections import Connections
-from outbox.partitions import AHEAD_DAYS, name_of, oldest_day
+from outbox.driver.connections import Connections
+from outbox.schema.partitions import AHEAD_DAYS, name_of, oldest_day
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from schemas.events import Event

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from domain.errors import Contended
-from outbox.connections import Connections
+from outbox.driver.connections import Connections
 from outbox.store import PostgresStore
-from outbox.transaction import PgTransaction
+from outbox.store.transaction import PgTransaction
 from schemas.codec import Codec
 from tests.outbox.migrated import database_template
 

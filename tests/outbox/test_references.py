@@ -8,9 +8,9 @@ import pytest
 
 from domain.errors import TooMuch
 from domain.ids import OrderId
-from outbox.conninfo import plain
-from outbox.references import other_owner
+from outbox.driver.conninfo import plain
 from outbox.store import PostgresStore
+from outbox.store.references import other_owner
 from tests.embedded.support import connected
 from tests.eventually import eventually
 from tests.outbox.migrated import database_template, store

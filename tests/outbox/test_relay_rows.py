@@ -12,11 +12,11 @@ from deploy.embedded import EmbeddedServers
 from deploy.embedded.postgres import ADMIN
 from domain.errors import TooManyQuarantined
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Refusal, Scope, always
-from outbox.migrations import upgrade
+from outbox.driver.sqlstates import may_pass
 from outbox.relay import Relay
 from outbox.relay.outages import cause_of, is_too_much
 from outbox.relay.sending import Sending
-from outbox.sqlstates import may_pass
+from outbox.schema.migrations import upgrade
 from tests.outbox.migrated import database_template
 from tests.outbox.relaying import (
     Notebook,

@@ -15,9 +15,9 @@ from domain.ids import OrderId
 from domain.order import Order, Status
 from domain.ports.store import Change, Changes
 from domain.values import replace
-from outbox.connections import Connections
-from outbox.searching import MARK, MARK_BEHIND, PAGE, StuckSearch
+from outbox.driver.connections import Connections
 from outbox.store import PostgresStore
+from outbox.store.searching import MARK, MARK_BEHIND, PAGE, StuckSearch
 from schemas.codec import Codec
 from tests.outbox.migrated import database_template, store
 

@@ -12,8 +12,8 @@ from domain.errors import Contended, DownForEverybody, Permanent, TooMuch, Trans
 from domain.ids import OrderId
 from domain.ports.store import Change, Changes
 from domain.values import replace
-from outbox.connections import Connections, check_writable
-from outbox.numbers import BLOCK
+from outbox.driver.connections import Connections, check_writable
+from outbox.schema.mapping import BLOCK
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.eventually import eventually

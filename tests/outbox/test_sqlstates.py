@@ -7,7 +7,7 @@ import pytest
 from psycopg import errors
 
 from deploy.embedded.postgres import binaries
-from outbox.sqlstates import CLASSES, CODES, Family, family_of, may_pass, verdict
+from outbox.driver.sqlstates import CLASSES, CODES, Family, family_of, may_pass, verdict
 
 DECIDED = {
     Family.LOST_RACE: "23505 40000 40001 40002 40P01 72000",

@@ -11,10 +11,10 @@ import pytest
 
 from deploy.embedded import EmbeddedServers, temporary_servers
 from domain.errors import DownForEverybody, Transient
-from outbox.connections import Connections
-from outbox.conninfo import connect
-from outbox.migrations import upgrade
+from outbox.driver.connections import Connections
+from outbox.driver.conninfo import connect
 from outbox.relay.lease import Lease
+from outbox.schema.migrations import upgrade
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.outbox.test_server_errors import run

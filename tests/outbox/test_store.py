@@ -9,12 +9,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from outbox.connections import Connections
-from outbox.engine import engine_for
-from outbox.migrations import upgrade
-from outbox.partitions import day_of, name_of
+from outbox.driver.connections import Connections
+from outbox.driver.engine import engine_for
+from outbox.schema.migrations import upgrade
+from outbox.schema.partitions import day_of, name_of
+from outbox.schema.tables import metadata
 from outbox.store import PostgresStore
-from outbox.tables import metadata
 from schemas.codec import Codec
 from tests.outbox.migrated import database_template
 

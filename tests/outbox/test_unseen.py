@@ -2,11 +2,11 @@
 
 import pytest
 
-from outbox.connections import Connections
-from outbox.conninfo import connect
-from outbox.partitions import oldest_day
+from outbox.driver.connections import Connections
+from outbox.driver.conninfo import connect
+from outbox.schema.partitions import oldest_day
 from outbox.store import PostgresStore
-from outbox.unseen import NEAR_ENOUGH, send_unseen
+from outbox.store.unseen import NEAR_ENOUGH, send_unseen
 from schemas.codec import Codec
 from tests.outbox.migrated import database_template
 

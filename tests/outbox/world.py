@@ -9,7 +9,7 @@ import psycopg
 from deploy.kafka_topics import GROUPS, KafkaTopics
 from domain.ports.gateway import LedgerEntry
 from outbox.audit import Report, Scope, TopicMessage, Unreadable, audit, wait_until_quiet
-from outbox.connections import Connections
+from outbox.driver.connections import Connections
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.consumers.harness import Pipeline, open_pipeline

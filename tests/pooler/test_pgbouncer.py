@@ -8,8 +8,8 @@ import pytest
 from psycopg import sql
 
 from domain.errors import Contended, DownForEverybody
-from outbox.connections import Connections
-from outbox.pooler import Pooling, pooling_of
+from outbox.driver.connections import Connections
+from outbox.driver.pooler import Pooling, pooling_of
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.e2e.claims import check_as_scripted

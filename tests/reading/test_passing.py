@@ -12,8 +12,8 @@ from deploy.auditing import run_audit
 from deploy.cli.failures import Failure
 from deploy.passing import Wish, say_pass
 from outbox.audit import Report
-from outbox.conninfo import connect
-from outbox.passed import Passed, say_passed
+from outbox.driver.conninfo import connect
+from outbox.operators.passed import Passed, say_passed
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import order

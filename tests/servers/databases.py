@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from outbox.conninfo import conninfo_of, plain
+from outbox.driver.conninfo import conninfo_of, plain
 
 _RUN = f"test_{os.getpid()}_{secrets.token_hex(3)}"
 _NUMBERS = itertools.count(1)

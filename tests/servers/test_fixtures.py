@@ -5,7 +5,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from outbox.conninfo import plain
+from outbox.driver.conninfo import plain
 from tests.servers.databases import database_of, in_database
 
 pytestmark = pytest.mark.integration

@@ -12,9 +12,9 @@ from domain.operation import OperationKind
 from domain.outcome import Approved, Missing, Outcome, Reserved, Short
 from domain.ports.inventory import InventoryAnswer, InventoryCall
 from domain.ports.store import Transaction
-from outbox.batches import Column, batch, word
-from outbox.binary import ARRAYS
-from outbox.transaction import PgTransaction
+from outbox.driver.batches import Column, batch, word
+from outbox.driver.binary import ARRAYS
+from outbox.store.transaction import PgTransaction
 
 _READ: LiteralString = "SELECT sku, available FROM stock WHERE sku = ANY(%s) ORDER BY sku"
 _READ_LOCKED: LiteralString = _READ + " FOR UPDATE"

@@ -10,8 +10,8 @@ from deploy.cli.failures import ANSWER_IS_NO, Failure
 from deploy.cli.who import os_user
 from deploy.cli.words import checked_words
 from deploy.readiness import check_schema
-from outbox.letter_list import LETTER, Selection, letter_list
-from outbox.queries import snapshot
+from outbox.operators.letter_list import LETTER, Selection, letter_list
+from outbox.operators.queries import snapshot
 
 
 @click.command("give-up")

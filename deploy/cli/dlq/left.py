@@ -5,8 +5,8 @@ from shlex import quote
 from typing import Any, Final
 
 from deploy.settings import Settings
-from outbox.letter_list import waiting_of
-from outbox.queries import Record, snapshot
+from outbox.operators.letter_list import waiting_of
+from outbox.operators.queries import Record, snapshot
 
 LINES_MAX: Final = 20
 

@@ -7,8 +7,8 @@ import click
 from deploy.cli.common import emit, emit_json, json_option, now, settings_for_command
 from deploy.cli.dlq.selecting import document, letter_lines, selecting, selection
 from deploy.readiness import check_schema
-from outbox.letter_list import letter_list
-from outbox.queries import snapshot
+from outbox.operators.letter_list import letter_list
+from outbox.operators.queries import snapshot
 
 LIMIT_MAX = 10_000
 

@@ -13,8 +13,8 @@ from deploy.cli.failures import ANSWER_IS_NO, Failure
 from deploy.cli.who import os_user
 from deploy.readiness import check_schema
 from deploy.settings import Settings
-from outbox.letter_list import Selection, letter_list
-from outbox.queries import Record, snapshot
+from outbox.operators.letter_list import Selection, letter_list
+from outbox.operators.queries import Record, snapshot
 
 NOTHING_CHOSEN = "say which letters: their IDs, --topic, --reason, --order, --since, --until or --all"
 

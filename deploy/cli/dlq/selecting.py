@@ -9,8 +9,8 @@ import click
 from deploy.cli.order_text import ago
 from deploy.cli.tables import table
 from deploy.settings import Settings
-from outbox.letter_list import Selection
-from outbox.queries import Record
+from outbox.operators.letter_list import Selection
+from outbox.operators.queries import Record
 from schemas.rejection import Reason
 from schemas.topics import CONSUMED, topic_name
 

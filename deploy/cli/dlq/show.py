@@ -12,8 +12,8 @@ from deploy.cli.dlq.selecting import document, place_of, state_of
 from deploy.cli.failures import Failure
 from deploy.readiness import check_schema
 from deploy.settings import Settings
-from outbox.letter_list import LETTER, Selection, headers_and_bytes, letter_list
-from outbox.queries import Record, snapshot
+from outbox.operators.letter_list import LETTER, Selection, headers_and_bytes, letter_list
+from outbox.operators.queries import Record, snapshot
 from schemas.cards import mask
 
 _ID = re.compile(r"Q?[1-9][0-9]{0,17}")

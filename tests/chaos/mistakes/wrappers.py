@@ -9,9 +9,9 @@ from consumers.runtime.redriving import Redriver
 from domain.errors import Transient
 from domain.ports.source import Message, Source
 from domain.ports.store import Changes, Claimed, DeadLetter
-from outbox.redriving import KeptLetter
 from outbox.store import PostgresStore
-from outbox.transaction import PgTransaction
+from outbox.store.redriving import KeptLetter
+from outbox.store.transaction import PgTransaction
 from schemas.rejection import Reason
 
 

@@ -1,0 +1,172 @@
+"""The connections of the hot path: lent for one transaction, kept open between.
+
+Not SQLAlchemy's pool: behind its asynchronous engine a transaction costs a quarter of a millisecond more (measured),
+twice its round trips. Not psycopg_pool: who waits for it is not told why no connection can be made.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, LiteralString
+
+import orjson
+import psycopg
+import structlog
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from psycopg.types.json import set_json_loads
+
+from domain.errors import DownForEverybody
+from outbox.driver.conninfo import NAME, connect, conninfo_of
+from outbox.driver.pooler import behind_pooler
+from outbox.driver.sqlstates import Family, family_of
+
+_SESSION: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
+    # The first plans are made while tables are empty and have no statistics. Without these they may join a batch by
+    # scanning a whole table, and are cached: ten times slower once there is data. What is left is one index look-up
+    # for each element of an array, which is right for every size.
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+    ("timezone", "UTC"),
+    # Longer than lock_timeout: who waits for a lock is to hear that, and not that its statement takes too long.
+    ("statement_timeout", "60000"),
+    ("idle_in_transaction_session_timeout", "60000"),
+    ("lock_timeout", "30000"),
+)
+HOT_OPTIONS: Final = " ".join(f"-c {name}={value}" for name, value in _SESSION)
+_SET_LOCAL: LiteralString = ", ".join([f"set_config('{name}', '{value}', true)" for name, value in _SESSION])
+PRELUDE: LiteralString = f"SELECT {_SET_LOCAL}"
+"""What HOT_OPTIONS are to a session, for one transaction: behind a pooler the session is not ours."""
+ANSWER_MAX_S: Final = 120.0
+"""A transaction that takes longer waits for a server that stands still: its statements and its waits for locks end long
+before. Shorter than the time after which a loop counts as stalled."""
+ROLLBACK_MAX_S: Final = 5.0
+_RENEWS: Final = frozenset({Family.OUTAGE, Family.STALE})
+_NOT_OURS: Final = frozenset({"26000", "42P05"})
+"""What a pooler makes of prepared statements, if it gives the server's process id and so was not noticed."""
+
+
+class Connections:
+    """url: of the database. size: how many transactions run at once; who is one too many waits.
+
+    Behind a pooler nothing is prepared, and nothing is set for a session (see `begin`). Whether there is one is
+    found out with the first connection, and anew after each outage.
+    """
+
+    def __init__(self, url: str, size: int, *, answer_max_s: float = ANSWER_MAX_S) -> None:
+        set_json_loads(orjson.loads)
+        self.url = url
+        self.generation = 0
+        """Grows when all connections are given up. What was learned over older ones may be of another server."""
+        given = conninfo_to_dict(conninfo_of(url)).get("options") or ""
+        self._options = f"{HOT_OPTIONS} {given}".rstrip()
+        self._idle: list[psycopg.AsyncConnection[Any]] = []
+        self._slots = asyncio.Semaphore(size)
+        self._answer_max_s = answer_max_s
+        self._pooled: bool | None = None
+        self._log = structlog.get_logger("outbox.connections")
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        """Lend a connection of this generation; what was not committed is rolled back.
+
+        Raises what psycopg raises, and DownForEverybody when the server stands still. An outage that one connection
+        meets ends all: those that are lent when they come back. That no further one can be made ends none: a server
+        that has too many would give our places to others.
+        """
+        async with self._slots:
+            connection = self._idle.pop() if self._idle else await self._make()
+            generation = self.generation
+            deadline = asyncio.timeout(self._answer_max_s)
+            try:
+                async with deadline:
+                    try:
+                        yield connection
+                    finally:
+                        await self._take_back(connection, generation)
+            except psycopg.Error as error:
+                if family_of(error) in _RENEWS:
+                    await self._renew(generation, careful=error.sqlstate in _NOT_OURS)
+                raise
+            except TimeoutError as error:
+                if not deadline.expired():
+                    raise
+                await self._renew(generation)
+                raise self._silent() from error
+
+    async def close(self) -> None:
+        """Close all that nobody has."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def _make(self) -> psycopg.AsyncConnection[Any]:
+        """Make a connection: again, if all were given up meanwhile."""
+        while True:
+            generation = self.generation
+            try:
+                async with asyncio.timeout(self._answer_max_s):
+                    connection = await self._connect()
+            except psycopg.Error:
+                self._pooled = None  # perhaps somebody has put a pooler there
+                raise
+            except TimeoutError as error:
+                raise self._silent() from error
+            if generation == self.generation:
+                return connection
+            await connection.close()
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        if self._pooled is None:
+            probe = await connect(self.url, name=NAME)
+            try:
+                self._pooled = await behind_pooler(probe)
+            finally:
+                await probe.close()
+            if self._pooled:
+                self._log.info("behind a pooler: nothing is prepared, and settings go with each transaction")
+        if self._pooled:
+            return await connect(self.url, name=NAME)
+        return await connect(self.url, name=NAME, options=self._options, prepare_threshold=1)
+
+    def _silent(self) -> DownForEverybody:
+        return DownForEverybody(f"PostgreSQL has not answered for {self._answer_max_s:g} s")
+
+    async def _take_back(self, connection: psycopg.AsyncConnection[Any], generation: int) -> None:
+        """Keep a connection for the next, or throw it away if it is old or broken."""
+        if generation == self.generation and connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            try:
+                async with asyncio.timeout(ROLLBACK_MAX_S):
+                    await connection.rollback()
+            except (psycopg.Error, TimeoutError):
+                await connection.close()
+        if generation == self.generation and not connection.closed:
+            self._idle.append(connection)
+        else:
+            await connection.close()
+
+    async def _renew(self, generation: int, *, careful: bool = False) -> None:
+        """Give up all connections, unless that has been done since this one was made."""
+        if generation == self.generation:
+            self.generation += 1
+            self._pooled = True if careful else None
+            await self.close()
+
+
+async def begin(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Give the transaction that begins our settings, if its session is a pooler's; nothing is prepared there either."""
+    if connection.prepare_threshold is None:
+        await connection.execute(PRELUDE)
+
+
+async def check_writable(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Raise DownForEverybody if the server takes no writes: it is a standby, or somebody made it read only.
+
+    Asked after a query it costs nothing: since PostgreSQL 14 the server tells of a change with its next answer.
+    """
+    told = [connection.info.parameter_status(name) for name in ("default_transaction_read_only", "in_hot_standby")]
+    if None in told:
+        told = [value for (value,) in await (await connection.execute("SHOW transaction_read_only")).fetchall()]
+    if told.count("off") != len(told):
+        raise DownForEverybody("PostgreSQL is read only: it is a standby, or an operator made it so")

@@ -1,5 +1,0 @@
-"""Alembic migrations of the tables, oldest first; `upgrade` brings a database to head."""
-
-from outbox.migrations.run import upgrade
-
-__all__ = ["upgrade"]

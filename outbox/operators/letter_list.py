@@ -1,0 +1,202 @@
+"""What operators see of dead letters and of work in quarantine: read-only, without bodies, which may hold tokens."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from outbox.operators.queries import Record
+from outbox.schema.aside_tables import GIVEN_UP, dead_letters, quarantines, redrives
+from schemas.rejection import Reason
+
+LETTER: Final = "letter"
+_L, _Q, _R = dead_letters.c, quarantines.c, redrives.c
+_OLD_KEY: Final = sa.case((_L.origin == b"", sa.func.encode(_L.key, "escape")))
+ORDER_ID: Final = sa.func.coalesce(_L.order_id, _OLD_KEY).label("order_id")
+"""The release before 0004 noted the key only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which letters are meant; None: it does not matter. topic: with its prefix. ids: `17`, or `Q12` for work.
+
+    since, until: of the time when they were first refused, both included. undone: only those that no redrive has
+    settled.
+    """
+
+    topic: str | None = None
+    reason: str | None = None
+    order_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    ids: Sequence[str] | None = None
+    undone: bool = False
+
+
+def letter_list(
+    connection: sa.Connection, wanted: Selection, limit: int | None = None, *, oldest: bool = False
+) -> list[Record]:
+    """Read letters and work in quarantine, the last first. Work has an id such as Q12, and no place on a topic.
+
+    oldest: the first first, so that a limit leaves out the last ones.
+    """
+    found = [*_letters(connection, wanted, limit, oldest=oldest), *_work(connection, wanted, limit, oldest=oldest)]
+    found.sort(key=lambda record: (record["at"], record["number"]), reverse=not oldest)
+    return _with_redrives(connection, found[:limit])
+
+
+def waiting_of(connection: sa.Connection, order_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return the ids of what these orders have in quarantine, by order: letters, and work such as Q12."""
+    letters = sa.select(_L.order_id, sa.cast(_L.id, sa.Text)).where(_L.waits, _L.order_id == _any_text(order_ids))
+    work = sa.select(_Q.order_id, "Q" + sa.cast(_Q.id, sa.Text)).where(
+        _Q.released_at.is_(None), _Q.order_id == _any_text(order_ids)
+    )
+    waiting: dict[str, list[str]] = {}
+    for order_id, name in connection.execute(sa.union_all(letters, work)):
+        waiting.setdefault(order_id, []).append(name)
+    return waiting
+
+
+def headers_and_bytes(connection: sa.Connection, number: int) -> Record:
+    """Read what a letter carried: for whoever hides what nobody may see."""
+    columns = (_L.key, _L.body, _L.header_names, _L.header_values)
+    (row,) = connection.execute(sa.select(*columns).where(_L.id == number)).mappings()
+    return dict(row)
+
+
+def in_order(records: Sequence[Record]) -> list[list[Record]]:
+    """Sort for redriving: the letters of each order by themselves, as they came.
+
+    What waits in quarantine goes in the order in which it was put there, the others of a partition in the order of
+    their offsets; and these rows among each other by the messages' times.
+    """
+    by_order: dict[Any, list[Record]] = {}
+    for record in sorted(records, key=itemgetter("at", "number")):
+        by_order.setdefault(record["order_id"] or record["id"], []).append(record)
+    return [list(_as_they_came(of_one)) for of_one in by_order.values()]
+
+
+def _as_they_came(records: Sequence[Record]) -> Iterator[Record]:
+    rows: dict[Any, list[Record]] = {}
+    for record in records:
+        rows.setdefault(None if record["waits"] else (record["topic"], record["partition"]), []).append(record)
+    for place, of_place in rows.items():
+        if place is not None:
+            of_place.sort(key=itemgetter("offset"))
+    return merge(*rows.values(), key=itemgetter("message_at"))
+
+
+def _letters(connection: sa.Connection, wanted: Selection, limit: int | None, *, oldest: bool) -> Iterator[Record]:
+    query = sa.select(
+        _L.id.label("number"),
+        _L.topic,
+        _L.partition,
+        _L.message_offset.label("offset"),
+        _L.consumer_group.label("group"),
+        ORDER_ID,
+        _L.event_id,
+        _L.reason,
+        _L.detail,
+        _L.first_at.label("at"),
+        _L.message_at,
+        _L.count,
+        _L.masked,
+        _L.waits,
+        _L.behind,
+        _L.redriven_at,
+    )
+    for column, value in ((_L.topic, wanted.topic), (_L.reason, wanted.reason), (ORDER_ID, wanted.order_id)):
+        query = query if value is None else query.where(column == value)
+    if wanted.ids is not None:
+        query = query.where(_L.id == _any([int(name) for name in wanted.ids if not name.startswith("Q")]))
+    if wanted.undone:
+        query = query.where(_L.redriven_at.is_(None))
+    query = _between(query, _L.first_at, wanted).order_by(*_by(_L.first_at, _L.id, oldest=oldest)).limit(limit)
+    for row in connection.execute(query).mappings():
+        yield {**row, "id": row["number"], "kind": LETTER}
+
+
+def _work(connection: sa.Connection, wanted: Selection, limit: int | None, *, oldest: bool) -> Iterator[Record]:
+    if wanted.topic is not None or wanted.reason not in {None, Reason.QUARANTINED.value}:
+        return
+    query = sa.select(
+        _Q.id.label("number"),
+        _Q.kind,
+        _Q.order_id,
+        _Q.operation_id,
+        _Q.message_id,
+        _Q.detail,
+        _Q.trace,
+        _Q.at,
+        _Q.released_at.label("redriven_at"),
+    )
+    if wanted.order_id is not None:
+        query = query.where(_Q.order_id == wanted.order_id)
+    if wanted.ids is not None:
+        query = query.where(_Q.id == _any([int(name[1:]) for name in wanted.ids if name.startswith("Q")]))
+    if wanted.undone:
+        query = query.where(_Q.released_at.is_(None))
+    query = _between(query, _Q.at, wanted).order_by(*_by(_Q.at, _Q.id, oldest=oldest)).limit(limit)
+    nowhere = dict.fromkeys(("topic", "partition", "offset", "group", "event_id"))
+    for row in connection.execute(query).mappings():
+        yield {
+            **nowhere,
+            **row,
+            "id": f"Q{row['number']}",
+            "message_at": row["at"],
+            "reason": Reason.QUARANTINED.value,
+            "count": 1,
+            "masked": False,
+            "waits": row["redriven_at"] is None,
+            "behind": False,
+        }
+
+
+def _between(query: sa.Select[Any], column: sa.Column[Any], wanted: Selection) -> sa.Select[Any]:
+    if wanted.since is not None:
+        query = query.where(column >= wanted.since)
+    return query if wanted.until is None else query.where(column <= wanted.until)
+
+
+def _by(*columns: sa.Column[Any], oldest: bool) -> list[sa.UnaryExpression[Any]]:
+    return [column.asc() if oldest else column.desc() for column in columns]
+
+
+def _any(numbers: Collection[int]) -> sa.CollectionAggregate[bool]:
+    """Compare with all of them in one parameter, for a statement has 65,535 parameters at the most."""
+    return sa.any_(sa.cast(list(numbers), ARRAY(sa.BigInteger)))
+
+
+def _any_text(texts: Collection[str]) -> sa.CollectionAggregate[bool]:
+    return sa.any_(sa.cast(list(texts), ARRAY(sa.Text)))
+
+
+def _with_redrives(connection: sa.Connection, records: Sequence[Mapping[str, Any]]) -> list[Record]:
+    """Add who had each of them redriven, when, and what came of it."""
+    numbers = {record["number"] for record in records}
+    query = sa.select(redrives).where(_R.letter_id == _any(numbers)).order_by(_R.letter_id, _R.id)
+    rows = connection.execute(query).mappings().all()
+    of_number = {number: list(group) for number, group in groupby(rows, key=itemgetter("letter_id"))}
+    return [
+        {
+            **record,
+            "redriven": said,
+            "given_up": record["kind"] == LETTER and any(each["result"].startswith(GIVEN_UP) for each in said),
+        }
+        for record in records
+        for said in [_said_of(record, of_number.get(record["number"], ()))]
+    ]
+
+
+def _said_of(record: Mapping[str, Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+    return [
+        {"at": row["at"], "by": row["by"], "result": row["result"]}
+        for row in rows
+        if (row["kind"] == LETTER) is (record["kind"] == LETTER)
+    ]

@@ -1,0 +1,149 @@
+"""What operators ask about orders and stock: read-only, each answer from one snapshot. Tokens are never read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from outbox.driver.engine import engine_for
+from outbox.schema.aside_tables import dead_letters, resolutions
+from outbox.schema.tables import (
+    attempts,
+    events,
+    notifications,
+    operations,
+    orders,
+    outbox,
+    reservations,
+    stock,
+    stock_adjustments,
+)
+
+Record = Mapping[str, Any]
+
+_ORDER: Final = [c for c in orders.c if c.name != "content_hash"]
+_ATTEMPT: Final = [c for c in attempts.c if c.name != "token"]
+_IN_LIST: Final = (
+    orders.c.order_id,
+    orders.c.status,
+    orders.c.version,
+    orders.c.attempt,
+    orders.c.customer_id,
+    orders.c.currency,
+    orders.c.total_minor,
+    orders.c.review_reason,
+    orders.c.created_at,
+    orders.c.updated_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStory:
+    """All rows of one order, by column name, each kind in the order of time. unsent: ids of events still to be sent."""
+
+    order: Record
+    attempts: Sequence[Record]
+    operations: Sequence[Record]
+    holds: Sequence[Record]
+    events: Sequence[Record]
+    notifications: Sequence[Record]
+    dead_letters: Sequence[Record]
+    resolutions: Sequence[Record]
+    unsent: frozenset[int]
+
+
+@contextmanager
+def snapshot(url: str) -> Iterator[sa.Connection]:
+    """Connect for reading: every query inside sees the same moment. url: postgresql+psycopg://..."""
+    engine = engine_for(url)
+    try:
+        with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as found:
+            # Within the transaction: a pooler takes no options, and its sessions are not ours.
+            found.execute(sa.text("SET LOCAL timezone = 'UTC'"))
+            yield found
+    finally:
+        engine.dispose()
+
+
+def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
+    """Read everything about this order; None if there is no such order."""
+    found = _all(connection, sa.select(*_ORDER).where(orders.c.order_id == order_id))
+    if not found:
+        return None
+    number = found[0]["order_number"]
+    journal = _all(connection, sa.select(events).where(events.c.order_number == number).order_by(events.c.id))
+    ids = [row["id"] for row in journal]
+    return OrderStory(
+        order=found[0],
+        attempts=_all(
+            connection, sa.select(*_ATTEMPT).where(attempts.c.order_number == number).order_by(attempts.c.attempt)
+        ),
+        operations=_all(
+            connection,
+            sa.select(operations)
+            .where(operations.c.order_number == number)
+            .order_by(operations.c.opened_at, operations.c.attempt, operations.c.try_number, operations.c.kind),
+        ),
+        holds=_all(
+            connection,
+            sa.select(reservations).where(reservations.c.order_number == number).order_by(reservations.c.attempt),
+        ),
+        events=journal,
+        notifications=_all(
+            connection,
+            sa.select(notifications)
+            .where(notifications.c.order_id == order_id)
+            .order_by(notifications.c.recorded_at, notifications.c.event_id),
+        ),
+        dead_letters=_all(
+            connection,
+            sa.select(*(c for c in dead_letters.c if c.name not in {"body", "header_names", "header_values"}))
+            .where(dead_letters.c.key == order_id.encode())
+            .order_by(dead_letters.c.first_at, dead_letters.c.message_offset),
+        ),
+        resolutions=_all(connection, _said_of(order_id)),
+        unsent=frozenset(ids).intersection(
+            connection.execute(sa.select(sa.func.unnest(outbox.c.event_ids)).where(outbox.c.event_ids.overlap(ids)))
+            .scalars()
+            .all()
+        ),
+    )
+
+
+def last_resolution(connection: sa.Connection, order_id: str) -> Record | None:
+    """Read what an operator said last of this order."""
+    said = _all(connection, _said_of(order_id))
+    return said[-1] if said else None
+
+
+def _said_of(order_id: str) -> sa.Select[Any]:
+    return sa.select(resolutions).where(resolutions.c.order_id == order_id).order_by(resolutions.c.id)
+
+
+def order_list(connection: sa.Connection, status: str | None, limit: int) -> list[Record]:
+    """Read the orders that changed last, the last one first; only those of this status, if one is given."""
+    wanted = sa.select(*_IN_LIST).order_by(orders.c.updated_at.desc(), orders.c.order_id).limit(limit)
+    return _all(connection, wanted if status is None else wanted.where(orders.c.status == status))
+
+
+def stock_list(connection: sa.Connection, sku: str | None) -> list[Record]:
+    """Read the stock, by SKU; `adjusted` is the sum of what people put in, which available, reserved and sold make up.
+
+    Of one SKU only, if one is given: empty if it is unknown.
+    """
+    sums = (
+        sa.select(stock_adjustments.c.sku, sa.func.sum(stock_adjustments.c.delta).label("adjusted"))
+        .group_by(stock_adjustments.c.sku)
+        .subquery()
+    )
+    adjusted = sa.cast(sa.func.coalesce(sums.c.adjusted, 0), sa.BigInteger).label("adjusted")
+    wanted = (
+        sa.select(stock, adjusted).select_from(stock.outerjoin(sums, sums.c.sku == stock.c.sku)).order_by(stock.c.sku)
+    )
+    return _all(connection, wanted if sku is None else wanted.where(stock.c.sku == sku))
+
+
+def _all(connection: sa.Connection, query: sa.Select[Any]) -> list[Record]:
+    return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,128 @@
+"""The tables of what waits for somebody: dead letters, quarantine, words of operators, the relay's lease."""
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, UUID
+
+from outbox.schema.columns import Time, column, metadata
+
+GIVEN_UP: Final = "given up: "
+"""So a redrive's result begins that ended a letter's wait without processing it; the operator's reason follows."""
+
+dead_letters = sa.Table(
+    "dead_letter",
+    metadata,
+    column("consumer_group", sa.Text, "who could not process it", primary_key=True),
+    column("topic", sa.Text, "where it came from, with the prefix", primary_key=True),
+    column("partition", sa.Integer, "where it came from", primary_key=True),
+    column("message_offset", sa.BigInteger, "where it came from", primary_key=True),
+    column("message_at", Time, "the message's timestamp"),
+    column("key", BYTEA, "original key", nullable=True),
+    column("body", BYTEA, "original body, card numbers masked", nullable=True),
+    column("header_names", ARRAY(sa.Text), "original headers"),
+    column("header_values", ARRAY(BYTEA), "original headers, card numbers masked"),
+    column("masked", sa.Boolean, "card numbers were masked: it cannot be redriven"),
+    column("reason", sa.Text, "see schemas.rejection.Reason"),
+    column("detail", sa.Text, "what is wrong and what to do"),
+    column("first_at", Time, "when it was refused", server_default=sa.text("now()")),
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), nullable=False, unique=True, comment="names it"),
+    column(
+        "origin",
+        BYTEA,
+        "SHA-256 of key, body, headers; empty: before 0004",
+        primary_key=True,
+        server_default=sa.text("''"),
+    ),
+    column("event_id", UUID, "the event, where it can be read", nullable=True),
+    column("order_id", sa.Text, "the order, where it can be read", nullable=True),
+    column("own_inbox", sa.Boolean, "its inbox row is its own", server_default=sa.text("false")),
+    column("count", sa.Integer, "how often it was refused", server_default=sa.text("1")),
+    column("waits", sa.Boolean, "in quarantine: later messages wait too", server_default=sa.text("false")),
+    column("behind", sa.Boolean, "waits behind another of its order", server_default=sa.text("false")),
+    column("to_offset", sa.BigInteger, "of an unreadable stretch: its last record", nullable=True),
+    column("redriven_at", Time, "when a redrive had its effect, or it was given up", nullable=True),
+    comment="Messages that can never be processed, and why",
+)
+sa.Index("dead_letter_order_id_idx", dead_letters.c.order_id, postgresql_where=sa.text("waits"))
+sa.Index("dead_letter_first_at_idx", dead_letters.c.first_at, postgresql_where=sa.text("reason = 'quarantined'"))
+
+redrives = sa.Table(
+    "redrive",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of redrives"),
+    column("letter_id", sa.BigInteger, "dead_letter.id, or quarantine.id where kind says so"),
+    column("kind", sa.Text, "letter, or quarantine.kind"),
+    column("at", Time, "when", server_default=sa.text("now()")),
+    column("by", sa.Text, "who"),
+    column("result", sa.Text, "what came of it"),
+    comment="Who had which dead letter processed once more, and what came of it",
+)
+sa.Index("redrive_letter_id_idx", redrives.c.letter_id)
+
+quarantines = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="names it"),
+    column("kind", sa.Text, "operation (settle, act), order (sweep) or message (relay)"),
+    column("order_id", sa.Text, "the order", nullable=True),
+    column("operation_id", UUID, "the operation whose answer raised", nullable=True),
+    column("message_id", sa.BigInteger, "event.id of the message that raised", nullable=True),
+    column("detail", sa.Text, "the error's type and words"),
+    column("trace", sa.Text, "where it was raised"),
+    column("at", Time, "when", server_default=sa.text("now()")),
+    column("released_at", Time, "when an operator let it go on", nullable=True),
+    comment="Work that raised an error here and waits for an operator",
+)
+sa.Index("quarantine_order_id_idx", quarantines.c.order_id, postgresql_where=sa.text("released_at IS NULL"))
+sa.Index("quarantine_at_idx", quarantines.c.at)
+
+passed_stretches = sa.Table(
+    "passed_stretch",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of the operators' words"),
+    column("consumer_group", sa.Text, "who cannot read on"),
+    column("topic", sa.Text, "where, with the prefix"),
+    column("topic_id", sa.Text, "tells the topic from others of its name; empty: brokers do not say"),
+    column("partition", sa.Integer, "where"),
+    column("from_offset", sa.BigInteger, "the first record to pass over"),
+    column("to_offset", sa.BigInteger, "the last record to pass over"),
+    column("reason", sa.Text, "why the operator passes over it"),
+    column("by", sa.Text, "who"),
+    column("at", Time, "when", server_default=sa.text("now()")),
+    column("applied_at", Time, "when the blocked consumer went on behind it; null: not yet", nullable=True),
+    comment="Stretches of partitions that no client can read and an operator passed over",
+)
+
+relay_leases = sa.Table(
+    "relay_lease",
+    metadata,
+    column("single", sa.Boolean, "always true: there is one row", primary_key=True, server_default=sa.text("true")),
+    column("holder", sa.Text, "who sends, a name that no other process has"),
+    column("until", Time, "another may take it from then on"),
+    sa.CheckConstraint("single", name="single"),
+    comment="Which relay sends: one row",
+)
+
+resolutions = sa.Table(
+    "resolution",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of the operators' words"),
+    column("order_id", sa.Text, "the order under review"),
+    column("review_reason", sa.Text, "what the review was about, see domain.ways_out"),
+    column("word", sa.Text, "executed or not-executed"),
+    column("reference", sa.Text, "the gateway's id of what was looked at", nullable=True),
+    column("reason", sa.Text, "why the operator says so"),
+    column("by", sa.Text, "who"),
+    column("at", Time, "when", server_default=sa.text("now()")),
+    comment="What operators said of orders under review",
+)
+sa.Index("resolution_order_id_idx", resolutions.c.order_id)
+
+low_waters = sa.Table(
+    "low_water",
+    metadata,
+    column("name", sa.Text, "which search begins there", primary_key=True),
+    column("at", Time, "nothing older is of interest to that search"),
+    comment="Where the sweep's searches over all orders begin",
+)

@@ -1,0 +1,176 @@
+"""The inbox's partitions, one a UTC day: made ahead, dropped after the retention, and nobody waits for it.
+
+A backup holds every table under a weak lock for hours. Whatever asks for a strong lock on `inbox` meanwhile waits, and
+all inserts queue behind it. So a day's table is made apart and then attached, which needs no strong lock on `inbox`.
+Dropping needs one: it gives up after a tenth of a second, and is tried again with the next upkeep.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from domain.errors import Transient
+from outbox.driver.sqlstates import Family, family_of, said
+
+AHEAD_DAYS: Final = 3
+_PREFIX: Final = "inbox_"
+_DAYS: Final[LiteralString] = r"""
+    SELECT (now() AT TIME ZONE 'UTC')::date, c.relname, i.inhdetachpending,
+           CASE WHEN one.style IS NOT NULL THEN pg_get_expr(c.relpartbound, c.oid) END, pg_table_is_visible(c.oid)
+      FROM (SELECT set_config('datestyle', 'ISO', true) AS style) one
+      LEFT JOIN pg_inherits i ON i.inhparent = 'inbox'::regclass
+      LEFT JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '^inbox_\d{8}$'
+     ORDER BY c.relname"""
+"""The bounds' dates are written in the server's style, so that one is set first, whether or not in a transaction."""
+_LOCK: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtext('payments.inbox.partitions'))"
+_MAKE_WAIT: Final[LiteralString] = "SET LOCAL lock_timeout = '2s'"
+"""Nobody queues behind these locks."""
+_DROP_WAIT: Final[LiteralString] = "SET LOCAL lock_timeout = '100ms'"
+"""All inserts queue behind this one."""
+_OF_THIS_DAY: Final = frozenset({Family.BUG, Family.MESSAGE})
+"""What is wrong with one table. Anything else would befall the next day, too: each try costs its wait for a lock."""
+
+
+@dataclass(slots=True)
+class InboxDays:
+    """The days of the inbox as they are. leaving: days whose partition somebody has begun to detach.
+
+    strange: partitions that are named like a day and are none, or not that one. Somebody else attached them.
+    """
+
+    today: date
+    attached: set[date] = field(default_factory=set)
+    leaving: set[date] = field(default_factory=set)
+    strange: list[str] = field(default_factory=list)
+
+    @property
+    def ahead(self) -> int:
+        """Count the days in a row, after today, that have a partition; -1 if today has none."""
+        days = 0
+        while self.today + timedelta(days=days) in self.attached:
+            days += 1
+        return days - 1
+
+    def missing(self, retention_days: int) -> list[date]:
+        """Return the days that should have a partition and have none: those to come first, they matter most."""
+        wanted = [self.today + timedelta(days=n) for n in (*range(AHEAD_DAYS + 1), *range(-retention_days, 0))]
+        return [day for day in wanted if day not in self.attached]
+
+    def past(self, retention_days: int) -> list[date]:
+        """Return the days that the inbox need not remember any more."""
+        first = self.today - timedelta(days=retention_days)
+        return sorted(day for day in self.attached | self.leaving if day < first)
+
+    def are_right(self, retention_days: int) -> bool:
+        """Tell whether there is nothing to mend."""
+        return not (self.leaving or self.missing(retention_days) or self.past(retention_days))
+
+
+def name_of(day: date) -> str:
+    """Return the name of the partition of this day."""
+    return f"{_PREFIX}{day:%Y%m%d}"
+
+
+def day_of(name: str) -> date:
+    """Return the day of the partition of this name."""
+    return datetime.strptime(name.removeprefix(_PREFIX), "%Y%m%d").replace(tzinfo=UTC).date()
+
+
+async def oldest_day(connection: psycopg.AsyncConnection[Any]) -> date:
+    """Return the first day that the inbox remembers. Raises Transient when there is none."""
+    days = await look(connection)
+    if not days.attached:
+        raise Transient("the inbox has no partitions: `payments migrate` makes them")
+    return min(days.attached)
+
+
+async def look(connection: psycopg.AsyncConnection[Any]) -> InboxDays:
+    """Read which days there are. Partitions of other names are not ours to judge."""
+    # In binary, for the driver does not learn of the style within a statement.
+    rows = await (await connection.cursor(binary=True).execute(_DAYS)).fetchall()
+    days = InboxDays(today=rows[0][0])
+    for _, name, leaving, bounds, visible in rows:
+        if name is None:
+            continue
+        day = _day_of(name, bounds) if visible else None
+        if day is None:
+            days.strange.append(name)
+        else:
+            (days.leaving if leaving else days.attached).add(day)
+    return days
+
+
+def _day_of(name: str, bounds: str) -> date | None:
+    """Return the day of this partition, if its name is a day and it holds that day.
+
+    Never by the name alone: what holds other days must not be dropped for its name's age.
+    """
+    try:
+        day = day_of(name)
+        return day if bounds == f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')" else None
+    except (ValueError, OverflowError):
+        return None
+
+
+async def mend(connection: psycopg.AsyncConnection[Any], days: InboxDays, retention_days: int) -> list[str]:
+    """Detach, make and drop what these days need; return what could not be done now, a line each.
+
+    connection: in autocommit, for each day is a transaction of its own. Several processes may do this at once.
+    """
+    undone: list[str] = []
+
+    async def each(
+        what: str, chosen: Sequence[date], statements_of: Callable[[str, date], Sequence[sql.Composed]]
+    ) -> None:
+        for day in chosen:
+            name = name_of(day)
+            try:
+                async with connection.transaction():
+                    for statement in statements_of(name, day):
+                        await connection.execute(statement)
+            except psycopg.Error as error:
+                undone.append(f"{what} {name}: {said(error)}")
+                if family_of(error) not in _OF_THIS_DAY:
+                    return
+
+    await each("detach", sorted(days.leaving), _finalize)
+    await each("make", days.missing(retention_days), _make)
+    await each("drop", days.past(retention_days), _drop)
+    return undone
+
+
+def _make(name: str, day: date) -> list[sql.Composed]:
+    """Make a day's table and attach it. One that was made or detached before, and left so, is taken as it is.
+
+    It is attached in the transaction that makes it: no backup can lock it between, and it is empty, so that nothing is
+    searched for rows of other days.
+    """
+    first, end = sql.Literal(day.isoformat()), sql.Literal((day + timedelta(days=1)).isoformat())
+    options = sql.SQL("WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)")
+    return [
+        *_begin(_MAKE_WAIT),
+        sql.SQL("CREATE TABLE IF NOT EXISTS {} (LIKE inbox INCLUDING ALL) {}").format(sql.Identifier(name), options),
+        sql.SQL("ALTER TABLE inbox ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+            sql.Identifier(name), first, end
+        ),
+    ]
+
+
+def _drop(name: str, _: date) -> list[sql.Composed]:
+    return [*_begin(_DROP_WAIT), sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name))]
+
+
+def _finalize(name: str, _: date) -> list[sql.Composed]:
+    """End a DETACH CONCURRENTLY that was cut off: until then the day takes no rows, and its name is taken."""
+    return [
+        *_begin(_MAKE_WAIT),
+        sql.SQL("ALTER TABLE inbox DETACH PARTITION {} FINALIZE").format(sql.Identifier(name)),
+    ]
+
+
+def _begin(wait: LiteralString) -> list[sql.Composed]:
+    return [sql.Composed([sql.SQL(wait)]), sql.Composed([sql.SQL(_LOCK)])]

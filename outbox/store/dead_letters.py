@@ -1,0 +1,68 @@
+"""Dead letters: messages that cannot be processed, kept whole, and their copies on `<topic>.dlt`.
+
+A letter is the truth, its copy a notice for everybody else. A letter is written once for a message, by where it stood
+and what it was: offsets repeat once a topic is made anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final, LiteralString
+
+import psycopg
+
+from domain.ports.store import DeadLetter
+from outbox.driver.batches import Row
+from outbox.journal import letter_origin
+from outbox.journal.limits import moment, original_headers, words
+
+_INSERT: Final[LiteralString] = """
+    INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, origin, message_at, key, body,
+                             header_names, header_values, masked, reason, detail, to_offset, event_id, order_id,
+                             own_inbox, waits, behind)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (consumer_group, topic, partition, message_offset, origin) DO UPDATE
+       SET own_inbox = true, waits = dead_letter.waits OR excluded.waits,
+           behind = CASE WHEN dead_letter.waits THEN dead_letter.behind ELSE excluded.behind END
+     WHERE excluded.own_inbox AND NOT dead_letter.own_inbox AND dead_letter.redriven_at IS NULL
+    RETURNING id, xmax = 0"""
+"""A message may come again before its letter is redriven, and enter the inbox only then: an earlier release could not
+read it, say. The letter takes that row over, or a redrive would find the message processed. xmax: 0 in a new row."""
+
+
+async def insert(connection: psycopg.AsyncConnection[Any], letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """Write letters in their order; return those that were not there yet, with their numbers."""
+    fresh: list[DeadLetter] = []
+    # A cursor of its own: in a pipeline another may still have results to come.
+    cursor = connection.cursor(binary=True)
+    await cursor.executemany(_INSERT, [_row(letter) for letter in letters], returning=True)
+    for letter in letters:
+        row = await cursor.fetchone()
+        if row is not None and row[1]:
+            fresh.append(replace(letter, number=row[0]))
+        cursor.nextset()
+    return fresh
+
+
+def _row(x: DeadLetter) -> Row:
+    headers = original_headers(x)
+    return (
+        x.group,
+        x.topic,
+        x.partition,
+        x.offset,
+        letter_origin(x),
+        moment(x.timestamp_ms),
+        x.key,
+        x.body,
+        [name for name, _ in headers],
+        [value for _, value in headers],
+        x.masked,
+        x.reason.value,
+        words(x.detail),
+        x.to_offset,
+        x.event_id,
+        x.order_id,
+        x.own_inbox,
+        x.waits,
+        x.behind,
+    )

@@ -1,0 +1,29 @@
+"""Numbers for new orders: what the rows of an order are found by.
+
+Checkout's ids come in any order, and an index that begins with them is written all over: the millionth order costs more
+than the first. Numbers grow with time, and so do the indexes, at their ends. A process draws a thousand at once and
+uses them up; what is left when it ends is a gap.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from outbox.schema.mapping import BLOCK
+
+
+class OrderNumbers:
+    """The numbers that this process has drawn and not used yet. A number is given once, committed or not."""
+
+    def __init__(self) -> None:
+        self._left = range(0)
+
+    async def take(self, count: int, draw: Callable[[], Awaitable[int]]) -> list[int]:
+        """Return so many numbers, growing. draw: draws the first of a new block."""
+        taken: list[int] = []
+        while len(taken) < count:
+            if not self._left:
+                first = await draw()
+                self._left = range(first, first + BLOCK)
+            wanted = count - len(taken)
+            taken += self._left[:wanted]
+            self._left = self._left[wanted:]
+        return taken

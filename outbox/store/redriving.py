@@ -1,0 +1,142 @@
+"""Dead letters and quarantined work that an operator has processed once more: who, when, and what came of it.
+
+All of it happens under the lock of the letter's row, so that of two operators one comes second, and sees it.
+"""
+
+from typing import Any, Final, LiteralString, NamedTuple
+
+from domain.ids import OrderId
+from outbox.schema.aside_tables import GIVEN_UP
+from outbox.store.transaction import CHANNEL, PgTransaction
+from schemas.rejection import Reason
+
+_LETTER: Final[LiteralString] = """
+    SELECT id, consumer_group, topic, partition, message_offset, key, body, header_names, header_values, masked,
+           reason, order_id,
+           own_inbox OR (origin = '' AND reason IN ('conflict', 'unknown_order', 'illegal_transition')),
+           redriven_at IS NOT NULL, first_at, waits
+      FROM dead_letter WHERE id = %s FOR UPDATE"""
+"""The release before 0004 did not note whose inbox row it is: what was refused by a decision has its own."""
+_GIVEN_UP: Final[LiteralString] = """
+    SELECT 1 FROM redrive WHERE letter_id = %s AND kind = 'letter' AND starts_with(result, %s)"""
+_AHEAD: Final[LiteralString] = """
+    SELECT kind || id FROM (
+      SELECT id, first_at AS at, '' AS kind FROM dead_letter WHERE waits AND order_id = %s AND id < %s
+      UNION ALL
+      SELECT id, at, 'Q' FROM quarantine WHERE released_at IS NULL AND order_id = %s AND at < %s) ahead
+     ORDER BY at, id LIMIT 1"""
+_DONE: Final[LiteralString] = "UPDATE dead_letter SET redriven_at = now(), waits = false WHERE id = %s"
+_BACK: Final[LiteralString] = """
+    UPDATE dead_letter
+       SET count = count + 1, reason = %s, detail = %s, waits = waits AND %s, own_inbox = own_inbox OR %s
+     WHERE id = %s"""
+_NOTE: Final[LiteralString] = 'INSERT INTO redrive (letter_id, kind, "by", result) VALUES (%s, %s, %s, %s)'
+_WORK: Final[LiteralString] = """
+    SELECT id, kind, order_id, operation_id, released_at IS NOT NULL FROM quarantine WHERE id = %s FOR UPDATE"""
+_RELEASE: Final[LiteralString] = "UPDATE quarantine SET released_at = now() WHERE id = %s"
+_DUE: Final[LiteralString] = """
+    WITH due AS (
+      UPDATE operation p SET due_at = now()
+        FROM orders o
+       WHERE o.order_id = %s AND p.order_number = o.order_number AND p.operation_id = %s
+         AND p.state IN ('open', 'pending', 'unknown')
+      RETURNING p.order_number)
+    UPDATE orders SET updated_at = now() WHERE order_number IN (SELECT order_number FROM due) RETURNING order_id"""
+
+
+class KeptLetter(NamedTuple):
+    """A dead letter as it is kept, locked. at: when it was first refused. redriven: or given up."""
+
+    id: int
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    body: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    masked: bool
+    reason: Reason
+    order_id: OrderId | None
+    own_inbox: bool
+    redriven: bool
+    at: Any
+    waits: bool
+    given_up: bool
+
+
+class KeptWork(NamedTuple):
+    """Work in quarantine, locked."""
+
+    id: int
+    kind: str
+    order_id: OrderId | None
+    operation_id: Any
+    released: bool
+
+
+async def lock_letter(transaction: PgTransaction, letter_id: int) -> KeptLetter | None:
+    """Lock this letter and read it, once whoever has it has done with it; None if there is none."""
+    rows = await transaction.query(_LETTER, [letter_id])
+    if not rows:
+        return None
+    number, group, topic, partition, offset, key, body, names, values, masked, reason, *rest = rows[0]
+    headers = tuple(zip(names, values, strict=True))
+    place = (number, group, topic, partition, offset)
+    # A statement of its own: the one that waited for the lock does not see what its last holder wrote elsewhere.
+    given_up = bool(await transaction.query(_GIVEN_UP, [letter_id, GIVEN_UP]))
+    return KeptLetter._make((*place, key, body, headers, masked, Reason(reason), *rest, given_up))
+
+
+async def ahead_of(transaction: PgTransaction, letter: KeptLetter) -> str | None:
+    """Return the id of what this letter's order has in quarantine from before it: that must be redriven first."""
+    if letter.order_id is None:
+        return None
+    rows = await transaction.query(_AHEAD, [letter.order_id, letter.id, letter.order_id, letter.at])
+    return rows[0][0] if rows else None
+
+
+async def settle_letter(transaction: PgTransaction, letter_id: int, by: str, result: str) -> None:
+    """Note that a redrive had its effect, or that it is given up: nobody redrives it, and what waits behind may go."""
+    await transaction.execute(_DONE, [letter_id])
+    await transaction.execute(_NOTE, [letter_id, "letter", by, result])
+
+
+async def keep_letter(
+    transaction: PgTransaction,
+    letter_id: int,
+    reason: Reason,
+    detail: str,
+    by: str,
+    result: str,
+    *,
+    own_inbox: bool = False,
+) -> None:
+    """Note that it was refused again: it is the same letter, once more. Raised again, it still holds others back."""
+    raised = reason is Reason.QUARANTINED
+    await transaction.execute(_BACK, [reason.value, detail, raised, own_inbox, letter_id])
+    await transaction.execute(_NOTE, [letter_id, "letter", by, result])
+
+
+async def lock_work(transaction: PgTransaction, number: int) -> KeptWork | None:
+    """Lock work in quarantine and read it; None if there is none of that number."""
+    rows = await transaction.query(_WORK, [number])
+    return KeptWork(*rows[0]) if rows else None
+
+
+async def release_work(transaction: PgTransaction, work: KeptWork, by: str) -> str:
+    """Let it go on: an operation is due at once, an order is the sweep's again, a message the relay's. Say what it was.
+
+    The order must be locked.
+    """
+    if work.kind == "operation":
+        due = await transaction.query(_DUE, [work.order_id, work.operation_id])
+        result = "released: the sweep asks the gateway again" if due else "no effect: the operation has its outcome"
+    elif work.kind == "order":
+        result = "released: the sweep takes the order up again"
+    else:
+        result = "released: the relay sends the message"
+        await transaction.execute(f"NOTIFY {CHANNEL}")
+    await transaction.execute(_RELEASE, [work.id])
+    await transaction.execute(_NOTE, [work.id, work.kind, by, result])
+    return result

@@ -1,0 +1,116 @@
+"""The statements of the hot path, set-based: one for a whole batch. What names the columns of a value is mapping's."""
+
+from typing import Final, LiteralString
+
+from outbox.driver.batches import Column, batch, insert, unnest, word
+from outbox.schema.mapping import ATTEMPTS, HOLDS, NUMBER, OPERATIONS, ORDERS, TIME
+
+INSERT_NOTIFICATIONS = insert(
+    "notification",
+    [
+        Column("event_id", "uuid"),
+        Column("order_id"),
+        Column("customer_id"),
+        word("kind"),
+        Column("text"),
+        Column("occurred_at", TIME),
+        Column("stale", "boolean"),
+    ],
+    "ON CONFLICT DO NOTHING",
+)
+
+BEGIN: LiteralString = """
+    SELECT now(), pg_current_xact_id()::xid, NULL AS order_id, NULL::bigint AS order_number, NULL::xid AS xmin
+    UNION ALL
+    SELECT NULL, NULL, o.order_id, o.order_number, o.xmin
+      FROM (SELECT order_id, order_number, xmin FROM orders WHERE order_id = ANY(%s)
+             ORDER BY order_id FOR UPDATE) o"""
+"""The clock and the transaction's id, in a row of their own, for a time is dear to read; the orders, locked."""
+LOAD_ORDERS: LiteralString = f"SELECT {ORDERS.select('o')} FROM orders o WHERE o.order_id = ANY(%s)"
+LOAD_ATTEMPTS: LiteralString = f"""
+    SELECT a.order_id, {ATTEMPTS.select("a")}
+      FROM attempt a WHERE a.order_number = ANY(%s) ORDER BY a.order_number, a.attempt"""
+LOAD_OPERATIONS: LiteralString = f"""
+    SELECT o.order_id, {OPERATIONS.select("o")} FROM operation o
+     WHERE o.order_number = ANY(%s) AND CASE WHEN o.state IN ('open', 'pending', 'unknown') THEN true ELSE false END"""
+LOAD_HOLDS: LiteralString = f"""
+    SELECT h.order_id, {HOLDS.select("h")}
+      FROM reservation h WHERE h.order_number = ANY(%s) ORDER BY h.order_number, h.attempt"""
+"""Of the parts of an order: before the columns of the value, the order's id."""
+DRAW_ORDER_NUMBERS: LiteralString = "SELECT nextval('order_number_seq')"
+"""The first of as many as the sequence goes on by."""
+
+CLAIM_DUE: LiteralString = f"""
+    WITH due AS (
+      SELECT order_number, attempt, kind, try_number FROM operation
+       WHERE state IN ('open', 'pending', 'unknown') AND kind <> 'release' AND due_at <= now()
+       ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+    UPDATE operation o SET due_at = now() + make_interval(secs => %s)
+      FROM due
+     WHERE o.order_number = due.order_number AND o.attempt = due.attempt AND o.kind = due.kind
+       AND o.try_number = due.try_number
+    RETURNING {OPERATIONS.select("o")},
+      (SELECT t.token FROM attempt t WHERE t.order_number = o.order_number AND t.attempt = o.attempt)"""
+_LEASE = (word("order_id"), Column("operation_id", "uuid"), Column("due_at", TIME))
+GIVE_BACK = batch(
+    # A lease is known by its end: that of another, who has claimed the operation since, ends at another time.
+    f"""
+    UPDATE operation p SET due_at = now()
+      FROM {unnest(_LEASE)} JOIN orders o USING (order_id)
+     WHERE p.order_number = o.order_number AND p.operation_id = u.operation_id AND p.due_at = u.due_at
+       AND CASE WHEN p.state IN ('open', 'pending', 'unknown') THEN p.due_at > now() ELSE false END""",
+    _LEASE,
+)
+OPERATION_STATES: LiteralString = """
+    SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
+     WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
+HISTORY: LiteralString = f"""
+    SELECT {OPERATIONS.select("o")} FROM operation o WHERE o.order_number = %s
+     ORDER BY o.opened_at, o.attempt, o.try_number, o.kind"""
+INSERT_RESOLUTION: LiteralString = """
+    INSERT INTO resolution (order_id, review_reason, word, reference, reason, by) VALUES (%s, %s, %s, %s, %s, %s)"""
+SEND_AGAIN: LiteralString = """
+    INSERT INTO outbox (event_ids)
+    SELECT array_agg(e.id ORDER BY e.id) FROM orders o JOIN event e USING (order_number)
+     WHERE o.order_id = ANY(%s)
+       AND NOT EXISTS (SELECT FROM (SELECT unnest(event_ids) AS id FROM outbox) u WHERE u.id = e.id)
+     GROUP BY order_number ORDER BY order_number"""
+EVENT_COLUMNS = (
+    Column("event_id", "uuid"),
+    word("order_id"),
+    NUMBER,
+    Column("order_version", "bigint"),
+    Column("ordinal", "integer"),
+    word("topic"),
+    Column("body", "bytea"),
+    Column("occurred_at", TIME),
+    Column("causation_id", "uuid"),
+)
+OUTBOX_ROW: Final = 200
+"""Messages in a row of the outbox at most: so many fit without being moved out of line."""
+ENTER_OUTBOX: LiteralString = f"""
+    WITH drawn AS (SELECT nextval('event_id_seq') AS id FROM generate_series(1, %s)),
+      sent AS (
+        INSERT INTO outbox (event_ids)
+        SELECT array_agg(id ORDER BY id) FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM drawn) d
+         GROUP BY n / {OUTBOX_ROW} ORDER BY n / {OUTBOX_ROW})
+    SELECT id FROM drawn"""
+"""Draws the ids of so many events that follow, and puts them into the outbox."""
+COPY_EVENTS = insert("event", [Column("id", "bigint", kind="number"), *EVENT_COLUMNS])
+_EVENT_NAMES: LiteralString = ", ".join([c.name for c in EVENT_COLUMNS])
+_EVENT_ARRAYS: LiteralString = ", ".join([f"%s::{c.element}[]" for c in EVENT_COLUMNS])
+APPEND_EVENTS = batch(
+    # Few events: one statement in place of drawing ids and a COPY. Ids are drawn in the order of the rows.
+    f"""
+    WITH appended AS (
+      INSERT INTO event ({_EVENT_NAMES})
+      SELECT {_EVENT_NAMES} FROM unnest({_EVENT_ARRAYS}) WITH ORDINALITY AS u({_EVENT_NAMES}, n) ORDER BY n
+      RETURNING id),
+      sent AS (INSERT INTO outbox (event_ids) SELECT array_agg(id ORDER BY id) FROM appended)
+    SELECT pg_notify('payments_outbox', '')""",
+    EVENT_COLUMNS,
+)
+INSERT_LETTER: LiteralString = """
+    INSERT INTO event (id, event_id, order_id, order_version, ordinal, topic, key, body, header_names, header_values,
+                       occurred_at, causation_id) OVERRIDING SYSTEM VALUE
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""

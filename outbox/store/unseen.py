@@ -1,0 +1,59 @@
+"""Events of ours that a consumer group has not processed: sent again where messages of their topic are lost."""
+
+from datetime import date, timedelta
+from typing import Any, Final, LiteralString
+
+import psycopg
+
+from outbox.store.statements import OUTBOX_ROW
+
+MARGIN: Final = timedelta(days=1)
+"""Ids are drawn nearly in the order of time: a transaction may be that much younger than the id it drew, and less."""
+NEAR_ENOUGH: Final = 10_000
+"""Ids that are read for nothing at the most."""
+
+_SETTINGS: Final[LiteralString] = """
+    SELECT set_config('enable_seqscan', 'on', true), set_config('enable_hashjoin', 'on', true),
+           set_config('enable_mergejoin', 'on', true), set_config('statement_timeout', '100000', true)"""
+"""For the rest of this transaction: on the hot path these are for single orders, and here are all of two weeks."""
+_BOUNDS: Final[LiteralString] = "SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM event"
+_NEXT: Final[LiteralString] = "SELECT occurred_at FROM event WHERE id >= %s ORDER BY id LIMIT 1"
+_SEND: Final[LiteralString] = f"""
+    WITH unseen AS (
+      SELECT e.id, row_number() OVER (ORDER BY e.id) - 1 AS n FROM event e
+       WHERE e.id >= %s AND e.topic = %s AND (e.occurred_at AT TIME ZONE 'UTC')::date >= %s
+         AND NOT EXISTS (SELECT FROM inbox i WHERE i.day = (e.occurred_at AT TIME ZONE 'UTC')::date
+                            AND i.consumer_group = %s AND i.event_id = e.event_id)
+         AND NOT EXISTS (SELECT FROM dead_letter d WHERE d.consumer_group = %s AND d.event_id = e.event_id)
+         AND NOT EXISTS (SELECT FROM (SELECT unnest(event_ids) AS id FROM outbox) o WHERE o.id = e.id)),
+      sent AS (
+        INSERT INTO outbox (event_ids)
+        SELECT array_agg(id ORDER BY id) FROM unseen GROUP BY n / {OUTBOX_ROW} ORDER BY n / {OUTBOX_ROW})
+    SELECT count(*) FROM unseen"""  # noqa: S608 - literals only
+"""Which of them were lost nobody can say. Those that only wait to be read come twice, without effect."""
+
+
+async def send_unseen(connection: psycopg.AsyncConnection[Any], group: str, topic: str, oldest: date) -> int:
+    """Put them into the outbox once more, those of the day oldest and later; return how many."""
+    cursor = connection.cursor(binary=True)
+    await cursor.execute(_SETTINGS)
+    begin = await _first_near(cursor, oldest - MARGIN)
+    await cursor.execute(_SEND, [begin, topic, oldest, group, group])
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def _first_near(cursor: psycopg.AsyncCursor[Any], day: date) -> int:
+    """Return an id that lies before all events of this day and later, and not far before: no index is on their time."""
+    row = await (await cursor.execute(_BOUNDS)).fetchone()
+    assert row is not None
+    low, high = row
+    while high - low > NEAR_ENOUGH:
+        middle = (low + high) // 2
+        row = await (await cursor.execute(_NEXT, [middle])).fetchone()
+        if row is not None and row[0].date() < day:
+            low = middle
+        else:
+            high = middle
+    return int(low)
