@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from domain.ids import EventId, Namespace, OrderId
 from domain.order import Order
 from domain.rules import Context
 from domain.values import Value, replace
-from schemas.events import OwnEvent
+from schemas.events import OwnEvent, validate
 from schemas.rejection import Reason
 
 EVENTS = Namespace(UUID("c0a5e6a4-7d5f-5c0e-9f0b-0d6b1d0c9b7e"))
@@ -41,7 +41,7 @@ class Decision(Value, frozen=True):
     notifications: tuple[Notification, ...] = ()
 
 
-class Draft(NamedTuple):
+class Draft(Value, frozen=True):
     """An event without what every event of an order has. Records inside it are dicts: the event makes them."""
 
     event: type[OwnEvent]
@@ -56,8 +56,9 @@ def event_id(order_id: OrderId, version: int, ordinal: int, event_type: str) -> 
 def emit(order: Order, context: Context, *drafts: Draft) -> Decision:
     """Raise the order's version by one and emit these events under it."""
     version = order.version + 1
-    events = tuple(
-        draft.event.model_validate(
+    events = [
+        validate(
+            draft.event,
             {
                 "event_id": event_id(order.order_id, version, ordinal, draft.event.TYPE),
                 "occurred_at": context.at,
@@ -67,11 +68,11 @@ def emit(order: Order, context: Context, *drafts: Draft) -> Decision:
                 "order_version": version,
                 "ordinal": ordinal,
                 **draft.fields,
-            }
+            },
         )
         for ordinal, draft in enumerate(drafts)
-    )
-    return Decision(replace(order, version=version), events)
+    ]
+    return Decision(replace(order, version=version), tuple(events))
 
 
 def silent(order: Order) -> Decision:

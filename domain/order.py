@@ -6,7 +6,6 @@ Amounts are ISO 4217 minor units of the order's one currency.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
 from uuid import UUID
 
 from domain.failure_codes import FailureCode
@@ -43,7 +42,7 @@ class HoldState(StrEnum):
     EXPIRED = "expired"
 
 
-class OrderLine(NamedTuple):
+class OrderLine(Value, frozen=True):
     """Whole units of one SKU; an order names a SKU once here, whatever checkout sent."""
 
     sku: str
@@ -212,10 +211,11 @@ class Order(Value, frozen=True):
 
     def with_operation(self, operation: Operation) -> "Order":
         """Return the order with this operation in place of the one of its id, or after the others."""
-        if not self.operations:
+        known = self.operations
+        # By the number of the id, for a UUID compares in Python; most orders have one operation.
+        if not known or (len(known) == 1 and known[0].operation_id.int == operation.operation_id.int):
             return replace(self, operations=(operation,))
-        # By the number of the id, for a UUID compares in Python.
-        others = [o for o in self.operations if o.operation_id.int != operation.operation_id.int]
+        others = [o for o in known if o.operation_id.int != operation.operation_id.int]
         return replace(self, operations=(*others, operation))
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from schemas.records import Event
+from schemas.records import Event, validate
 from schemas.rejection import Reason, Rejected
 from schemas.shapes import Shape
 from schemas.writing import EPOCH, micros
@@ -57,7 +57,7 @@ class Conversion:
             if text is not None and len(text) != _UUID_LENGTH:
                 raise _invalid(f"{name}: not a UUID of 36 characters")
         try:
-            return self._model.model_validate(wire)
+            return validate(self._model, wire)
         except ValidationError as error:
             raise _invalid(what_is_wrong(error)) from None
 

@@ -29,7 +29,7 @@ from schemas.fields import (
     ShortageReason,
     Stage,
 )
-from schemas.records import Event, Item, Line, MissingItem, OwnEvent, PaymentMethod, Record, UpstreamEvent
+from schemas.records import Event, Item, Line, MissingItem, OwnEvent, PaymentMethod, Record, UpstreamEvent, validate
 
 __all__ = [
     "CustomerNotificationRequested",
@@ -59,6 +59,7 @@ __all__ = [
     "ShortageReason",
     "Stage",
     "UpstreamEvent",
+    "validate",
 ]
 
 Items = Annotated[tuple[Item, ...], Field(max_length=LINES_MAX)]

@@ -70,6 +70,8 @@ def remembering(write: Write) -> Write:
 def write_long(number: int) -> bytes:
     """Write a number of up to 64 bits: zigzag, then seven bits a byte, the lowest first."""
     left = (number << 1) ^ (number >> 63)
+    if 0x80 <= left < 0x4000:  # as most amounts are
+        return bytes((left & 0x7F | 0x80, left >> 7))
     written = bytearray()
     while left > 0x7F:
         written.append(left & 0x7F | 0x80)
@@ -93,9 +95,9 @@ def _text(value: str) -> bytes:
 
 
 def _uuid(value: UUID) -> bytes:
-    # As str() writes it, in half the time: an order has eight.
-    raw = b"%032x" % value.int
-    return _UUID_LENGTH + b"-".join((raw[:8], raw[8:12], raw[12:16], raw[16:20], raw[20:]))
+    # As str() writes it, in a third of the time: an order has eight.
+    raw = value.int.to_bytes(16, "big").hex()
+    return _UUID_LENGTH + f"{raw[:8]}-{raw[8:12]}-{raw[12:16]}-{raw[16:20]}-{raw[20:]}".encode()
 
 
 class _Compiler:
@@ -105,8 +107,8 @@ class _Compiler:
         self._fields = fields
         self._meaning = meaning
 
-    def record(self, schema: Mapping[str, Any]) -> Write:
-        """Return the writer of a record."""
+    def record(self, schema: Mapping[str, Any], *, again: bool = False) -> Write:
+        """Return the writer of a record. again: its like comes again, as the SKUs and quantities of orders do."""
         fields, names = self._fields, [field["name"] for field in schema["fields"]]
         # Asked for one name, itemgetter gives its value and no tuple.
         take = itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
@@ -115,7 +117,10 @@ class _Compiler:
         def write(record: Any) -> bytes:
             return b"".join(map(call, writers, take(fields(record))))
 
-        return write
+        if not again:
+            return write
+        known = remembering(lambda values: b"".join(map(call, writers, values)))
+        return lambda record: known(take(fields(record)))
 
     def _value(self, of: Any) -> Write:
         write, few = self._kind(of)
@@ -159,7 +164,8 @@ class _Compiler:
         return write, few
 
     def _array(self, items: Any) -> Write:
-        item = self._value(items)
+        of_records = isinstance(items, dict) and items["type"] == "record"
+        item = self.record(items, again=True) if of_records else self._value(items)
 
         def write(values: Any) -> bytes:
             if not values:

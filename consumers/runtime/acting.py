@@ -190,8 +190,9 @@ class Actor:
     def _answered(self, group: Sequence[GatewayAnswer], by_id: dict[int, Claimed], asked: str = "") -> None:
         if not group:
             return
-        for operation_id, outcome in group:
-            call = f"{asked}{by_id[operation_id.int].operation.kind}"
+        for answer in group:
+            outcome, kind = answer.outcome, by_id[answer.operation_id.int].operation.kind
+            call = f"{asked}{kind}" if asked else kind
             if not isinstance(outcome, Unknown | NotExecuted):
                 self._breaker.answered(call)
             elif outcome.forbidden:
@@ -199,12 +200,12 @@ class Actor:
             else:
                 self._breaker.failed(outcome.detail)
         answers = []
-        for operation_id, outcome in group:
-            c = by_id[operation_id.int]
+        for answer in group:
+            outcome, c = answer.outcome, by_id[answer.operation_id.int]
             self._forget(c)
             if isinstance(outcome, NotExecuted) and self._breaker.is_down:
-                outcome = replace(outcome, everybody=True)  # noqa: PLW2901 - the same answer, and why it came
-            answers.append(Answer(c.operation.order_id, operation_id, outcome, c.operation.due_at))
+                outcome = replace(outcome, everybody=True)  # the same answer, and why it came
+            answers.append(Answer(c.operation.order_id, answer.operation_id, outcome, c.operation.due_at))
         self._set_room()
         self.put(answers)
 

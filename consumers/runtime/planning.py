@@ -14,7 +14,7 @@ from consumers.runtime.work import Work
 from domain.alarms import ring
 from domain.blame import blame
 from domain.content import inbox_content
-from domain.ids import OrderId
+from domain.ids import EventId, OrderId
 from domain.ports.store import Changes, Claimed, DeadLetter, Receipt, Transaction
 from domain.reaction import Reaction
 from domain.rules import Rules
@@ -120,13 +120,15 @@ class Planner:
 
     def decide(self, work: Work, one: Taken, receipt: Receipt) -> DeadLetter | None:
         """Decide on one message that does not wait; return the dead letter if it is refused."""
-        message, event, content = one
+        message, event = one.message, one.event
         if receipt is Receipt.KNOWN:
             return None
         if receipt is Receipt.CONFLICT:
             return self._letters.of_message(message, Reason.CONFLICT, CONFLICT, event)
         new = receipt is Receipt.NEW
-        decision = self._reaction.plan(work.order(OrderId(event.order_id)), event, work.context(event, content))
+        decision = self._reaction.plan(
+            work.order(OrderId(event.order_id)), event, work.context(EventId(event.event_id), one.content)
+        )
         if decision.refused is not None:
             return self._letters.of_message(message, decision.refused, decision.detail, event, own_inbox=new)
         if not new and (decision.order is not None or decision.notifications):

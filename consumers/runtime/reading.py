@@ -15,6 +15,7 @@ from domain.errors import RegistryDown
 from domain.ports.source import Message
 from domain.ports.store import DeadLetter
 from domain.reaction import Reaction
+from domain.values import Value
 from schemas.events import Event, OwnEvent
 from schemas.registry import RegistryUnavailable, SchemaAwaited
 from schemas.rejection import Reason, Rejected
@@ -26,7 +27,7 @@ AWAITED_S: Final = 1
 NEWER: Final = "its schema is newer than this release, or it is none of ours."
 
 
-class Taken(NamedTuple):
+class Taken(Value, frozen=True):
     """A message and what it says. content: the hash of that, see domain.content."""
 
     message: Message

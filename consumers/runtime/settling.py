@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
 
 import structlog
 
@@ -26,9 +25,10 @@ from domain.outcome import Approved, Declined, Outcome
 from domain.ports.store import Claimed
 from domain.reaction import Reaction
 from domain.rules import Rules
+from domain.values import Value
 
 
-class Answer(NamedTuple):
+class Answer(Value, frozen=True):
     """An outcome of an operation. lease: the operation's due_at while it was called; None: none was asked of it."""
 
     order_id: OrderId
@@ -136,5 +136,5 @@ class Settler:
         order = work.order(operation.order_id)
         assert order is not None
         settle = self._reactions[operation.reaction].settle
-        context = work.context(operation)
+        context = work.context(operation.causation_id)
         work.apply(settle_answer(settle, order, operation, answer.outcome, answer.lease, context))

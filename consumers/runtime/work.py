@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from domain.alarms import ring
 from domain.decision import Decision
-from domain.ids import OrderId
+from domain.ids import EventId, OrderId
 from domain.operation import INVENTORY_KINDS
 from domain.order import Operation, Order, reservation_id
 from domain.ports.inventory import InventoryAnswer, InventoryCall, LocalInventory
@@ -19,7 +19,6 @@ from domain.ports.store import Change, Changes, Claimed, Transaction
 from domain.reaction import Reaction
 from domain.rules import Context, Rules
 from domain.values import replace
-from schemas.events import Event
 
 LOCAL_ROUNDS_MAX: Final = 4
 """Reserve, then nothing; capture settled, then confirm: two rounds are the most that the tables can ask for."""
@@ -58,11 +57,9 @@ class Work:
         """Return the order as decided so far."""
         return self._orders.get(order_id)
 
-    def context(self, cause: Event | Operation | None, content: bytes | None = None) -> Context:
-        """Return what a decision may know; caused by an event with this content, or by what opened the operation."""
-        if isinstance(cause, Operation):
-            return Context(self.transaction.now, cause.causation_id, self._rules)
-        return Context(self.transaction.now, None if cause is None else cause.event_id, self._rules, content)  # type: ignore[arg-type]
+    def context(self, causation_id: EventId | None, content: bytes | None = None) -> Context:
+        """Return what a decision may know; caused by this event, with this content where it was hashed."""
+        return Context(self.transaction.now, causation_id, self._rules, content)
 
     def apply(self, decision: Decision) -> None:
         """Take over a decision."""
@@ -134,7 +131,9 @@ class Work:
         outcomes = {answer.operation_id.int: answer.outcome for answer in answers}
         for operation in operations:
             order, settle = self._orders[operation.order_id], self._reactions[operation.reaction].settle
-            self.apply(settle(order, operation, outcomes[operation.operation_id.int], self.context(operation)))
+            self.apply(
+                settle(order, operation, outcomes[operation.operation_id.int], self.context(operation.causation_id))
+            )
 
 
 def inventory_call(order: Order, operation: Operation, context: Context) -> InventoryCall:
@@ -152,7 +151,7 @@ def inventory_call(order: Order, operation: Operation, context: Context) -> Inve
 def _opened(before: Order | None, after: Order, until: float) -> list[Claimed]:
     """Return the operations at remote ports that this decision has opened, leased until then."""
     known = before.operations if before else ()
-    if after.operations is known:
+    if after.operations is known or not after.operations:
         return []
     known_ids = [o.operation_id for o in known]
     return [

@@ -3,14 +3,15 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from domain.ids import OperationId, OrderId
 from domain.operation import GatewayCall
 from domain.outcome import GatewayOutcome
+from domain.values import Value
 
 
-class GatewayAnswer(NamedTuple):
+class GatewayAnswer(Value, frozen=True):
     """What the gateway said of one operation."""
 
     operation_id: OperationId

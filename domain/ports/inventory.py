@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from domain.ids import OperationId, ReservationId
 from domain.operation import OperationKind
@@ -22,7 +22,7 @@ class InventoryCall(Value, frozen=True):
     expires_at: datetime
 
 
-class InventoryAnswer(NamedTuple):
+class InventoryAnswer(Value, frozen=True):
     """What the inventory said: Reserved or Short to a reserve, Approved to the others."""
 
     operation_id: OperationId

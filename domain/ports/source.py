@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
+from domain.values import Value
 
-class Message(NamedTuple):
+
+class Message(Value, frozen=True):
     """One message as it lies on the topic. timestamp_ms: milliseconds since 1970, UTC."""
 
     topic: str

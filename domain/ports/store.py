@@ -11,6 +11,7 @@ from domain.decision import Notification
 from domain.ids import EventId, OperationId, OrderId
 from domain.operation import OperationState
 from domain.order import Operation, Order
+from domain.values import Value
 from schemas.events import Event, OwnEvent
 from schemas.rejection import Reason
 
@@ -82,7 +83,7 @@ class SetAside(NamedTuple):
     operation_id: OperationId | None = None
 
 
-class Change(NamedTuple):
+class Change(Value, frozen=True):
     """An order as it was loaded (None: it did not exist) and as it shall be."""
 
     before: Order | None
@@ -190,7 +191,7 @@ class Transaction(Protocol):
         ...
 
 
-class Claimed(NamedTuple):
+class Claimed(Value, frozen=True):
     """An operation under a new lease, and its attempt's token, which only an authorize needs.
 
     until: the lease's end by the running loop's clock. It lies before the end by the database's clock (due_at), for it

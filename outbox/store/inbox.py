@@ -6,12 +6,11 @@ a batch; the order's own hash guards what comes under another day.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from typing import Any, Final, LiteralString
+from uuid import UUID
 
-from domain.ids import EventId
 from domain.ports.store import Receipt
-from domain.values import Value
 from outbox.driver.batches import Column, insert, word
 from outbox.driver.binary import ARRAYS
 from schemas.events import Event
@@ -38,73 +37,61 @@ Key = tuple[int, date]
 """The number of an event's id, for a UUID hashes in Python, and the UTC day of its occurred_at."""
 
 
-class Entry(Value, frozen=True):
-    """An event as the inbox sees it. content: see domain.content."""
-
-    key: Key
-    event_id: EventId
-    content: int
-
-    @property
-    def day(self) -> date:
-        """Return the partition."""
-        return self.key[1]
+Row = tuple[date, str, UUID, int]
+"""Day, group, event id, and content (see domain.content)."""
 
 
-def entries_of(events: Sequence[Event], contents: Sequence[int]) -> list[Entry]:
-    """Return what the inbox sees of these events."""
-    return [
-        Entry((event.event_id.int, _day_of(event.occurred_at)), EventId(event.event_id), content)
-        for event, content in zip(events, contents, strict=True)
-    ]
-
-
-def _day_of(moment: datetime) -> date:
-    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).date()
+def _key_of(event: Event) -> Key:
+    moment = event.occurred_at
+    return event.event_id.int, (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).date()
 
 
 async def receive(
-    entries: Sequence[Entry], group: str, oldest: date, *, repeats: bool, ask: Ask, run: Run
+    group: str, events: Sequence[Event], contents: Sequence[int], oldest: date, *, repeats: bool, ask: Ask, run: Run
 ) -> list[Receipt]:
     """Write a row for each event that the inbox can remember (of the day oldest or later); say what each event is.
 
     repeats: expect events that were processed before; without, one of them makes the statement fail.
     """
-    first = {entry.key: entry for entry in entries if entry.key[1] >= oldest}
-    if len(first) < len(entries):
+    keys = list(map(_key_of, events))
+    told = list(zip(keys, events, contents, strict=True))
+    rows: dict[Key, Row] = {k: (k[1], group, event.event_id, content) for k, event, content in told if k[1] >= oldest}
+    if len(rows) < len(told):
         # Of several with one id and day the first counts.
-        first = {entry.key: entry for entry in reversed(entries) if entry.key[1] >= oldest}
+        rows = {k: (k[1], group, event.event_id, content) for k, event, content in reversed(told) if k[1] >= oldest}
     # Sorted, so that batches with the same events cannot wait for each other in a circle.
-    ordered = [first[key] for key in sorted(first)]
-    rows = [(entry.key[1], group, entry.event_id, entry.content) for entry in ordered]
+    ordered = [rows[key] for key in sorted(rows)]
     known: dict[Key, int | None] = {}
-    if rows and repeats:
-        fresh = {(event_id.int, day) for event_id, day in await ask(ENTER_AGAIN.sql, ENTER_AGAIN.arrays(rows))}
-        repeated = [entry for key, entry in first.items() if key not in fresh]
+    if ordered and repeats:
+        fresh = {(event_id.int, day) for event_id, day in await ask(ENTER_AGAIN.sql, ENTER_AGAIN.arrays(ordered))}
+        repeated = {key: row for key, row in rows.items() if key not in fresh}
         known = await _contents(repeated, group, ask) if repeated else {}
-    elif rows:
-        await run(ENTER.sql, ENTER.arrays(rows))
-    if not known and len(first) == len(entries):
-        return [Receipt.NEW] * len(entries)
-    return _judge(entries, oldest, known)
+    elif ordered:
+        await run(ENTER.sql, ENTER.arrays(ordered))
+    if not known and len(rows) == len(told):
+        return [Receipt.NEW] * len(told)
+    return _judge(keys, contents, oldest, known)
 
 
-async def _contents(repeated: Sequence[Entry], group: str, ask: Ask) -> dict[Key, int | None]:
+async def _contents(repeated: Mapping[Key, Row], group: str, ask: Ask) -> dict[Key, int | None]:
     """Read what these events said when they were processed. A statement of its own: it must see what others wrote."""
-    ids, days = ARRAYS["uuid"]([e.event_id for e in repeated]), ARRAYS["date"](sorted({e.day for e in repeated}))
-    found = {(event_id.int, day): content for event_id, day, content in await ask(_KNOWN, [ids, group, days])}
-    return {entry.key: found.get(entry.key) for entry in repeated}
+    ids, days = [row[2] for row in repeated.values()], sorted({day for _, day in repeated})
+    rows = await ask(_KNOWN, [ARRAYS["uuid"](ids), group, ARRAYS["date"](days)])
+    found = {(event_id.int, day): content for event_id, day, content in rows}
+    return {key: found.get(key) for key in repeated}
 
 
-def _judge(entries: Sequence[Entry], oldest: date, known: Mapping[Key, int | None]) -> list[Receipt]:
+def _judge(
+    keys: Sequence[Key], contents: Sequence[int], oldest: date, known: Mapping[Key, int | None]
+) -> list[Receipt]:
     """Say what each event is, in their order: of several with one id and day the first is what the inbox says."""
     seen = dict(known)
     receipts = []
-    for entry in entries:
-        if entry.key not in seen:
-            seen[entry.key] = entry.content
-            receipts.append(Receipt.NEW if entry.day >= oldest else Receipt.TOO_OLD)
+    for key, content in zip(keys, contents, strict=True):
+        if key not in seen:
+            seen[key] = content
+            receipts.append(Receipt.NEW if key[1] >= oldest else Receipt.TOO_OLD)
         else:
-            same = seen[entry.key] in {None, entry.content}
+            same = seen[key] in {None, content}
             receipts.append(Receipt.KNOWN if same else Receipt.CONFLICT)
     return receipts

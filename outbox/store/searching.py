@@ -75,9 +75,12 @@ def left_final(changes: Iterable[Change], now: datetime) -> datetime | None:
     young = now - MOVED_BACK_FROM
     return min(
         (
-            after.created_at
-            for before, after in changes
-            if after.created_at < young and after.status not in FINAL and before is not None and before.status in FINAL
+            c.after.created_at
+            for c in changes
+            if c.after.created_at < young
+            and c.after.status not in FINAL
+            and c.before is not None
+            and c.before.status in FINAL
         ),
         default=None,
     )

@@ -133,9 +133,8 @@ class PgTransaction:
 
     async def receive(self, group: str, events: Sequence[Event], contents: Sequence[int]) -> Sequence[Receipt]:
         """Write inbox rows; what is older than the inbox remembers gets none."""
-        entries = inbox.entries_of(events, contents)
         return await inbox.receive(
-            entries, group, self._oldest, repeats=self._repeats, ask=self.query, run=self.execute
+            group, events, contents, self._oldest, repeats=self._repeats, ask=self.query, run=self.execute
         )
 
     async def save(self, changes: Changes) -> Sequence[DeadLetter]:

@@ -234,10 +234,10 @@ async def _perform(gateway: StripeGateway, calls: Sequence[GatewayCall]) -> dict
     order_of = {call.operation_id: call.order_id for call in calls}
     made: dict[OrderId, str] = {}
     async for group in gateway.perform(calls):
-        for operation, outcome in group:
-            if not isinstance(outcome, Approved):
-                raise RuntimeError(f"the sandbox answered {outcome}")  # noqa: TRY004 - a result, no type
-            made[order_of[operation]] = outcome.transaction_id or ""
+        for answer in group:
+            if not isinstance(answer.outcome, Approved):
+                raise RuntimeError(f"the sandbox answered {answer.outcome}")  # noqa: TRY004 - a result, no type
+            made[order_of[answer.operation_id]] = answer.outcome.transaction_id or ""
     return made
 
 

@@ -25,6 +25,7 @@ from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.ports.publisher import OutgoingMessage, Published, Publisher, always
 from domain.ports.source import Message
 from domain.rules import Rules
+from domain.values import replace
 from outbox.driver.connections import Connections
 from outbox.relay import Relay
 from outbox.store import PostgresStore
@@ -150,7 +151,7 @@ class Made:
         """Make a message at the next offset."""
         self._offset += 1
         plain = Message(topic, 0, self._offset, key, value, (), 1_770_000_000_000)
-        return plain._replace(**fields)
+        return replace(plain, **fields)
 
     async def set_aside(self, order_id: str, error: Exception) -> None:
         """Put an order in quarantine, as a sweep does in which it raised."""

@@ -148,9 +148,9 @@ class Life:
 
     def check_shelf(self) -> None:
         """Hold every count to what a column can count, whatever was sold before."""
-        for sku, move in self._shelf.moves.items():
+        for sku, (available, reserved, sold) in self._shelf.moves.items():
             stock = self._stock or 0
-            counts = (stock + move.available, move.reserved, LONG_MAX - stock + move.sold)
+            counts = (stock + available, reserved, LONG_MAX - stock + sold)
             assert all(0 <= count <= LONG_MAX for count in counts), (sku, counts)
             assert sum(counts) == LONG_MAX
 

@@ -6,7 +6,7 @@ the check `available >= 0` fail, and runs again with the rows locked before they
 """
 
 from collections.abc import Sequence
-from typing import LiteralString, NamedTuple
+from typing import LiteralString
 
 from domain.operation import OperationKind
 from domain.outcome import Approved, Missing, Outcome, Reserved, Short
@@ -28,20 +28,12 @@ _MOVE = batch(
 )
 
 
-class _Move(NamedTuple):
-    """Whole units that change places."""
-
-    available: int = 0
-    reserved: int = 0
-    sold: int = 0
-
-
 class _Shelf:
-    """The stock as this batch sees it, and what it moves."""
+    """The stock as this batch sees it, and what it moves: whole units by which available, reserved and sold change."""
 
     def __init__(self, available: dict[str, int]) -> None:
         self._available = available
-        self.moves: dict[str, _Move] = {}
+        self.moves: dict[str, list[int]] = {}
 
     def reserve(self, call: InventoryCall) -> Outcome:
         """Take every line or none."""
@@ -72,8 +64,13 @@ class _Shelf:
         return Approved()
 
     def _move(self, sku: str, available: int, reserved: int, sold: int) -> None:
-        old = self.moves.get(sku, _Move())
-        self.moves[sku] = _Move(old.available + available, old.reserved + reserved, old.sold + sold)
+        moved = self.moves.get(sku)
+        if moved is None:
+            self.moves[sku] = [available, reserved, sold]
+            return
+        moved[0] += available
+        moved[1] += reserved
+        moved[2] += sold
 
 
 class InternalInventory:
