@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 PYTEST := $(BIN)/python -m pytest
+# Most tests wait more than they compute, so two processes share them file by file; WORKERS=0 runs all in one.
+WORKERS ?= 2
+SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test test-long test-pooler bench chaos check format clean
 help:  ## what there is to make
@@ -32,10 +35,10 @@ demo: $(RUN)  ## the whole pipeline, once, with every kind of order
 	@$(BIN)/payments demo $(ARGS)
 
 test: $(DEV)  ## all tests but the longest
-	@$(PYTEST) -m "not long" $(ARGS)
+	@$(PYTEST) $(SHARED) -m "not long" $(ARGS)
 
 test-long: $(DEV)  ## the longer forms of the kill and outage tests
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) $(SHARED) $(ARGS)
 
 test-pooler: $(DEV)  ## behind PgBouncer, which must be installed (apt-get install pgbouncer)
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null || \

@@ -1,20 +1,34 @@
 """Fixtures of all tests: real servers, started when the first test asks for them and always stopped.
 
 `kafka_bootstrap` and `database_server_url` are shared by the run and never killed; a test that must take a server down
-asks for `own_servers`. Which servers a run used, and why those, stands in its summary.
+asks for `own_servers`. Which servers a run used, and why those, stands in its summary. With `-n 2` each of the two
+processes has servers of its own, so that no test sees another's load, sessions or topics in what it asks a server for.
 """
 
 import secrets
+import shutil
 import signal
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.embedded import EmbeddedServers, temporary_servers
 from tests.servers.databases import fresh_database
 from tests.servers.session import SessionServers
+from tests.turns import Turns
 
 SERVERS = pytest.StashKey[SessionServers]()
+OF_WORKERS = pytest.StashKey[list[str]]()
+TURNS = pytest.StashKey[Turns]()
+TURNS_AT = pytest.StashKey[Path]()
+USED, TURNS_DIR = "servers", "turns"
+"""What a worker of `-n` says at its end, and what it is told at its beginning."""
+UNKNOWN = "servers: not known, for a process was ended before it could tell"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,12 +41,50 @@ def pytest_configure(config: pytest.Config) -> None:
                 reporter.write_line(line)
 
     config.stash[SERVERS] = SessionServers(tell)
+    config.stash[OF_WORKERS] = []
+    told = getattr(config, "workerinput", {})
+    if TURNS_DIR in told:
+        config.stash[TURNS] = Turns(Path(told[TURNS_DIR]))
     # A run that is told to end stops its servers first, as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Have a worker of `-n` say which servers it used: only the process that started it can print."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[USED] = session.config.stash[SERVERS].summary()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of `-n` where the run's tests take turns. Only pytest-xdist calls what is about nodes."""
+    config = node.config
+    if TURNS_AT not in config.stash:
+        config.stash[TURNS_AT] = Path(tempfile.mkdtemp(prefix="payments-turns-"))
+        config.add_cleanup(partial(shutil.rmtree, config.stash[TURNS_AT]))
+    node.workerinput[TURNS_DIR] = str(config.stash[TURNS_AT])
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for the test's turn before its time-out begins to count."""
+    turns = item.config.stash.get(TURNS, None)
+    with turns.turn(alone=item.get_closest_marker("alone") is not None) if turns else nullcontext():
+        return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what a worker of `-n` said."""
+    node.config.stash[OF_WORKERS].append(getattr(node, "workeroutput", {}).get(USED, UNKNOWN))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    terminalreporter.write_line(config.stash[SERVERS].summary())
+    here = UNKNOWN if TURNS_AT in config.stash else config.stash[SERVERS].summary()
+    said = config.stash[OF_WORKERS] or [here]
+    for line in dict.fromkeys(said):
+        terminalreporter.write_line(line)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -15,7 +15,7 @@ from tests.consumers.harness import Pipeline, now, open_pipeline
 from tests.consumers.orders import order
 from tests.reading.world import alarms, committed, publish_batch, segment, topic_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.alone, pytest.mark.integration, pytest.mark.timeout(240)]
 
 BAD = (2, 5, 9)
 GOOD = tuple(n for n in range(12) if n not in BAD)
