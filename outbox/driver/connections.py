@@ -141,6 +141,10 @@ class Connections:
                     await connection.rollback()
             except (psycopg.Error, TimeoutError):
                 await connection.close()
+            except asyncio.CancelledError:
+                # Cancelled a second time, and nobody else has it.
+                await connection.close()
+                raise
         if generation == self.generation and not connection.closed:
             self._idle.append(connection)
         else:

@@ -244,3 +244,26 @@ async def test_whether_a_server_takes_writes_is_known_without_asking(database_ur
         await connection.execute("SET default_transaction_read_only = on")
         with pytest.raises(DownForEverybody, match="read only"):
             await check_writable(connection)
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_transaction_that_is_cancelled_twice_leaves_no_connection_behind(database_url: str, steps: int) -> None:
+    connections = Connections(database_url.replace("+psycopg", ""), 1)
+    lent: asyncio.Queue[psycopg.AsyncConnection[Any]] = asyncio.Queue()
+
+    async def work() -> None:
+        async with connections.lend() as connection:
+            await connection.execute("SELECT 1")
+            lent.put_nowait(connection)
+            await asyncio.Event().wait()
+
+    working = asyncio.ensure_future(work())
+    connection = await lent.get()
+    working.cancel()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    working.cancel()
+    await asyncio.wait([working])
+    assert working.cancelled()
+    await connections.close()
+    assert connection.closed
