@@ -91,7 +91,6 @@ async def quarantined(make_pipeline: MakePipeline, *later: Any, **settings: Any)
 async def test_order_in_quarantine_is_paid_once_when_its_letters_are_redriven(make_pipeline: MakePipeline) -> None:
     copy = order("bad", event_id=other_id("bad"))
     pipeline = await quarantined(make_pipeline, retry("bad"), copy)
-    copies = await pipeline.value("SELECT count(*) FROM event WHERE order_version = 0")
     await pipeline.join()
     done = await redrive(pipeline, order_id="bad")
     assert [one.outcome for one in done if not one.outcome.done] == []
@@ -100,7 +99,9 @@ async def test_order_in_quarantine_is_paid_once_when_its_letters_are_redriven(ma
     await pipeline.until(lambda: pipeline.has("SELECT 1 FROM orders WHERE status = 'paid_and_confirmed'"), "paid")
     await pipeline.until(lambda: pipeline.has("SELECT 1 WHERE NOT EXISTS (SELECT FROM dead_letter WHERE waits)"), "")
     assert await pipeline.effects("bad") == ["authorize", "capture"]
-    assert await pipeline.value("SELECT count(*) FROM event WHERE order_version = 0") == copies
+    # What the order does meanwhile may be a letter, too. Each was copied to its topic when it came, and never again.
+    letters = await pipeline.value("SELECT count(*) FROM dead_letter")
+    assert await pipeline.value("SELECT count(*) FROM event WHERE order_version = 0") == letters >= 3
     who = await pipeline.rows('SELECT letter_id, kind, "by", result FROM redrive ORDER BY id LIMIT 1')
     assert who == [(done[0].record["number"], "letter", "ann", "done: authorize opened")]
 
