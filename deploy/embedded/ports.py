@@ -1,8 +1,15 @@
-"""Loopback ports that a data directory keeps for good."""
+"""Loopback ports that a data directory keeps for good.
+
+A server binds its port some time after it was drawn, and gives it up while it restarts. So a port is claimed when it
+is drawn: a link named by the port, in a directory of this user's, leads to the data directory that has it. A claim ends
+with that directory.
+"""
 
 import json
+import os
 import secrets
 import socket
+import tempfile
 from pathlib import Path
 
 from deploy.embedded.errors import EmbeddedError
@@ -27,10 +34,14 @@ def is_free(port: int) -> bool:
 
 
 def free_port(taken: frozenset[int] = frozenset()) -> int:
-    """Draw a port on which nobody listens and that is not taken. Raises EmbeddedError if none is found."""
+    """Draw a port on which nobody listens, and that is neither taken nor claimed.
+
+    Raises EmbeddedError if none is found.
+    """
+    claims = _claims()
     for _ in range(TRIES_MAX):
         port = FIRST_PORT + secrets.randbelow(PORTS)
-        if port not in taken and is_free(port):
+        if port not in taken and is_free(port) and not (claims and _is_claimed(claims / str(port), port)):
             return port
     raise EmbeddedError(f"no free port found between {FIRST_PORT} and {FIRST_PORT + PORTS}: stop some servers there")
 
@@ -46,11 +57,44 @@ def kept_port(data_dir: Path, name: str) -> int:
         with locked(data_dir / "ports.lock"):
             ports = read_json(path)
             if not isinstance(ports.get(name), int):
-                ports[name] = free_port(frozenset(port for port in ports.values() if isinstance(port, int)))
+                ports[name] = _draw(data_dir, frozenset(port for port in ports.values() if isinstance(port, int)))
                 write_whole(path, json.dumps(ports, indent=1) + "\n")
             return int(ports[name])
     except OSError as error:
         raise EmbeddedError(f"{data_dir} cannot be used ({error.strerror}): name another directory") from error
+
+
+def _draw(data_dir: Path, taken: frozenset[int]) -> int:
+    """Draw a port and claim it. Without a place for claims it is drawn only."""
+    claims = _claims()
+    if claims is None:
+        return free_port(taken)
+    with locked(claims / "lock"):
+        port = free_port(taken)
+        claim = claims / str(port)
+        claim.unlink(missing_ok=True)
+        claim.symlink_to(data_dir.resolve())
+        return port
+
+
+def _claims() -> Path | None:
+    """Return the directory of claims, made if need be; None where it is not ours."""
+    claims = Path(tempfile.gettempdir()) / f"payments-ports-{os.getuid()}"
+    try:
+        claims.mkdir(mode=0o700, exist_ok=True)
+        return claims if claims.lstat().st_uid == os.getuid() and not claims.is_symlink() else None
+    except OSError:
+        return None
+
+
+def _is_claimed(claim: Path, port: int) -> bool:
+    """Whether a data directory has this port still. One that is being written has its claim, and no file yet."""
+    try:
+        owner = claim.readlink()
+    except OSError:
+        return False
+    known = owner / "ports.json"
+    return owner.is_dir() and (not known.exists() or port in read_json(known).values())
 
 
 def require_free(port: int, name: str, data_dir: Path) -> None:
