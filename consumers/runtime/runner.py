@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.runtime.acting import Actor
-from consumers.runtime.cutting import in_pieces, or_cut
+from consumers.runtime.cutting import or_cut
 from consumers.runtime.guard import Breaker, Guard, Stopped
+from consumers.runtime.locks import RETRY_S, Detour, LockWatch
 from consumers.runtime.passing import Passing
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds
-from consumers.runtime.reading import Read, Reader, Reading
+from consumers.runtime.reading import Read, Reader, Reading, order_of, place_of
 from domain.alarms import Lasting
 from domain.errors import Transient
 from domain.operation import GATEWAY_KINDS
@@ -33,6 +34,7 @@ class Runner:
         guard: Guard,
         breaker: Breaker,
         bounds: Bounds,
+        watch: LockWatch,
     ) -> None:
         self._name = reaction.name
         self._source = source
@@ -43,6 +45,7 @@ class Runner:
         self._guard = guard
         self._breaker = breaker
         self._bounds = bounds
+        self._detour = Detour(watch, order_of)
         self._asks_gateway = bool(reaction.calls & GATEWAY_KINDS)
         self._log = structlog.get_logger("consumers.runner").bind(reaction=reaction.name)
         self._kafka = Lasting(self._log, "kafka_down")
@@ -130,19 +133,27 @@ class Runner:
 
         async def plan(piece: Sequence[Read]) -> None:
             opened = await self._guard.transact(
-                self._name, lambda contended: or_cut(piece, self._planner.plan(piece, contended=contended)), stop
+                self._name,
+                lambda contended: self._detour.guarded(
+                    piece, or_cut(piece, self._planner.plan(piece, contended=contended))
+                ),
+                stop,
             )
             # From here a redelivered message is a duplicate: the operation row is what must be finished.
             self._actor.submit(opened)
 
         async def quarantine(read: Read, error: Exception) -> None:
-            await self._guard.transact(self._name, lambda _: self._planner.quarantine(read, error), stop)
+            await self._guard.transact(
+                self._name, lambda _: self._detour.guarded([read], self._planner.quarantine(read, error)), stop
+            )
 
         reading = await self._guard.transact(self._name, read, stop)
-        if reading.read:
-            await in_pieces(reading.read, plan, quarantine)
-        done = reading.done
+        waiting = await self._detour.work(reading.read, plan, quarantine) if reading.read else ()
+        done = self._stand_still(reading.done, waiting) if waiting else reading.done
+        still = {place_of(read)[0] for read in waiting} if waiting else ()
         for held in reading.held:
+            if held.message.partition in still:
+                continue
             if await self._passing.is_passed(held, self._source, stop):
                 done = [*done, held.message]
                 self._take_again_behind(held.message, messages)
@@ -152,6 +163,19 @@ class Runner:
             await self._source.commit(done)
         except Transient as error:
             self._log.warning("offsets not committed; the messages come again, without effect", error=str(error))
+
+    def _stand_still(self, done: Sequence[Message], waiting: Sequence[Read]) -> Sequence[Message]:
+        """Stand still before messages that wait for a row; return what is done before them.
+
+        What lies behind in this batch is done, too, and comes again as a repetition: its offsets are not committed.
+        """
+        first: dict[int, int] = {}
+        for partition, offset in map(place_of, waiting):
+            first[partition] = min(offset, first.get(partition, offset))
+        for message in done:
+            if first.get(message.partition) == message.offset:
+                self._source.hold(message, RETRY_S)
+        return [m for m in done if m.offset < first.get(m.partition, m.offset + 1)]
 
     def _take_again_behind(self, message: Message, messages: Sequence[Message]) -> None:
         """Have what follows on the partition come again: it was not read."""
