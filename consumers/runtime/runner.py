@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.runtime.acting import Actor
+from consumers.runtime.ahead import Ahead
 from consumers.runtime.cutting import or_cut
 from consumers.runtime.guard import Breaker, Guard, Stopped
 from consumers.runtime.locks import RETRY_S, Detour, LockWatch
@@ -46,6 +47,7 @@ class Runner:
         self._breaker = breaker
         self._bounds = bounds
         self._detour = Detour(watch, order_of)
+        self._ahead = Ahead()
         self._asks_gateway = bool(reaction.calls & GATEWAY_KINDS)
         self._log = structlog.get_logger("consumers.runner").bind(reaction=reaction.name)
         self._kafka = Lasting(self._log, "kafka_down")
@@ -128,8 +130,10 @@ class Runner:
         return messages
 
     async def _process(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
+        fresh = self._ahead.fresh(messages)
+
         async def read(_: bool) -> Reading:  # noqa: FBT001 - the guard's signature
-            return self._reader.read(messages)
+            return self._reader.read(fresh)
 
         async def plan(piece: Sequence[Read]) -> None:
             opened = await self._guard.transact(
@@ -149,7 +153,7 @@ class Runner:
 
         reading = await self._guard.transact(self._name, read, stop)
         waiting = await self._detour.work(reading.read, plan, quarantine) if reading.read else ()
-        done = self._stand_still(reading.done, waiting) if waiting else reading.done
+        done = self._stand_still(messages, reading, waiting) if waiting or self._ahead else reading.done
         still = {place_of(read)[0] for read in waiting} if waiting else ()
         for held in reading.held:
             if held.message.partition in still:
@@ -164,18 +168,21 @@ class Runner:
         except Transient as error:
             self._log.warning("offsets not committed; the messages come again, without effect", error=str(error))
 
-    def _stand_still(self, done: Sequence[Message], waiting: Sequence[Read]) -> Sequence[Message]:
+    def _stand_still(self, messages: Sequence[Message], reading: Reading, waiting: Sequence[Read]) -> Sequence[Message]:
         """Stand still before messages that wait for a row; return what is done before them.
 
-        What lies behind in this batch is done, too, and comes again as a repetition: its offsets are not committed.
+        What lies behind in this batch is done, too, and comes again: its offsets are not committed.
         """
+        places = {place_of(read) for read in waiting}
         first: dict[int, int] = {}
-        for partition, offset in map(place_of, waiting):
+        for partition, offset in places:
             first[partition] = min(offset, first.get(partition, offset))
-        for message in done:
+        for message in reading.done:
             if first.get(message.partition) == message.offset:
                 self._source.hold(message, RETRY_S)
-        return [m for m in done if m.offset < first.get(m.partition, m.offset + 1)]
+        self._ahead.note(reading.done, first, places)
+        stops = {held.message.partition: held.message.offset for held in reading.held} | first
+        return [m for m in messages if m.offset < stops.get(m.partition, m.offset + 1)]
 
     def _take_again_behind(self, message: Message, messages: Sequence[Message]) -> None:
         """Have what follows on the partition come again: it was not read."""

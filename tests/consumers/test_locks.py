@@ -3,6 +3,8 @@
 Each of these orders is one of ours on real servers; the session that holds the lock is an administrator's.
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +16,7 @@ from structlog.testing import capture_logs
 from consumers.order_confirmed import authorize_payment
 from consumers.payment_authorized import reserve_items
 from domain.errors import Busy
-from schemas.events import Line
+from schemas.events import Event, Line
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
@@ -53,7 +55,13 @@ async def pipeline(make_pipeline: MakePipeline) -> Pipeline:
 async def test_while_an_order_is_locked_all_others_are_paid_and_then_it_is(pipeline: Pipeline) -> None:
     confirmed = order("locked")
     pipeline.gateway.fails_for = {"locked"}
-    await pipeline.join()
+    read: Counter[bytes | None] = Counter()
+
+    def decode(event_type: str, key: bytes | None, value: bytes | None) -> Event:
+        read.update([key] if event_type == "OrderConfirmed" else [])
+        return pipeline.codec.decode(event_type, key, value)
+
+    await pipeline.join(decode=decode)
     await pipeline.publish(confirmed)
     await pipeline.until_status("confirmed", "locked")
 
@@ -64,7 +72,9 @@ async def test_while_an_order_is_locked_all_others_are_paid_and_then_it_is(pipel
             await pipeline.publish(confirmed, *(order(name) for name in OTHERS))
             await until_paid(pipeline, *OTHERS)
             assert await pipeline.status("locked") == "confirmed"
-
+            tries = read[b"locked"]
+            await pipeline.until(lambda: asyncio.sleep(0, read[b"locked"] > tries + 1), "it is tried again and again")
+            assert {read[name.encode()] for name in OTHERS} == {1}, "what is done behind it is not read again"
             await until_said(pipeline, log, "another session holds a row; orders that need it wait, others go on")
         await pipeline.until_status("paid_and_confirmed", "locked")
         await until_said(pipeline, log, "the row is free; what waited for it goes on")
