@@ -49,7 +49,7 @@ bench: $(RUN)  ## side by side with its peers and the limit; ARGS=--quick for th
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 chaos: $(DEV)  ## faults dealt to the real thing while orders flow; ORDERS=20000 FAULTS=200 SEED=1 for the long form
-	@$(BIN)/python -m tests.chaos --orders $(or $(ORDERS),900) --faults $(or $(FAULTS),29) --seed $(or $(SEED),1) $(ARGS)
+	@$(BIN)/python -m tests.chaos --orders $(or $(ORDERS),900) --faults $(or $(FAULTS),30) --seed $(or $(SEED),1) $(ARGS)
 
 check: $(DEV)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -39,6 +39,12 @@ _RUNNING: Final = {
         "PostgreSQL, Kafka or the schema registry does not answer, or not in time. Work waits and nothing is lost.",
         "Bring it back; the process goes on by itself.",
     ),
+    "lock_held": Alarm(
+        "Another session holds a lock on a row or a table of ours. Orders that need the row wait, others go on; for a "
+        "table all wait.",
+        "Look at the session that the line names, and have it end its transaction; or an administrator runs the line's "
+        "`remedy`. What waited goes on by itself.",
+    ),
     "kafka_down": Alarm(
         "Kafka does not answer this consumer. Messages wait on their topics.",
         "Bring it back; the process goes on by itself.",

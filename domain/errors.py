@@ -9,10 +9,11 @@ is lost, because what was not committed is read again.
 class Transient(Exception):  # noqa: N818 - the word of the architecture; it is a family, not a noun
     """Trying the same again later may work; nothing is dead-lettered for it.
 
-    dependency: what did not answer, for the alarm.
+    dependency: what did not answer, for the alarm. alarm: its reason.
     """
 
     dependency = "postgresql"
+    alarm = "dependency_down"
 
 
 class DownForEverybody(Transient):
@@ -37,6 +38,12 @@ class Contended(Transient):
 
 class Violated(Contended):
     """A constraint was broken: another transaction won. If the same is broken again and again, the work is wrong."""
+
+
+class Busy(Transient):
+    """Another session holds a lock that we need, for longer than we wait: run it again later. We do not cause it."""
+
+    alarm = "lock_held"
 
 
 class TooMuch(Transient):

@@ -9,6 +9,7 @@ import structlog
 from consumers.runtime.acting import Actor
 from consumers.runtime.guard import Breaker, Guard
 from consumers.runtime.letters import Letters
+from consumers.runtime.locks import LockWatch
 from consumers.runtime.passing import Passing
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds, Ports
@@ -41,10 +42,13 @@ class Engine:
         self.guard = Guard(bounds)
         self.breaker = Breaker(bounds)
         self.actor = Actor(ports.gateway, ports.store, rules, bounds, self.breaker)
-        self.settler = Settler(ports, reactions, rules, bounds, self.guard, self.actor.submit)
+        self._watch = LockWatch(ports.store)
+        self.settler = Settler(ports, reactions, rules, bounds, self.guard, self.actor.submit, self._watch)
         self.actor.put = self.settler.put
         self.upkeep = Upkeep(ports.store)
-        self.sweep = Sweep(ports, reactions, rules, bounds, self.guard, self.breaker, self.actor, self.settler)
+        self.sweep = Sweep(
+            ports, reactions, rules, bounds, self.guard, self.breaker, self.actor, self.settler, self._watch
+        )
         self._log = structlog.get_logger("consumers.engine")
 
     async def run(
@@ -92,7 +96,18 @@ class Engine:
         reader = Reader(reaction, self._ports.decode, letters)
         planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
         passing = Passing(reaction, self._ports.store, letters, self.guard)
-        return Runner(reaction, source, reader, planner, passing, self.actor, self.guard, self.breaker, self._bounds)
+        return Runner(
+            reaction,
+            source,
+            reader,
+            planner,
+            passing,
+            self.actor,
+            self.guard,
+            self.breaker,
+            self._bounds,
+            self._watch,
+        )
 
     async def _end_late(self, stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:
         """Break off what has not ended in time: a database that is frozen would hold it up until we are killed.

@@ -57,7 +57,7 @@ class Guard:
         Raises Stopped when told to stop during an outage, and Transient when not patient; nothing has happened then.
         """
         lost = broken = failures = 0
-        down = Lasting(self._log, "dependency_down")
+        down: Lasting | None = None
         while True:
             self.turn(name)
             try:
@@ -75,12 +75,14 @@ class Guard:
                 if not self.patient:
                     raise
                 failures += 1
+                down = down or Lasting(self._log, error.alarm)
                 fields = {"name": name, "dependency": error.dependency, "error": str(error)}
                 if not down.again(asyncio.get_running_loop().time(), "waiting", **fields):
                     self._log.debug("still waiting", name=name, failures=failures)
                 await _pause(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
             else:
-                down.end(asyncio.get_running_loop().time(), "going on", name=name, failures=failures)
+                if down is not None:
+                    down.end(asyncio.get_running_loop().time(), "going on", name=name, failures=failures)
                 return result
 
     def turn(self, name: str) -> None:

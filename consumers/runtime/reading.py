@@ -12,6 +12,7 @@ from consumers.runtime.ports import Decode
 from domain.alarms import REMIND_S, ring
 from domain.content import same_content
 from domain.errors import RegistryDown
+from domain.ids import OrderId
 from domain.ports.source import Message
 from domain.ports.store import DeadLetter
 from domain.reaction import Reaction
@@ -44,6 +45,17 @@ class Failed(NamedTuple):
 
 Read = Taken | DeadLetter | Failed
 """A message once it was read: what it says, why it is refused, or what it raised."""
+
+
+def order_of(read: Read) -> OrderId | None:
+    """Return whose order a message is about, if that can be read."""
+    return OrderId(read.event.order_id) if isinstance(read, Taken) else None
+
+
+def place_of(read: Read) -> tuple[int, int]:
+    """Return partition and offset."""
+    at = read if isinstance(read, DeadLetter) else read.message
+    return at.partition, at.offset
 
 
 class Held(NamedTuple):

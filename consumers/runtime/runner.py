@@ -6,12 +6,14 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.runtime.acting import Actor
-from consumers.runtime.cutting import in_pieces, or_cut
+from consumers.runtime.ahead import Ahead
+from consumers.runtime.cutting import or_cut
 from consumers.runtime.guard import Breaker, Guard, Stopped
+from consumers.runtime.locks import RETRY_S, Detour, LockWatch
 from consumers.runtime.passing import Passing
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds
-from consumers.runtime.reading import Read, Reader, Reading
+from consumers.runtime.reading import Read, Reader, Reading, order_of, place_of
 from domain.alarms import Lasting
 from domain.errors import Transient
 from domain.operation import GATEWAY_KINDS
@@ -33,6 +35,7 @@ class Runner:
         guard: Guard,
         breaker: Breaker,
         bounds: Bounds,
+        watch: LockWatch,
     ) -> None:
         self._name = reaction.name
         self._source = source
@@ -43,6 +46,8 @@ class Runner:
         self._guard = guard
         self._breaker = breaker
         self._bounds = bounds
+        self._detour = Detour(watch, order_of)
+        self._ahead = Ahead()
         self._asks_gateway = bool(reaction.calls & GATEWAY_KINDS)
         self._log = structlog.get_logger("consumers.runner").bind(reaction=reaction.name)
         self._kafka = Lasting(self._log, "kafka_down")
@@ -125,24 +130,34 @@ class Runner:
         return messages
 
     async def _process(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
+        fresh = self._ahead.fresh(messages)
+
         async def read(_: bool) -> Reading:  # noqa: FBT001 - the guard's signature
-            return self._reader.read(messages)
+            return self._reader.read(fresh)
 
         async def plan(piece: Sequence[Read]) -> None:
             opened = await self._guard.transact(
-                self._name, lambda contended: or_cut(piece, self._planner.plan(piece, contended=contended)), stop
+                self._name,
+                lambda contended: self._detour.guarded(
+                    piece, or_cut(piece, self._planner.plan(piece, contended=contended))
+                ),
+                stop,
             )
             # From here a redelivered message is a duplicate: the operation row is what must be finished.
             self._actor.submit(opened)
 
         async def quarantine(read: Read, error: Exception) -> None:
-            await self._guard.transact(self._name, lambda _: self._planner.quarantine(read, error), stop)
+            await self._guard.transact(
+                self._name, lambda _: self._detour.guarded([read], self._planner.quarantine(read, error)), stop
+            )
 
         reading = await self._guard.transact(self._name, read, stop)
-        if reading.read:
-            await in_pieces(reading.read, plan, quarantine)
-        done = reading.done
+        waiting = await self._detour.work(reading.read, plan, quarantine) if reading.read else ()
+        done = self._stand_still(messages, reading, waiting) if waiting or self._ahead else reading.done
+        still = {place_of(read)[0] for read in waiting} if waiting else ()
         for held in reading.held:
+            if held.message.partition in still:
+                continue
             if await self._passing.is_passed(held, self._source, stop):
                 done = [*done, held.message]
                 self._take_again_behind(held.message, messages)
@@ -152,6 +167,22 @@ class Runner:
             await self._source.commit(done)
         except Transient as error:
             self._log.warning("offsets not committed; the messages come again, without effect", error=str(error))
+
+    def _stand_still(self, messages: Sequence[Message], reading: Reading, waiting: Sequence[Read]) -> Sequence[Message]:
+        """Stand still before messages that wait for a row; return what is done before them.
+
+        What lies behind in this batch is done, too, and comes again: its offsets are not committed.
+        """
+        places = {place_of(read) for read in waiting}
+        first: dict[int, int] = {}
+        for partition, offset in places:
+            first[partition] = min(offset, first.get(partition, offset))
+        for message in reading.done:
+            if first.get(message.partition) == message.offset:
+                self._source.hold(message, RETRY_S)
+        self._ahead.note(reading.done, first, places)
+        stops = {held.message.partition: held.message.offset for held in reading.held} | first
+        return [m for m in messages if m.offset < stops.get(m.partition, m.offset + 1)]
 
     def _take_again_behind(self, message: Message, messages: Sequence[Message]) -> None:
         """Have what follows on the partition come again: it was not read."""

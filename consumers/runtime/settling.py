@@ -10,13 +10,15 @@ from functools import partial
 
 import structlog
 
-from consumers.runtime.cutting import in_pieces, or_cut
+from consumers.runtime.cutting import or_cut
 from consumers.runtime.guard import Guard
+from consumers.runtime.locks import RETRY_S, Detour, LockWatch
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.work import Work
 from domain.alarms import ring
 from domain.blame import blame
+from domain.errors import Busy
 from domain.ids import OperationId, OrderId
 from domain.lease import settle_answer
 from domain.operation import OperationState
@@ -48,6 +50,7 @@ class Settler:
         bounds: Bounds,
         guard: Guard,
         submit: Callable[[Sequence[Claimed]], None],
+        watch: LockWatch,
     ) -> None:
         self._ports = ports
         self._reactions = reactions
@@ -59,12 +62,14 @@ class Settler:
         self._waiting: list[Answer] = []
         self._arrived = asyncio.Event()
         self._settling = 0
+        self._detour: Detour[Answer] = Detour(watch, lambda answer: answer.order_id)
+        self._kept = 0
         self._log = structlog.get_logger("consumers.settler")
 
     @property
     def busy(self) -> bool:
         """Whether answers wait or are being settled."""
-        return bool(self._waiting) or self._settling > 0
+        return bool(self._waiting) or self._settling > 0 or self._kept > 0
 
     def put(self, answers: Sequence[Answer]) -> None:
         """Leave answers to be settled."""
@@ -82,13 +87,29 @@ class Settler:
             answers, self._waiting = self._waiting[: self._bounds.batch_max], self._waiting[self._bounds.batch_max :]
             self._settling += 1
             try:
-                await in_pieces(answers, partial(self._settle_piece, name), partial(self._give_up, name))
+                left = await self._detour.work(answers, partial(self._settle_piece, name), partial(self._give_up, name))
+                if left:
+                    self._keep(left)
             finally:
                 self._settling -= 1
 
+    def _keep(self, answers: Sequence[Answer]) -> None:
+        """Keep answers whose orders somebody holds, and settle them later."""
+        if not self._guard.patient:
+            raise Busy("another session holds a row that an answer is about; it is asked for again")
+        self._kept += len(answers)
+        asyncio.get_running_loop().call_later(RETRY_S, self._put_back, answers)
+
+    def _put_back(self, answers: Sequence[Answer]) -> None:
+        self._kept -= len(answers)
+        self.put(answers)
+
     async def _settle_piece(self, name: str, answers: Sequence[Answer]) -> None:
         opened = await self._guard.transact(
-            name, lambda contended: or_cut(answers, self._settle(answers, contended=contended))
+            name,
+            lambda contended: self._detour.guarded(
+                answers, or_cut(answers, self._settle(answers, contended=contended))
+            ),
         )
         self._submit(opened)
 
@@ -96,7 +117,10 @@ class Settler:
         """Keep the operation, for its answer raised. The gateway gives the same answer whenever it is asked again."""
         blamed = blame(error, answer)
         await self._guard.transact(
-            name, lambda _: self._quarantine.operation(answer.order_id, answer.operation_id, blamed)
+            name,
+            lambda _: self._detour.guarded(
+                [answer], self._quarantine.operation(answer.order_id, answer.operation_id, blamed)
+            ),
         )
 
     async def _settle(self, answers: Sequence[Answer], *, contended: bool) -> list[Claimed]:

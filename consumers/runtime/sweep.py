@@ -9,15 +9,16 @@ from typing import Final, TypeVar
 import structlog
 
 from consumers.runtime.acting import IDS_MAX, Actor
-from consumers.runtime.cutting import in_pieces, or_cut
+from consumers.runtime.cutting import or_cut
 from consumers.runtime.guard import Breaker, Guard, Stopped
+from consumers.runtime.locks import Detour, LockWatch
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.settling import Settler
 from consumers.runtime.work import Work
 from domain.alarms import ring
 from domain.blame import blame
-from domain.errors import TooMuch, Transient
+from domain.errors import Busy, TooMuch, Transient
 from domain.goods import expire_hold
 from domain.ids import OrderId
 from domain.operation import OperationKind, operation_id
@@ -52,6 +53,7 @@ class Sweep:
         breaker: Breaker,
         actor: Actor,
         settler: Settler,
+        watch: LockWatch,
     ) -> None:
         self._ports = ports
         self._reactions = reactions
@@ -62,6 +64,9 @@ class Sweep:
         self._actor = actor
         self._settler = settler
         self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
+        self._detours: dict[str, Detour[OrderId]] = {
+            name: Detour(watch, lambda order_id: order_id) for name in (HOLDS, DELAYS, STUCK)
+        }
         self._next: dict[str, float] = {}
         self._most: dict[str, int] = {}
         self._jobs: dict[str, Job] = {
@@ -171,18 +176,24 @@ class Sweep:
         work: Callable[[Sequence[OrderId]], Awaitable[None]],
         stop: asyncio.Event | None,
     ) -> None:
-        """Do this work for all orders found; one that raises is put in quarantine, and passed over from then on."""
+        """Do this work for all orders found; one that raises is put in quarantine, and passed over from then on.
+
+        One that somebody holds is passed over this time.
+        """
+        detour = self._detours[name]
 
         async def do(piece: Sequence[OrderId]) -> None:
-            await self._guard.transact(name, lambda _: or_cut(piece, work(piece)), stop)
+            await self._guard.transact(name, lambda _: detour.guarded(piece, or_cut(piece, work(piece))), stop)
 
         async def give_up(order_id: OrderId, error: Exception) -> None:
             blamed = blame(error, order_id)
-            await self._guard.transact(name, lambda _: self._quarantine.order(order_id, blamed), stop)
+            await self._guard.transact(
+                name, lambda _: detour.guarded([order_id], self._quarantine.order(order_id, blamed)), stop
+            )
 
         order_ids = await self._look(name, look, stop)
-        if order_ids:
-            await in_pieces(order_ids, do, give_up)
+        if order_ids and await detour.work(order_ids, do, give_up) and not self._guard.patient:
+            raise Busy("another session holds a row that the sweep needs")
 
     async def _expire_holds(self, order_ids: Sequence[OrderId]) -> None:
         async with self._ports.store.transaction(contended=True) as transaction:

@@ -11,6 +11,7 @@ from domain.decision import Notification
 from domain.ids import EventId, OperationId, OrderId
 from domain.operation import OperationState
 from domain.order import Operation, Order
+from domain.ports.locks import Locks
 from domain.values import Value
 from schemas.events import Event, OwnEvent
 from schemas.rejection import Reason
@@ -248,6 +249,13 @@ class Store(Protocol):
 
     async def end_frozen(self, unmoved_s: float) -> int:
         """End sessions of this module whose process has stood still for so long amid a transaction; say how many."""
+        ...
+
+    async def locks(self, order_ids: Sequence[OrderId]) -> Locks:
+        """Say who holds, at this moment, tables of ours, or else rows that these orders need. It waits for nobody.
+
+        Transactions wait for locks for a short time only from then on, unless a table is held.
+        """
         ...
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:

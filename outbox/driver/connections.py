@@ -33,12 +33,14 @@ _SESSION: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
     # Longer than lock_timeout: who waits for a lock is to hear that, and not that its statement takes too long.
     ("statement_timeout", "60000"),
     ("idle_in_transaction_session_timeout", "60000"),
-    ("lock_timeout", "30000"),
+    # Longer than any transaction of ours lasts on a server that is well. Whoever waits holds what it has locked so far.
+    ("lock_timeout", "5000"),
 )
 HOT_OPTIONS: Final = " ".join(f"-c {name}={value}" for name, value in _SESSION)
 _SET_LOCAL: LiteralString = ", ".join([f"set_config('{name}', '{value}', true)" for name, value in _SESSION])
 PRELUDE: LiteralString = f"SELECT {_SET_LOCAL}"
 """What HOT_OPTIONS are to a session, for one transaction: behind a pooler the session is not ours."""
+_BRIEF: LiteralString = "SET LOCAL lock_timeout = 500"
 ANSWER_MAX_S: Final = 120.0
 """A transaction that takes longer waits for a server that stands still: its statements and its waits for locks end long
 before. Shorter than the time after which a loop counts as stalled."""
@@ -158,10 +160,15 @@ class Connections:
             await self.close()
 
 
-async def begin(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Give the transaction that begins our settings, if its session is a pooler's; nothing is prepared there either."""
+async def begin(connection: psycopg.AsyncConnection[Any], *, brief: bool = False) -> None:
+    """Give the transaction that begins our settings, if its session is a pooler's; nothing is prepared there either.
+
+    brief: wait half a second for a lock, for somebody is known to hold one for long.
+    """
     if connection.prepare_threshold is None:
         await connection.execute(PRELUDE)
+    if brief:
+        await connection.execute(_BRIEF)
 
 
 async def check_writable(connection: psycopg.AsyncConnection[Any]) -> None:

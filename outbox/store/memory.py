@@ -17,7 +17,7 @@ from domain.values import replace
 ORDERS_MAX: Final = 20_000
 """Some 40 MB. Those that are forgotten are read from their tables."""
 WAIT_MAX: Final = timedelta(seconds=30)
-"""A transaction's clock stands still while it waits for a lock, at most for lock_timeout (driver/connections.py)."""
+"""A transaction's clock stands still while it waits for locks, for each as long as lock_timeout at the most."""
 
 
 class OrderMemory:

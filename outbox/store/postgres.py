@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import psycopg
 
-from domain.errors import Contended, DownForEverybody, Permanent, TooMuch, Transient, Unfit, Violated
+from domain.errors import Busy, Contended, DownForEverybody, Permanent, TooMuch, Transient, Unfit, Violated
 from domain.ids import OrderId
 from domain.order import Operation
+from domain.ports.locks import Locks
 from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
 from outbox.driver.connections import Connections, begin
 from outbox.driver.conninfo import connect
@@ -18,7 +19,7 @@ from outbox.driver.sqlstates import Family, family_of, said
 from outbox.journal import Journal, letter_origin
 from outbox.schema import partitions
 from outbox.schema.mapping import OPERATIONS
-from outbox.store import questions, statements
+from outbox.store import locks, questions, statements
 from outbox.store.memory import OrderMemory
 from outbox.store.numbers import OrderNumbers
 from outbox.store.searching import StuckSearch
@@ -27,8 +28,8 @@ from schemas.events import Event
 
 REPEATS: Final = 100
 """Transactions after a repeated event that expect others: after a restart they come in numbers, else never."""
-
-
+BRIEF_FOR_S: Final = 10.0
+"""So long after somebody was looked for who holds a row, all transactions of the process wait for locks briefly."""
 UPKEEP_MAX_S: Final = 60.0
 
 
@@ -64,6 +65,7 @@ class PostgresStore:
         self._journal = Journal(encode, prefix, event_bytes_max)
         self._learned = _Learned(connections.generation)
         self._repeats = 0
+        self._brief_until = 0.0
         self._search: StuckSearch | None = None
 
     @asynccontextmanager
@@ -85,6 +87,7 @@ class PostgresStore:
                 contended=contended,
                 repeats=self._repeats > 0,
                 few=few,
+                brief=began < self._brief_until,
             )
             self._repeats = max(self._repeats - 1, 0)
             async with connection.pipeline() if few else nullcontext():
@@ -132,6 +135,15 @@ class PostgresStore:
         """Whether this very letter is kept already."""
         place = [letter.group, letter.topic, letter.partition, letter.offset, letter_origin(letter)]
         return bool(await self._once(questions.HAS_LETTER, place))
+
+    async def locks(self, order_ids: Sequence[OrderId]) -> Locks:
+        """Say who holds tables of ours, or else rows that these orders need."""
+        async with self._connection() as connection:
+            found = await locks.look(connection, order_ids)
+        if not found.tables:
+            # A table's lock is waited for in its queue; a row's is not worth what waits for us meanwhile.
+            self._brief_until = asyncio.get_running_loop().time() + BRIEF_FOR_S
+        return found
 
     async def end_frozen(self, unmoved_s: float) -> int:
         """End sessions of this module in which a process stands still; return how many."""
@@ -206,7 +218,7 @@ class PostgresStore:
             case Family.STALE:
                 return Contended(f"sessions are made anew: {said(error)}")
             case Family.BUSY:
-                return Transient(f"PostgreSQL is busy: {said(error)}")
+                return Busy(f"PostgreSQL is busy: {said(error)}")
             case Family.TOO_MUCH:
                 return TooMuch(f"PostgreSQL gave up: {said(error)}")
             case Family.OUTAGE:

@@ -35,7 +35,7 @@ class PgTransaction:
 
     began: the running loop's clock before it. oldest: first day the inbox knows. repeats: expect events that were
     processed before; without, one of them makes the transaction lose its race. few: the connection is in a pipeline for
-    as long as the transaction lasts.
+    as long as the transaction lasts. brief: wait for locks for a short time only.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class PgTransaction:
         contended: bool,
         repeats: bool = True,
         few: bool = False,
+        brief: bool = False,
     ) -> None:
         self.connection = connection
         self.began = began
@@ -68,6 +69,7 @@ class PgTransaction:
         # In a pipeline a failure is told late, and what was decided by then may have been told to others.
         self._repeats = repeats or contended or few
         self._few = few
+        self._brief = brief
         self._cursor = connection.cursor(binary=True)
 
     async def _begin(self, order_ids: Sequence[OrderId], *, waiting: bool = False) -> list[tuple[OrderId, bytes]]:
@@ -78,7 +80,7 @@ class PgTransaction:
         """
         ids, seeing = ARRAYS["text"](order_ids), self.connection.cursor(binary=True)
         async with self._together():
-            await begin(self.connection)
+            await begin(self.connection, brief=self._brief)
             await self._cursor.execute(statements.BEGIN, [ids])
             if waiting:
                 await seeing.execute(quarantine.WAITING, [ids, ids])
@@ -91,7 +93,7 @@ class PgTransaction:
 
     async def hold(self, order_ids: Sequence[OrderId]) -> None:
         """Lock these orders and see which wait in quarantine, with the right to put something there; read none."""
-        await begin(self.connection)
+        await begin(self.connection, brief=self._brief)
         await self.execute(quarantine.LOCK)
         await self._begin(sorted(set(order_ids)), waiting=True)
 

@@ -55,6 +55,7 @@ KINDS: Final = (
     Kind("sessions ended", "postgres", (1, 5)),
     Kind("read only", "postgres", (20, 20)),
     Kind("dump", "postgres", (8, 20)),
+    Kind("row locked", "postgres", (8, 20), ("order", "goods")),
     Kind("time limit", "postgres", (5, 10), LIMITS),
     Kind("sandbox killed", "gateway", (1, 5)),
     Kind("sandbox frozen", "gateway", (3, 8)),
@@ -73,7 +74,7 @@ KINDS: Final = (
 )
 UNREADABLE_KIND: Final = Kind("unreadable", "segment", targets=UNREADABLE)
 NAMES: Final = tuple(kind.name for kind in (*KINDS, UNREADABLE_KIND))
-EACH_ONCE: Final = 29
+EACH_ONCE: Final = 30
 """So many faults have every kind once, and three unreadable batches."""
 FEW: Final = 60
 """Up to so many faults it is the short form: shorter faults, less calm."""

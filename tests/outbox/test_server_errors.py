@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from domain.errors import Contended, DownForEverybody, Permanent, TooMuch, Transient, Unfit, Violated
+from domain.errors import Busy, Contended, DownForEverybody, Permanent, TooMuch, Unfit, Violated
 from domain.ids import OrderId
 from domain.ports.store import Change, Changes
 from domain.values import replace
@@ -89,7 +89,7 @@ async def test_a_statement_without_end_is_ended(store: PostgresStore) -> None:
     ((timeout, lock_timeout),) = await run(
         store, "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
     )
-    assert (timeout, lock_timeout) == ("1min", "30s")
+    assert (timeout, lock_timeout) == ("1min", "5s")
 
 
 async def test_a_session_that_ended_because_we_stood_still_is_an_outage(
@@ -116,9 +116,9 @@ async def test_a_lock_that_is_held_for_long_is_waited_for_and_no_lost_race(
     await write(store)
     with psycopg.connect(database_url.replace("+psycopg", "")) as holder:
         holder.execute("SELECT FROM orders FOR UPDATE")
-        with pytest.raises(Transient, match="busy") as raised:
+        with pytest.raises(Busy, match="busy") as raised:
             await run(store, "SET LOCAL lock_timeout = 50", "SELECT order_id FROM orders FOR UPDATE")
-    assert type(raised.value) is Transient
+    assert type(raised.value) is Busy
 
 
 async def test_after_a_migration_the_plans_of_before_are_no_bug(store: PostgresStore, database_url: str) -> None:
@@ -149,7 +149,7 @@ async def test_prepared_statements_that_the_server_has_lost_are_made_no_more(sto
     assert await run(store, PREPARED) == []
     # What the session lacks now, each transaction brings along.
     assert await run(store, "SELECT current_setting('enable_seqscan'), current_setting('lock_timeout')") == [
-        ("off", "30s")
+        ("off", "5s")
     ]
 
 

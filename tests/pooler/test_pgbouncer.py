@@ -120,7 +120,7 @@ async def test_each_transaction_brings_its_settings_along(
 ) -> None:
     store = open_store(transactions.in_front_of(shop.database_url))
     found = await asyncio.gather(*(run(store, ASKS) for _ in range(12)))
-    assert found == [[("off", "30s", "UTC")]] * 12
+    assert found == [[("off", "5s", "UTC")]] * 12
     order = await write(store)
     assert await load(store) == order
     # Nothing of it stays behind in a session that others use.
@@ -151,7 +151,7 @@ async def test_a_pooler_that_comes_between_is_an_outage_once(
     store._connections._pooled = False  # as before somebody put it there
     with pytest.raises(DownForEverybody, match="startup parameter"):
         await run(store, ASKS)
-    assert await run(store, ASKS) == [("off", "30s", "UTC")]
+    assert await run(store, ASKS) == [("off", "5s", "UTC")]
 
 
 async def test_a_pooler_that_comes_between_unnoticed_costs_some_races(
@@ -164,4 +164,4 @@ async def test_a_pooler_that_comes_between_unnoticed_costs_some_races(
         done = await asyncio.gather(*(run(store, ASKS) for _ in range(6)), return_exceptions=True)
         lost += [one for one in done if isinstance(one, BaseException)]
     assert {type(error) for error in lost} == {Contended}
-    assert await asyncio.gather(*(run(store, ASKS) for _ in range(6))) == [[("off", "30s", "UTC")]] * 6
+    assert await asyncio.gather(*(run(store, ASKS) for _ in range(6))) == [[("off", "5s", "UTC")]] * 6

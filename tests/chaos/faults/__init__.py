@@ -21,6 +21,7 @@ DEALS: Final[Mapping[str, Deal]] = {
     "sessions ended": database.end_sessions,
     "read only": database.make_read_only,
     "dump": database.dump,
+    "row locked": database.lock_row,
     "time limit": database.limit_time,
     "sandbox killed": gateway.kill_sandbox,
     "sandbox frozen": gateway.freeze_sandbox,

@@ -7,7 +7,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import sql
 
-from tests.chaos.faults.scene import Scene
+from tests.chaos.faults.scene import AGAIN_S, Scene
 
 END_SESSIONS: Final[LiteralString] = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -20,6 +20,13 @@ LAST_DAY: Final[LiteralString] = """
      WHERE i.inhparent = 'inbox'::regclass ORDER BY pg_get_expr(c.relpartbound, c.oid) DESC LIMIT 1"""
 AHEAD: Final[LiteralString] = "SELECT right(%s, 8)::date > (now() AT TIME ZONE 'UTC')::date + 1"
 EVERY_S: Final = 0.7
+ROWS: Final[dict[str, LiteralString]] = {
+    "order": """
+        SELECT order_id FROM orders ORDER BY status IN ('paid_and_confirmed', 'payment_failed'), updated_at DESC
+         LIMIT 1 FOR UPDATE SKIP LOCKED""",
+    "goods": "SELECT sku FROM stock ORDER BY reserved DESC LIMIT 1 FOR UPDATE SKIP LOCKED",
+}
+"""An order under way, and the goods that most orders wait for."""
 LIMIT_MS: Final = (3, 30)
 """A limit that nothing keeps, and one that a small batch does."""
 LOCK_S: Final = "2s"
@@ -56,6 +63,18 @@ def dump(scene: Scene) -> Iterator[None]:
     try:
         scene.world.fleet.drain("sweep-1")
         scene.world.fleet.start("sweep-1")
+        yield
+    finally:
+        with suppress(psycopg.Error):
+            connection.close()
+
+
+@contextmanager
+def lock_row(scene: Scene) -> Iterator[None]:
+    """Hold a row as an operator's session does that forgot to commit: only what needs it waits."""
+    scene.places = frozenset()
+    connection = scene.insist(lambda: _lock_row(scene))
+    try:
         yield
     finally:
         with suppress(psycopg.Error):
@@ -110,6 +129,21 @@ def _forget_last_day(scene: Scene) -> None:
         rows = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(day)).fetchone()
         assert rows == (0,), f"{found[0]} is not empty"
         connection.execute(sql.SQL("DROP TABLE {}").format(day))
+
+
+def _lock_row(scene: Scene) -> psycopg.Connection[tuple[Any, ...]]:
+    connection = scene.world.connect(autocommit=False)
+    try:
+        found = connection.execute(ROWS[scene.fault.target]).fetchone()
+        while found is None:
+            connection.rollback()
+            scene.pause(AGAIN_S)
+            found = connection.execute(ROWS[scene.fault.target]).fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    scene.notes.append(str(found[0]))
+    return connection
 
 
 def _lock_all(scene: Scene) -> psycopg.Connection[tuple[Any, ...]]:

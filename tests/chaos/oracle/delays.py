@@ -18,7 +18,7 @@ from tests.chaos.oracle.case import Index, Violation
 MEDIAN_MAX_S: Final = 15.0
 WORST_MAX_S: Final = 60.0
 CALM_MAX_S: Final = 120.0
-STALLS: Final = (("frozen relay", 13.0), ("frozen sweep", 5.0), ("dump", 6.0))
+STALLS: Final = (("frozen relay", 13.0), ("frozen sweep", 5.0), ("dump", 6.0), ("row locked", 8.0))
 """While this is all that is wrong, events go on; seconds between two of them. Another relay sends within ten."""
 STALL_MARGIN_S: Final = 1.5
 PEACE: Final = "(no fault)"
