@@ -27,10 +27,10 @@ from domain.ports.store import Claimed, Receipt
 from domain.reaction import Reaction
 from domain.rules import Rules
 from domain.values import replace
-from outbox.schema.aside_tables import GIVEN_UP
 from outbox.store.redriving import (
     KeptLetter,
     ahead_of,
+    give_up_letter,
     keep_letter,
     lock_letter,
     lock_work,
@@ -171,9 +171,7 @@ class Redriver:
             return Outcome(done=False, result="there is no such letter")
         if letter.redriven:
             return Outcome(done=False, result=_ended(letter))
-        result = f"{GIVEN_UP}{reason}"
-        await settle_letter(transaction, letter.id, self._by, result)
-        return Outcome(done=True, result=result)
+        return Outcome(done=True, result=await give_up_letter(transaction, letter.id, self._by, reason))
 
     async def _plan(self, transaction: PgTransaction, letter: KeptLetter, reaction: Reaction, one: Taken) -> Outcome:
         planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)

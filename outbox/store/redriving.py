@@ -102,6 +102,13 @@ async def settle_letter(transaction: PgTransaction, letter_id: int, by: str, res
     await transaction.execute(_NOTE, [letter_id, "letter", by, result])
 
 
+async def give_up_letter(transaction: PgTransaction, letter_id: int, by: str, reason: str) -> str:
+    """Note that nobody will redrive it; return what is noted."""
+    result = f"{GIVEN_UP}{reason}"
+    await settle_letter(transaction, letter_id, by, result)
+    return result
+
+
 async def keep_letter(
     transaction: PgTransaction,
     letter_id: int,

@@ -1,31 +1,17 @@
 """The stock in our own database: a whole batch at once, all lines of an order or none, and never more than there is.
 
-Stock rows are read without a lock and moved by one statement at the end of the transaction, in the order of their SKUs:
-hot rows are locked for the shortest time, and two batches cannot wait for each other in a circle. Who loses a race sees
-the check `available >= 0` fail, and runs again with the rows locked before they are read.
+How it is read and moved: `outbox/store/stock.py`.
 """
 
 from collections.abc import Sequence
-from typing import LiteralString
+from functools import partial
 
 from domain.operation import OperationKind
 from domain.outcome import Approved, Missing, Outcome, Reserved, Short
 from domain.ports.inventory import InventoryAnswer, InventoryCall
 from domain.ports.store import Transaction
-from outbox.driver.batches import Column, batch, word
-from outbox.driver.binary import ARRAYS
+from outbox.store.stock import move, read_available
 from outbox.store.transaction import PgTransaction
-
-_READ: LiteralString = "SELECT sku, available FROM stock WHERE sku = ANY(%s) ORDER BY sku"
-_READ_LOCKED: LiteralString = _READ + " FOR UPDATE"
-_MOVE = batch(
-    """
-    UPDATE stock s SET available = s.available + u.available, reserved = s.reserved + u.reserved,
-                       sold = s.sold + u.sold
-      FROM unnest(%s, %s, %s, %s) AS u(sku, available, reserved, sold)
-     WHERE s.sku = u.sku""",
-    (word("sku"), *(Column(name, "bigint", kind="number") for name in ("available", "reserved", "sold"))),
-)
 
 
 class _Shelf:
@@ -80,8 +66,7 @@ class InternalInventory:
         """Answer all calls: releases and sales first, so that the batch sees what it gives back."""
         assert isinstance(transaction, PgTransaction)
         skus = sorted({line.sku for call in calls if call.kind is OperationKind.RESERVE for line in call.lines})
-        read = _READ_LOCKED if transaction.contended else _READ
-        shelf = _Shelf(dict(await transaction.query(read, [ARRAYS["word"](skus)])) if skus else {})
+        shelf = _Shelf(await read_available(transaction, skus))
         answers: list[InventoryAnswer] = []
         for kind, ask in (
             (OperationKind.RELEASE, shelf.release),
@@ -89,11 +74,5 @@ class InternalInventory:
             (OperationKind.RESERVE, shelf.reserve),
         ):
             answers += [InventoryAnswer(call.operation_id, ask(call)) for call in calls if call.kind is kind]
-
-        async def move() -> None:
-            moved = [(sku, *shelf.moves[sku]) for sku in sorted(shelf.moves)]
-            if moved:
-                await transaction.execute(_MOVE.sql, _MOVE.arrays(moved))
-
-        transaction.at_end(move)
+        transaction.at_end(partial(move, transaction, shelf.moves))
         return answers
