@@ -59,7 +59,7 @@ class Passing:
 
     async def _send_unseen(self) -> None:
         """Send again what was on a topic of ours that was deleted."""
-        async with self._store.transaction(few=True) as transaction:
+        async with self._store.transaction() as transaction:
             await transaction.load(())
             count = await transaction.send_unseen(self._group, self._event_type)
         self._log.warning("events that were not processed are sent again", event_type=self._event_type, count=count)
@@ -98,7 +98,7 @@ class Passing:
     async def _write(self, letter: DeadLetter, passed_id: int | None) -> None:
         """Keep the letter. What was lost in a stretch of a topic of ours is sent again, in the same transaction."""
         is_stretch, sent_again = letter.to_offset is not None, 0
-        async with self._store.transaction(few=True) as transaction:
+        async with self._store.transaction() as transaction:
             await transaction.load(())  # reads the clock
             if is_stretch:
                 letter = replace(letter, timestamp_ms=int(transaction.now.timestamp() * 1000))

@@ -42,7 +42,6 @@ class Planner:
         self._reactions = reactions
         self._ports = ports
         self._rules = rules
-        self._few_max = bounds.few_max
         self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
         self._log = structlog.get_logger("consumers.planner").bind(reaction=reaction.name)
 
@@ -53,8 +52,7 @@ class Planner:
         has happened then.
         """
         taken, letters = _sorted_out(read)
-        few = len(read) <= self._few_max
-        async with self._ports.store.transaction(contended=contended, few=few) as transaction:
+        async with self._ports.store.transaction(contended=contended) as transaction:
             order_ids = [OrderId(one.event.order_id) for one in taken]
             orders = await transaction.load(order_ids, waiting=self._reaction.waits)
             # A day far ahead has no partition in the inbox, so these are sorted out before it.

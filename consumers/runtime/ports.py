@@ -36,7 +36,6 @@ class Bounds:
     """
 
     batch_max: int = 1_000
-    few_max: int = 16
     transactions_max: int = 4
     operations_open_max: int = 4_000
     linger_s: float = 0.005

@@ -124,8 +124,7 @@ class Settler:
         )
 
     async def _settle(self, answers: Sequence[Answer], *, contended: bool) -> list[Claimed]:
-        few = len(answers) <= self._bounds.few_max
-        async with self._ports.store.transaction(contended=contended, few=few) as transaction:
+        async with self._ports.store.transaction(contended=contended) as transaction:
             orders = await transaction.load([answer.order_id for answer in answers])
             work = Work(transaction, orders, self._reactions, self._rules)
             late: list[Answer] = []

@@ -224,8 +224,8 @@ class Store(Protocol):
     Raises DownForEverybody when the database does not answer; the work can be repeated as a whole.
     """
 
-    def transaction(self, *, contended: bool = False, few: bool = False) -> AbstractAsyncContextManager[Transaction]:
-        """Open a transaction. few: it is of so few orders that round trips cost more than anything else."""
+    def transaction(self, *, contended: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction."""
         ...
 
     async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:

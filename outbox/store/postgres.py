@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from outbox.store.memory import OrderMemory
 from outbox.store.numbers import OrderNumbers
 from outbox.store.searching import StuckSearch
 from outbox.store.transaction import PgTransaction
+from outbox.store.wire import FEW_MAX, Wire
 from schemas.events import Event
 
 REPEATS: Final = 100
@@ -46,7 +47,8 @@ class _Learned:
 class PostgresStore:
     """domain.ports.store.Store. encode: event to body. prefix: of topics. event_bytes_max: of an encoded body.
 
-    upkeep_url: past a pooler, where there is one; by default that of the connections.
+    upkeep_url: past a pooler, where there is one; by default that of the connections. few_max: a transaction of so many
+    orders spares round trips, a larger one what many rows cost.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class PostgresStore:
         event_bytes_max: int = 1_000_000,
         inbox_retention_days: int = 14,
         upkeep_url: str | None = None,
+        few_max: int = FEW_MAX,
     ) -> None:
         self._connections = connections
+        self._few_max = few_max
         self._retention_days = inbox_retention_days
         self._upkeep_url = upkeep_url or connections.url
         self._journal = Journal(encode, prefix, event_bytes_max)
@@ -69,7 +73,7 @@ class PostgresStore:
         self._search: StuckSearch | None = None
 
     @asynccontextmanager
-    async def transaction(self, *, contended: bool = False, few: bool = False) -> AsyncIterator[PgTransaction]:
+    async def transaction(self, *, contended: bool = False) -> AsyncIterator[PgTransaction]:
         """Open a transaction; commit at the end, roll back on any exception."""
         async with self._connection(contended=contended) as connection:
             began = asyncio.get_running_loop().time()
@@ -77,24 +81,23 @@ class PostgresStore:
             if learned.oldest is None:
                 learned.oldest = await partitions.oldest_day(connection)
             # What belongs to a server is the transaction's own from here on: an outage meanwhile makes new ones.
-            transaction = PgTransaction(
-                connection,
-                self._journal,
-                learned.memory,
-                learned.order_numbers,
-                began=began,
-                oldest=learned.oldest,
-                contended=contended,
-                repeats=self._repeats > 0,
-                few=few,
-                brief=began < self._brief_until,
-            )
-            self._repeats = max(self._repeats - 1, 0)
-            async with connection.pipeline() if few else nullcontext():
+            async with AsyncExitStack() as until_end:
+                wire = Wire(connection, until_end, self._few_max, brief=began < self._brief_until)
+                transaction = PgTransaction(
+                    wire,
+                    self._journal,
+                    learned.memory,
+                    learned.order_numbers,
+                    began=began,
+                    oldest=learned.oldest,
+                    contended=contended,
+                    repeats=self._repeats > 0,
+                )
+                self._repeats = max(self._repeats - 1, 0)
                 yield transaction
-                async with nullcontext() if few else connection.pipeline():
-                    await transaction.finish()
-                    await connection.commit()
+                await wire.pipeline()
+                await transaction.finish()
+                await connection.commit()
             transaction.remember()
 
     async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:

@@ -56,9 +56,9 @@ class Freezing:
         return getattr(self._store, name)
 
     @asynccontextmanager
-    async def transaction(self, *, contended: bool = False, few: bool = False) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, contended: bool = False) -> AsyncIterator[Transaction]:
         """Commit, then stop until somebody says go on."""
-        async with self._store.transaction(contended=contended, few=few) as transaction:
+        async with self._store.transaction(contended=contended) as transaction:
             yield transaction
         if not self.frozen:
             self.frozen = True

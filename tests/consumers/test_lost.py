@@ -41,9 +41,9 @@ class LosesCommits:
         return getattr(self._store, name)
 
     @asynccontextmanager
-    async def transaction(self, *, contended: bool = False, few: bool = False) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, contended: bool = False) -> AsyncIterator[Transaction]:
         """Commit, then fail."""
-        async with self._store.transaction(contended=contended, few=few) as transaction:
+        async with self._store.transaction(contended=contended) as transaction:
             yield transaction
         self._count += 1
         if self._count % 2:

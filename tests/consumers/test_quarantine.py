@@ -344,9 +344,9 @@ class StopsDead:
         return getattr(self._store, name)
 
     @asynccontextmanager
-    async def transaction(self, *, contended: bool = False, few: bool = False) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, contended: bool = False) -> AsyncIterator[Transaction]:
         """Commit, then hang."""
-        async with self._store.transaction(contended=contended, few=few) as transaction:
+        async with self._store.transaction(contended=contended) as transaction:
             yield transaction
         self._left -= 1
         if self._left <= 0:
@@ -396,9 +396,9 @@ class TakesOnlySo:
         return getattr(self._store, name)
 
     @asynccontextmanager
-    async def transaction(self, *, contended: bool = False, few: bool = False) -> AsyncIterator[Any]:
+    async def transaction(self, *, contended: bool = False) -> AsyncIterator[Any]:
         """Give up where PostgreSQL would: in the statement."""
-        async with self._store.transaction(contended=contended, few=few) as transaction:
+        async with self._store.transaction(contended=contended) as transaction:
             load = transaction.load
 
             async def counted(order_ids: Sequence[OrderId], *, waiting: bool = False) -> Any:

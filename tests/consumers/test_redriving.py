@@ -440,9 +440,9 @@ class LosesCommit:
         return getattr(self._store, name)
 
     @asynccontextmanager
-    async def transaction(self, *, contended: bool = False, few: bool = False) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, contended: bool = False) -> AsyncIterator[Transaction]:
         """Commit, then fail."""
-        async with self._store.transaction(contended=contended, few=few) as transaction:
+        async with self._store.transaction(contended=contended) as transaction:
             yield transaction
         raise DownForEverybody("the connection broke while COMMIT was answered")
 

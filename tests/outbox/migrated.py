@@ -18,6 +18,12 @@ def database_template(database_server_url: str) -> Iterator[str]:
         yield url.rsplit("/", 1)[1]
 
 
+def taking(store: PostgresStore, *, few: bool) -> PostgresStore:
+    """Have all its transactions go the way of few orders, or that of many."""
+    store._few_max = 1_000_000 if few else -1
+    return store
+
+
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[PostgresStore]:
     made = PostgresStore(Connections(database_url.replace("+psycopg", ""), 3), Codec().encode)

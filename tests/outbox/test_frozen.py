@@ -9,7 +9,7 @@ import pytest
 from outbox.driver.conninfo import NAME, conninfo_of
 from outbox.store import PostgresStore
 from tests.eventually import eventually
-from tests.outbox.migrated import database_template, store
+from tests.outbox.migrated import database_template, store, taking
 from tests.outbox.test_memory import execute
 from tests.outbox.test_server_errors import ask
 
@@ -86,6 +86,7 @@ async def test_a_session_of_another_program_is_left_alone(store: PostgresStore, 
 
 
 async def test_an_idle_connection_of_ours_is_left_alone(store: PostgresStore, database_url: str) -> None:
+    taking(store, few=False)  # amid a pipeline none is idle
     async with store.transaction() as transaction:
         await transaction.load([])
         async with store.transaction() as other:

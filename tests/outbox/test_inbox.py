@@ -14,7 +14,7 @@ from outbox.store import PostgresStore
 from outbox.store import postgres as stores
 from schemas.events import Event
 from tests.outbox.locks import until_it_blocks_somebody
-from tests.outbox.migrated import database_template, store
+from tests.outbox.migrated import database_template, store, taking
 from tests.schemas.builders import order_confirmed
 
 __all__ = ["database_template", "store"]
@@ -37,7 +37,8 @@ async def receive(
     contended: bool = False,
     contents: Sequence[int] = (),
 ) -> list[Receipt]:
-    async with store.transaction(few=few, contended=contended) as transaction:
+    async with taking(store, few=few).transaction(contended=contended) as transaction:
+        await transaction.load([])
         return list(await transaction.receive(group, events, contents or [0] * len(events)))
 
 

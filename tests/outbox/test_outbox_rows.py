@@ -20,7 +20,7 @@ from outbox.schema.migrations.run import config
 from outbox.store import PostgresStore
 from outbox.store.statements import OUTBOX_ROW
 from schemas.events import OwnEvent
-from tests.outbox.migrated import database_template, store
+from tests.outbox.migrated import database_template, store, taking
 from tests.schemas import builders
 
 __all__ = ["database_template", "store"]
@@ -33,7 +33,7 @@ EVENTS_EACH = 2 * OUTBOX_ROW // ORDERS + 1
 async def write(store: PostgresStore, orders: int, events_each: int, *, few: bool = False) -> list[OrderId]:
     """Write new orders with so many events each, in one transaction."""
     ids = [OrderId(f"order-{n:03}") for n in range(orders)]
-    async with store.transaction(few=few) as transaction:
+    async with taking(store, few=few).transaction() as transaction:
         await transaction.load(ids)
         written: list[Order] = []
         for order_id in ids:

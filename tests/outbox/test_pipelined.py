@@ -3,13 +3,17 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from psycopg.pq import PipelineStatus
 
 from domain.errors import Contended
+from domain.ids import OrderId
+from domain.ports.store import Changes
 from outbox.driver.connections import Connections
 from outbox.store import PostgresStore
 from outbox.store.transaction import PgTransaction
+from outbox.store.wire import FEW_MAX
 from schemas.codec import Codec
-from tests.outbox.migrated import database_template
+from tests.outbox.migrated import database_template, taking
 
 __all__ = ["database_template"]
 pytestmark = pytest.mark.integration
@@ -27,8 +31,23 @@ async def store(database_url: str) -> AsyncIterator[PostgresStore]:
     await made.close()
 
 
+@pytest.mark.parametrize(
+    ("orders", "status"), [(0, PipelineStatus.ON), (FEW_MAX, PipelineStatus.ON), (FEW_MAX + 1, PipelineStatus.OFF)]
+)
+async def test_only_a_transaction_of_few_orders_is_in_a_pipeline_to_its_end(
+    store: PostgresStore, orders: int, status: PipelineStatus
+) -> None:
+    async with store.transaction() as transaction:
+        await transaction.load([OrderId(f"order-{n}") for n in range(orders)])
+        assert transaction.connection.pgconn.pipeline_status == status
+        await transaction.save(Changes())
+        assert transaction.connection.pgconn.pipeline_status == status
+    assert transaction.connection.pgconn.pipeline_status == PipelineStatus.OFF
+
+
 async def take(store: PostgresStore, times: int, *, few: bool) -> None:
-    async with store.transaction(few=few) as transaction:
+    async with taking(store, few=few).transaction() as transaction:
+        await transaction.load([])
         transaction.at_end(lambda: take_last(transaction, times))
 
 
@@ -59,5 +78,6 @@ async def test_after_a_lost_race_the_connection_is_as_good_as_new(
 
     await take(store, 1, few=few)
 
-    async with store.transaction(few=few) as transaction:
+    async with taking(store, few=few).transaction() as transaction:
+        await transaction.load([])
         assert await transaction.query("SELECT available FROM stock") == [(0,)]

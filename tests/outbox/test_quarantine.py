@@ -14,7 +14,7 @@ from domain.rules import Context, Rules
 from outbox.store import PostgresStore
 from schemas.rejection import Reason
 from tests.outbox.locks import until_it_blocks_somebody
-from tests.outbox.migrated import database_template, store
+from tests.outbox.migrated import database_template, store, taking
 from tests.schemas.builders import order_confirmed
 
 __all__ = ["database_template", "store"]
@@ -61,10 +61,10 @@ async def put(store: PostgresStore, *letters: DeadLetter) -> None:
 async def test_orders_that_wait_are_told_of_those_that_are_asked_for(store: PostgresStore, *, few: bool) -> None:
     await open_order(store)
     await put(store, letter(), letter(OTHER, 2), letter(OrderId("order-3"), 3, waits=False))
-    async with store.transaction(few=few) as transaction:
+    async with taking(store, few=few).transaction() as transaction:
         await transaction.load([ID, OrderId("order-3"), OrderId("order-4")], waiting=True)
         assert transaction.waiting == {ID}
-    async with store.transaction(few=few) as transaction:
+    async with taking(store, few=few).transaction() as transaction:
         await transaction.load([ID])
         assert transaction.waiting == frozenset()
 
@@ -89,7 +89,7 @@ async def test_who_waited_for_the_lock_sees_the_quarantine_of_its_last_holder(
 
     async def plan() -> frozenset[OrderId]:
         await locked.wait()
-        async with store.transaction(few=few) as transaction:
+        async with taking(store, few=few).transaction() as transaction:
             await transaction.load([ID], waiting=True)
             return transaction.waiting
 

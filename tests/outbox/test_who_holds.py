@@ -15,7 +15,7 @@ from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.consumers.roles import limited_user
 from tests.outbox.locks import until_it_blocks_somebody
-from tests.outbox.migrated import database_template, store
+from tests.outbox.migrated import database_template, store, taking
 from tests.outbox.test_memory import execute, write
 from tests.outbox.test_server_errors import run
 
@@ -135,7 +135,7 @@ async def test_once_a_row_is_known_to_be_held_transactions_wait_for_half_a_secon
         await consumer.locks(IDS)
         for few in (False, True):
             with pytest.raises(Busy):
-                async with consumer.transaction(few=few) as transaction:
+                async with taking(consumer, few=few).transaction() as transaction:
                     await transaction.load(IDS)
     assert await run(consumer, asked) == [("500ms",)]
 
