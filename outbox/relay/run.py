@@ -18,7 +18,7 @@ from outbox.relay.lapses import Lapses
 from outbox.relay.lease import Lease, LeaseLost, new_holder
 from outbox.relay.outages import cause_of, is_too_much
 from outbox.relay.sending import Sending
-from outbox.store.transaction import CHANNEL
+from outbox.store.statements import CHANNEL
 
 RETRY_MAX_S: Final = 5.0
 CONNECT_S: Final = 60.0

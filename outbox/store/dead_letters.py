@@ -6,14 +6,17 @@ and what it was: offsets repeat once a topic is made anew.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final, LiteralString
 
 import psycopg
 
 from domain.ports.store import DeadLetter
 from outbox.driver.batches import Row
-from outbox.journal import letter_origin
+from outbox.journal import dead_letter_row, letter_origin
 from outbox.journal.limits import moment, original_headers, words
+from outbox.store import statements
+from outbox.store.wire import Wire
 
 _INSERT: Final[LiteralString] = """
     INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, origin, message_at, key, body,
@@ -41,6 +44,14 @@ async def insert(connection: psycopg.AsyncConnection[Any], letters: Sequence[Dea
             fresh.append(replace(letter, number=row[0]))
         cursor.nextset()
     return fresh
+
+
+async def append_copies(wire: Wire, letters: Sequence[DeadLetter], now: datetime) -> None:
+    """Append the copies of letters that are kept to the journal, for the relay to send."""
+    ids = sorted(row[0] for row in await wire.query(statements.ENTER_OUTBOX, [len(letters)]))
+    rows = [dead_letter_row(i, letter, now) for i, letter in zip(ids, letters, strict=True)]
+    await wire.cursor().executemany(statements.INSERT_LETTER, rows)
+    await wire.execute(statements.WAKE)
 
 
 def _row(x: DeadLetter) -> Row:

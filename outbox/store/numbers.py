@@ -5,9 +5,13 @@ than the first. Numbers grow with time, and so do the indexes, at their ends. A 
 uses them up; what is left when it ends is a gap.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+from domain.ids import OrderId
+from domain.order import Order
 from outbox.schema.mapping import BLOCK
+from outbox.store.statements import DRAW_ORDER_NUMBERS
+from outbox.store.wire import Wire
 
 
 class OrderNumbers:
@@ -27,3 +31,16 @@ class OrderNumbers:
             taken += self._left[:wanted]
             self._left = self._left[wanted:]
         return taken
+
+    async def number(self, orders: Sequence[Order], draw: Callable[[], Awaitable[int]]) -> dict[OrderId, int]:
+        """Give new orders their numbers."""
+        numbers = await self.take(len(orders), draw)
+        return {order.order_id: number for order, number in zip(orders, numbers, strict=True)}
+
+
+async def draw_block(wire: Wire) -> int:
+    """Draw the first number of a new block."""
+    cursor = await wire.cursor().execute(DRAW_ORDER_NUMBERS)
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])

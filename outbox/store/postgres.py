@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import date
 from typing import Any, Final
 
 import psycopg
@@ -20,8 +19,7 @@ from outbox.journal import Journal, letter_origin
 from outbox.schema import partitions
 from outbox.schema.mapping import OPERATIONS
 from outbox.store import locks, questions, statements
-from outbox.store.memory import OrderMemory
-from outbox.store.numbers import OrderNumbers
+from outbox.store.learned import Learned
 from outbox.store.searching import StuckSearch
 from outbox.store.transaction import PgTransaction
 from outbox.store.wire import FEW_MAX, Wire
@@ -32,16 +30,6 @@ REPEATS: Final = 100
 BRIEF_FOR_S: Final = 10.0
 """So long after somebody was looked for who holds a row, all transactions of the process wait for locks briefly."""
 UPKEEP_MAX_S: Final = 60.0
-
-
-class _Learned:
-    """What this process knows of the server that its connections lead to. After an outage it may be another one."""
-
-    def __init__(self, generation: int) -> None:
-        self.generation = generation
-        self.memory = OrderMemory()
-        self.order_numbers = OrderNumbers()
-        self.oldest: date | None = None
 
 
 class PostgresStore:
@@ -67,7 +55,7 @@ class PostgresStore:
         self._retention_days = inbox_retention_days
         self._upkeep_url = upkeep_url or connections.url
         self._journal = Journal(encode, prefix, event_bytes_max)
-        self._learned = _Learned(connections.generation)
+        self._learned = Learned(connections.generation)
         self._repeats = 0
         self._brief_until = 0.0
         self._search: StuckSearch | None = None
@@ -86,8 +74,7 @@ class PostgresStore:
                 transaction = PgTransaction(
                     wire,
                     self._journal,
-                    learned.memory,
-                    learned.order_numbers,
+                    learned,
                     began=began,
                     oldest=learned.oldest,
                     contended=contended,
@@ -185,10 +172,10 @@ class PostgresStore:
             await connection.commit()
             return days
 
-    def _known(self) -> _Learned:
+    def _known(self) -> Learned:
         """Return what was learned over the connections of today."""
         if self._learned.generation != self._connections.generation:
-            self._learned = _Learned(self._connections.generation)
+            self._learned = Learned(self._connections.generation)
         return self._learned
 
     async def _once(self, query: Any, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:

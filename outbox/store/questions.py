@@ -1,6 +1,14 @@
-"""What the sweep and a blocked consumer ask the database, off the hot path. Each question has a bound or a key."""
+"""What is asked off the hot path, by the sweep, a blocked consumer or a late answer. Each has a bound or a key."""
 
+from collections.abc import Sequence
 from typing import Final, LiteralString
+
+from domain.ids import OperationId, OrderId
+from domain.operation import OperationState
+from domain.order import Operation
+from outbox.schema.mapping import OPERATIONS
+from outbox.store.statements import HISTORY
+from outbox.store.wire import Wire
 
 LAPSED_HOLDS: Final[LiteralString] = """
     SELECT DISTINCT order_id FROM reservation r
@@ -18,7 +26,7 @@ DELAYED_ORDERS: Final[LiteralString] = """
                         WHERE q.order_id = o.order_id AND q.released_at IS NULL AND q.kind = 'order')
      ORDER BY p.opened_at LIMIT %s"""
 """By the index of unfinished operations; there are few, but for an outage."""
-UNCHANGED_ORDERS: Final[LiteralString] = """
+_UNCHANGED: Final[LiteralString] = """
     SELECT order_id FROM orders WHERE order_id = ANY(%s) AND updated_at < now() - make_interval(secs => %s)"""
 END_FROZEN: Final[LiteralString] = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -35,3 +43,22 @@ PASSED: Final[LiteralString] = """
 HAS_LETTER: Final[LiteralString] = """
     SELECT 1 FROM dead_letter
      WHERE consumer_group = %s AND topic = %s AND partition = %s AND message_offset = %s AND origin = %s"""
+_STATES: Final[LiteralString] = """
+    SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
+     WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
+
+
+async def states(wire: Wire, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
+    """Return the states of these operations, finished or not."""
+    order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
+    return {OperationId(row[0]): OperationState(row[1]) for row in await wire.query(_STATES, [order_ids, ids])}
+
+
+async def history(wire: Wire, order_number: int) -> Sequence[Operation]:
+    """Return all operations of this order, in the order of their opening."""
+    return [OPERATIONS.load(row) for row in await wire.query(HISTORY, [order_number])]
+
+
+async def unchanged(wire: Wire, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
+    """Return those of these orders that nobody has changed for so long."""
+    return {OrderId(row[0]) for row in await wire.query(_UNCHANGED, [list(order_ids), for_s])}

@@ -7,7 +7,8 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 from domain.ids import OrderId
 from outbox.schema.aside_tables import GIVEN_UP
-from outbox.store.transaction import CHANNEL, PgTransaction
+from outbox.store.statements import WAKE
+from outbox.store.transaction import PgTransaction
 from schemas.rejection import Reason
 
 _LETTER: Final[LiteralString] = """
@@ -143,7 +144,7 @@ async def release_work(transaction: PgTransaction, work: KeptWork, by: str) -> s
         result = "released: the sweep takes the order up again"
     else:
         result = "released: the relay sends the message"
-        await transaction.execute(f"NOTIFY {CHANNEL}")
+        await transaction.execute(WAKE)
     await transaction.execute(_RELEASE, [work.id])
     await transaction.execute(_NOTE, [work.id, work.kind, by, result])
     return result

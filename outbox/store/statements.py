@@ -5,6 +5,10 @@ from typing import Final, LiteralString
 from outbox.driver.batches import Column, batch, insert, unnest, word
 from outbox.schema.mapping import ATTEMPTS, HOLDS, NUMBER, OPERATIONS, ORDERS, TIME
 
+CHANNEL: Final = "payments_outbox"
+"""Where the relay listens; one notification a transaction, never one a message (NOTIFY takes a global lock)."""
+WAKE: LiteralString = f"NOTIFY {CHANNEL}"
+
 INSERT_NOTIFICATIONS = insert(
     "notification",
     [
@@ -61,14 +65,13 @@ GIVE_BACK = batch(
        AND CASE WHEN p.state IN ('open', 'pending', 'unknown') THEN p.due_at > now() ELSE false END""",
     _LEASE,
 )
-OPERATION_STATES: LiteralString = """
-    SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
-     WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
 HISTORY: LiteralString = f"""
     SELECT {OPERATIONS.select("o")} FROM operation o WHERE o.order_number = %s
      ORDER BY o.opened_at, o.attempt, o.try_number, o.kind"""
 INSERT_RESOLUTION: LiteralString = """
     INSERT INTO resolution (order_id, review_reason, word, reference, reason, by) VALUES (%s, %s, %s, %s, %s, %s)"""
+APPLY_PASSED: LiteralString = """
+    UPDATE passed_stretch SET applied_at = now() WHERE id = ANY(%s) AND applied_at IS NULL"""
 SEND_AGAIN: LiteralString = """
     INSERT INTO outbox (event_ids)
     SELECT array_agg(e.id ORDER BY e.id) FROM orders o JOIN event e USING (order_number)

@@ -8,6 +8,7 @@ import pytest
 from domain.ids import OrderId
 from domain.order import Order
 from domain.values import replace
+from outbox.store.loading import Loading
 from outbox.store.transaction import PgTransaction
 
 
@@ -17,10 +18,10 @@ def compare_with_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     What it read there itself is not read again: the sweep may have claimed an operation meanwhile, and for that it
     locks no order. This is why an order with an operation that is due is never remembered.
     """
-    load, read = PgTransaction.load, PgTransaction._read
+    load, read = PgTransaction.load, Loading.read
     read_by_load: ContextVar[set[OrderId]] = ContextVar("read_by_load")
 
-    async def noted(self: PgTransaction, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
+    async def noted(self: Loading, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
         read_by_load.get().update(order_ids)
         return await read(self, order_ids)
 
@@ -31,12 +32,12 @@ def compare_with_tables(monkeypatch: pytest.MonkeyPatch) -> None:
         loaded = await load(self, order_ids, waiting=waiting)
         remembered = sorted(loaded.keys() - read_by_load.get())
         read_by_load.reset(told)
-        for order_id, order in (await read(self, remembered) if remembered else {}).items():
+        for order_id, order in (await read(self._loading, remembered) if remembered else {}).items():
             assert _sorted(loaded[order_id]) == _sorted(order), (loaded[order_id], order)
         return loaded
 
     monkeypatch.setattr(PgTransaction, "load", checked)
-    monkeypatch.setattr(PgTransaction, "_read", noted)
+    monkeypatch.setattr(Loading, "read", noted)
 
 
 def _sorted(order: Order) -> Order:

@@ -1,5 +1,6 @@
 """Orders have numbers: drawn in blocks, never given twice; the migration gives some to those of an older release."""
 
+from functools import partial
 from typing import LiteralString
 
 import psycopg
@@ -14,7 +15,7 @@ from outbox.schema.mapping import BLOCK
 from outbox.schema.migrations import upgrade
 from outbox.schema.migrations.run import config
 from outbox.store import PostgresStore
-from outbox.store.numbers import OrderNumbers
+from outbox.store.numbers import OrderNumbers, draw_block
 from schemas.codec import Codec
 from tests.outbox.world import FAILED, PAID, REVIEWED, Case
 
@@ -116,7 +117,7 @@ async def test_the_pipeline_goes_on_with_numbered_orders(case_to_alter: Case, ur
     store = PostgresStore(Connections(case_to_alter.url, 1), Codec().encode)
     async with store.transaction() as transaction:
         orders = await transaction.load([*PAID, *FAILED, *REVIEWED])  # type: ignore[list-item]
-        drawn = await OrderNumbers().take(1, transaction._draw_order_numbers)
+        drawn = await OrderNumbers().take(1, partial(draw_block, transaction._wire))
     await store.close()
 
     assert report.holds, report

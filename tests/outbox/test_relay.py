@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from domain.ports.publisher import Publisher
 from outbox.relay import Relay
-from outbox.store.transaction import CHANNEL
+from outbox.store.statements import CHANNEL
 from producers.kafka_publisher import KafkaPublisher
 from tests.outbox.migrated import database_template
 from tests.outbox.relaying import (

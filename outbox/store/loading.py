@@ -1,0 +1,84 @@
+"""Locking orders, and reading those that this process does not remember."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from domain.ids import OrderId
+from domain.order import Order
+from outbox.driver.binary import ARRAYS
+from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
+from outbox.store import quarantine, statements
+from outbox.store.memory import OrderMemory
+from outbox.store.wire import Wire
+
+
+class Loading:
+    """The orders that a transaction has locked.
+
+    now: the database's clock. xid: what this transaction's rows will bear; empty before it has begun. numbers: by which
+    the rows of an order are found. waiting: which of the orders wait in quarantine, if that was asked for.
+    """
+
+    def __init__(self, wire: Wire, memory: OrderMemory) -> None:
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self.xid = b""
+        self.numbers: dict[OrderId, int] = {}
+        self.waiting: frozenset[OrderId] = frozenset()
+        self._wire = wire
+        self._memory = memory
+
+    async def begin(self, orders: int) -> None:
+        """Begin a transaction of so many orders without locking any."""
+        await self._wire.pipeline_if_few(orders)
+        await self._lock([], waiting=False)
+
+    async def lock(self, order_ids: Sequence[OrderId], *, waiting: bool) -> list[tuple[OrderId, bytes]]:
+        """Lock orders in the order of their ids; return the id of each that exists, and the transaction that wrote it.
+
+        waiting: see which of them wait in quarantine. The statement that waited for the locks does not see what their
+        last holder wrote; one sent behind it does.
+        """
+        ordered = sorted(set(order_ids))
+        if not self.xid:
+            await self._wire.pipeline_if_few(len(ordered))
+        return await self._lock(ordered, waiting=waiting)
+
+    async def load(self, order_ids: Sequence[OrderId], *, waiting: bool) -> dict[OrderId, Order]:
+        """Lock these orders; return those that exist."""
+        orders: dict[OrderId, Order] = {}
+        unknown: list[OrderId] = []
+        for order_id, xmin in await self.lock(order_ids, waiting=waiting):
+            order = self._memory.recall(order_id, xmin, self.now)
+            if order is None:
+                unknown.append(order_id)
+            else:
+                orders[order_id] = order
+        return orders | await self.read(unknown) if unknown else orders
+
+    async def read(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
+        """Read aggregates whose orders are locked."""
+        numbers = ARRAYS["number"]([self.numbers[order_id] for order_id in order_ids])
+        found, attempt_rows, hold_rows, operation_rows = await self._wire.ask(
+            (statements.LOAD_ORDERS, [ARRAYS["text"](order_ids)]),
+            (statements.LOAD_ATTEMPTS, [numbers]),
+            (statements.LOAD_HOLDS, [numbers]),
+            (statements.LOAD_OPERATIONS, [numbers]),
+        )
+        attempts, holds = ATTEMPTS.by_order(attempt_rows), HOLDS.by_order(hold_rows)
+        unfinished = OPERATIONS.by_order(operation_rows)
+        parts = (
+            (row, tuple(attempts.get(i, ())), tuple(holds.get(i, ())), tuple(unfinished.get(i, ())))
+            for row in found
+            for i in row[:1]
+        )
+        return {row[0]: ORDERS.load(row, *of_it) for row, *of_it in parts}
+
+    async def _lock(self, order_ids: Sequence[OrderId], *, waiting: bool) -> list[tuple[OrderId, bytes]]:
+        ids = ARRAYS["text"](order_ids)
+        seeing = ((quarantine.WAITING, [ids, ids]),) if waiting else ()
+        found, *seen = await self._wire.ask((statements.BEGIN, [ids]), *seeing)
+        if waiting:
+            self.waiting = frozenset(OrderId(row[0]) for row in seen[0])
+        self.now, self.xid = found[0][:2]
+        self.numbers = {row[2]: row[3] for row in found[1:]}
+        return [(row[2], row[4]) for row in found[1:]]

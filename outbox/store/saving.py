@@ -1,0 +1,92 @@
+"""Two ways to write what a transaction has decided: for few orders in one round trip, for many by COPY."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from domain.decision import Notification
+from domain.ids import OrderId
+from domain.ports.store import Changes
+from outbox.driver.batches import COPY_FROM, Row
+from outbox.store import statements
+from outbox.store.parts import Parts
+from outbox.store.wire import Wire
+
+
+class Decided(NamedTuple):
+    """What is to be written. events: rows of the journal without their ids."""
+
+    parts: Parts
+    numbers: Mapping[OrderId, int]
+    now: datetime
+    notifications: Sequence[Notification]
+    events: Sequence[Row]
+
+
+class Saving(Protocol):
+    """Operations are closed before others are opened: an order has one unfinished at a time."""
+
+    async def write(self, decided: Decided) -> None:
+        """Write everything, and wake the relay if there are events."""
+        ...
+
+
+class OneRoundTrip:
+    """Everything by arrays, sent together."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def write(self, decided: Decided) -> None:
+        """Update, insert, append."""
+        async with self._wire.together():
+            await _update(self._wire, decided)
+            for insert, rows in decided.parts.inserts(decided.numbers, decided.now):
+                await self._wire.run(insert.batch, rows)
+            await self._wire.run(statements.APPEND_EVENTS, decided.events)
+
+
+class Copying:
+    """What has changed by arrays in one round trip; then what is new by COPY, which cannot be in a pipeline."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def write(self, decided: Decided) -> None:
+        """Update and draw ids, then copy."""
+        drawing = self._wire.cursor()
+        async with self._wire.together():
+            await _update(self._wire, decided)
+            await drawing.execute(statements.ENTER_OUTBOX, [len(decided.events)])
+            if decided.events:
+                await self._wire.execute(statements.WAKE)
+        ids = sorted(row[0] for row in await drawing.fetchall())
+        events = [(i, *row) for i, row in zip(ids, decided.events, strict=True)]
+        inserts = decided.parts.inserts(decided.numbers, decided.now)
+        for insert, rows in (*inserts, (statements.COPY_EVENTS, events)):
+            if rows:
+                await self._wire.copy(insert.copy, insert.body(rows))
+
+
+def saving_for(wire: Wire, parts: Parts) -> Saving:
+    """Choose. In a pipeline nothing can be copied; below some rows a COPY costs more than it saves."""
+    return OneRoundTrip(wire) if wire.pipelined or parts.largest < COPY_FROM else Copying(wire)
+
+
+async def record_words(wire: Wire, changes: Changes) -> None:
+    """Write down what operators said."""
+    for said in changes.resolutions:
+        values = (said.order_id, said.review_reason, said.word, said.reference, said.reason, said.by)
+        await wire.execute(statements.INSERT_RESOLUTION, values)
+    if changes.passed:
+        await wire.execute(statements.APPLY_PASSED, [changes.passed])
+
+
+async def _update(wire: Wire, decided: Decided) -> None:
+    for batch, rows in decided.parts.updates(decided.numbers, decided.now):
+        await wire.run(batch, rows)
+    await wire.run(statements.INSERT_NOTIFICATIONS.batch, [_notification_row(n) for n in decided.notifications])
+
+
+def _notification_row(n: Notification) -> Row:
+    return (n.key, n.order_id, n.customer_id, n.kind, n.text, n.occurred_at, n.stale)
