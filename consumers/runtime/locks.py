@@ -1,8 +1,8 @@
 """Rows that somebody else holds: what needs them waits, everything else goes on, and an operator is told by whom.
 
 A batch is one transaction, so one row that an operator's psql has locked would hold up a thousand orders. Once a
-transaction has waited in vain we ask who holds what (outbox/locks.py), take what needs that out of the batch, and run
-the rest at once. What was taken out is tried again every second: asking comes first then, so that nobody waits.
+transaction has waited in vain we ask who holds what (outbox/store/locks.py), take what needs that out of the batch, and
+run the rest at once. What was taken out is tried again every second: asking comes first then, so that nobody waits.
 """
 
 import asyncio

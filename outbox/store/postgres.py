@@ -7,21 +7,20 @@ from typing import Any, Final
 
 import psycopg
 
-from domain.errors import Busy, Contended, DownForEverybody, Permanent, TooMuch, Transient, Unfit, Violated
 from domain.ids import OrderId
 from domain.order import Operation
 from domain.ports.locks import Locks
 from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
 from outbox.driver.connections import Connections, begin
-from outbox.driver.conninfo import connect
-from outbox.driver.sqlstates import Family, family_of, said
 from outbox.journal import Journal, letter_origin
 from outbox.schema import partitions
 from outbox.schema.mapping import OPERATIONS
 from outbox.store import locks, questions, statements
+from outbox.store.faults import in_domain, is_repeated_event, lacks_day
 from outbox.store.learned import Learned
 from outbox.store.searching import StuckSearch
 from outbox.store.transaction import PgTransaction
+from outbox.store.upkeep import Upkeep
 from outbox.store.wire import FEW_MAX, Wire
 from schemas.events import Event
 
@@ -29,7 +28,6 @@ REPEATS: Final = 100
 """Transactions after a repeated event that expect others: after a restart they come in numbers, else never."""
 BRIEF_FOR_S: Final = 10.0
 """So long after somebody was looked for who holds a row, all transactions of the process wait for locks briefly."""
-UPKEEP_MAX_S: Final = 60.0
 
 
 class PostgresStore:
@@ -52,8 +50,7 @@ class PostgresStore:
     ) -> None:
         self._connections = connections
         self._few_max = few_max
-        self._retention_days = inbox_retention_days
-        self._upkeep_url = upkeep_url or connections.url
+        self._upkeep = Upkeep(upkeep_url or connections.url, inbox_retention_days)
         self._journal = Journal(encode, prefix, event_bytes_max)
         self._learned = Learned(connections.generation)
         self._repeats = 0
@@ -66,21 +63,14 @@ class PostgresStore:
         async with self._connection(contended=contended) as connection:
             began = asyncio.get_running_loop().time()
             learned = self._known()
-            if learned.oldest is None:
-                learned.oldest = await partitions.oldest_day(connection)
+            oldest = await learned.oldest_day(connection)
             # What belongs to a server is the transaction's own from here on: an outage meanwhile makes new ones.
             async with AsyncExitStack() as until_end:
                 wire = Wire(connection, until_end, self._few_max, brief=began < self._brief_until)
+                repeats, self._repeats = self._repeats > 0, max(self._repeats - 1, 0)
                 transaction = PgTransaction(
-                    wire,
-                    self._journal,
-                    learned,
-                    began=began,
-                    oldest=learned.oldest,
-                    contended=contended,
-                    repeats=self._repeats > 0,
+                    wire, self._journal, learned, began=began, oldest=oldest, contended=contended, repeats=repeats
                 )
-                self._repeats = max(self._repeats - 1, 0)
                 yield transaction
                 await wire.pipeline()
                 await transaction.finish()
@@ -142,35 +132,20 @@ class PostgresStore:
     async def maintain(self) -> InboxUpkeep:
         """Make inbox partitions ahead of time, drop those past their retention."""
         before = await self._inbox_days()
-        if before.are_right(self._retention_days):
-            return InboxUpkeep(0, 0, before.ahead, strange=tuple(before.strange))
-        undone = await self._mend(before)
+        if self._upkeep.is_done(before):
+            return self._upkeep.result(before, before, ())
+        undone = await self._upkeep.mend(before)
         after = await self._inbox_days()
         self._learned.oldest = None
-        if after.are_right(self._retention_days):
-            undone = ()  # another process did meanwhile what this one could not
-        made, dropped = after.attached - before.attached, before.attached - after.attached
-        return InboxUpkeep(len(made), len(dropped), after.ahead, tuple(undone), tuple(after.strange))
+        return self._upkeep.result(before, after, undone)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._connections.close()
 
-    async def _mend(self, days: partitions.InboxDays) -> Sequence[str]:
-        """Mend the inbox's days over a connection past the pooler; return what could not be done, a line each."""
-        try:
-            async with asyncio.timeout(UPKEEP_MAX_S):
-                async with await connect(self._upkeep_url, name="payments upkeep", autocommit=True) as connection:
-                    return await partitions.mend(connection, days, self._retention_days)
-        except (psycopg.Error, TimeoutError) as error:
-            return [said(error)]
-
     async def _inbox_days(self) -> partitions.InboxDays:
         async with self._connection() as connection:
-            await begin(connection)
-            days = await partitions.look(connection)
-            await connection.commit()
-            return days
+            return await self._upkeep.look(connection)
 
     def _known(self) -> Learned:
         """Return what was learned over the connections of today."""
@@ -193,44 +168,12 @@ class PostgresStore:
             async with self._connections.lend() as connection:
                 yield connection
         except psycopg.Error as error:
-            raise self._in_domain(error, contended=contended) from error
+            self._learn(error)
+            raise in_domain(error, contended=contended) from error
 
-    def _in_domain(self, error: psycopg.Error, *, contended: bool) -> Exception:
-        """Say what an error means to the runtime."""
-        if isinstance(error, psycopg.errors.CheckViolation):
-            return self._check_violated(error.diag.constraint_name, contended=contended)
-        match family_of(error):
-            case Family.LOST_RACE:
-                if (error.diag.table_name or "").startswith("inbox"):
-                    self._repeats = REPEATS
-                family = Violated if isinstance(error, psycopg.errors.UniqueViolation) else Contended
-                return family(f"another transaction won: {error.diag.constraint_name or error.sqlstate}")
-            case Family.STALE:
-                return Contended(f"sessions are made anew: {said(error)}")
-            case Family.BUSY:
-                return Busy(f"PostgreSQL is busy: {said(error)}")
-            case Family.TOO_MUCH:
-                return TooMuch(f"PostgreSQL gave up: {said(error)}")
-            case Family.OUTAGE:
-                return DownForEverybody(f"PostgreSQL does not answer as it should: {said(error)}")
-            case Family.MESSAGE | Family.BUG:
-                return _fault(error)
-
-    def _check_violated(self, constraint: str | None, *, contended: bool) -> Transient:
-        """Judge a check: another transaction won, unless the same is broken again and again."""
-        if constraint is not None:
-            return Violated(f"another transaction won: {constraint}")
-        # A day without a partition: dropped by another process since we asked for the oldest, or not made yet.
-        self._learned.oldest = None
-        if contended:
-            return Transient("the inbox has no partition for a day: `payments sweep` makes and keeps them")
-        return Contended("the inbox lacks the partition of a day")
-
-
-def _fault(error: psycopg.Error) -> Exception:
-    """Say whether one message is to blame, or the release."""
-    # Class 23: a rule of a table is broken. What was decided is wrong for this one message, not for everybody.
-    if family_of(error) is Family.MESSAGE or (error.sqlstate or "").startswith("23"):
-        words = error.diag.message_primary or said(error)
-        return Permanent(f"PostgreSQL cannot store this ({type(error).__name__}): {words}")
-    return Unfit(f"PostgreSQL refuses a statement of this release: {said(error)}")
+    def _learn(self, error: psycopg.Error) -> None:
+        """Let an error change what the next transactions expect."""
+        if is_repeated_event(error):
+            self._repeats = REPEATS
+        elif lacks_day(error):
+            self._learned.oldest = None
