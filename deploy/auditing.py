@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
-from deploy.cli.common import codec_of
+from deploy.contracts import codec_of
 from deploy.kafka_topics import GROUPS, KafkaTopics
 from deploy.readiness import check_session
 from deploy.settings import Settings, SettingsError

@@ -1,16 +1,39 @@
-"""The codec of a process that runs: it knows the registry's ids before it begins, and never waits for them later."""
+"""The codec of a deployment: its prefix, limits and registry.
+
+That of a process that runs knows the registry's ids before it begins, and never waits for them later.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from deploy.cli.common import codec_of
 from deploy.settings import Settings
 from schemas.awaiting import AwaitingRegistry
+from schemas.codec import Codec
+from schemas.registry import Registry
 from schemas.topics import CONSUMED, TOPICS, topic_name
 
 LEARNED_MAX: Final = 20
 """Versions of a subject that are read at start. An older one is asked for when a message has it."""
+
+
+def codec_of(settings: Settings, *, written_max: int = 0, registry: Registry | None = None) -> Codec:
+    """Make the codec of this deployment.
+
+    written_max: how many events it keeps in mind that it wrote and will read. registry: what to use for that of the
+    settings; by default one that waits for every answer, which a command may and an event loop must not.
+    """
+    if registry is None and settings.schema_registry_url is not None:
+        from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library, and most have no registry
+
+        registry = ConfluentRegistry.at(settings.schema_registry_url)
+    return Codec(
+        registry=registry,
+        prefix=settings.topic_prefix,
+        message_bytes_max=settings.message_bytes_max,
+        amount_max_minor=settings.amount_max_minor,
+        written_max=written_max,
+    )
 
 
 class Contracts:
@@ -21,7 +44,7 @@ class Contracts:
         self._source = None
         self._registry = None
         if settings.schema_registry_url is not None:
-            from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library, and most have none
+            from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - as above
 
             self._source = ConfluentRegistry.at(settings.schema_registry_url)
             self._registry = AwaitingRegistry(self._source)

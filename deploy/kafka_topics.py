@@ -15,8 +15,8 @@ from consumers.adapters.kafka.together import must_be_of_one
 from consumers.adapters.kafka.unpacking import bound_unpacking
 from consumers.adapters.kafka.wire import Wire
 from consumers.reactions import REACTIONS
-from deploy.composition import all_topics
 from deploy.settings import Settings
+from deploy.topics import owners_of
 from domain.errors import Transient
 from outbox.audit import Committed, TopicMessage, Unreadable
 from producers.connection import start_failure
@@ -70,7 +70,7 @@ class KafkaTopics:
         bound_unpacking(self._unpacked_bytes_max)
         self._unreadable.clear()
         async with (
-            self._consumer(all_topics(self._prefix)) as (consumer, partitions),
+            self._consumer(list(owners_of(self._prefix))) as (consumer, partitions),
             _Careful(self._kafka) as careful,
         ):
             ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from deploy.embedded import DirectoryInUse, EmbeddedError, EmbeddedServers, ManagedProcess, Supervisor, kept_port
 from deploy.embedded.files import try_lock
+from deploy.running import Stopping
 from deploy.settings import Settings
-from deploy.stopping import Stopping
 
 Progress = Callable[[str], None]
 WATCH_S = 0.25

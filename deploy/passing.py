@@ -7,8 +7,8 @@ from consumers.adapters.kafka.records import Record
 from consumers.adapters.kafka.unpacking import bound_unpacking
 from consumers.adapters.kafka.wire import Wire
 from consumers.reactions import REACTIONS
-from deploy.cli.common import codec_of
-from deploy.cli.failures import Failure
+from deploy.contracts import codec_of
+from deploy.failures import Failure
 from deploy.settings import Settings
 from domain.reaction import Reaction
 from outbox.driver.conninfo import connect

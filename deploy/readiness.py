@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from deploy.cli.failures import DATABASE, NOT_REACHED, WRONG_USAGE, Failure, explain
+from deploy.failures import DATABASE, NOT_REACHED, WRONG_USAGE, Failure, explain
 from deploy.settings import Settings, SettingsError
 from outbox.driver.pooler import Pooling, pooling_of
 from outbox.schema.privileges import Process, lacked_for_upkeep, lacked_privileges

@@ -9,9 +9,9 @@ from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME
 from consumers.runtime.ports import Ports
 from consumers.runtime.redriving import Outcome, Redriver
-from deploy.cli.common import codec_of
-from deploy.composition import bounds_of, rules_of, store_of
+from deploy.contracts import codec_of
 from deploy.settings import Settings
+from deploy.wiring import bounds_of, rules_of, store_of
 from domain.ports.gateway import Gateway
 from outbox.operators.letter_list import LETTER, Selection, in_order, letter_list
 from outbox.operators.queries import Record, snapshot

@@ -1,26 +1,37 @@
 """Roles as processes: checked at start, run until a signal, drained; a bug ends them with 1 and says what it was."""
 
 import asyncio
+import gc
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import structlog
 
 from consumers.runtime.guard import Guard
-from deploy.cli.common import run
-from deploy.cli.failures import ANSWER_IS_NO
-from deploy.composition import Roles, bounds_of, engine_of, relay_of, run_roles
+from deploy.failures import ANSWER_IS_NO
 from deploy.readiness import check_all, check_session, database_checks
+from deploy.running import Stopping, run
 from deploy.settings import Settings
-from deploy.stopping import Stopping
 from deploy.topics import check_topics
+from deploy.wiring import bounds_of, engine_of, relay_of, source_maker
 from domain.alarms import ring
+from domain.reaction import Reaction
 from outbox.schema.privileges import Process
 
 Started = Callable[[], None]
 Work = Callable[[asyncio.Event, Started], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What one process does. consume: reactions whose topics it reads."""
+
+    consume: Sequence[Reaction] = ()
+    relay: bool = False
+    sweep: bool = False
 
 
 def quieten_kafka(settings: Settings) -> None:
@@ -98,13 +109,32 @@ async def relay_until(settings: Settings, stop: asyncio.Event, started: Started)
         watching.cancel()
 
 
-def roles_until(settings: Settings, roles: Roles) -> Work:
-    """Return the work of these roles."""
+async def roles_until(settings: Settings, roles: Roles, stop: asyncio.Event, started: Started) -> None:
+    """Run these roles until stop is set, then drain. started is called once all that they need at start was there.
 
-    async def work(stop: asyncio.Event, started: Started) -> None:
-        await run_roles(settings, roles, stop, started)
+    Raises, before that, what keeps them from starting; afterwards, what a bug raised.
+    """
+    async with engine_of(settings, relay=roles.relay, sweep=roles.sweep) as engine:
+        tune_gc()
+        started()
+        also = []
+        if roles.relay:
+            relay = relay_of(settings)
+            relay.on_turn = engine.guard.turn
+            also.append(relay.run(stop))
+        await engine.run(stop, roles.consume, source_maker(settings), sweep=roles.sweep, also=also)
 
-    return work
+
+def tune_gc() -> None:
+    """Have the garbage collector look rarely, and never at what was loaded at start.
+
+    A batch makes a hundred thousand values that die with it by reference count alone; looking for cycles among them
+    costs up to a third of the process's time, and each look stops it for a twentieth of a second (measured). What is
+    under way at full load stays below this bound, so that the collector looks when there are cycles, and else not.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(1_000_000, 5, 5)
 
 
 async def relay_once(settings: Settings) -> int:

@@ -14,7 +14,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.stdlib import BoundLogger, ProcessorFormatter
 from structlog.typing import Processor
 
-from deploy.terminal import visible
+from deploy.views.terminal import visible
 from schemas.cards import mask
 
 LogFormat = Literal["console", "json"]

@@ -1,19 +1,14 @@
 """`payments audit`: whether everything that must hold does."""
 
-from collections.abc import Iterator
-
 import click
 
 from deploy.auditing import run_audit
-from deploy.cli.common import emit_json, json_option, run, say, settings_for_command
-from deploy.cli.failures import ANSWER_IS_NO
+from deploy.cli.common import emit_json, json_option, say, settings_for_command
+from deploy.failures import ANSWER_IS_NO
 from deploy.readiness import check_schema
 from deploy.roles import quieten_kafka
-from deploy.terminal import visible
-from outbox.audit import Invariant, Report
-
-VIOLATIONS_TOLD = 20
-SIGNS = {True: click.style("✓", fg="green"), False: click.style("✗", fg="red"), None: click.style("-", fg="yellow")}
+from deploy.running import run
+from deploy.views.audit_text import report_lines
 
 
 @click.command()
@@ -43,26 +38,3 @@ def audit(*, wait_s: float | None, topics: bool, as_json: bool) -> int:
         waiting = "; ".join(report.waiting)
         say(f"payments: not quiescent after {wait_s:g} s ({waiting}): wait longer, or see what is stuck")
     return 0 if report.holds and not in_vain else ANSWER_IS_NO
-
-
-def report_lines(report: Report) -> Iterator[str]:
-    """Tell an audit: a line for each invariant, below it what is wrong and what else is to be known."""
-    width = max(len(f"{invariant.checked:,}") for invariant in report.invariants)
-    for invariant in report.invariants:
-        yield f"{SIGNS[invariant.holds]} {invariant.id:>2}  {invariant.checked:>{width},} checked  {invariant.name}"
-        yield from _details(invariant)
-    broken = sum(invariant.holds is False for invariant in report.invariants)
-    unsaid = sum(invariant.holds is None for invariant in report.invariants)
-    said = f"{broken} broken" if broken else "all hold" if not unsaid else "none broken"
-    yield f"{said}{f', {unsaid} cannot be said now' if unsaid else ''}; " + (
-        "quiescent" if report.quiescent else f"not quiescent: {visible('; '.join(report.waiting))}"
-    )
-
-
-def _details(invariant: Invariant) -> Iterator[str]:
-    for violation in invariant.violations[:VIOLATIONS_TOLD]:
-        yield f"      {visible(violation)}"
-    if invariant.found > VIOLATIONS_TOLD:
-        yield f"      {invariant.found} in all; --json lists more"
-    for note in invariant.notes:
-        yield click.style(f"      ({visible(note)})", dim=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from deploy.cli.common import emit, emit_json
-from deploy.cli.tables import table
+from deploy.views.tables import table
 
 
 @click.command()
@@ -20,7 +20,7 @@ from deploy.cli.tables import table
 def choreography(*, form: str) -> None:
     """Print topics, reactions, the rows of both tables, and the edges between statuses, as the code has them."""
     from consumers.reactions import REACTIONS  # noqa: PLC0415 - keeps --help quick
-    from deploy import choreography as described  # noqa: PLC0415 - as above
+    from deploy.views import choreography as described  # noqa: PLC0415 - as above
 
     if form == "json":
         emit_json(described.as_json())

@@ -1,12 +1,13 @@
 """`payments consume`: the consumers of some triggers, or of all."""
 
+from functools import partial
+
 import click
 
 from consumers.reactions import BY_TRIGGER, REACTIONS
 from deploy.cli.common import settings_for_command
-from deploy.composition import Roles
-from deploy.roles import roles_until, run_until_stopped
-from deploy.stopping import Stopping
+from deploy.roles import Roles, roles_until, run_until_stopped
+from deploy.running import Stopping
 from domain.reaction import Reaction
 
 ALL = "all"
@@ -25,7 +26,7 @@ def consume(*, names: tuple[str, ...]) -> int:
     settings = settings_for_command(quiet=False)
     with Stopping() as stopping:
         consumed = ",".join(reaction.trigger.TYPE for reaction in chosen)
-        work = roles_until(settings, Roles(consume=chosen))
+        work = partial(roles_until, settings, Roles(consume=chosen))
         return run_until_stopped(settings, stopping, work, roles="consume", consumes=consumed)
 
 

@@ -3,8 +3,8 @@
 import click
 
 from deploy.cli.common import emit_json, json_option
-from deploy.cli.failures import ANSWER_IS_NO
 from deploy.demo.stories import ORDERS_MIN
+from deploy.failures import ANSWER_IS_NO
 
 ORDERS_MAX = 100_000
 

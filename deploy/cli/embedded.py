@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from deploy.cli.common import run, say, settings_for_command
+from deploy.cli.common import say, settings_for_command
 from deploy.cli.places import data_option, elsewhere, list_servers, progress_of
 from deploy.local_servers import embedded_servers
-from deploy.stopping import Stopping
+from deploy.running import Stopping, run
 
 
 @click.command()

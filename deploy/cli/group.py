@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from deploy.cli.failures import WRONG_USAGE, explain
-from deploy.terminal import visible
+from deploy.failures import WRONG_USAGE, Explained, explain, one_line
+from deploy.views.terminal import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,21 @@ class LazyGroup(click.Group):
             sys.stderr.write("payments: interrupted\n")
             sys.exit(130)
         except Exception as error:
-            failure = explain(error)
+            failure = _of_usage(error) if isinstance(error, click.ClickException) else explain(error)
             if failure is None:
                 raise
             sys.stderr.write(f"payments: {visible(failure.text)}\n")
             sys.exit(failure.exit_code)
         sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def _of_usage(error: click.ClickException) -> Explained:
+    """Say what is wrong with how a command was typed."""
+    text = one_line(error.format_message())
+    if not isinstance(error, click.UsageError):
+        return Explained(text, error.exit_code)
+    path = error.ctx.command_path if error.ctx is not None else "payments"
+    return Explained(f"{text.rstrip('.')}; see `{path} --help`", WRONG_USAGE)
 
 
 def _check_text(arguments: Sequence[str]) -> None:

@@ -4,14 +4,16 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import codec_of, emit_json, json_option, now, settings_for_command
-from deploy.cli.failures import Failure
-from deploy.cli.order_json import order_document
+from deploy.cli.common import emit_json, json_option, settings_for_command
 from deploy.cli.order_resolve import resolve
-from deploy.cli.order_text import list_lines, story_lines
-from deploy.cli.timeline import Told, told_by
+from deploy.contracts import codec_of
+from deploy.failures import Failure
 from deploy.readiness import check_schema
+from deploy.running import now
 from deploy.settings import Settings
+from deploy.views.order_json import order_document
+from deploy.views.order_text import list_lines, story_lines
+from deploy.views.timeline import Told, told_by
 from domain.order import Status
 from outbox.operators.queries import OrderStory, order_list, order_story, snapshot
 

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, run, say, settings_for_command
-from deploy.cli.failures import Failure
-from deploy.cli.timeline import moment
-from deploy.cli.who import os_user
-from deploy.cli.words import checked_words
+from deploy.cli.common import emit, emit_json, json_option, say, settings_for_command
+from deploy.cli.words import checked_words, os_user
+from deploy.failures import Failure
 from deploy.readiness import check_schema
+from deploy.running import run
 from deploy.settings import Settings
+from deploy.views.timeline import moment
 from domain.ids import OrderId
 from domain.operation import GATEWAY_KINDS
 from domain.resolving import No, Ruling, Word
@@ -57,7 +57,7 @@ def resolve(
 
 
 async def _resolve(settings: Settings, order_id: OrderId, ruling: Ruling, *, try_only: bool) -> "Resolved | No | None":
-    from deploy.composition import resolver_of  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
+    from deploy.wiring import resolver_of  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
 
     no = await _refuse_strange(settings, order_id, ruling)
     if no is not None:
@@ -69,7 +69,7 @@ async def _resolve(settings: Settings, order_id: OrderId, ruling: Ruling, *, try
 async def _refuse_strange(settings: Settings, order_id: OrderId, ruling: Ruling) -> No | None:
     """Ask the gateway about an id that is to become the order's: a slip of the keyboard cannot be taken back."""
     from consumers.adapters.gateway.references import could_name  # noqa: PLC0415 - as above
-    from deploy.composition import references_of  # noqa: PLC0415 - as above
+    from deploy.wiring import references_of  # noqa: PLC0415 - as above
 
     said = ruling.reference
     if ruling.word is not Word.EXECUTED or said is None or not any(could_name(kind, said) for kind in GATEWAY_KINDS):

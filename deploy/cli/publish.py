@@ -5,8 +5,10 @@ from typing import BinaryIO
 
 import click
 
-from deploy.cli.common import codec_of, emit, emit_json, id_source, json_option, now, run, say, settings_for_command
-from deploy.cli.failures import NOT_REACHED, Failure
+from deploy.cli.common import emit, emit_json, json_option, say, settings_for_command
+from deploy.contracts import codec_of
+from deploy.failures import NOT_REACHED, Failure
+from deploy.running import id_source, now, run
 from deploy.settings import Settings
 from domain.ports.publisher import OutgoingMessage
 from producers.checkout import Checkout

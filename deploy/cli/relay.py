@@ -6,7 +6,7 @@ import click
 
 from deploy.cli.common import emit, settings_for_command
 from deploy.roles import relay_once, relay_until, run_once, run_until_stopped
-from deploy.stopping import Stopping
+from deploy.running import Stopping
 
 
 @click.command()

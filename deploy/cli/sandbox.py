@@ -5,7 +5,7 @@ import sys
 import click
 
 from deploy.cli.common import emit, settings_for_command
-from deploy.cli.failures import WRONG_USAGE, Failure
+from deploy.failures import WRONG_USAGE, Failure
 from deploy.sandbox.__main__ import wall_clock
 from deploy.sandbox.journal import InUse
 from deploy.sandbox.server import WrongAddress, serve

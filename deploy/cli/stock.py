@@ -1,21 +1,16 @@
 """`payments stock`: the internal inventory."""
 
-from typing import TYPE_CHECKING
-
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from deploy.cli.common import emit, emit_json, json_option, run, settings_for_command
-from deploy.cli.failures import Failure
-from deploy.cli.tables import table
-from deploy.cli.who import os_user
+from deploy.cli.common import emit, emit_json, json_option, settings_for_command
+from deploy.cli.words import os_user
+from deploy.failures import Failure
 from deploy.readiness import check_schema
-from deploy.settings import Settings
+from deploy.running import run
+from deploy.views.tables import table
 from outbox.operators.queries import snapshot, stock_list
 from schemas.fields import SKU_LENGTH_MAX, SkuText
-
-if TYPE_CHECKING:
-    from outbox.operators.stock import StockSet
 
 # Far beyond any shelf, and far from the end of a bigint, however many are reserved and sold.
 QUANTITY_MAX = 10**12
@@ -48,25 +43,20 @@ def set_(*, sku: str, quantity: int, as_json: bool) -> None:
 
     What is reserved and sold stays as it is. The difference is recorded with your user name.
     """
+    from deploy.preparing import set_stock  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
+    from outbox.operators.stock import TooManyUnits  # noqa: PLC0415 - as above
+
     settings = settings_for_command()
     check_schema(settings)
-    done = run(_set(settings, sku, quantity))
+    try:
+        (done,) = run(set_stock(settings, {sku: quantity}, os_user()))
+    except TooManyUnits as error:
+        raise Failure(str(error)) from None
     if as_json:
         emit_json(done._asdict())
         return
     change = f"{done.delta:+d}" if done.delta else "as it was"
     emit(f"{sku}: {done.available} available ({change}), {done.reserved} reserved, {done.sold} sold")
-
-
-async def _set(settings: Settings, sku: str, quantity: int) -> "StockSet":
-    from deploy.composition import store_of  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
-    from outbox.operators.stock import TooManyUnits, set_available  # noqa: PLC0415 - as above
-
-    try:
-        async with store_of(settings) as store, store.transaction() as transaction:
-            return await set_available(transaction, sku, quantity, os_user())
-    except TooManyUnits as error:
-        raise Failure(str(error)) from None
 
 
 @stock.command()

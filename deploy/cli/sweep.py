@@ -1,11 +1,12 @@
 """`payments sweep`: what is due, lapsed or forgotten."""
 
+from functools import partial
+
 import click
 
 from deploy.cli.common import emit, settings_for_command
-from deploy.composition import Roles
-from deploy.roles import roles_until, run_once, run_until_stopped, sweep_once
-from deploy.stopping import Stopping
+from deploy.roles import Roles, roles_until, run_once, run_until_stopped, sweep_once
+from deploy.running import Stopping
 
 
 @click.command()
@@ -21,4 +22,4 @@ def sweep(*, once: bool) -> int:
         emit(f"{operations} operations were due")
         return 0
     with Stopping() as stopping:
-        return run_until_stopped(settings, stopping, roles_until(settings, Roles(sweep=True)), roles="sweep")
+        return run_until_stopped(settings, stopping, partial(roles_until, settings, Roles(sweep=True)), roles="sweep")

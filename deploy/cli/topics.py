@@ -1,20 +1,14 @@
 """`payments topics`: the topics of all events, and of their dead letters."""
 
-import asyncio
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, run, say, settings_for_command
-from deploy.settings import Settings
-from deploy.topics import owners_of, todo_of, wanted_of
+from deploy.cli.common import emit, emit_json, json_option, say, settings_for_command
+from deploy.preparing import prepare_topics
+from deploy.running import run
+from deploy.topics import todo_of
 from producers.topic_settings import Difference, Owner, Weight
-from producers.topics import TopicsMade, create_topics, mend_topics, survey_topics
-
-LOOKS_MAX: Final = 20
-LOOK_AGAIN_S: Final = 0.25
 
 
 @click.group()
@@ -36,7 +30,7 @@ def create(*, mend: bool, mend_upstream: bool, as_json: bool) -> int:
     """
     settings = settings_for_command()
     mended = ({Owner.OURS, Owner.LETTERS} if mend else set()) | ({Owner.UPSTREAM} if mend_upstream else set())
-    made, differences, refused, unread = run(_create(settings, mended))
+    made, differences, refused, unread = run(prepare_topics(settings, mended))
     stops = any(d.weight is Weight.STOPS and not d.mended for d in differences)
     if as_json:
         rows = [_row(difference) for difference in differences]
@@ -64,36 +58,6 @@ def create(*, mend: bool, mend_upstream: bool, as_json: bool) -> int:
         + (f", {differ} differences" if differ else "")
     )
     return 1 if stops else 0
-
-
-async def _create(
-    settings: Settings, mended: set[Owner]
-) -> tuple[TopicsMade, list[Difference], dict[str, str], Mapping[str, str]]:
-    """Make, compare, mend and compare again. What was mended comes first."""
-    kafka, owners, wanted = settings.kafka_options(), owners_of(settings.topic_prefix), wanted_of(settings)
-    made = await create_topics(
-        kafka,
-        owners,
-        partitions=wanted.partitions,
-        replication_factor=wanted.replication_factor,
-        event_bytes_max=wanted.event_bytes_max,
-    )
-    found = {topic: owners[topic] for topic in made.existing}
-    survey = await survey_topics(kafka, found, wanted)
-    to_mend = [d for d in survey.differences if d.owner in mended and d.mend is not None]
-    if not to_mend:
-        return made, list(survey.differences), {}, survey.unread
-    refused = await mend_topics(kafka, to_mend)
-    asked = {(d.topic, d.setting) for d in to_mend if d.topic not in refused}
-    for _ in range(LOOKS_MAX):
-        after = await survey_topics(kafka, found, wanted)
-        left = {(d.topic, d.setting) for d in after.differences}
-        if not asked & left:
-            break
-        # A broker shows a change a moment after the controller has it.
-        await asyncio.sleep(LOOK_AGAIN_S)
-    done = [replace(d, mended=True) for d in to_mend if (d.topic, d.setting) not in left]
-    return made, [*done, *after.differences], refused, after.unread
 
 
 def _line(d: Difference) -> str:

@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 
 from consumers.reactions import REACTIONS
-from deploy.cli.common import run, say, settings_for_command
-from deploy.cli.migrate import migrate_database
+from deploy.cli.common import say, settings_for_command
 from deploy.cli.places import data_option, elsewhere, list_servers, progress_of
-from deploy.composition import Roles, all_topics
 from deploy.local_servers import embedded_servers, own_sandbox, wants_sandbox
-from deploy.roles import quieten_kafka, roles_until, run_until_stopped
+from deploy.preparing import make_topics, migrate_database
+from deploy.roles import Roles, quieten_kafka, roles_until, run_until_stopped
+from deploy.running import Stopping, run
 from deploy.settings import Settings
-from deploy.stopping import Stopping
-from producers.topics import create_topics
 
 NOT_USED = ("database_url", "kafka_bootstrap_servers")
 
@@ -36,7 +35,7 @@ def up(*, embedded: bool, data: Path | None) -> int:
     with Stopping() as stopping:
         surroundings = _with_servers(settings, overrides, stopping) if embedded else _with_sandbox(settings, stopping)
         with surroundings as (complete, ready):
-            work = roles_until(complete, Roles(consume=REACTIONS, relay=True, sweep=True))
+            work = partial(roles_until, complete, Roles(consume=REACTIONS, relay=True, sweep=True))
             return run_until_stopped(complete, stopping, work, ready, roles="consume,relay,sweep")
 
 
@@ -74,17 +73,10 @@ def _with_servers(settings: Settings, overrides: Mapping[str, str], stopping: St
 
 def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
     """Make schema and topics; both may be there already."""
-    _, schema, _ = migrate_database(settings, progress)
-    made = run(
-        create_topics(
-            settings.kafka_options(),
-            all_topics(settings.topic_prefix),
-            partitions=settings.topic_partitions,
-            replication_factor=settings.topic_replication_factor,
-            event_bytes_max=settings.event_bytes_max,
-        )
-    )
-    progress(f"schema at revision {schema.revision}, {len(made.created)} topics created of {len(all_topics(''))}")
+    schema = migrate_database(settings, progress).after
+    made = run(make_topics(settings))
+    in_all = len(made.created) + len(made.existing)
+    progress(f"schema at revision {schema.revision}, {len(made.created)} topics created of {in_all}")
 
 
 @contextmanager

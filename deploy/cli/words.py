@@ -1,5 +1,7 @@
-"""What an operator says for the record: one line of text that may be stored, shown and audited."""
+"""What an operator says for the record, and who that is by the word of the system and not the environment's."""
 
+import os
+import pwd
 from typing import Final
 from unicodedata import category
 
@@ -23,3 +25,12 @@ def checked_words(_: click.Context, parameter: click.Parameter, text: str | None
     if name == "reference" and any(c.isspace() for c in text):
         raise click.BadParameter("an id of the gateway has no spaces")
     return text
+
+
+def os_user() -> str:
+    """Return the user's name, or the number of one that has none (as in a container)."""
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)

@@ -4,14 +4,14 @@ As `payments up`, but deaf to the environment: a demo must not be led to somebod
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from consumers.reactions import REACTIONS
 from deploy import telemetry
-from deploy.composition import Roles
-from deploy.roles import roles_until, run_until_stopped
+from deploy.roles import Roles, roles_until, run_until_stopped
+from deploy.running import Stopping
 from deploy.settings import load_settings
-from deploy.stopping import Stopping
 
 READY = "pipeline.ready"
 
@@ -20,7 +20,7 @@ def main(folder: Path) -> int:
     """Run until SIGTERM; the file pipeline.ready appears once it runs. Returns the exit code."""
     settings = load_settings({}, directory=folder, use_embedded=False)
     telemetry.configure(settings.log_format, settings.log_level)
-    work = roles_until(settings, Roles(consume=REACTIONS, relay=True, sweep=True))
+    work = partial(roles_until, settings, Roles(consume=REACTIONS, relay=True, sweep=True))
     with Stopping() as stopping:
         return run_until_stopped(settings, stopping, work, (folder / READY).touch)
 

@@ -13,9 +13,7 @@ from typing import Final
 from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
 from deploy import telemetry
 from deploy.auditing import run_audit
-from deploy.cli.common import codec_of, run
-from deploy.cli.timeline import Told, told_by
-from deploy.composition import store_of
+from deploy.contracts import codec_of
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.show import Show
 from deploy.demo.stage import Stage, set_up
@@ -24,6 +22,9 @@ from deploy.demo.traffic import QUIET_S, Progress, Traffic
 from deploy.demo.verdict import Evidence, Verdict, judge
 from deploy.demo.watch import Sight, Watcher
 from deploy.roles import leaves
+from deploy.running import run
+from deploy.views.timeline import Told, told_by
+from deploy.wiring import store_of
 from domain.ids import OrderId
 from domain.order import Order
 from outbox.audit import Report
@@ -64,7 +65,7 @@ def play(script: Script, show: Show, *, quiet_s: float = QUIET_S) -> Played:
     taken down. Raises EmbeddedError when a server cannot be started.
     """
     telemetry.configure("console", "ERROR", library_level="CRITICAL")
-    with _interrupted_by_signals(), set_up(show, run) as stage:
+    with _interrupted_by_signals(), set_up(show) as stage:
         try:
             return run(_perform(script, stage, show, quiet_s))
         except ExceptionGroup as group:

@@ -8,13 +8,13 @@ from typing import Any, Final
 from rich.markup import escape
 from rich.text import Text
 
-from deploy.cli.audit import report_lines
-from deploy.cli.order_text import later
-from deploy.cli.tables import aligned
-from deploy.cli.timeline import Rank, Told, timeline
 from deploy.demo.play import Played
 from deploy.demo.script import ScriptedOrder
 from deploy.demo.stories import KINDS, OUTCOMES
+from deploy.views.audit_text import report_lines
+from deploy.views.order_text import later
+from deploy.views.tables import aligned
+from deploy.views.timeline import Rank, Told, timeline
 from outbox.audit import Report
 from outbox.operators.queries import OrderStory
 from schemas.money import Money

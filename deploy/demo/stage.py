@@ -2,13 +2,12 @@
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deploy.composition import all_topics, store_of
 from deploy.demo.joined import all_joined
 from deploy.demo.pipeline import READY
 from deploy.demo.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS
@@ -19,10 +18,9 @@ from deploy.embedded.files import last_lines, write_whole
 from deploy.embedded.managed import READY_S
 from deploy.embedded.process import Command, ServerProcess
 from deploy.local_servers import sandbox_of
+from deploy.preparing import make_topics, migrate_database, set_stock
+from deploy.running import run
 from deploy.settings import Settings, load_settings
-from outbox.operators.stock import set_available
-from outbox.schema.migrations import upgrade
-from producers.topics import create_topics
 
 WATCH_S: Final = 0.25
 REVIVALS_MAX: Final = 5
@@ -107,8 +105,8 @@ class Stage:
 
 
 @contextmanager
-def set_up(show: Show, run: Callable[..., object]) -> Iterator[Stage]:
-    """Have everything run while inside. run: runs a coroutine. All is killed and deleted on leaving, however that is.
+def set_up(show: Show) -> Iterator[Stage]:
+    """Have everything run while inside. All is killed and deleted on leaving, however that is.
 
     Raises EmbeddedError if something cannot be started.
     """
@@ -125,9 +123,10 @@ def set_up(show: Show, run: Callable[..., object]) -> Iterator[Stage]:
             step.done("the gateway sandbox runs: play money, and faults on demand")
         settings = _settings(servers, sandbox)
         with show.step("schema, topics and stock") as step:
-            upgrade(settings.sqlalchemy_url())
-            made = run(_prepare(settings))
-            step.done(f"{made} topics and the tables are made, the stock is filled")
+            migrate_database(settings)
+            made = run(make_topics(settings))
+            run(set_stock(settings, dict.fromkeys(PLENTY, PLENTY_UNITS) | {SCARCE: SCARCE_UNITS}, "demo"))
+            step.done(f"{len(made.created)} topics and the tables are made, the stock is filled")
         pipeline = Pipeline(folder)
         stage = Stage(settings, servers, sandbox, pipeline)
         with show.step("the pipeline: seven consumers, the relay and the sweep") as step:
@@ -148,25 +147,6 @@ def _settings(servers: EmbeddedServers, sandbox: ManagedProcess) -> Settings:
     }
     write_whole(servers.data_dir / ".env", "".join(f"{name}={value}\n" for name, value in lines.items()))
     return load_settings({}, directory=servers.data_dir, use_embedded=False)
-
-
-async def _prepare(settings: Settings) -> int:
-    """Make the inbox's partitions, the topics and the stock; return how many topics."""
-    topics = all_topics(settings.topic_prefix)
-    await create_topics(
-        settings.kafka_options(),
-        topics,
-        partitions=settings.topic_partitions,
-        replication_factor=settings.topic_replication_factor,
-        event_bytes_max=settings.event_bytes_max,
-    )
-    async with store_of(settings) as store:
-        await store.maintain()
-        async with store.transaction() as transaction:
-            for sku in PLENTY:
-                await set_available(transaction, sku, PLENTY_UNITS, "demo")
-            await set_available(transaction, SCARCE, SCARCE_UNITS, "demo")
-    return len(topics)
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from deploy.cli.common import id_source, now
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.stories import OUTCOME_EVENTS
 from deploy.demo.watch import Seen, Sight
+from deploy.running import id_source, now
 from deploy.settings import Settings
 from domain.errors import Transient
 from producers.checkout import Checkout

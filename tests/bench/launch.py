@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from consumers.adapters.gateway.methods import method_of
-from deploy import composition
+from deploy import wiring
 from deploy.cli import main
 from deploy.settings import Settings
 from domain.failure_codes import FailureCode
@@ -76,5 +76,5 @@ def gateway_of(settings: Settings) -> Gateway:
 
 
 if __name__ == "__main__":
-    composition.gateway_of = gateway_of
+    wiring.gateway_of = gateway_of
     main()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.composition import all_topics
+from deploy.topics import owners_of
 from tests.bench.contestants import Contestant
 from tests.bench.peers import common
 from tests.bench.processes import Processes
@@ -85,7 +85,7 @@ def _make(plan: Plan, contestant: Contestant, place: Place) -> list[str]:
         commands.run(contestant.argv(plan.peers_python, ["topics", "create"]))
         with place.database.connect() as connection:
             connection.execute(_STOCK.encode())
-        return all_topics(place.prefix)
+        return list(owners_of(place.prefix))
     with place.database.connect() as connection:
         connection.execute(common.DDL.encode())
     commands.run(contestant.argv(plan.peers_python, ["setup"]))

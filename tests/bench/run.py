@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from confluent_kafka import Producer
 
 from consumers.reactions import REACTIONS
-from deploy.cli.common import now
+from deploy.running import now
 from tests.bench import checks
 from tests.bench.contestants import Contestant
 from tests.bench.groups import Groups, end_offsets

@@ -16,9 +16,9 @@ import httpx
 import psycopg
 from sqlalchemy import make_url
 
-from deploy.composition import all_topics
 from deploy.embedded import EmbeddedServers, kept_port, temporary_servers
 from deploy.embedded.files import read_json
+from deploy.topics import owners_of
 from outbox.driver.connections import Connections
 from outbox.operators.stock import set_available
 from outbox.schema.migrations import upgrade
@@ -138,7 +138,7 @@ def _furnish(servers: EmbeddedServers) -> None:
     upgrade(servers.database_url)
     asyncio.run(_furnish_stock(servers.database_url))
     kafka = {"bootstrap_servers": servers.kafka_bootstrap}
-    names = all_topics(PREFIX)
+    names = owners_of(PREFIX)
     asyncio.run(create_topics(kafka, names, partitions=PARTITIONS, replication_factor=1, event_bytes_max=1_000_000))
 
 

@@ -19,9 +19,9 @@ from consumers.order_confirmed import authorize_payment
 from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine
 from consumers.runtime.ports import Ports
-from deploy.cli.common import codec_of
-from deploy.composition import bounds_of, rules_of, source_maker
+from deploy.contracts import codec_of
 from deploy.settings import Settings
+from deploy.wiring import bounds_of, rules_of, source_maker
 from domain.operation import GatewayCall
 from domain.order import Operation
 from domain.ports.gateway import Begin, GatewayAnswer, at_once

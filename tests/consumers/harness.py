@@ -26,8 +26,9 @@ from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Decode, Ports
 from consumers.runtime.resolving import Local, Resolver
-from deploy.composition import all_topics, bounds_of, relay_of, rules_of, source_maker
 from deploy.settings import Settings
+from deploy.topics import owners_of
+from deploy.wiring import bounds_of, relay_of, rules_of, source_maker
 from domain.operation import UNFINISHED
 from domain.ports.store import Store
 from domain.reaction import Reaction
@@ -303,7 +304,7 @@ async def open_pipeline(database_url: str, bootstrap: str, prefix: str, **settin
     chosen = Settings(
         database_url=database_url, kafka_bootstrap_servers=bootstrap, topic_prefix=prefix, **{**QUICK, **settings}
     )
-    names = all_topics(prefix)
+    names = owners_of(prefix)
     await create_topics(
         chosen.kafka_options(), names, partitions=chosen.topic_partitions, replication_factor=1, event_bytes_max=1 << 20
     )

@@ -7,8 +7,8 @@ import pytest
 
 from consumers.adapters.gateway.methods import Fault
 from consumers.runtime.ports import Bounds
-from deploy.composition import bounds_of
 from deploy.settings import Settings
+from deploy.wiring import bounds_of
 from schemas.events import MoneyState, NotificationKind, ReviewMoney, ReviewOperation
 from tests.consumers import harness
 from tests.consumers.claims import assert_all_is_well

@@ -13,8 +13,8 @@ from consumers.order_confirmed import authorize_payment
 from consumers.payment_failed import release_items
 from consumers.payment_retry_requested import retry_payment
 from consumers.runtime.ports import Bounds
-from deploy.composition import bounds_of
 from deploy.settings import Settings
+from deploy.wiring import bounds_of
 from domain.errors import DownForEverybody, Transient
 from domain.ids import OrderId
 from domain.operation import OperationKind

@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-from deploy.cli.common import codec_of
+from deploy.contracts import codec_of
 from deploy.settings import Settings
 from domain.ports.gateway import LedgerEntry
 from schemas.events import Event

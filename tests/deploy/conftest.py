@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.common import run
-from deploy.cli.migrate import migrate_database
-from deploy.composition import all_topics
+from deploy.preparing import migrate_database
+from deploy.running import run
 from deploy.settings import load_settings
+from deploy.topics import owners_of
 from producers.topics import create_topics
 
 
@@ -32,7 +32,7 @@ def deployment(tmp_path: Path, places: dict[str, str]) -> dict[str, str]:
     migrate_database(settings)
     topics = create_topics(
         settings.kafka_options(),
-        all_topics(settings.topic_prefix),
+        owners_of(settings.topic_prefix),
         partitions=settings.topic_partitions,
         replication_factor=settings.topic_replication_factor,
         event_bytes_max=settings.event_bytes_max,

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from consumers.reactions import REACTIONS
-from deploy import choreography
 from deploy.cli import main
+from deploy.views import choreography
 from domain.order import Status
 from schemas.topics import TOPICS
 

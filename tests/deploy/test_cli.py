@@ -20,8 +20,8 @@ from click.testing import CliRunner
 import domain
 import schemas
 from deploy.cli import COMMANDS, main
-from deploy.cli.failures import Failure, explain
 from deploy.cli.group import Command, LazyGroup
+from deploy.failures import Failure, explain
 from deploy.settings import Settings, SettingsError
 from domain.errors import DownForEverybody
 from domain.ports.publisher import Published

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from deploy.auditing import ledger_of
-from deploy.cli.audit import report_lines
 from deploy.settings import Settings, SettingsError
+from deploy.views.audit_text import report_lines
 from outbox.audit import Invariant, Report
 from tests.deploy.commands import payments
 from tests.deploy.orders import confirmed, publish

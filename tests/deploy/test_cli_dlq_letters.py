@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deploy.cli.who import os_user
+from deploy.cli.words import os_user
 from deploy.settings import load_settings
 from outbox.operators.letter_list import Selection, letter_list
 from outbox.operators.queries import snapshot

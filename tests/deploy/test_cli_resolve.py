@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deploy.cli.who import os_user
+from deploy.cli.words import os_user
 from domain.ways_out import WAYS
 from tests.deploy.commands import Ran, payments
 from tests.deploy.orders import confirmed, publish, show, status_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.common import now
+from deploy.running import now
 from schemas.codec import Codec
 from schemas.shapes import SHAPES, load
 from schemas.topics import EVENTS

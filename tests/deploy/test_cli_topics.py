@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from deploy.cli.common import run
-from deploy.cli.migrate import migrate_database
+from deploy.preparing import migrate_database
+from deploy.running import run
 from deploy.settings import load_settings
 from deploy.topics import owners_of
 from producers.topics import create_topics

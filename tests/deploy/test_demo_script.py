@@ -6,11 +6,11 @@ import orjson
 import pytest
 
 from consumers.adapters.gateway.methods import METHODS, method_of
-from deploy.cli.common import id_source
 from deploy.demo.script import CARD_NUMBER, write_script
 from deploy.demo.stories import FAULTS, KINDS, ORDERS_MIN, Also, Money, counts_for
 from deploy.demo.verdict import Evidence, judge
 from deploy.demo.watch import Seen, Sight
+from deploy.running import id_source
 from producers.checkout import Checkout
 from schemas.codec import Codec
 from schemas.rejection import Reason

@@ -12,9 +12,9 @@ from typing import Any, Final, LiteralString
 import httpx
 import psycopg
 
-from deploy.cli.common import id_source, now
-from deploy.composition import all_topics
 from deploy.embedded import EmbeddedServers, kept_port
+from deploy.running import id_source, now
+from deploy.topics import owners_of
 from domain.errors import Transient
 from producers.checkout import Checkout
 from producers.kafka_publisher import KafkaPublisher
@@ -156,7 +156,7 @@ class Deployment:
 async def _made_topics(shop: Deployment) -> bool:
     try:
         await create_topics(
-            shop.kafka, all_topics(shop.prefix), partitions=PARTITIONS, replication_factor=1, event_bytes_max=1_000_000
+            shop.kafka, owners_of(shop.prefix), partitions=PARTITIONS, replication_factor=1, event_bytes_max=1_000_000
         )
     except Transient:
         return False

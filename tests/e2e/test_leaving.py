@@ -12,7 +12,8 @@ from consumers.adapters.kafka.closing import GIVE_UP_S, LEAVE_S
 from consumers.adapters.kafka.source import KafkaSource
 from consumers.adapters.kafka.together import REBALANCE_S
 from consumers.reactions import REACTIONS
-from deploy.composition import all_topics, source_maker
+from deploy.topics import owners_of
+from deploy.wiring import source_maker
 from producers.topics import create_topics
 from tests.consumers.conftest import MakePipeline, database_template, make_pipeline
 from tests.e2e.claims import check_as_scripted
@@ -36,7 +37,7 @@ async def holding(bootstrap: str, prefix: str) -> AsyncIterator[KafkaSource]:
     """Join a group over one topic, take a message, and hold on to it."""
     kafka = {"bootstrap_servers": bootstrap}
     topic = f"{prefix}OrderConfirmed"
-    await create_topics(kafka, all_topics(prefix), partitions=2, replication_factor=1, event_bytes_max=1 << 20)
+    await create_topics(kafka, owners_of(prefix), partitions=2, replication_factor=1, event_bytes_max=1 << 20)
     async with AIOKafkaProducer(**kafka) as producer:
         await producer.send_and_wait(topic, b"value", key=b"key")
     source = source_over(bootstrap, prefix)

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from structlog.testing import capture_logs
 
-from deploy.cli.failures import Failure
+from deploy.failures import Failure
 from deploy.passing import Wish, say_pass
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from deploy.auditing import run_audit
-from deploy.cli.failures import Failure
+from deploy.failures import Failure
 from deploy.passing import Wish, say_pass
 from outbox.audit import Report
 from outbox.driver.conninfo import connect

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from consumers.reactions import BY_NAME
 from deploy.auditing import run_audit
-from deploy.cli.failures import Failure
+from deploy.failures import Failure
 from deploy.passing import Wish, say_pass
 from schemas.events import Event
 from schemas.registry import SchemaAwaited

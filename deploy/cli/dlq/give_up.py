@@ -2,14 +2,14 @@
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, run, settings_for_command
-from deploy.cli.dlq.left import left_lines, left_waiting
-from deploy.cli.dlq.selecting import document, place_of
+from deploy.cli.common import emit, emit_json, json_option, settings_for_command
+from deploy.cli.dlq.selecting import left_waiting
 from deploy.cli.dlq.show import LetterId
-from deploy.cli.failures import ANSWER_IS_NO, Failure
-from deploy.cli.who import os_user
-from deploy.cli.words import checked_words
+from deploy.cli.words import checked_words, os_user
+from deploy.failures import ANSWER_IS_NO, Failure
 from deploy.readiness import check_schema
+from deploy.running import run
+from deploy.views.letters import document, left_lines, place_of
 from outbox.operators.letter_list import LETTER, Selection, letter_list
 from outbox.operators.queries import snapshot
 

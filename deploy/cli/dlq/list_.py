@@ -4,9 +4,11 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, now, settings_for_command
-from deploy.cli.dlq.selecting import document, letter_lines, selecting, selection
+from deploy.cli.common import emit, emit_json, json_option, settings_for_command
+from deploy.cli.dlq.selecting import selecting, selection
 from deploy.readiness import check_schema
+from deploy.running import now
+from deploy.views.letters import document, letter_lines
 from outbox.operators.letter_list import letter_list
 from outbox.operators.queries import snapshot
 

@@ -2,10 +2,10 @@
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, run, settings_for_command
-from deploy.cli.who import os_user
-from deploy.cli.words import checked_words
+from deploy.cli.common import emit, emit_json, json_option, settings_for_command
+from deploy.cli.words import checked_words, os_user
 from deploy.readiness import check_schema
+from deploy.running import run
 
 
 @click.command("pass")

@@ -5,14 +5,15 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, run, say, settings_for_command
-from deploy.cli.dlq.left import left_lines, left_waiting
-from deploy.cli.dlq.selecting import document, place_of, selecting, selection
+from deploy.cli.common import emit, emit_json, json_option, say, settings_for_command
+from deploy.cli.dlq.selecting import left_waiting, selecting, selection
 from deploy.cli.dlq.show import LetterId
-from deploy.cli.failures import ANSWER_IS_NO, Failure
-from deploy.cli.who import os_user
+from deploy.cli.words import os_user
+from deploy.failures import ANSWER_IS_NO, Failure
 from deploy.readiness import check_schema
+from deploy.running import run
 from deploy.settings import Settings
+from deploy.views.letters import document, left_lines, place_of
 from outbox.operators.letter_list import Selection, letter_list
 from outbox.operators.queries import Record, snapshot
 

@@ -1,24 +1,19 @@
-"""What `list` and `redrive` share: options that say which letters are meant, and how letters are shown."""
+"""What the commands share: which letters are meant, and what an order still has in quarantine afterwards."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Any, TypeVar
 
 import click
 
-from deploy.cli.order_text import ago
-from deploy.cli.tables import table
 from deploy.settings import Settings
-from outbox.operators.letter_list import Selection
-from outbox.operators.queries import Record
+from outbox.operators.letter_list import Selection, waiting_of
+from outbox.operators.queries import Record, snapshot
 from schemas.rejection import Reason
 from schemas.topics import CONSUMED, topic_name
 
 F = TypeVar("F", bound=Callable[..., Any])
-DETAIL_MAX = 80
-SHOWN = ("id", "topic", "partition", "offset", "order_id", "event_id", "reason", "detail", "at", "count", "redriven")
-"""Of the contract. What follows is ours."""
-BESIDES = ("group", "kind", "waits", "behind", "masked", "given_up")
 
 
 class Moment(click.ParamType):  # type: ignore[type-arg]
@@ -69,45 +64,15 @@ def selection(
     return Selection(topic, reason, order_id, since, until, **more)
 
 
-def document(record: Record, **more: object) -> dict[str, object]:
-    """Return a letter as JSON shows it. more: other fields."""
-    return {name: record[name] for name in (*SHOWN, *BESIDES)} | more
-
-
-def state_of(record: Record) -> str:
-    """Say in a word where a letter stands."""
-    if record["given_up"]:
-        return "given up"
-    if record["redriven_at"] is not None:
-        return "redriven"
-    if record["waits"]:
-        return "waits behind" if record["behind"] else "in quarantine"
-    return "refused" if record["count"] == 1 else f"refused {record['count']} times"
-
-
-def place_of(record: Record) -> str:
-    """Say where a letter came from."""
-    if record["topic"] is None:
-        return f"({record['kind']})"
-    return f"{record['topic']}[{record['partition']}]@{record['offset']}"
-
-
-def letter_lines(records: Iterable[Record], now: datetime) -> Iterator[str]:
-    """Show letters as a table, one a line."""
-    rows = [
-        (
-            str(record["id"]),
-            record["reason"],
-            state_of(record),
-            record["order_id"] or "-",
-            place_of(record),
-            ago(now - record["at"]),
-            _short(record["detail"]),
-        )
-        for record in records
+def left_waiting(settings: Settings, records: Collection[Record]) -> list[dict[str, Any]]:
+    """Return the orders of these letters that have others in quarantine: how many, and the command that takes them."""
+    order_ids = {record["order_id"] for record in records} - {None}
+    dealt_with = {str(record["id"]) for record in records}
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        waiting = waiting_of(connection, order_ids)
+    counts = {order_id: len(set(names) - dealt_with) for order_id, names in sorted(waiting.items())}
+    return [
+        {"order_id": order_id, "waiting": count, "command": f"payments dlq redrive --order {quote(order_id)}"}
+        for order_id, count in counts.items()
+        if count
     ]
-    yield from table(("id", "reason", "state", "order", "from", "when", "detail"), rows, right=frozenset({0}))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= DETAIL_MAX else f"{text[: DETAIL_MAX - 3]}..."

@@ -2,16 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from deploy.cli.common import codec_of, emit, emit_json, json_option, settings_for_command
-from deploy.cli.dlq.selecting import document, place_of, state_of
-from deploy.cli.failures import Failure
+from deploy.cli.common import emit, emit_json, json_option, settings_for_command
+from deploy.contracts import codec_of
+from deploy.failures import Failure
 from deploy.readiness import check_schema
 from deploy.settings import Settings
+from deploy.views.letters import document, whole_letter
 from outbox.operators.letter_list import LETTER, Selection, headers_and_bytes, letter_list
 from outbox.operators.queries import Record, snapshot
 from schemas.cards import mask
@@ -56,7 +56,7 @@ def show(*, letter_id: str, as_json: bool) -> None:
     if as_json:
         emit_json({"letters": [document(record, **more)], "more": False})
         return
-    for line in _lines(record, more):
+    for line in whole_letter(record, more):
         emit(line)
 
 
@@ -111,23 +111,3 @@ def _masked(text: str) -> str:
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("utf-8", "backslashreplace")
-
-
-def _lines(record: Record, more: dict[str, Any]) -> Iterator[str]:
-    yield f"{record['id']}  {place_of(record)}  {record['reason']}, {state_of(record)}"
-    shown = document(record, **more)
-    for name, value in shown.items():
-        if name in {"id", "topic", "partition", "offset", "redriven", "trace"} or value is None:
-            continue
-        if isinstance(value, dict):
-            yield f"  {name}"
-            yield from (f"    {field}: {part}" for field, part in value.items() if part is not None)
-        elif isinstance(value, list):
-            yield f"  {name}"
-            yield from (f"    {field}: {'(null)' if part is None else part}" for field, part in value)
-        else:
-            yield f"  {name}: {value}"
-    for redriven in record["redriven"]:
-        yield f"  redriven {redriven['at']:%Y-%m-%d %H:%M:%S} UTC by {redriven['by']}: {redriven['result']}"
-    if more.get("trace"):
-        yield from str(more["trace"]).rstrip().splitlines()

@@ -1,9 +1,7 @@
-"""What an error means for whoever typed the command: an exit code and one line."""
+"""What an error means for whoever asked: an exit code and one line."""
 
 import sys
 from dataclasses import dataclass
-
-import click
 
 ANSWER_IS_NO = 1
 WRONG_USAGE = 2
@@ -56,12 +54,7 @@ def explain(error: Exception, database: str = DATABASE) -> Explained | None:
     database: the setting with the address of the database that was asked.
     """
     if isinstance(error, Failure):
-        return Explained(_one_line(str(error)), error.exit_code)
-    if isinstance(error, click.UsageError):
-        path = error.ctx.command_path if error.ctx is not None else "payments"
-        return Explained(f"{_one_line(error.format_message()).rstrip('.')}; see `{path} --help`", WRONG_USAGE)
-    if isinstance(error, click.ClickException):
-        return Explained(_one_line(error.format_message()), error.exit_code)
+        return Explained(one_line(str(error)), error.exit_code)
     if (driver := _driver_error(error)) is not None:
         return Explained(_of_database(driver, database), NOT_REACHED) if _may_pass(driver) else None
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in EXTRA:
@@ -89,7 +82,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _of_database(error: BaseException, setting: str) -> str:
-    cause = _one_line(str(error))
+    cause = one_line(str(error))
     if getattr(error, "sqlstate", None) == FORBIDDEN:
         return f"PostgreSQL forbids it ({cause}): grant that to the user of {setting}"
     if "FATAL:" in cause:
@@ -103,9 +96,10 @@ def _what_to_do(error: Exception) -> str:
     if module.startswith("aiokafka"):
         return f"Kafka does not answer as it should ({type(error).__name__}): check that it runs, and try again"
     if module == "builtins":
-        return f"a service cannot be reached ({type(error).__name__}: {_one_line(str(error))}): check that it runs"
-    return _one_line(str(error))
+        return f"a service cannot be reached ({type(error).__name__}: {one_line(str(error))}): check that it runs"
+    return one_line(str(error))
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Put everything on one line."""
     return " ".join(text.split())

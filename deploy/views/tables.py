@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from deploy.terminal import visible
+from deploy.views.terminal import visible
 
 GAP = "  "
 

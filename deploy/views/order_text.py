@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 import click
 
-from deploy.cli.order_json import attempt_status
-from deploy.cli.tables import aligned, table
-from deploy.cli.timeline import Told, moment, timeline
-from deploy.terminal import visible
+from deploy.views.order_json import attempt_status
+from deploy.views.tables import aligned, table
+from deploy.views.terminal import visible
+from deploy.views.timeline import Told, moment, timeline
 from outbox.operators.queries import OrderStory, Record
 from schemas.money import Money
 

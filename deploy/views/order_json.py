@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deploy.cli.timeline import Told
+from deploy.views.timeline import Told
 from domain.order import Status
 from outbox.operators.queries import OrderStory, Record
 

@@ -1,13 +1,10 @@
-"""The composition root: settings become ports, bounds and rules, and the roles of one process are run."""
+"""The composition root: settings become ports, bounds, rules, and what is made of them."""
 
 import asyncio
-import gc
 import os
 import platform
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -22,11 +19,11 @@ from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.resolving import Local, Resolver
-from deploy.cli.common import codec_of
-from deploy.contracts import contracts_of
+from deploy.contracts import codec_of, contracts_of
 from deploy.readiness import check_all, check_session, database_checks
+from deploy.running import now
 from deploy.settings import Settings, SettingsError
-from deploy.topics import check_topics, owners_of
+from deploy.topics import check_topics
 from domain.ports.gateway import Gateway, GatewayReferences
 from domain.ports.publisher import Publisher
 from domain.ports.source import Source
@@ -45,15 +42,6 @@ WRITTEN_MAX = 10_000
 """Events that the consumers of a process wrote and need not decode when they come back: some 15 MB."""
 SANDBOX_KEY = "sk_test_sandbox"
 """The sandbox takes any test key; this one says what it is for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """What one process does. consume: reactions whose topics it reads."""
-
-    consume: Sequence[Reaction] = ()
-    relay: bool = False
-    sweep: bool = False
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -94,7 +82,7 @@ def gateway_of(settings: Settings) -> Gateway:
     kind = settings.gateway_kind()
     if kind == "simulated":
         return SimulatedGateway(
-            _wall_clock,
+            now,
             asyncio.sleep,
             latency_ms=settings.simulated_latency_ms,
             timeout_s=settings.gateway_timeout_s,
@@ -156,11 +144,6 @@ def relay_of(settings: Settings) -> Relay:
     )
 
 
-def all_topics(prefix: str) -> list[str]:
-    """Name every topic that the pipeline reads or writes, dead letters included."""
-    return list(owners_of(prefix))
-
-
 @asynccontextmanager
 async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = False) -> AsyncIterator[Engine]:
     """Check what an engine needs, then make it with its store and gateway; closed at the end.
@@ -208,36 +191,6 @@ async def resolver_of(settings: Settings) -> AsyncIterator[Resolver]:
         yield Resolver(store, local, BY_NAME, rules_of(settings), guard, could_name)
 
 
-async def run_roles(
-    settings: Settings, roles: Roles, stop: asyncio.Event, started: Callable[[], None] = lambda: None
-) -> None:
-    """Run these roles until stop is set, then drain. started is called once all that they need at start was there.
-
-    Raises, before that, what keeps them from starting; afterwards, what a bug raised.
-    """
-    async with engine_of(settings, relay=roles.relay, sweep=roles.sweep) as engine:
-        spare_the_collector()
-        started()
-        also = []
-        if roles.relay:
-            relay = relay_of(settings)
-            relay.on_turn = engine.guard.turn
-            also.append(relay.run(stop))
-        await engine.run(stop, roles.consume, source_maker(settings), sweep=roles.sweep, also=also)
-
-
-def spare_the_collector() -> None:
-    """Have the garbage collector look rarely, and never at what was loaded at start.
-
-    A batch makes a hundred thousand values that die with it by reference count alone; looking for cycles among them
-    costs up to a third of the process's time, and each look stops it for a twentieth of a second (measured). What is
-    under way at full load stays below this bound, so that the collector looks when there are cycles, and else not.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(1_000_000, 5, 5)
-
-
 def source_maker(settings: Settings) -> "MakeKafkaSource":
     """Return what makes the source of a reaction."""
     # Kafka shares partitions out in the order of the members' names, which begin with this. So a process gets the same
@@ -264,11 +217,6 @@ class MakeKafkaSource:
             drain_timeout_s=self._settings.drain_timeout_s,
             unpacked_bytes_max=self._settings.unpacked_bytes_max,
         )
-
-
-def _wall_clock() -> datetime:
-    """Read the clock for the simulated gateway, which is a world of its own."""
-    return datetime.now(UTC)  # noqa: TID251 - the composition root hands time in
 
 
 def _is_live(settings: Settings) -> bool:

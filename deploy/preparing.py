@@ -1,0 +1,97 @@
+"""What must be there before a role begins: the database's schema, the inbox's days, the topics, the stock.
+
+All of it may be repeated, and by several at once: what is there is left as it is.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from deploy.running import run
+from deploy.settings import Settings
+from deploy.topics import owners_of, wanted_of
+from deploy.wiring import store_of
+from domain.ports.store import InboxUpkeep
+from outbox.operators.stock import StockSet, set_available
+from outbox.schema.migrations import upgrade
+from outbox.schema.state import SchemaState, schema_state
+from producers.topic_settings import Difference, Owner
+from producers.topics import TopicsMade, create_topics, mend_topics, survey_topics
+
+LOOKS_MAX: Final = 20
+LOOK_AGAIN_S: Final = 0.25
+
+
+class Migrated(NamedTuple):
+    """The schema before and after, and what became of the inbox's days."""
+
+    before: SchemaState
+    after: SchemaState
+    inbox: InboxUpkeep
+
+
+class TopicsPrepared(NamedTuple):
+    """What was made, how topics differ (what was mended first), and why some were not mended or not compared."""
+
+    made: TopicsMade
+    differences: Sequence[Difference]
+    not_mended: Mapping[str, str]
+    not_compared: Mapping[str, str]
+
+
+def migrate_database(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Migrated:
+    """Bring the schema to head, past a pooler, and make the inbox's partitions ahead of time.
+
+    Raises OperationalError if the database is not there, Transient if its tables are in use for too long.
+    """
+    url = settings.direct_url()
+    before = schema_state(url)
+    upgrade(url, progress)
+    inbox = run(_maintain(settings))
+    return Migrated(before, schema_state(url), inbox)
+
+
+async def make_topics(settings: Settings) -> TopicsMade:
+    """Make the topics that are not there, as the settings say."""
+    wanted = wanted_of(settings)
+    return await create_topics(
+        settings.kafka_options(),
+        owners_of(settings.topic_prefix),
+        partitions=wanted.partitions,
+        replication_factor=wanted.replication_factor,
+        event_bytes_max=wanted.event_bytes_max,
+    )
+
+
+async def prepare_topics(settings: Settings, mended: Collection[Owner]) -> TopicsPrepared:
+    """Make topics, compare those that were there, mend those of these owners, and compare again."""
+    kafka, owners, wanted = settings.kafka_options(), owners_of(settings.topic_prefix), wanted_of(settings)
+    made = await make_topics(settings)
+    found = {topic: owners[topic] for topic in made.existing}
+    survey = await survey_topics(kafka, found, wanted)
+    to_mend = [d for d in survey.differences if d.owner in mended and d.mend is not None]
+    if not to_mend:
+        return TopicsPrepared(made, survey.differences, {}, survey.unread)
+    refused = await mend_topics(kafka, to_mend)
+    asked = {(d.topic, d.setting) for d in to_mend if d.topic not in refused}
+    for _ in range(LOOKS_MAX):
+        after = await survey_topics(kafka, found, wanted)
+        left = {(d.topic, d.setting) for d in after.differences}
+        if not asked & left:
+            break
+        # A broker shows a change a moment after the controller has it.
+        await asyncio.sleep(LOOK_AGAIN_S)
+    done = [replace(d, mended=True) for d in to_mend if (d.topic, d.setting) not in left]
+    return TopicsPrepared(made, [*done, *after.differences], refused, after.unread)
+
+
+async def set_stock(settings: Settings, quantities: Mapping[str, int], by: str) -> list[StockSet]:
+    """Have so many units of each SKU free to reserve. Raises TooManyUnits."""
+    async with store_of(settings) as store, store.transaction() as transaction:
+        return [await set_available(transaction, sku, quantity, by) for sku, quantity in quantities.items()]
+
+
+async def _maintain(settings: Settings) -> InboxUpkeep:
+    async with store_of(settings) as store:
+        return await store.maintain()

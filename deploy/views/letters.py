@@ -1,0 +1,88 @@
+"""Dead letters and work in quarantine: as JSON shows them, and for people."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from deploy.views.order_text import ago
+from deploy.views.tables import table
+from outbox.operators.queries import Record
+
+DETAIL_MAX = 80
+SHOWN = ("id", "topic", "partition", "offset", "order_id", "event_id", "reason", "detail", "at", "count", "redriven")
+"""Of the contract. What follows is ours."""
+BESIDES = ("group", "kind", "waits", "behind", "masked", "given_up")
+LEFT_LINES_MAX: Final = 20
+
+
+def document(record: Record, **more: object) -> dict[str, object]:
+    """Return a letter as JSON shows it. more: other fields."""
+    return {name: record[name] for name in (*SHOWN, *BESIDES)} | more
+
+
+def state_of(record: Record) -> str:
+    """Say in a word where a letter stands."""
+    if record["given_up"]:
+        return "given up"
+    if record["redriven_at"] is not None:
+        return "redriven"
+    if record["waits"]:
+        return "waits behind" if record["behind"] else "in quarantine"
+    return "refused" if record["count"] == 1 else f"refused {record['count']} times"
+
+
+def place_of(record: Record) -> str:
+    """Say where a letter came from."""
+    if record["topic"] is None:
+        return f"({record['kind']})"
+    return f"{record['topic']}[{record['partition']}]@{record['offset']}"
+
+
+def letter_lines(records: Iterable[Record], now: datetime) -> Iterator[str]:
+    """Show letters as a table, one a line."""
+    rows = [
+        (
+            str(record["id"]),
+            record["reason"],
+            state_of(record),
+            record["order_id"] or "-",
+            place_of(record),
+            ago(now - record["at"]),
+            _short(record["detail"]),
+        )
+        for record in records
+    ]
+    yield from table(("id", "reason", "state", "order", "from", "when", "detail"), rows, right=frozenset({0}))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= DETAIL_MAX else f"{text[: DETAIL_MAX - 3]}..."
+
+
+def whole_letter(record: Record, more: dict[str, Any]) -> Iterator[str]:
+    """Show one letter with all that is known of it."""
+    yield f"{record['id']}  {place_of(record)}  {record['reason']}, {state_of(record)}"
+    shown = document(record, **more)
+    for name, value in shown.items():
+        if name in {"id", "topic", "partition", "offset", "redriven", "trace"} or value is None:
+            continue
+        if isinstance(value, dict):
+            yield f"  {name}"
+            yield from (f"    {field}: {part}" for field, part in value.items() if part is not None)
+        elif isinstance(value, list):
+            yield f"  {name}"
+            yield from (f"    {field}: {'(null)' if part is None else part}" for field, part in value)
+        else:
+            yield f"  {name}: {value}"
+    for redriven in record["redriven"]:
+        yield f"  redriven {redriven['at']:%Y-%m-%d %H:%M:%S} UTC by {redriven['by']}: {redriven['result']}"
+    if more.get("trace"):
+        yield from str(more["trace"]).rstrip().splitlines()
+
+
+def left_lines(left: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Tell it to a person."""
+    for one in left[:LEFT_LINES_MAX]:
+        yield f"order {one['order_id']} has {one['waiting']} more in quarantine, and waits: `{one['command']}`"
+    if len(left) > LEFT_LINES_MAX:
+        yield f"... and {len(left) - LEFT_LINES_MAX} more orders wait: `payments dlq redrive --all`"
