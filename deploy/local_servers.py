@@ -1,20 +1,17 @@
-"""Servers that a command brings along: the gateway sandbox, or that with PostgreSQL and Kafka, watched in a thread."""
+"""Servers that a command brings along: the gateway sandbox, or that with PostgreSQL and Kafka, watched meanwhile."""
 
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from deploy.embedded import DirectoryInUse, EmbeddedError, EmbeddedServers, ManagedProcess, Supervisor, kept_port
+from deploy.embedded import DirectoryInUse, EmbeddedRun, EmbeddedServers, ManagedProcess, Supervisor, kept_port
 from deploy.embedded.files import try_lock
 from deploy.running import Stopping
 from deploy.settings import Settings
 
 Progress = Callable[[str], None]
-WATCH_S = 0.25
-RETRY_MAX_S = 30.0
 
 
 def wants_sandbox(settings: Settings) -> bool:
@@ -29,10 +26,10 @@ def sandbox_of(data: Path, pending_s: float, progress: Progress) -> ManagedProce
     module = [sys.executable, "-P", "-m", "deploy.sandbox"]
     return ManagedProcess(
         "sandbox",
+        data,
         [*module, "--listen", listen, "--data", ledger, "--pending-s", f"{pending_s:g}"],
         health_url=f"http://{listen}/sandbox/health",
         port=port,
-        log=data / "sandbox.log",
         version=version("payments"),
         progress=progress,
     )
@@ -46,7 +43,7 @@ def embedded_servers(
     *,
     sandbox: bool,
     prepare: Callable[[Mapping[str, str]], None] = lambda _: None,
-) -> Iterator[Supervisor]:
+) -> Iterator[EmbeddedRun]:
     """Run PostgreSQL, Kafka and, if asked for, the sandbox in PAYMENTS_DATA while inside, restarting what dies.
 
     prepare is given the settings that lead to them, before `env` and `state.json` are written. Raises DirectoryInUse if
@@ -60,18 +57,13 @@ def embedded_servers(
         lines = {"PAYMENTS_GATEWAY": "sandbox", "PAYMENTS_STRIPE_API_BASE": f"http://{extra[0].address}"}
     if settings.topic_prefix:
         lines["PAYMENTS_TOPIC_PREFIX"] = settings.topic_prefix
-    supervisor = Supervisor(
+    run = EmbeddedRun(
         EmbeddedServers(data, progress=progress), extra=extra, settings=lines, prepare=prepare, progress=progress
     )
-    stopping.at_once = lambda: supervisor.stop(immediate=True)
+    stopping.at_once = lambda: run.stop(immediate=True)
     progress(f"starting PostgreSQL and Kafka{' and the gateway sandbox' if sandbox else ''} in {data}")
-    supervisor.start()
-    try:
-        with _watching(supervisor.watch):
-            yield supervisor
-    finally:
-        progress("stopping the servers")
-        supervisor.stop()
+    with run:
+        yield run
 
 
 @contextmanager
@@ -91,35 +83,7 @@ def own_sandbox(settings: Settings, stopping: Stopping, progress: Progress) -> I
     stopping.at_once = lambda: sandbox.stop(immediate=True)
     try:
         sandbox.start()
-        with _watching(lambda stop: _keep(sandbox, stop, progress)):
+        with Supervisor([sandbox], progress).watching():
             yield f"http://{sandbox.address}"
     finally:
         sandbox.stop()
-
-
-def _keep(server: ManagedProcess, stop: threading.Event, progress: Progress) -> None:
-    """Start the server again whenever it has died; after a failure, ever more rarely."""
-    pause_s = WATCH_S
-    while not stop.wait(pause_s):
-        if server.alive():
-            continue
-        try:
-            server.start()
-        except (EmbeddedError, OSError) as error:
-            progress(f"{server.name} cannot be started again: {error}")
-            pause_s = min(2 * pause_s, RETRY_MAX_S)
-        else:
-            progress(f"{server.name} had died and runs again (pid {server.pid})")
-            pause_s = WATCH_S
-
-
-@contextmanager
-def _watching(watch: Callable[[threading.Event], None]) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=watch, args=(stop,), name="watch")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()

@@ -24,11 +24,13 @@ class Stopping:
     """The handlers of both signals while inside; main thread only. The handlers of before come back after.
 
     tell is done by the first signal; whatever it raises, the main thread raises. at_once is done by the second signal
-    before the process ends: it kills what must not be left behind.
+    before the process ends: it kills what must not be left behind. ends_soon: a second signal changes nothing, for what
+    ends by itself within a moment.
     """
 
-    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, tell: Callable[[], None] = lambda: None, *, ends_soon: bool = False) -> None:
         self.asked = False
+        self._ends_soon = ends_soon
         self.at_once: Callable[[], None] = lambda: None
         self._tell = tell
         self._before: dict[signal.Signals, object] = {}
@@ -60,6 +62,8 @@ class Stopping:
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal() returned, it takes
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        if self.asked and self._ends_soon:
+            return
         if self.asked:
             try:
                 self.at_once()

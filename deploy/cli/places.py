@@ -9,7 +9,7 @@ import click
 from deploy.cli.common import say
 
 if TYPE_CHECKING:
-    from deploy.embedded import Supervisor
+    from deploy.embedded import EmbeddedRun
     from deploy.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,9 +35,9 @@ def progress_of(settings: "Settings") -> Callable[[str], None]:
     return structlog.get_logger("deploy.servers").info  # type: ignore[no-any-return]
 
 
-def list_servers(supervisor: "Supervisor", progress: Callable[[str], None]) -> None:
+def list_servers(run: "EmbeddedRun", progress: Callable[[str], None]) -> None:
     """Tell where each server is."""
-    for name, server in supervisor.state().items():
+    for name, server in run.state().items():
         progress(f"  {name:<11} {server['address']:<16} {server['version']:<8} pid {server['pid']}")
 
 

@@ -1,13 +1,8 @@
 """One run from curtain to curtain: set up, publish, watch, audit, judge, take down."""
 
 import asyncio
-import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Final
 
 from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
@@ -22,7 +17,7 @@ from deploy.demo.traffic import QUIET_S, Progress, Traffic
 from deploy.demo.verdict import Evidence, Verdict, judge
 from deploy.demo.watch import Sight, Watcher
 from deploy.roles import leaves
-from deploy.running import run
+from deploy.running import Stopping, run
 from deploy.views.timeline import Told, told_by
 from deploy.wiring import store_of
 from domain.ids import OrderId
@@ -34,7 +29,6 @@ LOOK_S: Final = 0.1
 AUDIT_WAIT_S: Final = 30.0
 LOAD_MAX: Final = 1_000
 ORDERS_MAX: Final = 10_000_000
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +59,7 @@ def play(script: Script, show: Show, *, quiet_s: float = QUIET_S) -> Played:
     taken down. Raises EmbeddedError when a server cannot be started.
     """
     telemetry.configure("console", "ERROR", library_level="CRITICAL")
-    with _interrupted_by_signals(), set_up(show) as stage:
+    with Stopping(_interrupt), set_up(show) as stage:
         try:
             return run(_perform(script, stage, show, quiet_s))
         except ExceptionGroup as group:
@@ -159,24 +153,6 @@ def _stories(script: Script, stage: Stage) -> list[tuple[ScriptedOrder, OrderSto
     return found
 
 
-@contextmanager
-def _interrupted_by_signals() -> Iterator[None]:
-    """Have the first SIGINT or SIGTERM raise KeyboardInterrupt while inside, so that everything is taken down.
-
-    A second one ends this process at once; the guard beside the temporary folder takes everything down then.
-    """
-    asked = False
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            os._exit(128 + number)
-        asked = True
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _interrupt() -> None:
+    """Have everything taken down; a second signal leaves that to the guard beside the temporary folder."""
+    raise KeyboardInterrupt

@@ -1,8 +1,7 @@
 """Everything that a demo runs on: servers, sandbox and pipeline on a folder that goes with them, watched meanwhile."""
 
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +11,22 @@ from deploy.demo.joined import all_joined
 from deploy.demo.pipeline import READY
 from deploy.demo.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS
 from deploy.demo.show import Show
-from deploy.demo.starting import Worker, start_or_give_up
-from deploy.embedded import EmbeddedError, EmbeddedServers, Managed, ManagedProcess, temporary_servers
+from deploy.embedded import (
+    EmbeddedServers,
+    Managed,
+    ManagedProcess,
+    Server,
+    Supervisor,
+    start_or_give_up,
+    temporary_servers,
+)
 from deploy.embedded.files import last_lines, write_whole
-from deploy.embedded.managed import READY_S
-from deploy.embedded.process import Command, ServerProcess
+from deploy.embedded.process import Command
 from deploy.local_servers import sandbox_of
 from deploy.preparing import make_topics, migrate_database, set_stock
 from deploy.running import run
 from deploy.settings import Settings, load_settings
 
-WATCH_S: Final = 0.25
-REVIVALS_MAX: Final = 5
 PENDING_S: Final = 2.0
 FOLDER_PREFIX: Final = "payments-demo-"
 PARTITIONS: Final = 4
@@ -43,40 +46,22 @@ SETTINGS: Final = {
 }
 
 
-class Pipeline:
-    """The process of all roles (deploy.demo.pipeline); a Managed server like the others."""
+class Pipeline(Server):
+    """The process of all roles (deploy.demo.pipeline); it listens nowhere, and a file says that it runs."""
 
-    name = "pipeline"
-    version = ""
-    address = ""
+    STOP_S = Server.READY_S
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._process = ServerProcess(self.name, pid_file=folder / "pipeline.pid", log=folder / "pipeline.log")
+    def __init__(self, folder: Path, progress: Callable[[str], None]) -> None:
+        super().__init__("pipeline", folder, port=0, progress=progress)
 
-    @property
-    def pid(self) -> int | None:
-        """Its pid, or None while it does not run."""
-        return self._process.pid
+    def answers(self) -> bool:
+        """Tell whether it has begun to run."""
+        return (self._folder / READY).exists()
 
-    def alive(self) -> bool:
-        """Tell whether it runs."""
-        return self._process.alive()
-
-    def start(self) -> None:
-        """Start it and wait until it runs. Raises EmbeddedError, with the end of its log, if it does not."""
-        ready = self._folder / READY
-        ready.unlink(missing_ok=True)
+    def _command(self) -> Command:
+        (self._folder / READY).unlink(missing_ok=True)
         argv = [sys.executable, "-P", "-m", "deploy.demo.pipeline", str(self._folder)]
-        self._process.spawn(Command(argv=argv, cwd=self._folder))
-        self._process.wait_until(ready.exists, READY_S)
-
-    def stop(self, *, immediate: bool = False) -> None:
-        """Let it finish what it does and end, or end it at once."""
-        if immediate:
-            self._process.kill()
-        else:
-            self._process.stop(timeout_s=READY_S)
+        return Command(argv=argv, cwd=self._folder)
 
     def last_words(self) -> str:
         """Return the end of its log, and before that of the log of the process before, if that died."""
@@ -127,14 +112,15 @@ def set_up(show: Show) -> Iterator[Stage]:
             made = run(make_topics(settings))
             run(set_stock(settings, dict.fromkeys(PLENTY, PLENTY_UNITS) | {SCARCE: SCARCE_UNITS}, "demo"))
             step.done(f"{len(made.created)} topics and the tables are made, the stock is filled")
-        pipeline = Pipeline(folder)
+        pipeline = Pipeline(folder, show.tell)
         stage = Stage(settings, servers, sandbox, pipeline)
         with show.step("the pipeline: seven consumers, the relay and the sweep") as step:
             stack.callback(pipeline.stop, immediate=True)
             start_or_give_up(pipeline.start, (pipeline,))
             run(all_joined(settings))
             step.done(f"the pipeline runs (pid {pipeline.pid}): seven consumers, the relay and the sweep")
-        stack.enter_context(_kept_alive(stage, show))
+        # Nothing is lost when somebody kills one of them, which is what this pipeline is for.
+        stack.enter_context(Supervisor(stage.all, show.tell).watching())
         yield stage
 
 
@@ -147,34 +133,3 @@ def _settings(servers: EmbeddedServers, sandbox: ManagedProcess) -> Settings:
     }
     write_whole(servers.data_dir / ".env", "".join(f"{name}={value}\n" for name, value in lines.items()))
     return load_settings({}, directory=servers.data_dir, use_embedded=False)
-
-
-@contextmanager
-def _kept_alive(stage: Stage, show: Show) -> Iterator[None]:
-    """Start again, while inside, what somebody kills: nothing is lost by it, which is what this pipeline is for."""
-    stop = threading.Event()
-
-    def watch() -> None:
-        left = REVIVALS_MAX
-        while left and not stop.wait(WATCH_S):
-            for server in stage.all:
-                if not stop.is_set() and not server.alive():
-                    left -= 1
-                    show.tell(f"{server.name} died; starting it again")
-                    _revive(server, show)
-
-    worker = Worker(watch)
-    try:
-        yield
-    finally:
-        stop.set()
-        worker.end(stage.all)
-
-
-def _revive(server: Managed, show: Show) -> None:
-    try:
-        server.start()
-    except (EmbeddedError, OSError) as error:
-        show.tell(f"{server.name} cannot be started again: {error}")
-    else:
-        show.tell(f"{server.name} runs again (pid {server.pid})")

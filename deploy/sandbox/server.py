@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import ipaddress
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvicorn
 
+from deploy.running import Stopping
 from deploy.sandbox.app import create_app
 from deploy.sandbox.bank import Bank
 from deploy.sandbox.faults import Protocol
@@ -39,13 +39,12 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT as the wish to stop."""
-        former = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
+        """Be told to stop as all else here."""
+        with Stopping(self._stop, ends_soon=True):
             yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
+
+    def _stop(self) -> None:
+        self.should_exit = True
 
 
 def loopback(listen: str) -> tuple[str, int]:

@@ -15,6 +15,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from sqlalchemy import make_url
 
+from deploy.embedded import EmbeddedServers
+
 
 def lives(pid: int) -> bool:
     try:
@@ -66,3 +68,8 @@ def parent(code: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
+
+
+def answering(servers: EmbeddedServers) -> dict[str, bool]:
+    """Tell for each server, by name, whether it answers its protocol."""
+    return {server.name: server.answers() for server in (servers.kafka, servers.postgres)}

@@ -14,7 +14,7 @@ from deploy.embedded.errors import DirectoryInUse, EmbeddedError
 from deploy.embedded.files import write_whole
 from deploy.embedded.guard import end_all
 from deploy.embedded.process import Command, ServerProcess
-from tests.embedded.support import connected, lives, parent, publish, published, state_of
+from tests.embedded.support import answering, connected, lives, parent, publish, published, state_of
 from tests.eventually import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.kill]
@@ -31,7 +31,7 @@ async def test_kafka_keeps_acknowledged_records_and_its_port_over_a_sigkill(own_
     await publish(own_servers.kafka_bootstrap, "Survives", b"acknowledged")
     pid, bootstrap = own_servers.kafka.pid, own_servers.kafka_bootstrap
     own_servers.kafka.kill()
-    assert own_servers.health() == {"kafka": False, "postgresql": True}
+    assert answering(own_servers) == {"kafka": False, "postgresql": True}
     own_servers.kafka.start()
     assert await published(bootstrap, "Survives") == b"acknowledged"
     assert own_servers.kafka.pid not in {pid, None}
@@ -49,7 +49,7 @@ def test_postgresql_keeps_committed_rows_and_its_port_over_sigkill_and_immediate
     with connected(url) as connection:
         connection.execute("insert into survives values (2)")
     own_servers.postgres.stop(immediate=True)
-    assert own_servers.health() == {"kafka": True, "postgresql": False}
+    assert answering(own_servers) == {"kafka": True, "postgresql": False}
     own_servers.postgres.start()
     with connected(url) as connection:
         assert connection.execute("select turn from survives order by 1").fetchall() == [(1,), (2,)]
@@ -63,7 +63,7 @@ def test_second_owner_of_a_directory_is_refused_and_disturbs_nothing(own_servers
     with pytest.raises(DirectoryInUse, match=rf"in use by the embedded run with pid {os.getpid()}: .*--data"):
         second.start()
     second.stop()
-    assert own_servers.health() == {"kafka": True, "postgresql": True}
+    assert answering(own_servers) == {"kafka": True, "postgresql": True}
 
 
 def test_servers_are_out_of_reach_of_the_terminals_ctrl_c(own_servers: EmbeddedServers) -> None:
@@ -75,10 +75,12 @@ def test_servers_are_out_of_reach_of_the_terminals_ctrl_c(own_servers: EmbeddedS
 RUN = """
     import sys, threading
     from pathlib import Path
-    from deploy.embedded import run_embedded, stop_on_signals
+    from deploy.embedded import EmbeddedRun, EmbeddedServers
+    from deploy.running import Stopping
     stop = threading.Event()
-    with stop_on_signals(stop):
-        run_embedded(Path(sys.argv[1]), stop=stop, progress=print, fast=True)
+    servers = EmbeddedServers(Path(sys.argv[1]), progress=print, fast=True)
+    with Stopping(stop.set), EmbeddedRun(servers, progress=print):
+        stop.wait()
 """
 
 

@@ -13,11 +13,11 @@ import pytest
 from deploy.embedded import (
     DirectoryInUse,
     EmbeddedError,
+    EmbeddedRun,
     EmbeddedServers,
     ManagedProcess,
     Supervisor,
     kept_port,
-    run_embedded,
 )
 from deploy.embedded.guard import end_all
 from tests.embedded.support import connected, lives, publish, state_of
@@ -47,28 +47,30 @@ class Run:
 
     def _run(self) -> None:
         try:
-            run_embedded(
-                self.data,
-                stop=self.stop,
+            with EmbeddedRun(
+                EmbeddedServers(self.data, progress=self.lines.append, fast=True),
                 progress=self.lines.append,
                 extra=[web_server(self.data, self.lines)],
                 settings={"PAYMENTS_GATEWAY": "sandbox"},
-                fast=True,
-            )
+            ):
+                self.stop.wait()
         except BaseException as error:  # noqa: BLE001 - the test looks at it
             self.error = error
 
 
+class WebServer(ManagedProcess):
+    ADOPT_S = 0.1
+
+
 def web_server(data: Path, lines: list[str]) -> ManagedProcess:
     port = kept_port(data, "sandbox")
-    return ManagedProcess(
+    return WebServer(
         "sandbox",
+        data,
         [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(data / "kafka")],
         health_url=f"http://127.0.0.1:{port}/",
         port=port,
-        log=data / "sandbox.log",
         version="1",
-        adopt_timeout_s=0.1,
         progress=lines.append,
     )
 
@@ -130,8 +132,9 @@ def test_server_that_died_is_started_again_where_it_was(run: Run, name: str) -> 
 
 def test_second_run_on_the_directory_is_refused_and_leaves_the_files_of_the_first(run: Run) -> None:
     before = state_of(run.data)
-    with pytest.raises(DirectoryInUse):
-        run_embedded(run.data, stop=threading.Event(), progress=print)
+    second = EmbeddedRun(EmbeddedServers(run.data, progress=print), progress=print)
+    with pytest.raises(DirectoryInUse), second:
+        pass
     assert state_of(run.data) == before
     assert (run.data / "env").exists()
 
@@ -176,12 +179,10 @@ class Doomed:
         return False
 
 
-def test_server_that_cannot_be_started_is_tried_ever_more_rarely(tmp_path: Path) -> None:
+def test_server_that_cannot_be_started_is_tried_ever_more_rarely() -> None:
     stop, lines = threading.Event(), list[str]()
     doomed = Doomed(stop)
-    supervisor = Supervisor(EmbeddedServers(tmp_path, progress=print), extra=[doomed], progress=lines.append)
-    supervisor._all = (doomed,)
-    supervisor.watch(stop)
+    Supervisor([doomed], lines.append).watch(stop)
     first, second, third = doomed.tried_at_s
     assert second - first >= 0.5
     assert third - second >= 1

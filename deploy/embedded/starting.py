@@ -1,4 +1,4 @@
-"""Starting servers so that an interruption leaves none behind."""
+"""Starting servers in the background, so that an interruption leaves none behind."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from deploy.embedded import Managed
+from deploy.embedded.managed import Managed
 from deploy.embedded.servers import stop_all
 
 WAIT_S: Final = 0.1
