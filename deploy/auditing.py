@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
 from deploy.contracts import codec_of
 from deploy.kafka_topics import GROUPS, KafkaTopics
+from deploy.playbank.ledger import SandboxLedger
 from deploy.readiness import check_session
 from deploy.settings import Settings, SettingsError
 from deploy.topics import check_present

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from consumers.adapters.gateway.references import could_name
-from consumers.adapters.gateway.simulated import SimulatedGateway
 from consumers.adapters.gateway.stripe_adapter import API_BASE, StripeGateway, check_play
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.kafka.source import KafkaSource
@@ -20,6 +19,7 @@ from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.resolving import Local, Resolver
 from deploy.contracts import codec_of, contracts_of
+from deploy.playbank.in_process import SimulatedGateway
 from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import now
 from deploy.settings import Settings, SettingsError

@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
 from deploy import telemetry
 from deploy.auditing import run_audit
 from deploy.contracts import codec_of
@@ -16,6 +15,7 @@ from deploy.demo.stories import KINDS
 from deploy.demo.traffic import QUIET_S, Progress, Traffic
 from deploy.demo.verdict import Evidence, Verdict, judge
 from deploy.demo.watch import Sight, Watcher
+from deploy.playbank.ledger import SandboxLedger
 from deploy.roles import leaves
 from deploy.running import Stopping, run
 from deploy.views.timeline import Told, told_by

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from consumers.adapters.gateway.methods import SLOW_S, Fault, method_of
+from deploy.playbank.bank import Bank, Intent
+from deploy.playbank.methods import SLOW_S, Fault, method_of
 from deploy.sandbox import operations, params, reading
-from deploy.sandbox.bank import Bank, Intent
 from deploy.sandbox.errors import (
     ApiError,
     internal,

@@ -14,12 +14,10 @@ from typing import Any, Self
 
 import orjson
 
-from deploy.sandbox.bank import Bank, Intent, PaymentMethod, Refund
+from deploy.playbank.bank import KEY_TTL_S, Bank, Intent, PaymentMethod, Refund
 
 if sys.platform != "win32":
     import fcntl
-
-KEY_TTL_S = 24 * 3600.0  # Stripe forgets keys after a day at the earliest
 
 
 class InUse(RuntimeError):  # noqa: N818 - its name says what is wrong

@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from consumers.adapters.gateway.methods import CAPTURE_REFUSED, CardDecline, RefundPath, method_of
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import CURRENCIES, amount_max, from_stripe, to_stripe
+from deploy.playbank.bank import ASKS_CUSTOMER, Bank, Intent, No, PaymentMethod, Refund
+from deploy.playbank.methods import CAPTURE_REFUSED, CardDecline, method_of
 from deploy.sandbox import params
-from deploy.sandbox.bank import AUTHORIZATION_TTL_S, Bank, Intent, PaymentMethod, Refund
 from deploy.sandbox.errors import ApiError, conflict, declined, invalid, missing
 from deploy.sandbox.params import Form
 from deploy.sandbox.render import intent_json, method_json, refund_json
-
-ELSEWHERE_KEY = "captured_elsewhere"  # as if somebody had captured in Stripe's dashboard
 
 _EXPAND_INTENT = ("latest_charge",)
 _CREATE = frozenset(
@@ -44,9 +42,6 @@ _CAPTURE = frozenset(
 )
 _CANCEL = frozenset(["cancellation_reason", "expand[]"])
 _REFUND = frozenset(["payment_intent", "amount", "reason", "metadata[*]"])
-_CANCELABLE = frozenset(
-    ["requires_payment_method", "requires_capture", "requires_confirmation", "requires_action", "processing"]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +66,16 @@ def create(bank: Bank, form: Form, key: str) -> Done:
     token = params.text(form, "payment_method")
     behaves_as, made = _payment_method(bank, token, confirm=confirm)
     expand = params.expands(form, _EXPAND_INTENT)
-    number = bank.intents_made()
-    intent = Intent(
-        id=f"pi_3{bank.born}{number:08d}",
-        sequence=number,
-        created=bank.now(),
-        amount=amount,
-        currency=currency,
-        capture_method=capture_method or "automatic",
-        payment_method=token,
-        behaves_as=behaves_as,
+    intent = bank.make_intent(
+        amount,
+        currency,
+        capture_method or "automatic",
+        token,
+        behaves_as,
         metadata=params.metadata(form),
-        status="requires_payment_method" if token is None else "requires_confirmation",
         description=params.text(form, "description"),
         payment_method_types=types,
     )
-    bank.put_intent(intent)
     changed: dict[str, Intent | Refund | PaymentMethod] = {"intent": intent}
     refusal = None
     if confirm:
@@ -104,17 +93,15 @@ def capture(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
     amount = params.positive(form, "amount_to_capture") or intent.amount
     metadata = params.metadata(form)
     refusal = None
-    if intent.status != "requires_capture":
-        refusal = _unexpected_state(bank, intent, "captured")
-    elif amount > intent.amount:
-        refusal = conflict(
-            "You cannot capture more than was authorized.", "amount_too_large", param="amount_to_capture"
-        )
-    elif intent.method.capture_refused:
-        refusal = declined(_card_error(CAPTURE_REFUSED, intent), intent_json(bank, intent))
-    else:
-        intent.metadata |= metadata
-        _take(intent, key, bank.now(), amount)
+    match intent.capture(key, bank.now(), amount):
+        case None:
+            intent.metadata |= metadata
+        case No.TOO_LARGE as no:
+            refusal = conflict("You cannot capture more than was authorized.", no, param="amount_to_capture")
+        case No.REFUSED:
+            refusal = declined(_card_error(CAPTURE_REFUSED, intent), intent_json(bank, intent))
+        case no:
+            refusal = _unexpected_state(bank, intent, "captured", no)
     return Done(intent_json(bank, intent, expand), {"intent": intent}, refusal)
 
 
@@ -124,15 +111,8 @@ def cancel(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
     expand = params.expands(form, _EXPAND_INTENT)
     reasons = ("duplicate", "fraudulent", "requested_by_customer", "abandoned")
     reason = params.one_of(form, "cancellation_reason", reasons)
-    if intent.status == "requires_capture" and intent.method.void_finds_captured:
-        _take(intent, ELSEWHERE_KEY, bank.now(), intent.amount)
-    refusal = None
-    if intent.status in _CANCELABLE:
-        held = intent.amount if intent.status == "requires_capture" else 0
-        intent.status, intent.cancellation_reason, intent.canceled_at = "canceled", reason, bank.now()
-        intent.took_effect("cancel", key, bank.now(), held)
-    else:
-        refusal = _unexpected_state(bank, intent, "canceled")
+    no = intent.cancel(key, bank.now(), reason)
+    refusal = None if no is None else _unexpected_state(bank, intent, "canceled", no)
     return Done(intent_json(bank, intent, expand), {"intent": intent}, refusal)
 
 
@@ -147,34 +127,19 @@ def refund(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
     asked = params.positive(form, "amount")
     reason = params.one_of(form, "reason", ("duplicate", "fraudulent", "requested_by_customer"))
     metadata = params.metadata(form)
-    left = intent.amount_received - bank.refunded(intent, with_pending=True)
+    left = bank.left_of(intent)
     amount = asked or left
-    refusal = None
-    if intent.status != "succeeded":
-        refusal = _unexpected_state(bank, intent, "refunded")
-    elif left == 0:
-        refusal = conflict("The charge has already been refunded.", "charge_already_refunded")
-    elif amount > left:
-        message = f"The refund of {amount} is greater than the {left} not yet refunded."
-        refusal = conflict(message, "amount_too_large", param="amount")
-    if refusal is not None:
-        return Done({}, {"intent": intent}, refusal)
-    now, path = bank.now(), intent.method.refund
-    made = Refund(
-        id=f"re_3{bank.born}{bank.refunds_made():08d}",
-        intent=intent.id,
-        created=now,
-        amount=amount,
-        status="pending" if path is RefundPath.PENDING else "succeeded",
-        metadata=metadata,
-        key=key,
-        reason=reason,
-        decided_at=None if path is RefundPath.AT_ONCE else now + bank.pending_s,
-    )
-    bank.put_refund(made)
-    if made.status == "succeeded":
-        intent.took_effect("refund", key, now, amount)
-    return Done(refund_json(bank, made), {"intent": intent, "refund": made})
+    match bank.refund(intent, key, amount, metadata=metadata, reason=reason):
+        case Refund() as made:
+            return Done(refund_json(bank, made), {"intent": intent, "refund": made})
+        case No.REFUNDED as no:
+            refusal = conflict("The charge has already been refunded.", no)
+        case No.TOO_LARGE as no:
+            message = f"The refund of {amount} is greater than the {left} not yet refunded."
+            refusal = conflict(message, no, param="amount")
+        case no:
+            refusal = _unexpected_state(bank, intent, "refunded", no)
+    return Done({}, {"intent": intent}, refusal)
 
 
 def create_method(bank: Bank, form: Form, _key: str) -> Done:
@@ -186,8 +151,7 @@ def create_method(bank: Bank, form: Form, _key: str) -> Done:
     behaves_as = f"pm_card_{token.removeprefix('tok_')}"
     if not token.startswith("tok_") or method_of(behaves_as) is None:
         raise missing("token", token, "card[token]", status=400)
-    method = PaymentMethod(f"pm_1{bank.born}{bank.methods_made():08d}", behaves_as, bank.now())
-    bank.put_method(method)
+    method = bank.make_method(behaves_as)
     return Done(method_json(method), {"method": method})
 
 
@@ -241,28 +205,15 @@ def _payment_method_types(form: Form) -> list[str]:
 
 
 def _confirm(bank: Bank, intent: Intent, key: str, *, error_on_action: bool) -> ApiError | None:
-    now, method = bank.now(), intent.method
-    intent.charge = f"ch_{intent.id[3:]}"
-    decline = method.decline
+    decline = intent.method.decline
     if decline is not None and decline.code == "authentication_required" and not error_on_action:
-        intent.status, intent.charge = "requires_action", None
+        intent.status = ASKS_CUSTOMER
         return None
-    if decline is not None:
-        intent.status = "requires_payment_method"
-        intent.last_payment_error = _card_error(decline, intent)
-        return declined(intent.last_payment_error, intent_json(bank, intent))
-    intent.took_effect("authorize", key, now, intent.amount)
-    if method.captures_at_once or intent.capture_method != "manual":
-        _take(intent, key, now, intent.amount)
-    else:
-        intent.status = "requires_capture"
-        intent.capture_before = now + AUTHORIZATION_TTL_S
-    return None
-
-
-def _take(intent: Intent, key: str, now: float, amount: int) -> None:
-    intent.status, intent.amount_received = "succeeded", amount
-    intent.took_effect("capture", key, now, amount)
+    intent.charge = f"ch_{intent.id[3:]}"
+    if intent.confirm(key, bank.now()) is None or decline is None:
+        return None
+    intent.last_payment_error = _card_error(decline, intent)
+    return declined(intent.last_payment_error, intent_json(bank, intent))
 
 
 def _card_error(decline: CardDecline, intent: Intent) -> dict[str, Any]:
@@ -276,6 +227,6 @@ def _card_error(decline: CardDecline, intent: Intent) -> dict[str, Any]:
     return error if decline.advice_code is None else {**error, "advice_code": decline.advice_code}
 
 
-def _unexpected_state(bank: Bank, intent: Intent, wanted: str) -> ApiError:
+def _unexpected_state(bank: Bank, intent: Intent, wanted: str, no: No) -> ApiError:
     message = f"This PaymentIntent could not be {wanted} because it has a status of {intent.status}."
-    return conflict(message, "payment_intent_unexpected_state", intent_json(bank, intent))
+    return conflict(message, no, intent_json(bank, intent))

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from deploy.playbank.bank import Bank, Intent, Refund
 from deploy.sandbox import params
-from deploy.sandbox.bank import Bank, Intent, Refund
 from deploy.sandbox.errors import invalid, missing
 from deploy.sandbox.params import Form
 from deploy.sandbox.render import intent_json, list_json, refund_json
@@ -68,7 +68,7 @@ def _intent(bank: Bank, intent_id: str, param: str) -> Intent:
 
 
 def _refund(bank: Bank, refund_id: str, param: str) -> Refund:
-    refund = bank.refund(refund_id)
+    refund = bank.refund_made(refund_id)
     if refund is None:
         raise missing("refund", refund_id, param)
     return refund

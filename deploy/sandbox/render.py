@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from consumers.adapters.gateway.stripe_currency import from_stripe
-from deploy.sandbox.bank import Bank, Intent, PaymentMethod, Refund
+from deploy.playbank.bank import Bank, Intent, PaymentMethod, Refund
 
 
 def intent_json(bank: Bank, intent: Intent, expand: frozenset[str] = frozenset()) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import uvicorn
 
+from deploy.playbank.bank import Bank
 from deploy.running import Stopping
 from deploy.sandbox.app import create_app
-from deploy.sandbox.bank import Bank
 from deploy.sandbox.faults import Protocol
 from deploy.sandbox.journal import Memory
 

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import assert_never
 
-from consumers.adapters.gateway.methods import method_of
 from deploy import wiring
 from deploy.cli import main
+from deploy.playbank.methods import method_of
 from deploy.settings import Settings
 from domain.failure_codes import FailureCode
 from domain.operation import GatewayCall, OperationKind

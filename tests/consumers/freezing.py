@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from consumers.adapters.gateway.simulated import SimulatedGateway
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.order_confirmed import authorize_payment
@@ -20,6 +19,7 @@ from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine
 from consumers.runtime.ports import Ports
 from deploy.contracts import codec_of
+from deploy.playbank.in_process import SimulatedGateway
 from deploy.settings import Settings
 from deploy.wiring import bounds_of, rules_of, source_maker
 from domain.operation import GatewayCall

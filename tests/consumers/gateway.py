@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
-from consumers.adapters.gateway.simulated import SimulatedGateway
+from deploy.playbank.in_process import SimulatedGateway
 from domain.errors import DownForEverybody
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import GatewayOutcome, NotExecuted, Unknown

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from consumers.adapters.gateway.methods import Fault
 from consumers.runtime.ports import Bounds
+from deploy.playbank.methods import Fault
 from deploy.settings import Settings
 from deploy.wiring import bounds_of
 from schemas.events import MoneyState, NotificationKind, ReviewMoney, ReviewOperation

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
-from consumers.adapters.gateway.simulated import SimulatedGateway
 from consumers.adapters.gateway.stripe_adapter import StripeGateway
+from deploy.playbank.in_process import SimulatedGateway
+from deploy.playbank.ledger import SandboxLedger
 from domain.ids import OrderId
 from domain.operation import GatewayCall, OperationKind, idempotency_key, operation_id
 from domain.outcome import Approved, GatewayOutcome

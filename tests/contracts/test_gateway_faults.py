@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from consumers.adapters.gateway.methods import Fault
+from deploy.playbank.methods import Fault
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import (
     Approved,

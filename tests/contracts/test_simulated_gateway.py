@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from consumers.adapters.gateway.simulated import SimulatedGateway
+from deploy.playbank.in_process import SimulatedGateway
 from domain.operation import OperationKind
 from domain.outcome import Approved, Lapsed, NotFound, Unknown
 from tests.contracts.gateway_worlds import collect, simulated_world

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 
 from consumers.adapters.gateway.concurrent import answers
-from consumers.adapters.gateway.sandbox_ledger import SandboxLedger
 from consumers.adapters.gateway.stripe_adapter import StripeGateway, check_play
+from deploy.playbank.ledger import SandboxLedger
 from domain.errors import DownForEverybody, Transient
 from domain.operation import GatewayCall
 from domain.operation import OperationKind as K

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.adapters.gateway import stripe_outcomes as outcomes
-from consumers.adapters.gateway.methods import METHODS, Fault, Method, method_of
 from consumers.adapters.gateway.stripe_codes import STATE_CONFLICTS, Refusal, failure_code
 from consumers.adapters.gateway.stripe_currency import CURRENCIES, amount_max, from_stripe, to_stripe
+from deploy.playbank.methods import METHODS, Fault, Method, method_of
 from domain.errors import DownForEverybody
 from domain.failure_codes import FailureCode, may_retry
 from domain.operation import GATEWAY_KINDS, OperationKind

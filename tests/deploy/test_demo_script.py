@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from consumers.adapters.gateway.methods import METHODS, method_of
 from deploy.demo.script import CARD_NUMBER, write_script
 from deploy.demo.stories import FAULTS, KINDS, ORDERS_MIN, Also, Money, counts_for
 from deploy.demo.verdict import Evidence, judge
 from deploy.demo.watch import Seen, Sight
+from deploy.playbank.methods import METHODS, method_of
 from deploy.running import id_source
 from producers.checkout import Checkout
 from schemas.codec import Codec

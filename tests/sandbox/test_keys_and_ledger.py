@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.sandbox.bank import AUTHORIZATION_TTL_S, Bank
-from deploy.sandbox.journal import KEY_TTL_S, Memory, Stored
+from deploy.playbank.bank import AUTHORIZATION_TTL_S, KEY_TTL_S, Bank
+from deploy.sandbox.journal import Memory, Stored
 from deploy.sandbox.operations import create
 from deploy.sandbox.render import ledger_json
 from tests.sandbox.client import Client, client_of

@@ -1,1 +1,1 @@
-"""Payment gateways behind `domain.ports.gateway.Gateway`: Stripe, and a simulated one for benchmarks and simulation."""
+"""Payment gateways behind `domain.ports.gateway.Gateway`: Stripe. What plays one stands in deploy/playbank."""

@@ -1,32 +1,28 @@
 """A gateway inside the process, for benchmarks and simulation: exact about money, keys and faults, and quick.
 
-It answers the same payment methods as the HTTP sandbox (consumers.adapters.gateway.methods). It owns no clock and no
-randomness: time and waiting are handed in, and which calls are slow follows from the seed and the key alone.
+It is the bank's desk behind the port `Gateway`. It owns no clock and no randomness: time and waiting are handed in,
+and which calls are slow follows from the seed and the key alone.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from zlib import crc32
 
-from consumers.adapters.gateway.methods import NOT_EXECUTED, SLOW_S, Fault, Method, method_of
-from consumers.adapters.gateway.simulated_books import AUTHORIZATION_TTL, Books, Transaction
-from domain.operation import GatewayCall, OperationKind
+from deploy.playbank.bank import Intent
+from deploy.playbank.desk import Desk
+from deploy.playbank.methods import NOT_EXECUTED, SLOW_S, Fault, Method
+from domain.operation import GatewayCall
 from domain.outcome import GatewayOutcome, NotExecuted, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, LedgerEntry, at_once
 
-KEY_TTL = timedelta(hours=24)  # Stripe forgets keys after a day at the earliest
-
 _IN_USE = Unknown("another request with this key is running")
-_OTHER_PARAMETERS = Unknown("this key was used with other parameters", replayed=True)
 _TIMED_OUT = Unknown("time-out")
 _DOWN = Unknown("the gateway is down")
-_STORED_ERROR = Unknown("HTTP 500", replayed=True)
 _FAULT_ANSWERS: dict[Fault, GatewayOutcome] = {
     Fault.RESET_BEFORE: Unknown("connection reset"),
     Fault.RESET_AFTER: Unknown("connection reset"),
     Fault.TIMEOUT_BEFORE: _TIMED_OUT,
     Fault.TIMEOUT_AFTER: _TIMED_OUT,
-    Fault.ERROR_AFTER: Unknown("HTTP 500"),
     Fault.RATE_LIMITED: NotExecuted("HTTP 429"),
     Fault.HTML: Unknown("HTTP 502"),
     Fault.TRUNCATED: Unknown("unreadable answer"),
@@ -58,9 +54,8 @@ class SimulatedGateway:
         seed: int = 0,
         timeout_s: float = 30.0,
         pending_s: float = 60.0,
-        authorization_ttl: timedelta = AUTHORIZATION_TTL,
     ) -> None:
-        self._books = Books(clock, timedelta(seconds=pending_s), authorization_ttl)
+        self._desk = Desk(pending_s)
         self._clock = clock
         self._sleep = sleep
         self._latency_s = latency_ms / 1000
@@ -68,10 +63,9 @@ class SimulatedGateway:
         self._slow_s = slow_s
         self._seed = seed
         self._timeout_s = timeout_s
-        self._stored: dict[str, tuple[GatewayCall, GatewayOutcome, datetime]] = {}
         self._seen: dict[str, int] = {}
         self._running: set[str] = set()
-        self._overdue: list[tuple[datetime, GatewayCall]] = []
+        self._overdue: list[tuple[float, GatewayCall]] = []
         self.down = False
 
     async def perform(
@@ -100,8 +94,10 @@ class SimulatedGateway:
                 if at_s > waited:
                     await self._sleep(at_s - waited)
                     waited = at_s
+                self._look_at_clock()
                 yield [self._finish(entry) for entry in delayed.pop(at_s)]
         finally:
+            self._look_at_clock()
             for entries in delayed.values():
                 for entry in entries:
                     self._finish(entry)
@@ -111,9 +107,7 @@ class SimulatedGateway:
         if self._latency_s:
             await self._sleep(self._latency_s)
         self._execute_overdue()
-        find = self._books.find
-        down = self.down
-        yield [GatewayAnswer(call.operation_id, _DOWN if down else find(call)) for call in calls]
+        yield [GatewayAnswer(call.operation_id, _DOWN if self.down else self._desk.find(call)) for call in calls]
 
     async def close(self) -> None:
         """Nothing to give up: there is no connection."""
@@ -121,7 +115,7 @@ class SimulatedGateway:
     async def entries(self) -> Sequence[LedgerEntry]:
         """Return every transaction, in the order of their making."""
         self._execute_overdue()
-        return self._books.entries()
+        return self._desk.entries()
 
     def _receive(self, call: GatewayCall, prompt: list[GatewayAnswer], delayed: dict[float, list[_Delayed]]) -> None:
         key = call.idempotency_key
@@ -130,7 +124,7 @@ class SimulatedGateway:
         if key in self._running:
             prompt.append(GatewayAnswer(call.operation_id, _IN_USE))
             return
-        method, transaction = self._involved(call)
+        method, intent = self._desk.involved(call)
         fault = method.fault_for(call.kind, seen) if method is not None else None
         if fault is Fault.SLOW or (self._slow_share and self._is_slow(key)):
             self._running.add(key)
@@ -138,20 +132,14 @@ class SimulatedGateway:
             if slow_s < self._timeout_s:
                 delayed.setdefault(slow_s, []).append((call, None))
             else:
-                self._overdue.append((self._clock() + timedelta(seconds=slow_s), call))
+                self._overdue.append((self._desk.now_s + slow_s, call))
                 delayed.setdefault(self._timeout_s, []).append((call, _TIMED_OUT))
         elif fault is None:
-            prompt.append(GatewayAnswer(call.operation_id, self._answer(call, method, transaction)))
+            prompt.append(GatewayAnswer(call.operation_id, self._desk.answer(call, method, intent)))
         elif fault in _TIMEOUTS:
-            delayed.setdefault(self._timeout_s, []).append((call, self._spoil(call, method, transaction, fault)))
+            delayed.setdefault(self._timeout_s, []).append((call, self._spoil(call, method, intent, fault)))
         else:
-            prompt.append(GatewayAnswer(call.operation_id, self._spoil(call, method, transaction, fault)))
-
-    def _involved(self, call: GatewayCall) -> tuple[Method | None, Transaction | None]:
-        if call.kind is OperationKind.AUTHORIZE:
-            return method_of(call.token or ""), None
-        transaction = self._books.transaction(call.transaction_id)
-        return (transaction.method, transaction) if transaction is not None else (None, None)
+            prompt.append(GatewayAnswer(call.operation_id, self._spoil(call, method, intent, fault)))
 
     def _is_slow(self, key: str) -> bool:
         return crc32(f"{self._seed}:{key}".encode()) < self._slow_share * 2**32
@@ -162,55 +150,22 @@ class SimulatedGateway:
 
     def _execute_late(self, call: GatewayCall) -> GatewayOutcome:
         self._running.discard(call.idempotency_key)
-        return self._answer(call, *self._involved(call))
+        return self._desk.answer(call, *self._desk.involved(call))
+
+    def _look_at_clock(self) -> None:
+        """Read the clock, once for all calls that are worked on at a time."""
+        self._desk.now_s = self._clock().timestamp()
 
     def _execute_overdue(self) -> None:
-        if not self._overdue:
-            return
-        now = self._clock()
-        due = [call for due_at, call in self._overdue if due_at <= now]
-        self._overdue = [(due_at, call) for due_at, call in self._overdue if due_at > now]
+        self._look_at_clock()
+        due = [call for due_at, call in self._overdue if due_at <= self._desk.now_s]
+        self._overdue = [(due_at, call) for due_at, call in self._overdue if due_at > self._desk.now_s]
         for call in due:
             self._execute_late(call)
 
-    def _spoil(
-        self, call: GatewayCall, method: Method | None, transaction: Transaction | None, fault: Fault
-    ) -> GatewayOutcome:
-        spoilt = _FAULT_ANSWERS[fault]
-        if fault in NOT_EXECUTED:
-            return spoilt
-        before = self._stored.get(call.idempotency_key)
-        answer = self._answer(call, method, transaction)
-        if fault is not Fault.ERROR_AFTER:
-            return spoilt
-        after = self._stored.get(call.idempotency_key)
-        if after is None or after is before:
-            return answer
-        self._stored[call.idempotency_key] = (call, _STORED_ERROR, after[2])
-        return spoilt
-
-    def _answer(self, call: GatewayCall, method: Method | None, transaction: Transaction | None) -> GatewayOutcome:
-        stored = self._stored.get(call.idempotency_key)
-        now = self._clock()
-        if stored is not None and now < stored[2]:
-            first, outcome, _ = stored
-            return outcome if first is call or _asks(first) == _asks(call) else _OTHER_PARAMETERS
-        refused = self._books.refusal(call, method, transaction)
-        if refused is not None:
-            return refused
-        assert method is not None, "a call without a method is refused"
-        outcome = self._books.execute(call, method, transaction)
-        self._stored[call.idempotency_key] = (call, outcome, now + KEY_TTL)
-        return outcome
-
-
-def _asks(call: GatewayCall) -> tuple[object, ...]:
-    """Return what a request of this kind carries: a void no amount, a capture no order, none of them opened_at."""
-    match call.kind:
-        case OperationKind.VOID:
-            return (call.kind, call.transaction_id)
-        case OperationKind.CAPTURE:
-            return (call.kind, call.transaction_id, call.amount_minor)
-        case _:
-            metadata = (call.operation_id, call.order_id, call.attempt)
-            return (call.kind, *metadata, call.amount_minor, call.currency, call.token, call.transaction_id)
+    def _spoil(self, call: GatewayCall, method: Method | None, intent: Intent | None, fault: Fault) -> GatewayOutcome:
+        if fault is Fault.ERROR_AFTER:
+            return self._desk.spoil(call, method, intent)
+        if fault not in NOT_EXECUTED:
+            self._desk.answer(call, method, intent)
+        return _FAULT_ANSWERS[fault]

@@ -1,0 +1,275 @@
+"""PaymentIntents and refunds: what may follow what, and what time alone does to them.
+
+Times are Unix seconds. Amounts are whole numbers of whatever unit the port over the bank counts in: Stripe's over HTTP,
+ISO 4217 minor units in the process.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from deploy.playbank.methods import CAPTURE_REFUSED, CardDecline, Method, RefundPath, method_of
+
+KEY_TTL_S = 24 * 3600.0  # Stripe forgets keys after a day at the earliest
+AUTHORIZATION_TTL_S = 7 * 24 * 3600  # Stripe's time for most cards
+LAPSE_KEY = "lapsed"  # the gateway cancels by itself, under no key of ours
+ELSEWHERE_KEY = "captured_elsewhere"  # as if somebody had captured in the gateway's own dashboard
+
+HELD, CAPTURED, CANCELED, DECLINED = "requires_capture", "succeeded", "canceled", "requires_payment_method"
+ASKS_CUSTOMER = "requires_action"
+_CANCELABLE = frozenset([DECLINED, HELD, "requires_confirmation", ASKS_CUSTOMER, "processing"])
+_PLAIN = Method()
+
+
+class No(StrEnum):
+    """Why the bank does not do what it is asked, in the gateway's codes."""
+
+    UNEXPECTED_STATE = "payment_intent_unexpected_state"
+    TOO_LARGE = "amount_too_large"
+    REFUNDED = "charge_already_refunded"
+    REFUSED = CAPTURE_REFUSED.decline_code
+
+
+@dataclass(slots=True, eq=False)
+class Intent:
+    """A PaymentIntent, and the only code that moves its money.
+
+    `effects` is the ledger: what truly happened, each with the idempotency key that did it.
+    """
+
+    id: str
+    sequence: int
+    created: float
+    amount: int
+    currency: str
+    capture_method: str
+    payment_method: str | None
+    behaves_as: str | None
+    metadata: dict[str, Any]
+    status: str
+    description: str | None = None
+    payment_method_types: Sequence[str] = ("card",)
+    amount_received: int = 0
+    capture_before: float | None = None
+    canceled_at: float | None = None
+    cancellation_reason: str | None = None
+    charge: str | None = None
+    last_payment_error: dict[str, Any] | None = None
+    effects: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def method(self) -> Method:
+        """What its payment method does."""
+        return method_of(self.behaves_as or "") or _PLAIN
+
+    def confirm(self, key: str, now: float) -> CardDecline | None:
+        """Authorize; capture, too, where the method or the caller wants that at once. Return the issuer's no."""
+        method = self.method
+        if method.decline is not None:
+            self.status = DECLINED
+            return method.decline
+        self.took_effect("authorize", key, now, self.amount)
+        if method.captures_at_once or self.capture_method != "manual":
+            self._take(key, now, self.amount)
+        else:
+            self.status, self.capture_before = HELD, now + AUTHORIZATION_TTL_S
+        return None
+
+    def capture(self, key: str, now: float, amount: int) -> No | None:
+        """Collect an authorized amount, all or part of it; the rest is released."""
+        if self.status != HELD:
+            return No.UNEXPECTED_STATE
+        if amount > self.amount:
+            return No.TOO_LARGE
+        if self.method.capture_refused:
+            return No.REFUSED
+        self._take(key, now, amount)
+        return None
+
+    def cancel(self, key: str, now: float, reason: str | None = None) -> No | None:
+        """Give up what is not captured."""
+        if self.status == HELD and self.method.void_finds_captured:
+            self._take(ELSEWHERE_KEY, now, self.amount)
+        if self.status not in _CANCELABLE:
+            return No.UNEXPECTED_STATE
+        self._end(key, now, reason)
+        return None
+
+    def lapse(self, now: float) -> None:
+        """Let the authorization go once its time is over."""
+        if self.status == HELD and self.capture_before is not None and now >= self.capture_before:
+            self._end(LAPSE_KEY, self.capture_before, "automatic")
+
+    def took_effect(self, kind: str, key: str, at: float, amount: int) -> None:
+        """Write into the ledger."""
+        self.effects.append({"kind": kind, "key": key, "at": at, "amount": amount})
+
+    def _take(self, key: str, now: float, amount: int) -> None:
+        self.status, self.amount_received = CAPTURED, amount
+        self.took_effect("capture", key, now, amount)
+
+    def _end(self, key: str, now: float, reason: str | None) -> None:
+        held = self.amount if self.status == HELD else 0
+        self.status, self.cancellation_reason, self.canceled_at = CANCELED, reason, now
+        self.took_effect("cancel", key, now, held)
+
+
+@dataclass(slots=True, eq=False)
+class Refund:
+    """A refund; `decided_at` is when a pending one succeeds, or one that fails later fails."""
+
+    id: str
+    intent: str
+    created: float
+    amount: int
+    status: str
+    metadata: dict[str, Any]
+    key: str
+    reason: str | None = None
+    decided_at: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class PaymentMethod:
+    """A payment method made here, without a customer: it can be confirmed once. It behaves as a test method."""
+
+    id: str
+    behaves_as: str
+    created: float
+    used: bool = False
+
+
+class Bank:
+    """Every payment method, intent and refund, in the order of their making.
+
+    born: stands in every id, so that two banks never give the same one.
+    """
+
+    def __init__(self, clock: Callable[[], float], pending_s: float, born: str = "") -> None:
+        self.now = clock
+        self.born = born
+        self._pending_s = pending_s
+        self._intents: dict[str, Intent] = {}
+        self._in_order: list[Intent] = []
+        self._refunds: dict[str, Refund] = {}
+        self._refunds_of: dict[str, list[Refund]] = {}
+        self._methods: dict[str, PaymentMethod] = {}
+
+    def put_method(self, method: PaymentMethod) -> None:
+        """Keep a payment method, in place of its former state."""
+        self._methods[method.id] = method
+
+    def method(self, method_id: str) -> PaymentMethod | None:
+        """Return a payment method made here."""
+        return self._methods.get(method_id)
+
+    def put_intent(self, intent: Intent) -> None:
+        """Keep an intent, in place of its former state."""
+        former = self._intents.get(intent.id)
+        self._intents[intent.id] = intent
+        if former is None:
+            self._in_order.append(intent)
+        elif former is not intent:
+            self._in_order[intent.sequence] = intent
+
+    def put_refund(self, refund: Refund) -> None:
+        """Keep a refund, in place of its former state."""
+        of_intent = self._refunds_of.setdefault(refund.intent, [])
+        former = self._refunds.get(refund.id)
+        self._refunds[refund.id] = refund
+        if former is None:
+            of_intent.append(refund)
+        else:
+            of_intent[of_intent.index(former)] = refund
+
+    def make_method(self, behaves_as: str) -> PaymentMethod:
+        """Make a payment method that can be confirmed once."""
+        method = PaymentMethod(f"pm_1{self.born}{len(self._methods)}", behaves_as, self.now())
+        self._methods[method.id] = method
+        return method
+
+    def make_intent(
+        self, amount: int, currency: str, capture_method: str, token: str | None, behaves_as: str | None, **more: Any
+    ) -> Intent:
+        """Make a PaymentIntent that nothing has been done with. more: other fields of it."""
+        number = len(self._in_order)
+        intent_id = f"pi_3{self.born}{number}"
+        status = DECLINED if token is None else "requires_confirmation"
+        intent = Intent(
+            intent_id, number, self.now(), amount, currency, capture_method, token, behaves_as, status=status, **more
+        )
+        self._intents[intent_id] = intent
+        self._in_order.append(intent)
+        return intent
+
+    def refund(self, intent: Intent, key: str, amount: int, **more: Any) -> Refund | No:
+        """Give captured money back, all that is left or part of it. more: other fields of the refund."""
+        left = self.left_of(intent)
+        if intent.status != CAPTURED:
+            return No.UNEXPECTED_STATE
+        if left == 0:
+            return No.REFUNDED
+        if amount > left:
+            return No.TOO_LARGE
+        now, path = self.now(), intent.method.refund
+        status = "pending" if path is RefundPath.PENDING else "succeeded"
+        decided_at = None if path is RefundPath.AT_ONCE else now + self._pending_s
+        refund_id = f"re_3{self.born}{len(self._refunds)}"
+        made = Refund(refund_id, intent.id, now, amount, status, key=key, decided_at=decided_at, **more)
+        self.put_refund(made)
+        if status == "succeeded":
+            intent.took_effect("refund", key, now, amount)
+        return made
+
+    def intent(self, intent_id: str) -> Intent | None:
+        """Return the intent as it is now."""
+        intent = self._intents.get(intent_id)
+        if intent is not None:
+            self.pass_time(intent)
+        return intent
+
+    def refund_made(self, refund_id: str) -> Refund | None:
+        """Return the refund as it is now."""
+        refund = self._refunds.get(refund_id)
+        if refund is not None:
+            self.intent(refund.intent)
+        return refund
+
+    def refunds_of(self, intent: Intent) -> list[Refund]:
+        """Return the intent's refunds, oldest first."""
+        return self._refunds_of.get(intent.id, [])
+
+    def all_refunds(self) -> list[Refund]:
+        """Return every refund as it is now, oldest first."""
+        return [refund for refund in self._refunds.values() if self.intent(refund.intent)]
+
+    def newest_first(self, before: Intent | None = None) -> Iterator[Intent]:
+        """Go through the intents as they are now, from the one made before `before`."""
+        start = before.sequence if before is not None else len(self._in_order)
+        for sequence in range(start - 1, -1, -1):
+            self.pass_time(self._in_order[sequence])
+            yield self._in_order[sequence]
+
+    def refunded(self, intent: Intent, *, with_pending: bool) -> int:
+        """Return what went back, with what is promised to go or without."""
+        counted = {"succeeded", "pending"} if with_pending else {"succeeded"}
+        return sum(refund.amount for refund in self.refunds_of(intent) if refund.status in counted)
+
+    def left_of(self, intent: Intent) -> int:
+        """Return what of the captured money is neither given back nor promised to go."""
+        return intent.amount_received - self.refunded(intent, with_pending=True)
+
+    def pass_time(self, intent: Intent) -> None:
+        """Let an authorization lapse and refunds be decided, as of now."""
+        now = self.now()
+        intent.lapse(now)
+        for refund in self._refunds_of.get(intent.id, ()):
+            if refund.decided_at is None or now < refund.decided_at:
+                continue
+            if refund.status == "pending":
+                refund.status = "succeeded"
+                intent.took_effect("refund", refund.key, refund.decided_at, refund.amount)
+            else:
+                refund.status = "failed"
+            refund.decided_at = None

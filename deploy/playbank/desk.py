@@ -1,0 +1,203 @@
+"""The bank, asked and answering in the words of the pipeline."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from consumers.adapters.gateway.stripe_codes import Refusal, failure_code
+from consumers.adapters.gateway.stripe_currency import amount_max, to_stripe
+from deploy.playbank.bank import CANCELED, CAPTURED, KEY_TTL_S, Bank, Intent, No, Refund
+from deploy.playbank.methods import Method, method_of
+from domain.failure_codes import FailureCode
+from domain.ids import OperationId, OrderId
+from domain.operation import GatewayCall, OperationKind
+from domain.outcome import AlreadyCaptured, Approved, Declined, GatewayOutcome, Lapsed, NotFound, Pending, Unknown
+from domain.ports.gateway import Effect, LedgerEntry
+
+SPOILT = Unknown("HTTP 500")
+STORED_ERROR = Unknown("HTTP 500", replayed=True)
+_OTHER_PARAMETERS = Unknown("this key was used with other parameters", replayed=True)
+
+
+class Desk:
+    """The bank, asked in the pipeline's words. What a key was answered is remembered for a day.
+
+    now_s: the time of all that is done, in Unix seconds; whoever asks sets it before.
+    """
+
+    def __init__(self, pending_s: float) -> None:
+        self.now_s = 0.0
+        self._bank = Bank(lambda: self.now_s, pending_s, "simulated_")
+        self._by_operation: dict[OperationId, str] = {}
+        self._stored: dict[str, tuple[GatewayCall, GatewayOutcome, float]] = {}
+
+    def involved(self, call: GatewayCall) -> tuple[Method | None, Intent | None]:
+        """Return the test payment method of a call, and the transaction that it changes."""
+        if call.kind is OperationKind.AUTHORIZE:
+            return method_of(call.token or ""), None
+        intent = self._bank.intent(call.transaction_id or "")
+        return (intent.method, intent) if intent is not None else (None, None)
+
+    def answer(self, call: GatewayCall, method: Method | None, intent: Intent | None) -> GatewayOutcome:
+        """Do what a call asks, or repeat what its key was answered."""
+        stored = self._stored.get(call.idempotency_key)
+        if stored is not None and self.now_s < stored[2]:
+            first, outcome, _ = stored
+            return outcome if first is call or _asks(first) == _asks(call) else _OTHER_PARAMETERS
+        refused = _refusal(call, method, intent)
+        if refused is not None:
+            return refused
+        outcome = self._authorize(call) if intent is None else self._change(call, intent)
+        self._stored[call.idempotency_key] = (call, outcome, self.now_s + KEY_TTL_S)
+        return outcome
+
+    def spoil(self, call: GatewayCall, method: Method | None, intent: Intent | None) -> GatewayOutcome:
+        """Do what a call asks, and have its key remember an error of the gateway's in place of the answer."""
+        key = call.idempotency_key
+        before = self._stored.get(key)
+        answer = self.answer(call, method, intent)
+        after = self._stored.get(key)
+        if after is None or after is before:
+            return answer
+        self._stored[key] = (call, STORED_ERROR, after[2])
+        return SPOILT
+
+    def find(self, call: GatewayCall) -> GatewayOutcome:
+        """Return what the bank says of the call, whatever its key remembers."""
+        if call.kind is OperationKind.AUTHORIZE:
+            intent = self._bank.intent(self._by_operation.get(call.operation_id, ""))
+            return NotFound() if intent is None else _authorize_outcome(intent)
+        intent = self._bank.intent(call.transaction_id or "")
+        if intent is None:
+            return NotFound()
+        if call.kind is OperationKind.REFUND:
+            made = [r for r in self._bank.refunds_of(intent) if r.metadata["operation_id"] == call.operation_id]
+            return _refund_outcome(intent, made[-1]) if made else NotFound()
+        if intent.status not in {CAPTURED, CANCELED}:
+            return NotFound()
+        return _capture_outcome(call, intent) if call.kind is OperationKind.CAPTURE else _void_outcome(intent)
+
+    def entries(self) -> list[LedgerEntry]:
+        """Return every transaction, in the order of their making."""
+        return [self._entry(intent) for intent in self._bank.newest_first()][::-1]
+
+    def _authorize(self, call: GatewayCall) -> GatewayOutcome:
+        metadata = {"order_id": call.order_id, "operation_id": call.operation_id}
+        intent = self._bank.make_intent(
+            call.amount_minor, call.currency, "manual", call.token, call.token, metadata=metadata
+        )
+        self._by_operation[call.operation_id] = intent.id
+        intent.confirm(call.idempotency_key, self.now_s)
+        return _authorize_outcome(intent)
+
+    def _change(self, call: GatewayCall, intent: Intent) -> GatewayOutcome:
+        key, amount = call.idempotency_key, call.amount_minor
+        match call.kind:
+            case OperationKind.CAPTURE:
+                no = intent.capture(key, self.now_s, amount)
+                if no is None or no is No.UNEXPECTED_STATE:
+                    return _capture_outcome(call, intent)
+                return Declined(FailureCode.CAPTURE_REFUSED, no.value)
+            case OperationKind.VOID:
+                intent.cancel(key, self.now_s)
+                return _void_outcome(intent)
+            case OperationKind.REFUND:
+                made = self._bank.refund(intent, key, amount, metadata={"operation_id": call.operation_id})
+                if isinstance(made, No):
+                    return Declined(FailureCode.GATEWAY_REFUSED, made.value)
+                return _refund_outcome(intent, made)
+            case _:
+                raise ValueError(f"A gateway does not do {call.kind}: send it to the inventory.")
+
+    def _entry(self, intent: Intent) -> LedgerEntry:
+        return LedgerEntry(
+            intent.id,
+            OrderId(intent.metadata["order_id"]),
+            str(intent.metadata["operation_id"]),
+            intent.status,
+            intent.currency,
+            intent.amount,
+            intent.amount_received,
+            self._bank.refunded(intent, with_pending=False),
+            tuple(Effect(e["kind"], e["key"], _moment(e["at"]), e["amount"]) for e in intent.effects),
+        )
+
+
+def _asks(call: GatewayCall) -> tuple[object, ...]:
+    """Return what a request of this kind carries: a void no amount, a capture no order, none of them opened_at."""
+    match call.kind:
+        case OperationKind.VOID:
+            return (call.kind, call.transaction_id)
+        case OperationKind.CAPTURE:
+            return (call.kind, call.transaction_id, call.amount_minor)
+        case _:
+            metadata = (call.operation_id, call.order_id, call.attempt)
+            return (call.kind, *metadata, call.amount_minor, call.currency, call.token, call.transaction_id)
+
+
+def _refusal(call: GatewayCall, method: Method | None, intent: Intent | None) -> Declined | None:
+    """Return why the call is invalid, or None. Such a refusal is remembered by no key."""
+    try:
+        amount = to_stripe(call.amount_minor, call.currency)
+    except Refusal as refusal:
+        return Declined(refusal.code, refusal.gateway_code)
+    if call.kind is OperationKind.AUTHORIZE:
+        if amount < 1:
+            return Declined(FailureCode.AMOUNT_REFUSED, "parameter_invalid_integer")
+        if amount > amount_max(call.currency):
+            return Declined(FailureCode.AMOUNT_REFUSED, No.TOO_LARGE.value)
+        return Declined(FailureCode.METHOD_INVALID, "resource_missing") if method is None else None
+    code = FailureCode.CAPTURE_REFUSED if call.kind is OperationKind.CAPTURE else FailureCode.GATEWAY_REFUSED
+    if intent is None:
+        return Declined(code, "resource_missing")
+    if call.kind is not OperationKind.VOID and amount < 1:
+        return Declined(code, "parameter_invalid_integer")
+    return None
+
+
+def _authorize_outcome(intent: Intent) -> GatewayOutcome:
+    """Say what became of an authorization."""
+    decline = intent.method.decline
+    if decline is not None:
+        code = failure_code(decline.code, decline.decline_code, decline.advice_code)
+        return Declined(code, decline.decline_code, intent.id)
+    if intent.status == CANCELED:
+        return Lapsed()
+    if intent.status == CAPTURED:
+        return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
+    expires_at = None if intent.capture_before is None else _moment(intent.capture_before)
+    return Approved(intent.id, amount_minor=intent.amount, expires_at=expires_at)
+
+
+def _capture_outcome(call: GatewayCall, intent: Intent) -> GatewayOutcome:
+    """Say what became of a capture, by where the money is."""
+    if intent.status == CANCELED:
+        return Lapsed()
+    if intent.status != CAPTURED:
+        return Declined(FailureCode.CAPTURE_REFUSED, No.UNEXPECTED_STATE.value)
+    if intent.amount_received != call.amount_minor:
+        return Unknown("captured with another amount", replayed=True)
+    return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
+
+
+def _void_outcome(intent: Intent) -> GatewayOutcome:
+    """Say what became of a void, whoever ended or took it."""
+    if intent.status == CAPTURED:
+        return AlreadyCaptured(intent.id, intent.amount_received)
+    return Approved(intent.id, amount_minor=intent.amount)
+
+
+def _refund_outcome(intent: Intent, refund: Refund) -> GatewayOutcome:
+    """Say where a refund stands."""
+    match refund.status:
+        case "succeeded":
+            return Approved(intent.id, refund.id, refund.amount)
+        case "pending":
+            return Pending(refund.id, intent.id)
+        case _:
+            return Declined(FailureCode.GATEWAY_REFUSED, "refund_failed", intent.id)
+
+
+@lru_cache(maxsize=64)
+def _moment(at_s: float) -> datetime:
+    """Turn the bank's time into the pipeline's."""
+    return datetime.fromtimestamp(at_s, UTC)
