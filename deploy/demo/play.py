@@ -14,7 +14,7 @@ from deploy.demo.stage import Stage, set_up
 from deploy.demo.stories import KINDS
 from deploy.demo.traffic import QUIET_S, Progress, Traffic
 from deploy.demo.verdict import Evidence, Verdict, judge
-from deploy.demo.watch import Sight, Watcher
+from deploy.demo.watch import Observed, Watcher
 from deploy.playbank.ledger import SandboxLedger
 from deploy.roles import leaves
 from deploy.running import Stopping, run
@@ -39,7 +39,7 @@ class Played:
     progress: Progress
     verdict: Verdict
     audit: Report
-    sight: Sight
+    observed: Observed
     stories: list[tuple[ScriptedOrder, OrderStory, list[Told]]]
     log: str
     kafka: str
@@ -79,14 +79,14 @@ async def _perform(script: Script, stage: Stage, show: Show, quiet_s: float) -> 
         report = await run_audit(stage.settings, topics=True, wait_s=AUDIT_WAIT_S, progress=step.tell)
         broken = sum(not invariant.holds for invariant in report.invariants)
         step.done(f"the audit: {len(report.invariants) - broken} of {len(report.invariants)} invariants hold")
-    evidence = Evidence(await _orders(stage), await SandboxLedger(stage.gateway).entries(), watcher.sight)
+    evidence = Evidence(await _orders(stage), await SandboxLedger(stage.gateway).entries(), watcher.observed)
     verdict = judge(script, evidence)
     return Played(
         script=script,
         progress=traffic.progress,
         verdict=verdict,
         audit=report,
-        sight=watcher.sight,
+        observed=watcher.observed,
         stories=_stories(script, stage),
         log=stage.pipeline.last_words(),
         kafka=stage.servers.kafka.version,
@@ -96,12 +96,12 @@ async def _perform(script: Script, stage: Stage, show: Show, quiet_s: float) -> 
 
 async def _advance(traffic: Traffic, watcher: Watcher, total: int, show: Show) -> None:
     """Publish and watch until all has come, showing how far it is."""
-    progress, sight = traffic.progress, watcher.sight
+    progress, observed = traffic.progress, watcher.observed
     began_s = time.monotonic()
 
     def line() -> tuple[int, str]:
-        paid, failed = (_count(sight, name) for name in ("PaidAndConfirmed", "PaymentFailed"))
-        authorized, reserved = (len(sight.passed[name]) for name in ("PaymentAuthorized", "ItemsReserved"))
+        paid, failed = (_count(observed, name) for name in ("PaidAndConfirmed", "PaymentFailed"))
+        authorized, reserved = (len(observed.passed[name]) for name in ("PaymentAuthorized", "ItemsReserved"))
         return progress.ended, (
             f"{progress.published:>{len(str(total))}} confirmed · {authorized} authorized · {reserved} reserved · "
             f"{paid} paid · {failed} failed · {time.monotonic() - began_s:.0f} s"
@@ -111,7 +111,7 @@ async def _advance(traffic: Traffic, watcher: Watcher, total: int, show: Show) -
         with show.orders(total, line) as look:
             async with asyncio.TaskGroup() as group:
                 watching = group.create_task(watcher.run())
-                playing = group.create_task(traffic.run(sight))
+                playing = group.create_task(traffic.run(observed))
                 while not playing.done():
                     await asyncio.wait([playing], timeout=LOOK_S)
                     look()
@@ -119,8 +119,8 @@ async def _advance(traffic: Traffic, watcher: Watcher, total: int, show: Show) -
         step.done(line()[1].lstrip())
 
 
-def _count(sight: Sight, event_type: str) -> int:
-    return sum(any(seen.event_type == event_type for seen in events) for events in sight.events.values())
+def _count(observed: Observed, event_type: str) -> int:
+    return sum(any(seen.event_type == event_type for seen in events) for events in observed.events.values())
 
 
 async def _orders(stage: Stage) -> dict[OrderId, Order]:

@@ -49,7 +49,7 @@ def document(played: Played) -> dict[str, Any]:
         "postgresql": played.postgresql,
         "as_expected": played.good,
         "kinds": {kind: {"orders": count, "as_expected": right} for kind, count, right in _by_kind(played)},
-        "dead_letters": [{"reason": reason, "key": key} for reason, key in sorted(played.sight.letters)],
+        "dead_letters": [{"reason": reason, "key": key} for reason, key in sorted(played.observed.letters)],
         "wrong": played.verdict.wrong,
     }
 
@@ -122,7 +122,7 @@ def _short(details: str) -> str:
 
 
 def _letters(played: Played, tick: str, cross: str) -> Iterator[str]:
-    seen = played.sight.letters
+    seen = played.observed.letters
     rows = [(stray.title, stray.reason, str((stray.reason, stray.key) in seen)) for stray in played.script.strays]
     changed = [letter for letter in played.script.letters if letter[0] == "conflict"]
     if changed:

@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.text import Text
 
 LINE_EVERY_S: Final = 2.0
-REFRESH_PER_S: Final = 8
 BAR_WIDTH_MAX: Final = 40
 BAR_MARGIN: Final = 6
 

@@ -10,7 +10,7 @@ import orjson
 
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.stories import OUTCOME_EVENTS
-from deploy.demo.watch import Seen, Sight
+from deploy.demo.watch import Observed, Seen
 from deploy.running import id_source, now
 from deploy.settings import Settings
 from domain.errors import Transient
@@ -94,14 +94,14 @@ class Traffic:
         self.progress.ended = len(self._ended)
         self.progress.ended_s = max(self.progress.ended_s, seen.at_s)
 
-    async def run(self, sight: Sight) -> None:
+    async def run(self, observed: Observed) -> None:
         """Publish all, and return when every order has all that its script says, or nothing more comes."""
         loop = asyncio.get_running_loop()
         self.progress.began_s = self._last_s = loop.time()
         publisher = await _publisher(self._settings)
         try:
             await self._publish_strays(publisher)
-            while not self._over(sight, loop.time()):
+            while not self._over(observed, loop.time()):
                 batch = self._next()
                 if batch:
                     publisher = await self._publish(publisher, batch)
@@ -150,17 +150,17 @@ class Traffic:
         assert not prepared.bad, prepared.bad
         await publisher.publish(prepared.messages)
 
-    def _over(self, sight: Sight, now_s: float) -> bool:
+    def _over(self, observed: Observed, now_s: float) -> bool:
         everybody = len(self._ended) == len(self._orders)
-        if everybody and self._script.letters.keys() <= sight.letters.keys():
-            if all(_told_all(order, sight) for order in self._script.orders):
+        if everybody and self._script.letters.keys() <= observed.letters.keys():
+            if all(_told_all(order, observed) for order in self._script.orders):
                 return True
             return now_s - self._last_s > self._quiet_s
         return now_s - self._last_s > LATE_S
 
 
-def _told_all(order: ScriptedOrder, sight: Sight) -> bool:
-    return order.story.events <= set(sight.marks(order.order_id))
+def _told_all(order: ScriptedOrder, observed: Observed) -> bool:
+    return order.story.events <= set(observed.marks(order.order_id))
 
 
 async def _publisher(settings: Settings) -> KafkaPublisher:

@@ -7,7 +7,7 @@ from typing import Final
 
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.stories import OUTCOMES, End, Money
-from deploy.demo.watch import Sight
+from deploy.demo.watch import Observed
 from domain.ids import OrderId
 from domain.operation import OperationKind, operation_id
 from domain.order import Attempt, Order
@@ -28,7 +28,7 @@ class Evidence:
 
     orders: Mapping[OrderId, Order]
     ledger: Sequence[LedgerEntry]
-    sight: Sight
+    observed: Observed
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ def judge(script: Script, evidence: Evidence) -> Verdict:
         verdict.wrong[order_id or "(no order)"] = [f"{len(entries)} transactions at the gateway that nobody asked for"]
     for order_id in evidence.orders.keys() - {order.order_id for order in script.orders}:
         verdict.wrong[order_id] = ["an order that must not exist"]
-    for (reason, key), problem in _letter_problems(script, evidence.sight):
+    for (reason, key), problem in _letter_problems(script, evidence.observed):
         verdict.wrong.setdefault(key, []).append(f"dead letter {reason}: {problem}")
     return verdict
 
@@ -79,7 +79,7 @@ def _order_problems(scripted: ScriptedOrder, evidence: Evidence, ledger: list[Le
         problems += _money_problems(scripted, attempt, end, ledger)
     if ledger:
         problems.append(f"{len(ledger)} more transactions at the gateway")
-    problems += _topic_problems(scripted, evidence.sight)
+    problems += _topic_problems(scripted, evidence.observed)
     return problems
 
 
@@ -115,8 +115,8 @@ def _money_problems(scripted: ScriptedOrder, attempt: Attempt, end: End, ledger:
     return []
 
 
-def _topic_problems(scripted: ScriptedOrder, sight: Sight) -> list[str]:
-    marks = sight.marks(scripted.order_id)
+def _topic_problems(scripted: ScriptedOrder, observed: Observed) -> list[str]:
+    marks = observed.marks(scripted.order_id)
     problems = [
         f"no {_words(mark)} on its topic"
         for mark in sorted(scripted.story.events - set(marks), key=lambda mark: mark[:2])
@@ -135,6 +135,6 @@ def _words(mark: tuple[str, int, str | None]) -> str:
     return f"{event_type} of attempt {attempt}" + (f" ({code})" if code else "")
 
 
-def _letter_problems(script: Script, sight: Sight) -> list[tuple[tuple[str, str], str]]:
-    missing = [(letter, "not on its topic") for letter in script.letters if letter not in sight.letters]
-    return missing + [(letter, "not in the script") for letter in sight.letters if letter not in script.letters]
+def _letter_problems(script: Script, observed: Observed) -> list[tuple[tuple[str, str], str]]:
+    missing = [(letter, "not on its topic") for letter in script.letters if letter not in observed.letters]
+    return missing + [(letter, "not in the script") for letter in observed.letters if letter not in script.letters]

@@ -40,7 +40,7 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Sight:
+class Observed:
     """All that was seen. events: by order id, distinct event ids only. letters: by (reason, message key)."""
 
     events: dict[str, list[Seen]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Sight:
         """Return what was seen of an order."""
         return [seen.mark for seen in self.events.get(order_id, ())]
 
-    def first_sight(self, event_id: UUID) -> bool:
+    def remember(self, event_id: UUID) -> bool:
         """Remember an event id; say whether it is new, for a topic may carry an event twice."""
         if event_id in self._ids:
             return False
@@ -64,7 +64,7 @@ class Watcher:
     """Reads the topics in the background. told: called with each new event of an outcome or of money."""
 
     def __init__(self, settings: Settings, codec: Codec, told: Callable[[Seen], None]) -> None:
-        self.sight = Sight()
+        self.observed = Observed()
         self._prefix = settings.topic_prefix
         self._codec = codec
         self._told = told
@@ -111,14 +111,14 @@ class Watcher:
     def _note(self, record: Any, now_s: float) -> None:
         if record.topic in self._letters:
             reason = next((value.decode() for name, value in record.headers if name == REASON and value), "no reason")
-            self.sight.letters[reason, (record.key or b"").decode("utf-8", "replace")] += 1
+            self.observed.letters[reason, (record.key or b"").decode("utf-8", "replace")] += 1
             return
         if record.topic in self._passed:
-            self.sight.passed[event_type_of(self._prefix, record.topic)].add(record.key.decode())
+            self.observed.passed[event_type_of(self._prefix, record.topic)].add(record.key.decode())
             return
         event: Any = self._codec.decode(event_type_of(self._prefix, record.topic), record.key, record.value)
-        if self.sight.first_sight(event.event_id):
+        if self.observed.remember(event.event_id):
             code = getattr(event, "failure_code", None) or getattr(event, "reason", None)
             seen = Seen(event.order_id, event.TYPE, event.attempt, code, now_s)
-            self.sight.events.setdefault(event.order_id, []).append(seen)
+            self.observed.events.setdefault(event.order_id, []).append(seen)
             self._told(seen)

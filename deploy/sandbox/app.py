@@ -28,7 +28,7 @@ from deploy.sandbox.errors import (
     rate_limited,
     unauthorized,
 )
-from deploy.sandbox.faults import Reset, Weather, bad_gateway, cut, hold
+from deploy.sandbox.faults import GlobalFaults, Reset, bad_gateway, cut, hold
 from deploy.sandbox.journal import Memory, Stored
 from deploy.sandbox.operations import Done
 from deploy.sandbox.params import Form
@@ -50,7 +50,7 @@ class Sandbox:
     def __init__(self, bank: Bank, memory: Memory) -> None:
         self._bank = bank
         self._memory = memory
-        self._weather = Weather()
+        self._faults_of_all = GlobalFaults()
         self._running: set[str] = set()
 
     def routes(self) -> list[Route]:
@@ -74,7 +74,7 @@ class Sandbox:
 
     def _guarded(self, endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def guarded(request: Request) -> Response:
-            if self._weather.down:
+            if self._faults_of_all.down:
                 return Reset()
             try:
                 _authenticate(request)
@@ -194,7 +194,7 @@ class Sandbox:
                 raise key_reused()
             if stored is not None:
                 return stored, True
-        delay_s = SLOW_S if fault is Fault.SLOW else self._weather.delay_s(key or "")
+        delay_s = SLOW_S if fault is Fault.SLOW else self._faults_of_all.delay_s(key or "")
         if delay_s:
             await self._wait(key, delay_s)
         done = execute(key or "")
@@ -222,10 +222,10 @@ class Sandbox:
 
     async def _faults(self, request: Request) -> Response:
         try:
-            self._weather.change(await request.body())
+            self._faults_of_all.change(await request.body())
         except ApiError as error:
             return _json(error.status, error.body())
-        return _json(200, orjson.dumps(self._weather))
+        return _json(200, orjson.dumps(self._faults_of_all))
 
     async def _health(self, _request: Request) -> Response:
         return _json(200, b'{"status":"ok"}')

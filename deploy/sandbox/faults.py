@@ -24,7 +24,7 @@ _BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 
 
 
 @dataclass(slots=True)
-class Weather:
+class GlobalFaults:
     """What is wrong with the whole gateway: down, or a share (0 to 1) of the keys slow by slow_s."""
 
     down: bool = False

@@ -8,7 +8,7 @@ import pytest
 from deploy.demo.script import CARD_NUMBER, write_script
 from deploy.demo.stories import FAULTS, KINDS, ORDERS_MIN, Also, Money, counts_for
 from deploy.demo.verdict import Evidence, judge
-from deploy.demo.watch import Seen, Sight
+from deploy.demo.watch import Observed, Seen
 from deploy.playbank.methods import METHODS, method_of
 from deploy.running import id_source
 from producers.checkout import Checkout
@@ -91,17 +91,17 @@ def test_stories_tell_the_events_that_must_be_on_the_topics() -> None:
 
 def test_verdict_misses_every_order_and_letter_that_did_not_come() -> None:
     script = write_script(ORDERS_MIN, 1)
-    verdict = judge(script, Evidence({}, [], Sight()))
+    verdict = judge(script, Evidence({}, [], Observed()))
     assert verdict.outcomes == {"paid_and_confirmed": 0, "payment_failed": 0, "manual_review": 0}
     assert sum(verdict.expected.values()) == ORDERS_MIN
     assert verdict.wrong.keys() == {o.order_id for o in script.orders} | {key for _, key in script.letters}
 
 
 def test_topics_may_carry_an_event_twice_but_a_second_one_is_another() -> None:
-    sight = Sight()
+    observed = Observed()
     event_id = id_source(1)()
-    assert sight.first_sight(event_id)
-    assert not sight.first_sight(event_id)
+    assert observed.remember(event_id)
+    assert not observed.remember(event_id)
     seen = Seen("order-1", "PaidAndConfirmed", 1, None, 0.0)
-    sight.events["order-1"] = [seen, replace(seen, at_s=1.0)]
-    assert sight.marks("order-1") == [("PaidAndConfirmed", 1, None)] * 2
+    observed.events["order-1"] = [seen, replace(seen, at_s=1.0)]
+    assert observed.marks("order-1") == [("PaidAndConfirmed", 1, None)] * 2
