@@ -1,7 +1,7 @@
 """What the commands share: options, settings, printing, running."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
@@ -36,6 +36,24 @@ def emit_json(document: object) -> None:
 
     written = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
     sys.stdout.write(visible_json(written) + "\n")
+
+
+def answer(document: object, lines: Iterable[str], *, as_json: bool, tell: Callable[[str], None] = emit) -> None:
+    """Print the result of a command: one document for programs, or these lines for people. tell: prints a line."""
+    if as_json:
+        emit_json(document)
+        return
+    for line in lines:
+        tell(line)
+
+
+def settings_with_schema() -> Settings:
+    """Read the settings of a command that needs the database. Raises Failure unless it has this release's schema."""
+    from deploy.readiness import check_schema  # noqa: PLC0415 - keeps --help quick
+
+    settings = settings_for_command()
+    check_schema(settings)
+    return settings
 
 
 def settings_for_command(*, quiet: bool = True, **how: Any) -> Settings:

@@ -2,7 +2,7 @@
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, settings_for_command
+from deploy.cli.common import answer, json_option, settings_for_command
 
 
 @click.command()
@@ -13,14 +13,10 @@ def config(*, as_json: bool) -> None:
     They are checked as every command checks them: wrong ones end with 2 and say what to do.
     """
     masked = settings_for_command().masked()
-    if as_json:
-        emit_json(masked)
-        return
-    for name, value in masked.items():
-        emit(
-            f"# {name} is not set" if value is None else f"{name}={value:g}" if _is_float(value) else f"{name}={value}"
-        )
+    answer(masked, (_line(name, value) for name, value in masked.items()), as_json=as_json)
 
 
-def _is_float(value: object) -> bool:
-    return isinstance(value, float)
+def _line(name: str, value: object) -> str:
+    if value is None:
+        return f"# {name} is not set"
+    return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"

@@ -1,8 +1,10 @@
 """`payments migrate`: the database's schema, and the inbox's partitions."""
 
+from collections.abc import Iterator
+
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, say, settings_for_command
+from deploy.cli.common import answer, json_option, say, settings_for_command
 from deploy.failures import NOT_REACHED, Failure
 from deploy.preparing import Migrated, migrate_database
 
@@ -14,26 +16,21 @@ def migrate(*, as_json: bool) -> None:
 
     May be repeated, and by several at once: what is there is left as it is.
     """
-    settings = settings_for_command()
-    done = migrate_database(settings, say)
+    done = migrate_database(settings_for_command(), say)
     before, after, inbox = done
-    if as_json:
-        emit_json({"before": before.revision, "revision": after.revision, "partitions_made": inbox.made})
-    else:
-        _show(done)
+    document = {"before": before.revision, "revision": after.revision, "partitions_made": inbox.made}
+    answer(document, _lines(done), as_json=as_json)
     for line in inbox.undone:
         say(f"not done now, the sweep tries again: {line}")
     if inbox.ahead < 1:
         raise Failure("the inbox has no partition for tomorrow: without one, orders wait", NOT_REACHED)
 
 
-def _show(done: Migrated) -> None:
+def _lines(done: Migrated) -> Iterator[str]:
     before, after, inbox = done
     if before.revision == after.revision:
-        emit(f"schema: at revision {after.revision} already")
+        yield f"schema: at revision {after.revision} already"
     else:
-        emit(f"schema: from {before.revision or 'nothing'} to revision {after.revision}")
-    made = inbox.made
-    emit(
-        f"inbox: {made} partitions made, {after.partitions} in all" if made else f"inbox: {after.partitions} partitions"
-    )
+        yield f"schema: from {before.revision or 'nothing'} to revision {after.revision}"
+    made = f"{inbox.made} partitions made, {after.partitions} in all"
+    yield f"inbox: {made if inbox.made else f'{after.partitions} partitions'}"

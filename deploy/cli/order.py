@@ -1,21 +1,17 @@
 """`payments order`: where an order stands, how it came there, and an operator's word on it."""
 
-from typing import Any
-
 import click
 
-from deploy.cli.common import emit_json, json_option, settings_for_command
+from deploy.cli.common import answer, json_option, settings_with_schema
 from deploy.cli.order_resolve import resolve
 from deploy.contracts import codec_of
 from deploy.failures import Failure
-from deploy.readiness import check_schema
 from deploy.running import now
-from deploy.settings import Settings
 from deploy.views.order_json import order_document
 from deploy.views.order_text import list_lines, story_lines
-from deploy.views.timeline import Told, told_by
+from deploy.views.timeline import told_of
 from domain.order import Status
-from outbox.operators.queries import OrderStory, order_list, order_story, snapshot
+from outbox.operators.queries import order_list, order_story, snapshot
 
 LIMIT_MAX = 10_000
 
@@ -37,8 +33,7 @@ def show(*, order_id: str, as_json: bool) -> None:
     The timeline holds events, operations with their outcomes, what customers were told, what was refused, and who did
     it. All of it is one moment of the database.
     """
-    settings = settings_for_command()
-    check_schema(settings)
+    settings = settings_with_schema()
     with snapshot(settings.sqlalchemy_url()) as connection:
         story = order_story(connection, order_id)
     if story is None:
@@ -46,17 +41,8 @@ def show(*, order_id: str, as_json: bool) -> None:
             f"there is no order {order_id}: `payments order list` shows the last ones, and "
             f"`payments dlq list --order {order_id}` messages about it that were refused"
         )
-    told = _told(settings, story)
-    if as_json:
-        emit_json(order_document(story, told))
-        return
-    for line in story_lines(story, told, now()):
-        click.echo(line)
-
-
-def _told(settings: Settings, story: OrderStory) -> list[Told]:
-    codec = codec_of(settings)
-    return [told_by(row, settings.topic_prefix, codec.decode) for row in story.events]
+    told = told_of(story, settings.topic_prefix, codec_of(settings).decode)
+    answer(order_document(story, told), story_lines(story, told, now()), as_json=as_json, tell=click.echo)
 
 
 @order.command("list")
@@ -65,14 +51,9 @@ def _told(settings: Settings, story: OrderStory) -> list[Told]:
 @json_option
 def list_(*, status: str | None, limit: int, as_json: bool) -> None:
     """List orders, the one that changed last first."""
-    settings = settings_for_command()
-    check_schema(settings)
+    settings = settings_with_schema()
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = order_list(connection, status, limit + 1)
     shown, more = found[:limit], len(found) > limit
-    if as_json:
-        document: dict[str, Any] = {"orders": shown, "more": more}
-        emit_json(document)
-        return
-    for line in list_lines(shown, now(), more=more):
-        click.echo(line)
+    lines = list_lines(shown, now(), more=more)
+    answer({"orders": shown, "more": more}, lines, as_json=as_json, tell=click.echo)

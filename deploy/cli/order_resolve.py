@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, say, settings_for_command
+from deploy.cli.common import answer, json_option, say, settings_with_schema
 from deploy.cli.words import checked_words, os_user
 from deploy.failures import Failure
-from deploy.readiness import check_schema
 from deploy.running import run
 from deploy.settings import Settings
 from deploy.views.timeline import moment
@@ -38,8 +37,7 @@ def resolve(
     Look the payment up at the gateway first. What either answer does for each reason stands in deploy/README.md. An
     order that was stuck has no call: `executed` goes on with it, `not-executed` gives the money back.
     """
-    settings = settings_for_command()
-    check_schema(settings)
+    settings = settings_with_schema()
     ruling = Ruling(Word(word), reason, by or os_user(), reference)
     found = run(_resolve(settings, OrderId(order_id), ruling, try_only=dry_run))
     if found is None:
@@ -49,11 +47,7 @@ def resolve(
     if ruling.word is Word.EXECUTED and reference and settings.gateway in {None, "simulated"}:
         say(f"{reference} was not looked up at the gateway: PAYMENTS_GATEWAY is {settings.gateway or 'not set'}")
     document = _document(order_id, ruling, found, dry_run=dry_run)
-    if as_json:
-        emit_json(document)
-        return
-    for line in _lines(document):
-        emit(line)
+    answer(document, _lines(document), as_json=as_json)
 
 
 async def _resolve(settings: Settings, order_id: OrderId, ruling: Ruling, *, try_only: bool) -> "Resolved | No | None":

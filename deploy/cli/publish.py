@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, say, settings_for_command
+from deploy.cli.common import answer, json_option, say, settings_for_command
 from deploy.contracts import codec_of
 from deploy.failures import NOT_REACHED, Failure
 from deploy.running import id_source, now, run
@@ -51,11 +51,9 @@ def publish(*, file: BinaryIO, unchecked: bool, as_json: bool) -> None:
             say(f"and {len(prepared.bad) - LINES_TOLD_MAX} more lines are wrong")
         raise click.exceptions.Exit(1)
     run(_send(settings, prepared.messages))
-    if as_json:
-        emit_json({"published": len(prepared.messages), "types": prepared.counts})
-        return
     kinds = ", ".join(f"{count} {event_type}" for event_type, count in prepared.counts.items())
-    emit(f"{len(prepared.messages)} events published" + (f": {kinds}" if kinds else ""))
+    said = f"{len(prepared.messages)} events published" + (f": {kinds}" if kinds else "")
+    answer({"published": len(prepared.messages), "types": prepared.counts}, [said], as_json=as_json)
 
 
 async def _send(settings: Settings, messages: Sequence[OutgoingMessage]) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, say, settings_for_command
+from deploy.cli.common import answer, emit, emit_json, json_option, say, settings_for_command
 from deploy.settings import Settings, SettingsError
 from schemas.releases import broken_promises, release_of, releases
 from schemas.shapes import SHAPES
@@ -33,12 +33,9 @@ def list_(*, as_json: bool) -> None:
         }
         for event_type, shape in SHAPES.items()
     ]
-    if as_json:
-        emit_json({"schemas": rows})
-        return
     width = max(map(len, SHAPES))
-    for row in rows:
-        emit(f"{row['event']:{width}}  {row['fingerprint']}  {row['released'] or 'not released'}")
+    lines = (f"{row['event']:{width}}  {row['fingerprint']}  {row['released'] or 'not released'}" for row in rows)
+    answer({"schemas": rows}, lines, as_json=as_json)
 
 
 @schemas.command()

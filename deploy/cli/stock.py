@@ -3,10 +3,9 @@
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from deploy.cli.common import emit, emit_json, json_option, settings_for_command
+from deploy.cli.common import answer, json_option, settings_with_schema
 from deploy.cli.words import os_user
 from deploy.failures import Failure
-from deploy.readiness import check_schema
 from deploy.running import run
 from deploy.views.tables import table
 from outbox.operators.queries import snapshot, stock_list
@@ -46,17 +45,14 @@ def set_(*, sku: str, quantity: int, as_json: bool) -> None:
     from deploy.preparing import set_stock  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
     from outbox.operators.stock import TooManyUnits  # noqa: PLC0415 - as above
 
-    settings = settings_for_command()
-    check_schema(settings)
+    settings = settings_with_schema()
     try:
         (done,) = run(set_stock(settings, {sku: quantity}, os_user()))
     except TooManyUnits as error:
         raise Failure(str(error)) from None
-    if as_json:
-        emit_json(done._asdict())
-        return
     change = f"{done.delta:+d}" if done.delta else "as it was"
-    emit(f"{sku}: {done.available} available ({change}), {done.reserved} reserved, {done.sold} sold")
+    said = f"{sku}: {done.available} available ({change}), {done.reserved} reserved, {done.sold} sold"
+    answer(done._asdict(), [said], as_json=as_json)
 
 
 @stock.command()
@@ -67,15 +63,10 @@ def show(*, sku: str | None, as_json: bool) -> None:
 
     `adjusted` is the sum of what was put in by hand: it is always available + reserved + sold.
     """
-    settings = settings_for_command()
-    check_schema(settings)
+    settings = settings_with_schema()
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = stock_list(connection, sku)
     if sku is not None and not found:
         raise Failure(f"there is no SKU {sku}: `payments stock set {sku} QUANTITY` makes it")
-    if as_json:
-        emit_json({"stock": found})
-        return
     rows = [(row["sku"], *(str(row[name]) for name in COLUMNS)) for row in found]
-    for line in table(("sku", *COLUMNS), rows, right=frozenset({1, 2, 3, 4})):
-        emit(line)
+    answer({"stock": found}, table(("sku", *COLUMNS), rows, right=frozenset({1, 2, 3, 4})), as_json=as_json)

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, say, settings_for_command
+from deploy.cli.common import answer, emit, json_option, say, settings_for_command
 from deploy.preparing import prepare_topics
 from deploy.running import run
 from deploy.topics import todo_of
@@ -32,22 +32,16 @@ def create(*, mend: bool, mend_upstream: bool, as_json: bool) -> int:
     mended = ({Owner.OURS, Owner.LETTERS} if mend else set()) | ({Owner.UPSTREAM} if mend_upstream else set())
     made, differences, refused, unread = run(prepare_topics(settings, mended))
     stops = any(d.weight is Weight.STOPS and not d.mended for d in differences)
+    document = {
+        "created": made.created,
+        "existing": made.existing,
+        "differences": [_row(difference) for difference in differences],
+        "not_mended": refused,
+        "not_compared": unread,
+    }
+    answer(document, [*made.created, *map(_line, differences)], as_json=as_json)
     if as_json:
-        rows = [_row(difference) for difference in differences]
-        emit_json(
-            {
-                "created": made.created,
-                "existing": made.existing,
-                "differences": rows,
-                "not_mended": refused,
-                "not_compared": unread,
-            }
-        )
         return 1 if stops else 0
-    for name in made.created:
-        emit(name)
-    for difference in differences:
-        emit(_line(difference))
     for topic, why in refused.items():
         say(f"{topic} was not mended: {why}")
     for topic, why in unread.items():

@@ -18,7 +18,7 @@ from deploy.demo.watch import Observed, Watcher
 from deploy.playbank.ledger import SandboxLedger
 from deploy.roles import leaves
 from deploy.running import Stopping, run
-from deploy.views.timeline import Told, told_by
+from deploy.views.timeline import Told, told_of
 from deploy.wiring import store_of
 from domain.ids import OrderId
 from domain.order import Order
@@ -148,8 +148,7 @@ def _stories(script: Script, stage: Stage) -> list[tuple[ScriptedOrder, OrderSto
         for order in sorted(chosen.values(), key=lambda order: KINDS.index(order.kind)):
             story = order_story(connection, order.order_id)
             if story is not None:
-                told = [told_by(row, stage.settings.topic_prefix, codec.decode) for row in story.events]
-                found.append((order, story, told))
+                found.append((order, story, told_of(story, stage.settings.topic_prefix, codec.decode)))
     return found
 
 

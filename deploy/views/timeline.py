@@ -59,6 +59,11 @@ def told_by(row: Record, prefix: str, decode: Decode) -> Told:
     return Told(row, event_type, event.model_dump(mode="json", exclude=set(ENVELOPE)))
 
 
+def told_of(story: OrderStory, prefix: str, decode: Decode) -> list[Told]:
+    """Read all that the journal has of an order."""
+    return [told_by(row, prefix, decode) for row in story.events]
+
+
 def timeline(story: OrderStory, told: Sequence[Told]) -> list[Entry]:
     """Return all entries in the order of time."""
     order = story.order

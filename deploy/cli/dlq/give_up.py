@@ -2,12 +2,11 @@
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, settings_for_command
+from deploy.cli.common import answer, json_option, settings_with_schema
 from deploy.cli.dlq.selecting import left_waiting
 from deploy.cli.dlq.show import LetterId
 from deploy.cli.words import checked_words, os_user
 from deploy.failures import ANSWER_IS_NO, Failure
-from deploy.readiness import check_schema
 from deploy.running import run
 from deploy.views.letters import document, left_lines, place_of
 from outbox.operators.letter_list import LETTER, Selection, letter_list
@@ -28,8 +27,7 @@ def give_up(*, letter_id: str, reason: str, by: str | None, as_json: bool) -> in
     """
     from deploy import redriving  # noqa: PLC0415 - keeps --help quick
 
-    settings = settings_for_command()
-    check_schema(settings)
+    settings = settings_with_schema()
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = letter_list(connection, Selection(ids=[letter_id]))
     if not found:
@@ -40,12 +38,8 @@ def give_up(*, letter_id: str, reason: str, by: str | None, as_json: bool) -> in
     with snapshot(settings.sqlalchemy_url()) as connection:
         (record,) = letter_list(connection, Selection(ids=[letter_id]))
     left = left_waiting(settings, [record])
-    if as_json:
-        letter = document(record, result=outcome.result, done=outcome.done)
-        emit_json({"letters": [letter], "more": False, "left": left})
-    else:
-        sign = "" if outcome.done else "not given up: "
-        emit(f"{record['id']}  {place_of(record)}  order {record['order_id'] or '-'}: {sign}{outcome.result}")
-        for line in left_lines(left):
-            emit(line)
+    letter = document(record, result=outcome.result, done=outcome.done)
+    sign = "" if outcome.done else "not given up: "
+    said = f"{record['id']}  {place_of(record)}  order {record['order_id'] or '-'}: {sign}{outcome.result}"
+    answer({"letters": [letter], "more": False, "left": left}, [said, *left_lines(left)], as_json=as_json)
     return 0 if outcome.done else ANSWER_IS_NO

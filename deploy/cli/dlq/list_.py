@@ -4,9 +4,8 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, settings_for_command
+from deploy.cli.common import answer, json_option, settings_with_schema
 from deploy.cli.dlq.selecting import selecting, selection
-from deploy.readiness import check_schema
 from deploy.running import now
 from deploy.views.letters import document, letter_lines
 from outbox.operators.letter_list import letter_list
@@ -24,16 +23,11 @@ def list_(*, limit: int, as_json: bool, **wanted: Any) -> None:
 
     Operations, orders and messages of the relay that raised have ids such as Q12 and no place on a topic.
     """
-    settings = settings_for_command()
-    check_schema(settings)
+    settings = settings_with_schema()
     chosen = selection(settings, **wanted)
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = letter_list(connection, chosen, limit + 1)
     shown, more = found[:limit], len(found) > limit
-    if as_json:
-        emit_json({"letters": [document(record) for record in shown], "more": more})
-        return
-    for line in letter_lines(shown, now()):
-        emit(line)
-    if more:
-        emit(f"... and more: --limit shows up to {LIMIT_MAX}")
+    beyond = [f"... and more: --limit shows up to {LIMIT_MAX}"] if more else []
+    found_json = {"letters": [document(record) for record in shown], "more": more}
+    answer(found_json, [*letter_lines(shown, now()), *beyond], as_json=as_json)

@@ -2,9 +2,8 @@
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, settings_for_command
+from deploy.cli.common import answer, json_option, settings_with_schema
 from deploy.cli.words import checked_words, os_user
-from deploy.readiness import check_schema
 from deploy.running import run
 
 
@@ -26,13 +25,7 @@ def pass_over(*, topic: str, partition: int, first: int, last: int, reason: str,
     """
     from deploy.passing import Wish, say_pass  # noqa: PLC0415 - keeps --help quick
 
-    settings = settings_for_command()
-    check_schema(settings)
+    settings = settings_with_schema()
     said = run(say_pass(settings, Wish(topic, partition, first, last, reason, by or os_user())))
-    if as_json:
-        emit_json(said)
-        return
-    emit(
-        f"{said['topic']}[{said['partition']}]: offsets {said['from']} to {said['to']} will be passed over "
-        "by the consumer that stands before them"
-    )
+    stretch = f"{said['topic']}[{said['partition']}]: offsets {said['from']} to {said['to']}"
+    answer(said, [f"{stretch} will be passed over by the consumer that stands before them"], as_json=as_json)

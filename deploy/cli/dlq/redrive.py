@@ -5,12 +5,11 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, say, settings_for_command
+from deploy.cli.common import emit, emit_json, json_option, say, settings_with_schema
 from deploy.cli.dlq.selecting import left_waiting, selecting, selection
 from deploy.cli.dlq.show import LetterId
 from deploy.cli.words import os_user
 from deploy.failures import ANSWER_IS_NO, Failure
-from deploy.readiness import check_schema
 from deploy.running import run
 from deploy.settings import Settings
 from deploy.views.letters import document, left_lines, place_of
@@ -44,8 +43,7 @@ def redrive(
         raise click.UsageError("say IDs, or what the letters have in common; not both")
     if not (ids or chosen_by or every):
         raise click.UsageError(NOTHING_CHOSEN)
-    settings = settings_for_command()
-    check_schema(settings)
+    settings = settings_with_schema()
     records = _found(settings, selection(settings, **wanted, ids=ids or None, undone=not ids), limit)
 
     def told(one: Redriven) -> None:

@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import emit, emit_json, json_option, settings_for_command
+from deploy.cli.common import answer, json_option, settings_with_schema
 from deploy.contracts import codec_of
 from deploy.failures import Failure
-from deploy.readiness import check_schema
 from deploy.settings import Settings
 from deploy.views.letters import document, whole_letter
 from outbox.operators.letter_list import LETTER, Selection, headers_and_bytes, letter_list
@@ -44,8 +43,7 @@ def show(*, letter_id: str, as_json: bool) -> None:
 
     The token of a payment method is never shown.
     """
-    settings = settings_for_command()
-    check_schema(settings)
+    settings = settings_with_schema()
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = letter_list(connection, Selection(ids=[letter_id]))
         if not found:
@@ -53,11 +51,7 @@ def show(*, letter_id: str, as_json: bool) -> None:
         (record,) = found
         carried = headers_and_bytes(connection, record["number"]) if record["kind"] == LETTER else None
     more = _work(record) if carried is None else _contents(settings, record, carried)
-    if as_json:
-        emit_json({"letters": [document(record, **more)], "more": False})
-        return
-    for line in whole_letter(record, more):
-        emit(line)
+    answer({"letters": [document(record, **more)], "more": False}, whole_letter(record, more), as_json=as_json)
 
 
 def _work(record: Record) -> dict[str, Any]:
