@@ -3,8 +3,6 @@
 That of a process that runs knows the registry's ids before it begins, and never waits for them later.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from deploy.settings import Settings
@@ -70,13 +68,3 @@ class Contracts:
         if self._source is not None and self._registry is not None:
             self._registry.close()
             self._source.close()
-
-
-@contextmanager
-def contracts_of(settings: Settings, *, written_max: int) -> Iterator[Contracts]:
-    """Make them; closed at the end."""
-    contracts = Contracts(settings, written_max=written_max)
-    try:
-        yield contracts
-    finally:
-        contracts.close()

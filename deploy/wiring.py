@@ -3,8 +3,8 @@
 import asyncio
 import os
 import platform
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.resolving import Local, Resolver
-from deploy.contracts import codec_of, contracts_of
+from deploy.contracts import Contracts, codec_of
 from deploy.playbank.in_process import SimulatedGateway
 from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import now
@@ -45,36 +45,24 @@ SANDBOX_KEY = "sk_test_sandbox"
 
 
 def rules_of(settings: Settings) -> Rules:
-    """Take the rules' numbers from the settings."""
+    """Take the rules' numbers from the settings of the same name."""
     return Rules(
-        retry_window_s=settings.retry_window_s,
-        attempts_max=settings.attempts_max,
-        order_max_age_s=settings.order_max_age_s,
-        reservation_ttl_s=settings.reservation_ttl_s,
-        lease_s=settings.lease_s,
-        backoff_min_s=settings.backoff_min_s,
-        backoff_max_s=settings.backoff_max_s,
-        tries_max=settings.tries_max,
-        unknown_retry_s=settings.unknown_retry_s,
-        unknown_give_up_s=settings.unknown_give_up_s,
-        delayed_notice_s=settings.delayed_notice_s,
-        clock_skew_max_s=settings.clock_skew_max_s,
-        livemode=settings.gateway == "stripe" and _is_live(settings),
+        **_named(settings, Rules.__struct_fields__), livemode=settings.gateway == "stripe" and _is_live(settings)
     )
 
 
 def bounds_of(settings: Settings) -> Bounds:
-    """Take the runtime's bounds from the settings."""
+    """Take the runtime's bounds from the settings, by the same name where the unit is the same."""
     return Bounds(
-        batch_max=settings.batch_max,
+        **_named(settings, Bounds.__slots__),
         transactions_max=settings.batches_in_flight_max,
-        operations_open_max=settings.operations_open_max,
         call_max_s=settings.gateway_connect_timeout_s + settings.gateway_timeout_s,
         linger_s=settings.linger_ms / 1000,
-        drain_timeout_s=settings.drain_timeout_s,
-        sweep_interval_s=settings.sweep_interval_s,
-        quarantine_max=settings.quarantine_max,
     )
+
+
+def _named(settings: Settings, fields: Iterable[str]) -> dict[str, Any]:
+    return {field: getattr(settings, field) for field in fields if field in Settings.model_fields}
 
 
 def gateway_of(settings: Settings) -> Gateway:
@@ -155,7 +143,7 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
     async with AsyncExitStack() as stack:
         gateway = gateway_of(settings)
         stack.push_async_callback(gateway.close)
-        contracts = stack.enter_context(contracts_of(settings, written_max=WRITTEN_MAX))
+        contracts = stack.enter_context(closing(Contracts(settings, written_max=WRITTEN_MAX)))
         await check_all(
             *database_checks(settings, *processes),
             partial(check_topics, settings),

@@ -6,7 +6,6 @@ import click
 
 from deploy.cli.common import emit, settings_for_command
 from deploy.failures import WRONG_USAGE, Failure
-from deploy.sandbox.__main__ import wall_clock
 from deploy.sandbox.journal import InUse
 from deploy.sandbox.server import WrongAddress, serve
 
@@ -21,7 +20,7 @@ def sandbox() -> None:
     settings = settings_for_command(quiet=False, ignore_stripe=True, use_embedded=False)
     ledger = settings.data.resolve() / "sandbox.jsonl"
     try:
-        serve(settings.sandbox_listen, ledger, settings.sandbox_pending_s, wall_clock, _ready)
+        serve(settings.sandbox_listen, ledger, settings.sandbox_pending_s, _ready)
     except (WrongAddress, InUse) as wrong:
         raise Failure(str(wrong), WRONG_USAGE) from wrong
     except OSError as error:

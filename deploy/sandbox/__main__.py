@@ -1,18 +1,12 @@
 """`python -m deploy.sandbox`: the gateway sandbox alone."""
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from deploy.sandbox.journal import InUse
 from deploy.sandbox.server import WrongAddress, serve
-
-
-def wall_clock() -> float:
-    """Tell Unix seconds; the sandbox is its own world, and this is its clock."""
-    return datetime.now(UTC).timestamp()  # noqa: TID251 - the composition root of the sandbox hands in time
 
 
 @click.command(context_settings={"max_content_width": 120})
@@ -32,7 +26,7 @@ def wall_clock() -> float:
 def main(listen: str, data: Path, pending_s: float) -> None:
     """Run the gateway sandbox, a Stripe-shaped server for play money, until SIGTERM."""
     try:
-        serve(listen, data, pending_s, wall_clock, lambda address: click.echo(f"sandbox ready on {address}"))
+        serve(listen, data, pending_s, lambda address: click.echo(f"sandbox ready on {address}"))
     except (WrongAddress, InUse) as wrong:
         click.echo(str(wrong), err=True)
         sys.exit(2)

@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from deploy.playbank.bank import Bank
-from deploy.running import Stopping
+from deploy.running import Stopping, now
 from deploy.sandbox.app import create_app
 from deploy.sandbox.faults import Protocol
 from deploy.sandbox.journal import Memory
@@ -59,10 +59,10 @@ def loopback(listen: str) -> tuple[str, int]:
     raise WrongAddress(f"The sandbox listens on loopback only (127.0.0.1, ::1), not on {host!r}.")
 
 
-def serve(listen: str, data: Path, pending_s: float, clock: Callable[[], float], ready: Callable[[str], None]) -> None:
+def serve(listen: str, data: Path, pending_s: float, ready: Callable[[str], None]) -> None:
     """Run until SIGTERM or SIGINT. `ready` is called with the address as soon as the sandbox answers."""
     host, port = loopback(listen)
-    bank = Bank(clock, pending_s)
+    bank = Bank(lambda: now().timestamp(), pending_s)
     with Memory(data, bank) as memory:
         config = uvicorn.Config(
             create_app(bank, memory),

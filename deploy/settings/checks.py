@@ -6,11 +6,10 @@ from urllib.parse import urlsplit
 
 from deploy.settings.errors import SettingsError
 from deploy.settings.places import check_database_url
-from deploy.settings.values import GatewayKind
 from domain.rules import LEASE_MARGIN
 
 if TYPE_CHECKING:
-    from deploy.settings.model import Settings
+    from deploy.settings.model import GatewayKind, Settings
 
 # Stripe forgets an idempotency key after 24 h and then executes it as new: an hour is left for a call under way.
 UNKNOWN_GIVE_UP_MAX_S = 82_800
@@ -69,7 +68,7 @@ def check_gateway(settings: "Settings") -> None:
         raise ValueError("PAYMENTS_STRIPE_API_BASE must be https:// when it is not on this machine")
 
 
-def chosen_gateway(settings: "Settings") -> GatewayKind:
+def chosen_gateway(settings: "Settings") -> "GatewayKind":
     """Gateway to build. Raises SettingsError when none is chosen, or stripe has no key."""
     if settings.gateway is None:
         raise SettingsError("set PAYMENTS_GATEWAY to stripe, sandbox or simulated: there is no default for money")

@@ -3,24 +3,25 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from deploy.settings import checks
 from deploy.settings.places import kafka_client_options, mask_database_url, mask_url, url_for
-from deploy.settings.values import GatewayKind, SaslMechanism, SecurityProtocol
 from schemas.fields import LARGEST_EVENT_BYTES
 
+GatewayKind = Literal["stripe", "sandbox", "simulated"]
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings in force, frozen. `load_settings` reads them; made directly, nothing is read from anywhere.
 
     Durations are seconds unless the name says otherwise, amounts are minor units, sizes are bytes.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
 
     # places
     database_url: SecretStr | None = Field(
@@ -123,19 +124,6 @@ class Settings(BaseSettings):
     relay_poll_s: Seconds = Field(1, description="between looks at the outbox without a wake-up")
     log_format: Literal["console", "json"] = Field("console", description="of the log on stderr")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values from the arguments only: load_settings gathers them, since only it knows unknown names."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
