@@ -3,6 +3,7 @@
 from datetime import datetime
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 from fastavro import schemaless_writer
 
@@ -18,10 +19,10 @@ class Unencodable(Exception):  # noqa: N818 - an answer, not a fault of ours
 def encode_unchecked(event_type: str, fields: dict[str, Any]) -> bytes:
     """Write fields as a single object of this event's schema; absent ones by the schema's defaults, others ignored.
 
-    Times are ISO 8601 text, microseconds since 1970, or datetimes with a zone. Raises Unencodable.
+    Times are ISO 8601 text, microseconds since 1970, or datetimes with a zone; ids text or UUIDs. Raises Unencodable.
     """
     shape = SHAPES[event_type]
-    wire = dict(fields)
+    wire = {name: str(value) if isinstance(value, UUID) else value for name, value in fields.items()}
     try:
         for field in shape.schema["fields"]:
             name = field["name"]

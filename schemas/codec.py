@@ -3,11 +3,11 @@
 Whether an event is too old or from the future depends on the clock, and is decided where there is one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any, Final
 
-from fastavro import schemaless_reader, schemaless_writer
+from fastavro import schemaless_reader
 
 from schemas.blocks import Malformed, with_single_blocks
 from schemas.cards import mask
@@ -94,20 +94,6 @@ class Codec:
         if self._written_max and event_type in _READ_BACK:
             self._keep(value, event)
         return value
-
-    def encode_unchecked(self, event_type: str, fields: Mapping[str, Any]) -> bytes:
-        """Write fields as they are, to send a wrong event on purpose: plain JSON values, times as ISO 8601 text.
-
-        Raises ValueError for what the schema has no bytes for (a missing field, another type), else as encode.
-        """
-        out = BytesIO()
-        out.write(self._heads.get(event_type) or self._head(event_type))
-        try:
-            wire = _CONVERSIONS[event_type].loose_to_wire(fields)
-            schemaless_writer(out, SHAPES[event_type].wire, wire, strict_allow_default=True)
-        except Exception as error:  # noqa: BLE001 - as in _read
-            raise ValueError(f"The schema of {event_type} cannot express this ({type(error).__name__}).") from None
-        return out.getvalue()
 
     def decode(self, event_type: str, key: bytes | None, value: bytes | None) -> Event:
         """Read a message of that event's topic, strictly, and check what it says. The key must be the order id.

@@ -1,16 +1,14 @@
 """Between an event and the plain values of its wire form: text for UUIDs, microseconds for times, dicts for records."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from pydantic import ValidationError
 
 from schemas.records import Event, validate
 from schemas.rejection import Reason, Rejected
 from schemas.shapes import Shape
-from schemas.writing import EPOCH, micros
+from schemas.writing import EPOCH
 
 _UUID_LENGTH: Final = 36
 """Other spellings of a UUID (braces, no hyphens, urn:uuid:) are not what the logical type allows."""
@@ -32,16 +30,6 @@ class Conversion:
                 self._moments.append(name)
             elif logical == "uuid":
                 self._uuids.append(name)
-
-    def loose_to_wire(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what fastavro may write for fields as JSON has them, times as ISO 8601 text, right or wrong."""
-        wire = {name: str(value) if isinstance(value, UUID) else value for name, value in fields.items()}
-        for name in self._moments:
-            value = wire.get(name)
-            if value is not None:
-                moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-                wire[name] = micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-        return wire
 
     def to_event(self, wire: dict[str, Any]) -> Event:
         """Build the event of what fastavro read, which is changed on the way. Raises Rejected(INVALID_FIELD)."""

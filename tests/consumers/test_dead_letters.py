@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from deploy.kafka_topics import KafkaTopics
+from producers.unchecked import encode_unchecked
 from schemas.shapes import SHAPES
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
@@ -22,7 +23,7 @@ GROUP = "payments.authorize_payment"
 async def publish_json(pipeline: Pipeline, key: str, **fields: Any) -> None:
     """Publish an order that says what no valid one can say."""
     said = order().model_dump(mode="json") | fields
-    await pipeline.publish_raw("OrderConfirmed", key.encode(), pipeline.codec.encode_unchecked("OrderConfirmed", said))
+    await pipeline.publish_raw("OrderConfirmed", key.encode(), encode_unchecked("OrderConfirmed", said))
 
 
 async def test_each_message_that_can_never_be_processed_is_set_aside_and_the_orders_around_it_are_paid(
@@ -88,7 +89,7 @@ async def test_each_message_that_can_never_be_processed_is_set_aside_and_the_ord
 
 async def test_card_number_is_masked_digit_by_digit_in_table_and_topic(pipeline: Pipeline) -> None:
     said = order().model_dump(mode="json") | {"payment_method": {"kind": "CARD", "token": CARD}}
-    body = pipeline.codec.encode_unchecked("OrderConfirmed", said)
+    body = encode_unchecked("OrderConfirmed", said)
     await pipeline.publish_raw("OrderConfirmed", b"order-1", body, [("note", b"pay with 4242 4242 4242 4242 please")])
     await pipeline.publish_raw("OrderConfirmed", b"order-1", b"not Avro: " + CARD.encode())
     await assert_all_is_well(pipeline)

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidTimestampError
 
+from producers.unchecked import encode_unchecked
 from schemas.topics import topic_name
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
@@ -31,7 +32,7 @@ async def test_lines_of_one_sku_beyond_bounds_are_set_aside_and_the_orders_behin
     nothing: dict[str, Any] = dict.fromkeys(
         ("discount_minor", "delivery_fee_minor", "service_fee_minor", "tax_minor", "total_minor"), 0
     )
-    body = pipeline.codec.encode_unchecked("OrderConfirmed", said | nothing)
+    body = encode_unchecked("OrderConfirmed", said | nothing)
     await pipeline.publish_raw("OrderConfirmed", b"order-1", body)
     await pipeline.publish(order("order-2"))
     await pipeline.join()
@@ -85,7 +86,7 @@ async def test_a_header_without_a_value_is_kept_with_its_dead_letter(make_pipeli
     pipeline = await make_pipeline(topic_partitions=1)
     await pipeline.stock(SKU_1=10, SKU_2=10)
     said = order("order-1").model_dump(mode="json") | {"total_minor": 1}
-    body = pipeline.codec.encode_unchecked("OrderConfirmed", said)
+    body = encode_unchecked("OrderConfirmed", said)
     await pipeline.publish_raw("OrderConfirmed", b"order-1", body, [("ce_id", None), ("other", None)])
     await pipeline.publish(order("order-2", **FREE))
     await pipeline.join()

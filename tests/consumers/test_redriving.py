@@ -25,6 +25,7 @@ from domain.values import replace
 from outbox.operators.letter_list import Selection, letter_list
 from outbox.operators.queries import snapshot
 from outbox.store import PostgresStore
+from producers.unchecked import encode_unchecked
 from tests.consumers.broken import decodes_badly, plans_badly, settles_badly, with_these
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
@@ -237,7 +238,7 @@ async def test_body_that_is_masked_says_so_and_a_masked_header_does_no_harm(make
     pipeline = await make_pipeline(topic_partitions=1)
     await pipeline.stock(SKU_1=10, SKU_2=10)
     said = order("card").model_dump(mode="json") | {"payment_method": {"kind": "CARD", "token": CARD}}
-    await pipeline.publish_raw("OrderConfirmed", b"card", pipeline.codec.encode_unchecked("OrderConfirmed", said))
+    await pipeline.publish_raw("OrderConfirmed", b"card", encode_unchecked("OrderConfirmed", said))
     await pipeline.publish_raw(
         "OrderConfirmed", b"bad", pipeline.codec.encode(order("bad")), [("note", b"4242 4242 4242 4242")]
     )
@@ -315,7 +316,7 @@ async def test_letter_that_is_given_up_is_never_processed_and_the_later_ones_go_
     pipeline = await make_pipeline(topic_partitions=1)
     await pipeline.stock(SKU_1=10, SKU_2=10)
     said = order("bad").model_dump(mode="json") | {"payment_method": {"kind": "CARD", "token": CARD}}
-    raw = pipeline.codec.encode_unchecked("OrderConfirmed", said)
+    raw = encode_unchecked("OrderConfirmed", said)
     await pipeline.publish_raw("OrderConfirmed", b"bad", raw)
     broken = await pipeline.join(decode=decodes_badly(pipeline.codec.decode, {"bad"}))
     await pipeline.until(lambda: pipeline.has("SELECT 1 FROM dead_letter"), "the head")

@@ -3,6 +3,7 @@
 import pytest
 
 from outbox.audit import Report, TopicMessage
+from producers.unchecked import encode_unchecked
 from tests.outbox.world import CARD, Case, Topics, broken, violations
 from tests.schemas import builders
 
@@ -194,7 +195,7 @@ async def test_ids_and_skus_that_look_like_card_numbers_are_none(case: Case) -> 
 
 async def test_the_order_that_a_dead_letter_names_is_none(case: Case) -> None:
     said = builders.order_confirmed(order_id=CARD).model_dump(mode="json") | {"total_minor": 1}
-    body = case.world.scope.codec.encode_unchecked("OrderConfirmed", said)
+    body = encode_unchecked("OrderConfirmed", said)
     await case.run(
         f"UPDATE dead_letter SET key = '{CARD}', body = '\\x{body.hex()}', detail = 'order {CARD} is wrong' "
         "WHERE key = 'garbage'"

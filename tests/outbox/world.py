@@ -11,6 +11,7 @@ from domain.ports.gateway import LedgerEntry
 from outbox.audit import Report, Scope, TopicMessage, Unreadable, audit, wait_until_quiet
 from outbox.driver.connections import Connections
 from outbox.store import PostgresStore
+from producers.unchecked import encode_unchecked
 from schemas.codec import Codec
 from tests.consumers.harness import Pipeline, open_pipeline
 from tests.consumers.orders import FREE, order, retry
@@ -149,7 +150,7 @@ async def _orders(pipeline: Pipeline) -> None:
     await pipeline.publish(order("paid"))
     await pipeline.publish_raw("OrderConfirmed", b"garbage", b"garbage")
     said = order("card").model_dump(mode="json") | {"payment_method": {"kind": "CARD", "token": CARD}}
-    await pipeline.publish_raw("OrderConfirmed", b"card", pipeline.codec.encode_unchecked("OrderConfirmed", said))
+    await pipeline.publish_raw("OrderConfirmed", b"card", encode_unchecked("OrderConfirmed", said))
     await pipeline.until_status("payment_failed", "retried")
     await pipeline.publish(retry("retried"))
 

@@ -10,6 +10,7 @@ from confluent_kafka import Producer
 
 from deploy.auditing import run_audit
 from deploy.kafka_topics import KafkaTopics
+from producers.unchecked import encode_unchecked
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import CRC_AT, Pipeline
@@ -81,7 +82,7 @@ async def test_headers_without_a_value_are_kept_and_sent_so(make_pipeline: MakeP
     pipeline = await make_pipeline(topic_partitions=1)
     await pipeline.stock(SKU_1=100, SKU_2=100)
     said = order("order-1").model_dump(mode="json") | {"total_minor": 1}
-    wrong = pipeline.codec.encode_unchecked(ORDERS, said)
+    wrong = encode_unchecked(ORDERS, said)
     headers: Any = [("ce_time", None), ("note", None), ("empty", b"")]
     producer = Producer({"bootstrap.servers": pipeline.settings.kafka_bootstrap_servers})
     for key, value in ((b"order-1", wrong), (None, None), (b"order-2", pipeline.codec.encode(order("order-2")))):
