@@ -19,7 +19,7 @@ from deploy.settings import Settings
 from deploy.topics import owners_of
 from domain.errors import Transient
 from outbox.audit import Committed, TopicMessage, Unreadable
-from producers.connection import start_failure
+from producers.connection import admin_client, start_failure
 from schemas.topics import topic_name
 
 GROUPS: Final = {reaction.trigger.TYPE: reaction.group for reaction in REACTIONS}
@@ -42,7 +42,7 @@ class KafkaTopics:
     async def committed(self) -> Committed:
         """Return the committed offsets of all groups, each of its own topic."""
         found: dict[tuple[str, int], int] = {}
-        async with self._admin() as admin:
+        async with admin_client(self._kafka, "payments-audit", "the audit", REQUEST_TIMEOUT_MS) as admin:
             for event_type, group in GROUPS.items():
                 topic = topic_name(self._prefix, event_type)
                 offsets = await _offsets_of(admin, self._prefix + group)
@@ -98,16 +98,6 @@ class KafkaTopics:
         return tuple(self._unreadable)
 
     @asynccontextmanager
-    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(client_id="payments-audit", request_timeout_ms=REQUEST_TIMEOUT_MS, **self._kafka)
-        try:
-            await self._start(admin)
-            with _asking():
-                yield admin
-        finally:
-            await admin.close()
-
-    @asynccontextmanager
     async def _consumer(self, topics: Sequence[str]) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
         consumer = AIOKafkaConsumer(
             *topics,
@@ -121,7 +111,10 @@ class KafkaTopics:
             **self._kafka,
         )
         try:
-            await self._start(consumer)
+            try:
+                await consumer.start()
+            except (KafkaError, TimeoutError, OSError) as error:
+                raise start_failure(self._kafka, error) from error
             with _asking():
                 partitions = [TopicPartition(t, n) for t in topics for n in consumer.partitions_for_topic(t) or ()]
                 consumer.unsubscribe()
@@ -129,12 +122,6 @@ class KafkaTopics:
         finally:
             with suppress(KafkaError):
                 await consumer.stop()
-
-    async def _start(self, client: Any) -> None:
-        try:
-            await client.start()
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise start_failure(self._kafka, error) from error
 
 
 class _Careful:

@@ -1,10 +1,12 @@
-"""The producer's options, and how a producer is started and got rid of."""
+"""The producer's options, how a producer is started and got rid of, and how brokers are asked."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     AuthenticationFailedError,
@@ -73,6 +75,28 @@ def start_failure(kafka: Mapping[str, Any], error: Exception) -> Transient:
     if isinstance(error, KafkaConnectionError | TimeoutError | OSError):
         return KafkaDown(f"no Kafka broker answers at {servers}: check that it runs and the address is right")
     return KafkaDown(f"Kafka at {servers} answered {type(error).__name__}: try again")
+
+
+@asynccontextmanager
+async def admin_client(
+    kafka: Mapping[str, Any], client_id: str, about: str, timeout_ms: int
+) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Lend a client that asks brokers; closed at the end. about: what is asked, for the text of an error.
+
+    Raises DownForEverybody when no broker answers or the login is refused, Transient for what goes unanswered inside.
+    """
+    admin = AIOKafkaAdminClient(client_id=client_id, request_timeout_ms=timeout_ms, **kafka)
+    try:
+        try:
+            await admin.start()
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise start_failure(kafka, error) from error
+        try:
+            yield admin
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise Transient(f"Kafka did not answer {about} ({type(error).__name__}): try again") from error
+    finally:
+        await admin.close()
 
 
 async def stop_producer(producer: AIOKafkaProducer) -> None:

@@ -1,16 +1,15 @@
 """Topics: made with the settings that the pipeline's promises rest on, and looked for at start."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, NotControllerError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import NotControllerError, TopicAlreadyExistsError, for_code
 
-from domain.errors import Transient
-from producers.connection import start_failure
+from producers.connection import admin_client
 from producers.topic_admin import add_partitions, read_settings, set_settings
 from producers.topic_settings import PARTITIONS, Difference, Found, Owner, Wanted, compare
 
@@ -125,20 +124,8 @@ async def mend_topics(kafka: Mapping[str, Any], differences: Sequence[Difference
     return refused
 
 
-@asynccontextmanager
-async def _admin(kafka: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(client_id="payments-topics", request_timeout_ms=REQUEST_TIMEOUT_MS, **kafka)
-    try:
-        try:
-            await admin.start()
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise start_failure(kafka, error) from error
-        try:
-            yield admin
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise Transient(f"Kafka did not answer about topics ({type(error).__name__}): try again") from error
-    finally:
-        await admin.close()
+def _admin(kafka: Mapping[str, Any]) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
+    return admin_client(kafka, "payments-topics", "about topics", REQUEST_TIMEOUT_MS)
 
 
 async def _surely(ask: Callable[[], Awaitable[_Answer]], is_whole: Callable[[_Answer], bool]) -> _Answer:

@@ -9,26 +9,25 @@ from aiokafka.errors import KafkaError
 from consumers.reactions import REACTIONS
 from deploy.embedded import EmbeddedError
 from deploy.settings import Settings
+from producers.connection import admin_client
 
 JOIN_S: Final = 60.0
 POLL_S: Final = 0.1
+ASK_MS: Final = 40_000
 STABLE: Final = "Stable"
 
 
 async def all_joined(settings: Settings) -> None:
     """Wait until every consumer group has its members and partitions. Raises EmbeddedError after JOIN_S."""
-    admin = AIOKafkaAdminClient(client_id="payments-demo", **settings.kafka_options())
-    await admin.start()
-    try:
-        async with asyncio.timeout(JOIN_S):
-            for reaction in REACTIONS:
-                group = settings.topic_prefix + reaction.group
-                while not await _stable(admin, group):  # noqa: ASYNC110 - Kafka tells nobody when a group is stable
-                    await asyncio.sleep(POLL_S)
-    except TimeoutError:
-        raise EmbeddedError(f"the consumers did not share out their partitions within {JOIN_S:g} s") from None
-    finally:
-        await admin.close()
+    async with admin_client(settings.kafka_options(), "payments-demo", "about groups", ASK_MS) as admin:
+        try:
+            async with asyncio.timeout(JOIN_S):
+                for reaction in REACTIONS:
+                    group = settings.topic_prefix + reaction.group
+                    while not await _stable(admin, group):  # noqa: ASYNC110 - Kafka tells nobody when a group is stable
+                        await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise EmbeddedError(f"the consumers did not share out their partitions within {JOIN_S:g} s") from None
 
 
 async def _stable(admin: AIOKafkaAdminClient, group: str) -> bool:
