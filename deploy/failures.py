@@ -1,6 +1,7 @@
 """What an error means for whoever asked: an exit code and one line."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 ANSWER_IS_NO = 1
@@ -103,3 +104,8 @@ def _what_to_do(error: Exception) -> str:
 def one_line(text: str) -> str:
     """Put everything on one line."""
     return " ".join(text.split())
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Name some, and count the others."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

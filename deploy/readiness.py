@@ -4,13 +4,13 @@ The checks of a process run side by side, and its one line names every problem. 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import structlog
 
-from deploy.failures import DATABASE, NOT_REACHED, WRONG_USAGE, Failure, explain
+from deploy.failures import DATABASE, NOT_REACHED, WRONG_USAGE, Failure, explain, listed
 from deploy.settings import Settings, SettingsError
 from outbox.driver.pooler import Pooling, pooling_of
 from outbox.schema.privileges import Process, lacked_for_upkeep, lacked_privileges
@@ -97,13 +97,13 @@ def check_database(place: Place, processes: Collection[Process]) -> None:
     needed = set(processes) - {Process.UPKEEP}
     if needed and (lacked := lacked_privileges(place.psycopg_url, needed)):
         raise Failure(
-            f"the database's user lacks {_listed(lacked)}: "
+            f"the database's user lacks {listed(lacked, NAMED_MAX)}: "
             f"grant that, or set the user of this process in {place.setting}",
             NOT_REACHED,
         )
     if Process.UPKEEP in processes and (lacked := lacked_for_upkeep(place.psycopg_url)):
         structlog.get_logger("deploy.readiness").warning(
-            f"the database's user lacks {_listed(lacked)}: the inbox gets no new days from this process. "
+            f"the database's user lacks {listed(lacked, NAMED_MAX)}: the inbox gets no new days from this process. "
             f"Grant that, or set a user who has it in {DIRECT}"
         )
 
@@ -128,11 +128,6 @@ def _check_schema(place: Place) -> None:
             f"at {place.setting}, {found}: set it to the database of {DATABASE}, or run `payments migrate`", NOT_REACHED
         )
     raise Failure(f"{found}: run `payments migrate`", NOT_REACHED)
-
-
-def _listed(lacked: Sequence[str]) -> str:
-    more = f" and {len(lacked) - NAMED_MAX} more" if len(lacked) > NAMED_MAX else ""
-    return ", ".join(lacked[:NAMED_MAX]) + more
 
 
 async def check_session(settings: Settings, who: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -44,9 +45,11 @@ def quieten_kafka(settings: Settings) -> None:
 
 
 def run_until_stopped(
-    settings: Settings, stopping: Stopping, work: Work, ready: Started = lambda: None, **running: object
+    settings: Settings, work: Work, ready: Started = lambda: None, stopping: Stopping | None = None, **running: object
 ) -> int:
     """Check what is needed, run the work until told to stop, and return the process's exit code.
+
+    stopping: what is told, where that began before.
 
     Once it runs, a line with the words of running is logged and ready is called. What keeps it from starting is raised;
     what is raised later is a bug: it is logged, and the code is 1.
@@ -62,14 +65,15 @@ def run_until_stopped(
         log.info("running", **running)
         ready()
 
-    async def main() -> None:
-        stop = stopping.event()
+    async def main(told: Stopping) -> None:
+        stop = told.event()
         telling = asyncio.create_task(_tell_stopping(stop))
         await work(stop, started)
         telling.cancel()
 
     try:
-        run(main())
+        with nullcontext(stopping) if stopping else Stopping() as told:
+            run(main(told))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the process ends
         causes = list(leaves(error))
         if not has_started:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import structlog
 
+from deploy.failures import listed
 from deploy.settings import Settings
 from domain.alarms import ring
 from domain.errors import DownForEverybody
@@ -12,7 +13,6 @@ from producers.topic_settings import Difference, Owner, Wanted, Weight
 from producers.topics import missing_topics, survey_topics
 from schemas.topics import CONSUMED, TOPICS, dead_letter_topic, topic_name
 
-NAMED_MAX: Final = 3
 MEND: Final = "`payments topics create --mend`"
 MEND_UPSTREAM: Final = "`payments topics create --mend-upstream`, or ask its publisher"
 
@@ -63,12 +63,6 @@ async def check_topics(settings: Settings) -> None:
             _tell(log, alike)
     if stops:
         raise WrongTopics("topics would lose or refuse events: " + "; ".join(stops))
-
-
-def listed(topics: Sequence[str]) -> str:
-    """Name some topics and count the others."""
-    more = f" and {len(topics) - NAMED_MAX} more" if len(topics) > NAMED_MAX else ""
-    return ", ".join(topics[:NAMED_MAX]) + more
 
 
 def todo_of(difference: Difference) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import platform
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import Any
@@ -179,32 +179,24 @@ async def resolver_of(settings: Settings) -> AsyncIterator[Resolver]:
         yield Resolver(store, local, BY_NAME, rules_of(settings), guard, could_name)
 
 
-def source_maker(settings: Settings) -> "MakeKafkaSource":
-    """Return what makes the source of a reaction."""
+def source_maker(settings: Settings) -> Callable[[Reaction], Source]:
+    """Return what makes a member of a reaction's consumer group; the group stands behind the prefix, as topics do."""
     # Kafka shares partitions out in the order of the members' names, which begin with this. So a process gets the same
     # partitions of every topic, and an order finds the process that knows it already.
-    name = f"payments-{platform.node()}-{os.getpid()}"
-    return MakeKafkaSource({**settings.kafka_options(), "client_id": name}, settings)
+    connection = {**settings.kafka_options(), "client_id": f"payments-{platform.node()}-{os.getpid()}"}
+    prefix = settings.topic_prefix
 
-
-class MakeKafkaSource:
-    """Makes one member of a reaction's consumer group; the group stands behind the topics' prefix, as they do."""
-
-    def __init__(self, connection: dict[str, Any], settings: Settings) -> None:
-        self._connection = connection
-        self._settings = settings
-
-    def __call__(self, reaction: Reaction) -> Source:
-        """Make it."""
-        prefix = self._settings.topic_prefix
+    def make(reaction: Reaction) -> Source:
         return KafkaSource(
             topic_name(prefix, reaction.trigger.TYPE),
             prefix + reaction.group,
-            self._connection,
-            linger_s=self._settings.linger_ms / 1000,
-            drain_timeout_s=self._settings.drain_timeout_s,
-            unpacked_bytes_max=self._settings.unpacked_bytes_max,
+            connection,
+            linger_s=settings.linger_ms / 1000,
+            drain_timeout_s=settings.drain_timeout_s,
+            unpacked_bytes_max=settings.unpacked_bytes_max,
         )
+
+    return make
 
 
 def _is_live(settings: Settings) -> bool:

@@ -7,7 +7,6 @@ import click
 from consumers.reactions import BY_TRIGGER, REACTIONS
 from deploy.cli.common import settings_for_command
 from deploy.roles import Roles, roles_until, run_until_stopped
-from deploy.running import Stopping
 from domain.reaction import Reaction
 
 ALL = "all"
@@ -24,10 +23,9 @@ def consume(*, names: tuple[str, ...]) -> int:
     """
     chosen = reactions_of(names)
     settings = settings_for_command(quiet=False)
-    with Stopping() as stopping:
-        consumed = ",".join(reaction.trigger.TYPE for reaction in chosen)
-        work = partial(roles_until, settings, Roles(consume=chosen))
-        return run_until_stopped(settings, stopping, work, roles="consume", consumes=consumed)
+    consumed = ",".join(reaction.trigger.TYPE for reaction in chosen)
+    work = partial(roles_until, settings, Roles(consume=chosen))
+    return run_until_stopped(settings, work, roles="consume", consumes=consumed)
 
 
 def reactions_of(names: tuple[str, ...]) -> tuple[Reaction, ...]:

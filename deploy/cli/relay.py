@@ -6,7 +6,6 @@ import click
 
 from deploy.cli.common import emit, settings_for_command
 from deploy.roles import relay_once, relay_until, run_once, run_until_stopped
-from deploy.running import Stopping
 
 
 @click.command()
@@ -21,5 +20,4 @@ def relay(*, once: bool) -> int:
         sent = run_once(settings, relay_once)
         emit(f"{sent} messages sent")
         return 0
-    with Stopping() as stopping:
-        return run_until_stopped(settings, stopping, partial(relay_until, settings), roles="relay")
+    return run_until_stopped(settings, partial(relay_until, settings), roles="relay")

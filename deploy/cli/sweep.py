@@ -6,7 +6,6 @@ import click
 
 from deploy.cli.common import emit, settings_for_command
 from deploy.roles import Roles, roles_until, run_once, run_until_stopped, sweep_once
-from deploy.running import Stopping
 
 
 @click.command()
@@ -21,5 +20,4 @@ def sweep(*, once: bool) -> int:
         operations = run_once(settings, sweep_once)
         emit(f"{operations} operations were due")
         return 0
-    with Stopping() as stopping:
-        return run_until_stopped(settings, stopping, partial(roles_until, settings, Roles(sweep=True)), roles="sweep")
+    return run_until_stopped(settings, partial(roles_until, settings, Roles(sweep=True)), roles="sweep")

@@ -36,7 +36,7 @@ def up(*, embedded: bool, data: Path | None) -> int:
         surroundings = _with_servers(settings, overrides, stopping) if embedded else _with_sandbox(settings, stopping)
         with surroundings as (complete, ready):
             work = partial(roles_until, complete, Roles(consume=REACTIONS, relay=True, sweep=True))
-            return run_until_stopped(complete, stopping, work, ready, roles="consume,relay,sweep")
+            return run_until_stopped(complete, work, ready, stopping, roles="consume,relay,sweep")
 
 
 Surroundings = tuple[Settings, Callable[[], None]]

@@ -10,7 +10,6 @@ from pathlib import Path
 from consumers.reactions import REACTIONS
 from deploy import telemetry
 from deploy.roles import Roles, roles_until, run_until_stopped
-from deploy.running import Stopping
 from deploy.settings import load_settings
 
 READY = "pipeline.ready"
@@ -21,8 +20,7 @@ def main(folder: Path) -> int:
     settings = load_settings({}, directory=folder, use_embedded=False)
     telemetry.configure(settings.log_format, settings.log_level)
     work = partial(roles_until, settings, Roles(consume=REACTIONS, relay=True, sweep=True))
-    with Stopping() as stopping:
-        return run_until_stopped(settings, stopping, work, (folder / READY).touch)
+    return run_until_stopped(settings, work, (folder / READY).touch)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Everything that a demo runs on: servers, sandbox and pipeline on a folder that goes with them, watched meanwhile."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -7,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deploy.demo.joined import all_joined
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from consumers.reactions import REACTIONS
 from deploy.demo.pipeline import READY
 from deploy.demo.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS
 from deploy.demo.show import Show
 from deploy.embedded import (
+    EmbeddedError,
     EmbeddedServers,
     Managed,
     ManagedProcess,
@@ -26,10 +31,15 @@ from deploy.local_servers import sandbox_of
 from deploy.preparing import make_topics, migrate_database, set_stock
 from deploy.running import run
 from deploy.settings import Settings, load_settings
+from producers.connection import admin_client
 
 PENDING_S: Final = 2.0
 FOLDER_PREFIX: Final = "payments-demo-"
 PARTITIONS: Final = 4
+JOIN_S: Final = 60.0
+POLL_S: Final = 0.1
+ASK_MS: Final = 40_000
+STABLE: Final = "Stable"
 SETTINGS: Final = {
     "PAYMENTS_TOPIC_REPLICATION_FACTOR": "1",
     "PAYMENTS_TOPIC_PARTITIONS": str(PARTITIONS),
@@ -117,7 +127,7 @@ def set_up(show: Show) -> Iterator[Stage]:
         with show.step("the pipeline: seven consumers, the relay and the sweep") as step:
             stack.callback(pipeline.stop, immediate=True)
             start_or_give_up(pipeline.start, (pipeline,))
-            run(all_joined(settings))
+            run(_all_joined(settings))
             step.done(f"the pipeline runs (pid {pipeline.pid}): seven consumers, the relay and the sweep")
         # Nothing is lost when somebody kills one of them, which is what this pipeline is for.
         stack.enter_context(Supervisor(stage.all, show.tell).watching())
@@ -133,3 +143,25 @@ def _settings(servers: EmbeddedServers, sandbox: ManagedProcess) -> Settings:
     }
     write_whole(servers.data_dir / ".env", "".join(f"{name}={value}\n" for name, value in lines.items()))
     return load_settings({}, directory=servers.data_dir, use_embedded=False)
+
+
+async def _all_joined(settings: Settings) -> None:
+    """Wait until every consumer group has its members and partitions. Raises EmbeddedError after JOIN_S."""
+    async with admin_client(settings.kafka_options(), "payments-demo", "about groups", ASK_MS) as admin:
+        try:
+            async with asyncio.timeout(JOIN_S):
+                for reaction in REACTIONS:
+                    group = settings.topic_prefix + reaction.group
+                    while not await _stable(admin, group):  # noqa: ASYNC110 - Kafka tells nobody when a group is stable
+                        await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise EmbeddedError(f"the consumers did not share out their partitions within {JOIN_S:g} s") from None
+
+
+async def _stable(admin: AIOKafkaAdminClient, group: str) -> bool:
+    """Ask for one group at a time: aiokafka misreads an answer about several."""
+    try:
+        answers = await admin.describe_consumer_groups([group])
+    except KafkaError:
+        return False  # its coordinator is not there yet
+    return any(group == name and state == STABLE for answer in answers for _, name, state, *_ in answer.groups)

@@ -8,8 +8,7 @@ from deploy.embedded.errors import DirectoryInUse, EmbeddedError, JarRefused
 from deploy.embedded.managed import Managed, ManagedProcess, Server
 from deploy.embedded.ports import kept_port
 from deploy.embedded.servers import EmbeddedServers
-from deploy.embedded.starting import start_or_give_up
-from deploy.embedded.supervise import EmbeddedRun, Supervisor
+from deploy.embedded.supervise import EmbeddedRun, Supervisor, start_or_give_up
 from deploy.embedded.temporary import temporary_servers
 
 __all__ = [

@@ -1,25 +1,84 @@
-"""Keeping servers alive: whatever dies is started again. And the files that say where the servers of a folder are."""
+"""Starting servers so that an interruption leaves none behind, keeping them alive, and saying where they are."""
 
 import json
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.files import write_pair
 from deploy.embedded.managed import Managed
 from deploy.embedded.servers import EmbeddedServers, start_all, stop_all
-from deploy.embedded.starting import Worker
 
 WATCH_S = 0.25
 PAUSE_MIN_S = 0.25
 PAUSE_MAX_S = 30.0
 # A server that has run for this long is well again: its next death is answered at once.
 WELL_S = 60.0
+
+WAIT_S: Final = 0.1
+GIVE_UP_S: Final = 10.0
+INTERRUPTED: Final = 130
+
+
+class Worker:
+    """A thread whose end can be waited for and interrupted.
+
+    Not by join(): interrupted, Python 3.11 takes the thread for ended (bpo-45274).
+    """
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.failure: BaseException | None = None
+        self._work = work
+        self._ended = threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def ended(self, wait_s: float = WAIT_S) -> bool:
+        """Wait a moment, and tell whether it has ended."""
+        return self._ended.wait(wait_s)
+
+    def end(self, servers: Sequence[Managed]) -> bool:
+        """Wait until it has ended, and end whatever of these servers it starts meanwhile; False after GIVE_UP_S."""
+        give_up_at = time.monotonic() + GIVE_UP_S
+        while not self.ended():
+            if time.monotonic() > give_up_at:
+                return False
+            stop_all(servers, immediate=True)
+        return True
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
+            self.failure = error
+        finally:
+            self._ended.set()
+
+
+def start_or_give_up(start: Callable[[], object], servers: Sequence[Managed]) -> None:
+    """Start, or raise what that raises. Interrupted meanwhile, end what has been started, and raise the interruption.
+
+    The work is done in a thread, for an exception in the middle of it could part a new process from its pid file. A
+    download cannot be stopped: then this process ends at once, and the guard beside the folder clears up.
+    """
+    worker = Worker(start)
+    try:
+        while not worker.ended():
+            pass
+    except KeyboardInterrupt:
+        if not worker.end(servers):
+            sys.stderr.write("\npayments: interrupted\n")
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise
+    if worker.failure is not None:
+        raise worker.failure
 
 
 class Supervisor:

@@ -153,35 +153,23 @@ class Bank:
         self._intents: dict[str, Intent] = {}
         self._in_order: list[Intent] = []
         self._refunds: dict[str, Refund] = {}
-        self._refunds_of: dict[str, list[Refund]] = {}
+        self._refunds_of: dict[str, dict[str, Refund]] = {}
         self._methods: dict[str, PaymentMethod] = {}
-
-    def put_method(self, method: PaymentMethod) -> None:
-        """Keep a payment method, in place of its former state."""
-        self._methods[method.id] = method
 
     def method(self, method_id: str) -> PaymentMethod | None:
         """Return a payment method made here."""
         return self._methods.get(method_id)
 
-    def put_intent(self, intent: Intent) -> None:
-        """Keep an intent, in place of its former state."""
-        former = self._intents.get(intent.id)
-        self._intents[intent.id] = intent
-        if former is None:
-            self._in_order.append(intent)
-        elif former is not intent:
-            self._in_order[intent.sequence] = intent
-
-    def put_refund(self, refund: Refund) -> None:
-        """Keep a refund, in place of its former state."""
-        of_intent = self._refunds_of.setdefault(refund.intent, [])
-        former = self._refunds.get(refund.id)
-        self._refunds[refund.id] = refund
-        if former is None:
-            of_intent.append(refund)
-        else:
-            of_intent[of_intent.index(former)] = refund
+    def put(self, thing: Intent | Refund | PaymentMethod) -> None:
+        """Keep this, in place of its former state."""
+        match thing:
+            case Intent():
+                self._in_order[thing.sequence : thing.sequence + 1] = [thing]
+                self._intents[thing.id] = thing
+            case Refund():
+                self._refunds[thing.id] = self._refunds_of.setdefault(thing.intent, {})[thing.id] = thing
+            case PaymentMethod():
+                self._methods[thing.id] = thing
 
     def make_method(self, behaves_as: str) -> PaymentMethod:
         """Make a payment method that can be confirmed once."""
@@ -217,7 +205,7 @@ class Bank:
         decided_at = None if path is RefundPath.AT_ONCE else now + self._pending_s
         refund_id = f"re_3{self.born}{len(self._refunds)}"
         made = Refund(refund_id, intent.id, now, amount, status, key=key, decided_at=decided_at, **more)
-        self.put_refund(made)
+        self._refunds[refund_id] = self._refunds_of.setdefault(intent.id, {})[refund_id] = made
         if status == "succeeded":
             intent.took_effect("refund", key, now, amount)
         return made
@@ -238,7 +226,7 @@ class Bank:
 
     def refunds_of(self, intent: Intent) -> list[Refund]:
         """Return the intent's refunds, oldest first."""
-        return self._refunds_of.get(intent.id, [])
+        return list(self._refunds_of.get(intent.id, {}).values())
 
     def all_refunds(self) -> list[Refund]:
         """Return every refund as it is now, oldest first."""
@@ -254,7 +242,7 @@ class Bank:
     def refunded(self, intent: Intent, *, with_pending: bool) -> int:
         """Return what went back, with what is promised to go or without."""
         counted = {"succeeded", "pending"} if with_pending else {"succeeded"}
-        return sum(refund.amount for refund in self.refunds_of(intent) if refund.status in counted)
+        return sum(r.amount for r in self._refunds_of.get(intent.id, {}).values() if r.status in counted)
 
     def left_of(self, intent: Intent) -> int:
         """Return what of the captured money is neither given back nor promised to go."""
@@ -264,7 +252,7 @@ class Bank:
         """Let an authorization lapse and refunds be decided, as of now."""
         now = self.now()
         intent.lapse(now)
-        for refund in self._refunds_of.get(intent.id, ()):
+        for refund in self._refunds_of.get(intent.id, {}).values():
             if refund.decided_at is None or now < refund.decided_at:
                 continue
             if refund.status == "pending":

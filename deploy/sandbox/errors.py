@@ -22,8 +22,7 @@ class ApiError(Exception):
 
 def invalid(message: str, param: str | None = None, code: str | None = None, *, status: int = 400) -> ApiError:
     """Refuse a request that never began to execute; no key remembers it."""
-    error = {"type": "invalid_request_error", "message": message, "param": param, "code": code}
-    return ApiError(status, error, stored=False)
+    return _refuse(status, "invalid_request_error", message, param=param, code=code)
 
 
 def missing(kind: str, reference: str, param: str, *, status: int = 404) -> ApiError:
@@ -33,14 +32,7 @@ def missing(kind: str, reference: str, param: str, *, status: int = 404) -> ApiE
 
 def conflict(message: str, code: str, intent: Mapping[str, Any] | None = None, param: str | None = None) -> ApiError:
     """Refuse a transition that the state of the PaymentIntent does not allow; the key remembers it."""
-    error = {
-        "type": "invalid_request_error",
-        "message": message,
-        "code": code,
-        "param": param,
-        "payment_intent": intent,
-    }
-    return ApiError(400, error, stored=True)
+    return _refuse(400, "invalid_request_error", message, code=code, param=param, payment_intent=intent, stored=True)
 
 
 def declined(error: Mapping[str, Any], intent: Mapping[str, Any]) -> ApiError:
@@ -50,30 +42,31 @@ def declined(error: Mapping[str, Any], intent: Mapping[str, Any]) -> ApiError:
 
 def unauthorized(message: str) -> ApiError:
     """Refuse a caller without a key that we know."""
-    return ApiError(401, {"type": "invalid_request_error", "message": message}, stored=False)
+    return _refuse(401, "invalid_request_error", message)
 
 
 def key_in_use() -> ApiError:
     """Refuse a key whose first request still runs."""
     message = "Another request with this idempotency key is running: wait for it and send the same again."
-    error = {"type": "idempotency_error", "message": message, "code": "idempotency_key_in_use"}
-    return ApiError(409, error, stored=False)
+    return _refuse(409, "idempotency_error", message, code="idempotency_key_in_use")
 
 
 def key_reused() -> ApiError:
     """Refuse a key that came with other parameters before."""
     message = "Keys belong to the parameters that they were first used with: use another key for another request."
-    return ApiError(400, {"type": "idempotency_error", "message": message}, stored=False)
+    return _refuse(400, "idempotency_error", message)
 
 
 def rate_limited() -> ApiError:
     """Refuse for now, with nothing executed."""
     message = "Too many requests at once: slow down and send the same again."
-    error = {"type": "invalid_request_error", "message": message, "code": "rate_limit"}
-    return ApiError(429, error, stored=False)
+    return _refuse(429, "invalid_request_error", message, code="rate_limit")
 
 
 def internal() -> ApiError:
     """Answer as Stripe does when something broke on its side; the key remembers it."""
-    error = {"type": "api_error", "message": "Something went wrong here: look the operation up."}
-    return ApiError(500, error, stored=True)
+    return _refuse(500, "api_error", "Something went wrong here: look the operation up.", stored=True)
+
+
+def _refuse(status: int, kind: str, message: str, *, stored: bool = False, **more: Any) -> ApiError:
+    return ApiError(status, {"type": kind, "message": message, **more}, stored=stored)

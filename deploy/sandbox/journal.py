@@ -6,7 +6,7 @@ this is play money). A last line that was cut by a full disk was never answered,
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,13 @@ from deploy.playbank.bank import KEY_TTL_S, Bank, Intent, PaymentMethod, Refund
 
 if sys.platform != "win32":
     import fcntl
+
+
+_KINDS: Mapping[str, Callable[..., Intent | Refund | PaymentMethod]] = {
+    "intent": Intent,
+    "refund": Refund,
+    "method": PaymentMethod,
+}
 
 
 class InUse(RuntimeError):  # noqa: N818 - its name says what is wrong
@@ -109,12 +116,9 @@ class Memory:
             self._bank.born = line["born"]
         if "struck" in line:
             self._struck[line["struck"]] = self._struck.get(line["struck"], 0) + 1
-        if line.get("intent"):
-            self._bank.put_intent(Intent(**line["intent"]))
-        if line.get("refund"):
-            self._bank.put_refund(Refund(**line["refund"]))
-        if line.get("method"):
-            self._bank.put_method(PaymentMethod(**line["method"]))
+        for name, kind in _KINDS.items():
+            if line.get(name):
+                self._bank.put(kind(**line[name]))
         if "key" in line:
             key, fingerprint, status, body, at = line["key"]
             self._stored[key] = Stored(fingerprint, status, body.encode(), at)
