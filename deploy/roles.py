@@ -49,10 +49,8 @@ def run_until_stopped(
 ) -> int:
     """Check what is needed, run the work until told to stop, and return the process's exit code.
 
-    stopping: what is told, where that began before.
-
-    Once it runs, a line with the words of running is logged and ready is called. What keeps it from starting is raised;
-    what is raised later is a bug: it is logged, and the code is 1.
+    stopping: what is told, where that began before. Once it runs, a line with the words of running is logged and ready
+    is called. What keeps it from starting is raised; what is raised later is a bug: it is logged, and the code is 1.
     """
     quieten_kafka(settings)
     settings.kafka_options()
