@@ -6,6 +6,7 @@ written down, and only then answered.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -60,8 +61,16 @@ class Sandbox:
             Route(intents, self._guarded(self._create), methods=["POST"]),
             Route(intents, self._guarded(self._read(reading.list_intents)), methods=["GET"]),
             Route(f"{intents}/{{id}}", self._guarded(self._read(reading.get_intent)), methods=["GET"]),
-            Route(f"{intents}/{{id}}/capture", self._guarded(self._capture), methods=["POST"]),
-            Route(f"{intents}/{{id}}/cancel", self._guarded(self._cancel), methods=["POST"]),
+            Route(
+                f"{intents}/{{id}}/capture",
+                self._guarded(partial(self._change, OperationKind.CAPTURE, operations.capture)),
+                methods=["POST"],
+            ),
+            Route(
+                f"{intents}/{{id}}/cancel",
+                self._guarded(partial(self._change, OperationKind.VOID, operations.cancel)),
+                methods=["POST"],
+            ),
             Route("/v1/payment_methods", self._guarded(self._create_method), methods=["POST"]),
             Route("/v1/refunds", self._guarded(self._refund), methods=["POST"]),
             Route("/v1/refunds", self._guarded(self._read(reading.list_refunds)), methods=["GET"]),
@@ -94,33 +103,19 @@ class Sandbox:
 
     async def _create(self, request: Request) -> Response:
         form = params.parse(await request.body())
-
-        def execute(key: str) -> Done:
-            return operations.create(self._bank, form, key)
-
         kind = OperationKind.AUTHORIZE if form.get("confirm") == "true" else None
+        execute = partial(operations.create, self._bank, form)
         return await self._post(request, form, kind, form.get("payment_method"), execute)
 
     async def _create_method(self, request: Request) -> Response:
         form = params.parse(await request.body())
-
-        def execute(key: str) -> Done:
-            return operations.create_method(self._bank, form, key)
-
-        return await self._post(request, form, None, None, execute)
-
-    async def _capture(self, request: Request) -> Response:
-        return await self._change(request, OperationKind.CAPTURE, operations.capture)
-
-    async def _cancel(self, request: Request) -> Response:
-        return await self._change(request, OperationKind.VOID, operations.cancel)
+        return await self._post(request, form, None, None, partial(operations.create_method, self._bank, form))
 
     async def _change(
-        self, request: Request, kind: OperationKind, change: Callable[[Bank, Intent, Form, str], Done]
+        self, kind: OperationKind, change: Callable[[Bank, Intent, Form, str], Done], request: Request
     ) -> Response:
         form = params.parse(await request.body())
-        intent_id = request.path_params["id"]
-        return await self._on_intent(request, form, kind, intent_id, "intent", change)
+        return await self._on_intent(request, form, kind, request.path_params["id"], "intent", change)
 
     async def _refund(self, request: Request) -> Response:
         form = params.parse(await request.body())
