@@ -144,25 +144,25 @@ def _error(status: int, code: str | None = None, **said: Any) -> Any:
     ],
 )
 def test_an_error_of_an_authorization_means(error: stripe.StripeError, outcome: GatewayOutcome) -> None:
-    assert outcomes.failed(OperationKind.AUTHORIZE, error) == outcome
+    assert outcomes.read_error(OperationKind.AUTHORIZE, error) == outcome
 
 
 @pytest.mark.parametrize("kind", sorted(GATEWAY_KINDS - {OperationKind.AUTHORIZE}))
 def test_a_refusal_of_another_operation_is_no_decline_of_a_card(kind: OperationKind) -> None:
     expected = FailureCode.CAPTURE_REFUSED if kind is OperationKind.CAPTURE else FailureCode.GATEWAY_REFUSED
     errors = [_error(400, "balance_insufficient"), _error(402, "balance_insufficient")]
-    assert [outcomes.failed(kind, error) for error in errors] == [Declined(expected, "balance_insufficient")] * 2
+    assert [outcomes.read_error(kind, error) for error in errors] == [Declined(expected, "balance_insufficient")] * 2
 
 
 def test_a_refused_key_is_everybodys_trouble() -> None:
     with pytest.raises(DownForEverybody):
-        outcomes.failed(OperationKind.AUTHORIZE, _error(401))
+        outcomes.read_error(OperationKind.AUTHORIZE, _error(401))
 
 
 @pytest.mark.parametrize("kind", sorted(GATEWAY_KINDS))
 def test_a_permission_that_our_key_lacks_is_the_trouble_of_this_kind_of_call(kind: OperationKind) -> None:
     lacks = _error(403, message="Having the 'rak_refund_write' permission would allow this request to continue.")
-    assert outcomes.failed(kind, lacks) == NotExecuted(
+    assert outcomes.read_error(kind, lacks) == NotExecuted(
         "HTTP 403: Having the 'rak_refund_write' permission would allow this request to continue.", forbidden=True
     )
 
@@ -170,7 +170,7 @@ def test_a_permission_that_our_key_lacks_is_the_trouble_of_this_kind_of_call(kin
 def test_a_403_that_is_not_stripes_own_leaves_open_what_happened() -> None:
     made: Any = stripe
     theirs = made.PermissionError("m", None, 403, "<html>proxy</html>", {})
-    assert outcomes.failed(OperationKind.REFUND, theirs) == Unknown("HTTP 403")
+    assert outcomes.read_error(OperationKind.REFUND, theirs) == Unknown("HTTP 403")
 
 
 @pytest.mark.parametrize("code", sorted(STATE_CONFLICTS))
@@ -180,9 +180,9 @@ def test_a_state_conflict_is_decided_by_the_state(code: str) -> None:
 
 
 def test_only_what_was_never_sent_is_not_executed() -> None:
-    assert isinstance(outcomes.unreached(aiohttp.ConnectionTimeoutError()), NotExecuted)
+    assert isinstance(outcomes.read_lost_connection(aiohttp.ConnectionTimeoutError()), NotExecuted)
     for lost in (TimeoutError(), aiohttp.ServerDisconnectedError(), ConnectionResetError(), None):
-        assert isinstance(outcomes.unreached(lost), Unknown)
+        assert isinstance(outcomes.read_lost_connection(lost), Unknown)
 
 
 def _intent(**fields: Any) -> stripe.PaymentIntent:
@@ -194,14 +194,14 @@ def test_a_lost_authorization_is_told_by_its_intent() -> None:
     expires = datetime(2026, 5, 11, tzinfo=UTC)
     card = {"capture_before": int(expires.timestamp())}
     charge = {"object": "charge", "payment_method_details": {"type": "card", "card": card}}
-    held = outcomes.authorized(_intent(status="requires_capture", latest_charge=charge))
-    declined = outcomes.authorized(
+    held = outcomes.read_authorize(_intent(status="requires_capture", latest_charge=charge))
+    declined = outcomes.read_authorize(
         _intent(
             status="requires_payment_method",
             last_payment_error={"code": "card_declined", "decline_code": "fraudulent"},
         )
     )
-    asks = outcomes.authorized(_intent(status="requires_action"))
+    asks = outcomes.read_authorize(_intent(status="requires_action"))
 
     assert getattr(held, "expires_at", None) == expires
     assert declined == Declined(FailureCode.FRAUD_SUSPECTED, "fraudulent", "pi_1")

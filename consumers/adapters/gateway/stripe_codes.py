@@ -1,4 +1,4 @@
-"""What Stripe's decline, error and advice codes mean to us.
+"""Our failure codes for Stripe's decline, error and advice codes.
 
 Sources: docs.stripe.com/declines/codes, docs.stripe.com/error-codes. A code that is not listed is an ordinary decline.
 """
@@ -42,7 +42,7 @@ _BY_PARAM = {
 
 
 class Refusal(Exception):  # noqa: N818 - it becomes the value Declined before it leaves the adapter
-    """Said no at our own door, before anything is sent."""
+    """We refuse the call ourselves, before we send anything."""
 
     def __init__(self, code: FailureCode, gateway_code: str) -> None:
         super().__init__(gateway_code)
@@ -51,7 +51,7 @@ class Refusal(Exception):  # noqa: N818 - it becomes the value Declined before i
 
 
 def failure_code(code: str | None, decline_code: str | None, advice_code: str | None = None) -> FailureCode:
-    """Name the failure of a declined card. An advice whether trying again may help beats the decline code."""
+    """Return why a card was declined. Advice whether to try again takes precedence over the decline code."""
     known = _DECLINES.get(decline_code or "") or _DECLINES.get(code or "") or FailureCode.CARD_DECLINED
     if advice_code == "do_not_try_again" and may_retry(known):
         return FailureCode.CARD_BLOCKED
@@ -63,5 +63,5 @@ def failure_code(code: str | None, decline_code: str | None, advice_code: str | 
 
 
 def refusal_code(code: str | None, param: str | None) -> FailureCode:
-    """Name the failure of an authorize request that was refused as invalid, by what Stripe found wrong with it."""
+    """Return why Stripe refused an authorize request as invalid, by the parameter that it names."""
     return _BY_PARAM.get(param or "") or _DECLINES.get(code or "") or FailureCode.GATEWAY_REFUSED

@@ -1,7 +1,7 @@
-"""Amounts as Stripe counts them, which is not always as ISO 4217 does.
+"""Amounts in Stripe's units, which are not always ISO 4217's.
 
 Source: Stripe's page on supported currencies (docs.stripe.com/currencies): the zero-decimal list, the special cases and
-the presentment currencies. A currency that is not in this table is refused before anything is sent.
+the presentment currencies. We refuse a currency that is not in this table before we send anything.
 """
 
 from consumers.adapters.gateway.stripe_codes import Refusal
@@ -33,7 +33,7 @@ _DIGITS_MAX_BY_CURRENCY = {"INR": 9, "COP": 10, "HUF": 10, "JPY": 10, "IDR": 12,
 
 
 def to_stripe(amount_minor: int, currency: str) -> int:
-    """Convert ISO 4217 minor units to the integer Stripe expects. Raises Refusal when Stripe cannot say the amount."""
+    """Convert ISO 4217 minor units to the integer Stripe expects. Raises Refusal when it has none."""
     scale = _SCALE.get(currency)
     if scale is None:
         raise Refusal(FailureCode.CURRENCY_NOT_SUPPORTED, "currency_not_in_table")
@@ -45,11 +45,11 @@ def to_stripe(amount_minor: int, currency: str) -> int:
 
 
 def from_stripe(amount: int, currency: str) -> int:
-    """Convert Stripe's integer to ISO 4217 minor units, exactly: what Stripe tells us is a whole number of them."""
+    """Convert Stripe's integer to ISO 4217 minor units. Raises ValueError for a fraction of one."""
     multiply, divide = _SCALE[currency.upper()]
     minor, rest = divmod(amount * divide, multiply)
     if rest:
-        raise ValueError(f"Stripe told a fraction of a minor unit of {currency}: look at the transaction there.")
+        raise ValueError(f"Stripe gave a fraction of a minor unit of {currency}: look at the transaction there.")
     return minor
 
 

@@ -1,7 +1,7 @@
-"""Stripe's answers and errors as outcomes of ours: pure, so that every row can be tested without a network.
+"""Stripe's answers and errors as our outcomes: pure, so that every row can be tested without a network.
 
-The rule behind it: a no is believed only from Stripe itself, about this very request; anything that might have been
-executed is unknown; not executed is only what Stripe says it did not begin or what was never sent.
+A refusal counts only when Stripe itself gives it, about this very request. What Stripe may have executed is unknown.
+Not executed is only what was never sent, and what Stripe says it did not begin.
 """
 
 from datetime import UTC, datetime
@@ -35,8 +35,8 @@ _REFUSED = {
 _NOT_BEGUN = frozenset({"rate_limit", "lock_timeout"})
 
 
-def authorized(intent: stripe.PaymentIntent) -> GatewayOutcome:
-    """Return what an authorize operation came to, by the state of its PaymentIntent."""
+def read_authorize(intent: stripe.PaymentIntent) -> GatewayOutcome:
+    """Return the outcome of an authorize operation, by the state of its PaymentIntent."""
     match intent.status:
         case "requires_capture":
             amount = from_stripe(intent.amount, intent.currency)
@@ -44,7 +44,7 @@ def authorized(intent: stripe.PaymentIntent) -> GatewayOutcome:
                 intent.id, amount_minor=amount, expires_at=_capture_before(intent), livemode=intent.livemode
             )
         case "succeeded":
-            return _captured(intent)
+            return _approve_captured(intent)
         case "processing":
             return Pending(transaction_id=intent.id)
         case "canceled":
@@ -58,11 +58,11 @@ def authorized(intent: stripe.PaymentIntent) -> GatewayOutcome:
             return Declined(failure, decline_code or code, intent.id)
 
 
-def captured(call: GatewayCall, intent: stripe.PaymentIntent) -> GatewayOutcome:
-    """Return what a capture came to. Another amount than asked for is somebody else's capture, for a human to see."""
+def read_capture(call: GatewayCall, intent: stripe.PaymentIntent) -> GatewayOutcome:
+    """Return the outcome of a capture. Another amount than asked for is somebody else's capture: a person decides."""
     match intent.status:
         case "succeeded":
-            outcome = _captured(intent)
+            outcome = _approve_captured(intent)
             same = outcome.amount_minor == call.amount_minor
             return outcome if same else Unknown("captured with another amount", replayed=True)
         case "canceled":
@@ -73,8 +73,8 @@ def captured(call: GatewayCall, intent: stripe.PaymentIntent) -> GatewayOutcome:
             return NotFound()
 
 
-def voided(intent: stripe.PaymentIntent) -> GatewayOutcome:
-    """Return what a void came to."""
+def read_void(intent: stripe.PaymentIntent) -> GatewayOutcome:
+    """Return the outcome of a void."""
     match intent.status:
         case "canceled":
             amount = from_stripe(intent.amount, intent.currency)
@@ -87,8 +87,8 @@ def voided(intent: stripe.PaymentIntent) -> GatewayOutcome:
             return NotFound()
 
 
-def refunded(call: GatewayCall, refund: stripe.Refund) -> GatewayOutcome:
-    """Return what a refund came to. Stripe does not say of a refund whether the money was real; its intent does."""
+def read_refund(call: GatewayCall, refund: stripe.Refund) -> GatewayOutcome:
+    """Return the outcome of a refund. Only its PaymentIntent, not the refund, says whether the money was real."""
     match refund.status:
         case "succeeded":
             amount = from_stripe(refund.amount, refund.currency)
@@ -99,26 +99,26 @@ def refunded(call: GatewayCall, refund: stripe.Refund) -> GatewayOutcome:
             return Pending(refund.id, call.transaction_id)
 
 
-def refused(kind: OperationKind, code: str | None, param: str | None) -> Declined:
-    """Return Stripe's no to a request that it will not do."""
+def read_refusal(kind: OperationKind, code: str | None, param: str | None) -> Declined:
+    """Return the outcome of a request that Stripe refused."""
     failure = refusal_code(code, param) if kind is OperationKind.AUTHORIZE else _REFUSED[kind]
     return Declined(failure, code or param)
 
 
 def is_state_conflict(error: stripe.StripeError) -> bool:
-    """Return whether the PaymentIntent must be fetched to know what the refusal means."""
+    """Whether we must fetch the PaymentIntent to know what the refusal means."""
     return error.http_status in {400, 402} and details(error).get("code") in STATE_CONFLICTS
 
 
-def failed(kind: OperationKind, error: stripe.StripeError) -> GatewayOutcome:
-    """Return what an error says of the operation. Raises DownForEverybody when we are refused altogether.
+def read_error(kind: OperationKind, error: stripe.StripeError) -> GatewayOutcome:
+    """Return the outcome that an error means. Raises DownForEverybody when Stripe refuses our key (401).
 
-    401 is about our key. 403 is about this kind of call: the key lacks a permission, which Stripe's words name.
+    403 is about this kind of call: our key lacks a permission, which Stripe's message names.
     """
     status, said = error.http_status, details(error)
     code = said.get("code")
     if isinstance(error, stripe.APIConnectionError):
-        return unreached(error.__cause__)
+        return read_lost_connection(error.__cause__)
     if status == 401:
         raise DownForEverybody("Stripe refuses our key (HTTP 401): check PAYMENTS_STRIPE_API_KEY.")
     if status == 403 and said:
@@ -128,18 +128,18 @@ def failed(kind: OperationKind, error: stripe.StripeError) -> GatewayOutcome:
     if isinstance(error, stripe.IdempotencyError):
         return Unknown("this key was used with other parameters", replayed=True)
     if isinstance(error, stripe.CardError):
-        return _card_declined(kind, said)
+        return _read_card_error(kind, said)
     if status in {400, 404} and said:
-        return refused(kind, code, said.get("param"))
+        return read_refusal(kind, code, said.get("param"))
     if status == 200:
         return Unknown("unreadable answer")
     return Unknown(f"HTTP {status}", replayed=(error.headers or {}).get("Idempotent-Replayed") == "true")
 
 
-def unreached(cause: BaseException | None) -> GatewayOutcome:
-    """Return what a broken connection leaves us with: not executed only if there never was one.
+def read_lost_connection(cause: BaseException | None) -> GatewayOutcome:
+    """Return the outcome of a request whose connection failed: not executed only if there never was a connection.
 
-    Then it says nothing about this operation: nobody has a connection.
+    Then every other operation fails as well (`everybody`).
     """
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return NotExecuted(f"no connection ({type(cause).__name__})", everybody=True)
@@ -147,18 +147,18 @@ def unreached(cause: BaseException | None) -> GatewayOutcome:
 
 
 def details(error: stripe.StripeError) -> dict[str, Any]:
-    """Return Stripe's error object, or nothing when the body was not one."""
+    """Return Stripe's error object; empty when the body holds none."""
     body = error.json_body
     said = body.get("error") if isinstance(body, dict) else None
     return said if isinstance(said, dict) else {}
 
 
-def _captured(intent: stripe.PaymentIntent) -> Approved:
+def _approve_captured(intent: stripe.PaymentIntent) -> Approved:
     amount = from_stripe(intent.amount_received, intent.currency)
     return Approved(intent.id, amount_minor=amount, captured=True, livemode=intent.livemode)
 
 
-def _card_declined(kind: OperationKind, said: dict[str, Any]) -> Declined:
+def _read_card_error(kind: OperationKind, said: dict[str, Any]) -> Declined:
     code, decline_code = said.get("code"), said.get("decline_code")
     if kind is not OperationKind.AUTHORIZE:
         return Declined(_REFUSED[kind], decline_code or code)
@@ -180,4 +180,4 @@ def _capture_before(intent: stripe.PaymentIntent) -> datetime | None:
     try:
         return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
     except (OverflowError, ValueError, OSError):
-        return None  # beyond the calendar: as good as unknown
+        return None  # beyond the calendar

@@ -1,0 +1,148 @@
+"""Look-ups at Stripe: what became of a call, and which order a transaction is of. They change nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from datetime import timedelta
+from typing import Any, Final, cast
+
+import stripe
+from stripe.params import RefundListParams
+
+from consumers.adapters.gateway import stripe_outcomes as outcomes
+from consumers.adapters.gateway.concurrent import answers
+from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, StripeRequests
+from domain.errors import Transient
+from domain.operation import GatewayCall, OperationKind
+from domain.outcome import GatewayOutcome, NotExecuted, NotFound, Unknown
+from domain.ports.gateway import GatewayAnswer
+
+PAGE: Final = 100
+"""The largest page that Stripe gives."""
+REFUND_PAGES_MAX: Final = 10
+LISTING_MARGIN: Final = timedelta(minutes=5)
+"""How far our clock and Stripe's may differ."""
+
+_Listing = tuple[dict[str, stripe.PaymentIntent], bool]
+"""PaymentIntents by operation id, and whether the listing is complete."""
+
+
+class StripeLookUps:
+    """Reads at Stripe. listing_pages_max bounds one listing of PaymentIntents, in pages of 100."""
+
+    def __init__(self, requests: StripeRequests, listing_pages_max: int) -> None:
+        self._requests = requests
+        self._listing_pages_max = listing_pages_max
+
+    async def look_up(self, calls: Sequence[GatewayCall], at_once: int) -> AsyncIterator[Sequence[GatewayAnswer]]:
+        """Read what became of the calls. One listing serves all authorize operations of the sequence."""
+        listing = asyncio.create_task(self._list([call for call in calls if call.kind is OperationKind.AUTHORIZE]))
+
+        async def ask(call: GatewayCall) -> GatewayOutcome:
+            if call.kind is OperationKind.AUTHORIZE:
+                return await self._ask(call, self._find_listed(call, listing))
+            return await self.ask_state(call)
+
+        try:
+            async for group in answers(calls, ask, at_once):
+                yield group
+        finally:
+            listing.cancel()
+            await asyncio.gather(listing, return_exceptions=True)
+
+    async def ask_state(self, call: GatewayCall) -> GatewayOutcome:
+        """Read what became of a capture, void or refund. Every failure to read is Unknown, never "not executed"."""
+        return await self._ask(call, self._read_state(call))
+
+    async def order_of(self, reference: str) -> str | None:
+        """Return the order that a transaction, or the transaction of a refund, names; "" if it names none.
+
+        None: Stripe has nothing of this id. Raises Transient when Stripe does not say.
+        """
+        api, intent_id = self._requests.client().v1, reference
+        try:
+            if not reference.startswith("pi_"):
+                refund = await self._requests.run(api.refunds.retrieve_async(reference))
+                intent_id = str(refund.payment_intent)
+            intent = await self._requests.run(api.payment_intents.retrieve_async(intent_id))
+            return str(getattr(intent.metadata, "order_id", ""))
+        except stripe.StripeError as error:
+            if error.http_status == 404:
+                return None
+            raise Transient(f"the gateway does not say what {reference} is (HTTP {error.http_status})") from error
+        except (*CONNECTION_ERRORS, *UNREADABLE_ERRORS) as error:
+            raise Transient(f"the gateway does not say what {reference} is ({type(error).__name__})") from error
+
+    async def _ask(self, call: GatewayCall, answer: Awaitable[GatewayOutcome]) -> GatewayOutcome:
+        try:
+            return await self._ask_readable(call, answer)
+        except UNREADABLE_ERRORS:
+            return Unknown("unreadable answer")
+
+    async def _ask_readable(self, call: GatewayCall, answer: Awaitable[GatewayOutcome]) -> GatewayOutcome:
+        """Await the answer. Raises one of UNREADABLE_ERRORS where the answer, or an error in it, makes no sense."""
+        try:
+            return await answer
+        except stripe.StripeError as error:
+            if error.http_status == 404 and outcomes.details(error).get("code") == "resource_missing":
+                return NotFound()
+            failed = outcomes.read_error(call.kind, error)
+            if isinstance(failed, NotExecuted) and failed.forbidden:
+                return Unknown(f"the look-up was refused: {failed.detail}", forbidden=True)
+            return failed if isinstance(failed, Unknown) else Unknown("the look-up was refused")
+        except CONNECTION_ERRORS as lost:
+            return Unknown(f"the look-up failed ({type(lost).__name__})")
+
+    async def _read_state(self, call: GatewayCall) -> GatewayOutcome:
+        if call.kind is OperationKind.REFUND:
+            refund = await self._find_refund(call)
+            return NotFound() if refund is None else outcomes.read_refund(call, refund)
+        intents = self._requests.client().v1.payment_intents
+        intent = await self._requests.run(intents.retrieve_async(call.transaction_id or ""))
+        return outcomes.read_capture(call, intent) if call.kind is OperationKind.CAPTURE else outcomes.read_void(intent)
+
+    async def _find_refund(self, call: GatewayCall) -> stripe.Refund | None:
+        """Return the call's refund: by its reference once it has one, else by the operation id in the metadata."""
+        refunds = self._requests.client().v1.refunds
+        if call.reference is not None:
+            return await self._requests.run(refunds.retrieve_async(call.reference))
+        asked: RefundListParams = {"payment_intent": call.transaction_id or "", "limit": PAGE}
+        for _ in range(REFUND_PAGES_MAX):
+            page = await self._requests.run(refunds.list_async(asked))
+            for refund in page.data:
+                if getattr(refund.metadata, "operation_id", None) == str(call.operation_id):
+                    return refund
+            if not page.has_more:
+                return None
+            asked["starting_after"] = page.data[-1].id
+        raise ValueError(f"Transaction {call.transaction_id} has over {REFUND_PAGES_MAX * PAGE} refunds.")
+
+    @staticmethod
+    async def _find_listed(call: GatewayCall, listing: Awaitable[_Listing]) -> GatewayOutcome:
+        found, complete = await asyncio.shield(listing)
+        intent = found.get(str(call.operation_id))
+        if intent is not None:
+            return outcomes.read_authorize(intent)
+        return NotFound() if complete else Unknown("more transactions than the look-up may go through")
+
+    async def _list(self, calls: Sequence[GatewayCall]) -> _Listing:
+        """Find the PaymentIntents of authorize operations, newest first, until all are found or no page is left.
+
+        Pages are read raw: the SDK's objects cost 0.2 ms each, and a page of them would block the event loop.
+        """
+        wanted = {str(call.operation_id) for call in calls}
+        found: dict[str, stripe.PaymentIntent] = {}
+        if not calls:
+            return found, True
+        client = self._requests.client()
+        since = int((min(call.opened_at for call in calls) - LISTING_MARGIN).timestamp())
+        asked: dict[str, Any] = {"limit": PAGE, "created": {"gte": since}, "expand": ["data.latest_charge"]}
+        for _ in range(self._listing_pages_max):
+            page = (await self._requests.run(client.raw_request_async("get", "/v1/payment_intents", **asked))).data
+            for intent in page["data"]:
+                operation = intent["metadata"].get("operation_id")
+                if operation in wanted:
+                    found[operation] = cast("stripe.PaymentIntent", client.deserialize(intent, api_mode="V1"))
+            if len(found) == len(wanted) or not page["has_more"]:
+                return found, True
+            asked["starting_after"] = page["data"][-1]["id"]
+        return found, False
