@@ -9,9 +9,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, NoError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
-from consumers.adapters.kafka.apart import message_of
 from consumers.adapters.kafka.careful import CarefulReader
-from consumers.adapters.kafka.together import must_be_of_one
+from consumers.adapters.kafka.group_reader import raise_unless_of_one
+from consumers.adapters.kafka.lane_reader import message_of
 from consumers.adapters.kafka.unpacking import bound_unpacking
 from consumers.adapters.kafka.wire import Wire
 from consumers.reactions import REACTIONS
@@ -196,7 +196,7 @@ async def _read(
             *partitions, timeout_ms=WAIT_MS, max_records=BATCH
         )
     except BaseException as error:  # noqa: BLE001 - a codec's own errors belong to no family
-        must_be_of_one(error)
+        raise_unless_of_one(error)
         return None
     return read
 

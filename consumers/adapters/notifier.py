@@ -1,4 +1,4 @@
-"""The notifier that logs. What it was told to say is recorded beside it, in the table `notification`."""
+"""The notifier that logs. The table `notification` keeps what it was asked to send."""
 
 import logging
 from collections import Counter
@@ -10,17 +10,17 @@ from domain.decision import Notification
 
 
 class LogNotifier:
-    """domain.ports.notifier.Notifier: a log line for each batch; for DEBUG one for each message, never its text."""
+    """domain.ports.notifier.Notifier: one log line a batch; at DEBUG one a notification, never its text."""
 
     def __init__(self) -> None:
         self._log = structlog.get_logger("consumers.notifier")
 
     async def tell(self, notifications: Sequence[Notification]) -> None:
-        """Log how many messages of which kinds there are; those that are stale are not told."""
-        told = [n for n in notifications if not n.stale]
-        if told:
-            self._log.info("customers told", **Counter(n.kind for n in told))
+        """Log how many notifications of each kind there are. Stale ones are left out."""
+        due = [n for n in notifications if not n.stale]
+        if due:
+            self._log.info("customers told", **Counter(n.kind for n in due))
         if self._log.is_enabled_for(logging.DEBUG):
-            for n in told:
+            for n in due:
                 ids = {"order_id": n.order_id, "customer_id": n.customer_id, "key": str(n.key)}
                 self._log.debug("customer told", kind=n.kind, **ids)

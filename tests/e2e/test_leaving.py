@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaProducer
 from structlog.testing import capture_logs
 
 from consumers.adapters.kafka.closing import GIVE_UP_S, LEAVE_S
+from consumers.adapters.kafka.group_reader import REBALANCE_S
 from consumers.adapters.kafka.source import KafkaSource
-from consumers.adapters.kafka.together import REBALANCE_S
 from consumers.reactions import REACTIONS
 from deploy.topics import owners_of
 from deploy.wiring import source_maker

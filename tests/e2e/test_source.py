@@ -9,8 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from consumers.adapters.kafka import commits
-from consumers.adapters.kafka import source as source_module
+from consumers.adapters.kafka import commits, membership
 from consumers.adapters.kafka.lanes import Lane
 from consumers.adapters.kafka.reading import LINGER_FROM
 from consumers.adapters.kafka.source import KafkaSource
@@ -82,7 +81,7 @@ def _record(offset: int) -> Any:
 
 def source_of(client: Client | Unshared | None) -> KafkaSource:
     source = KafkaSource("Topic", "group", NOBODY, linger_s=0.001, drain_timeout_s=1)
-    source._consumer = client
+    source._membership.consumer = client
     # It is known where the group stands, as once an assignment has been settled.
     source._lanes.of[PARTITION] = Lane(PARTITION, 0)
     return source
@@ -126,7 +125,7 @@ async def until_it_raises(source: KafkaSource) -> None:
 async def test_a_group_that_is_never_shared_out_is_an_outage_after_a_while_and_stays_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(source_module, "UNSHARED_S", 0.5)
+    monkeypatch.setattr(membership, "UNASSIGNED_S", 0.5)
     source = source_of(Unshared())
     source._lanes.of.clear()
     assert await source.take(10, 0.01) == ()

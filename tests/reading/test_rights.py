@@ -84,7 +84,7 @@ async def test_a_topic_that_may_not_be_looked_at_is_not_taken_for_another_one(gu
         with capture_logs() as log:
             with forbidden(guarded, ResourceType.TOPIC, TOPIC, AclOperation.DESCRIBE):
                 await until_it_may_not_look(source)
-                source._reading._settling._look_at = 0.0
+                source._reading._positions._check_at = 0.0
                 with suppress(Transient):
                     assert not await source.take(100, 0.2)
             await producer.send_and_wait(TOPIC, b"3", partition=0)

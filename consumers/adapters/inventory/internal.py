@@ -1,6 +1,6 @@
-"""The stock in our own database: a whole batch at once, all lines of an order or none, and never more than there is.
+"""The stock in our own database. It answers a whole batch at once: every line of an order or none.
 
-How it is read and moved: `outbox/store/stock.py`.
+`outbox/store/stock.py` reads and writes it.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from outbox.store.transaction import PgTransaction
 
 
 class _Shelf:
-    """The stock as this batch sees it, and what it moves: whole units by which available, reserved and sold change."""
+    """The stock as this batch sees it. moves: by SKU, the whole units by which available, reserved and sold change."""
 
     def __init__(self, available: dict[str, int]) -> None:
         self._available = available
         self.moves: dict[str, list[int]] = {}
 
     def reserve(self, call: InventoryCall) -> Outcome:
-        """Take every line or none."""
+        """Reserve every line or none."""
         missing = tuple(
             Missing(line.sku, line.quantity, self._available.get(line.sku))
             for line in call.lines
@@ -36,7 +36,7 @@ class _Shelf:
         return Reserved(call.expires_at)
 
     def release(self, call: InventoryCall) -> Outcome:
-        """Put every line back; what is put back may be reserved by another order of the batch."""
+        """Put every line back. Another order of the batch may reserve what was put back."""
         for line in call.lines:
             if line.sku in self._available:
                 self._available[line.sku] += line.quantity
@@ -44,7 +44,7 @@ class _Shelf:
         return Approved()
 
     def confirm(self, call: InventoryCall) -> Outcome:
-        """Turn what is held into a sale."""
+        """Turn the held units into sold ones."""
         for line in call.lines:
             self._move(line.sku, 0, -line.quantity, line.quantity)
         return Approved()
@@ -63,11 +63,11 @@ class InternalInventory:
     """domain.ports.inventory.LocalInventory over the tables `stock` and `reservation`."""
 
     async def perform(self, transaction: Transaction, calls: Sequence[InventoryCall]) -> Sequence[InventoryAnswer]:
-        """Answer all calls: releases and sales first, so that the batch sees what it gives back."""
+        """Answer all calls: releases and sales first, so that reservations can take what the batch gives back."""
         assert isinstance(transaction, PgTransaction)
         skus = sorted({line.sku for call in calls if call.kind is OperationKind.RESERVE for line in call.lines})
         shelf = _Shelf(await read_available(transaction, skus))
-        answers: list[InventoryAnswer] = []
+        answers = []
         for kind, ask in (
             (OperationKind.RELEASE, shelf.release),
             (OperationKind.CONFIRM, shelf.confirm),

@@ -1,39 +1,40 @@
-"""Reading of a single partition, slowly and surely: every record that can be read, and what keeps the next from it."""
+"""Reads a single partition over the wire: every record that can be read, and the fault that stops at the next one."""
 
 from typing import Final, NamedTuple
 
 from aiokafka.errors import OffsetOutOfRangeError
 
-from consumers.adapters.kafka.records import Fault, Record, first_batch, next_good, read_contents
+from consumers.adapters.kafka.records import Fault, Record, find_good, first_batch, read_contents
 from consumers.adapters.kafka.wire import Fetched, Wire
 from domain.errors import Transient
 
 FETCH_BYTES: Final = 1 << 20
 ONE_BATCH: Final = 1
-"""A broker sends at least one whole batch, however few bytes are asked for."""
+"""A broker sends at least one whole batch, however few bytes we ask for."""
 WALKED_BYTES: Final = (2 << 20, 8 << 20, 32 << 20)
-"""Asked for one after the other, until they hold the bad batches whole and the good one behind them."""
+"""We fetch these sizes one after the other, until one holds the bad batches and the good one behind them."""
 SEARCH_MAX: Final = 2_000
-"""Offsets behind a broken batch that are tried one by one: about a second's work. Then each step is twice as long."""
+"""Offsets behind a bad batch that we try one by one, in about a second. Then each step is twice as long."""
 STEPS_MAX: Final = 200
-"""Steps after that: there and back over more offsets than a partition has."""
+"""Steps after that: enough to go over more offsets than a partition has, and back."""
 SEARCH_BYTES_MAX: Final = 64 << 20
-"""What all of these may bring: a batch whose length is wrong may bring the rest of its segment each time."""
+"""Bytes that one search may fetch: a batch of wrong length may bring the rest of its segment each time."""
 TRIED_MAX: Final = 20_000
 TRIED_BYTES_MAX: Final = 1 << 30
-"""So many offsets, and bytes, an operator's command tries one by one."""
+"""The most offsets, and bytes, that an operator's command tries one by one."""
 JOINED_MAX: Final = 1_000
-"""Bad batches in a row that are told as one stretch."""
+"""The most bad batches in a row that become one stretch."""
 NOT_OF_THE_DATA: Final = frozenset(
     {"TopicAuthorizationFailedError", "ClusterAuthorizationFailedError", "KafkaStorageError"}
 )
-"""A broker that answers so may have good messages there: nobody may take them for unreadable."""
+"""After these errors there may be good messages: they are not unreadable."""
 
 
 class Look(NamedTuple):
-    """What was found at an offset. next: the offset to go on with. end: the offset behind the last message.
+    """What we found at an offset.
 
-    gone: the offset lies outside the partition.
+    next: the offset to go on with. end: the offset behind the last message. gone: the offset lies outside of the
+    partition.
     """
 
     records: list[Record]
@@ -44,24 +45,24 @@ class Look(NamedTuple):
 
 
 class End(NamedTuple):
-    """Where a stretch ends. last: its last offset, None if that was not found. sure: no message in it can be read."""
+    """Where a stretch ends. last: its last offset; None: not found. sure: we know that no message in it can be read."""
 
     last: int | None
     sure: bool
 
 
 class TooMuchToTry(Exception):  # noqa: N818 - an answer, not a fault of ours
-    """Nobody tried all of these offsets: there are too many, or each brings too many bytes."""
+    """There are too many offsets to try, or too many bytes to fetch."""
 
 
 class CarefulReader:
-    """Reads partitions of one topic. Raises Transient when no broker answers, or none lets us read."""
+    """Reads partitions of one topic. Raises Transient when no broker answers, or the broker forbids us to read."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
     async def read(self, partition: int, offset: int, limit: int) -> Look:
-        """Read at most so many records from this offset on, up to the first fault."""
+        """Read at most `limit` records from this offset on, up to the first fault."""
         fetched = await self._fetch(partition, offset, FETCH_BYTES)
         if fetched.error == OffsetOutOfRangeError.__name__:
             return Look([], offset, offset, gone=True)
@@ -70,14 +71,13 @@ class CarefulReader:
         if fetched.error is not None:
             return Look([], offset, offset, Fault(offset, None, f"the broker answers {fetched.error}"))
         if not fetched.raw and offset < fetched.end:
-            return Look(
-                [], offset, fetched.end, Fault(offset, None, "the broker sends nothing, though messages lie there")
-            )
+            fault = Fault(offset, None, "the broker sends nothing, although there are messages")
+            return Look([], offset, fetched.end, fault)
         found = read_contents(fetched.raw, offset, fetched.end, fetched.aborted, limit, whole=fetched.whole)
         return Look(found.records, found.next, fetched.end, found.fault)
 
     async def end_of(self, partition: int, fault: Fault) -> End:
-        """Find where what cannot be read ends, over bad batches in a row."""
+        """Find where the stretch ends that begins with this fault. Bad batches in a row are one stretch."""
         end = End(fault.last, sure=True) if fault.last is not None else await self._search(partition, fault.first)
         for _ in range(JOINED_MAX):
             if end.last is None:
@@ -110,22 +110,25 @@ class CarefulReader:
         return None
 
     async def _search(self, partition: int, first: int) -> End:
-        """Find the end of a bad batch that does not show it: by its length, else by trying the offsets behind it."""
+        """Find the end of a bad batch whose head does not tell it: by its length, else by trying later offsets."""
         for size in WALKED_BYTES:
             fetched = await self._fetch(partition, first, size)
-            good, claimed = next_good(fetched.raw, first, fetched.end)
+            good, claimed = find_good(fetched.raw, first, fetched.end)
             if good is None and claimed is not None and claimed >= first and fetched.whole:
-                # What follows lies in the next segment, which the broker did not send along.
+                # The next batch is in the next segment, which the broker did not send.
                 begin, _ = await self._try(partition, claimed + 1)
                 good = begin if begin == claimed + 1 else None
             if good is not None:
                 return End(good - 1, sure=True)
             if fetched.whole:
                 break
-        return await self._feel_for_end(partition, first)
+        return await self._try_for_end(partition, first)
 
-    async def _feel_for_end(self, partition: int, first: int) -> End:
-        """Try offset after offset, then in steps that grow, and back: a batch of wrong length hides those behind it."""
+    async def _try_for_end(self, partition: int, first: int) -> End:
+        """Try one offset after the other, then in growing steps, then back by halving.
+
+        A batch of wrong length hides those behind it, so only offsets can be tried.
+        """
         bad, good, step, left = first, None, 1, SEARCH_BYTES_MAX
         end: int | None = None
         one_by_one = True
@@ -137,7 +140,7 @@ class CarefulReader:
                 step = step if one_by_one else 2 * step
                 step = step if end is None or bad + step < end else (end - bad) // 2
             if step == 0:
-                break  # no good one comes before the partition's end
+                break  # no good batch before the partition's end
             offset = bad + step if good is None else (bad + good) // 2
             begin, fetched = await self._try(partition, offset)
             left -= len(fetched.raw)
@@ -152,7 +155,7 @@ class CarefulReader:
         return End(None, sure=False)
 
     async def _try(self, partition: int, offset: int) -> tuple[int | None, Fetched]:
-        """Return where the batch begins that holds the next message from this offset on; None if it is no good one."""
+        """Return the first offset of the batch with the next message from this offset on; None if that batch is bad."""
         fetched = await self._fetch(partition, offset, ONE_BATCH)
         found = first_batch(fetched.raw)
         return (found[0] if found is not None and found[1] >= offset else None), fetched

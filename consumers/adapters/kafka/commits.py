@@ -1,4 +1,4 @@
-"""Which offsets are owed to the group, and their commit."""
+"""Offsets that are still to be committed, and their commit."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -10,60 +10,54 @@ from aiokafka.errors import KafkaError
 from domain.errors import Transient
 
 COMMIT_S: Final = 10
-"""The library tries to commit for as long as the broker is away. Offsets that are not committed do no harm, while a
-consumer that waits for them takes no turn, looks stalled, and cannot be stopped."""
+"""The library tries to commit as long as the broker is away. A consumer that waits for it reads nothing, looks stalled,
+and cannot be stopped. Offsets that are committed later do no harm."""
 
 
 class Commits:
-    """Keeps what Kafka did not take for the next time, until the partitions are assigned anew."""
+    """Keeps offsets that Kafka did not take for the next commit, until the partitions are assigned anew."""
 
     def __init__(self) -> None:
-        self._owed: dict[TopicPartition, int] = {}
-        self._done: dict[TopicPartition, int] = {}
+        self._pending: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
         self._forgotten = 0
 
     def forget(self, partitions: Collection[TopicPartition] | None = None) -> None:
-        """Begin anew, with these partitions or with all."""
+        """Forget these partitions, or all."""
         self._forgotten += 1
-        for offsets in (self._owed, self._done):
+        for offsets in (self._pending, self._committed):
             for partition in list(offsets) if partitions is None else partitions:
                 offsets.pop(partition, None)
 
-    def know(self, committed: Mapping[TopicPartition, int]) -> None:
-        """Take down what the group has committed."""
+    def note_committed(self, committed: Mapping[TopicPartition, int]) -> None:
+        """Note what the group has committed."""
         for partition, offset in committed.items():
-            self._done[partition] = max(offset, self._done.get(partition, 0))
+            self._committed[partition] = max(offset, self._committed.get(partition, 0))
 
-    def owe(self, ends: Mapping[TopicPartition, int]) -> None:
-        """Take down offsets behind what has been processed."""
+    def add(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Note the offsets behind the processed messages, for the next commit."""
         for partition, end in ends.items():
-            if end > max(self._owed.get(partition, 0), self._done.get(partition, 0)):
-                self._owed[partition] = end
+            if end > max(self._pending.get(partition, 0), self._committed.get(partition, 0)):
+                self._pending[partition] = end
 
     async def send(self, consumer: AIOKafkaConsumer, topic_id: str) -> None:
-        """Commit what is owed for the partitions that are ours still. Raises Transient when Kafka does not take it.
+        """Commit what is pending for the partitions that are still ours. Raises Transient when Kafka does not take it.
 
-        Beside each offset stands the topic's id: a topic that is made anew has other messages at the same offsets.
+        The topic's id goes with each offset: a topic that is made anew has other messages at the same offsets.
         """
         ours = consumer.assignment()
-        owed = {partition: end for partition, end in self._owed.items() if partition in ours}
-        self._owed.clear()
+        pending = {partition: end for partition, end in self._pending.items() if partition in ours}
+        self._pending.clear()
         forgotten = self._forgotten
-        if not owed:
+        if not pending:
             return
         try:
             async with asyncio.timeout(COMMIT_S):
-                await consumer.commit({partition: (end, topic_id) for partition, end in owed.items()})
-        except TimeoutError as error:
-            self._keep(owed, forgotten)
-            raise Transient(f"Kafka has not taken the offsets within {COMMIT_S} s") from error
-        except KafkaError as error:
-            self._keep(owed, forgotten)
-            raise Transient(f"Kafka does not take the offsets: {error!r}") from error
+                await consumer.commit({partition: (end, topic_id) for partition, end in pending.items()})
+        except (KafkaError, TimeoutError) as error:
+            if self._forgotten == forgotten:
+                self.add(pending)
+            why = f"no answer in {COMMIT_S} s" if isinstance(error, TimeoutError) else repr(error)
+            raise Transient(f"Kafka does not take the offsets: {why}") from error
         if self._forgotten == forgotten:
-            self._done |= owed
-
-    def _keep(self, owed: Mapping[TopicPartition, int], forgotten: int) -> None:
-        """Owe again what was not taken, unless all began anew meanwhile."""
-        if self._forgotten == forgotten:
-            self.owe(owed)
+            self._committed |= pending

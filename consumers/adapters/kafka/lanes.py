@@ -1,4 +1,4 @@
-"""What is known of each partition that is ours: where we are in it, how it is read, and what keeps it."""
+"""What we know of each partition of ours: our position, how we read it, and what it waits for."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,22 +10,28 @@ from aiokafka import TopicPartition
 from domain.ports.source import Stretch
 
 RETRY_S: Final = 30
-"""A stretch that could not be read is tried again: the broker may have healed it, or a release reads it."""
+"""After that we try a stretch again that could not be read: the broker may have repaired it."""
 CALM_S: Final = 5
-"""So long after the last trouble a partition is read apart: trouble comes in numbers, and each costs the others."""
+"""How long a partition is still read apart after the last fault: faults come together, and each delays the others."""
 GAPS_CHECKED_S: Final = 600
-"""A partition in which offsets are missing for a good reason (transactions, compaction) has more such gaps."""
+"""How long we accept missing offsets after we have checked one gap: transactions and compaction leave many."""
 
 
 @dataclass(slots=True)
 class Lane:
-    """One partition. next: the offset behind all that was handed out; None: not known yet.
+    """One partition.
 
-    apart: it is read over the wire, for the group's client failed at it. apart_to: at least so far. calm_at: at least
-    until then. waits_until: nothing is read before. stretch: what cannot be read. rang_at: when we said so.
-    searched_at: when its end was looked for last.
-    gaps_until: missing offsets are no surprise before. stalls: how often in a row the client gave nothing, wrongly, and
-    stalled_at: since when.
+    next: the offset behind the last message that was handed out; None: not known yet.
+    apart: it is read over the wire, because the group's client failed at it.
+    apart_to: it is read apart up to this offset at least.
+    calm_at: it is read apart until this time at least.
+    waits_until: nothing is read before.
+    stretch: what cannot be read.
+    rang_at: when the alarm about the stretch rang.
+    searched_at: when we last searched for the end of the stretch.
+    gaps_until: until then missing offsets need no check.
+    stalls: how many times in a row the client gave nothing although there were messages.
+    stalled_at: when the first of these was noticed.
     """
 
     partition: TopicPartition
@@ -43,63 +49,64 @@ class Lane:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the group's client must not read it."""
+        """Whether the group's client must not read it now."""
         return self.apart or self.waits_until > 0
 
     def read_apart(self, calm_at: float, to: int = -1) -> None:
-        """Have it read over the wire until it is calm."""
+        """Read it over the wire until it is calm."""
         self.apart = True
         self.apart_to = max(self.apart_to, to)
         self.calm_at = max(self.calm_at, calm_at)
 
     def read_together(self) -> None:
-        """Have it read by the group's client again."""
+        """Read it with the group's client again."""
         self.apart = False
         self.apart_to = -1
 
 
 @dataclass(slots=True)
 class Lanes:
-    """The partitions of this member. quiet: none is apart or waits, so that nobody need look at each.
+    """The partitions of this member.
 
-    topic_id: of the topic as last seen; empty where brokers do not say. anew: what was known was about another topic,
-    or about what was cut off, and the runtime has not heard of it yet.
+    unplaced: those whose first position is still to be found.
+    quiet: no lane is apart or waits, so nobody needs to look at each.
+    topic_id: of the topic as last seen; empty where brokers do not say.
+    anew: the topic was made anew or cut off, and the runtime has not asked for it yet.
     """
 
     of: dict[TopicPartition, Lane] = field(default_factory=dict)
-    unsettled: set[TopicPartition] = field(default_factory=set)
+    unplaced: set[TopicPartition] = field(default_factory=set)
     quiet: bool = True
     topic_id: str = ""
     anew: bool = False
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
-        """Take over another assignment. What is blocked stays so until it is known where the group stands."""
+        """Take another assignment. A blocked lane stays blocked until we know the group's position."""
         before, self.of = self.of, {}
         for partition in partitions:
             lane = before.get(partition)
             self.of[partition] = lane if lane is not None and lane.stretch is not None else Lane(partition)
-        self.unsettled = set(self.of)
-        self.look()
+        self.unplaced = set(self.of)
+        self.note_quiet()
 
-    def look(self) -> None:
-        """Note whether any lane needs attention."""
+    def note_quiet(self) -> None:
+        """Note whether any lane is apart or waits."""
         self.quiet = not any(lane.is_stopped for lane in self.of.values())
 
-    def together(self) -> list[Lane]:
+    def of_group(self) -> list[Lane]:
         """List the lanes that the group's client reads."""
         return [lane for lane in self.of.values() if not lane.is_stopped]
 
 
-def is_regular(lane: Lane, records: Sequence[Any]) -> bool:
-    """Whether these records follow each other, and what was handed out before, without a gap."""
+def is_gapless(lane: Lane, records: Sequence[Any]) -> bool:
+    """Whether no offset is missing in these records, nor between them and those handed out before."""
     return lane.next is None or records[-1].offset - lane.next + 1 == len(records)
 
 
-def is_possible(lane: Lane, records: Sequence[Any], end: int | None, now: float) -> bool:
-    """Whether records with gaps between them may be so.
+def may_have_gaps(lane: Lane, records: Sequence[Any], end: int | None, now: float) -> bool:
+    """Whether we accept these records although offsets are missing.
 
-    No checksum is over the offset at which a batch says it begins: with one flipped bit it lies elsewhere, and others
-    seem to be missing.
+    No checksum covers the first offset of a batch. One flipped bit moves the batch, and other offsets seem missing.
     """
     if now >= lane.gaps_until or (end is not None and records[-1].offset >= end):
         return False

@@ -1,4 +1,4 @@
-"""A member of a consumer group. Every option is set here; the library's defaults lose or skip messages."""
+"""A member of a consumer group. Every option is set here, because the library's defaults lose or skip messages."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,31 +10,92 @@ from aiokafka.errors import KafkaError
 
 from consumers.adapters.kafka.closing import leave_group
 from domain.errors import Transient
+from domain.ports.source import Message
 
 HOUR_MS: Final = 3_600_000
 METADATA_MS: Final = 10_000
-"""Partitions that were added, and topics made anew, are seen within that time."""
+"""We notice added partitions, and topics made anew, within that time."""
+UNASSIGNED_S: Final = 20
+"""How long a group may take to assign its partitions, beyond the time that its members may drain."""
 
 Assigned = Callable[[Collection[TopicPartition]], None]
 
 
-async def join_group(
-    topic: str,
-    group: str,
-    connection: Mapping[str, Any],
-    busy: asyncio.Lock,
-    drain_timeout_s: float,
-    assigned: Assigned,
-) -> AIOKafkaConsumer:
-    """Join the group. Raises Transient when no broker answers.
+class Membership:
+    """Joins the group, joins it anew after the client was lost, and leaves it.
 
-    busy is held while a batch is in hand: partitions are given up afterwards. assigned is called at every assignment,
-    before anything of it is read.
+    connection: aiokafka's options for the brokers' address and security. assigned is called at every assignment, before
+    anything of it is read. busy is held while a batch is processed: the client gives up partitions only afterwards.
     """
+
+    def __init__(
+        self, topic: str, group: str, connection: Mapping[str, Any], drain_timeout_s: float, assigned: Assigned
+    ) -> None:
+        self._topic = topic
+        self._group = group
+        self._connection = connection
+        self._drain_timeout_s = drain_timeout_s
+        self._assigned = assigned
+        self._joining: asyncio.Task[None] | None = None
+        self._join_error: str | None = None
+        self.consumer: AIOKafkaConsumer | None = None
+        self.unassigned_since: float | None = None
+        self.busy = asyncio.Lock()
+
+    def joined(self) -> AIOKafkaConsumer:
+        """Return the group's client. Raises Transient when there is none."""
+        if self.consumer is None:
+            raise Transient("not a member of the group")
+        return self.consumer
+
+    async def join(self) -> None:
+        """Join the group. Raises Transient when no broker answers."""
+        draining = _Draining(self.busy, self._drain_timeout_s, self._assigned)
+        self.consumer = await _join(self._topic, self._group, self._connection, draining, self._drain_timeout_s)
+
+    async def rejoin(self, wait_s: float) -> bool:
+        """Whether we have joined again. Joining goes on in a task of its own: a silent broker may take long to fail."""
+        if self._joining is None:
+            self._joining = asyncio.ensure_future(self.join())
+        await asyncio.wait([self._joining], timeout=wait_s)
+        if not self._joining.done():
+            return False
+        joining, self._joining = self._joining, None
+        error = Transient("joining was cancelled") if joining.cancelled() else joining.exception()
+        self._join_error = None if error is None else str(error)
+        if error is not None:
+            raise error
+        return True
+
+    def note_unassigned(self) -> Sequence[Message]:
+        """Return no messages. Raises Transient when the group takes longer than members may take to join."""
+        if self.consumer is None and self._join_error is not None:
+            raise Transient(self._join_error)
+        now = asyncio.get_running_loop().time()
+        self.unassigned_since = now if self.unassigned_since is None else self.unassigned_since
+        unassigned_s = now - self.unassigned_since
+        if unassigned_s > self._drain_timeout_s + UNASSIGNED_S:
+            raise Transient(f"the group has not shared out the partitions of {self._topic} for {unassigned_s:.0f} s")
+        return ()
+
+    async def leave(self) -> None:
+        """Leave the group, or stop joining it."""
+        joining, self._joining = self._joining, None
+        if joining is not None:
+            joining.cancel()
+            await asyncio.wait([joining])
+        consumer, self.consumer = self.consumer, None
+        if consumer is not None:
+            await leave_group(consumer)
+
+
+async def _join(
+    topic: str, group: str, connection: Mapping[str, Any], draining: "_Draining", drain_timeout_s: float
+) -> AIOKafkaConsumer:
     consumer = AIOKafkaConsumer(
         group_id=group,
         enable_auto_commit=False,
-        # A position that the partition does not have is a loss, or another topic: we look, and then decide.
+        # An offset outside of the partition means lost messages or another topic. `positions.py` decides.
         auto_offset_reset="none",
         check_crcs=True,
         isolation_level="read_committed",
@@ -45,7 +106,7 @@ async def join_group(
         session_timeout_ms=10_000,
         heartbeat_interval_ms=3_000,
         rebalance_timeout_ms=int((drain_timeout_s + 10) * 1000),
-        # Our own watchdog knows better than a poll clock: a batch that waits out an outage is no dead consumer.
+        # Our own watchdog replaces the poll clock: a batch that waits through an outage is no dead consumer.
         max_poll_interval_ms=24 * HOUR_MS,
         metadata_max_age_ms=METADATA_MS,
         retry_backoff_ms=100,
@@ -59,12 +120,12 @@ async def join_group(
         if isinstance(error, KafkaError):
             raise Transient(f"Kafka does not answer: {error!r}") from error
         raise
-    consumer.subscribe([topic], listener=_Draining(busy, drain_timeout_s, assigned))
+    consumer.subscribe([topic], listener=draining)
     return consumer
 
 
 class _Draining(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Gives up partitions only once the batch in hand is planned and committed."""
+    """Gives up partitions only when the current batch is planned and committed."""
 
     def __init__(self, busy: asyncio.Lock, timeout_s: float, assigned: Assigned) -> None:
         self._busy = busy
@@ -72,12 +133,12 @@ class _Draining(ConsumerRebalanceListener):  # type: ignore[misc]
         self._assigned = assigned
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        """Wait for the batch in hand, at most so long: the inbox makes a repeated one harmless."""
+        """Wait for the current batch until the time-out. Then another member repeats it, and the inbox drops it."""
         if revoked:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._timeout_s), self._busy:
                     return
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Begin at the committed offsets; what was processed behind them comes again, without effect."""
+        """Begin at the committed offsets. What was processed behind them comes again, without effect."""
         self._assigned(assigned)

@@ -1,8 +1,7 @@
-"""Batches of records as they lie in a partition, read one by one and with their faults named.
+"""Reads record batches from a partition's bytes, from one offset on, up to the first fault, which it names.
 
-aiokafka reads faster, but it gives up a whole batch for one header, hides which batch it was, and does not see where a
-batch says that it lies somewhere else. This reads what a partition holds from one offset on, up to the first fault.
-The format: Kafka's protocol guide, "Record Batch" (message format 2).
+aiokafka reads faster. But it drops a whole batch for one bad header, hides which batch it was, and does not notice a
+batch with wrong offsets. The format: Kafka's protocol guide, "Record Batch" (message format 2).
 """
 
 import struct
@@ -15,20 +14,20 @@ from aiokafka.record.util import calc_crc32c
 from consumers.adapters.kafka.unpacking import UNPACK
 
 HEAD: Final = struct.Struct(">qiibIhiqqqhii")
-"""Base offset, length, epoch, magic, checksum, attributes, last offset's delta, first and last time-stamp, producer's
-id, epoch and sequence, number of records."""
+"""First offset, length, epoch, message format, checksum, attributes, last offset's delta, first and last time-stamp,
+producer's id, epoch and sequence, number of records."""
 LENGTH_FROM: Final = 12
-"""The length counts what follows it."""
+"""The length counts the bytes from here on."""
 CHECKED_FROM: Final = 21
-"""The checksum is over all that follows it."""
+"""The checksum covers the bytes from here on."""
 FORMAT: Final = 2
 CODEC, LOG_TIME, TRANSACTIONAL, CONTROL = 0x07, 0x08, 0x10, 0x20
 ABORT: Final = b"\0\0\0\0"
-"""Version and type of the marker that ends a transaction in vain."""
+"""Version and type of the marker of an aborted transaction."""
 
 
 class Record(NamedTuple):
-    """One record. headers: None when a name of one cannot be read."""
+    """One record. headers: None if a header's name cannot be read."""
 
     offset: int
     timestamp_ms: int
@@ -38,7 +37,7 @@ class Record(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Where reading ends. last: the last offset that cannot be read, None if that does not show here."""
+    """Where reading ends, and why. last: the last offset that cannot be read; None: not known here."""
 
     first: int
     last: int | None
@@ -47,7 +46,7 @@ class Fault(NamedTuple):
 
 @dataclass(slots=True)
 class Contents:
-    """What a partition holds from an offset on. next: the offset to go on with."""
+    """The records from an offset on. next: the offset to go on with."""
 
     next: int
     records: list[Record] = field(default_factory=list)
@@ -55,7 +54,7 @@ class Contents:
 
 
 class _Head(NamedTuple):
-    """A batch's head, and where in the bytes the batch begins and ends."""
+    """A batch's head. start, end: where the batch lies in the bytes. base, last: its first and last offset."""
 
     start: int
     end: int
@@ -73,10 +72,10 @@ class _Head(NamedTuple):
 def read_contents(
     raw: bytes, offset: int, end: int, aborted: Sequence[tuple[int, int]], limit: int, *, whole: bool = False
 ) -> Contents:
-    """Read what a broker sent for this offset: at most so many records, up to the first fault.
+    """Read what a broker sent for this offset: at most `limit` records, up to the first fault.
 
-    end: the offset behind the partition's last message. aborted: producer and first offset of transactions that came to
-    nothing. whole: the broker sent all that it has, so that a batch that is cut off is a fault.
+    end: the offset behind the partition's last message. aborted: producer and first offset of aborted transactions.
+    whole: the broker sent all that it has; then a batch that is cut off is a fault.
     """
     contents = Contents(offset)
     transactions = _Transactions(aborted)
@@ -88,13 +87,13 @@ def read_contents(
                 contents.fault = Fault(contents.next, None, "a batch's length is wrong")
             break
         at = head.end
-        sound = _sound(raw, head)
+        sound = _is_sound(raw, head)
         if _lies_before(raw, head, contents.next, sound=sound):
             continue
-        cause = _misplaced(raw, head, contents.next, end, sound=sound)
+        cause = _name_fault(raw, head, contents.next, end, sound=sound)
         if cause is not None:
-            contents.fault = Fault(contents.next, _last_of(raw, head, contents.next, end), cause)
-        elif transactions.are_over(raw, head):
+            contents.fault = Fault(contents.next, _last_bad(raw, head, contents.next, end), cause)
+        elif transactions.skip(raw, head):
             contents.next = head.last + 1
         else:
             _read_batch(raw, head, contents, limit)
@@ -102,7 +101,7 @@ def read_contents(
 
 
 def _read_batch(raw: bytes, head: "_Head", contents: Contents, limit: int) -> None:
-    """Add the records of a batch from the contents' next offset on."""
+    """Add the batch's records, from the contents' next offset on."""
     try:
         for record in _records(raw, head):
             if record.offset < contents.next:
@@ -111,23 +110,23 @@ def _read_batch(raw: bytes, head: "_Head", contents: Contents, limit: int) -> No
                 return
             contents.records.append(record)
             contents.next = record.offset + 1
-    except Exception as error:  # noqa: BLE001 - a codec's own errors have no family; all mean the same here
+    except Exception as error:  # noqa: BLE001 - codecs' errors share no base class, and all mean the same here
         contents.fault = Fault(contents.next, head.last, _cause(head, error))
     else:
         contents.next = head.last + 1
 
 
 class _Transactions:
-    """Which producers' batches came to nothing, from one batch to the next."""
+    """The producers whose transactions are aborted, from one batch to the next."""
 
     def __init__(self, aborted: Sequence[tuple[int, int]]) -> None:
-        self._to_come = sorted(aborted, key=lambda transaction: transaction[1])
+        self._ahead = sorted(aborted, key=lambda transaction: transaction[1])
         self._producers: set[int] = set()
 
-    def are_over(self, raw: bytes, head: "_Head") -> bool:
-        """Whether nothing of this batch is for readers: a marker, or part of a transaction that came to nothing."""
-        while self._to_come and self._to_come[0][1] <= head.base:
-            self._producers.add(self._to_come.pop(0)[0])
+    def skip(self, raw: bytes, head: "_Head") -> bool:
+        """Whether readers skip this batch: it is a marker, or part of an aborted transaction."""
+        while self._ahead and self._ahead[0][1] <= head.base:
+            self._producers.add(self._ahead.pop(0)[0])
         if head.attributes & CONTROL:
             if _aborts(raw, head):
                 self._producers.discard(head.producer)
@@ -138,24 +137,24 @@ class _Transactions:
 def first_batch(raw: bytes) -> tuple[int, int] | None:
     """Return first and last offset of the first batch, if its checksum is right."""
     head = _head(raw, 0)
-    return (head.base, head.last) if head is not None and _sound(raw, head) else None
+    return (head.base, head.last) if head is not None and _is_sound(raw, head) else None
 
 
-def next_good(raw: bytes, first: int, end: int) -> tuple[int | None, int | None]:
-    """Go from bad batch to bad batch by their lengths; return where the first good one begins, None if none is there.
+def find_good(raw: bytes, first: int, end: int) -> tuple[int | None, int | None]:
+    """Go over bad batches by their lengths. Return the first offset of the first good one, None if there is none.
 
-    Also, if the bytes end just behind a batch, the last offset that this one claims to have.
+    The second value: if the bytes end exactly with a batch, the last offset in that batch's head.
     """
     at, claimed = 0, None
     while (head := _head(raw, at)) is not None:
         at, claimed = head.end, head.last
-        if head.base > first and _misplaced(raw, head, first + 1, end, sound=_sound(raw, head)) is None:
+        if head.base > first and _name_fault(raw, head, first + 1, end, sound=_is_sound(raw, head)) is None:
             return head.base, None
     return None, claimed if at == len(raw) else None
 
 
 def _head(raw: bytes, at: int) -> _Head | None:
-    """Read a batch's head; None if the bytes do not hold a whole batch."""
+    """Return the head of the batch here; None if the bytes do not hold the whole batch."""
     if at + HEAD.size > len(raw):
         return None
     base, length, _, magic, checksum, attributes, delta, first_ms, last_ms, producer, _, _, count = HEAD.unpack_from(
@@ -167,42 +166,42 @@ def _head(raw: bytes, at: int) -> _Head | None:
     return _Head(at, end, base, base + delta, magic, checksum, attributes, first_ms, last_ms, producer, count)
 
 
-def _sound(raw: bytes, head: _Head) -> bool:
-    """Whether the batch is what its writer wrote."""
+def _is_sound(raw: bytes, head: _Head) -> bool:
+    """Whether format and checksum are right."""
     checked = raw[head.start + CHECKED_FROM : head.end]
     return head.magic == FORMAT and int(calc_crc32c(checked)) == head.checksum
 
 
 def _lies_before(raw: bytes, head: _Head, offset: int, *, sound: bool) -> bool:
-    """Whether the batch ends before our offset: a broker begins with what lies near it, and that may be a bad batch."""
+    """Whether the batch ends before our offset. A broker may begin with such a batch, and it may be bad."""
     if sound and head.base <= head.last < offset:
         return head.start == 0
     if sound and head.base <= offset <= head.last:
         return False
     after = _head(raw, head.end)
-    return after is not None and after.base <= offset <= after.last and _sound(raw, after)
+    return after is not None and after.base <= offset <= after.last and _is_sound(raw, after)
 
 
-def _misplaced(raw: bytes, head: _Head, offset: int, end: int, *, sound: bool) -> str | None:
-    """Say what is wrong with the batch as a whole. No checksum is over the offset that a batch says it begins with."""
+def _name_fault(raw: bytes, head: _Head, offset: int, end: int, *, sound: bool) -> str | None:
+    """Return what is wrong with the whole batch, None if nothing is. No checksum covers its first offset."""
     if head.magic != FORMAT:
         return f"a batch's message format is {head.magic}, and this release reads {FORMAT} only"
     if not sound:
         return "a batch's checksum is wrong: it was changed on disk or on its way"
     overlaps = head.base < offset and head.start > 0
     after = _head(raw, head.end) if head.base > offset else None
-    overtakes = after is not None and after.base < head.base and _sound(raw, after)
+    overtakes = after is not None and after.base < head.base and _is_sound(raw, after)
     if overlaps or overtakes or not offset <= head.last < end or head.last < head.base:
         return "a batch's offsets do not fit between its neighbours'"
     return None
 
 
-def _last_of(raw: bytes, head: _Head, offset: int, end: int) -> int | None:
+def _last_bad(raw: bytes, head: _Head, offset: int, end: int) -> int | None:
     """Return the last offset of a bad batch: the one before the next good batch, or before the partition's end."""
     if head.end == len(raw) and head.last == end - 1:
         return head.last
     after = _head(raw, head.end)
-    return after.base - 1 if after is not None and after.base > offset and _sound(raw, after) else None
+    return after.base - 1 if after is not None and after.base > offset and _is_sound(raw, after) else None
 
 
 def _aborts(raw: bytes, head: _Head) -> bool:
@@ -219,7 +218,7 @@ def _cause(head: _Head, error: Exception) -> str:
 
 
 def _records(raw: bytes, head: _Head) -> Iterator[Record]:
-    """Read the records of a sound batch. Raises whatever a codec raises, ValueError for bytes that are no records."""
+    """Read the records of a sound batch. Raises a codec's own errors, and ValueError for bytes that are no records."""
     body: bytes = raw[head.start + HEAD.size : head.end]
     codec = head.attributes & CODEC
     if codec:
@@ -289,4 +288,4 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
             return (value >> 1) ^ -(value & 1), at
         shift += 7
         if shift > 63:
-            raise ValueError("a number is longer than any")
+            raise ValueError("a number is too long")

@@ -1,4 +1,4 @@
-"""Transactions of Kafka's producers that somebody has begun on our partitions and does not end."""
+"""Kafka transactions that a producer has begun on our partitions and does not end."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,11 +8,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from domain.alarms import Lasting, Log
 
 OPEN_S: Final = 60
-"""Brokers end a transaction whose producer has gone by its time-out, a minute by default."""
+"""By default brokers end the transaction of a lost producer after a minute."""
 
 
 class OpenTransactions:
-    """Rings where messages have waited for long behind the beginning of a transaction, and says when that is over."""
+    """Rings when messages wait too long behind an open transaction, and logs when that is over."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -20,13 +20,13 @@ class OpenTransactions:
         self._rung: dict[TopicPartition, Lasting] = {}
 
     def forget(self) -> None:
-        """Begin anew: after an assignment."""
+        """Forget all partitions, after an assignment."""
         self._since.clear()
         self._rung.clear()
 
-    def look(self, consumer: AIOKafkaConsumer, stand: Mapping[TopicPartition, int], now: float) -> None:
-        """Look at partitions in which nothing can be read further. stand: where each of them is read next."""
-        for partition, position in stand.items():
+    def check(self, consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int], now: float) -> None:
+        """Check partitions of which nothing was read. positions: the next offset of each."""
+        for partition, position in positions.items():
             stable = consumer.last_stable_offset(partition)
             is_open = stable is not None and position >= stable and (consumer.highwater(partition) or 0) > stable
             offset, since = self._since.get(partition, (position, now))

@@ -1,6 +1,6 @@
-"""Unpacking of compressed batches, with a bound on what they may unpack to.
+"""Unpacks compressed batches, with a bound on the unpacked size.
 
-A batch of a megabyte can unpack to gigabytes. aiokafka has no bound, so its four functions are replaced by these.
+A batch of a megabyte can unpack to gigabytes. aiokafka has no bound, so we replace its four functions.
 """
 
 import sys
@@ -14,25 +14,25 @@ from aiokafka.record import default_records, legacy_records
 Unpack = Callable[[bytes | memoryview], bytes]
 
 UNPACKED_BYTES_MAX: Final = 64 << 20
-"""The bound where nobody sets another. A batch of Kafka's usual largest size shrinks to a sixtieth at the most."""
+"""The default bound: sixty times the size to which Kafka limits batches by default."""
 FIRST_TRY: Final = 1 << 20
-"""So many bytes are enough for nearly all batches; a larger room costs time to clear."""
+"""Enough bytes for nearly all batches. A larger buffer takes time to clear."""
 GZIP: Final = 31
-"""What zlib calls a gzip frame with the largest window."""
+"""zlib's number for a gzip frame with the largest window."""
 XERIAL: Final = b"\x82SNAPPY\0"
 XERIAL_HEAD: Final = 16
 FULL: Final = "failed to write whole buffer"
-"""What cramjam says when the room is too small."""
+"""cramjam's error text when the buffer is too small."""
 PLACES: Final = (
     default_records.__name__,
     legacy_records.__name__,
     default_records.DefaultRecordBatch.__module__,
     legacy_records.LegacyRecordBatch.__module__,
 )
-"""Modules that took the functions into their own names, in Python and in C."""
+"""Modules that imported the functions under their own names, in Python and in C."""
 
 
-class UnpackedTooLarge(Exception):  # noqa: N818 - it says what is the matter
+class UnpackedTooLarge(Exception):  # noqa: N818 - it is about the batch, no fault of ours
     """A batch unpacks to more than is allowed."""
 
     def __init__(self, bytes_max: int) -> None:
@@ -46,25 +46,23 @@ class _Bound:
 
 
 def bound_unpacking(bytes_max: int) -> None:
-    """Have aiokafka refuse batches that unpack to more than so many bytes, in this process. May be repeated."""
+    """Make aiokafka refuse batches that unpack to more than so many bytes, in this process. Repeating it is safe."""
     _Bound.bytes_max = bytes_max
     for place in PLACES:
         module = sys.modules.get(place)
-        for name, unpack in (("gzip_decode", gzip), ("snappy_decode", snappy), ("lz4_decode", lz4)):
-            if hasattr(module, name):
-                setattr(module, name, unpack)
-        if hasattr(module, "zstd_decode"):
-            setattr(module, "zstd_decode", zstd)  # noqa: B010 - as above
+        for codec, unpack in UNPACK.values():
+            if hasattr(module, f"{codec}_decode"):
+                setattr(module, f"{codec}_decode", unpack)
 
 
 def gzip(packed: bytes | memoryview) -> bytes:
-    """Unpack gzip, also of several members."""
+    """Unpack gzip of one or several members."""
     parts: list[bytes] = []
     left = _Bound.bytes_max
     data = bytes(packed)
     while data:
         member = zlib.decompressobj(GZIP)
-        # One byte more than is allowed tells a batch that is too large from one that just fits.
+        # One byte above the bound shows that the batch is too large.
         part = member.decompress(data, left + 1)
         left -= len(part)
         if left < 0:
@@ -77,7 +75,7 @@ def gzip(packed: bytes | memoryview) -> bytes:
 
 
 def snappy(packed: bytes | memoryview) -> bytes:
-    """Unpack snappy, as one block or in the framing of Java's clients."""
+    """Unpack snappy: one block, or the frames of Java's clients."""
     data = bytes(packed)
     if not data.startswith(XERIAL) or len(data) <= XERIAL_HEAD:
         return _block(data, _Bound.bytes_max)
@@ -107,18 +105,18 @@ def zstd(packed: bytes | memoryview) -> bytes:
 
 
 def _block(data: bytes, left: int) -> bytes:
-    # A block of snappy begins with its size.
+    # A snappy block begins with its unpacked size.
     if cramjam.snappy.decompress_raw_len(data) > left:
         raise UnpackedTooLarge(_Bound.bytes_max)
     return bytes(cramjam.snappy.decompress_raw(data))
 
 
 def _into(decompress_into: Callable[[bytes, bytearray], int], packed: bytes | memoryview) -> bytes:
-    """Unpack into a room of fixed size, first a small one."""
+    """Unpack into a buffer of fixed size, first a small one."""
     data = bytes(packed)
     bytes_max = _Bound.bytes_max
-    for room in dict.fromkeys((min(max(FIRST_TRY, 4 * len(data)), bytes_max), bytes_max)):
-        unpacked = bytearray(room)
+    for size_max in dict.fromkeys((min(max(FIRST_TRY, 4 * len(data)), bytes_max), bytes_max)):
+        unpacked = bytearray(size_max)
         try:
             size = decompress_into(data, unpacked)
         except cramjam.DecompressionError as error:
@@ -136,4 +134,4 @@ UNPACK: Final[dict[int, tuple[str, Unpack]]] = {
     3: ("lz4", lz4),
     4: ("zstd", zstd),
 }
-"""By the number that a batch names its codec with."""
+"""By a batch's codec number."""

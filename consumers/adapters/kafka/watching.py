@@ -1,4 +1,4 @@
-"""Progress, watched for each partition: aiokafka says nothing when it gets nothing, whatever the reason is."""
+"""Notices partitions without progress: aiokafka does not say why it gets nothing."""
 
 import asyncio
 from collections.abc import Collection
@@ -8,21 +8,25 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-LOOK_S: Final = 0.25
+CHECK_S: Final = 0.25
 STUCK_S: Final = 3
-"""A partition that stands still for so long, though messages lie before it or no fetch was answered, is looked at."""
+"""A partition is stuck after so long at one position, if there are messages or no fetch was answered."""
 NEWS_MAX: Final = 3
-"""Looks that found news of other partitions and none of this one: then it is looked at sooner. The broker may refuse
-it, and the client asks again without a pause, thousands of times a second."""
+"""A partition is stuck sooner if so many checks found answers for other partitions and none for this one. The broker
+may refuse it, and the client asks again without a pause, thousands of times a second."""
 POSITION_S: Final = 0.1
-"""A position that is known is told at once; during a rebalance there is none."""
+"""The client returns a known position at once. During a rebalance there is none."""
 TAKES_MIN: Final = 3
-"""Takes in that time that left nothing in the client's buffers: else it is only not its turn yet."""
+"""A partition is stuck only after so many takes that emptied the client's buffers; else it may just wait its turn."""
 
 
 @dataclass(slots=True)
-class _Sight:
-    """How a partition stood when it last moved, and since when. news: of others, since it must have been asked for."""
+class _Seen:
+    """A partition when it last moved.
+
+    position: the client's. polled: when its last fetch was answered. since: our time. takes: how many had emptied the
+    buffers. news: checks since then that found answers for other partitions only.
+    """
 
     position: int
     polled: int
@@ -32,31 +36,31 @@ class _Sight:
 
 
 class Watch:
-    """Notices partitions that stand still. It asks nothing of a broker."""
+    """Finds stuck partitions from what the client knows; it sends nothing to a broker."""
 
     def __init__(self) -> None:
-        self._sights: dict[TopicPartition, _Sight] = {}
+        self._seen: dict[TopicPartition, _Seen] = {}
         self._takes = 0
-        self._look_at = 0.0
+        self._check_at = 0.0
         self._newest = 0
 
     def is_due(self, now: float) -> bool:
-        """Whether it is time to look again."""
-        return now >= self._look_at
+        """Whether it is time for a check."""
+        return now >= self._check_at
 
-    def emptied(self) -> None:
-        """Note a take that left nothing in the client's buffers."""
+    def note_emptied(self) -> None:
+        """Note that a take emptied the client's buffers."""
         self._takes += 1
 
     def forget(self) -> None:
-        """Begin anew: after an assignment, and after a restart."""
-        self._sights.clear()
+        """Forget all partitions, after an assignment."""
+        self._seen.clear()
 
-    async def stuck(
+    async def find_stuck(
         self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], now: float
     ) -> list[TopicPartition]:
-        """Return those of these partitions that stand still though they should not, as far as can be told from here."""
-        self._look_at = now + LOOK_S
+        """Return the stuck ones of these partitions."""
+        self._check_at = now + CHECK_S
         ours = consumer.assignment()
         polled = {p: consumer.last_poll_timestamp(p) or 0 for p in partitions if p in ours}
         newest = max(polled.values(), default=0)
@@ -67,26 +71,26 @@ class Watch:
             position = await position_of(consumer, partition)
             if position is None:
                 continue
-            sight = self._sights.get(partition)
-            if sight is None or sight.position != position or self._rests(consumer, partition, sight, at):
-                self._sights[partition] = _Sight(position, at, now, self._takes)
+            seen = self._seen.get(partition)
+            if seen is None or seen.position != position or self._is_at_end(consumer, partition, seen, at):
+                self._seen[partition] = _Seen(position, at, now, self._takes)
                 continue
-            if self._takes - sight.takes < TAKES_MIN:
+            if self._takes - seen.takes < TAKES_MIN:
                 continue
-            sight.news += is_news and at != newest
-            if sight.news >= NEWS_MAX or now - sight.since >= STUCK_S:
-                del self._sights[partition]
+            seen.news += is_news and at != newest
+            if seen.news >= NEWS_MAX or now - seen.since >= STUCK_S:
+                del self._seen[partition]
                 found.append(partition)
         return found
 
     @staticmethod
-    def _rests(consumer: AIOKafkaConsumer, partition: TopicPartition, sight: _Sight, polled: int) -> bool:
-        """Whether a fetch was answered since, and there was nothing before this position."""
-        return sight.polled != polled and sight.position >= (consumer.last_stable_offset(partition) or 0)
+    def _is_at_end(consumer: AIOKafkaConsumer, partition: TopicPartition, seen: _Seen, polled: int) -> bool:
+        """Whether a fetch was answered since, and nothing can be read at this position."""
+        return seen.polled != polled and seen.position >= (consumer.last_stable_offset(partition) or 0)
 
 
 async def position_of(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
-    """Return where the client stands in a partition; None while it does not know."""
+    """Return the client's position in a partition; None while it does not know."""
     try:
         async with asyncio.timeout(POSITION_S):
             position: int = await consumer.position(partition)

@@ -1,7 +1,7 @@
-"""Questions to the brokers that aiokafka's consumer does not ask, over a connection of our own.
+"""Requests to the brokers that aiokafka's consumer does not offer, over a connection of our own.
 
-They are: the bytes of a partition, which topic bears a name now, and where a group stands and on which topic.
-The requests are aiokafka's own and Kafka's protocol; only the newer form of one of them is declared here.
+They read the bytes of a partition, the id of a topic, and a group's committed offsets with their notes. The requests
+are aiokafka's; only a newer version of one of them is declared here.
 """
 
 import asyncio
@@ -37,18 +37,19 @@ from consumers.adapters.kafka.closing import close_client
 from domain.errors import Transient
 
 ASK_S: Final = 5
-"""For an answer; a broker that is there gives it in milliseconds."""
+"""Time for an answer. A broker that runs answers in milliseconds."""
 AGAIN_S: Final = 0.1
 READ_COMMITTED: Final = 1
 LATEST: Final = -1
 EARLIEST: Final = -2
-CALL: Final = "payments-look"
+CLIENT_ID: Final = "payments-look"
 
 
 class Fetched(NamedTuple):
-    """What a broker sent for an offset. end: the offset behind the last message that may be read. whole: it sent all.
+    """What a broker sent for an offset.
 
-    error: the error's name if it sent nothing.
+    start: the partition's first offset. end: the offset behind the last message that may be read. aborted: producer and
+    first offset of aborted transactions. whole: it sent all that it has. error: the error's name if it sent nothing.
     """
 
     raw: bytes
@@ -61,36 +62,36 @@ class Fetched(NamedTuple):
 
 
 class Topic(NamedTuple):
-    """A topic. topic_id: tells it from others that bore its name; empty if brokers are too old to say."""
+    """A topic. topic_id differs from those of earlier topics of the same name; empty where brokers do not say."""
 
     topic_id: str
     partitions: tuple[int, ...]
 
 
 class Committed(NamedTuple):
-    """How far a group has come on a partition, and what it noted beside it: the topic's id."""
+    """A group's committed offset of a partition, and the note beside it: the topic's id."""
 
     offset: int
     topic_id: str
 
 
 class Wire:
-    """Asks about one topic and one group. Every method raises Transient when no broker answers.
+    """Sends requests about one topic and one group. Every method raises Transient when no broker answers.
 
-    connection: aiokafka's options of place and security.
+    connection: aiokafka's options for the brokers' address and security.
     """
 
     def __init__(self, topic: str, group: str, connection: Mapping[str, Any]) -> None:
         self._topic = topic
         self._group = group
-        self._connection = {**connection, "client_id": CALL}
+        self._connection = {**connection, "client_id": CLIENT_ID}
         self._client: AIOKafkaClient | None = None
-        self._making = asyncio.Lock()
+        self._connecting = asyncio.Lock()
 
     async def fetch(self, partition: int, offset: int, bytes_max: int) -> Fetched:
-        """Return what lies in the partition from this offset on; whole batches, at least one."""
+        """Return the partition's bytes from this offset on: whole batches, at least one."""
         request = FetchRequest(0, 0, bytes_max, READ_COMMITTED, [(self._topic, [(partition, offset, bytes_max)])])
-        async with self._asking() as client:
+        async with self._connected() as client:
             response = await client.send(await self._leader(client, partition), request)
         ((_, ((_, code, _, end, start, aborted, *_, raw),)),) = response.topics
         error = for_code(code)
@@ -102,8 +103,8 @@ class Wire:
         return Fetched(b"", start, end, (), whole=False, error=error.__name__, retriable=error.retriable)
 
     async def topic(self) -> Topic | None:
-        """Return the topic that bears the name now, None if there is none."""
-        async with self._asking() as client:
+        """Return the topic that has the name now, None if there is none."""
+        async with self._connected() as client:
             try:
                 response = await client.send(client.get_random_node(), _TopicRequest(self._topic))
             except NotImplementedError:
@@ -113,14 +114,14 @@ class Wire:
         if error is UnknownTopicOrPartitionError:
             return None
         if error is not NoError:
-            # Without the right to look the answer bears no id: that is no other topic.
+            # An answer without permission has no id. That does not mean another topic.
             raise Transient(f"Kafka does not say which topic {self._topic} is ({error.__name__})")
         return Topic(f"{high & _UINT64:016x}{low & _UINT64:016x}", tuple(partition[1] for partition in partitions))
 
     async def bounds(self, partition: int) -> tuple[int, int]:
         """Return the offset of the partition's first message, and the one behind the last that may be read."""
         found: list[int] = []
-        async with self._asking() as client:
+        async with self._connected() as client:
             node = await self._leader(client, partition)
             for which in (EARLIEST, LATEST):
                 request = OffsetRequest(-1, READ_COMMITTED, [(self._topic, [(partition, which)])])
@@ -132,21 +133,21 @@ class Wire:
         return found[0], found[1]
 
     async def committed(self, partitions: Collection[int]) -> dict[int, Committed]:
-        """Return how far the group has come on those partitions of which it has said so."""
-        async with self._asking() as client:
+        """Return what the group has committed, for those of the partitions where it has."""
+        async with self._connected() as client:
             node = await self._coordinator(client)
             response = await client.send(node, OffsetFetchRequest(self._group, [(self._topic, list(partitions))]))
-        # An error of the whole group (its coordinator moves or loads) comes without partitions, as if it stood nowhere.
-        self._must_be_right(getattr(response, "error_code", 0))
+        # While the coordinator moves or loads, the answer has an error and no partitions, as if nothing were committed.
+        self._raise_for(getattr(response, "error_code", 0))
         found: dict[int, Committed] = {}
         for _, answers in response.topics:
             for partition, offset, note, code in answers:
-                self._must_be_right(code)
+                self._raise_for(code)
                 if offset >= 0:
                     found[partition] = Committed(offset, note or "")
         return found
 
-    def _must_be_right(self, code: int) -> None:
+    def _raise_for(self, code: int) -> None:
         error = for_code(code)
         if error is not NoError:
             raise Transient(f"Kafka does not say where {self._group} stands ({error.__name__})")
@@ -162,7 +163,7 @@ class Wire:
             try:
                 node: int = await client.coordinator_lookup(CoordinationType.GROUP, self._group)
             except GroupCoordinatorNotAvailableError:
-                # A broker that nobody has asked before makes the topic of the offsets first.
+                # A fresh broker first makes the topic for offsets.
                 await asyncio.sleep(AGAIN_S)
             else:
                 return node
@@ -185,12 +186,12 @@ class Wire:
         return client
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[AIOKafkaClient]:
-        """Lend the client; what goes wrong is Transient, and the next question gets a new one."""
+    async def _connected(self) -> AsyncIterator[AIOKafkaClient]:
+        """Give the client for one request. An error closes it and becomes Transient."""
         try:
             async with asyncio.timeout(ASK_S):
-                # One at a time makes it: two ask here, who reads and who looks for the end of a stretch.
-                async with self._making:
+                # Only one makes the client: the reader and the search for a stretch's end both need it.
+                async with self._connecting:
                     self._client = self._client or await self._connect()
                 yield self._client
         except (KafkaError, TimeoutError, OSError) as error:
@@ -250,7 +251,7 @@ class _TopicResponse(Response):  # type: ignore[misc]
 
 
 class _TopicRequestStruct(RequestStruct):  # type: ignore[misc]
-    """Kafka's Metadata request, version 12: the first that tells ids by name and is told apart from auto-creation."""
+    """Kafka's Metadata request, version 12: it returns a topic's id and does not create the topic."""
 
     FLEXIBLE_VERSION: ClassVar[bool] = True
     API_KEY = 3

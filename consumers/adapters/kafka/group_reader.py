@@ -1,8 +1,8 @@
-"""Reading of all partitions with the group's client, of which nothing is lost when it fails at one of them.
+"""Reads partitions with the group's client, and loses nothing when the client fails at one of them.
 
 aiokafka 0.14 takes records out of several partitions, moves their positions, and then may raise for the next one: the
-records are gone. So positions are kept here. Whatever it raises, every partition goes back to what was handed out;
-then each is read by itself for a while, so that the one at fault shows.
+records are gone. So we keep the positions ourselves. After any error, every partition goes back to the last message
+that was handed out. Then each is read by itself for a while, which shows the one at fault.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from aiokafka.errors import (
     UnsupportedCodecError,
 )
 
-from consumers.adapters.kafka.lanes import CALM_S, Lane, Lanes, is_possible, is_regular
+from consumers.adapters.kafka.lanes import CALM_S, Lane, Lanes, is_gapless, may_have_gaps
 from domain.errors import Transient
 from domain.ports.source import Message
 
 DOUBT_S: Final = 2
-"""So long each partition is read by itself after a failure: several may be at fault."""
+"""How long each partition is read by itself after a failure: several may be at fault."""
 DOUBT_POLL_S: Final = 0.005
 REBALANCE_S: Final = 0.5
-"""So much longer than it is told to may the client wait. Until all members have joined again, it waits without end."""
+"""How long the client may wait beyond its own time-out. While members are still joining, it would wait without end."""
 OF_ONE: Final = (
     CorruptRecordException,
     UnsupportedCodecError,
@@ -35,22 +35,22 @@ OF_ONE: Final = (
     OffsetOutOfRangeError,
     NoOffsetForPartitionError,
 )
-"""Errors of Kafka's family that are about one partition. Those of a codec, or of text, belong to no family."""
+"""Kafka errors about one partition. Errors of a codec or of text are about one as well, but are no Kafka errors."""
 
 
 class Rebalancing(Transient):
-    """The group is sharing out its partitions; until that is done there is nothing to read."""
+    """The group is assigning its partitions. Until that is done there is nothing to read."""
 
 
-class Together:
-    """Reads the lanes that are not apart, and sends those apart at which it fails."""
+class GroupReader:
+    """Reads the lanes that are not apart. Lanes at which the client fails are read apart from then on."""
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
         self._doubt_until = 0.0
 
     async def read(self, consumer: AIOKafkaConsumer, limit: int, wait_s: float) -> list[Message]:
-        """Return what is there, at most so many; wait so long for the first. Raises Transient; nothing is lost."""
+        """Return at most so many messages; wait so long for the first. Raises Transient; nothing is lost."""
         if _now() < self._doubt_until:
             return await self._one_by_one(consumer, limit, wait_s)
         try:
@@ -59,26 +59,26 @@ class Together:
             raise
         except BaseException as error:  # noqa: BLE001 - a codec in Rust may raise one that is no Exception
             self._put_back(consumer)
-            must_be_of_one(error)
+            raise_unless_of_one(error)
             if isinstance(error, NoOffsetForPartitionError):
-                return []  # assigned a moment ago, and the group has never committed: it is settled next
+                return []  # just assigned, and the group has never committed: positions are found next
             self._doubt_until = _now() + DOUBT_S
             return await self._one_by_one(consumer, limit, 0)
         return self._hand_out(consumer, found)
 
     def send_apart(self, consumer: AIOKafkaConsumer, lane: Lane, to: int = -1) -> None:
-        """Have a lane read apart, at least so far."""
-        stop(consumer, lane)
+        """Read a lane apart, at least up to this offset."""
+        pause(consumer, lane)
         lane.read_apart(_now() + (CALM_S if to < 0 else 0), to)
-        self._lanes.look()
+        self._lanes.note_quiet()
 
     async def _one_by_one(self, consumer: AIOKafkaConsumer, limit: int, wait_s: float) -> list[Message]:
-        """Read each partition by itself: what is raised is its fault, and no other has moved."""
+        """Read each partition by itself: an error is then about this one, and no other has moved."""
         messages: list[Message] = []
         end = _now() + wait_s
         while True:
             failed = False
-            for lane in self._lanes.together():
+            for lane in self._lanes.of_group():
                 if len(messages) >= limit:
                     break
                 try:
@@ -86,7 +86,7 @@ class Together:
                 except BaseException as error:  # noqa: BLE001 - as above
                     self._put_back_one(consumer, lane)
                     try:
-                        must_be_of_one(error)
+                        raise_unless_of_one(error)
                     except Transient:
                         if messages:
                             return messages
@@ -101,15 +101,17 @@ class Together:
             await asyncio.sleep(DOUBT_POLL_S)
 
     def _hand_out(self, consumer: AIOKafkaConsumer, found: Mapping[TopicPartition, Sequence[Any]]) -> list[Message]:
-        """Take down that these records are handed out; those of a partition where some seem to be missing are not."""
+        """Hand out these records, except those of a partition where some seem to be missing."""
         messages: list[Message] = []
         for partition, records in found.items():
-            # Records may come with the assignment, before we know where the group stands and on which topic.
+            # Records may come with the assignment, before we know the group's position and the topic's id.
             lane = self._lanes.of.setdefault(partition, Lane(partition))
             if lane.next is None:
-                self._lanes.unsettled.add(partition)
+                self._lanes.unplaced.add(partition)
                 continue
-            if not is_regular(lane, records) and not is_possible(lane, records, consumer.highwater(partition), _now()):
+            if not is_gapless(lane, records) and not may_have_gaps(
+                lane, records, consumer.highwater(partition), _now()
+            ):
                 self._put_back_one(consumer, lane)
                 self.send_apart(consumer, lane, records[-1].offset)
                 continue
@@ -126,25 +128,25 @@ class Together:
 
     def _put_back_one(self, consumer: AIOKafkaConsumer, lane: Lane) -> None:
         if lane.next is None:
-            self._lanes.unsettled.add(lane.partition)
+            self._lanes.unplaced.add(lane.partition)
         else:
             seek(consumer, lane)
 
 
 def seek(consumer: AIOKafkaConsumer, lane: Lane) -> None:
-    """Have the client go on behind what was handed out, if the partition is ours still."""
+    """Move the client behind the last message that was handed out, if the partition is still ours."""
     if lane.partition in consumer.assignment():
         consumer.seek(lane.partition, lane.next)
 
 
-def stop(consumer: AIOKafkaConsumer, lane: Lane) -> None:
-    """Have the client leave this partition alone."""
+def pause(consumer: AIOKafkaConsumer, lane: Lane) -> None:
+    """Keep the client from reading this partition."""
     if lane.partition in consumer.assignment():
         consumer.pause(lane.partition)
 
 
-def go_on(consumer: AIOKafkaConsumer, lane: Lane) -> None:
-    """Have the client read this partition again, behind what was handed out."""
+def resume(consumer: AIOKafkaConsumer, lane: Lane) -> None:
+    """Let the client read this partition again, behind the last message that was handed out."""
     if lane.partition in consumer.assignment():
         seek(consumer, lane)
         consumer.resume(lane.partition)
@@ -153,22 +155,20 @@ def go_on(consumer: AIOKafkaConsumer, lane: Lane) -> None:
 async def _get(
     consumer: AIOKafkaConsumer, limit: int, wait_s: float, *of: TopicPartition
 ) -> Mapping[TopicPartition, Sequence[Any]]:
-    """Take what the client has. Raises Rebalancing; the client had not begun to take anything then."""
+    """Take what the client has. Raises Rebalancing, before the client has taken anything."""
     try:
         async with asyncio.timeout(wait_s + REBALANCE_S):
             found: Mapping[TopicPartition, Sequence[Any]] = await consumer.getmany(
                 *of, timeout_ms=int(wait_s * 1000), max_records=limit
             )
     except TimeoutError as error:
-        raise Rebalancing("the group is sharing out its partitions") from error
+        raise Rebalancing("the group is assigning its partitions") from error
     return found
 
 
-def must_be_of_one(error: BaseException) -> None:
-    """Return if the error may be about what stands in one partition; else raise, Transient for what is Kafka's."""
-    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
-        raise error
-    if isinstance(error, Rebalancing):
+def raise_unless_of_one(error: BaseException) -> None:
+    """Return if the error may be about the data of one partition. Else raise it, or Transient for a Kafka error."""
+    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit | Rebalancing):
         raise error
     if isinstance(error, KafkaError) and not isinstance(error, OF_ONE):
         raise Transient(f"Kafka does not answer: {error!r}") from error

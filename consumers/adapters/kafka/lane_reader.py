@@ -1,6 +1,6 @@
-"""Partitions at which the group's client failed: read over the wire, and blocked before what cannot be read.
+"""Reads partitions at which the group's client failed, over the wire. What cannot be read blocks its partition.
 
-Others never wait for them: a look takes a millisecond or two, and the search for the end of a stretch is a task apart.
+Other partitions do not wait: one read takes a millisecond or two, and the search for a stretch's end is its own task.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from domain.alarms import REMIND_S, ring
 from domain.ports.source import Message, Stretch
 
 SEARCH_AGAIN_S: Final = 120
-"""Between two searches for the end of the same stretch: one may fetch many megabytes."""
+"""Time between two searches for the end of the same stretch: one may fetch many megabytes."""
 AGAIN_S: Final = 1
-"""After a look that no broker answered."""
+"""Time until the next read after one that no broker answered."""
 UNREADABLE: Final = (("payments_note", b"a header's name is not UTF-8: the headers were left out"),)
 
 
-class Apart:
-    """Reads such partitions."""
+class LaneReader:
+    """Reads lanes that are apart."""
 
     def __init__(self, lanes: Lanes, reader: CarefulReader, log: structlog.stdlib.BoundLogger) -> None:
         self._lanes = lanes
@@ -33,11 +33,11 @@ class Apart:
         self._searching: dict[TopicPartition, asyncio.Task[None]] = {}
 
     async def read(self, lane: Lane, limit: int, now: float) -> list[Message] | None:
-        """Look once; return the messages, or None where the lane's offset lies outside of the partition.
+        """Read once. Return the messages, or None if the lane's offset lies outside of the partition.
 
-        The lane is blocked at a fault, and read together with the others again once it is calm. Raises Transient.
+        A fault blocks the lane. Once it is calm, the group's client reads it again. Raises Transient.
         """
-        assert lane.next is not None, "a lane is settled before it is read"
+        assert lane.next is not None, "a lane has a position before it is read"
         lane.waits_until = now + AGAIN_S
         look = await self._reader.read(lane.partition.partition, lane.next, limit)
         if look.gone:
@@ -49,7 +49,7 @@ class Apart:
         if look.fault is not None and not look.records:
             self._block(lane, look.fault, now)
         else:
-            self._go_on(lane, look, now)
+            self._clear(lane, look, now)
         return [message_of(lane.partition, record) for record in look.records]
 
     def forget(self, kept: Collection[TopicPartition] = ()) -> None:
@@ -57,8 +57,8 @@ class Apart:
         for partition in [p for p in self._searching if p not in kept]:
             self._searching.pop(partition).cancel()
 
-    def _go_on(self, lane: Lane, look: Look, now: float) -> None:
-        """Note that what we stood before can be read; see whether the lane is calm."""
+    def _clear(self, lane: Lane, look: Look, now: float) -> None:
+        """Clear the stretch, which can be read now. Return the lane to the group's client if it is calm."""
         if lane.stretch is not None:
             self._log.info(
                 "the stretch can be read now", topic=lane.partition.topic, partition=lane.partition.partition
@@ -73,19 +73,19 @@ class Apart:
         lane.calm_at = lane.waits_until + CALM_S
         known = lane.stretch
         if known is not None and self._is_searched(lane, known, fault, now):
-            self._tell(lane, known)
+            self._note_stretch(lane, known)
             return
         running = self._searching.get(lane.partition)
         if running is None or running.done():
             self._searching[lane.partition] = asyncio.create_task(self._search(lane, fault))
 
     def _is_searched(self, lane: Lane, known: Stretch, fault: Fault, now: float) -> bool:
-        """Whether the end of this very stretch was looked for a short while ago."""
+        """Whether we searched for the end of this same stretch a short while ago."""
         same = (known.first, known.cause, known.topic_id) == (fault.first, fault.cause, self._lanes.topic_id)
         return same and lane.searched_at is not None and now < lane.searched_at + SEARCH_AGAIN_S
 
     async def _search(self, lane: Lane, fault: Fault) -> None:
-        """Find the stretch's end, then say what keeps the lane."""
+        """Find the end of the stretch, then note the stretch."""
         topic, partition = lane.partition
         try:
             last = (await self._reader.end_of(partition, fault)).last
@@ -95,10 +95,10 @@ class Apart:
             last, lane.searched_at = fault.last, None
         stretch = Stretch(topic, partition, fault.first, last, fault.cause, gone=False, topic_id=self._lanes.topic_id)
         if lane.next == fault.first:
-            self._tell(lane, stretch)
+            self._note_stretch(lane, stretch)
 
-    def _tell(self, lane: Lane, stretch: Stretch) -> None:
-        """Note what keeps the lane; ring when that is new, and again when it has lasted."""
+    def _note_stretch(self, lane: Lane, stretch: Stretch) -> None:
+        """Note what blocks the lane. Ring when that is new, and again from time to time while it lasts."""
         now = asyncio.get_running_loop().time()
         if lane.stretch != stretch or lane.rang_at is None or now >= lane.rang_at + REMIND_S:
             lane.rang_at = now
@@ -116,7 +116,7 @@ class Apart:
 
 
 def message_of(partition: TopicPartition, record: Record) -> Message:
-    """Return a record as a message. Headers that cannot be read are left out: no decision rests on them."""
+    """Return a record as a message, without headers that cannot be read: no decision depends on them."""
     headers = UNREADABLE if record.headers is None else record.headers
     return Message(
         partition.topic, partition.partition, record.offset, record.key, record.value, headers, record.timestamp_ms
