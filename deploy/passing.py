@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from consumers.adapters.kafka.batches import Record
 from consumers.adapters.kafka.careful import CarefulReader, Look, TooMuchToTry
-from consumers.adapters.kafka.records import Record
 from consumers.adapters.kafka.unpacking import bound_unpacking
 from consumers.adapters.kafka.wire import Wire
 from consumers.reactions import REACTIONS

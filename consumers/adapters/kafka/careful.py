@@ -4,7 +4,8 @@ from typing import Final, NamedTuple
 
 from aiokafka.errors import OffsetOutOfRangeError
 
-from consumers.adapters.kafka.records import Fault, Record, find_good, first_batch, read_contents
+from consumers.adapters.kafka.batches import Record
+from consumers.adapters.kafka.records import Fault, find_good, first_batch, read_contents
 from consumers.adapters.kafka.wire import Fetched, Wire
 from domain.errors import Transient
 

@@ -10,9 +10,10 @@ from typing import Final
 import structlog
 from aiokafka import TopicPartition
 
+from consumers.adapters.kafka.batches import Record
 from consumers.adapters.kafka.careful import CarefulReader, Look
 from consumers.adapters.kafka.lanes import CALM_S, GAPS_CHECKED_S, RETRY_S, Lane, Lanes
-from consumers.adapters.kafka.records import Fault, Record
+from consumers.adapters.kafka.records import Fault
 from domain.alarms import REMIND_S, ring
 from domain.ports.source import Message, Stretch
 
