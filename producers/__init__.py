@@ -1,5 +1,4 @@
-"""What reaches Kafka: the idempotent publisher behind the outbox, topics, and the checkout stand-in.
+"""Whatever writes to Kafka: the idempotent publisher behind the outbox, topics, and the checkout stand-in.
 
-What belongs here: everything that writes to Kafka. What never will: a decision about an order, a database, or settings
-(connection options come in as arguments).
+What never belongs here: a decision about an order, a database, or settings (connection options are arguments).
 """

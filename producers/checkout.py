@@ -1,4 +1,4 @@
-"""The checkout stand-in: JSON lines become events, checked as their reader will check them, and then messages.
+"""The checkout stand-in: turns JSON lines into events, checks them as their reader will, and makes messages of them.
 
 A line is an object: `type` and the event's own fields, times in ISO 8601. event_id, occurred_at, correlation_id and
 causation_id are filled in if absent.
@@ -36,7 +36,7 @@ _TIMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is no event. number counts from 1; problem names fields and never quotes what they hold."""
+    """A line that is no event. number counts from 1. problem names fields and never quotes their values."""
 
     number: int
     problem: str
@@ -44,7 +44,7 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What to publish (the id of a message is its line number), by type how many, and the lines that are wrong."""
+    """messages: what to publish (an id is a line number). counts: how many of each type. bad: lines that are wrong."""
 
     messages: list[OutgoingMessage] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -52,15 +52,16 @@ class Prepared:
 
 
 class _Wrong(Exception):  # noqa: N818 - it never leaves this module
-    """What is the matter with a line."""
+    """The line is wrong. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """Turns lines into messages. now: what occurred_at is when absent, UTC; new_id: a source of event ids.
+    """Turns lines into messages.
 
-    With checked=False nothing is checked but that a line can be turned into bytes: a wrong event is sent as it is, for
-    tests. Such lines may hold `raw_hex` (the body, in place of fields) and `key` (text, or null for none).
+    now: the default of occurred_at, UTC. new_id: makes event ids. checked=False: for tests, a wrong event is sent as it
+    is, if it can be encoded. Such lines may hold `raw_hex` (the body, in place of fields) and `key` (text, or null for
+    none).
     """
 
     codec: Codec
@@ -70,7 +71,7 @@ class Checkout:
     checked: bool = True
 
     def prepare(self, lines: Iterable[bytes]) -> Prepared:
-        """Read all lines, blank ones aside; all are kept in memory, for nothing is sent before the last is checked.
+        """Read all lines, except blank ones. All stay in memory: nothing is sent before the last is checked.
 
         Raises RegistryUnavailable or NotRegistered when the codec has a schema registry that fails.
         """
@@ -79,7 +80,7 @@ class Checkout:
             if not line.strip():
                 continue
             try:
-                event_type, message = self._message(number, line)
+                event_type, message = self._prepare_line(number, line)
             except _Wrong as wrong:
                 prepared.bad.append(BadLine(number, str(wrong)))
             else:
@@ -87,8 +88,8 @@ class Checkout:
                 prepared.counts[event_type] = prepared.counts.get(event_type, 0) + 1
         return prepared
 
-    def _message(self, number: int, line: bytes) -> tuple[str, OutgoingMessage]:
-        fields = _object(line)
+    def _prepare_line(self, number: int, line: bytes) -> tuple[str, OutgoingMessage]:
+        fields = _parse(line)
         event_type = fields.pop("type", None)
         if not isinstance(event_type, str) or event_type not in TOPICS:
             raise _Wrong(f"type must be one of {', '.join(TOPICS)}")
@@ -96,26 +97,26 @@ class Checkout:
         if any(name in fields for name in _UNCHECKED_ONLY):
             if self.checked:
                 raise _Wrong(f"{' and '.join(_UNCHECKED_ONLY)} are for unchecked lines only")
-            return event_type, self._raw(number, event_type, topic, fields)
+            return event_type, self._build_unchecked(number, event_type, topic, fields)
         self._fill_in(fields)
         try:
-            event = self._event(event_type, fields)
+            event = self._build_event(event_type, fields)
             key, body = event.order_id.encode(), self.codec.encode(event)
             if self.checked:
                 self.codec.decode(event_type, key, body)
         except _Wrong:
             if self.checked:
                 raise
-            return event_type, self._raw(number, event_type, topic, fields)
+            return event_type, self._build_unchecked(number, event_type, topic, fields)
         except Rejected as rejected:
             raise _Wrong(str(rejected)) from None
         source = f"/{TOPICS[event_type].publisher.value}"
         return event_type, OutgoingMessage(number, topic, key, body, headers(event, source))
 
-    def _event(self, event_type: str, fields: dict[str, Any]) -> Event:
+    def _build_event(self, event_type: str, fields: dict[str, Any]) -> Event:
         for name in _TIMES[event_type] & fields.keys():
             value = fields[name]
-            # pydantic would take a number, or text that is one, for seconds or milliseconds since 1970.
+            # pydantic reads a number, also as text, as seconds or milliseconds since 1970.
             if value is not None and not (isinstance(value, str | datetime) and _ISO_8601.match(str(value))):
                 raise _Wrong(f"{name}: must be a time in ISO 8601, such as 2026-01-31T12:00:00Z")
         try:
@@ -124,15 +125,15 @@ class Checkout:
             raise _Wrong(what_is_wrong(error)) from None
 
     def _fill_in(self, fields: dict[str, Any]) -> None:
-        """Give an event what checkout gives every event; all events of an order get one correlation id."""
+        """Add what checkout adds to every event. All events of an order get one correlation id."""
         fields.setdefault("event_id", str(self.new_id()))
         fields.setdefault("occurred_at", self.now)
         fields.setdefault("causation_id", None)
         if isinstance(order_id := fields.get("order_id"), str):
             fields.setdefault("correlation_id", str(uuid5(_CORRELATIONS, order_id)))
 
-    def _raw(self, number: int, event_type: str, topic: str, fields: dict[str, Any]) -> OutgoingMessage:
-        """Build a message without any check of what it means."""
+    def _build_unchecked(self, number: int, event_type: str, topic: str, fields: dict[str, Any]) -> OutgoingMessage:
+        """Build a message without checking its content."""
         key = fields.pop("key", fields.get("order_id"))
         raw_hex = fields.pop("raw_hex", None)
         if not isinstance(key, str | None):
@@ -144,12 +145,12 @@ class Checkout:
             else:
                 body = bytes.fromhex(raw_hex)
         except (Unencodable, TypeError, ValueError) as error:
-            raise _Wrong(f"not even unchecked can this be encoded: {error}; give the body as raw_hex") from None
+            raise _Wrong(f"cannot be encoded, even unchecked: {error}; give the body as raw_hex") from None
         bare = [("ce_specversion", b"1.0"), ("ce_type", event_type.encode()), ("content-type", b"application/avro")]
         return OutgoingMessage(number, topic, None if key is None else key.encode(), body, bare)
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def _parse(line: bytes) -> dict[str, Any]:
     if len(line) > LINE_BYTES_MAX:
         raise _Wrong(f"over {LINE_BYTES_MAX} bytes: one event a line")
     try:

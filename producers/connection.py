@@ -1,8 +1,8 @@
-"""The producer's options, how a producer is started and got rid of, and how brokers are asked."""
+"""The producer's options; starting, stopping and discarding a producer; a client for single questions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -21,7 +21,7 @@ from domain.errors import KafkaDown, Transient
 # Kafka's brokers refuse batches over max.message.bytes, 1,048,588 bytes unless a topic says otherwise.
 BATCH_BYTES_MAX = 1_000_000
 REQUEST_TIMEOUT_MS = 20_000
-# New partitions and moved leaders are seen within this time; all relays agree on an order's partition then.
+# All relays see new partitions within this time. Then they agree on an order's partition.
 METADATA_MAX_AGE_MS = 15_000
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 5
@@ -29,11 +29,10 @@ REFUSED_CREDENTIALS = (AuthenticationFailedError, SaslAuthenticationFailed, Clus
 
 
 def producer_options(kafka: Mapping[str, Any]) -> dict[str, Any]:
-    """State every option of the producer; kafka holds where the brokers are and how to log in.
+    """Return every option of the producer. kafka: the brokers' address and the login.
 
-    Batches are not compressed: that would cost time which this module needs for orders. Whoever wants them small on
-    disk sets `compression.type` on the topic, and the broker does it.
-    linger_ms is 0 because the publisher hands over whole batches.
+    Batches are not compressed: that would take time from orders. To save disk space, set `compression.type` on the
+    topic, and the broker compresses. linger_ms is 0 because the publisher sends whole batches.
     """
     return {
         "client_id": "payments-publisher",
@@ -68,7 +67,7 @@ async def start_producer(kafka: Mapping[str, Any]) -> AIOKafkaProducer:
 
 
 def start_failure(kafka: Mapping[str, Any], error: Exception) -> Transient:
-    """Say why no connection came about, and what to look at."""
+    """Return why no connection was made, and what to check."""
     servers = kafka["bootstrap_servers"]
     if isinstance(error, REFUSED_CREDENTIALS):
         return KafkaDown(f"Kafka at {servers} refused the login: check the PAYMENTS_KAFKA_SASL_ settings")
@@ -81,9 +80,9 @@ def start_failure(kafka: Mapping[str, Any], error: Exception) -> Transient:
 async def admin_client(
     kafka: Mapping[str, Any], client_id: str, about: str, timeout_ms: int
 ) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Lend a client that asks brokers; closed at the end. about: what is asked, for the text of an error.
+    """Give a client for requests to the brokers, and close it at the end. about: the subject, for the text of an error.
 
-    Raises DownForEverybody when no broker answers or the login is refused, Transient for what goes unanswered inside.
+    Raises DownForEverybody when no broker answers or the login is refused, Transient when a request fails.
     """
     admin = AIOKafkaAdminClient(client_id=client_id, request_timeout_ms=timeout_ms, **kafka)
     try:
@@ -100,7 +99,7 @@ async def admin_client(
 
 
 async def stop_producer(producer: AIOKafkaProducer) -> None:
-    """Close a producer whose batches all have an answer; one that does not end in time is discarded."""
+    """Stop a producer whose batches all have an answer. If that takes too long, discard it."""
     try:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await producer.stop()
@@ -109,32 +108,29 @@ async def stop_producer(producer: AIOKafkaProducer) -> None:
 
 
 async def discard_producer(producer: AIOKafkaProducer) -> None:
-    """End a producer at once, whatever it still holds.
+    """Stop a producer at once, whatever it has not sent.
 
-    Its own stop() waits for as long as a batch has no answer, and an idempotent batch is tried for ever.
+    Its own stop() waits until every batch has an answer, and an idempotent batch is retried for ever.
     """
     producer._closed = True  # noqa: SLF001 - what stop() sets first
-    # The sender waits for requests under way, and then perhaps for metadata that never come: the time-out cancels that.
-    try:
+    # The sender waits for running requests, and then perhaps for metadata that never come. The time-out cancels it.
+    with suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(1):
             await producer._sender.close()  # noqa: SLF001 - there is no public way to give up
-    except (KafkaError, TimeoutError):
-        pass
     await _close_client(producer.client)
 
 
 async def _close_client(client: AIOKafkaClient) -> None:
-    """Close all connections at once: the library's close waits for the other side, for half a minute with TLS."""
+    """Close all connections at once. The library's close waits half a minute for a silent TLS peer."""
     for connection in list(client._conns.values()):  # noqa: SLF001 - there is no public way to abort
         if connection._writer is not None:  # noqa: SLF001 - as above
             connection._writer.transport.abort()  # noqa: SLF001 - as above
-    task = asyncio.current_task()
     try:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await client.close()
     except (KafkaError, TimeoutError, OSError):
         pass
     except asyncio.CancelledError:
-        # Not ours: a time-out has cancelled a future before, for which the library waits once more.
-        if task is not None and task.cancelling() > 0:
+        # Nobody cancelled us, unless the task says so: a time-out has cancelled a future that the library awaits again.
+        if (task := asyncio.current_task()) is not None and task.cancelling() > 0:
             raise

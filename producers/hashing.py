@@ -4,19 +4,19 @@ from functools import lru_cache
 from struct import unpack_from
 from typing import Final
 
-KEYS_REMEMBERED: Final = 32_768
+KEYS_CACHED: Final = 32_768
 _SEED: Final = 0x9747B28C
 _FACTOR: Final = 0x5BD1E995
 _SHIFT: Final = 24
 _MASK: Final = 0xFFFFFFFF
 
 
-@lru_cache(maxsize=KEYS_REMEMBERED)
+@lru_cache(maxsize=KEYS_CACHED)
 def hash_of(key: bytes) -> int:
     """Hash a key as every Kafka client does by default, so that a key has one partition whoever publishes.
 
-    It is MurmurHash2 (32 bits) with Kafka's seed, without its sign. aiokafka's takes three times as long, and an order
-    has one key; its messages come close together, so that remembering saves most of it.
+    It is MurmurHash2 (32 bits) with Kafka's seed and without the sign. aiokafka's takes three times as long. All
+    messages of an order have one key and come close together, so the cache saves most of the work.
     """
     size = len(key)
     words = size >> 2

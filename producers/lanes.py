@@ -1,4 +1,4 @@
-"""Messages on their way: one lane a partition, in order, and what became of each message."""
+"""One lane a partition with its messages in order, and the results: what became of each message."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -11,20 +11,21 @@ from producers.refusals import Family, family_of, refusal_of
 
 RECORD_BYTES_MAX: Final = 16_000_000
 IN_A_ROW_MAX: Final = 3
-"""So many records refused of a topic that took none: it is the topic."""
+"""After so many refused records, and none taken, the whole topic is refused."""
 REFUSALS_MAX: Final = 60
-"""So many refused batches of a lane in one call: each costs a new producer, and other topics wait meanwhile."""
+"""The most refused batches of a lane in one call: each needs a new producer, and other topics wait meanwhile."""
 
 Stamp = Callable[[], int] | None
-"""Gives the time of a batch, in milliseconds since 1970. None: the client's own, this machine's clock."""
+"""Gives the time of a batch, in milliseconds since 1970. None: this machine's clock."""
 
 
 @dataclass(slots=True)
 class Lane:
     """One partition's messages, in order.
 
-    records_max falls when the broker finds a batch too large. suspects: so many at the front hold one that the broker
-    refuses; 0 if nothing is known. refusals: so often the broker refused a batch.
+    records_max: the most records of a batch; it falls when the broker finds a batch too large.
+    suspects: among so many messages at the front is one that the broker refuses; 0 if nothing is known.
+    refusals: how many batches the broker has refused.
     """
 
     topic: str
@@ -35,7 +36,7 @@ class Lane:
     refusals: int = 0
 
     def fill(self, batch: Any, stamp: Stamp) -> list[OutgoingMessage]:
-        """Move messages into a batch until either is at its end."""
+        """Move messages into a batch until it is full or none is left."""
         taken: list[OutgoingMessage] = []
         waiting, append = self.waiting, batch.append
         room = min(self.records_max, max(1, self.suspects // 2)) if self.suspects else self.records_max
@@ -49,84 +50,84 @@ class Lane:
         return taken
 
     def put_back(self, messages: Sequence[OutgoingMessage]) -> None:
-        """Have these first again."""
+        """Put these back at the front."""
         self.waiting.extendleft(reversed(messages))
 
-    def taken(self, count: int) -> None:
-        """Note that the broker took so many from the front."""
+    def note_taken(self, count: int) -> None:
+        """Note that the broker took so many messages from the front."""
         self.suspects = max(0, self.suspects - count)
 
 
 @dataclass(slots=True)
-class Ledger:
-    """What became of the messages so far. closed: topics of which nothing more is sent, and why."""
+class Results:
+    """What became of the messages so far. closed: topics to which nothing more is sent, and why."""
 
     acknowledged: list[int] = field(default_factory=list)
     refused: dict[int, Refusal] = field(default_factory=dict)
     closed: dict[str, Refusal] = field(default_factory=dict)
-    _blamed: Counter[str] = field(default_factory=Counter)
-    _open: set[str] = field(default_factory=set)
+    _refusals: Counter[str] = field(default_factory=Counter)
+    _taking: set[str] = field(default_factory=set)
 
     def published(self) -> Published:
-        """Give the answer."""
+        """Return the results for the caller."""
         return Published(self.acknowledged, self.refused)
 
-    def take(self, lane: Lane, messages: Sequence[OutgoingMessage]) -> None:
+    def acknowledge(self, lane: Lane, messages: Sequence[OutgoingMessage]) -> None:
         """Note that all in-sync replicas have these."""
         self.acknowledged.extend([message.id for message in messages])
-        self._open.add(lane.topic)
-        lane.taken(len(messages))
+        self._taking.add(lane.topic)
+        lane.note_taken(len(messages))
 
     def refuse(self, lane: Lane, messages: Sequence[OutgoingMessage], error: BaseException) -> None:
-        """Note that the broker refused this batch: look closer, or blame the record that was alone, or the topic."""
+        """Note that the broker refused this batch. Refuse its topic or its only record, or look for the bad one."""
         lane.put_back(messages)
         lane.refusals += 1
         family = family_of(error)
         if family is Family.TOPIC:
             self.closed[lane.topic] = refusal_of(error, Scope.TOPIC)
         elif len(messages) == 1:
-            self.blame(lane, refusal_of(error, Scope.MESSAGE))
+            self.refuse_first(lane, refusal_of(error, Scope.MESSAGE))
         elif family is Family.SIZE:
-            # The limit may be on the batch: smaller ones find the message that is too large by itself, if any.
+            # The limit may be on the batch. Smaller batches show whether one message alone is too large.
             lane.records_max = len(messages) // 2
         else:
             lane.suspects = len(messages)
         if lane.refusals >= REFUSALS_MAX:
-            self._hold(lane, list(lane.waiting), Refusal(f"behind {REFUSALS_MAX} refused batches", Scope.BEHIND))
+            self._refuse_all(lane, list(lane.waiting), Refusal(f"behind {REFUSALS_MAX} refused batches", Scope.BEHIND))
 
-    def blame(self, lane: Lane, refusal: Refusal) -> None:
-        """Refuse a lane's first message, and hold those of its key, so that nothing overtakes it."""
+    def refuse_first(self, lane: Lane, refusal: Refusal) -> None:
+        """Refuse a lane's first message and those of the same key behind it, so that nothing overtakes it."""
         first = lane.waiting.popleft()
         self.refused[first.id] = refusal
         if first.key is not None:
             behind = Refusal(f"behind message {first.id} of the same key: {refusal.why}", Scope.BEHIND)
-            self._hold(lane, [m for m in lane.waiting if m.key == first.key], behind)
+            self._refuse_all(lane, [m for m in lane.waiting if m.key == first.key], behind)
         topic = lane.topic
-        self._blamed[topic] += 1
-        # Until the topic takes one, the next is tried alone: if all are refused, that shows it soonest.
-        lane.suspects = 0 if topic in self._open else 1
-        if topic not in self._open and self._blamed[topic] >= IN_A_ROW_MAX:
+        self._refusals[topic] += 1
+        # Until the topic takes a record, the next is tried alone. So we find out soonest that it refuses all.
+        lane.suspects = 0 if topic in self._taking else 1
+        if topic not in self._taking and self._refusals[topic] >= IN_A_ROW_MAX:
             self.closed[topic] = Refusal(f"nothing goes to the topic: {refusal.why}", Scope.TOPIC, refusal.alarm)
 
     def close_lanes(self, lanes: Iterable[Lane]) -> list[Lane]:
-        """Refuse what waits for closed topics. Return the lanes that have something to send."""
-        going_on = []
+        """Refuse what waits for closed topics. Return the lanes that still have something to send."""
+        still_open = []
         for lane in lanes:
             if (refusal := self.closed.get(lane.topic)) is not None:
-                self._hold(lane, list(lane.waiting), refusal)
+                self._refuse_all(lane, list(lane.waiting), refusal)
             if lane.waiting:
-                going_on.append(lane)
-        return going_on
+                still_open.append(lane)
+        return still_open
 
     def stop(self, lanes: Iterable[Lane], why: str) -> None:
-        """Send nothing more."""
+        """Refuse all that is not sent yet."""
         for lane in lanes:
-            self._hold(lane, list(lane.waiting), Refusal(why, Scope.BEHIND))
+            self._refuse_all(lane, list(lane.waiting), Refusal(why, Scope.BEHIND))
 
-    def _hold(self, lane: Lane, messages: Sequence[OutgoingMessage], refusal: Refusal) -> None:
-        held = {message.id for message in messages}
-        self.refused |= dict.fromkeys(held, refusal)
-        lane.waiting = deque(message for message in lane.waiting if message.id not in held)
+    def _refuse_all(self, lane: Lane, messages: Sequence[OutgoingMessage], refusal: Refusal) -> None:
+        refused = {message.id for message in messages}
+        self.refused |= dict.fromkeys(refused, refusal)
+        lane.waiting = deque(message for message in lane.waiting if message.id not in refused)
 
 
 def size_of(message: OutgoingMessage) -> int:

@@ -1,7 +1,7 @@
-"""What a broker's error says about a batch: whom it concerns, and what to do about it.
+"""What a broker's error means: what it concerns, and what to do about it.
 
-A broker refuses a whole batch, with one code, for one bad record in it. The client (aiokafka 0.14) repeats by itself
-what may pass, and knows the codes up to 72: later ones, INVALID_RECORD (87) above all, come as UnknownError.
+A broker refuses a whole batch, with one code, for one bad record in it. The client (aiokafka 0.14) retries by itself
+what may succeed later. It knows the codes up to 72: later ones, such as INVALID_RECORD (87), come as UnknownError.
 """
 
 from enum import Enum, auto
@@ -14,30 +14,30 @@ from domain.ports.publisher import Refusal, Scope
 
 
 class Family(Enum):
-    """Whom an error concerns."""
+    """What an error concerns."""
 
     SIZE = auto()
-    """A record, or the batch as a whole: smaller batches tell."""
+    """The size of a record or of the batch: smaller batches show which."""
     RECORD = auto()
-    """One record, most likely: it is looked for."""
+    """Most likely one record: we search for it."""
     CLOCK = auto()
-    """The time-stamps, which are this machine's clock: the record is looked for, then the clock is blamed."""
+    """The time-stamps, from this machine's clock: we search for the record, then report the clock."""
     TOPIC = auto()
-    """All that goes to this topic, until somebody mends it."""
+    """Every message of this topic, until somebody repairs the topic."""
     PARTITION = auto()
-    """All that goes to this partition, until brokers are back. The client repeats most of these by itself."""
+    """Every message of this partition, until brokers are back. The client retries most of these by itself."""
     PRODUCER = auto()
-    """This producer, or the cluster: a new producer starts over."""
+    """This producer or the cluster: a new producer is needed."""
 
 
 _GROUPS: Final[dict[Family, tuple[type[KafkaError], ...]]] = {
     Family.SIZE: (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError),
     Family.RECORD: (
         errors.CorruptRecordException,
-        # A broker's own policy on records, as hosted brokers have them; a policy on topics never answers a produce.
+        # A policy on records, as hosted brokers have. A policy on topics never refuses a produce request.
         errors.PolicyViolationError,
-        # Every code that the client does not know: INVALID_RECORD (a compacted topic and no key, a schema that the
-        # broker validates), UNSUPPORTED_COMPRESSION_TYPE; and a failure inside the broker.
+        # Every code that the client does not know, such as INVALID_RECORD (no key on a compacted topic, a schema that
+        # the broker validates) and UNSUPPORTED_COMPRESSION_TYPE. Also a failure inside the broker.
         errors.UnknownError,
     ),
     Family.CLOCK: (errors.InvalidTimestampError,),
@@ -98,12 +98,12 @@ _CLOCK: Final = (
 
 
 def family_of(error: BaseException) -> Family:
-    """Say whom an error concerns. What no broker answers to a produce concerns the producer."""
+    """Return what an error concerns. An error that no broker gives to a produce request concerns the producer."""
     return FAMILIES.get(type(error), Family.PRODUCER)
 
 
 def refusal_of(error: BaseException, scope: Scope) -> Refusal:
-    """Put a broker's refusal into words."""
+    """Return a broker's error as a refusal: what is wrong, and what to do."""
     family = family_of(error)
     if family is Family.SIZE:
         return Refusal(_TOO_LARGE, scope)

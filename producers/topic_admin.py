@@ -1,4 +1,4 @@
-"""What topics are asked and told beyond making them: their settings, and more partitions."""
+"""Reads and changes the settings of topics, and adds partitions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -68,9 +68,9 @@ class _IncrementalAlterConfigs(Request[_IncrementalAlterConfigsStruct]):  # type
 async def read_settings(
     admin: AIOKafkaAdminClient, topics: Sequence[str]
 ) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-    """Return the settings of the topics that may be read, and why others may not, both by topic.
+    """Return the settings of the topics that this user may read, and why others were not read, both by topic.
 
-    Who may not read them works all the same, so that nothing is raised for it.
+    Nothing is raised: roles work without these settings.
     """
     if not topics:
         return {}, {}
@@ -86,13 +86,13 @@ async def read_settings(
             if code == 0:
                 found[topic] = {entry[0]: entry[1] for entry in entries if entry[1] is not None}
             elif code != UnknownTopicOrPartitionError.errno:
-                # That one was made a moment ago, and this broker has not heard of it yet.
+                # That topic was just made, and this broker does not know it yet.
                 unread[topic] = for_code(code).__name__
     return found, unread
 
 
 async def set_settings(admin: AIOKafkaAdminClient, topic: str, settings: Mapping[str, str]) -> str | None:
-    """Set these settings of a topic, all or none, and leave the others; return why not, None when it is done."""
+    """Set these settings of a topic, all or none; others stay. Return why not, None when it is done."""
     try:
         response: Any = await admin._send_request(_IncrementalAlterConfigs(topic, settings))  # noqa: SLF001 - as above
     except (KafkaError, NotImplementedError) as error:
@@ -102,7 +102,7 @@ async def set_settings(admin: AIOKafkaAdminClient, topic: str, settings: Mapping
 
 
 async def add_partitions(admin: AIOKafkaAdminClient, topic: str, count: int) -> str | None:
-    """Give a topic so many partitions, which is more than it has; return why not, None when it is done."""
+    """Raise a topic's number of partitions to `count`. Return why not, None when it is done."""
     try:
         await admin.create_partitions({topic: NewPartitions(count)})
     except NotControllerError:

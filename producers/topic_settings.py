@@ -1,22 +1,22 @@
-"""What a topic's settings must be for the promises of the pipeline, and how much a difference weighs. No I/O."""
+"""Which settings of a topic the pipeline needs, and how severe a difference is. No I/O."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-# Headers, key and the batch's frame around the largest event; a dead letter carries the original's headers as well.
+# For headers, key and the batch's head around the largest event. A dead letter has the original's headers as well.
 BATCH_HEADROOM_BYTES: Final = 131_072
 DAY_MS: Final = 86_400_000
 KEPT_AT_LEAST_MS: Final = 7 * DAY_MS
-"""A weekend's outage and some days to notice it: what is deleted sooner may be lost unread."""
+"""An outage over a weekend, and some days to notice it. What is deleted sooner may be lost unread."""
 KEPT_AT_LEAST_BYTES: Final = 2**30
-"""Of a partition: about a million orders."""
+"""A partition: about a million orders."""
 FOREVER: Final = "-1"
 
 
 class Owner(StrEnum):
-    """Whose topic it is. Dead letter topics are copies for others: the table has the letters."""
+    """Whose topic it is. Dead letter topics are copies for others: the letters are in the table."""
 
     OURS = "ours"
     UPSTREAM = "upstream"
@@ -24,7 +24,7 @@ class Owner(StrEnum):
 
 
 class Weight(StrEnum):
-    """STOPS: no role starts with it. ALARM: roles start, somebody must act at once. NOTE: good to know."""
+    """STOPS: no role starts. ALARM: roles start, somebody must act at once. NOTE: for information."""
 
     STOPS = "stops"
     ALARM = "alarm"
@@ -42,11 +42,11 @@ class Wanted:
 
     @property
     def message_bytes_max(self) -> int:
-        """Return how large a batch a topic must take."""
+        """Return the size of the largest batch that a topic must take."""
         return max(1_048_588, self.event_bytes_max + BATCH_HEADROOM_BYTES)
 
     def configs(self) -> dict[str, str]:
-        """State a topic's settings. Events are kept for good; from three replicas on one may be lost."""
+        """Return a topic's settings. Events are kept for ever. With three replicas or more, one may be lost."""
         return {
             "cleanup.policy": "delete",
             "retention.ms": FOREVER,
@@ -70,7 +70,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One setting that is not as it should be. mend: what sets it right; None: no command of ours does."""
+    """One setting that is not as it should be. mend: the settings that repair it; None: no command of ours does."""
 
     topic: str
     owner: Owner
@@ -97,11 +97,9 @@ REPLICAS: Final = "replication.factor"
 
 
 def compare(topic: Found, wanted: Wanted) -> list[Difference]:
-    """Return every difference of this topic. Of others' topics only what endangers us counts."""
-    differences = [*_shape(topic, wanted)]
-    for check in (_cleanup, _retention_ms, _retention_bytes, _message_bytes, _in_sync, _unclean, _compression):
-        differences += check(topic, wanted)
-    return differences
+    """Return every difference of this topic. For topics of others, only what endangers us counts."""
+    checks = (_shape, _cleanup, _retention_ms, _retention_bytes, _message_bytes, _in_sync, _unclean, _compression)
+    return [difference for check in checks for difference in check(topic, wanted)]
 
 
 def _insync(replicas: int) -> int:
@@ -124,7 +122,7 @@ def _cleanup(topic: Found, _: Wanted) -> Iterator[Difference]:
         return
     mend = {"cleanup.policy": "delete"}
     if "delete" not in policies:
-        # While it is only compacted nothing is deleted by age or size. Mended alone, all that is old would go at once.
+        # A topic that is only compacted deletes nothing by age or size. The new policy alone would delete old events.
         mend |= {name: FOREVER for name in ("retention.ms", "retention.bytes") if _limit(topic, name) is not None}
     why = "compaction drops all but the last event of an order"
     weight = Weight.WARNING if topic.owner is Owner.LETTERS else Weight.STOPS
@@ -140,14 +138,14 @@ def _retention_ms(topic: Found, _: Wanted) -> Iterator[Difference]:
         weight, why = Weight.NOTE, "history ends there: events cannot be replayed for analytics afterwards"
     else:
         why = "what is not read in time is lost"
-        weight = _of_loss(topic.owner) if kept_ms < DAY_MS else Weight.WARNING
+        weight = _weigh_loss(topic.owner) if kept_ms < DAY_MS else Weight.WARNING
     target = str(KEPT_AT_LEAST_MS) if upstream else FOREVER
     shown = f"{target} or more" if upstream else target
     yield _difference(topic, "retention.ms", kept_ms, shown, weight, why, {"retention.ms": target})
 
 
-def _of_loss(owner: Owner) -> Weight:
-    """Weigh that messages may be deleted unread. We stop over what one command of ours mends."""
+def _weigh_loss(owner: Owner) -> Weight:
+    """Return the weight when messages may be deleted unread. We stop only if one command of ours can repair it."""
     return {Owner.OURS: Weight.STOPS, Owner.UPSTREAM: Weight.ALARM}.get(owner, Weight.WARNING)
 
 
@@ -155,7 +153,7 @@ def _retention_bytes(topic: Found, _: Wanted) -> Iterator[Difference]:
     kept = _limit(topic, "retention.bytes")
     if kept is None:
         return
-    weight = _of_loss(topic.owner) if kept < KEPT_AT_LEAST_BYTES else Weight.NOTE
+    weight = _weigh_loss(topic.owner) if kept < KEPT_AT_LEAST_BYTES else Weight.NOTE
     why = "what is not read before the partition is full is lost"
     yield _difference(topic, "retention.bytes", kept, FOREVER, weight, why, {"retention.bytes": FOREVER})
 
@@ -217,6 +215,6 @@ def _number(topic: Found, name: str) -> int | None:
 
 
 def _limit(topic: Found, name: str) -> int | None:
-    """Return a bound, None when there is none: -1, as Kafka writes it."""
+    """Return a bound; None when there is none, which Kafka writes as -1."""
     number = _number(topic, name)
     return None if number is None or number < 0 else number

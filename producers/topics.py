@@ -1,4 +1,4 @@
-"""Topics: made with the settings that the pipeline's promises rest on, and looked for at start."""
+"""Makes topics with the settings that the pipeline needs, and compares those that exist."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -21,12 +21,12 @@ _Answer = TypeVar("_Answer")
 
 
 class TopicsRefused(Exception):  # noqa: N818 - an answer, not a fault of ours
-    """Topics could not be made as asked. The text says which, why, and what to change."""
+    """Topics could not be made. The text says which, why, and what to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicsMade:
-    """Names of topics: made now, and found there already (their settings are left as they are)."""
+    """Names of topics: made now, and those that existed (their settings stay)."""
 
     created: Sequence[str]
     existing: Sequence[str]
@@ -34,7 +34,7 @@ class TopicsMade:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was found. unread: why the settings of these topics cannot be read; they were not compared."""
+    """missing: topics that do not exist. unread: why the settings of these topics were not read, nor compared."""
 
     missing: Sequence[str]
     differences: Sequence[Difference]
@@ -49,7 +49,7 @@ async def create_topics(
     replication_factor: int,
     event_bytes_max: int,
 ) -> TopicsMade:
-    """Make the topics that are not there. Calling it again is safe: topics that exist are left as they are.
+    """Make the topics that do not exist. Calling it again is safe: existing topics stay as they are.
 
     kafka: connection options of aiokafka. Raises TopicsRefused when the brokers will not make them (more replicas than
     brokers, a name that is not allowed, no permission), DownForEverybody when no broker answers, Transient otherwise.
@@ -66,36 +66,38 @@ async def create_topics(
                     f"start more, or set PAYMENTS_TOPIC_REPLICATION_FACTOR={brokers}"
                 )
             new = [NewTopic(name, partitions, replication_factor, topic_configs=configs) for name in wanted]
-            lost_race = _check(await admin.create_topics(new, timeout_ms=REQUEST_TIMEOUT_MS))
+            lost_race = _find_existing(await admin.create_topics(new, timeout_ms=REQUEST_TIMEOUT_MS))
             wanted = [name for name in wanted if name not in lost_race]
         return TopicsMade(wanted, [name for name in dict.fromkeys(names) if name not in wanted])
 
 
 async def missing_topics(kafka: Mapping[str, Any], names: Collection[str]) -> list[str]:
-    """List those that do not exist, sorted: the check of every process at its start.
+    """Return those that do not exist, sorted. Every process checks this at its start.
 
     Raises DownForEverybody when no broker answers, Transient otherwise.
     """
     async with _admin(kafka) as admin:
-        there = await _surely(admin.list_topics, lambda found: set(names) <= set(found))
+        there = await _ask_until_whole(admin.list_topics, lambda found: set(names) <= set(found))
         return sorted(set(names) - set(there))
 
 
 async def survey_topics(kafka: Mapping[str, Any], owners: Mapping[str, Owner], wanted: Wanted) -> Survey:
-    """Hold topics to what they should be. Changes nothing.
+    """Compare topics with what they should be. Changes nothing.
 
-    Raises DownForEverybody when no broker answers, Transient otherwise; not for settings that this user may not read.
+    Raises DownForEverybody when no broker answers, Transient otherwise. Settings that we may not read raise nothing.
     """
     async with _admin(kafka) as admin:
-        # All topics are asked for: naming one that is not there could make it, with the broker's own settings.
-        described = await _surely(admin.describe_topics, lambda found: owners.keys() <= {t["topic"] for t in found})
+        # We ask for all topics: naming one that does not exist could make it, with the broker's settings.
+        described = await _ask_until_whole(
+            admin.describe_topics, lambda found: owners.keys() <= {t["topic"] for t in found}
+        )
         there = {topic["topic"]: topic["partitions"] for topic in described}
         present = [topic for topic in owners if topic in there]
         settings, unread = await read_settings(admin, present)
         differences = []
         for topic in present:
             if not there[topic]:
-                continue  # it is being made: brokers name it before its partitions
+                continue  # it is just being made: brokers know its name before its partitions
             copies = min(len(partition["replicas"]) for partition in there[topic])
             found = Found(topic, owners[topic], len(there[topic]), copies, settings.get(topic, {}))
             differences += compare(found, wanted)
@@ -103,14 +105,14 @@ async def survey_topics(kafka: Mapping[str, Any], owners: Mapping[str, Owner], w
 
 
 async def mend_topics(kafka: Mapping[str, Any], differences: Sequence[Difference]) -> dict[str, str]:
-    """Set right what can be, topic by topic, each wholly or not at all; return why some were not, by topic.
+    """Repair what can be repaired, topic by topic, each wholly or not at all. Return why some were not, by topic.
 
     Partitions are added, never taken away; nothing is kept for a shorter time than before. Raises as survey_topics.
     """
     mends: dict[str, dict[str, str]] = {}
     for difference in differences:
         if difference.mend is not None:
-            # What compaction adds (keep everything) outweighs what its own difference asks for.
+            # The repair of compaction comes first and keeps everything: it overrides what a later difference asks for.
             mends[difference.topic] = {**difference.mend, **mends.get(difference.topic, {})}
     refused = {}
     async with _admin(kafka) as admin:
@@ -128,8 +130,8 @@ def _admin(kafka: Mapping[str, Any]) -> AbstractAsyncContextManager[AIOKafkaAdmi
     return admin_client(kafka, "payments-topics", "about topics", REQUEST_TIMEOUT_MS)
 
 
-async def _surely(ask: Callable[[], Awaitable[_Answer]], is_whole: Callable[[_Answer], bool]) -> _Answer:
-    """Ask again for a while if something is missing: a broker that has just come back knows few topics, or none."""
+async def _ask_until_whole(ask: Callable[[], Awaitable[_Answer]], is_whole: Callable[[_Answer], bool]) -> _Answer:
+    """Ask again for SURE_S if something is missing: a broker that has just started knows few topics, or none."""
     loop = asyncio.get_running_loop()
     until = loop.time() + SURE_S
     answer = await ask()
@@ -139,8 +141,8 @@ async def _surely(ask: Callable[[], Awaitable[_Answer]], is_whole: Callable[[_An
     return answer
 
 
-def _check(response: Any) -> set[str]:
-    """Return topics that somebody else made meanwhile. Raises TopicsRefused for those that were not made."""
+def _find_existing(response: Any) -> set[str]:
+    """Return topics that somebody else made meanwhile. Raises TopicsRefused if any was not made."""
     existing = set()
     problems = []
     for name, code, *message in response.topic_errors:

@@ -1,4 +1,4 @@
-"""Bodies of wrong events, for tests: encoded by the schema alone, whatever they say."""
+"""Encodes wrong events, for tests: by the schema alone, without any other check."""
 
 from datetime import datetime
 from io import BytesIO
@@ -13,11 +13,11 @@ from schemas.writing import micros
 
 
 class Unencodable(Exception):  # noqa: N818 - an answer, not a fault of ours
-    """The schema has no way to write this. The text names no value."""
+    """The schema cannot encode this. The text names no value."""
 
 
 def encode_unchecked(event_type: str, fields: dict[str, Any]) -> bytes:
-    """Write fields as a single object of this event's schema; absent ones by the schema's defaults, others ignored.
+    """Encode fields as a single object of this event's schema. Absent ones get its defaults; unknown ones are left out.
 
     Times are ISO 8601 text, microseconds since 1970, or datetimes with a zone; ids text or UUIDs. Raises Unencodable.
     """

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from deploy.embedded import EmbeddedServers
 from domain.errors import DownForEverybody, Transient
 from domain.ports.publisher import OutgoingMessage, Published
-from producers import kafka_publisher
+from producers import partitioning, waves
 from producers.connection import producer_options
 from producers.kafka_publisher import KafkaPublisher
 from producers.lanes import RECORD_BYTES_MAX
@@ -93,7 +93,7 @@ async def test_nothing_to_publish_is_no_question_to_kafka(kafka_bootstrap: str) 
 async def test_a_missing_topic_is_refused_and_others_go_on(
     kafka_bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_publisher, "TOPIC_WAIT_S", 0.2)
+    monkeypatch.setattr(partitioning, "TOPIC_WAIT_S", 0.2)
     there, missing, invalid = f"{topic_prefix}A", f"{topic_prefix}B", f"{topic_prefix} /"
     await make_topic(kafka_bootstrap, there)
     async with KafkaPublisher({"bootstrap_servers": kafka_bootstrap}) as publisher:
@@ -137,7 +137,7 @@ async def test_a_message_that_no_broker_takes_is_refused_before_it_is_sent(
 async def test_large_messages_go_in_several_requests(
     kafka_bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_publisher, "WAVE_BYTES_MAX", 1_500_000)
+    monkeypatch.setattr(waves, "WAVE_BYTES_MAX", 1_500_000)
     topic = f"{topic_prefix}A"
     await make_topic(kafka_bootstrap, topic, partitions=3)
     messages = [message(number, topic, b"order-%d" % (number % 5), bytes(400_000)) for number in range(20)]
