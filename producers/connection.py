@@ -131,6 +131,6 @@ async def _close_client(client: AIOKafkaClient) -> None:
     except (KafkaError, TimeoutError, OSError):
         pass
     except asyncio.CancelledError:
-        # Nobody cancelled us, unless the task says so: a time-out has cancelled a future that the library awaits again.
+        # Unless our task was cancelled, an earlier time-out has cancelled a future that the library awaits again.
         if (task := asyncio.current_task()) is not None and task.cancelling() > 0:
             raise

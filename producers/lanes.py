@@ -53,10 +53,6 @@ class Lane:
         """Put these back at the front."""
         self.waiting.extendleft(reversed(messages))
 
-    def note_taken(self, count: int) -> None:
-        """Note that the broker took so many messages from the front."""
-        self.suspects = max(0, self.suspects - count)
-
 
 @dataclass(slots=True)
 class Results:
@@ -76,7 +72,7 @@ class Results:
         """Note that all in-sync replicas have these."""
         self.acknowledged.extend([message.id for message in messages])
         self._taking.add(lane.topic)
-        lane.note_taken(len(messages))
+        lane.suspects = max(0, lane.suspects - len(messages))
 
     def refuse(self, lane: Lane, messages: Sequence[OutgoingMessage], error: BaseException) -> None:
         """Note that the broker refused this batch. Refuse its topic or its only record, or look for the bad one."""

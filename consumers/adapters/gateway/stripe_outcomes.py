@@ -63,8 +63,9 @@ def read_capture(call: GatewayCall, intent: stripe.PaymentIntent) -> GatewayOutc
     match intent.status:
         case "succeeded":
             outcome = _approve_captured(intent)
-            same = outcome.amount_minor == call.amount_minor
-            return outcome if same else Unknown("captured with another amount", replayed=True)
+            if outcome.amount_minor != call.amount_minor:
+                return Unknown("captured with another amount", replayed=True)
+            return outcome
         case "canceled":
             return Lapsed()
         case "processing":

@@ -79,21 +79,17 @@ class CarefulReader:
 
     async def end_of(self, partition: int, fault: Fault) -> End:
         """Find where the stretch ends that begins with this fault. Bad batches in a row are one stretch."""
-        end = End(fault.last, sure=True) if fault.last is not None else await self._search(partition, fault.first)
+        end = await self._search(partition, fault.first, fault)
         for _ in range(JOINED_MAX):
             if end.last is None:
                 break
-            behind = end.last + 1
-            look = await self.read(partition, behind, 1)
+            look = await self.read(partition, end.last + 1, 1)
             if look.records or look.fault is None or look.gone:
                 break
-            if look.fault.last is not None:
-                end = End(look.fault.last, end.sure)
-            else:
-                further = await self._search(partition, behind)
-                if further.last is None:
-                    break
-                end = End(further.last, end.sure and further.sure)
+            further = await self._search(partition, end.last + 1, look.fault)
+            if further.last is None:
+                break
+            end = End(further.last, end.sure and further.sure)
         return end
 
     async def first_readable(self, partition: int, first: int, last: int) -> int | None:
@@ -110,8 +106,10 @@ class CarefulReader:
                 raise TooMuchToTry
         return None
 
-    async def _search(self, partition: int, first: int) -> End:
-        """Find the end of a bad batch whose head does not tell it: by its length, else by trying later offsets."""
+    async def _search(self, partition: int, first: int, fault: Fault) -> End:
+        """Find the end of a bad batch: from the fault, else by the batch's length, else by trying later offsets."""
+        if fault.last is not None:
+            return End(fault.last, sure=True)
         for size in WALKED_BYTES:
             fetched = await self._fetch(partition, first, size)
             good, claimed = find_good(fetched.raw, first, fetched.end)

@@ -72,8 +72,8 @@ async def close_client(client: AIOKafkaClient) -> None:
             async with asyncio.timeout(GIVE_UP_S):
                 await client.close()
         except asyncio.CancelledError:
-            # Nobody cancelled us: an earlier time-out has cancelled a future that the library awaits again.
-            if _is_cancelled():
+            # Unless our task was cancelled, an earlier time-out has cancelled a future that the library awaits again.
+            if (task := asyncio.current_task()) is not None and task.cancelling() > 0:
                 raise
 
 
@@ -81,8 +81,3 @@ def _task(consumer: AIOKafkaConsumer, owner: str, name: str) -> "asyncio.Task[No
     """Return one of the library's tasks, if this release of it has it."""
     task = getattr(getattr(consumer, owner, None), name, None)
     return task if isinstance(task, asyncio.Task) else None
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -52,18 +52,19 @@ class GroupReader:
     async def read(self, consumer: AIOKafkaConsumer, limit: int, wait_s: float) -> list[Message]:
         """Return at most so many messages; wait so long for the first. Raises Transient; nothing is lost."""
         if _now() < self._doubt_until:
-            return await self._one_by_one(consumer, limit, wait_s)
+            return await self._read_one_by_one(consumer, limit, wait_s)
         try:
             found = await _get(consumer, limit, wait_s)
         except Rebalancing:
             raise
         except BaseException as error:  # noqa: BLE001 - a codec in Rust may raise one that is no Exception
-            self._put_back(consumer)
+            for lane in self._lanes.of.values():
+                self._put_back(consumer, lane)
             raise_unless_of_one(error)
             if isinstance(error, NoOffsetForPartitionError):
                 return []  # just assigned, and the group has never committed: positions are found next
             self._doubt_until = _now() + DOUBT_S
-            return await self._one_by_one(consumer, limit, 0)
+            return await self._read_one_by_one(consumer, limit, 0)
         return self._hand_out(consumer, found)
 
     def send_apart(self, consumer: AIOKafkaConsumer, lane: Lane, to: int = -1) -> None:
@@ -72,7 +73,7 @@ class GroupReader:
         lane.read_apart(_now() + (CALM_S if to < 0 else 0), to)
         self._lanes.note_quiet()
 
-    async def _one_by_one(self, consumer: AIOKafkaConsumer, limit: int, wait_s: float) -> list[Message]:
+    async def _read_one_by_one(self, consumer: AIOKafkaConsumer, limit: int, wait_s: float) -> list[Message]:
         """Read each partition by itself: an error is then about this one, and no other has moved."""
         messages: list[Message] = []
         end = _now() + wait_s
@@ -84,7 +85,7 @@ class GroupReader:
                 try:
                     found = await _get(consumer, limit - len(messages), 0, lane.partition)
                 except BaseException as error:  # noqa: BLE001 - as above
-                    self._put_back_one(consumer, lane)
+                    self._put_back(consumer, lane)
                     try:
                         raise_unless_of_one(error)
                     except Transient:
@@ -112,7 +113,7 @@ class GroupReader:
             if not is_gapless(lane, records) and not may_have_gaps(
                 lane, records, consumer.highwater(partition), _now()
             ):
-                self._put_back_one(consumer, lane)
+                self._put_back(consumer, lane)
                 self.send_apart(consumer, lane, records[-1].offset)
                 continue
             lane.next = records[-1].offset + 1
@@ -122,11 +123,7 @@ class GroupReader:
             ]
         return messages
 
-    def _put_back(self, consumer: AIOKafkaConsumer) -> None:
-        for lane in self._lanes.of.values():
-            self._put_back_one(consumer, lane)
-
-    def _put_back_one(self, consumer: AIOKafkaConsumer, lane: Lane) -> None:
+    def _put_back(self, consumer: AIOKafkaConsumer, lane: Lane) -> None:
         if lane.next is None:
             self._lanes.unplaced.add(lane.partition)
         else:

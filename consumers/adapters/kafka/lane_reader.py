@@ -67,7 +67,7 @@ class LaneReader:
             lane.stretch, lane.rang_at = None, None
         if look.fault is None and look.next > lane.apart_to and (now >= lane.calm_at or look.next >= look.end):
             lane.gaps_until = now + GAPS_CHECKED_S
-            lane.read_together()
+            lane.apart, lane.apart_to = False, -1
 
     def _block(self, lane: Lane, fault: Fault, now: float) -> None:
         lane.waits_until = now + RETRY_S

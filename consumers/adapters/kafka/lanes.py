@@ -58,11 +58,6 @@ class Lane:
         self.apart_to = max(self.apart_to, to)
         self.calm_at = max(self.calm_at, calm_at)
 
-    def read_together(self) -> None:
-        """Read it with the group's client again."""
-        self.apart = False
-        self.apart_to = -1
-
 
 @dataclass(slots=True)
 class Lanes:

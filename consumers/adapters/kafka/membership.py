@@ -12,7 +12,7 @@ from consumers.adapters.kafka.closing import leave_group
 from domain.errors import Transient
 from domain.ports.source import Message
 
-HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 86_400_000
 METADATA_MS: Final = 10_000
 """We notice added partitions, and topics made anew, within that time."""
 UNASSIGNED_S: Final = 20
@@ -21,7 +21,7 @@ UNASSIGNED_S: Final = 20
 Assigned = Callable[[Collection[TopicPartition]], None]
 
 
-class Membership:
+class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     """Joins the group, joins it anew after the client was lost, and leaves it.
 
     connection: aiokafka's options for the brokers' address and security. assigned is called at every assignment, before
@@ -50,8 +50,36 @@ class Membership:
 
     async def join(self) -> None:
         """Join the group. Raises Transient when no broker answers."""
-        draining = _Draining(self.busy, self._drain_timeout_s, self._assigned)
-        self.consumer = await _join(self._topic, self._group, self._connection, draining, self._drain_timeout_s)
+        consumer = AIOKafkaConsumer(
+            group_id=self._group,
+            enable_auto_commit=False,
+            # An offset outside of the partition means lost messages or another topic. `positions.py` decides.
+            auto_offset_reset="none",
+            check_crcs=True,
+            isolation_level="read_committed",
+            fetch_max_wait_ms=500,
+            fetch_min_bytes=1,
+            fetch_max_bytes=50 << 20,
+            max_partition_fetch_bytes=4 << 20,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+            rebalance_timeout_ms=int((self._drain_timeout_s + 10) * 1000),
+            # Our own watchdog replaces the poll clock: a batch that waits through an outage is no dead consumer.
+            max_poll_interval_ms=DAY_MS,
+            metadata_max_age_ms=METADATA_MS,
+            retry_backoff_ms=100,
+            request_timeout_ms=40_000,
+            **self._connection,
+        )
+        try:
+            await consumer.start()
+        except BaseException as error:
+            await leave_group(consumer)
+            if isinstance(error, KafkaError):
+                raise Transient(f"Kafka does not answer: {error!r}") from error
+            raise
+        consumer.subscribe([self._topic], listener=self)
+        self.consumer = consumer
 
     async def rejoin(self, wait_s: float) -> bool:
         """Whether we have joined again. Joining goes on in a task of its own: a silent broker may take long to fail."""
@@ -88,55 +116,14 @@ class Membership:
         if consumer is not None:
             await leave_group(consumer)
 
-
-async def _join(
-    topic: str, group: str, connection: Mapping[str, Any], draining: "_Draining", drain_timeout_s: float
-) -> AIOKafkaConsumer:
-    consumer = AIOKafkaConsumer(
-        group_id=group,
-        enable_auto_commit=False,
-        # An offset outside of the partition means lost messages or another topic. `positions.py` decides.
-        auto_offset_reset="none",
-        check_crcs=True,
-        isolation_level="read_committed",
-        fetch_max_wait_ms=500,
-        fetch_min_bytes=1,
-        fetch_max_bytes=50 << 20,
-        max_partition_fetch_bytes=4 << 20,
-        session_timeout_ms=10_000,
-        heartbeat_interval_ms=3_000,
-        rebalance_timeout_ms=int((drain_timeout_s + 10) * 1000),
-        # Our own watchdog replaces the poll clock: a batch that waits through an outage is no dead consumer.
-        max_poll_interval_ms=24 * HOUR_MS,
-        metadata_max_age_ms=METADATA_MS,
-        retry_backoff_ms=100,
-        request_timeout_ms=40_000,
-        **connection,
-    )
-    try:
-        await consumer.start()
-    except BaseException as error:
-        await leave_group(consumer)
-        if isinstance(error, KafkaError):
-            raise Transient(f"Kafka does not answer: {error!r}") from error
-        raise
-    consumer.subscribe([topic], listener=draining)
-    return consumer
-
-
-class _Draining(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Gives up partitions only when the current batch is planned and committed."""
-
-    def __init__(self, busy: asyncio.Lock, timeout_s: float, assigned: Assigned) -> None:
-        self._busy = busy
-        self._timeout_s = timeout_s
-        self._assigned = assigned
-
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        """Wait for the current batch until the time-out. Then another member repeats it, and the inbox drops it."""
+        """Keep the partitions until the current batch is planned and committed, or the time to drain is over.
+
+        Then another member repeats the batch, and the inbox drops what was processed.
+        """
         if revoked:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._timeout_s), self._busy:
+                async with asyncio.timeout(self._drain_timeout_s), self.busy:
                     return
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:

@@ -6,7 +6,7 @@ are aiokafka's; only a newer version of one of them is declared here.
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar, Final, NamedTuple
 
 from aiokafka import TopicPartition
@@ -160,13 +160,11 @@ class Wire:
 
     async def _coordinator(self, client: AIOKafkaClient) -> int:
         while True:
-            try:
+            with suppress(GroupCoordinatorNotAvailableError):
                 node: int = await client.coordinator_lookup(CoordinationType.GROUP, self._group)
-            except GroupCoordinatorNotAvailableError:
-                # A fresh broker first makes the topic for offsets.
-                await asyncio.sleep(AGAIN_S)
-            else:
                 return node
+            # A fresh broker first makes the topic for offsets.
+            await asyncio.sleep(AGAIN_S)
 
     async def _leader(self, client: AIOKafkaClient, partition: int) -> int:
         node: int | None = client.cluster.leader_for_partition(TopicPartition(self._topic, partition))
