@@ -103,7 +103,7 @@ class KafkaPublisher:
             # This ends: every wave sends or refuses a message, or makes the next batch of a lane smaller.
             producer = await self._fresh_producer()
             if not allowed():
-                results.stop(lanes, "this process may send nothing more at the moment")
+                results.refuse_rest(lanes, "this process may send nothing more at the moment")
                 return
             sent = await send_wave(producer, lanes, results, self._stamp)
             self._stale = await await_wave(sent, results, allowed, self._deadline_s)

@@ -115,7 +115,7 @@ class Results:
                 still_open.append(lane)
         return still_open
 
-    def stop(self, lanes: Iterable[Lane], why: str) -> None:
+    def refuse_rest(self, lanes: Iterable[Lane], why: str) -> None:
         """Refuse all that is not sent yet."""
         for lane in lanes:
             self._refuse_all(lane, list(lane.waiting), Refusal(why, Scope.BEHIND))

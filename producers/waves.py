@@ -64,8 +64,8 @@ async def await_wave(sent: Sequence[Sent], results: Results, allowed: Callable[[
         elif family_of(error) is not Family.PRODUCER:
             refused = True
             results.refuse(each.lane, each.messages, error)
-    if grave := next((error for error in failures.values() if family_of(error) is Family.PRODUCER), None):
-        raise grave
+    if fatal := next((error for error in failures.values() if family_of(error) is Family.PRODUCER), None):
+        raise fatal
     # A process that lost its lease was perhaps frozen meanwhile. Then silence says nothing about a partition.
     if silent and not (len(silent) < len(sent) and allowed()):
         raise TimeoutError

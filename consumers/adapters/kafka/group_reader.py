@@ -19,7 +19,7 @@ from aiokafka.errors import (
     UnsupportedCodecError,
 )
 
-from consumers.adapters.kafka.lanes import CALM_S, Lane, Lanes, is_gapless, may_have_gaps
+from consumers.adapters.kafka.lanes import CALM_S, Lane, Lanes, clock, is_gapless, may_have_gaps
 from domain.errors import Transient
 from domain.ports.source import Message
 
@@ -51,7 +51,7 @@ class GroupReader:
 
     async def read(self, consumer: AIOKafkaConsumer, limit: int, wait_s: float) -> list[Message]:
         """Return at most so many messages; wait so long for the first. Raises Transient; nothing is lost."""
-        if _now() < self._doubt_until:
+        if clock() < self._doubt_until:
             return await self._read_one_by_one(consumer, limit, wait_s)
         try:
             found = await _get(consumer, limit, wait_s)
@@ -63,20 +63,20 @@ class GroupReader:
             raise_unless_of_one(error)
             if isinstance(error, NoOffsetForPartitionError):
                 return []  # just assigned, and the group has never committed: positions are found next
-            self._doubt_until = _now() + DOUBT_S
+            self._doubt_until = clock() + DOUBT_S
             return await self._read_one_by_one(consumer, limit, 0)
         return self._hand_out(consumer, found)
 
     def send_apart(self, consumer: AIOKafkaConsumer, lane: Lane, to: int = -1) -> None:
         """Read a lane apart, at least up to this offset."""
         pause(consumer, lane)
-        lane.read_apart(_now() + (CALM_S if to < 0 else 0), to)
+        lane.read_apart(clock() + (CALM_S if to < 0 else 0), to)
         self._lanes.note_quiet()
 
     async def _read_one_by_one(self, consumer: AIOKafkaConsumer, limit: int, wait_s: float) -> list[Message]:
         """Read each partition by itself: an error is then about this one, and no other has moved."""
         messages: list[Message] = []
-        end = _now() + wait_s
+        end = clock() + wait_s
         while True:
             failed = False
             for lane in self._lanes.of_group():
@@ -97,7 +97,7 @@ class GroupReader:
                         self.send_apart(consumer, lane)
                 else:
                     messages += self._hand_out(consumer, found)
-            if messages or failed or _now() >= end:
+            if messages or failed or clock() >= end:
                 return messages
             await asyncio.sleep(DOUBT_POLL_S)
 
@@ -111,7 +111,7 @@ class GroupReader:
                 self._lanes.unplaced.add(partition)
                 continue
             if not is_gapless(lane, records) and not may_have_gaps(
-                lane, records, consumer.highwater(partition), _now()
+                lane, records, consumer.highwater(partition), clock()
             ):
                 self._put_back(consumer, lane)
                 self.send_apart(consumer, lane, records[-1].offset)
@@ -169,7 +169,3 @@ def raise_unless_of_one(error: BaseException) -> None:
         raise error
     if isinstance(error, KafkaError) and not isinstance(error, OF_ONE):
         raise Transient(f"Kafka does not answer: {error!r}") from error
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 
 from consumers.adapters.kafka.batches import Record
 from consumers.adapters.kafka.careful import CarefulReader, Look
-from consumers.adapters.kafka.lanes import CALM_S, GAPS_CHECKED_S, RETRY_S, Lane, Lanes
+from consumers.adapters.kafka.lanes import CALM_S, GAPS_CHECKED_S, RETRY_S, Lane, Lanes, clock
 from consumers.adapters.kafka.records import Fault
 from domain.alarms import REMIND_S, ring
 from domain.ports.source import Message, Stretch
@@ -90,7 +90,7 @@ class LaneReader:
         topic, partition = lane.partition
         try:
             last = (await self._reader.end_of(partition, fault)).last
-            lane.searched_at = asyncio.get_running_loop().time()
+            lane.searched_at = clock()
         except Exception as error:  # noqa: BLE001 - whatever it is, the alarm must ring
             self._log.info("the end of a stretch was not found", partition=partition, error=repr(error))
             last, lane.searched_at = fault.last, None
@@ -100,7 +100,7 @@ class LaneReader:
 
     def _note_stretch(self, lane: Lane, stretch: Stretch) -> None:
         """Note what blocks the lane. Ring when that is new, and again from time to time while it lasts."""
-        now = asyncio.get_running_loop().time()
+        now = clock()
         if lane.stretch != stretch or lane.rang_at is None or now >= lane.rang_at + REMIND_S:
             lane.rang_at = now
             ring(

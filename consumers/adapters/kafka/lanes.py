@@ -1,5 +1,6 @@
 """What we know of each partition of ours: our position, how we read it, and what it waits for."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -106,3 +107,8 @@ def may_have_gaps(lane: Lane, records: Sequence[Any], end: int | None, now: floa
     if now >= lane.gaps_until or (end is not None and records[-1].offset >= end):
         return False
     return all(a.offset < b.offset for a, b in pairwise(records))
+
+
+def clock() -> float:
+    """Return the seconds of the event loop's clock, which all times of a lane are on."""
+    return asyncio.get_running_loop().time()

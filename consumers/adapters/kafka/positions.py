@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.adapters.kafka.commits import Commits
 from consumers.adapters.kafka.group_reader import resume, seek
-from consumers.adapters.kafka.lanes import RETRY_S, Lane, Lanes
+from consumers.adapters.kafka.lanes import RETRY_S, Lane, Lanes, clock
 from consumers.adapters.kafka.wire import ASK_S, Committed, Wire
 from domain.alarms import REMIND_S, Log, ring
 from domain.errors import Transient
@@ -127,7 +127,7 @@ class Positions:
     async def _ask_topic_id(self) -> str | None:
         """Return the id of the topic that has the name now. None, after an alarm, if there is none."""
         topic = await self._wire.topic()
-        now = asyncio.get_running_loop().time()
+        now = clock()
         self._check_at = now + CHECK_TOPIC_S
         if topic is None:
             if self._missed_at is None or now >= self._missed_at + REMIND_S:

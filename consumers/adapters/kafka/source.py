@@ -1,6 +1,5 @@
 """A member of a consumer group as domain.ports.source.Source. It hands out every message and skips none."""
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -13,7 +12,7 @@ from consumers.adapters.kafka.closing import has_given_up
 from consumers.adapters.kafka.commits import Commits
 from consumers.adapters.kafka.group_reader import Rebalancing, pause, seek
 from consumers.adapters.kafka.lane_reader import LaneReader
-from consumers.adapters.kafka.lanes import CALM_S, Lanes
+from consumers.adapters.kafka.lanes import CALM_S, Lanes, clock
 from consumers.adapters.kafka.membership import Membership
 from consumers.adapters.kafka.positions import Positions
 from consumers.adapters.kafka.reading import Reading
@@ -66,7 +65,7 @@ class KafkaSource:
             return self._membership.note_unassigned()
         consumer = self._membership.joined()
         try:
-            taken = await self._reading.take(consumer, limit, wait_s, _now())
+            taken = await self._reading.take(consumer, limit, wait_s, clock())
         except Rebalancing:
             return self._membership.note_unassigned()
         except Transient as error:
@@ -98,7 +97,7 @@ class KafkaSource:
         if lane is None or consumer is None:
             return
         lane.next = message.offset
-        lane.waits_until = _now() + seconds
+        lane.waits_until = clock() + seconds
         pause(consumer, lane)
         seek(consumer, lane)
         self._lanes.note_quiet()
@@ -121,7 +120,7 @@ class KafkaSource:
             return
         lane.stretch, lane.rang_at, lane.waits_until = None, None, 0
         lane.next = last + 1
-        lane.read_apart(_now() + CALM_S)
+        lane.read_apart(clock() + CALM_S)
         self._commits.add({lane.partition: lane.next})
         await self._commits.send(self._membership.joined(), self._lanes.topic_id)
 
@@ -143,7 +142,7 @@ class KafkaSource:
         positions = {lane.partition: lane.next for lane in self._lanes.of.values() if lane.next is not None}
         self._commits.add(positions)
         ours = consumer.assignment()
-        self._transactions.check(consumer, {p: offset for p, offset in positions.items() if p in ours}, _now())
+        self._transactions.check(consumer, {p: offset for p, offset in positions.items() if p in ours}, clock())
         with suppress(Transient):
             await self._commits.send(consumer, self._lanes.topic_id)
 
@@ -158,7 +157,3 @@ class KafkaSource:
             for lane in self._lanes.of.values():
                 if lane.is_stopped:
                     pause(self._membership.consumer, lane)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

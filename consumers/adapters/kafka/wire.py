@@ -48,12 +48,14 @@ CLIENT_ID: Final = "payments-look"
 class Fetched(NamedTuple):
     """What a broker sent for an offset.
 
-    start: the partition's first offset. end: the offset behind the last message that may be read. aborted: producer and
-    first offset of aborted transactions. whole: it sent all that it has. error: the error's name if it sent nothing.
+    end: the offset behind the last message that may be read.
+    aborted: producer and first offset of aborted transactions.
+    whole: it sent all that it has.
+    error: the error's name if it sent nothing.
+    retriable: asking again may help.
     """
 
     raw: bytes
-    start: int
     end: int
     aborted: tuple[tuple[int, int], ...]
     whole: bool
@@ -93,14 +95,14 @@ class Wire:
         request = FetchRequest(0, 0, bytes_max, READ_COMMITTED, [(self._topic, [(partition, offset, bytes_max)])])
         async with self._connected() as client:
             response = await client.send(await self._leader(client, partition), request)
-        ((_, ((_, code, _, end, start, aborted, *_, raw),)),) = response.topics
+        ((_, ((_, code, _, end, _, aborted, *_, raw),)),) = response.topics
         error = for_code(code)
         if error is NoError:
             data = bytes(raw or b"")
-            return Fetched(data, start, end, tuple(aborted or ()), len(data) < bytes_max, None, retriable=False)
+            return Fetched(data, end, tuple(aborted or ()), len(data) < bytes_max, None, retriable=False)
         if error.invalid_metadata:
             client.force_metadata_update()
-        return Fetched(b"", start, end, (), whole=False, error=error.__name__, retriable=error.retriable)
+        return Fetched(b"", end, (), whole=False, error=error.__name__, retriable=error.retriable)
 
     async def topic(self) -> Topic | None:
         """Return the topic that has the name now, None if there is none."""
