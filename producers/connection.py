@@ -1,4 +1,4 @@
-"""The producer's options; starting, stopping and discarding a producer; a client for single questions."""
+"""The producer's options; starting, stopping and discarding a producer; a client for requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
