@@ -4,7 +4,7 @@ from aiokafka.partitioner import murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.hashing import hash_of
+from producers.partitioning import hash_of
 
 
 @given(st.binary(max_size=300))
