@@ -172,11 +172,9 @@ async def references_of(settings: Settings) -> AsyncIterator[GatewayReferences |
 @asynccontextmanager
 async def resolver_of(settings: Settings) -> AsyncIterator[Resolver]:
     """Make what an operator's word goes through; it asks no gateway, and does not wait for a database that is down."""
-    guard = Guard(bounds_of(settings))
-    guard.patient = False
     async with store_of(settings) as store:
         local = Local(InternalInventory(), LogNotifier())
-        yield Resolver(store, local, BY_NAME, rules_of(settings), guard, could_name)
+        yield Resolver(store, local, BY_NAME, rules_of(settings), Guard(bounds_of(settings)), could_name)
 
 
 def source_maker(settings: Settings) -> Callable[[Reaction], Source]:

@@ -1,4 +1,4 @@
-"""All that runs in one consumer process: runners, actor, settlers, sweep and upkeep; started, watched and drained."""
+"""Everything that runs in one consumer process: how it is put together, started, watched and drained."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -6,17 +6,20 @@ from typing import Any, Final
 
 import structlog
 
-from consumers.runtime.acting import Actor
-from consumers.runtime.guard import Breaker, Guard
+from consumers.runtime.answers import Answers
+from consumers.runtime.breaker import Breaker
+from consumers.runtime.guard import Guard
 from consumers.runtime.letters import Letters
 from consumers.runtime.locks import LockWatch
 from consumers.runtime.passing import Passing
+from consumers.runtime.performing import OperationPerformer
 from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.processing import BatchProcessor
 from consumers.runtime.reading import Reader
 from consumers.runtime.runner import Runner
 from consumers.runtime.settling import Settler
-from consumers.runtime.sweep import Sweep
+from consumers.runtime.sweep.run import Sweep
 from consumers.runtime.upkeep import Upkeep
 from domain.errors import Transient
 from domain.ports.source import Source
@@ -24,7 +27,7 @@ from domain.reaction import Reaction
 from domain.rules import Rules
 
 SETTLERS: Final = 2
-"""Two settle in turn: while one waits for the database the other has its batch."""
+"""While one waits for the database, the other takes its batch."""
 
 GIVE_BACK_S: Final = 5
 
@@ -32,7 +35,7 @@ MakeSource = Callable[[Reaction], Source]
 
 
 class Engine:
-    """reactions: all of them, by name, for settling; a process may run the consumers of only some."""
+    """reactions: all of them by name, for settling; a process may run the consumers of only some."""
 
     def __init__(self, ports: Ports, reactions: Mapping[str, Reaction], rules: Rules, bounds: Bounds) -> None:
         self._ports = ports
@@ -41,13 +44,15 @@ class Engine:
         self._bounds = bounds
         self.guard = Guard(bounds)
         self.breaker = Breaker(bounds)
-        self.actor = Actor(ports.gateway, ports.store, rules, bounds, self.breaker)
+        self.answers = Answers()
+        self.performer = OperationPerformer(ports.gateway, ports.store, rules, bounds, self.breaker, self.answers.put)
         self._watch = LockWatch(ports.store)
-        self.settler = Settler(ports, reactions, rules, bounds, self.guard, self.actor.submit, self._watch)
-        self.actor.put = self.settler.put
+        self.settler = Settler(
+            ports, reactions, rules, bounds, self.guard, self.answers, self.performer.submit, self._watch
+        )
         self.upkeep = Upkeep(ports.store)
         self.sweep = Sweep(
-            ports, reactions, rules, bounds, self.guard, self.breaker, self.actor, self.settler, self._watch
+            ports, reactions, rules, bounds, self.guard, self.breaker, self.performer, self.settler, self._watch
         )
         self._log = structlog.get_logger("consumers.engine")
 
@@ -69,8 +74,8 @@ class Engine:
         if sweep:
             working += [self.sweep.run(stop), self.upkeep.run(stop)]
         async with asyncio.TaskGroup() as background:
-            serving = [background.create_task(self.settler.run(f"settler-{n}")) for n in range(SETTLERS)]
-            serving += [background.create_task(self.guard.watch()), background.create_task(self.actor.watch())]
+            serving = self._serve(background, patient=True)
+            serving.append(background.create_task(self.guard.watch()))
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(work) for work in working]
                 ending = background.create_task(self._end_late(stop, tasks))
@@ -80,39 +85,32 @@ class Engine:
                 task.cancel()
 
     async def once(self) -> int:
-        """Sweep what is due and end; return the number of operations. Raises Transient when there is no database."""
-        self.guard.patient = False
+        """Sweep what is due and end; return the number of operations. Raises Transient during an outage."""
         async with asyncio.TaskGroup() as background:
-            serving = [background.create_task(self.settler.run(f"settler-{n}")) for n in range(SETTLERS)]
-            serving.append(background.create_task(self.actor.watch()))
+            serving = self._serve(background, patient=False)
             await self.upkeep.turn()
             swept = await self.sweep.once()
             for task in serving:
                 task.cancel()
         return swept
 
+    def _serve(self, group: asyncio.TaskGroup, *, patient: bool) -> list["asyncio.Task[None]"]:
+        """Start what works for all loops of the process."""
+        settling = [self.settler.run(f"settler-{n}", patient=patient) for n in range(SETTLERS)]
+        return [group.create_task(work) for work in (*settling, self.performer.watch())]
+
     def _runner(self, reaction: Reaction, source: Source) -> Runner:
         letters = Letters(reaction.group, reaction.trigger.TYPE, self._ports.mask)
         reader = Reader(reaction, self._ports.decode, letters)
         planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
         passing = Passing(reaction, self._ports.store, letters, self.guard)
-        return Runner(
-            reaction,
-            source,
-            reader,
-            planner,
-            passing,
-            self.actor,
-            self.guard,
-            self.breaker,
-            self._bounds,
-            self._watch,
-        )
+        processor = BatchProcessor(reaction, source, reader, planner, passing, self.performer, self.guard, self._watch)
+        return Runner(reaction, source, processor, passing, self.performer, self.guard, self.breaker, self._bounds)
 
     async def _end_late(self, stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:
-        """Break off what has not ended in time: a database that is frozen would hold it up until we are killed.
+        """Cancel what has not ended in time: a frozen database would hold it up until the process is killed.
 
-        A batch that is broken off is as one whose process was killed: it comes again, without effect.
+        A cancelled batch is like one of a killed process: it comes again, without effect.
         """
         await stop.wait()
         await asyncio.sleep(self._bounds.drain_timeout_s)
@@ -126,9 +124,9 @@ class Engine:
             async with asyncio.timeout(self._bounds.drain_timeout_s):
                 await self.sweep.at_rest()
         except TimeoutError:
-            self._log.warning("drain deadline over; leases given back", operations=self.actor.open_count)
+            self._log.warning("drain deadline over; leases given back", operations=self.performer.open_count)
         try:
             async with asyncio.timeout(GIVE_BACK_S):
-                await self.actor.give_up()
+                await self.performer.give_up()
         except (TimeoutError, Transient):
             self._log.warning("leases not given back; they run out by themselves")

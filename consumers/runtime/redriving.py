@@ -94,7 +94,6 @@ class Redriver:
         self._by = by
         self._dry_run = dry_run
         self._guard = Guard(bounds)
-        self._guard.patient = False
         self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
 
     async def letter(self, letter_id: int) -> Outcome:
@@ -123,7 +122,7 @@ class Redriver:
             except _TakenBack as dry:
                 return dry.outcome
 
-        return await self._guard.transact("redrive", once)
+        return await self._guard.transact("redrive", once, patient=False)
 
     def _or_take_back(self, outcome: Outcome) -> Outcome:
         if self._dry_run:

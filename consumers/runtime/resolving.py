@@ -76,7 +76,7 @@ class Resolver:
             return await self._resolve(order_id, ruling, contended=contended, try_only=try_only)
 
         try:
-            return await self._guard.transact("resolve", run)
+            return await self._guard.transact("resolve", run, patient=False)
         except _NotMeantError as tried:
             return tried.resolved
 

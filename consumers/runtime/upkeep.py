@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from consumers.runtime.waiting import pause
 from domain.alarms import ring
 from domain.errors import Transient
 from domain.ports.store import Store
@@ -36,9 +37,7 @@ class Upkeep:
         """Look after the database until told to stop."""
         while not stop.is_set():
             await self.turn()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TURN_S):
-                    await stop.wait()
+            await pause(stop, TURN_S)
 
     async def turn(self) -> None:
         """Do what is due. An outage is not told here: all others wait for it, too, and tell."""

@@ -87,7 +87,7 @@ class Member:
 
     async def crash(self) -> None:
         """End as SIGKILL ends it: nothing is finished, nothing given back."""
-        running = [self.task, *self.engine.actor._tasks]
+        running = [self.task, *self.engine.performer._tasks]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

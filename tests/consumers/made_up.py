@@ -143,7 +143,7 @@ class Made:
         assert not reading.held
         for run in range(RUNS_MAX):
             with suppress(Contended):
-                self._engine.actor.submit(await self._planners[event_type].plan(reading.read, contended=run > 0))
+                self._engine.performer.submit(await self._planners[event_type].plan(reading.read, contended=run > 0))
                 return
         raise AssertionError("it loses every race, against nobody")
 
@@ -165,7 +165,7 @@ class Made:
 
     async def _at_rest(self) -> None:
         resting = asyncio.ensure_future(self._engine.sweep.at_rest())
-        failing = asyncio.ensure_future(self._engine.actor.watch())
+        failing = asyncio.ensure_future(self._engine.performer.watch())
         await asyncio.wait({resting, failing, self._settling}, return_when=asyncio.FIRST_COMPLETED)
         failing.cancel()
         resting.cancel()

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.order_confirmed import authorize_payment
+from consumers.runtime.answers import Answer
 from consumers.runtime.engine import Engine
-from consumers.runtime.settling import Answer
 from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.operation import OperationKind
@@ -58,7 +58,7 @@ async def _answers(pipeline: Pipeline, *outcomes: Outcome) -> list[Answer]:
 
 async def settle(engine: Engine, answers: Sequence[Answer]) -> None:
     """Have answers settled in one batch."""
-    engine.settler.put(answers)
+    engine.answers.put(answers)
     settling = asyncio.ensure_future(engine.settler.run("settler"))
     async with asyncio.timeout(20):
         await engine.sweep.at_rest()

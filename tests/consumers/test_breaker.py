@@ -2,7 +2,7 @@
 
 import asyncio
 
-from consumers.runtime.guard import Breaker
+from consumers.runtime.breaker import Breaker
 from consumers.runtime.ports import Bounds
 
 BOUNDS = Bounds(breaker_failures=3, breaker_pause_s=0.01, breaker_pause_max_s=0.02)

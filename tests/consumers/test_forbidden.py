@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from consumers.runtime.guard import Breaker
+from consumers.runtime.breaker import Breaker
 from consumers.runtime.ports import Bounds
 from domain.operation import OperationKind
 from domain.outcome import NotExecuted

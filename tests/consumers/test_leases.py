@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from consumers.order_confirmed import authorize_payment
+from consumers.runtime.answers import Answer
 from consumers.runtime.ports import Bounds
-from consumers.runtime.settling import Answer
 from deploy.settings import Settings
 from deploy.wiring import bounds_of
 from domain.ids import OrderId

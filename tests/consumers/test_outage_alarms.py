@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from consumers.runtime.guard import Breaker, Guard
+from consumers.runtime.breaker import Breaker
+from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds
 from domain.errors import DownForEverybody, KafkaDown, RegistryDown, Transient
 

@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.order_confirmed import authorize_payment
+from consumers.runtime.answers import Answer
 from consumers.runtime.resolving import Resolved
-from consumers.runtime.settling import Answer
 from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.operation import OperationKind

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from consumers.order_confirmed import authorize_payment
 from consumers.runtime.engine import Engine
-from consumers.runtime.sweep import CLAIM_MAX
+from consumers.runtime.sweep.job import CLAIM_MAX
 from domain.errors import TooMuch
 from domain.operation import OperationKind
 from domain.ports.store import Claimed
@@ -64,7 +64,7 @@ async def _too_much(_: asyncio.Event) -> Any:
 async def sweeping(engine: Engine, store: Hindered) -> AsyncIterator[None]:
     """Run this sweep, and its settler, meanwhile."""
     stop = asyncio.Event()
-    serving = asyncio.gather(engine.settler.run("settler"), engine.actor.watch())
+    serving = asyncio.gather(engine.settler.run("settler"), engine.performer.watch())
     running = asyncio.ensure_future(engine.sweep.run(stop))
     try:
         yield

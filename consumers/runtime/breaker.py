@@ -1,0 +1,118 @@
+"""The breaker: it pauses calls while the gateway is down for everybody."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from consumers.runtime.ports import Bounds
+from domain.alarms import Lasting
+from domain.operation import OperationKind
+
+EVERY_ORDERS_CALL: Final = OperationKind.AUTHORIZE.value
+"""The call that every order needs."""
+
+
+class Breaker:
+    """Open while the gateway is down for everybody: consumers that need the gateway pause.
+
+    After a pause one call goes through, and one more after each pause without an answer: an outage must not use up the
+    tries of all waiting operations. The next failure opens the breaker for a longer pause. The next answer closes it.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._failures = 0
+        self._trips = 0
+        self._tripped = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._free = asyncio.Event()
+        self._free.set()
+        self._log = structlog.get_logger("consumers.breaker")
+        self._down = Lasting(self._log, "gateway_down")
+        self._forbidden: set[str] = set()
+        self._forbids: dict[str, Lasting] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls must wait."""
+        return not self._free.is_set()
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the gateway is taken to be down: since it tripped, no call has had an answer."""
+        return self._trips > 0
+
+    def room(self, limit: int) -> int:
+        """Return how many calls may begin now: none, one, or the limit."""
+        if self.is_open:
+            return 0
+        return min(limit, 1) if self._trips else limit
+
+    def begun(self) -> None:
+        """Note that calls have begun. After an outage the first is a test, and all others wait for its answer."""
+        if self._trips and not self._tripped:
+            self._pause()
+
+    def trip(self, why: str) -> None:
+        """Open for a pause, each time a longer one."""
+        if self._tripped:
+            return
+        self._tripped = True
+        self._trips += 1
+        self._down.again(asyncio.get_running_loop().time(), "the gateway is down for everybody", why=why)
+        self._pause()
+
+    def failed(self, why: str) -> None:
+        """Note a call without an answer."""
+        self._failures += 1
+        if self._failures >= self._bounds.breaker_failures:
+            self.trip(why)
+
+    def forbidden(self, call: str, why: str) -> None:
+        """Note that we may not make such calls. Others go on, unless authorizations and another kind are forbidden.
+
+        A forbidden authorization counts as a failure, as one without an answer does. Nothing else counts here: one
+        missing permission must not stop the calls that are permitted.
+        """
+        if call not in self._forbids:
+            self._forbids[call] = Lasting(self._log, "gateway_forbids")
+        now = asyncio.get_running_loop().time()
+        self._forbids[call].again(now, "the gateway does not permit such calls", call=call, why=why)
+        self._forbidden.add(call)
+        if EVERY_ORDERS_CALL not in self._forbidden:
+            return
+        if len(self._forbidden) > 1:
+            self.trip(why)
+        elif call == EVERY_ORDERS_CALL:
+            self.failed(why)
+
+    def answered(self, call: str | None = None) -> None:
+        """Note an answer to such a call: the gateway works."""
+        self._failures = 0
+        self._forbidden.clear()
+        if call in self._forbids:
+            self._forbids.pop(call).end(asyncio.get_running_loop().time(), "such calls are permitted again", call=call)
+        if self._trips:
+            self._trips = 0
+            self._down.end(asyncio.get_running_loop().time(), "the gateway answers again")
+            if self._timer is not None:
+                self._timer.cancel()
+            self._tripped = False
+            self._free.set()
+
+    async def closed(self) -> None:
+        """Wait until calls may go on."""
+        await self._free.wait()
+
+    def _pause(self) -> None:
+        self._free.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        pause_s = min(self._bounds.breaker_pause_s * 2 ** min(self._trips - 1, 10), self._bounds.breaker_pause_max_s)
+        self._timer = asyncio.get_running_loop().call_later(pause_s, self._let_through)
+
+    def _let_through(self) -> None:
+        self._tripped = False
+        self._failures = self._bounds.breaker_failures - 1
+        self._free.set()

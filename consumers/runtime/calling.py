@@ -1,0 +1,164 @@
+"""The calls of operations at the gateway: which are made, which are looked up first, what becomes of their answers."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+import structlog
+
+from consumers.runtime.answers import Answer
+from consumers.runtime.breaker import Breaker
+from consumers.runtime.cutting import is_theirs
+from consumers.runtime.lease import Lease
+from consumers.runtime.open_operations import OpenOperations
+from consumers.runtime.quarantine import Quarantine
+from domain.blame import blame
+from domain.errors import Transient
+from domain.operating import Move, gateway_call, may_send_again, next_move
+from domain.operation import GatewayCall
+from domain.outcome import NotExecuted, NotFound, Unknown
+from domain.ports.gateway import Gateway, GatewayAnswer
+from domain.ports.store import Claimed
+from domain.rules import Rules
+from domain.values import replace
+
+PutAnswers = Callable[[Sequence[Answer]], None]
+
+
+class GatewayCalls:
+    """Makes calls under a lease and passes their answers to `put`."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        rules: Rules,
+        open_operations: OpenOperations,
+        breaker: Breaker,
+        quarantine: Quarantine,
+        put: PutAnswers,
+    ) -> None:
+        self._gateway = gateway
+        self._rules = rules
+        self._open = open_operations
+        self._breaker = breaker
+        self._quarantine = quarantine
+        self._put = put
+        self._log = structlog.get_logger("consumers.performer")
+
+    async def make(self, claimed: Sequence[Claimed], lease: Lease) -> None:
+        """Perform or look up these operations. If that raises, halve those without an answer until one is left.
+
+        Nobody knows what became of calls that ran meanwhile. To ask again by the same keys is safe.
+        """
+        try:
+            await self._make(claimed, lease)
+        except Exception as error:
+            if not is_theirs(error):
+                raise
+            raised = error
+        else:
+            return
+        left = self._open.still(claimed)
+        self._log.warning("calls raised", operations=len(left), error=type(raised).__name__)
+        if len(left) == 1:
+            await self._set_aside(left[0], raised)
+        elif left:
+            halves = (left[: len(left) // 2], left[len(left) // 2 :])
+            parts = [self.make(half, lease) for half in halves]
+            for failure in await asyncio.gather(*parts, return_exceptions=True):
+                if failure is not None:
+                    raise failure
+
+    def hand_on(self, group: Sequence[GatewayAnswer], claimed: dict[int, Claimed], asked: str = "") -> None:
+        """Tell the breaker of these answers, and put them. asked: what was asked, if not the call itself."""
+        if not group:
+            return
+        for answer in group:
+            outcome, kind = answer.outcome, claimed[answer.operation_id.int].operation.kind
+            call = f"{asked}{kind}" if asked else kind
+            if not isinstance(outcome, Unknown | NotExecuted):
+                self._breaker.answered(call)
+            elif outcome.forbidden:
+                self._breaker.forbidden(call, outcome.detail)
+            else:
+                self._breaker.failed(outcome.detail)
+        answers = []
+        for answer in group:
+            outcome, operation = answer.outcome, claimed[answer.operation_id.int].operation
+            if isinstance(outcome, NotExecuted) and self._breaker.is_down:
+                outcome = replace(outcome, everybody=True)  # the same answer, and why it came
+            answers.append(Answer(operation.order_id, answer.operation_id, outcome, operation.due_at))
+        self._open.remove([claimed[answer.operation_id.int] for answer in group])
+        self._put(answers)
+
+    async def _make(self, claimed: Sequence[Claimed], lease: Lease) -> None:
+        perform: list[Claimed] = []
+        look_up: list[Claimed] = []
+        for c in claimed:
+            move = next_move(c.operation, self._claimed_at(c), self._rules)
+            (perform if move is Move.PERFORM else look_up).append(c)
+        if look_up:
+            perform += await self._look_up(look_up, lease)
+        if perform:
+            known = by_id(perform)
+            async with _closing(self._gateway.perform(_calls(perform), lease.begin)) as groups:
+                async for group in groups:
+                    self.hand_on(group, known)
+
+    async def _look_up(self, claimed: Sequence[Claimed], lease: Lease) -> list[Claimed]:
+        """Ask what became of these; return those that left no trace and may be sent again by the same key."""
+        again: list[Claimed] = []
+        claimed_by_id = by_id(claimed)
+        calls = [call for call in _calls(claimed) if lease.begin(call)]
+        async with _closing(self._gateway.look_up(calls)) as groups:
+            async for group in groups:
+                known: list[GatewayAnswer] = []
+                for answer in group:
+                    c = claimed_by_id[answer.operation_id.int]
+                    not_found = isinstance(answer.outcome, NotFound)
+                    if not_found and may_send_again(c.operation, self._claimed_at(c), self._rules):
+                        lease.found_nothing(c)
+                        again.append(c)
+                    else:
+                        known.append(answer)
+                self.hand_on(known, claimed_by_id, "look-up of ")
+        return again
+
+    async def _set_aside(self, claimed: Claimed, error: Exception) -> None:
+        """Put an operation whose call raises in quarantine, for an operator."""
+        operation = claimed.operation
+        blamed = blame(error, operation.order_id, operation.transaction_id, operation.reference, claimed.token)
+        try:
+            await self._quarantine.operation(operation.order_id, operation.operation_id, blamed)
+        except Transient as down:
+            self._log.warning("not put in quarantine; it will raise again when it is tried again", error=str(down))
+        else:
+            self._open.remove([claimed])
+
+    def _claimed_at(self, claimed: Claimed) -> datetime:
+        """Return the database's time of the claim: the end of the lease minus its length."""
+        due_at = claimed.operation.due_at
+        assert due_at is not None
+        return due_at - timedelta(seconds=self._rules.lease_s)
+
+
+def by_id(claimed: Sequence[Claimed]) -> dict[int, Claimed]:
+    """Return them by the number of the operation's id: a UUID is hashed in Python, which is slow."""
+    return {c.operation.operation_id.int: c for c in claimed}
+
+
+def _calls(claimed: Sequence[Claimed]) -> list[GatewayCall]:
+    return [gateway_call(c.operation, c.token) for c in claimed]
+
+
+@asynccontextmanager
+async def _closing(
+    groups: AsyncIterator[Sequence[GatewayAnswer]],
+) -> AsyncIterator[AsyncIterator[Sequence[GatewayAnswer]]]:
+    """End the iteration with the block: then calls that nobody waits for are cancelled at once."""
+    try:
+        yield groups
+    finally:
+        if isinstance(groups, AsyncGenerator):
+            await groups.aclose()

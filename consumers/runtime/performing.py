@@ -1,0 +1,116 @@
+"""Performing operations at the gateway: many at once, each under its lease, and no transaction open meanwhile."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from consumers.runtime.breaker import Breaker
+from consumers.runtime.calling import GatewayCalls, PutAnswers, by_id
+from consumers.runtime.lease import Lease
+from consumers.runtime.open_operations import OpenOperations
+from consumers.runtime.ports import Bounds
+from consumers.runtime.quarantine import Quarantine
+from domain.errors import DownForEverybody, Transient
+from domain.outcome import Unknown
+from domain.ports.gateway import Gateway, GatewayAnswer
+from domain.ports.store import Claimed, Store
+from domain.rules import Rules
+
+IDS_MAX: Final = 20
+"""Ids in a line of the log, at most."""
+_NO_ANSWER: Final = Unknown("no answer before the lease ended")
+
+
+class OperationPerformer:
+    """Performs operations whose lease this process holds, and passes their answers to `put`."""
+
+    def __init__(
+        self, gateway: Gateway, store: Store, rules: Rules, bounds: Bounds, breaker: Breaker, put: PutAnswers
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._bounds = bounds
+        self._breaker = breaker
+        self._open = OpenOperations(bounds.operations_open_max)
+        quarantine = Quarantine(store, bounds.quarantine_max)
+        self._calls = GatewayCalls(gateway, rules, self._open, breaker, quarantine, put)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Queue[BaseException] = asyncio.Queue()
+        self._log = structlog.get_logger("consumers.performer")
+
+    @property
+    def open_count(self) -> int:
+        """How many operations of this process have no answer yet."""
+        return len(self._open)
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls run."""
+        return bool(self._tasks)
+
+    def submit(self, claimed: Sequence[Claimed]) -> None:
+        """Begin to perform these operations."""
+        if not claimed:
+            return
+        self._open.add(claimed)
+        self._breaker.begun()
+        task = asyncio.get_running_loop().create_task(self._perform(claimed))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def room(self) -> None:
+        """Wait until this process may open more operations."""
+        await self._open.room()
+
+    async def watch(self) -> None:
+        """Raise what a task raised: a bug, which stops the process."""
+        raise await self._failed.get()
+
+    async def drained(self) -> None:
+        """Wait until no call runs."""
+        while self._tasks:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    async def give_up(self) -> None:
+        """Stop waiting for answers. Operations without an answer are free for other processes at once."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._give_back(self._open.all())
+
+    async def _perform(self, claimed: Sequence[Claimed]) -> None:
+        """Perform or look up, until all have an answer or the lease no longer covers the calls."""
+        lease = Lease(claimed, self._rules, self._bounds)
+        try:
+            async with asyncio.timeout_at(lease.ends_at):
+                await self._calls.make(claimed, lease)
+        except TimeoutError:
+            left = self._open.still(claimed)
+            orders = [c.operation.order_id for c in left[:IDS_MAX]]
+            self._log.warning("lease over before the answer", operations=len(left), order_ids=orders)
+        except DownForEverybody as error:
+            self._breaker.trip(str(error))
+            await self._let_go(self._open.still(claimed))
+            return
+        left = self._open.still(claimed)
+        begun = [c for c in left if lease.has_begun(c)]
+        self._calls.hand_on([GatewayAnswer(c.operation.operation_id, _NO_ANSWER) for c in begun], by_id(begun))
+        await self._let_go([c for c in left if not lease.has_begun(c)])
+
+    async def _let_go(self, claimed: Sequence[Claimed]) -> None:
+        """Leave operations that were not called to other processes."""
+        await self._give_back(claimed)
+        self._open.remove(claimed)
+
+    async def _give_back(self, claimed: Sequence[Claimed]) -> None:
+        try:
+            await self._store.give_back([c.operation for c in claimed])
+        except Transient:
+            self._log.warning("leases not given back; they run out by themselves", operations=len(claimed))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed.put_nowait(error)

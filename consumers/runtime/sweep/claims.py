@@ -1,0 +1,32 @@
+"""Operations that are due: unknown, postponed, or left by a process that is gone."""
+
+import asyncio
+
+from consumers.runtime.breaker import Breaker
+from consumers.runtime.performing import OperationPerformer
+from consumers.runtime.ports import Bounds
+from consumers.runtime.sweep.job import Job, Tools
+
+
+class DueOperations(Job):
+    """Claims due operations and has them performed, as many as this process and the breaker have room for."""
+
+    name = "sweep claims"
+
+    def __init__(self, tools: Tools, bounds: Bounds, breaker: Breaker, performer: OperationPerformer) -> None:
+        super().__init__(tools)
+        self._open_max = bounds.operations_open_max
+        self._breaker = breaker
+        self._performer = performer
+
+    async def do(self, stop: asyncio.Event | None) -> int:
+        """Claim one portion."""
+        return await self._look(self._claim, stop)
+
+    async def _claim(self, most: int) -> int:
+        limit = self._breaker.room(min(most, self._open_max - self._performer.open_count))
+        if limit <= 0:
+            return 0
+        claimed = await self._tools.ports.store.claim_due(limit, self._tools.rules.lease_s)
+        self._performer.submit(claimed)
+        return len(claimed)

@@ -1,0 +1,94 @@
+"""Running the jobs of the sweep: each by itself, until told to stop, or all of them once."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from consumers.runtime.breaker import Breaker
+from consumers.runtime.guard import Guard, Stopped
+from consumers.runtime.locks import LockWatch
+from consumers.runtime.performing import OperationPerformer
+from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.quarantine import Quarantine
+from consumers.runtime.settling import Settler
+from consumers.runtime.sweep.claims import DueOperations
+from consumers.runtime.sweep.delays import DelayedPayments
+from consumers.runtime.sweep.holds import LapsedHolds
+from consumers.runtime.sweep.job import Job, Tools
+from consumers.runtime.sweep.stuck import StuckOrders
+from consumers.runtime.waiting import pause
+from domain.errors import Transient
+from domain.reaction import Reaction
+from domain.rules import Rules
+
+
+class Sweep:
+    """Any number of processes may sweep: what one takes, the others skip."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        reactions: Mapping[str, Reaction],
+        rules: Rules,
+        bounds: Bounds,
+        guard: Guard,
+        breaker: Breaker,
+        performer: OperationPerformer,
+        settler: Settler,
+        watch: LockWatch,
+    ) -> None:
+        self._interval_s = bounds.sweep_interval_s
+        self._guard = guard
+        self._performer = performer
+        self._settler = settler
+        tools = Tools(ports, reactions, rules, guard, Quarantine(ports.store, bounds.quarantine_max), watch)
+        self._jobs: tuple[Job, ...] = (
+            LapsedHolds(tools),
+            DelayedPayments(tools),
+            StuckOrders(tools),
+            DueOperations(tools, bounds, breaker, performer),
+        )
+        self._log = structlog.get_logger("consumers.sweep")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep until told to stop. Each job is a task, so that none waits for a slow or failing one."""
+        async with asyncio.TaskGroup() as group:
+            for job in self._jobs:
+                group.create_task(self._repeat(job, stop))
+
+    async def once(self) -> int:
+        """Do everything that is due, and what comes of it; return the number of operations.
+
+        Raises Transient if a job cannot be done now, after the others have been done.
+        """
+        total = 0
+        while True:
+            begun, failed = 0, None
+            for job in self._jobs:
+                try:
+                    begun += await job.do(None)
+                except Transient as error:
+                    failed = failed or error
+            await self.at_rest()
+            if failed is not None:
+                raise failed
+            if begun == 0:
+                return total
+            total += begun
+
+    async def at_rest(self) -> None:
+        """Wait until no call runs and no answer waits. What an answer opens next is waited for, too."""
+        while self._performer.busy or self._settler.busy:
+            await self._performer.drained()
+            await asyncio.sleep(0.01)
+
+    async def _repeat(self, job: Job, stop: asyncio.Event) -> None:
+        try:
+            while not stop.is_set():
+                await job.do(stop)
+                await pause(stop, self._interval_s)
+        except Stopped:
+            self._log.warning("stopped while waiting; what is due stays due", name=job.name)
+        finally:
+            self._guard.done(job.name)

@@ -1,0 +1,16 @@
+"""Pauses that end early when the process is told to stop."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+async def pause(stop: asyncio.Event, seconds: float, until: Coroutine[Any, Any, object] | None = None) -> bool:
+    """Wait until told to stop, until `until` has ended, or for so long; return whether told to stop."""
+    waits = [asyncio.ensure_future(work) for work in (stop.wait(), until) if work is not None]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waits:
+            task.cancel()
+    return stop.is_set()
