@@ -1,5 +1,5 @@
-"""The choreography: one file a trigger topic, each declaring the reaction that this module has to it.
+"""The choreography: one file a topic. Each declares what this module does with the events of that topic.
 
-`runtime/` is the machine that runs them, `adapters/` the outside world. Never in a consumer file: sessions,
-offsets, retries, loggers, try/except.
+`runtime/` runs these reactions, `adapters/` is the outside world. Never in a consumer file: sessions, offsets, retries,
+loggers, try/except.
 """

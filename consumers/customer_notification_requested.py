@@ -1,7 +1,7 @@
-"""When a customer must be told something, we tell the notifier, once.
+"""When a customer needs a message, we pass it to the notifier, once.
 
-Emits nothing. Safe on redelivery: the notifier gets the event's id as its idempotency key. What is older than a day is
-recorded and not sent: a replay of history must not write to anybody. It goes on while the order is in quarantine.
+Emits nothing. Safe on redelivery: the notifier gets the event's id as its idempotency key. A request older than a day
+is recorded and not sent: a replay of old events must not reach customers. Also runs while the order is in quarantine.
 """
 
 from domain.conditions import always

@@ -1,7 +1,7 @@
 """When the items are reserved, we capture the money and sell the hold: the order is Paid & Confirmed.
 
-Emits PaidAndConfirmed, or PaymentVoided, PaymentFailed and a notification when the gateway refuses the capture. Safe on
-redelivery: one capture operation an attempt, by its own idempotency key, and never without a live, pinned hold.
+Emits PaidAndConfirmed. Or, when the gateway refuses the capture: PaymentVoided, PaymentFailed and a notification. Safe
+on redelivery: one capture an attempt, by its own idempotency key, and never without a live, pinned hold.
 """
 
 from domain.conditions import (

@@ -1,8 +1,8 @@
 """When checkout has confirmed an order, we ask the gateway to authorize the whole amount.
 
-Emits PaymentAuthorized, or PaymentFailed and a notification; first PaymentVoided or PaymentRefunded when an approval
-that an operator found is given back. Safe on redelivery: a known order is never planned again, and the operation's
-idempotency key follows from order and attempt.
+Emits PaymentAuthorized, or PaymentFailed and a notification. If an operator found an approval that must be given back,
+PaymentVoided or PaymentRefunded comes first. Safe on redelivery: a known order is never planned again, and the
+idempotency key of the operation follows from order and attempt.
 """
 
 from domain.conditions import always, cancelled, free, in_time, of_current_attempt, too_old
@@ -26,7 +26,7 @@ from schemas.events import (
 AUTHORIZE, VOID, REFUND = OperationKind.AUTHORIZE, OperationKind.VOID, OperationKind.REFUND
 HERE = Status.CONFIRMED
 GIVEN_UP = (Status.PAYMENT_AUTHORIZED, Status.ITEMS_RESERVED)
-"""An operator may give up an order that stood still there; its money goes back in the name of this reaction."""
+"""Where an operator may give up an order that stood still. This reaction gives the money back."""
 
 SETTLES = (
     *FIRST,
@@ -38,7 +38,7 @@ SETTLES = (
     On(REFUND, (Approved, Pending), of_current_attempt, fail_at_authorize, HERE),
     *LAST,
 )
-"""The same for the first attempt and for every other one."""
+"""The same for the first attempt and all later ones."""
 EMITS = (PaymentAuthorized, PaymentVoided, PaymentRefunded, PaymentFailed, CustomerNotificationRequested)
 CALLS = frozenset({AUTHORIZE, VOID, REFUND})
 

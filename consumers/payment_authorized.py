@@ -1,6 +1,6 @@
 """When a payment is authorized, we reserve the items, every line or none.
 
-Emits ItemsReserved or ReservationFailed, and ReservationReleased for what an older attempt held. Safe on redelivery:
+Emits ItemsReserved or ReservationFailed, and ReservationReleased for the hold of an older attempt. Safe on redelivery:
 the hold's id follows from order and attempt.
 """
 

@@ -1,7 +1,7 @@
 """When a payment has failed, we release the items that its attempt, or an older one, still holds.
 
-Emits ReservationReleased for each. Safe on redelivery: a hold is released once, and a sold one never. It goes on while
-the order is in quarantine: goods that nobody will pay for are free for others.
+Emits ReservationReleased for each. Safe on redelivery: a hold is released once, and a sold one never. Also runs while
+the order is in quarantine: nobody will pay for these goods, so others may buy them.
 """
 
 from domain.conditions import always

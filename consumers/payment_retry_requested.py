@@ -1,7 +1,7 @@
 """When a customer pays again with another method, we ask the gateway to authorize the next attempt.
 
 Emits what authorize_payment emits, or a notification why the order may not be paid again. Safe on redelivery and on a
-repeated click: the event names the attempt that failed, and an older one has no effect.
+second click: the event names the attempt that failed, and an event about an older attempt has no effect.
 """
 
 from consumers.order_confirmed import CALLS, EMITS, SETTLES

@@ -1,7 +1,7 @@
-"""When the items cannot be had, we give the money back: void what is authorized, refund what is captured.
+"""When the items cannot be reserved, we give the money back: void what is authorized, refund what is captured.
 
 Emits PaymentVoided or PaymentRefunded, and PaymentFailed with a notification. Safe on redelivery: one void and one
-refund an attempt, each by its own idempotency key, over exactly what was moved.
+refund an attempt, each by its own idempotency key, over exactly the amount that was moved.
 """
 
 from domain.conditions import current, money_moved, of_current_attempt

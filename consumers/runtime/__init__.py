@@ -1,5 +1,5 @@
-"""The machine that runs reactions: batches, operations, outcomes, the sweep. It knows no rule of payment.
+"""The runtime of the reactions: batches, operations, outcomes, the sweep. It knows no rule of payment.
 
-Time and pauses come from the running event loop, randomness is not used, broker, store and edge enter as the domain's
-protocols: the same machine runs on a loop of virtual time.
+Time and pauses come from the running event loop, and randomness is not used. Broker, store and gateway enter as
+protocols of the domain. So tests can run it on an event loop with virtual time.
 """

@@ -1,4 +1,4 @@
-"""What is done behind a message that waits for a row: it comes again with it, and need not be done again."""
+"""Messages that are done, behind one that waits for a row: they come again with it, and must not be done again."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -6,17 +6,17 @@ from typing import Final
 from domain.ports.source import Message
 
 AHEAD_MAX: Final = 20_000
-"""Messages that are kept in mind; beyond that all are forgotten, and the inbox knows them as repetitions."""
+"""Messages to remember. If there are more, all are forgotten: then the inbox finds that they are repetitions."""
 
 
 class Ahead:
-    """Of one reader. A message counts as done only if it is the same in all its parts."""
+    """Remembers them for one consumer. A message counts as done only if all its parts are the same."""
 
     def __init__(self) -> None:
         self._done: dict[tuple[int, int], Message] = {}
 
     def __bool__(self) -> bool:
-        """Whether anything is done ahead of its offset."""
+        """Whether any message is remembered."""
         return bool(self._done)
 
     def fresh(self, messages: Sequence[Message]) -> Sequence[Message]:
@@ -26,9 +26,9 @@ class Ahead:
         return [m for m in messages if self._done.get((m.partition, m.offset)) != m]
 
     def note(self, done: Sequence[Message], first: Mapping[int, int], waiting: Collection[tuple[int, int]]) -> None:
-        """Take down what is done now. first: of each partition that stands still, the offset before which it does.
+        """Remember what is done now. first: for each partition that stands still, the offset where it stands.
 
-        waiting: partitions and offsets of what is not done. A partition that goes on is forgotten.
+        waiting: partitions and offsets of messages that are not done. Partitions that go on are forgotten.
         """
         gone = {m.partition for m in done} - first.keys()
         self._done = {place: m for place, m in self._done.items() if place[0] not in gone}

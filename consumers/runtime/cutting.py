@@ -1,7 +1,7 @@
-"""Cutting a batch until the one that raises is found: the others are worked on, that one is given up.
+"""Cutting a batch until the item that raises is found: it is given up, and all others are done.
 
-A batch is one transaction, so one bad item takes all others back with it. The batch is cut in halves, each of them in a
-transaction of its own and in the order of its items, until the one stands alone.
+A batch is one transaction, so one bad item rolls back all others. The batch is cut in halves, each in a transaction of
+its own and in the order of its items, until the bad item is alone.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,13 +16,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 NOT_THEIRS: Final = (Transient, Unfit, Stopped, HopelessRaceError, MemoryError)
-"""A dependency, the release or this process is to blame: the same work may do well elsewhere or later."""
+"""A dependency, the release or this process is to blame: the same work may succeed elsewhere or later."""
 
 _log = structlog.get_logger("consumers.cutting")
 
 
-class TooLarge(Exception):  # noqa: N818 - it answers a question, it is no fault
-    """The database gave up on a batch of this size: half of it may do."""
+class TooLarge(Exception):  # noqa: N818 - an answer, no error
+    """The database gave up on a batch of this size. Half of it may succeed."""
 
 
 def is_theirs(error: Exception) -> bool:
@@ -35,9 +35,9 @@ async def in_pieces(
     work: Callable[[Sequence[T]], Awaitable[None]],
     give_up: Callable[[T, Exception], Awaitable[None]],
 ) -> None:
-    """Work on all items, together if that does; give up those that raise even alone.
+    """Work on all items, together if that succeeds. Give up those that raise even alone.
 
-    What is not an item's fault is raised as it is: then the items up to there are done, and the others are not.
+    An error that no item is to blame for is raised: then the items before it are done, and the others are not.
     """
     left: list[Sequence[T]] = [items]
     while left:
@@ -50,14 +50,14 @@ async def in_pieces(
             if len(piece) == 1:
                 await give_up(piece[0], error)
             else:
-                # Not the error's words: they may quote what was worked on.
+                # Without the text of the error: it may quote an item.
                 _log.warning("a batch raised, and is cut", items=len(piece), error=type(error).__name__)
                 middle = len(piece) // 2
                 left += [piece[middle:], piece[:middle]]
 
 
 async def or_cut(items: Sequence[T], run: Awaitable[R]) -> R:
-    """Await a transaction over these items; have it cut if it is too much for the database, unless it is one item."""
+    """Await a transaction over these items. Raise TooLarge if the database gives up on more than one item."""
     try:
         return await run
     except TooMuch as error:

@@ -65,7 +65,7 @@ class Engine:
         sweep: bool,
         also: Sequence[Coroutine[Any, Any, None]] = (),
     ) -> None:
-        """Run until told to stop, then drain: finish batches and calls, or give their leases back.
+        """Run until stop is set, then drain: finish batches and calls, or give their leases back.
 
         also: other work of the process (a relay) that ends on the same event. Raises what a loop raised: a bug.
         """

@@ -26,7 +26,7 @@ class HopelessRaceError(RuntimeError):
 
 
 class Stopped(Exception):  # noqa: N818 - a stop was ordered: no error
-    """The process was told to stop while it waited for a dependency. The interrupted work has not happened."""
+    """The process has to stop, and was waiting for a dependency. The interrupted work has not happened."""
 
 
 class Guard:

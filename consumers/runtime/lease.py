@@ -10,10 +10,10 @@ from domain.rules import LEASE_MARGIN, Rules
 
 
 class Lease:
-    """Says of each call whether it may begin: only where the lease covers all of it. Notes those that began.
+    """Decides whether a call may begin: only if the lease covers all of it. Notes which calls have begun.
 
-    It is asked right before a call is sent. So neither a wait for locks, nor a queue, nor a process that was frozen for
-    a while makes a call under a lease that another may hold by then.
+    It is asked right before a call is sent. A wait for locks, a queue or a frozen process may have taken long, and
+    another process may hold the lease by then.
     """
 
     def __init__(self, claimed: Sequence[Claimed], rules: Rules, bounds: Bounds) -> None:
@@ -23,17 +23,17 @@ class Lease:
         self._now = asyncio.get_running_loop().time
 
     def begin(self, call: GatewayCall) -> bool:
-        """Whether this call may begin; if so it counts as made."""
+        """Whether this call may begin. If so, it counts as made."""
         if self._now() > self._last_call_at:
             return False
-        # By the number of the operation's id, for a UUID hashes in Python.
+        # The number of the id: a UUID is hashed in Python, which is slow.
         self._begun.add(call.operation_id.int)
         return True
 
     def found_nothing(self, claimed: Claimed) -> None:
-        """Note that a look-up left no trace: the call itself has still to begin."""
+        """Note that a look-up found no trace: the call itself has not begun yet."""
         self._begun.discard(claimed.operation.operation_id.int)
 
     def has_begun(self, claimed: Claimed) -> bool:
-        """Whether a call of this operation was made, so that its outcome is unknown until there is an answer."""
+        """Whether this operation was called: then its outcome is unknown until there is an answer."""
         return claimed.operation.operation_id.int in self._begun

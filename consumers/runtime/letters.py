@@ -1,4 +1,4 @@
-"""Dead letters: messages and stretches that cannot be processed, as they are kept; card numbers are masked."""
+"""Dead letters, built from messages and stretches that cannot be processed. Card numbers are masked."""
 
 from typing import Final
 
@@ -13,14 +13,14 @@ from schemas.rejection import Reason
 NOT_READ: Final = frozenset(
     {Reason.UNDECODABLE, Reason.NOT_CANONICAL, Reason.TOO_LARGE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_SCHEMA}
 )
-"""Of such a message nobody can say which of its parts are ids."""
+"""In such a message we cannot tell which parts are ids."""
 CLOUD_EVENTS: Final = "ce_"
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 ORDER_ID_MAX: Final = 64
 
 
 class Letters:
-    """Writes the letters of one consumer group. event_type: of the topic that it reads."""
+    """Builds the letters of one consumer group. event_type: of the topic that it reads."""
 
     def __init__(self, group: str, event_type: str, mask: Mask) -> None:
         self._group = group
@@ -38,7 +38,7 @@ class Letters:
         waits: bool = False,
         behind: bool = False,
     ) -> DeadLetter:
-        """Return the letter of a message. event: what it says, where that can be read."""
+        """Return the letter of a message. event: the message, decoded, if it can be."""
         readable = event is not None or not (waits or reason in NOT_READ)
         masked = 0
 
@@ -50,8 +50,8 @@ class Letters:
             masked += found
             return value
 
-        # The key is the order id, and CloudEvents' headers repeat ids: what looks like a card number there is none.
-        # Of a message that cannot be read nobody can say so.
+        # The key is the order id, and CloudEvents headers repeat ids. They may look like card numbers: keep them.
+        # In a message that cannot be read we do not know whether they are ids: mask everything.
         key = message.key if readable else mask(message.key)
         body = mask(message.value)
         headers = tuple(
@@ -81,7 +81,7 @@ class Letters:
         )
 
     def of_stretch(self, stretch: Stretch, last: int, detail: str, at_ms: int) -> DeadLetter:
-        """Return the letter of a stretch that is passed over: of its messages nothing is known but where they stood."""
+        """Return the letter of a stretch that is passed over. We only know where its messages were."""
         headers = (
             ("payments_to_offset", str(last).encode()),
             ("payments_topic_id", stretch.topic_id.encode()),
@@ -103,18 +103,18 @@ class Letters:
 
 
 def _name(name: str) -> str:
-    """Return a header's name without NUL, which no database stores, and without card numbers.
+    """Return a header's name without NUL, which PostgreSQL cannot store, and without card numbers.
 
-    Kafka lets a name hold anything: a message must not stop us by its headers.
+    Kafka allows any text as a name, and no message may stop us with its headers.
     """
     hidden, _ = cards.mask(name.encode("utf-8", "surrogatepass"))
     return hidden.decode("utf-8", "surrogatepass").replace("\0", REPLACEMENT)
 
 
 def order_id_of(event: Event | None, key: bytes | None, reason: Reason) -> OrderId | None:
-    """Return the order that a message is of: the event's, else the key's, if that can be an order id.
+    """Return the order of a message: the event's, or else the key, if that can be an order id.
 
-    A key that is not the event's order id names no order.
+    A key that differs from the event's order id names no order.
     """
     if event is not None:
         return OrderId(event.order_id)
@@ -124,7 +124,7 @@ def order_id_of(event: Event | None, key: bytes | None, reason: Reason) -> Order
 
 
 def ids_of(letter: DeadLetter) -> dict[str, object]:
-    """Return what names a dead letter in the log."""
+    """Return the ids of a dead letter for the log."""
     event_id = None if letter.event_id is None else str(letter.event_id)
     return {
         "letter_id": letter.number,

@@ -1,8 +1,9 @@
-"""Rows that somebody else holds: what needs them waits, everything else goes on, and an operator is told by whom.
+"""Rows that another session holds: what needs them waits, everything else goes on, and an alarm names the session.
 
-A batch is one transaction, so one row that an operator's psql has locked would hold up a thousand orders. Once a
-transaction has waited in vain we ask who holds what (outbox/store/locks.py), take what needs that out of the batch, and
-run the rest at once. What was taken out is tried again every second: asking comes first then, so that nobody waits.
+A batch is one transaction, so one row that an operator's psql has locked would hold up a thousand orders. After a
+transaction has waited in vain we ask who holds which rows (outbox/store/locks.py). What needs them is taken out of the
+batch, and the rest runs at once. What was taken out is tried again every second. Then we ask first, so that no
+transaction waits in vain again.
 """
 
 import asyncio
@@ -22,20 +23,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 RETRY_S: Final = 1.0
-"""Until what waits for a row is tried again."""
+"""Before what waits for a row is tried again."""
 APART_S: Final = 0.3
-"""Between two looks: what one transaction holds in both is held for long. Ours hold a row for some milliseconds."""
+"""Between two looks. A row held by the same transaction both times is held for long: ours hold one for milliseconds."""
 IN_VAIN_MAX: Final = 12
-"""So many transactions of one batch may wait in vain; then all that is left of it waits. One in 1,000 takes ten."""
+"""Transactions of one batch that may wait in vain; then all that is left waits. To find 1 in 1,000 takes ten."""
 FORGOTTEN_S: Final = 60.0
-"""A row about which nobody asks any more: its partition is another's."""
+"""A row that nobody has needed for so long is forgotten: another process reads its partition now."""
 NAMED_MAX: Final = 20
-"""Rows and orders in a line of the log."""
+"""Rows or orders in a line of the log, at most."""
 STOCK: Final = "stock"
 
 
-class Blocked(Exception):  # noqa: N818 - it answers a question, it is no fault
-    """A transaction waited in vain for rows. locks: those that are held, if any can be told."""
+class Blocked(Exception):  # noqa: N818 - an answer, no error
+    """A transaction waited in vain for rows. locks: the held rows, if they could be found."""
 
     def __init__(self, locks: Locks) -> None:
         super().__init__("another session holds a row")
@@ -43,7 +44,7 @@ class Blocked(Exception):  # noqa: N818 - it answers a question, it is no fault
 
 
 class LockWatch:
-    """Sees who holds what, and rings once for each transaction that does. Shared by all loops of a process."""
+    """Finds who holds which rows, and rings once for each holder. All loops of a process share one."""
 
     def __init__(self, store: Store, *, apart_s: float = APART_S) -> None:
         self._store = store
@@ -52,7 +53,7 @@ class LockWatch:
         self._log = structlog.get_logger("consumers.locks")
 
     async def find(self, order_ids: Sequence[OrderId]) -> Locks:
-        """Return rows that these orders need and that are held for long. Raises Busy if a whole table is held so."""
+        """Return rows that these orders need and that are held for long. Raises Busy if a whole table is."""
         first = await self._store.locks(order_ids)
         if not first.tables and not first.rows:
             return first
@@ -69,13 +70,13 @@ class LockWatch:
         return Locks(rows=rows)
 
     async def still_held(self, order_ids: Sequence[OrderId], names: set[tuple[str, str, str]]) -> Sequence[RowLock]:
-        """Return those of these rows that are held still. order_ids: those to ask about."""
+        """Return those of these rows that are still held. order_ids: the orders to ask about."""
         rows = [lock for lock in (await self._store.locks(order_ids)).rows if lock.name in names]
         self._ring(rows)
         return rows
 
     def end(self, transaction: str) -> None:
-        """Note that a transaction holds a row no longer."""
+        """Note that a transaction no longer holds a row."""
         if transaction in self._held:
             self._held.pop(transaction).end(_now(), "the row is free; what waited for it goes on")
 
@@ -95,7 +96,7 @@ class LockWatch:
 
 
 class Detour(Generic[T]):
-    """The way of one loop around held rows. order_of: whose order an item is about, if it is about one."""
+    """How one loop goes around held rows. order_of: the order of an item, if it has one."""
 
     def __init__(self, watch: LockWatch, order_of: Callable[[T], OrderId | None]) -> None:
         self._watch = watch
@@ -103,7 +104,7 @@ class Detour(Generic[T]):
         self._known: dict[tuple[str, str, str], tuple[frozenset[OrderId], float]] = {}
 
     async def guarded(self, items: Sequence[T], run: Awaitable[R]) -> R:
-        """Await a transaction over these items; have it taken apart if it waited in vain for rows."""
+        """Await a transaction over these items. If it waited in vain for rows, raise Blocked."""
         try:
             return await run
         except Busy as error:
@@ -115,9 +116,9 @@ class Detour(Generic[T]):
         work: Callable[[Sequence[T]], Awaitable[None]],
         give_up: Callable[[T, Exception], Awaitable[None]],
     ) -> Sequence[T]:
-        """Work on all items as in_pieces does, but for those that need a held row; return these.
+        """Work on all items as in_pieces does, except those that need a held row; return these.
 
-        An item of an order that waits waits, too: items of an order stay in their order.
+        If one item of an order waits, its later items wait, too: they must not overtake it.
         """
         trip = _Trip(self._order_of, work, give_up, self._note)
         if self._known:
@@ -141,7 +142,7 @@ class Detour(Generic[T]):
             self._watch.end(name[2])
 
     async def _still_blocked(self, items: Sequence[T]) -> set[OrderId]:
-        """Ask about the rows that were held a moment ago; return the orders that have to wait for them."""
+        """Ask about the rows that were held a moment ago; return the orders that must still wait."""
         oldest = _now() - FORGOTTEN_S
         self._forget([name for name, (_, at) in self._known.items() if at < oldest])
         ids, by_goods = self._orders(items), any(table == STOCK for table, _, _ in self._known)
@@ -152,7 +153,7 @@ class Detour(Generic[T]):
         try:
             held = await self._watch.still_held(asked, set(self._known))
         except Transient:
-            return set()  # whoever works meets it, too, and waits
+            return set()  # the work itself will meet the outage, and wait
         about, names = set(asked), {lock.name for lock in held}
         self._forget([n for n, (needed_by, _) in self._known.items() if needed_by & about and n not in names])
         self._note(held)
@@ -160,7 +161,7 @@ class Detour(Generic[T]):
 
 
 class _Trip(Generic[T]):
-    """One batch on its way around held rows: what is left of it, the items of an order in their order."""
+    """One batch on its way around held rows. It remembers which items were left behind."""
 
     def __init__(
         self,
@@ -179,11 +180,11 @@ class _Trip(Generic[T]):
 
     @property
     def waiting(self) -> Sequence[T]:
-        """Return what was left."""
+        """Return the items that were left behind."""
         return list(self._left.values())
 
     def leave(self, items: Sequence[T], orders: set[OrderId]) -> Sequence[T]:
-        """Leave the items of these orders, and of those that were left before; return the others."""
+        """Leave the items of these orders, and of orders that were left before; return the others."""
         self._orders |= orders
         if not self._orders:
             return items
@@ -192,7 +193,7 @@ class _Trip(Generic[T]):
         return [item for item in items if self._order_of(item) not in self._orders] if stay else items
 
     async def work(self, piece: Sequence[T]) -> None:
-        """Work on a piece, without what needs held rows. Raises TooLarge if nobody can tell which of it does."""
+        """Work on a piece, except items that need held rows. Raises TooLarge if we cannot find which ones do."""
         piece = self.leave(piece, set())
         while piece:
             if self._in_vain > IN_VAIN_MAX:
@@ -209,21 +210,21 @@ class _Trip(Generic[T]):
                     self._leave_all(piece)
                     return
                 elif self._in_vain > 1:
-                    raise TooLarge("nobody can tell who waits") from blocked
+                    raise TooLarge("the items that wait cannot be found") from blocked
             else:
                 return
 
     async def give_up(self, item: T, error: Exception) -> None:
-        """Give up an item; if even that waits in vain for its order's row, it is left."""
+        """Give up an item. If even that waits in vain for the row of its order, leave the item."""
         try:
             await self._give_up(item, error)
         except Blocked:
             self._leave_all([item])
 
     def _choose(self, piece: Sequence[T], rows: Sequence[RowLock]) -> set[OrderId]:
-        """Return the orders to leave: those whose own rows are held, or else those that need held goods.
+        """Return the orders to leave: those whose own rows are held, or, if there are none, those that need held goods.
 
-        Not both at once: of a batch that does not touch goods none shall wait for them.
+        Not both at once: in a batch that does not touch goods no order must wait for goods.
         """
         there: set[Any] = {self._order_of(item) for item in piece}
         for goods in (False, True):
@@ -234,7 +235,7 @@ class _Trip(Generic[T]):
         return set()
 
     def _keep(self, items: Sequence[T]) -> None:
-        """Keep items as left: once each, for a piece that is cut comes again with what was left of it."""
+        """Remember items as left, each once: a piece that is cut comes again, with them."""
         self._left |= {id(item): item for item in items}
 
     def _leave_all(self, piece: Sequence[T]) -> None:

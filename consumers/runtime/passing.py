@@ -1,4 +1,4 @@
-"""What keeps a partition from going on: an operator's word, or the loss of the messages, lets it go on behind that."""
+"""Letting a partition go on behind what cannot be read: if an operator says so, or if Kafka has lost the messages."""
 
 import asyncio
 from dataclasses import replace
@@ -16,7 +16,7 @@ from domain.reaction import Reaction
 from schemas.events import OwnEvent
 
 LOOK_S: Final = 2
-"""Between questions whether an operator has passed over a stretch, while a partition stands before one."""
+"""While a partition stands still: how often we ask whether an operator has passed over the stretch."""
 
 
 class Passing:
@@ -34,9 +34,9 @@ class Passing:
         self._log = structlog.get_logger("consumers.passing").bind(group=reaction.group)
 
     async def let_go_on(self, source: Source, stop: asyncio.Event) -> None:
-        """Go on behind stretches that are gone for good, or passed over by an operator; each leaves a dead letter.
+        """Go on behind stretches that are lost, or that an operator passed over. Each leaves a dead letter.
 
-        Raises Transient when the offset cannot be committed; the partition has gone on all the same.
+        Raises Transient when the offset cannot be committed. The partition has gone on nevertheless.
         """
         if source.has_begun_anew() and self._is_ours:
             await self._guard.transact(self._name, lambda _: self._send_unseen(), stop)
@@ -51,23 +51,23 @@ class Passing:
                 await source.pass_over(stretch, last)
 
     async def is_passed(self, held: Held, source: Source, stop: asyncio.Event) -> bool:
-        """Whether an operator has passed over this message. Its letter is kept then; what is left is to commit."""
+        """Whether an operator has passed over this message. If so, its letter is kept, and the caller has to commit."""
         letter = held.letter
         if letter is None:
             return False
         return await self._guard.transact(self._name, lambda _: self._pass_message(letter, source.topic_id), stop)
 
     async def _send_unseen(self) -> None:
-        """Send again what was on a topic of ours that was deleted."""
+        """Send again what was on a topic of ours before it was deleted."""
         async with self._store.transaction() as transaction:
             await transaction.load(())
             count = await transaction.send_unseen(self._group, self._event_type)
         self._log.warning("events that were not processed are sent again", event_type=self._event_type, count=count)
 
     async def _end_of(self, stretch: Stretch) -> int | None:
-        """Return the last offset to pass over, once its letter is written; None: the partition has to wait."""
+        """Write the letter of a stretch and return the last offset to pass over; None: the partition must wait."""
         if stretch.gone:
-            assert stretch.last is not None, "what was deleted ends where the partition begins"
+            assert stretch.last is not None, "deleted messages end where the partition begins"
             await self._write(self._letters.of_stretch(stretch, stretch.last, stretch.cause, 0), None)
             return stretch.last
         passed = await self._store.passed(
@@ -75,7 +75,7 @@ class Passing:
         )
         if passed is None:
             return None
-        # Since the operator looked the end of the stretch may have become readable.
+        # The end of the stretch may have become readable since the operator looked.
         last = passed.last if stretch.last is None else min(passed.last, stretch.last)
         letter = self._letters.of_stretch(stretch, last, _said(passed, stretch.cause), 0)
         return last if await self._apply(passed, letter) else None
@@ -83,20 +83,20 @@ class Passing:
     async def _pass_message(self, letter: DeadLetter, topic_id: str) -> bool:
         passed = await self._store.passed(self._group, letter.topic, topic_id, letter.partition, letter.offset)
         if passed is None or not passed.first == passed.last == letter.offset:
-            # Who passed over a stretch did not mean a message that can be read.
+            # An operator who passes over a stretch does not mean a message that can be read.
             return False
         return await self._apply(passed, replace(letter, detail=_said(passed, letter.detail)))
 
     async def _apply(self, passed: Passed, letter: DeadLetter) -> bool:
-        """Do as the operator says; return whether the partition may go on behind that."""
+        """Do what the operator says; return whether the partition may go on."""
         if passed.applied:
-            # We were interrupted before the offset was committed; or the word was about something else.
+            # Either we were interrupted before the offset was committed, or the operator meant something else.
             return await self._store.has_letter(letter)
         await self._write(letter, passed.passed_id)
         return True
 
     async def _write(self, letter: DeadLetter, passed_id: int | None) -> None:
-        """Keep the letter. What was lost in a stretch of a topic of ours is sent again, in the same transaction."""
+        """Keep the letter. For a stretch on a topic of ours, send the lost events again in the same transaction."""
         is_stretch, sent_again = letter.to_offset is not None, 0
         async with self._store.transaction() as transaction:
             await transaction.load(())  # reads the clock

@@ -28,11 +28,11 @@ CONFLICT: Final = (
 )
 BEHIND: Final = "an earlier message of its order is in quarantine; redrive that one first."
 TO_PLAN: Final = frozenset({Receipt.NEW, Receipt.TOO_OLD})
-"""A repetition stays one, and a conflict is one, whatever its order waits for."""
+"""These wait if their order waits. A repetition has no effect and a conflict is refused, in any case."""
 
 
 class Planner:
-    """Plans the batches of one reaction. Its transaction either happens wholly or not at all."""
+    """Plans the batches of one reaction, each in one transaction."""
 
     def __init__(
         self, reaction: Reaction, reactions: Mapping[str, Reaction], ports: Ports, rules: Rules, bounds: Bounds
@@ -48,18 +48,18 @@ class Planner:
     async def plan(self, read: Sequence[Read], *, contended: bool) -> list[Claimed]:
         """Run the plan transaction; return the operations to perform now, under our lease.
 
-        Raises Contended (run it again at once) and Transient (run it again later), and what a message raises; nothing
-        has happened then.
+        Raises Contended (run it again at once), Transient (run it again later), or what a message raises. In all cases
+        nothing has happened.
         """
         taken, letters = _sorted_out(read)
         async with self._ports.store.transaction(contended=contended) as transaction:
             order_ids = [OrderId(one.event.order_id) for one in taken]
             orders = await transaction.load(order_ids, waiting=self._reaction.waits)
-            # A day far ahead has no partition in the inbox, so these are sorted out before it.
+            # The inbox has no partition for a day far ahead, so messages from the future are refused before it.
             latest = self._latest(transaction)
             early = [one for one in taken if one.event.occurred_at > latest]
             if early:
-                letters += [self.too_early(one) for one in early]
+                letters += [self.refuse_early(one) for one in early]
                 taken = [one for one in taken if one.event.occurred_at <= latest]
             work = Work(transaction, orders, self._reactions, self._rules)
             work.changes.dead_letters += letters
@@ -69,16 +69,16 @@ class Planner:
                 if letter is not None:
                     work.changes.dead_letters.append(letter)
             opened = await work.finish(self._ports)
-        self._tell(work)
+        self._report(work)
         return opened
 
     async def quarantine(self, read: Read, error: Exception) -> None:
-        """Keep a message that raised as a dead letter: later messages of its order wait behind it.
+        """Keep a message that raised as a dead letter. Later messages of its order wait behind it.
 
-        Raises TooManyQuarantined, and Contended and Transient as plan; nothing has happened then.
+        Raises TooManyQuarantined, and Contended and Transient as plan does. In all cases nothing has happened.
         """
         if isinstance(read, DeadLetter):
-            # It is refused, and even that raised: no other way to keep it is left.
+            # It was refused, and to write its letter raised. There is no other way to keep it.
             raise error
         message, event = read.message, read.event if isinstance(read, Taken) else None
         blamed = blame(error, event, raw=(message.key or b"") + (message.value or b""))
@@ -98,26 +98,26 @@ class Planner:
             if fresh and not behind:
                 await self._quarantine.check(transaction, blamed)
         if fresh:
-            self._quarantine.tell(blamed, "message in quarantine", **ids_of(fresh[0]))
+            self._quarantine.ring(blamed, "message in quarantine", **ids_of(fresh[0]))
 
     def is_early(self, transaction: Transaction, one: Taken) -> bool:
-        """Whether it is from further in the future than clocks differ."""
+        """Whether it is from the future, by more than clocks may differ."""
         return one.event.occurred_at > self._latest(transaction)
 
     def _latest(self, transaction: Transaction) -> datetime:
         return transaction.now + timedelta(seconds=self._rules.clock_skew_max_s)
 
-    def too_early(self, one: Taken) -> DeadLetter:
+    def refuse_early(self, one: Taken) -> DeadLetter:
         """Refuse a message from the future."""
         return self._letters.of_message(one.message, Reason.FROM_THE_FUTURE, FUTURE, one.event)
 
     async def receive(self, transaction: Transaction, taken: Sequence[Taken]) -> Sequence[Receipt]:
-        """Write the inbox rows; say what each message is."""
+        """Write the inbox rows; return whether each message is new, known, a conflict or too old."""
         contents = [inbox_content(one.content) for one in taken]
         return await transaction.receive(self._reaction.group, [one.event for one in taken], contents)
 
     def decide(self, work: Work, one: Taken, receipt: Receipt) -> DeadLetter | None:
-        """Decide on one message that does not wait; return the dead letter if it is refused."""
+        """Decide on one message that does not wait. Return its dead letter if it is refused."""
         message, event = one.message, one.event
         if receipt is Receipt.KNOWN:
             return None
@@ -130,7 +130,7 @@ class Planner:
         if decision.refused is not None:
             return self._letters.of_message(message, decision.refused, decision.detail, event, own_inbox=new)
         if not new and (decision.order is not None or decision.notifications):
-            # It would do something, and the inbox cannot tell whether it has done so before.
+            # It would have an effect, and the inbox no longer knows whether it had one before.
             return self._letters.of_message(message, Reason.TOO_OLD, TOO_OLD, event)
         work.apply(decision)
         return None
@@ -142,17 +142,17 @@ class Planner:
             one.message, Reason.QUARANTINED, BEHIND, one.event, own_inbox=own, waits=True, behind=True
         )
 
-    def _tell(self, work: Work) -> None:
+    def _report(self, work: Work) -> None:
         for letter in work.changes.dead_letters:
             if letter.behind:
                 self._log.warning("waits behind a quarantined message", **ids_of(letter))
             else:
                 ring(self._log, letter.reason.value, "dead letter", detail=letter.detail, **ids_of(letter))
-        work.tell(self._log)
+        work.report(self._log)
 
 
 def _sorted_out(read: Sequence[Read]) -> tuple[list[Taken], list[DeadLetter]]:
-    """Return what was taken and what is refused. Raises what a message's reading raised."""
+    """Return the messages that were read, and the letters of those refused. Raises what reading a message raised."""
     taken = [one for one in read if type(one) is Taken]
     letters: list[DeadLetter] = []
     if len(taken) == len(read):

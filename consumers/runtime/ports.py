@@ -15,9 +15,9 @@ Mask = Callable[[str, bytes], tuple[bytes, int]]
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The outside world. decode: (event type, key, body) to an event; raises schemas.rejection.Rejected.
+    """The outside world. decode: from event type, key and body to an event; raises schemas.rejection.Rejected.
 
-    mask: (event type, bytes) to the same bytes with card numbers made unreadable, and how many there were.
+    mask: from event type and bytes to the same bytes with card numbers made unreadable, and how many there were.
     """
 
     store: Store
@@ -32,7 +32,7 @@ class Ports:
 class Bounds:
     """Every queue, batch and wait of the runtime. Durations in seconds.
 
-    quarantine_max: so much may raise within ten minutes, in all processes together; one more stops the process.
+    quarantine_max: how much may raise within ten minutes, over all processes. One more stops the process.
     """
 
     batch_max: int = 1_000

@@ -44,7 +44,7 @@ class BatchProcessor:
         self._log = structlog.get_logger("consumers.runner").bind(reaction=reaction.name)
 
     async def process(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
-        """Process a batch. Raises Stopped when told to stop during an outage; the batch then comes again."""
+        """Process a batch. Raises Stopped when stop is set during an outage; the batch then comes again."""
         fresh = self._ahead.fresh(messages)
 
         async def read(_: bool) -> Reading:  # noqa: FBT001 - as the guard calls

@@ -1,4 +1,7 @@
-"""From messages to events. What cannot be read, ever, is a dead letter; what can be read later keeps its partition."""
+"""From messages to events.
+
+What can never be read becomes a dead letter. What may be read later holds up its partition.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,14 +25,14 @@ from schemas.registry import RegistryUnavailable, SchemaAwaited
 from schemas.rejection import Reason, Rejected
 
 NEWER_S: Final = 10
-"""Until a release that knows the schema may have been deployed, or an operator may have passed over the message."""
+"""Between tries of a newer schema: a new release, or an operator's word, takes minutes."""
 AWAITED_S: Final = 1
-"""Until a registry that lags behind may know a schema."""
+"""Between tries of a schema that the registry does not know yet."""
 NEWER: Final = "its schema is newer than this release, or it is none of ours."
 
 
 class Taken(Value, frozen=True):
-    """A message and what it says. content: the hash of that, see domain.content."""
+    """A message and its event. content: the hash of what it says, see domain.content."""
 
     message: Message
     event: Event
@@ -37,18 +40,18 @@ class Taken(Value, frozen=True):
 
 
 class Failed(NamedTuple):
-    """A message whose reading raised what nobody thought of."""
+    """A message for which decoding raised an unexpected error."""
 
     message: Message
     error: Exception
 
 
 Read = Taken | DeadLetter | Failed
-"""A message once it was read: what it says, why it is refused, or what it raised."""
+"""A message that was read: its event, its dead letter if it is refused, or the error."""
 
 
 def order_of(read: Read) -> OrderId | None:
-    """Return whose order a message is about, if that can be read."""
+    """Return the order of a message, if it can be read."""
     return OrderId(read.event.order_id) if isinstance(read, Taken) else None
 
 
@@ -59,9 +62,9 @@ def place_of(read: Read) -> tuple[int, int]:
 
 
 class Held(NamedTuple):
-    """A message that can be read later, perhaps. Nothing behind it in its partition was read.
+    """A message that may be read later. Nothing behind it in its partition was read.
 
-    letter: what is kept if an operator passes over it; None: nobody may.
+    letter: kept if an operator passes over the message; None: nobody may pass over it.
     """
 
     message: Message
@@ -70,7 +73,7 @@ class Held(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A batch, read. read: of the messages that are done, in their order."""
+    """A batch that was read. read: in the order of the messages. done: all messages before the held ones."""
 
     read: Sequence[Read]
     held: Sequence[Held]
@@ -99,7 +102,7 @@ class Reader:
                 read.append(self.read_one(message))
             except Rejected as rejected:
                 if rejected.reason is Reason.UNKNOWN_SCHEMA and self._is_ours:
-                    # A newer release of ours wrote it; it is true, and this release must not pass it over.
+                    # A newer release of ours wrote it. It is a true event, and this release must not skip it.
                     letter = self._letters.of_message(message, rejected.reason, rejected.detail)
                     held[message.partition] = Held(message, NEWER_S, letter)
                     self._ring(message, rejected.detail)
@@ -122,7 +125,7 @@ class Reader:
         return Taken(message, event, same_content(event, message.value or b""))
 
     def _ring(self, message: Message, detail: str) -> None:
-        """Ring once for a message, and again when nothing has come of it for long."""
+        """Ring once for a message, and again if it still waits after long."""
         now = asyncio.get_running_loop().time()
         place = (message.topic, message.partition)
         offset, at = self._rang.get(place, (-1, 0.0))

@@ -1,7 +1,8 @@
-"""Redriving: a dead letter's bytes go through the plan transaction of its consumer once more, in place of the message.
+"""Redriving: the bytes of a dead letter go through the plan transaction of its consumer once more.
 
-A letter has its effect at most once: under the lock of its row, and in place of its inbox row where it has one, else
-through the inbox, which knows a copy that was published meanwhile. What it opens is due at once: a sweep performs it.
+A letter has its effect at most once, under the lock of its row. If it has an inbox row of its own, no copy of it can
+have another. If not, it goes through the inbox, which knows copies published meanwhile. What it opens is due at once: a
+sweep performs it.
 """
 
 import dataclasses
@@ -42,13 +43,13 @@ from schemas.registry import RegistryUnavailable, SchemaAwaited
 from schemas.rejection import Reason, Rejected
 
 MASKED: Final = re.compile(rb"\*(?:[ -]?\*){13}")
-"""What masking leaves of a card number. Headers may be masked and the body not, which is all that counts here."""
+"""A card number after masking. A letter may be masked in its headers only: then it can be redriven."""
 
 
 class Outcome(NamedTuple):
     """What came of a redrive. done: it had its effect. ahead: the id of what must be redriven before it.
 
-    holds: it stays in quarantine, and what waits behind it waits on.
+    holds: it stays in quarantine, and what waits behind it still waits.
     """
 
     done: bool
@@ -57,8 +58,8 @@ class Outcome(NamedTuple):
     holds: bool = False
 
 
-class _TakenBack(Exception):  # noqa: N818 - it answers a question, it is no fault
-    """Carries the outcome of a dry run out of its transaction, which is rolled back."""
+class _RolledBack(Exception):  # noqa: N818 - an answer, no error
+    """Rolls back the transaction of a dry run, and carries its outcome."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__()
@@ -66,14 +67,14 @@ class _TakenBack(Exception):  # noqa: N818 - it answers a question, it is no fau
 
 
 class _Silent:
-    """Tells nobody: for what is taken back."""
+    """A notifier for dry runs: it writes to nobody."""
 
     async def tell(self, notifications: Sequence[Notification]) -> None:
         """Do nothing."""
 
 
 class Redriver:
-    """Redrives letters, one a transaction. by: who asked for it. dry_run: do it, say what came of it, take it back."""
+    """Redrives letters, one a transaction. by: who asked for it. dry_run: do it, return the outcome, roll it back."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class Redriver:
         self._ports = dataclasses.replace(ports, notifier=_Silent()) if dry_run else ports
         self._reactions = reactions
         self._by_group = {reaction.group: reaction for reaction in reactions.values()}
-        # The lease of what it opens is over at once, for nobody here performs it.
+        # Nobody here performs what it opens, so the lease is over at once.
         self._rules = replace(rules, lease_s=0)
         self._bounds = bounds
         self._by = by
@@ -106,7 +107,7 @@ class Redriver:
             return await self._transact(partial(self._raised, letter_id, error))
 
     async def give_up(self, letter_id: int, reason: str) -> Outcome:
-        """Have a letter never processed, so that what waits behind it may go; who and why is kept."""
+        """Decide that a letter is never processed: what waits behind it may go on. Who and why is kept."""
         return await self._transact(partial(self._give_up, letter_id, reason))
 
     async def work(self, number: int) -> Outcome:
@@ -114,19 +115,19 @@ class Redriver:
         return await self._transact(partial(self._work, number))
 
     async def _transact(self, run: Callable[[PgTransaction], Awaitable[Outcome]]) -> Outcome:
-        async def once(_: bool) -> Outcome:  # noqa: FBT001 - the guard's signature
+        async def once(_: bool) -> Outcome:  # noqa: FBT001 - as the guard calls
             try:
                 async with self._ports.store.transaction(contended=True) as transaction:
                     assert isinstance(transaction, PgTransaction)
-                    return self._or_take_back(await run(transaction))
-            except _TakenBack as dry:
+                    return self._or_roll_back(await run(transaction))
+            except _RolledBack as dry:
                 return dry.outcome
 
         return await self._guard.transact("redrive", once, patient=False)
 
-    def _or_take_back(self, outcome: Outcome) -> Outcome:
+    def _or_roll_back(self, outcome: Outcome) -> Outcome:
         if self._dry_run:
-            raise _TakenBack(outcome)
+            raise _RolledBack(outcome)
         return outcome
 
     async def _letter(self, letter_id: int, transaction: PgTransaction) -> Outcome:
@@ -152,7 +153,7 @@ class Redriver:
         return await self._plan(transaction, letter, reaction, one)
 
     def _why_not(self, letter: KeptLetter) -> str | None:
-        """Say why this letter cannot be redriven, if so."""
+        """Return why this letter cannot be redriven, or None."""
         if letter.redriven:
             return _ended(letter)
         way_out = f"; `payments dlq give-up {letter.id}` lets its order go on without it" if letter.waits else ""
@@ -176,16 +177,20 @@ class Redriver:
         planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
         orders = await transaction.load([OrderId(one.event.order_id)])
         if planner.is_early(transaction, one):
-            refused = planner.too_early(one)
+            refused = planner.refuse_early(one)
             return await self._keep(transaction, letter, refused.reason, refused.detail)
-        # Nobody but this letter has its own row: it is new as long as the letter is not redriven.
+        # Its own inbox row is of this letter alone: until the letter is redriven, the message is new.
         receipt = Receipt.NEW if letter.own_inbox else (await planner.receive(transaction, [one]))[0]
         work = Work(transaction, orders, self._reactions, self._rules)
         again = planner.decide(work, one, receipt)
         if again is not None:
             return await self._keep(transaction, letter, again.reason, again.detail, own_inbox=again.own_inbox)
         opened = await work.finish(self._ports)
-        result = "no effect: a copy of it was processed before" if receipt is Receipt.KNOWN else told(work, opened)
+        result = (
+            "no effect: a copy of it was processed before"
+            if receipt is Receipt.KNOWN
+            else describe_effect(work, opened)
+        )
         await settle_letter(transaction, letter.id, self._by, result)
         return Outcome(done=True, result=result)
 
@@ -204,7 +209,7 @@ class Redriver:
         result = f"raised again: {blamed.detail}"
         await keep_letter(transaction, letter_id, Reason.QUARANTINED, blamed.detail, self._by, result)
         if not self._dry_run:
-            self._quarantine.tell(blamed, "a redriven message raised", letter_id=letter_id, order_id=letter.order_id)
+            self._quarantine.ring(blamed, "a redriven message raised", letter_id=letter_id, order_id=letter.order_id)
         return Outcome(done=False, result=result, holds=letter.waits)
 
     async def _work(self, number: int, transaction: PgTransaction) -> Outcome:
@@ -222,8 +227,8 @@ def _ended(letter: KeptLetter) -> str:
     return "already given up" if letter.given_up else "already redriven"
 
 
-def told(work: Work, opened: Sequence[Claimed]) -> str:
-    """Say what a decision did: events with their codes, operations that were opened, what customers are told."""
+def describe_effect(work: Work, opened: Sequence[Claimed]) -> str:
+    """Describe what a decision did: its events with their codes, opened operations, messages to customers."""
     words = [
         f"{event.TYPE} ({code})" if (code := getattr(event, "failure_code", None)) else event.TYPE
         for event in work.changes.events

@@ -1,4 +1,4 @@
-"""An operator's word on an order under review, in the same kind of transaction as an answer."""
+"""An operator's ruling on an order under review, in the same kind of transaction as an answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from schemas.events import OwnEvent
 
 
 class Resolved(NamedTuple):
-    """What came of it. opened: calls that the sweep makes next."""
+    """What came of a ruling. opened: operations that the sweep performs next."""
 
     before: Order
     after: Order
@@ -30,8 +30,8 @@ class Resolved(NamedTuple):
     opened: tuple[Operation, ...]
 
 
-class _NotMeantError(Exception):
-    """It was only tried: what it would have done is rolled back."""
+class _RolledBack(Exception):  # noqa: N818 - an answer, no error
+    """Rolls back the transaction of a ruling that was only tried, and carries what it would have done."""
 
     def __init__(self, resolved: Resolved) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Local:
 
 
 class Resolver:
-    """fits: whether the gateway could have given such an id."""
+    """Applies rulings. fits: whether the gateway could have given such an id."""
 
     def __init__(
         self,
@@ -67,17 +67,17 @@ class Resolver:
         self._log = structlog.get_logger("consumers.resolver")
 
     async def resolve(self, order_id: OrderId, ruling: Ruling, *, try_only: bool = False) -> Resolved | No | None:
-        """Do what the operator says, once, under the order's lock. None: there is no such order.
+        """Apply a ruling once, under the lock of the order. None: there is no such order.
 
-        try_only: say what it would do, and do nothing.
+        try_only: return what it would do, and do nothing.
         """
 
-        async def run(contended: bool) -> Resolved | No | None:  # noqa: FBT001 - as Guard calls
+        async def run(contended: bool) -> Resolved | No | None:  # noqa: FBT001 - as the guard calls
             return await self._resolve(order_id, ruling, contended=contended, try_only=try_only)
 
         try:
             return await self._guard.transact("resolve", run, patient=False)
-        except _NotMeantError as tried:
+        except _RolledBack as tried:
             return tried.resolved
 
     async def _resolve(
@@ -85,8 +85,8 @@ class Resolver:
     ) -> Resolved | No | None:
         async with self._store.transaction(contended=contended) as transaction:
             assert isinstance(transaction, PgTransaction)
-            said = ruling.reference
-            owner = None if said is None else await other_owner(transaction, said, order_id)
+            reference = ruling.reference
+            owner = None if reference is None else await other_owner(transaction, reference, order_id)
             orders = await transaction.load([order_id])
             before = orders.get(order_id)
             if before is None:
@@ -98,20 +98,20 @@ class Resolver:
             if isinstance(decision, No):
                 return decision
             if owner is not None:
-                # Taken for this order's it would be voided or refunded, and that order has been paid with it.
-                return No(f"{said} is of order {owner}: look up what this order's own payment made")
+                # The other order was paid with it. Under this order it would be voided or refunded.
+                return No(f"{reference} is of order {owner}: look up what this order's own payment made")
             work.apply(decision)
             reason = before.review_reason or ""
-            word = Resolution(order_id, reason, ruling.word, ruling.reference, ruling.reason, ruling.by)
+            word = Resolution(order_id, reason, ruling.word, reference, ruling.reason, ruling.by)
             work.changes.resolutions.append(word)
             opened = await work.finish(self._ports)
             if reason == "stuck":
-                # Its events may have been lost with a broker's data: whoever reads the topics must know them, too.
+                # Its events may have been lost with a broker's data, and readers of the topics need them.
                 await transaction.send_again([order_id])
             after = work.order(order_id)
             assert after is not None
             resolved = Resolved(before, after, tuple(work.changes.events), tuple(c.operation for c in opened))
             if try_only:
-                raise _NotMeantError(resolved)
-        work.tell(self._log)
+                raise _RolledBack(resolved)
+        work.report(self._log)
         return resolved

@@ -1,4 +1,4 @@
-"""One consumer: joins its group, takes batches and has them processed, until told to stop."""
+"""One consumer: joins its group, takes batches and has them processed, until stop is set."""
 
 import asyncio
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class Runner:
         self._kafka = Lasting(self._log, "kafka_down")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until told to stop; then finish the current batch and leave the group."""
+        """Consume until stop is set; then finish the current batch and leave the group."""
         if not await self._join(stop):
             return
         try:
@@ -66,7 +66,7 @@ class Runner:
             await self._source.close()
 
     async def _join(self, stop: asyncio.Event) -> bool:
-        """Join the group, through outages of Kafka; False: told to stop before that."""
+        """Join the group, through outages of Kafka; False: stop was set before that."""
         failures = 0
         while not stop.is_set():
             self._guard.turn(self._name)
@@ -83,7 +83,7 @@ class Runner:
         return False
 
     async def _start(self, stop: asyncio.Event) -> bool:
-        """Join the group; False: told to stop before that. A silent broker may keep us waiting for long."""
+        """Join the group; False: stop was set before that. A silent broker may keep us waiting for long."""
         starting = asyncio.ensure_future(self._source.start())
         stopping = asyncio.ensure_future(stop.wait())
         try:

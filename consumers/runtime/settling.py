@@ -119,7 +119,7 @@ class Settler:
             # Last: an operation may have had two answers in this very batch.
             asked = [(answer.order_id, answer.operation_id) for answer in late]
             states = await transaction.states(asked) if asked else {}
-        work.tell(self._log)
+        work.report(self._log)
         for answer in late:
             self._compare(answer, states.get(answer.operation_id))
         return opened

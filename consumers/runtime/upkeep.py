@@ -1,7 +1,7 @@
-"""The database's upkeep: the inbox's days, and sessions of processes that stand still.
+"""Upkeep of the database: the partitions of the inbox, one a day, and sessions of frozen processes.
 
-It runs beside the sweep, so that neither waits for the other. It is never urgent and never a bug: what cannot be done
-now is tried again. Somebody is woken only when the days run out.
+It runs beside the sweep, so that neither waits for the other. It is never urgent and never a bug: what fails now is
+tried again. The alarm rings only when the inbox runs out of days.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from domain.ports.store import Store
 TURN_S: Final = 20
 MAINTAIN_EVERY_S: Final = 3_600
 MAINTAIN_SOON_S: Final = 60
-"""While the inbox is about to run out of days, or nobody could look."""
+"""While the inbox runs out of days, or the last try failed."""
 FROZEN_S: Final = 60
-"""No transaction of ours is silent for so long; a process that was stopped or cut off is, and holds its locks."""
+"""A session silent for so long inside a transaction belongs to a process that is frozen or cut off. It holds locks."""
 
 
 class Upkeep:
@@ -34,13 +34,13 @@ class Upkeep:
         self._log = structlog.get_logger("consumers.upkeep")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look after the database until told to stop."""
+        """Look after the database until stop is set."""
         while not stop.is_set():
             await self.turn()
             await pause(stop, TURN_S)
 
     async def turn(self) -> None:
-        """Do what is due. An outage is not told here: all others wait for it, too, and tell."""
+        """Do what is due. An outage is not reported here: the other loops meet it, too, and report it."""
         now = asyncio.get_running_loop().time()
         with suppress(Transient):
             await self._end_frozen()

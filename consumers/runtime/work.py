@@ -1,7 +1,7 @@
-"""The work of one transaction: the orders as loaded and as decided so far, and what has to be written.
+"""The work of one transaction: the orders as loaded and as decided so far, and what must be written.
 
-Operations at a local port are performed and settled here, inside the transaction; those at a remote port are left open,
-for whoever opened them to perform once the transaction has committed.
+Inventory operations are performed and settled here, inside the transaction. Gateway operations stay open: their
+opener performs them after the transaction has committed.
 """
 
 import logging
@@ -21,25 +21,25 @@ from domain.rules import Context, Rules
 from domain.values import replace
 
 LOCAL_ROUNDS_MAX: Final = 4
-"""Reserve, then nothing; capture settled, then confirm: two rounds are the most that the tables can ask for."""
+"""The tables need at most two rounds: a settled capture opens a confirm, and that opens nothing."""
 
 
 class LocalPorts(Protocol):
-    """What is asked inside the transaction."""
+    """The ports that are used inside the transaction."""
 
     @property
     def inventory(self) -> LocalInventory:
-        """Holds and sells goods."""
+        """The inventory, which holds and sells goods."""
         ...
 
     @property
     def notifier(self) -> Notifier:
-        """Tells customers."""
+        """The notifier, which writes to customers."""
         ...
 
 
 class Work:
-    """Collects decisions. reactions: by name, for settling what another reaction opened."""
+    """Collects decisions. reactions: by name, to settle what another reaction opened."""
 
     def __init__(
         self, transaction: Transaction, orders: Mapping[OrderId, Order], reactions: Mapping[str, Reaction], rules: Rules
@@ -58,11 +58,11 @@ class Work:
         return self._orders.get(order_id)
 
     def context(self, causation_id: EventId | None, content: bytes | None = None) -> Context:
-        """Return what a decision may know; caused by this event, with this content where it was hashed."""
+        """Return the context of a decision. causation_id: the event that caused it. content: its hash, if known."""
         return Context(self.transaction.now, causation_id, self._rules, content)
 
     def apply(self, decision: Decision) -> None:
-        """Take over a decision."""
+        """Take a decision into this work."""
         self.changes.events += decision.events
         self.changes.notifications += decision.notifications
         if decision.order is not None:
@@ -72,8 +72,8 @@ class Work:
             if decision.alarm:
                 self.alarms.append((order_id, decision.alarm))
 
-    def tell(self, log: Any) -> None:
-        """Log what was decided: alarms always, each event only for who asks for DEBUG."""
+    def report(self, log: Any) -> None:
+        """Log what was decided: alarms always, events at level DEBUG."""
         for order_id, alarm in self.alarms:
             ring(log, alarm, "order needs an operator", order_id=order_id)
         if log.is_enabled_for(logging.DEBUG):
@@ -82,9 +82,9 @@ class Work:
                 log.debug(event.TYPE, version=event.order_version, correlation_id=event.correlation_id, **ids)
 
     async def finish(self, ports: LocalPorts) -> list[Claimed]:
-        """Perform what is local, write everything; return the new operations at remote ports.
+        """Perform what is local and write everything; return the new gateway operations.
 
-        Of the dead letters those are left that were not written before.
+        Afterwards `changes.dead_letters` has only letters that were not written before.
         """
         await self._perform_local(ports)
         opened: list[Claimed] = []
@@ -99,7 +99,7 @@ class Work:
         return opened
 
     async def _perform_local(self, ports: LocalPorts) -> None:
-        """Perform and settle the operations at local ports, and those that they open, until there are none."""
+        """Perform and settle inventory operations, and those that they open, until there are none."""
         settled: dict[OrderId, None] = {}
         touched: Iterable[OrderId] = self._touched
         for _ in range(LOCAL_ROUNDS_MAX):
@@ -121,13 +121,13 @@ class Work:
         else:
             raise AssertionError("local operations open each other without end")
         for order_id in settled:
-            # The hold is the record of what was performed here: no crash point lies between.
+            # No row for the operation: the hold, written in this transaction, is the record of what was performed.
             order = self._orders[order_id]
             remote = tuple(o for o in order.operations if o.kind not in INVENTORY_KINDS)
             self._orders[order_id] = replace(order, operations=remote)
 
     def _settle_local(self, operations: Sequence[Operation], answers: Sequence[InventoryAnswer]) -> None:
-        # By the number of the operation's id, for a UUID hashes in Python.
+        # The number of the id: a UUID is hashed in Python, which is slow.
         outcomes = {answer.operation_id.int: answer.outcome for answer in answers}
         for operation in operations:
             order, settle = self._orders[operation.order_id], self._reactions[operation.reaction].settle
@@ -137,7 +137,7 @@ class Work:
 
 
 def inventory_call(order: Order, operation: Operation, context: Context) -> InventoryCall:
-    """Build what the inventory is asked."""
+    """Build the call of an inventory operation."""
     hold = order.hold_of(operation.attempt)
     return InventoryCall(
         operation_id=operation.operation_id,
@@ -149,7 +149,7 @@ def inventory_call(order: Order, operation: Operation, context: Context) -> Inve
 
 
 def _opened(before: Order | None, after: Order, until: float) -> list[Claimed]:
-    """Return the operations at remote ports that this decision has opened, leased until then."""
+    """Return the gateway operations that were opened between these two states, with the end of their lease."""
     known = before.operations if before else ()
     if after.operations is known or not after.operations:
         return []

@@ -1,4 +1,4 @@
-"""Payments that take long: the customer is told not to pay again, whether or not the gateway answers."""
+"""Payments that take long: customers hear that they must not pay again, whether or not the gateway answers."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +11,7 @@ DELAYS_EVERY_S: Final = 10
 
 
 class DelayedPayments(OrderJob):
-    """Has each customer told once."""
+    """Notifies the customer once for each such order."""
 
     name = "sweep delays"
 
@@ -30,5 +30,5 @@ class DelayedPayments(OrderJob):
             for order in orders.values():
                 work.apply(tell_delay(order, work.context(None)))
             await work.finish(self._tools.ports)
-        work.tell(self._log)
+        work.report(self._log)
         self._log.info("customers are told that their payment takes long", orders=len(work.changes.orders))

@@ -28,7 +28,7 @@ class LapsedHolds(OrderJob):
             calls = [call for order in orders.values() for call in _expire(work, order)]
             await self._tools.ports.inventory.perform(transaction, calls)
             await work.finish(self._tools.ports)
-        work.tell(self._log)
+        work.report(self._log)
         self._log.info("holds ran out", holds=len(calls))
 
 

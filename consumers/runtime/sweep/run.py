@@ -1,4 +1,4 @@
-"""Running the jobs of the sweep: each by itself, until told to stop, or all of them once."""
+"""Running the jobs of the sweep: each by itself, until stop is set, or all of them once."""
 
 import asyncio
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ class Sweep:
         self._log = structlog.get_logger("consumers.sweep")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep until told to stop. Each job is a task, so that none waits for a slow or failing one."""
+        """Sweep until stop is set. Each job is a task, so that none waits for a slow or failing one."""
         async with asyncio.TaskGroup() as group:
             for job in self._jobs:
                 group.create_task(self._repeat(job, stop))

@@ -40,7 +40,7 @@ class StuckOrders(OrderJob):
                         again.append(order.order_id)
             await work.finish(self._tools.ports)
             await transaction.send_again(again)
-        work.tell(self._log)
+        work.report(self._log)
         if again:
             text = "orders stood still; their events are sent again"
             ring(self._log, "stuck", text, orders=len(again), order_ids=again[:IDS_MAX])
