@@ -10,6 +10,7 @@ import structlog
 from consumers.runtime.ports import Bounds
 from consumers.runtime.waiting import pause
 from domain.alarms import Lasting
+from domain.backoff import outage_backoff_s
 from domain.errors import Contended, Permanent, Transient, Violated
 
 T = TypeVar("T")
@@ -79,7 +80,7 @@ class Guard:
                 fields = {"name": name, "dependency": error.dependency, "error": str(error)}
                 if not down.again(asyncio.get_running_loop().time(), "waiting", **fields):
                     self._log.debug("still waiting", name=name, failures=failures)
-                await _wait_out(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
+                await _wait_out(stop, outage_backoff_s(failures, self._bounds.outage_backoff_max_s))
             else:
                 if down is not None:
                     down.end(asyncio.get_running_loop().time(), "going on", name=name, failures=failures)

@@ -13,6 +13,7 @@ from consumers.runtime.ports import Bounds
 from consumers.runtime.processing import BatchProcessor
 from consumers.runtime.waiting import pause
 from domain.alarms import Lasting
+from domain.backoff import outage_backoff_s
 from domain.errors import Transient
 from domain.operation import GATEWAY_KINDS
 from domain.ports.source import Message, Source
@@ -75,7 +76,7 @@ class Runner:
             except Transient as error:
                 failures += 1
                 self._kafka_is_down(error)
-                await pause(stop, min(0.1 * 2 ** min(failures, 10), self._bounds.outage_backoff_max_s))
+                await pause(stop, outage_backoff_s(failures, self._bounds.outage_backoff_max_s))
             else:
                 if joined:
                     self._kafka_is_up()

@@ -10,6 +10,7 @@ import structlog
 from psycopg import sql
 
 from domain.alarms import Lasting
+from domain.backoff import outage_backoff_s
 from domain.errors import Transient
 from domain.ports.publisher import Publisher
 from outbox.driver.conninfo import connect
@@ -105,7 +106,7 @@ class Relay:
         now = asyncio.get_running_loop().time()
         if not self._down.again(now, "waiting", name="relay", dependency=dependency, error=said(error)):
             self._log.debug("still waiting", failures=self._failures)
-        await _pause(stop, min(0.1 * 2 ** min(self._failures, 10), RETRY_MAX_S))
+        await _pause(stop, outage_backoff_s(self._failures, RETRY_MAX_S))
 
     def _all_is_well(self) -> None:
         """End an outage: the next one is an alarm again, and is tried anew from the shortest pause on."""
