@@ -124,7 +124,7 @@ class Engine:
             async with asyncio.timeout(self._bounds.drain_timeout_s):
                 await self.sweep.at_rest()
         except TimeoutError:
-            self._log.warning("drain deadline over; leases given back", operations=self.performer.open_count)
+            self._log.warning("drain deadline over; leases given back", operations=len(self.performer.open))
         try:
             async with asyncio.timeout(GIVE_BACK_S):
                 await self.performer.give_up()

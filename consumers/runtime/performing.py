@@ -24,7 +24,7 @@ _NO_ANSWER: Final = Unknown("no answer before the lease ended")
 
 
 class OperationPerformer:
-    """Performs operations whose lease this process holds, and passes their answers to `put`."""
+    """Performs operations whose lease this process holds; `put` gets their answers. open: those without one."""
 
     def __init__(
         self, gateway: Gateway, store: Store, rules: Rules, bounds: Bounds, breaker: Breaker, put: PutAnswers
@@ -33,17 +33,12 @@ class OperationPerformer:
         self._rules = rules
         self._bounds = bounds
         self._breaker = breaker
-        self._open = OpenOperations(bounds.operations_open_max)
+        self.open = OpenOperations(bounds.operations_open_max)
         quarantine = Quarantine(store, bounds.quarantine_max)
-        self._calls = GatewayCalls(gateway, rules, self._open, breaker, quarantine, put)
+        self._calls = GatewayCalls(gateway, rules, self.open, breaker, quarantine, put)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Queue[BaseException] = asyncio.Queue()
         self._log = structlog.get_logger("consumers.performer")
-
-    @property
-    def open_count(self) -> int:
-        """How many operations of this process have no answer yet."""
-        return len(self._open)
 
     @property
     def busy(self) -> bool:
@@ -54,15 +49,11 @@ class OperationPerformer:
         """Begin to perform these operations."""
         if not claimed:
             return
-        self._open.add(claimed)
+        self.open.add(claimed)
         self._breaker.begun()
         task = asyncio.get_running_loop().create_task(self._perform(claimed))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-
-    async def room(self) -> None:
-        """Wait until this process may open more operations."""
-        await self._open.room()
 
     async def watch(self) -> None:
         """Raise what a task raised: a bug, which stops the process."""
@@ -78,7 +69,7 @@ class OperationPerformer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._give_back(self._open.all())
+        await self._give_back(self.open.all())
 
     async def _perform(self, claimed: Sequence[Claimed]) -> None:
         """Perform or look up, until all have an answer or the lease no longer covers the calls."""
@@ -87,14 +78,14 @@ class OperationPerformer:
             async with asyncio.timeout_at(lease.ends_at):
                 await self._calls.make(claimed, lease)
         except TimeoutError:
-            left = self._open.still(claimed)
+            left = self.open.still(claimed)
             orders = [c.operation.order_id for c in left[:IDS_MAX]]
             self._log.warning("lease over before the answer", operations=len(left), order_ids=orders)
         except DownForEverybody as error:
             self._breaker.trip(str(error))
-            await self._let_go(self._open.still(claimed))
+            await self._let_go(self.open.still(claimed))
             return
-        left = self._open.still(claimed)
+        left = self.open.still(claimed)
         begun = [c for c in left if lease.has_begun(c)]
         self._calls.hand_on([GatewayAnswer(c.operation.operation_id, _NO_ANSWER) for c in begun], by_id(begun))
         await self._let_go([c for c in left if not lease.has_begun(c)])
@@ -102,7 +93,7 @@ class OperationPerformer:
     async def _let_go(self, claimed: Sequence[Claimed]) -> None:
         """Leave operations that were not called to other processes."""
         await self._give_back(claimed)
-        self._open.remove(claimed)
+        self.open.remove(claimed)
 
     async def _give_back(self, claimed: Sequence[Claimed]) -> None:
         try:

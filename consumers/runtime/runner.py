@@ -75,11 +75,11 @@ class Runner:
                 joined = await self._start(stop)
             except Transient as error:
                 failures += 1
-                self._kafka_is_down(error)
+                self._kafka.again(asyncio.get_running_loop().time(), "waiting", error=str(error))
                 await pause(stop, outage_backoff_s(failures, self._bounds.outage_backoff_max_s))
             else:
                 if joined:
-                    self._kafka_is_up()
+                    self._kafka.end(asyncio.get_running_loop().time(), "going on")
                 return joined
         return False
 
@@ -106,8 +106,8 @@ class Runner:
         if self._asks_gateway and self._breaker.is_open:
             await pause(stop, self._bounds.poll_s, self._breaker.closed())
             return True
-        if self._asks_gateway and self._performer.open_count >= self._bounds.operations_open_max:
-            await pause(stop, self._bounds.poll_s, self._performer.room())
+        if self._asks_gateway and len(self._performer.open) >= self._bounds.operations_open_max:
+            await pause(stop, self._bounds.poll_s, self._performer.open.room())
             return True
         return False
 
@@ -118,10 +118,10 @@ class Runner:
         try:
             messages = await self._source.take(limit, self._bounds.poll_s)
         except Transient as error:
-            self._kafka_is_down(error)
+            self._kafka.again(asyncio.get_running_loop().time(), "waiting", error=str(error))
             await asyncio.sleep(self._bounds.poll_s)
             return ()
-        self._kafka_is_up()
+        self._kafka.end(asyncio.get_running_loop().time(), "going on")
         return messages
 
     async def _let_go_on(self, stop: asyncio.Event) -> None:
@@ -130,9 +130,3 @@ class Runner:
             await self._passing.let_go_on(self._source, stop)
         except Transient as error:
             self._log.warning("the offset behind a stretch is not committed", error=str(error))
-
-    def _kafka_is_down(self, error: Transient) -> None:
-        self._kafka.again(asyncio.get_running_loop().time(), "waiting", error=str(error))
-
-    def _kafka_is_up(self) -> None:
-        self._kafka.end(asyncio.get_running_loop().time(), "going on")

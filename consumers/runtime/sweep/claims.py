@@ -24,7 +24,7 @@ class DueOperations(Job):
         return await self._look(self._claim, stop)
 
     async def _claim(self, most: int) -> int:
-        limit = self._breaker.room(min(most, self._open_max - self._performer.open_count))
+        limit = self._breaker.room(min(most, self._open_max - len(self._performer.open)))
         if limit <= 0:
             return 0
         claimed = await self._tools.ports.store.claim_due(limit, self._tools.rules.lease_s)
