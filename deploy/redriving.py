@@ -130,5 +130,5 @@ async def give_up(settings: Settings, letter_id: int, reason: str, *, by: str) -
 
 async def _one(redriver: Redriver, record: Record) -> Outcome:
     if record["kind"] == LETTER:
-        return await redriver.letter(record["number"])
-    return await redriver.work(record["number"])
+        return await redriver.redrive(record["number"])
+    return await redriver.release(record["number"])

@@ -39,7 +39,7 @@ class Answers:
         taken, self._waiting = self._waiting[:most], self._waiting[most:]
         return taken
 
-    async def arrived(self) -> None:
+    async def wait(self) -> None:
         """Wait until some are put."""
         self._arrived.clear()
         await self._arrived.wait()

@@ -49,7 +49,7 @@ class Breaker:
             return 0
         return min(limit, 1) if self._trips else limit
 
-    def begun(self) -> None:
+    def note_begin(self) -> None:
         """Note that calls have begun. After an outage the first is a test, and all others wait for its answer."""
         if self._trips and not self._tripped:
             self._pause()
@@ -63,13 +63,13 @@ class Breaker:
         self._down.again(asyncio.get_running_loop().time(), "the gateway is down for everybody", why=why)
         self._pause()
 
-    def failed(self, why: str) -> None:
+    def note_failure(self, why: str) -> None:
         """Note a call without an answer."""
         self._failures += 1
         if self._failures >= self._bounds.breaker_failures:
             self.trip(why)
 
-    def forbidden(self, call: str, why: str) -> None:
+    def note_forbidden(self, call: str, why: str) -> None:
         """Note that we may not make such calls. Others go on, unless authorizations and another kind are forbidden.
 
         A forbidden authorization counts as a failure, as one without an answer does. Nothing else counts here: one
@@ -85,9 +85,9 @@ class Breaker:
         if len(self._forbidden) > 1:
             self.trip(why)
         elif call == EVERY_ORDERS_CALL:
-            self.failed(why)
+            self.note_failure(why)
 
-    def answered(self, call: str | None = None) -> None:
+    def note_answer(self, call: str | None = None) -> None:
         """Note an answer to such a call: the gateway works."""
         self._failures = 0
         self._forbidden.clear()
@@ -101,7 +101,7 @@ class Breaker:
             self._tripped = False
             self._free.set()
 
-    async def closed(self) -> None:
+    async def wait_until_closed(self) -> None:
         """Wait until calls may go on."""
         await self._free.wait()
 

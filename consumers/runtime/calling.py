@@ -78,11 +78,11 @@ class GatewayCalls:
             outcome, kind = answer.outcome, claimed[answer.operation_id.int].operation.kind
             call = f"{asked}{kind}" if asked else kind
             if not isinstance(outcome, Unknown | NotExecuted):
-                self._breaker.answered(call)
+                self._breaker.note_answer(call)
             elif outcome.forbidden:
-                self._breaker.forbidden(call, outcome.detail)
+                self._breaker.note_forbidden(call, outcome.detail)
             else:
-                self._breaker.failed(outcome.detail)
+                self._breaker.note_failure(outcome.detail)
         answers = []
         for answer in group:
             outcome, operation = answer.outcome, claimed[answer.operation_id.int].operation
@@ -118,7 +118,7 @@ class GatewayCalls:
                     c = claimed_by_id[answer.operation_id.int]
                     not_found = isinstance(answer.outcome, NotFound)
                     if not_found and may_send_again(c.operation, self._claimed_at(c), self._rules):
-                        lease.found_nothing(c)
+                        lease.note_no_trace(c)
                         again.append(c)
                     else:
                         known.append(answer)
@@ -130,7 +130,7 @@ class GatewayCalls:
         operation = claimed.operation
         blamed = blame(error, operation.order_id, operation.transaction_id, operation.reference, claimed.token)
         try:
-            await self._quarantine.operation(operation.order_id, operation.operation_id, blamed)
+            await self._quarantine.set_aside_operation(operation.order_id, operation.operation_id, blamed)
         except Transient as down:
             self._log.warning("not put in quarantine; it will raise again when it is tried again", error=str(down))
         else:

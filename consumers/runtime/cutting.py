@@ -56,10 +56,10 @@ async def in_pieces(
                 left += [piece[middle:], piece[:middle]]
 
 
-async def or_cut(items: Sequence[T], run: Awaitable[R]) -> R:
+async def or_cut(items: Sequence[T], transaction: Awaitable[R]) -> R:
     """Await a transaction over these items. Raise TooLarge if the database gives up on more than one item."""
     try:
-        return await run
+        return await transaction
     except TooMuch as error:
         if len(items) > 1:
             raise TooLarge(str(error)) from error

@@ -30,7 +30,7 @@ class Lease:
         self._begun.add(call.operation_id.int)
         return True
 
-    def found_nothing(self, claimed: Claimed) -> None:
+    def note_no_trace(self, claimed: Claimed) -> None:
         """Note that a look-up found no trace: the call itself has not begun yet."""
         self._begun.discard(claimed.operation.operation_id.int)
 

@@ -69,7 +69,7 @@ class LockWatch:
         self._ring(rows)
         return Locks(rows=rows)
 
-    async def still_held(self, order_ids: Sequence[OrderId], names: set[tuple[str, str, str]]) -> Sequence[RowLock]:
+    async def look_again(self, order_ids: Sequence[OrderId], names: set[tuple[str, str, str]]) -> Sequence[RowLock]:
         """Return those of these rows that are still held. order_ids: the orders to ask about."""
         rows = [lock for lock in (await self._store.locks(order_ids)).rows if lock.name in names]
         self._ring(rows)
@@ -103,10 +103,10 @@ class Detour(Generic[T]):
         self._order_of = order_of
         self._known: dict[tuple[str, str, str], tuple[frozenset[OrderId], float]] = {}
 
-    async def guarded(self, items: Sequence[T], run: Awaitable[R]) -> R:
+    async def run(self, items: Sequence[T], transaction: Awaitable[R]) -> R:
         """Await a transaction over these items. If it waited in vain for rows, raise Blocked."""
         try:
-            return await run
+            return await transaction
         except Busy as error:
             raise Blocked(await self._watch.find(self._orders(items))) from error
 
@@ -151,7 +151,7 @@ class Detour(Generic[T]):
         if not asked:
             return set()
         try:
-            held = await self._watch.still_held(asked, set(self._known))
+            held = await self._watch.look_again(asked, set(self._known))
         except Transient:
             return set()  # the work itself will meet the outage, and wait
         about, names = set(asked), {lock.name for lock in held}

@@ -22,7 +22,7 @@ class OpenOperations:
         """Return how many are open."""
         return len(self._open)
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Wait until more may be opened."""
         await self._room.wait()
 

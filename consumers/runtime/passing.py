@@ -50,8 +50,8 @@ class Passing:
             if last is not None:
                 await source.pass_over(stretch, last)
 
-    async def is_passed(self, held: Held, source: Source, stop: asyncio.Event) -> bool:
-        """Whether an operator has passed over this message. If so, its letter is kept, and the caller has to commit."""
+    async def pass_if_asked(self, held: Held, source: Source, stop: asyncio.Event) -> bool:
+        """If an operator has passed over this message, keep its letter and return True: the caller then commits."""
         letter = held.letter
         if letter is None:
             return False
@@ -77,7 +77,7 @@ class Passing:
             return None
         # The end of the stretch may have become readable since the operator looked.
         last = passed.last if stretch.last is None else min(passed.last, stretch.last)
-        letter = self._letters.of_stretch(stretch, last, _said(passed, stretch.cause), 0)
+        letter = self._letters.of_stretch(stretch, last, _detail_of(passed, stretch.cause), 0)
         return last if await self._apply(passed, letter) else None
 
     async def _pass_message(self, letter: DeadLetter, topic_id: str) -> bool:
@@ -85,7 +85,7 @@ class Passing:
         if passed is None or not passed.first == passed.last == letter.offset:
             # An operator who passes over a stretch does not mean a message that can be read.
             return False
-        return await self._apply(passed, replace(letter, detail=_said(passed, letter.detail)))
+        return await self._apply(passed, replace(letter, detail=_detail_of(passed, letter.detail)))
 
     async def _apply(self, passed: Passed, letter: DeadLetter) -> bool:
         """Do what the operator says; return whether the partition may go on."""
@@ -111,5 +111,5 @@ class Passing:
         ring(self._log, letter.reason.value, "dead letter", detail=letter.detail, **place, **ids_of(letter))
 
 
-def _said(passed: Passed, cause: str) -> str:
+def _detail_of(passed: Passed, cause: str) -> str:
     return f"{passed.by} passed over it ({passed.reason}): {cause}"

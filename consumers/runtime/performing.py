@@ -50,16 +50,16 @@ class OperationPerformer:
         if not claimed:
             return
         self.open.add(claimed)
-        self._breaker.begun()
+        self._breaker.note_begin()
         task = asyncio.get_running_loop().create_task(self._perform(claimed))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._end)
 
     async def watch(self) -> None:
         """Raise what a task raised: a bug, which stops the process."""
         raise await self._failed.get()
 
-    async def drained(self) -> None:
+    async def drain(self) -> None:
         """Wait until no call runs."""
         while self._tasks:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -101,7 +101,7 @@ class OperationPerformer:
         except Transient:
             self._log.warning("leases not given back; they run out by themselves", operations=len(claimed))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failed.put_nowait(error)

@@ -51,7 +51,7 @@ class Planner:
         Raises Contended (run it again at once), Transient (run it again later), or what a message raises. In all cases
         nothing has happened.
         """
-        taken, letters = _sorted_out(read)
+        taken, letters = _sort_out(read)
         async with self._ports.store.transaction(contended=contended) as transaction:
             order_ids = [OrderId(one.event.order_id) for one in taken]
             orders = await transaction.load(order_ids, waiting=self._reaction.waits)
@@ -151,7 +151,7 @@ class Planner:
         work.report(self._log)
 
 
-def _sorted_out(read: Sequence[Read]) -> tuple[list[Taken], list[DeadLetter]]:
+def _sort_out(read: Sequence[Read]) -> tuple[list[Taken], list[DeadLetter]]:
     """Return the messages that were read, and the letters of those refused. Raises what reading a message raised."""
     taken = [one for one in read if type(one) is Taken]
     letters: list[DeadLetter] = []

@@ -53,7 +53,7 @@ class BatchProcessor:
         async def plan(piece: Sequence[Read]) -> None:
             opened = await self._guard.transact(
                 self._name,
-                lambda contended: self._detour.guarded(
+                lambda contended: self._detour.run(
                     piece, or_cut(piece, self._planner.plan(piece, contended=contended))
                 ),
                 stop,
@@ -63,7 +63,7 @@ class BatchProcessor:
 
         async def quarantine(read: Read, error: Exception) -> None:
             await self._guard.transact(
-                self._name, lambda _: self._detour.guarded([read], self._planner.quarantine(read, error)), stop
+                self._name, lambda _: self._detour.run([read], self._planner.quarantine(read, error)), stop
             )
 
         reading = await self._guard.transact(self._name, read, stop)
@@ -73,7 +73,7 @@ class BatchProcessor:
         for held in reading.held:
             if held.message.partition in still:
                 continue
-            if await self._passing.is_passed(held, self._source, stop):
+            if await self._passing.pass_if_asked(held, self._source, stop):
                 done = [*done, held.message]
                 self._take_again_behind(held.message, messages)
             else:

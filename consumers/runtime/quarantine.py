@@ -21,11 +21,11 @@ class Quarantine:
         self._most = most
         self._log = structlog.get_logger("consumers.quarantine")
 
-    async def operation(self, order_id: OrderId, operation_id: OperationId, blame: Blame) -> None:
+    async def set_aside_operation(self, order_id: OrderId, operation_id: OperationId, blame: Blame) -> None:
         """Set aside an operation whose call or answer raised: it waits until an operator lets it go on."""
         await self._set_aside(SetAside("operation", order_id, blame.detail, blame.trace, operation_id), blame)
 
-    async def order(self, order_id: OrderId, blame: Blame) -> None:
+    async def set_aside_order(self, order_id: OrderId, blame: Blame) -> None:
         """Set aside an order for which the sweep raised: the sweep skips it from now on."""
         await self._set_aside(SetAside("order", order_id, blame.detail, blame.trace), blame)
 

@@ -97,22 +97,22 @@ class Redriver:
         self._guard = Guard(bounds)
         self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
 
-    async def letter(self, letter_id: int) -> Outcome:
+    async def redrive(self, letter_id: int) -> Outcome:
         """Redrive one letter. Raises Transient when the database or the registry does not answer."""
         try:
-            return await self._transact(partial(self._letter, letter_id))
+            return await self._transact(partial(self._redrive, letter_id))
         except Exception as error:
             if not is_theirs(error):
                 raise
-            return await self._transact(partial(self._raised, letter_id, error))
+            return await self._transact(partial(self._keep_raised, letter_id, error))
 
     async def give_up(self, letter_id: int, reason: str) -> Outcome:
         """Decide that a letter is never processed: what waits behind it may go on. Who and why is kept."""
         return await self._transact(partial(self._give_up, letter_id, reason))
 
-    async def work(self, number: int) -> Outcome:
+    async def release(self, number: int) -> Outcome:
         """Let work in quarantine go on."""
-        return await self._transact(partial(self._work, number))
+        return await self._transact(partial(self._release, number))
 
     async def _transact(self, run: Callable[[PgTransaction], Awaitable[Outcome]]) -> Outcome:
         async def once(_: bool) -> Outcome:  # noqa: FBT001 - as the guard calls
@@ -130,7 +130,7 @@ class Redriver:
             raise _RolledBack(outcome)
         return outcome
 
-    async def _letter(self, letter_id: int, transaction: PgTransaction) -> Outcome:
+    async def _redrive(self, letter_id: int, transaction: PgTransaction) -> Outcome:
         letter = await lock_letter(transaction, letter_id)
         if letter is None:
             return Outcome(done=False, result="there is no such letter")
@@ -155,7 +155,7 @@ class Redriver:
     def _why_not(self, letter: KeptLetter) -> str | None:
         """Return why this letter cannot be redriven, or None."""
         if letter.redriven:
-            return _ended(letter)
+            return _how_it_ended(letter)
         way_out = f"; `payments dlq give-up {letter.id}` lets its order go on without it" if letter.waits else ""
         if letter.reason is Reason.UNREADABLE:
             return "cannot be redriven: its bytes could not be read; find the message in the publisher's log"
@@ -170,7 +170,7 @@ class Redriver:
         if letter is None:
             return Outcome(done=False, result="there is no such letter")
         if letter.redriven:
-            return Outcome(done=False, result=_ended(letter))
+            return Outcome(done=False, result=_how_it_ended(letter))
         return Outcome(done=True, result=await give_up_letter(transaction, letter.id, self._by, reason))
 
     async def _plan(self, transaction: PgTransaction, letter: KeptLetter, reaction: Reaction, one: Taken) -> Outcome:
@@ -201,7 +201,7 @@ class Redriver:
         await keep_letter(transaction, letter.id, reason, detail, self._by, result, own_inbox=own_inbox)
         return Outcome(done=False, result=result)
 
-    async def _raised(self, letter_id: int, error: Exception, transaction: PgTransaction) -> Outcome:
+    async def _keep_raised(self, letter_id: int, error: Exception, transaction: PgTransaction) -> Outcome:
         letter = await lock_letter(transaction, letter_id)
         if letter is None or letter.redriven:
             return Outcome(done=False, result="already redriven")
@@ -212,7 +212,7 @@ class Redriver:
             self._quarantine.ring(blamed, "a redriven message raised", letter_id=letter_id, order_id=letter.order_id)
         return Outcome(done=False, result=result, holds=letter.waits)
 
-    async def _work(self, number: int, transaction: PgTransaction) -> Outcome:
+    async def _release(self, number: int, transaction: PgTransaction) -> Outcome:
         work = await lock_work(transaction, number)
         if work is None:
             return Outcome(done=False, result=f"there is no Q{number}")
@@ -223,7 +223,7 @@ class Redriver:
         return Outcome(done=True, result=await release_work(transaction, work, self._by))
 
 
-def _ended(letter: KeptLetter) -> str:
+def _how_it_ended(letter: KeptLetter) -> str:
     return "already given up" if letter.given_up else "already redriven"
 
 

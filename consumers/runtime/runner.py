@@ -104,10 +104,10 @@ class Runner:
     async def _must_wait(self, stop: asyncio.Event) -> bool:
         """Pause while the gateway is down for everybody or too many operations are open. Partitions are kept."""
         if self._asks_gateway and self._breaker.is_open:
-            await pause(stop, self._bounds.poll_s, self._breaker.closed())
+            await pause(stop, self._bounds.poll_s, self._breaker.wait_until_closed())
             return True
         if self._asks_gateway and len(self._performer.open) >= self._bounds.operations_open_max:
-            await pause(stop, self._bounds.poll_s, self._performer.open.room())
+            await pause(stop, self._bounds.poll_s, self._performer.open.wait_for_room())
             return True
         return False
 

@@ -64,7 +64,7 @@ class Settler:
         while True:
             if not self._answers:
                 self._guard.done(name)
-                await self._answers.arrived()
+                await self._answers.wait()
                 continue
             self._settling += 1
             try:
@@ -92,9 +92,7 @@ class Settler:
     async def _settle_piece(self, name: str, answers: Sequence[Answer], *, patient: bool) -> None:
         opened = await self._guard.transact(
             name,
-            lambda contended: self._detour.guarded(
-                answers, or_cut(answers, self._settle(answers, contended=contended))
-            ),
+            lambda contended: self._detour.run(answers, or_cut(answers, self._settle(answers, contended=contended))),
             patient=patient,
         )
         self._submit(opened)
@@ -104,8 +102,8 @@ class Settler:
         blamed = blame(error, answer)
         await self._guard.transact(
             name,
-            lambda _: self._detour.guarded(
-                [answer], self._quarantine.operation(answer.order_id, answer.operation_id, blamed)
+            lambda _: self._detour.run(
+                [answer], self._quarantine.set_aside_operation(answer.order_id, answer.operation_id, blamed)
             ),
             patient=patient,
         )

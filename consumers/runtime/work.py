@@ -92,7 +92,7 @@ class Work:
         for order_id in sorted(self._touched):
             before, after = self._before.get(order_id), self._orders[order_id]
             self.changes.orders.append(Change(before, after))
-            opened += _opened(before, after, until)
+            opened += _new_operations(before, after, until)
         if self.changes.notifications:
             await ports.notifier.tell(self.changes.notifications)
         self.changes.dead_letters = [*await self.transaction.save(self.changes)]
@@ -148,7 +148,7 @@ def inventory_call(order: Order, operation: Operation, context: Context) -> Inve
     )
 
 
-def _opened(before: Order | None, after: Order, until: float) -> list[Claimed]:
+def _new_operations(before: Order | None, after: Order, until: float) -> list[Claimed]:
     """Return the gateway operations that were opened between these two states, with the end of their lease."""
     known = before.operations if before else ()
     if after.operations is known or not after.operations:

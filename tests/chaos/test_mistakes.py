@@ -97,7 +97,7 @@ async def test_a_letter_redriven_twice_is_found_by_the_customer_who_was_told_twi
     await broken.leave()
     letter_id = await world.pipeline.value("SELECT id FROM dead_letter")
     for _ in range(2):
-        await world.redriver(RedrivesTwice if twice else Redriver).letter(letter_id)
+        await world.redriver(RedrivesTwice if twice else Redriver).redrive(letter_id)
     verdict = await world.verdict()
     said = {(violation.check, violation.what) for violation in verdict.violations}
     both = {("double", "redriven 2 times"), ("double", "a customer was told 2 times")}

@@ -155,7 +155,7 @@ class Made:
 
     async def set_aside(self, order_id: str, error: Exception) -> None:
         """Put an order in quarantine, as a sweep does in which it raised."""
-        await Quarantine(self._store, LONG_MAX).order(OrderId(order_id), blame(error, order_id))
+        await Quarantine(self._store, LONG_MAX).set_aside_order(OrderId(order_id), blame(error, order_id))
 
     async def sent(self) -> list[OutgoingMessage]:
         """Have the relay send what the outbox holds; return it."""

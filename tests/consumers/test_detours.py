@@ -61,7 +61,7 @@ class World(PostgresStore):
 
     async def take(self, detour: Detour[Item], items: Sequence[Item]) -> Sequence[Item]:
         async def work(piece: Sequence[Item]) -> None:
-            await detour.guarded(piece, or_cut(piece, self._transaction(piece)))
+            await detour.run(piece, or_cut(piece, self._transaction(piece)))
 
         async def give_up(item: Item, error: Exception) -> None:
             self.lost.append(item)

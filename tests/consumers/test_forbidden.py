@@ -27,9 +27,9 @@ async def test_one_kind_of_call_that_is_forbidden_stops_nothing_else_and_is_one_
     breaker = Breaker(BOUNDS)
     with capture_logs() as log:
         for _ in range(10):
-            breaker.forbidden("refund", WHY)
-            breaker.forbidden("void", WHY)
-            breaker.forbidden("look-up of refund", WHY)
+            breaker.note_forbidden("refund", WHY)
+            breaker.note_forbidden("void", WHY)
+            breaker.note_forbidden("look-up of refund", WHY)
     assert breaker.room(100) == 100
     assert reasons(log) == [("gateway_forbids", call) for call in ("refund", "void", "look-up of refund")]
     assert {line["why"] for line in log} == {WHY}
@@ -37,25 +37,25 @@ async def test_one_kind_of_call_that_is_forbidden_stops_nothing_else_and_is_one_
 
 async def test_authorizations_and_another_kind_that_are_forbidden_are_all_calls() -> None:
     breaker = Breaker(BOUNDS)
-    breaker.forbidden("authorize", WHY)
+    breaker.note_forbidden("authorize", WHY)
     assert breaker.room(100) == 100
-    breaker.forbidden("capture", WHY)
+    breaker.note_forbidden("capture", WHY)
     assert (breaker.room(100), breaker.is_down) == (0, True)
     async with asyncio.timeout(10):
-        await breaker.closed()
-    breaker.forbidden("capture", WHY)
+        await breaker.wait_until_closed()
+    breaker.note_forbidden("capture", WHY)
     assert breaker.room(100) == 0, "the call that was let through shows that nothing has changed"
-    breaker.answered("void")
+    breaker.note_answer("void")
     assert (breaker.room(100), breaker.is_down) == (100, False)
 
 
 async def test_an_answer_between_shows_that_not_all_calls_are_forbidden() -> None:
     breaker = Breaker(BOUNDS)
     for _ in range(10):
-        breaker.forbidden("authorize", WHY)
-        breaker.answered("capture")
-        breaker.forbidden("refund", WHY)
-        breaker.answered("capture")
+        breaker.note_forbidden("authorize", WHY)
+        breaker.note_answer("capture")
+        breaker.note_forbidden("refund", WHY)
+        breaker.note_answer("capture")
     assert breaker.room(100) == 100
 
 
@@ -63,17 +63,17 @@ async def test_authorizations_that_are_forbidden_and_nothing_else_count_as_failu
     breaker = Breaker(BOUNDS)
     for _ in range(BOUNDS.breaker_failures):
         assert breaker.room(100) == 100
-        breaker.forbidden("authorize", WHY)
+        breaker.note_forbidden("authorize", WHY)
     assert breaker.room(100) == 0
 
 
 async def test_the_end_of_it_is_told() -> None:
     breaker = Breaker(BOUNDS)
     with capture_logs() as log:
-        breaker.forbidden("refund", WHY)
-        breaker.answered("authorize")
+        breaker.note_forbidden("refund", WHY)
+        breaker.note_answer("authorize")
         assert len(log) == 1
-        breaker.answered("refund")
+        breaker.note_answer("refund")
     assert [(line["event"], line["call"]) for line in log[1:]] == [("such calls are permitted again", "refund")]
 
 

@@ -57,8 +57,8 @@ async def test_a_gateway_that_is_down_through_many_pauses_is_one_alarm() -> None
     with capture_logs() as log:
         breaker = Breaker(BOUNDS)
         for _ in range(TRIES):
-            breaker.failed("HTTP 429")
-            await breaker.closed()
-        breaker.answered()
+            breaker.note_failure("HTTP 429")
+            await breaker.wait_until_closed()
+        breaker.note_answer()
     assert [(line["reason"], line["why"]) for line in log if line.get("alarm")] == [("gateway_down", "HTTP 429")]
     assert [line["event"] for line in log][-1] == "the gateway answers again"

@@ -110,7 +110,7 @@ async def test_order_in_quarantine_is_paid_once_when_its_letters_are_redriven(ma
 async def test_what_a_redrive_opens_is_due_at_once(make_pipeline: MakePipeline) -> None:
     pipeline = await quarantined(make_pipeline)
     (letter_id,) = await letter_ids(pipeline)
-    assert (await redriver(pipeline).letter(letter_id)).done
+    assert (await redriver(pipeline).redrive(letter_id)).done
     assert await pipeline.rows("SELECT state, due_at <= now(), tries FROM operation") == [("open", True, 0)]
     await pipeline.join()
     await pipeline.until_status("paid_and_confirmed", "bad")
@@ -121,7 +121,7 @@ async def test_of_two_operators_at_once_one_has_the_effect_and_the_other_is_told
     pipeline = await quarantined(make_pipeline)
     (letter_id,) = await letter_ids(pipeline)
     operators = [redriver(pipeline, by=f"operator-{n}") for n in range(4)]
-    outcomes = await asyncio.gather(*(operator.letter(letter_id) for operator in operators))
+    outcomes = await asyncio.gather(*(operator.redrive(letter_id) for operator in operators))
     assert sorted(outcome.result for outcome in outcomes) == ["already redriven"] * 3 + ["done: authorize opened"]
     assert sum(outcome.done for outcome in outcomes) == 1
     assert await pipeline.value("SELECT count(*) FROM operation") == 1
@@ -135,10 +135,10 @@ async def test_letter_that_waits_behind_another_is_refused_until_that_one_is_red
     head, behind = await letter_ids(pipeline)
     operator = redriver(pipeline)
     refused = Outcome(done=False, result=f"waits behind {head}: redrive that first", ahead=str(head))
-    assert await operator.letter(behind) == refused
+    assert await operator.redrive(behind) == refused
     assert await pipeline.value("SELECT count(*) FROM redrive") == 0
-    assert (await operator.letter(head)).done
-    assert await operator.letter(behind) == Outcome(done=True, result="done: no effect")
+    assert (await operator.redrive(head)).done
+    assert await operator.redrive(behind) == Outcome(done=True, result="done: no effect")
 
 
 async def test_release_that_still_raises_keeps_letter_and_order_waiting(make_pipeline: MakePipeline) -> None:
@@ -147,7 +147,7 @@ async def test_release_that_still_raises_keeps_letter_and_order_waiting(make_pip
     copies = await pipeline.value("SELECT count(*) FROM event")
     still_broken = redriver(pipeline, reactions=with_these(plans_badly(authorize_payment, {"bad"})))
     with capture_logs() as log:
-        outcome = await still_broken.letter(head)
+        outcome = await still_broken.redrive(head)
     assert not outcome.done
     assert outcome.result.startswith("raised again: BrokenError: no luck")
     assert [line["alarm"] for line in log if line.get("reason") == "quarantined"] == [True]
@@ -155,9 +155,9 @@ async def test_release_that_still_raises_keeps_letter_and_order_waiting(make_pip
         (head, "quarantined", 2, True, False),
         (behind, "quarantined", 1, True, False),
     ]
-    assert not (await still_broken.letter(behind)).done
+    assert not (await still_broken.redrive(behind)).done
     assert await pipeline.value("SELECT count(*) FROM event") == copies
-    assert (await redriver(pipeline).letter(head)).done
+    assert (await redriver(pipeline).redrive(head)).done
 
 
 async def test_letter_that_is_refused_again_comes_back_with_its_count_and_without_a_second_copy(
@@ -171,12 +171,12 @@ async def test_letter_that_is_refused_again_comes_back_with_its_count_and_withou
     (letter_id,) = await letter_ids(pipeline)
     operator = redriver(pipeline)
     for count in (2, 3):
-        outcome = await operator.letter(letter_id)
+        outcome = await operator.redrive(letter_id)
         assert outcome.result.startswith("refused again: unknown_order")
         assert await pipeline.rows(LETTERS) == [(letter_id, "unknown_order", count, False, False)]
     await pipeline.publish(order("early", "pm_card_chargeDeclined"))
     await pipeline.until_status("payment_failed", "early")
-    assert (await operator.letter(letter_id)).result == "done: authorize opened"
+    assert (await operator.redrive(letter_id)).result == "done: authorize opened"
     await pipeline.until_status("paid_and_confirmed", "early")
     await assert_all_is_well(pipeline)
     assert len(await pipeline.topics("PaymentRetryRequested", dead_letters=True)) == 1
@@ -209,11 +209,11 @@ async def test_copy_that_was_published_meanwhile_counts_once(make_pipeline: Make
     # Its hour has come.
     settled = redriver(pipeline, clock_skew_max_s=1_000)
     again = await pipeline.join(clock_skew_max_s=1_000)
-    assert (await settled.letter(redriven)).result == "done: authorize opened"
+    assert (await settled.redrive(redriven)).result == "done: authorize opened"
     await pipeline.members[0].leave()
     await pipeline.publish(*early)
     await pipeline.until_status("paid_and_confirmed", "copied", "redriven")
-    assert (await settled.letter(copied)) == Outcome(done=True, result="no effect: a copy of it was processed before")
+    assert (await settled.redrive(copied)) == Outcome(done=True, result="no effect: a copy of it was processed before")
     assert await pipeline.effects("copied") == await pipeline.effects("redriven") == ["authorize", "capture"]
     assert not again.task.done()
 
@@ -248,10 +248,10 @@ async def test_body_that_is_masked_says_so_and_a_masked_header_does_no_harm(make
     assert await pipeline.rows("SELECT masked FROM dead_letter") == [(True,), (True,)]
     card, bad = await letter_ids(pipeline)
     operator = redriver(pipeline)
-    assert (await operator.letter(card)).result == (
+    assert (await operator.redrive(card)).result == (
         "cannot be redriven: card numbers are masked in it; have it published anew, without them"
     )
-    assert (await operator.letter(bad)).done
+    assert (await operator.redrive(bad)).done
 
 
 async def test_order_past_its_age_is_never_charged_and_a_dry_run_says_so(make_pipeline: MakePipeline) -> None:
@@ -262,9 +262,9 @@ async def test_order_past_its_age_is_never_charged_and_a_dry_run_says_so(make_pi
     )
     before = await everything(pipeline)
     expected = "done: PaymentFailed (order_expired), CustomerNotificationRequested (order_expired)"
-    assert await redriver(pipeline, dry_run=True).letter(letter_id) == Outcome(done=True, result=expected)
+    assert await redriver(pipeline, dry_run=True).redrive(letter_id) == Outcome(done=True, result=expected)
     assert await everything(pipeline) == before
-    assert await redriver(pipeline).letter(letter_id) == Outcome(done=True, result=expected)
+    assert await redriver(pipeline).redrive(letter_id) == Outcome(done=True, result=expected)
     await pipeline.join()
     await pipeline.until_status("payment_failed", "bad")
     await assert_all_is_well(pipeline)
@@ -325,7 +325,7 @@ async def test_letter_that_is_given_up_is_never_processed_and_the_later_ones_go_
     await broken.leave()
     head, second, third = await letter_ids(pipeline)
     operator = redriver(pipeline)
-    stands = await operator.letter(head)
+    stands = await operator.redrive(head)
     assert stands.holds
     assert stands.result.startswith("cannot be redriven: card numbers are masked in it")
     assert f"`payments dlq give-up {head}`" in stands.result
@@ -334,8 +334,8 @@ async def test_letter_that_is_given_up_is_never_processed_and_the_later_ones_go_
     assert await pipeline.rows("SELECT letter_id, kind, result FROM redrive") == [
         (head, "letter", "given up: new one sent")
     ]
-    assert (await operator.letter(head)).result == "already given up"
-    assert (await operator.letter(third)).ahead == str(second)
+    assert (await operator.redrive(head)).result == "already given up"
+    assert (await operator.redrive(third)).ahead == str(second)
     done = await redrive(pipeline, order_id="bad")
     assert [(one.record["id"], one.outcome.done) for one in done] == [(second, True), (third, True)]
     await pipeline.join()
@@ -356,7 +356,7 @@ async def test_letter_that_nothing_waits_behind_may_be_given_up_and_nobody_redri
     await member.leave()
     (letter_id,) = await letter_ids(pipeline)
     assert (await redriver(pipeline).give_up(letter_id, "sent by mistake")).done
-    again = await redriver(pipeline).letter(letter_id)
+    again = await redriver(pipeline).redrive(letter_id)
     assert again == Outcome(done=False, result="already given up")
     assert (await redriver(pipeline).give_up(letter_id + 1, "gone")).result == "there is no such letter"
 
@@ -405,8 +405,8 @@ async def test_operation_in_quarantine_is_asked_about_again_and_the_order_goes_o
     number = await pipeline.value("SELECT id FROM quarantine")
     (behind,) = await letter_ids(pipeline)
     operator = redriver(pipeline)
-    assert (await operator.letter(behind)).result == f"waits behind Q{number}: redrive that first"
-    outcomes = await asyncio.gather(*(redriver(pipeline).work(number) for _ in range(3)))
+    assert (await operator.redrive(behind)).result == f"waits behind Q{number}: redrive that first"
+    outcomes = await asyncio.gather(*(redriver(pipeline).release(number) for _ in range(3)))
     assert sorted(outcome.result for outcome in outcomes) == ["already redriven"] * 2 + [
         "released: the sweep asks the gateway again"
     ]
@@ -452,8 +452,8 @@ async def test_redrive_whose_commit_nobody_heard_of_is_found_done(make_pipeline:
     pipeline = await quarantined(make_pipeline)
     (letter_id,) = await letter_ids(pipeline)
     with pytest.raises(DownForEverybody):
-        await redriver(pipeline, store=LosesCommit(pipeline.operators_store())).letter(letter_id)
-    assert (await redriver(pipeline).letter(letter_id)).result == "already redriven"
+        await redriver(pipeline, store=LosesCommit(pipeline.operators_store())).redrive(letter_id)
+    assert (await redriver(pipeline).redrive(letter_id)).result == "already redriven"
     assert await pipeline.value("SELECT count(*) FROM operation") == 1
 
 

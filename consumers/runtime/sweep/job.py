@@ -98,13 +98,13 @@ class OrderJob(Job):
         if now < self._next_s:
             return 0
         self._next_s = now + self._every_s
-        transact, guarded, patient = self._tools.guard.transact, self._detour.guarded, stop is not None
+        transact, guarded, patient = self._tools.guard.transact, self._detour.run, stop is not None
 
         async def work(piece: Sequence[OrderId]) -> None:
             await transact(self.name, lambda _: guarded(piece, or_cut(piece, self.work(piece))), stop, patient=patient)
 
         async def set_aside(order_id: OrderId, error: Exception) -> None:
-            order = self._tools.quarantine.order
+            order = self._tools.quarantine.set_aside_order
             blamed = blame(error, order_id)
             await transact(self.name, lambda _: guarded([order_id], order(order_id, blamed)), stop, patient=patient)
 

@@ -80,7 +80,7 @@ class Sweep:
     async def at_rest(self) -> None:
         """Wait until no call runs and no answer waits. What an answer opens next is waited for, too."""
         while self._performer.busy or self._settler.busy:
-            await self._performer.drained()
+            await self._performer.drain()
             await asyncio.sleep(0.01)
 
     async def _repeat(self, job: Job, stop: asyncio.Event) -> None:
