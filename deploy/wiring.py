@@ -16,8 +16,8 @@ from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
-from consumers.runtime.ports import Bounds, Ports
-from consumers.runtime.resolving import Local, Resolver
+from consumers.runtime.ports import Bounds, Local, Ports
+from consumers.runtime.resolving import Resolver
 from deploy.contracts import Contracts, codec_of
 from deploy.playbank.in_process import SimulatedGateway
 from deploy.readiness import check_all, check_session, database_checks
@@ -57,7 +57,6 @@ def bounds_of(settings: Settings) -> Bounds:
         **_named(settings, Bounds.__slots__),
         transactions_max=settings.batches_in_flight_max,
         call_max_s=settings.gateway_connect_timeout_s + settings.gateway_timeout_s,
-        linger_s=settings.linger_ms / 1000,
     )
 
 

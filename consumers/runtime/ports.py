@@ -29,6 +29,14 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
+class Local:
+    """The ports that are used inside a transaction, for those who need no others."""
+
+    inventory: LocalInventory
+    notifier: Notifier
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
     """Every queue, batch and wait of the runtime. Durations in seconds.
 
@@ -38,7 +46,6 @@ class Bounds:
     batch_max: int = 1_000
     transactions_max: int = 4
     operations_open_max: int = 4_000
-    linger_s: float = 0.005
     poll_s: float = 0.5
     call_max_s: float = 30
     drain_timeout_s: float = 20

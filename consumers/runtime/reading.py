@@ -116,7 +116,10 @@ class Reader:
                 if not is_theirs(error):
                     raise
                 read.append(Failed(message, error))
-        done = messages if not held else [m for m in messages if _is_done(m, held)]
+        done = messages
+        if held:
+            stops = {partition: at.message.offset for partition, at in held.items()}
+            done = [m for m in messages if m.offset < stops.get(m.partition, m.offset + 1)]
         return Reading(read, list(held.values()), done)
 
     def read_one(self, message: Message) -> Taken:
@@ -141,8 +144,3 @@ class Reader:
                 error=NEWER,
                 detail=detail,
             )
-
-
-def _is_done(message: Message, held: dict[int, Held]) -> bool:
-    found = held.get(message.partition)
-    return found is None or message.offset < found.message.offset

@@ -1,17 +1,15 @@
 """An operator's ruling on an order under review, in the same kind of transaction as an answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import structlog
 
 from consumers.runtime.guard import Guard
-from consumers.runtime.work import LocalPorts, Work
+from consumers.runtime.ports import Local
+from consumers.runtime.work import Work
 from domain.ids import OrderId
 from domain.order import Operation, Order
-from domain.ports.inventory import LocalInventory
-from domain.ports.notifier import Notifier
 from domain.ports.store import Resolution, Store
 from domain.reaction import Reaction
 from domain.resolving import Fits, No, Ruling, resolve
@@ -38,21 +36,13 @@ class _RolledBack(Exception):  # noqa: N818 - an answer, no error
         self.resolved = resolved
 
 
-@dataclass(frozen=True, slots=True)
-class Local:
-    """The ports that a decision needs inside its transaction."""
-
-    inventory: LocalInventory
-    notifier: Notifier
-
-
 class Resolver:
     """Applies rulings. fits: whether the gateway could have given such an id."""
 
     def __init__(
         self,
         store: Store,
-        ports: LocalPorts,
+        ports: Local,
         reactions: Mapping[str, Reaction],
         rules: Rules,
         guard: Guard,

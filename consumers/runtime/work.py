@@ -6,15 +6,15 @@ opener performs them after the transaction has committed.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from consumers.runtime.ports import Local, Ports
 from domain.alarms import ring
 from domain.decision import Decision
 from domain.ids import EventId, OrderId
 from domain.operation import INVENTORY_KINDS
 from domain.order import Operation, Order, reservation_id
-from domain.ports.inventory import InventoryAnswer, InventoryCall, LocalInventory
-from domain.ports.notifier import Notifier
+from domain.ports.inventory import InventoryAnswer, InventoryCall
 from domain.ports.store import Change, Changes, Claimed, Transaction
 from domain.reaction import Reaction
 from domain.rules import Context, Rules
@@ -22,20 +22,6 @@ from domain.values import replace
 
 LOCAL_ROUNDS_MAX: Final = 4
 """The tables need at most two rounds: a settled capture opens a confirm, and that opens nothing."""
-
-
-class LocalPorts(Protocol):
-    """The ports that are used inside the transaction."""
-
-    @property
-    def inventory(self) -> LocalInventory:
-        """The inventory, which holds and sells goods."""
-        ...
-
-    @property
-    def notifier(self) -> Notifier:
-        """The notifier, which writes to customers."""
-        ...
 
 
 class Work:
@@ -81,7 +67,7 @@ class Work:
                 ids = {"order_id": event.order_id, "event_id": str(event.event_id), "causation_id": event.causation_id}
                 log.debug(event.TYPE, version=event.order_version, correlation_id=event.correlation_id, **ids)
 
-    async def finish(self, ports: LocalPorts) -> list[Claimed]:
+    async def finish(self, ports: Ports | Local) -> list[Claimed]:
         """Perform what is local and write everything; return the new gateway operations.
 
         Afterwards `changes.dead_letters` has only letters that were not written before.
@@ -98,7 +84,7 @@ class Work:
         self.changes.dead_letters = [*await self.transaction.save(self.changes)]
         return opened
 
-    async def _perform_local(self, ports: LocalPorts) -> None:
+    async def _perform_local(self, ports: Ports | Local) -> None:
         """Perform and settle inventory operations, and those that they open, until there are none."""
         settled: dict[OrderId, None] = {}
         touched: Iterable[OrderId] = self._touched

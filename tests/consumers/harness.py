@@ -24,8 +24,8 @@ from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, REACTIONS
 from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
-from consumers.runtime.ports import Decode, Ports
-from consumers.runtime.resolving import Local, Resolver
+from consumers.runtime.ports import Decode, Local, Ports
+from consumers.runtime.resolving import Resolver
 from deploy.settings import Settings
 from deploy.topics import owners_of
 from deploy.wiring import bounds_of, relay_of, rules_of, source_maker
