@@ -98,18 +98,20 @@ class OrderJob(Job):
         if now < self._next_s:
             return 0
         self._next_s = now + self._every_s
-        transact, guarded, patient = self._tools.guard.transact, self._detour.run, stop is not None
+        detour, quarantine, patient = self._detour, self._tools.quarantine, stop is not None
+
+        async def transact(piece: Sequence[OrderId], run: Callable[[], Awaitable[None]]) -> None:
+            await self._tools.guard.transact(self.name, lambda _: detour.run(piece, run()), stop, patient=patient)
 
         async def work(piece: Sequence[OrderId]) -> None:
-            await transact(self.name, lambda _: guarded(piece, or_cut(piece, self.work(piece))), stop, patient=patient)
+            await transact(piece, lambda: or_cut(piece, self.work(piece)))
 
         async def set_aside(order_id: OrderId, error: Exception) -> None:
-            order = self._tools.quarantine.set_aside_order
             blamed = blame(error, order_id)
-            await transact(self.name, lambda _: guarded([order_id], order(order_id, blamed)), stop, patient=patient)
+            await transact([order_id], lambda: quarantine.set_aside_order(order_id, blamed))
 
         order_ids = await self._look(self.find, stop)
-        if order_ids and await self._detour.work(order_ids, work, set_aside) and not patient:
+        if order_ids and await detour.work(order_ids, work, set_aside) and not patient:
             raise Busy("another session holds a row that the sweep needs")
         return 0
 
