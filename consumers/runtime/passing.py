@@ -46,9 +46,7 @@ class Passing:
             return
         self._look_at = now + LOOK_S
         for stretch in stretches:
-            last = await self._guard.transact(self._name, lambda _, stretch=stretch: self._end_of(stretch), stop)  # type: ignore[misc]
-            if last is not None:
-                await source.pass_over(stretch, last)
+            await self._go_on_behind(stretch, source, stop)
 
     async def pass_if_asked(self, held: Held, source: Source, stop: asyncio.Event) -> bool:
         """If an operator has passed over this message, keep its letter and return True: the caller then commits."""
@@ -56,6 +54,11 @@ class Passing:
         if letter is None:
             return False
         return await self._guard.transact(self._name, lambda _: self._pass_message(letter, source.topic_id), stop)
+
+    async def _go_on_behind(self, stretch: Stretch, source: Source, stop: asyncio.Event) -> None:
+        last = await self._guard.transact(self._name, lambda _: self._end_of(stretch), stop)
+        if last is not None:
+            await source.pass_over(stretch, last)
 
     async def _send_unseen(self) -> None:
         """Send again what was on a topic of ours before it was deleted."""
