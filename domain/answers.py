@@ -8,8 +8,7 @@ happened: the operation is looked up from then on, never sent again, and goes to
 from datetime import UTC, datetime
 from typing import Final
 
-from domain.operation import OperationKind
-from domain.order import Operation
+from domain.operation import Operation, OperationKind
 from domain.outcome import (
     AlreadyCaptured,
     Approved,

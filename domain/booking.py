@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from domain.failure_codes import FailureCode
-from domain.operation import OperationKind
-from domain.order import Attempt, Operation
+from domain.operation import Operation, OperationKind
+from domain.order import Attempt
 from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, Outcome, Pending
 from domain.values import replace
 

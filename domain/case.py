@@ -2,7 +2,8 @@
 
 from typing import TypeVar
 
-from domain.order import Attempt, Operation, Order
+from domain.operation import Operation
+from domain.order import Attempt, Order
 from domain.outcome import Outcome
 from domain.rules import Context
 from domain.values import Value

@@ -5,7 +5,8 @@ from typing import Final
 
 from domain.decision import NOTHING, Decision
 from domain.operating import count_answer
-from domain.order import Operation, Order
+from domain.operation import Operation
+from domain.order import Order
 from domain.outcome import NotExecuted, NotFound, Outcome, Unknown
 from domain.reaction import Settle
 from domain.rules import Context

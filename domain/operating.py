@@ -3,8 +3,16 @@
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.operation import GATEWAY_KINDS, GatewayCall, OperationKind, OperationState, idempotency_key, operation_id
-from domain.order import Attempt, Operation, Order
+from domain.operation import (
+    GATEWAY_KINDS,
+    GatewayCall,
+    Operation,
+    OperationKind,
+    OperationState,
+    idempotency_key,
+    operation_id,
+)
+from domain.order import Attempt, Order
 from domain.outcome import Declined, Lapsed, NotExecuted, Outcome, Pending, Short, Unknown
 from domain.rules import Context, Rules
 from domain.values import replace

@@ -9,8 +9,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from domain.failure_codes import FailureCode
-from domain.ids import EventId, Namespace, OperationId, OrderId, ReservationId
-from domain.operation import UNFINISHED, OperationKind, OperationState
+from domain.ids import Namespace, OperationId, OrderId, ReservationId
+from domain.operation import Operation, OperationKind
 from domain.outcome import Missing
 from domain.values import Value, replace
 
@@ -103,42 +103,6 @@ class Hold(Value, frozen=True):
     def is_live(self, at: datetime) -> bool:
         """Whether the goods are ours for sure, at this moment and for as long as the hold is pinned."""
         return self.state is HoldState.HELD and (self.pinned or self.expires_at > at)
-
-
-class Operation(Value, frozen=True):
-    """One call at the edge, owned by this row until it has a definite outcome.
-
-    due_at: while somebody works on it the end of the lease, else the time of the next try: the sweep may take it then.
-    tries counts calls, not claims: see operating.count_answer. unknown_since is when we last knew. replayed: the
-    gateway keeps repeating a stored failure.
-    """
-
-    operation_id: OperationId
-    order_id: OrderId
-    attempt: int
-    kind: OperationKind
-    try_number: int
-    reaction: str
-    causation_id: EventId | None
-    amount_minor: int
-    currency: str
-    opened_at: datetime
-    due_at: datetime | None
-    transaction_id: str | None = None
-    reference: str | None = None
-    state: OperationState = OperationState.OPEN
-    tries: int = 0
-    unknown_since: datetime | None = None
-    replayed: bool = False
-    settled_at: datetime | None = None
-    detail: str | None = None
-    by: str | None = None
-    reason: str | None = None
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether the outcome is still to come."""
-        return self.state in UNFINISHED
 
 
 class Order(Value, frozen=True):

@@ -9,8 +9,8 @@ from domain.booking import book
 from domain.case import Case
 from domain.decision import NOTHING, Decision
 from domain.operating import close, postpone
-from domain.operation import OperationKind
-from domain.order import Operation, Order
+from domain.operation import Operation, OperationKind
+from domain.order import Order
 from domain.outcome import NotExecuted, NotFound, Outcome, Pending, Unknown
 from domain.rows import On, Plans, Settles, Step, When, plans_by_status, settles_by_case
 from domain.rules import Context

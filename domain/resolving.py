@@ -15,8 +15,8 @@ from domain.decision import Decision, silent
 from domain.failure_codes import FailureCode
 from domain.goods import capture, confirm, reserve
 from domain.operating import key_lives
-from domain.operation import OperationKind, OperationState, operation_id
-from domain.order import Attempt, Operation, Order, Status
+from domain.operation import Operation, OperationKind, OperationState, operation_id
+from domain.order import Attempt, Order, Status
 from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
 from domain.payment import fail_for_goods, fail_payment, fail_reservation, give_back
 from domain.reaction import Settle

@@ -7,8 +7,8 @@ from domain.conditions import ahead_of_us, always
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.ids import ReservationId
 from domain.operating import given_up
-from domain.operation import GATEWAY_KINDS, OperationKind
-from domain.order import FINAL, Attempt, HoldState, Operation, Order, Status
+from domain.operation import GATEWAY_KINDS, Operation, OperationKind
+from domain.order import FINAL, Attempt, HoldState, Order, Status
 from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, NotExecuted, NotFound, Pending, Unknown
 from domain.payment import draft_return, give_back, money_state
 from domain.rows import ANY, EVERY, NO_ORDER, On, When

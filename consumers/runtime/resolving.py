@@ -9,7 +9,8 @@ import structlog
 from consumers.runtime.guard import Guard
 from consumers.runtime.work import LocalPorts, Work
 from domain.ids import OrderId
-from domain.order import Operation, Order
+from domain.operation import Operation
+from domain.order import Order
 from domain.ports.inventory import LocalInventory
 from domain.ports.notifier import Notifier
 from domain.ports.store import Resolution, Store

@@ -21,8 +21,7 @@ from domain.blame import blame
 from domain.errors import Busy
 from domain.ids import OperationId, OrderId
 from domain.lease import settle_answer
-from domain.operation import OperationState
-from domain.order import Operation
+from domain.operation import Operation, OperationState
 from domain.outcome import Approved, Declined, Outcome
 from domain.ports.store import Claimed
 from domain.reaction import Reaction

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from domain.decision import Notification
 from domain.ids import EventId, OperationId, OrderId
-from domain.operation import OperationState
-from domain.order import Operation, Order
+from domain.operation import Operation, OperationState
+from domain.order import Order
 from domain.ports.locks import Locks
 from domain.values import Value
 from schemas.events import Event, OwnEvent

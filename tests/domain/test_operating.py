@@ -18,8 +18,7 @@ from domain.operating import (
     open_operation,
     postpone,
 )
-from domain.operation import GATEWAY_KINDS, OperationKind, OperationState, idempotency_key, operation_id
-from domain.order import Operation
+from domain.operation import GATEWAY_KINDS, Operation, OperationKind, OperationState, idempotency_key, operation_id
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
