@@ -1,4 +1,4 @@
-"""What an outcome says of the money of its attempt, whatever the order makes of it: booked first, judged afterwards."""
+"""Books the money that an outcome moved in its attempt, before any row of a table decides about the order."""
 
 from datetime import datetime
 
@@ -10,10 +10,10 @@ from domain.values import replace
 
 
 def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime) -> Attempt:
-    """Return the attempt with the money that this outcome moved, and why it is bound to fail if it is."""
+    """Return the attempt with the money that this outcome moved, and with its failure code if it must fail."""
     match operation.kind, outcome:
         case OperationKind.AUTHORIZE, Approved():
-            return _authorized(attempt, operation, outcome, at)
+            return _book_authorization(attempt, operation, outcome, at)
         case OperationKind.AUTHORIZE, Declined() | Pending():
             return replace(attempt, transaction_id=outcome.transaction_id or attempt.transaction_id)
         case OperationKind.CAPTURE, Approved():
@@ -34,7 +34,7 @@ def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime)
             return attempt
 
 
-def _authorized(attempt: Attempt, operation: Operation, outcome: Approved, at: datetime) -> Attempt:
+def _book_authorization(attempt: Attempt, operation: Operation, outcome: Approved, at: datetime) -> Attempt:
     amount = outcome.amount_minor or operation.amount_minor
     return replace(
         attempt,
