@@ -11,7 +11,7 @@ from domain.operating import (
     backoff_s,
     close,
     gateway_call,
-    given_up,
+    give_up_reason,
     key_lives,
     may_send_again,
     next_move,
@@ -190,7 +190,8 @@ def test_waiting_ends_by_tries_when_nothing_was_done_and_by_time_when_something_
 ) -> None:
     since = None if state is O.OPEN else AT
     assert (
-        given_up(operation(K.CAPTURE, state=state, tries=tries, unknown_since=since), context(later(age_s))) == reason
+        give_up_reason(operation(K.CAPTURE, state=state, tries=tries, unknown_since=since), context(later(age_s)))
+        == reason
     )
 
 
