@@ -26,8 +26,11 @@ def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime)
         case (OperationKind.VOID, Approved() | Lapsed()) | (OperationKind.CAPTURE, Lapsed()):
             return replace(attempt, voided=True)
         case OperationKind.REFUND, Approved():
-            refunded = attempt.refunded_minor + operation.amount_minor
-            return replace(attempt, refunded_minor=refunded, refund_id=outcome.reference or attempt.refund_id)
+            return replace(
+                attempt,
+                refunded_minor=attempt.refunded_minor + operation.amount_minor,
+                refund_id=outcome.reference or attempt.refund_id,
+            )
         case OperationKind.REFUND, Pending():
             return replace(attempt, refund_id=outcome.reference or attempt.refund_id)
         case _:

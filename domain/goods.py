@@ -20,8 +20,10 @@ def reserve(case: Case) -> Decision:
 def capture(case: Case) -> Decision:
     """Pin the hold, so that it cannot expire meanwhile, and capture the money."""
     order = _pin(case.order)
-    amount = order.current.held_minor
-    return silent(open_operation(order, case.context, OperationKind.CAPTURE, order.current, case.reaction, amount))
+    attempt = order.current
+    return silent(
+        open_operation(order, case.context, OperationKind.CAPTURE, attempt, case.reaction, attempt.held_minor)
+    )
 
 
 def confirm(case: Case) -> Decision:

@@ -127,13 +127,11 @@ def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operat
             pause = max(outcome.retry_after_s or 0, backoff_s(operation.tries, rules.backoff_min_s, rules))
             return replace(operation, detail=outcome.detail, due_at=context.after(pause))
         case _:
-            replayed = isinstance(outcome, Unknown) and outcome.replayed
-            detail = outcome.detail if isinstance(outcome, Unknown) else operation.detail
             return replace(
                 operation,
                 state=OperationState.UNKNOWN,
-                detail=detail,
-                replayed=operation.replayed or replayed,
+                detail=outcome.detail if isinstance(outcome, Unknown) else operation.detail,
+                replayed=operation.replayed or (isinstance(outcome, Unknown) and outcome.replayed),
                 unknown_since=operation.unknown_since or context.at,
                 due_at=context.after(backoff_s(operation.tries, rules.unknown_retry_s, rules)),
             )

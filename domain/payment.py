@@ -97,8 +97,7 @@ def mark_paid(case: Case) -> Decision:
 def fail_at_authorize(case: Case) -> Decision:
     """Move to payment_failed: declined, or the approval came too late and was given back."""
     if case.call.kind is OperationKind.AUTHORIZE:
-        declined = case.outcome if isinstance(case.outcome, Declined) else None
-        code = declined.code if declined else FailureCode.AUTHORIZATION_EXPIRED
+        code = case.outcome.code if isinstance(case.outcome, Declined) else FailureCode.AUTHORIZATION_EXPIRED
         return fail_payment(case.order, Stage.AUTHORIZE, code, case.context)
     return fail_payment(
         case.order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, case.context, *draft_return(case)

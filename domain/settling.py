@@ -37,8 +37,8 @@ def wait(case: Case) -> Decision:
     if reason is not None:
         order = order.with_operation(replace(waiting, due_at=None))
         return review(order, waiting, reason, context)
-    told = tell_delay(order, context)
-    return silent(order) if told.order is None else told
+    decision = tell_delay(order, context)
+    return silent(order) if decision.order is None else decision
 
 
 def end_void(case: Case) -> Decision:

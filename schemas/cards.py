@@ -15,7 +15,6 @@ from typing import Final
 DIGITS_MIN: Final = 14
 DIGITS_MAX: Final = 19
 
-_NONE: Final[frozenset[int]] = frozenset()
 _16 = frozenset({16})
 _16_TO_19 = frozenset(range(16, 20))
 _14_TO_19 = frozenset(range(14, 20))
@@ -84,7 +83,7 @@ def is_card_number(text: str) -> bool:
 
 def contains_card_number(text: str | bytes) -> bool:
     """Return whether the text contains a card number. Bytes are UTF-8."""
-    return next(_found(text.encode() if isinstance(text, str) else text), None) is not None
+    return next(_find(text.encode() if isinstance(text, str) else text), None) is not None
 
 
 def mask(text: bytes) -> tuple[bytes, int]:
@@ -92,7 +91,7 @@ def mask(text: bytes) -> tuple[bytes, int]:
 
     The length and all other bytes stay. Numbers that share digits count once.
     """
-    spans = list(_merged(_found(text)))
+    spans = _merge(_find(text))
     if not spans:
         return text, 0
     masked = bytearray(text)
@@ -111,7 +110,7 @@ def _passes_luhn(digits: bytes) -> bool:
     return total % 10 == 0
 
 
-def _found(text: bytes) -> Iterator[tuple[int, int]]:
+def _find(text: bytes) -> Iterator[tuple[int, int]]:
     """Yield start and end of each card number, in the order of their starts. They may overlap."""
     for run in _GROUPS.finditer(text):
         if run.end() - run.start() < DIGITS_MIN:
@@ -121,17 +120,17 @@ def _found(text: bytes) -> Iterator[tuple[int, int]]:
             del groups[0]
         if groups and text[run.end() : run.end() + 1].isalpha():
             del groups[-1]
-        yield from _in_groups(text, groups)
+        yield from _find_in_groups(text, groups)
 
 
-def _in_groups(text: bytes, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _find_in_groups(text: bytes, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield the card numbers made of whole groups. Takes linear time: each search ends after DIGITS_MAX digits."""
     digits = b"".join(text[start:end] for start, end in groups)
     ends = list(accumulate(end - start for start, end in groups))
     nearest = 0
     for first, (start, end) in enumerate(groups):
         begin = ends[first] - (end - start)
-        lengths = _LENGTHS.get(digits[begin : begin + 4], _NONE)
+        lengths = _LENGTHS.get(digits[begin : begin + 4], ())
         while nearest < len(ends) and ends[nearest] - begin < DIGITS_MIN:
             nearest += 1
         for last in range(nearest, len(ends)):
@@ -142,15 +141,12 @@ def _in_groups(text: bytes, groups: list[tuple[int, int]]) -> Iterator[tuple[int
                 yield start, groups[last][1]
 
 
-def _merged(spans: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _merge(spans: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
     """Join spans that share bytes."""
-    current: tuple[int, int] | None = None
+    merged: list[tuple[int, int]] = []
     for start, end in spans:
-        if current is not None and start < current[1]:
-            current = current[0], max(current[1], end)
-            continue
-        if current is not None:
-            yield current
-        current = start, end
-    if current is not None:
-        yield current
+        if merged and start < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end)
+        else:
+            merged.append((start, end))
+    return merged

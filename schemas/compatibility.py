@@ -18,9 +18,9 @@ _NAMED: Final = ("record", "enum", "fixed")
 
 def compatible(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Return why the two cannot read each other's records; empty if they can (Avro's FULL compatibility)."""
-    forward = [f"old readers: {problem}" for problem in unreadable(old, new)]
-    backward = [f"new readers: {problem}" for problem in unreadable(new, old)]
-    return backward + forward
+    return [f"new readers: {problem}" for problem in unreadable(new, old)] + [
+        f"old readers: {problem}" for problem in unreadable(old, new)
+    ]
 
 
 def unreadable(reader: dict[str, Any], writer: dict[str, Any]) -> list[str]:
@@ -63,8 +63,7 @@ class _Comparison:
     def _compare_kinds(self, reader: Any, writer: Any, spaces: tuple[str, str], path: str) -> list[str]:
         kind, written = _kind(reader), _kind(writer)
         if kind != written:
-            promoted = kind in _PROMOTIONS.get(written, ())
-            return [] if promoted else [f"{path}: {written} cannot be read as {kind}"]
+            return [] if kind in _PROMOTIONS.get(written, ()) else [f"{path}: {written} cannot be read as {kind}"]
         if kind in _NAMED:
             return self._compare_named(reader, writer, spaces, path)
         if kind == "array":
