@@ -168,7 +168,7 @@ def refuse_ahead(case: Case) -> Decision:
     assert case.event is not None
     return refuse(
         Reason.ILLEGAL_TRANSITION,
-        f"{case.event.TYPE} speaks of a version or attempt that order {case.event.order_id} has not reached.",
+        f"{case.event.TYPE} has a version or attempt that order {case.event.order_id} has not reached.",
     )
 
 

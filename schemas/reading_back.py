@@ -43,24 +43,24 @@ class _Given(NamedTuple):
 
 
 def read_back(
-    client: SchemaRegistryClient, done: Sequence[Registration], *, lag_s: float, tell: Callable[[str], None]
+    client: SchemaRegistryClient, done: Sequence[Registration], *, lag_s: float, report: Callable[[str], None]
 ) -> list[Registration]:
-    """Add what is wrong with what readers get. Wait for late schemas, for lag_s at most. tell: reports the wait."""
+    """Add what is wrong with what readers get. Wait for late schemas, for lag_s at most. report: gets the wait."""
     registry = ConfluentRegistry(client)
     until = time.monotonic() + lag_s
     problems: dict[str, list[str]] = {}
     late = [one for one in done if one.schema_id is not None]
-    told = False
+    reported = False
     while late:
         given = [(one, _read(client, registry, one)) for one in late]
         problems |= {one.subject: found.problems for one, found in given}
         late = [one for one, found in given if found.late]
         if not late or time.monotonic() >= until:
             break
-        if not told:
-            told = True
+        if not reported:
+            reported = True
             names = late[0].subject + (f" and {len(late) - 1} more" if late[1:] else "")
-            tell(f"the registry lags behind: waiting up to {lag_s:g} s until it gives {names}")
+            report(f"the registry lags behind: waiting up to {lag_s:g} s until it gives {names}")
         time.sleep(AGAIN_S)
     return [replace(one, problems=(*one.problems, *problems.get(one.subject, ()))) for one in done]
 

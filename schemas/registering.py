@@ -25,7 +25,7 @@ _NO_LEVEL: Final = frozenset({40401, 40408})
 
 
 class Registrar:
-    """Compares and registers. prefix: of the topics. lag_s: how long a registry may lag behind. tell: reports progress.
+    """Compares and registers. prefix: of the topics. lag_s: how long a registry may lag behind. report: gets progress.
 
     If the registry fails for a subject, its Registration has a problem and the others go on. If it fails for all
     subjects, RegistryUnavailable is raised.
@@ -37,13 +37,13 @@ class Registrar:
         prefix: str,
         *,
         lag_s: float = LAG_S,
-        tell: Callable[[str], None] = lambda _: None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._registry = ConfluentRegistry(client)
         self._prefix = prefix
         self._lag_s = lag_s
-        self._tell = tell
+        self._report = report
 
     def compare(self, *event_types: str) -> list[Registration]:
         """Return whether our schemas are registered, and which live versions they are not compatible with."""
@@ -52,13 +52,13 @@ class Registrar:
     def register(self, *event_types: str) -> list[Registration]:
         """Register our schemas, and set the level FULL_TRANSITIVE for their subjects. Safe to repeat.
 
-        A schema that is not compatible with the versions there is not registered: the registry's own rules accept a
-        change of meaning.
+        A schema that does not fit the registered versions is refused here: the registry's own rules accept a change of
+        meaning.
         """
         return self._read_back(self._run(event_types, self._register))
 
     def _read_back(self, done: list[Registration]) -> list[Registration]:
-        return read_back(self._client, done, lag_s=self._lag_s, tell=self._tell)
+        return read_back(self._client, done, lag_s=self._lag_s, report=self._report)
 
     def _run(self, event_types: Iterable[str], work: Callable[[str, str], Registration]) -> list[Registration]:
         """Do this work for each event type and its subject."""

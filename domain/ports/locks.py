@@ -61,6 +61,6 @@ class Locks(NamedTuple):
 def tell_holder(holder: Holder | None) -> dict[str, Any]:
     """Return the fields of an alarm about a session."""
     if holder is None:
-        return {"remedy": "the session cannot be told: look for old transactions in pg_stat_activity"}
+        return {"remedy": "the session is unknown: look for old transactions in pg_stat_activity"}
     known = holder._asdict() | {"remedy": holder.remedy}
     return {name if name == "remedy" else f"holder_{name}": value for name, value in known.items() if value is not None}
