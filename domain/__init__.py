@@ -1,4 +1,4 @@
-"""The rules of payment, pure: orders, attempts, operations, holds, the transition tables, and the ports.
+"""The rules of payment, pure: orders, attempts, operations, holds, the tables of decisions, and the ports.
 
-No clock, no randomness, no I/O ever belongs here: time and ids come in as arguments.
+Never here: a clock, randomness, I/O. Time and ids are arguments.
 """

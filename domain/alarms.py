@@ -1,8 +1,7 @@
-"""Every alarm that the module can ring: its reason, what it means, and what an operator does about it.
+"""Every alarm of this module: its reason, what it means, and what an operator does about it.
 
-An alarm is a line of the log at ERROR with `alarm=true`, `reason` and the ids that it is about. This is the one place
-that writes such lines. Every reason has a row here. deploy/README.md shows the table, and a test holds
-the two together.
+An alarm is a log line at ERROR with `alarm=true`, `reason` and the ids that it is about. Only this file writes such
+lines. Every reason has a row here. deploy/README.md shows the table, and a test compares the two.
 """
 
 from typing import Any, Final, NamedTuple, Protocol
@@ -18,7 +17,7 @@ class Alarm(NamedTuple):
 
 
 class Log(Protocol):
-    """What alarms need of a logger; structlog's fit."""
+    """What alarms need of a logger. structlog's loggers have it."""
 
     def error(self, event: str, **fields: Any) -> Any:
         """Write a line at ERROR."""
@@ -152,22 +151,22 @@ ALARMS: Final[dict[str, Alarm]] = _RUNNING | _LETTERS | _REVIEWS
 
 
 def ring(log: Log, reason: str, text: str, **fields: object) -> None:
-    """Write the line that wakes somebody. fields: the ids that it is about.
+    """Write the log line of an alarm. fields: the ids that it is about.
 
-    A reason without a row is still told: an alarm must never stop a process.
+    A reason without a row is logged, too: an alarm must never stop a process.
     """
     known = ALARMS.get(reason)
     log.error(text, alarm=True, reason=reason, todo=known.todo if known else "Report this line.", **fields)
 
 
 REMIND_S: Final = 600
-"""An alarm about what lasts is rung again so often."""
+"""While a problem lasts, its alarm is repeated this often."""
 
 
 class Lasting:
-    """An alarm about something that lasts: rung once, again every ten minutes, and its end is told.
+    """An alarm about a problem that lasts: logged at once, again every ten minutes, and when the problem ends.
 
-    Whoever tries again every second says so here each time. now: seconds of any clock that only goes forward.
+    Call `again` each time the problem is seen, however often. now: a monotonic clock, in seconds.
     """
 
     def __init__(self, log: Log, reason: str) -> None:
@@ -177,7 +176,7 @@ class Lasting:
         self._rang_at = 0.0
 
     def again(self, now: float, text: str, **fields: object) -> bool:
-        """Note that it is so; return whether it was time to ring."""
+        """Note that the problem is there; return whether the alarm was logged now."""
         if self._since is None:
             self._since = now
             ring(self._log, self._reason, text, **fields)
@@ -189,7 +188,7 @@ class Lasting:
         return True
 
     def end(self, now: float, text: str, **fields: object) -> None:
-        """Note that it is over; told if it was rung."""
+        """Note that the problem is over; log that, if an alarm was logged."""
         if self._since is not None:
             self._log.info(text, lasted_s=round(now - self._since), **fields)
             self._since = None

@@ -1,15 +1,14 @@
-"""The door for answers: what a gateway or an inventory says, as the events and tables of ours can carry it.
+"""Checks answers of the gateway and the inventory, and makes them fit our events and tables.
 
-A gateway's answer is somebody else's text, as a message is. A note in it that cannot be kept is left out. Where the
-answer is worth nothing without it, speaks of another amount, or is none that such a call can have, we do not know what
-happened: the operation is looked up from then on, never sent again, and goes to an operator in the end.
+Answers are input from outside, as messages are. A note that we cannot store is left out. An answer without an id that
+we need, with another amount, or of a type that such a call cannot have is Unknown: the operation is only looked up from
+then on, never sent again, and goes to an operator in the end.
 """
 
 from datetime import UTC, datetime
 from typing import Final
 
-from domain.operation import OperationKind
-from domain.order import Operation
+from domain.operation import Operation, OperationKind
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
@@ -29,7 +28,7 @@ from schemas.texts import one_line
 
 DETAIL_LENGTH_MAX: Final = 500
 RETRY_AFTER_MAX_S: Final = 3_600
-"""No gateway puts an operation off for longer: beyond, its key would run out while it waits."""
+"""We never wait longer before the next try, whatever the gateway says: the key could expire meanwhile."""
 NO_REFERENCE: Final = Unknown("approved, but without a usable id of the transaction: look it up at the gateway", True)
 OTHER_AMOUNT: Final = Unknown("the answer has another amount than we asked for: look it up at the gateway", True)
 NO_ANSWER_OF_ITS_KIND: Final = Unknown("an answer that such a call cannot have: look it up at the gateway", True)
@@ -45,22 +44,21 @@ ANSWERS: Final[dict[OperationKind, frozenset[type[Outcome]]]] = {
     _K.CONFIRM: _WAITING | {Approved, Short, Declined},
     _K.RELEASE: _WAITING | {Approved},
 }
-"""What a call of each kind can come to. For anything else no row of the table of outcomes waits: it would end nothing,
-and the order would stand still."""
+"""The outcomes that a call of each kind can have. No row of the tables fits any other: the order would stand still."""
 
 _BARE: Final = Approved()
-"""What an inventory says: that it was done."""
+"""What an inventory answers: done."""
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 12, 30, tzinfo=UTC)
-_TELLS_AMOUNT: Final = frozenset({OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND})
+_WITH_AMOUNT: Final = frozenset({OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND})
 
 
 def admit(operation: Operation, outcome: Outcome) -> Outcome:
-    """Return the outcome of this operation as we can carry it, itself if all of it can be."""
+    """Return the outcome as we can store it; the same object if nothing must change."""
     if type(outcome) not in ANSWERS[operation.kind]:
         return NO_ANSWER_OF_ITS_KIND
     if type(outcome) is Approved:
-        return _approved(operation, outcome)
+        return _admit_approval(operation, outcome)
     match outcome:
         case AlreadyCaptured():
             if not _is_amount(outcome.amount_minor) or outcome.amount_minor == 0:
@@ -77,27 +75,27 @@ def admit(operation: Operation, outcome: Outcome) -> Outcome:
         case NotExecuted():
             return NotExecuted(_note(outcome.detail) or "", _pause_s(outcome.retry_after_s))
         case Short():
-            return _short(outcome)
+            return _admit_shortage(outcome)
         case _:
             return outcome
 
 
-def _approved(operation: Operation, outcome: Approved) -> Outcome:
+def _admit_approval(operation: Operation, outcome: Approved) -> Outcome:
     if outcome == _BARE and operation.kind is not OperationKind.AUTHORIZE:
         return outcome
-    told = outcome.amount_minor
-    if not _is_amount(told) or (operation.kind in _TELLS_AMOUNT and told not in {0, operation.amount_minor}):
+    amount = outcome.amount_minor
+    if not _is_amount(amount) or (operation.kind in _WITH_AMOUNT and amount not in {0, operation.amount_minor}):
         return OTHER_AMOUNT
     transaction_id = _reference(outcome.transaction_id) or operation.transaction_id
     if transaction_id is outcome.transaction_id and _is_plain(outcome):
         return outcome if transaction_id is not None or operation.kind is not OperationKind.AUTHORIZE else NO_REFERENCE
     if operation.kind is OperationKind.AUTHORIZE and transaction_id is None:
-        # Without its id the money could neither be captured nor given back.
+        # Without the transaction's id we could neither capture the money nor give it back.
         return NO_REFERENCE
     return Approved(
         transaction_id=transaction_id,
         reference=_reference(outcome.reference),
-        amount_minor=told,
+        amount_minor=amount,
         captured=outcome.captured is True,
         expires_at=_moment(outcome.expires_at),
         livemode=outcome.livemode is True,
@@ -105,7 +103,7 @@ def _approved(operation: Operation, outcome: Approved) -> Outcome:
 
 
 def _is_plain(outcome: Approved) -> bool:
-    """Whether nothing of it must be left out, but for its transaction id."""
+    """Whether all of it can be stored. The transaction id is not checked here."""
     return (
         (outcome.reference is None or _reference(outcome.reference) is not None)
         and type(outcome.captured) is type(outcome.livemode) is bool
@@ -113,8 +111,8 @@ def _is_plain(outcome: Approved) -> bool:
     )
 
 
-def _short(outcome: Short) -> Outcome:
-    """Keep what there is within the bounds of a count; an inventory may keep its own books by other numbers."""
+def _admit_shortage(outcome: Short) -> Outcome:
+    """Limit `available` to what a field can hold; an inventory may count in other numbers."""
     if all(m.available is None or 0 <= m.available <= LONG_MAX for m in outcome.missing):
         return outcome
     return Short(
@@ -130,20 +128,20 @@ def _is_amount(value: object) -> bool:
 
 
 def _reference(value: object) -> str | None:
-    """Return an id that the gateway gave, None if it is none that an event can carry."""
+    """Return an id of the gateway; None if an event cannot carry it."""
     fits = isinstance(value, str) and 0 < len(value) <= REFERENCE_LENGTH_MAX and value.isprintable()
     return value if isinstance(value, str) and fits else None
 
 
 def _note(value: object) -> str | None:
-    """Return words for an operator, in one line."""
+    """Return text for an operator, in one line."""
     if value is None:
         return None
     return one_line(value, DETAIL_LENGTH_MAX) if isinstance(value, str) else f"({type(value).__name__})"
 
 
 def _moment(at: datetime | None) -> datetime | None:
-    """Return a time that can be read again in any time zone; one without a zone could be any of a day."""
+    """Return a time that is valid in every time zone; None for any other, and for one without a zone."""
     return at if at is not None and at.tzinfo is not None and _EARLIEST < at < _LATEST else None
 
 

@@ -1,13 +1,13 @@
-"""What an error that somebody's work raised tells of it, in words without values of the work.
+"""Describes an error without values of the work that raised it.
 
-An error's own words may quote a customer, a token, a text of the message; they go to the database, the log and the
-screen of an operator. So quotations, numbers and all that the work holds are left out, and the trace names places only.
+An error's text may quote a customer, a token or a message. It is stored, logged and shown to operators. So quotations,
+numbers and all values of the work are hidden, and the trace names lines of code only.
 """
 
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel
 
@@ -15,10 +15,10 @@ from schemas.texts import one_line, storable
 
 WORDS_MAX: Final = 300
 TRACE_MAX: Final = 50_000
-"""The last places count."""
+"""The end of a longer trace is kept."""
 HIDDEN: Final = "..."
 VALUE_MIN: Final = 3
-"""Shorter values would make holes in every word."""
+"""Shorter values are not hidden: they are part of too many words."""
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|\{[^}]*\}")
 _NO_WORD: Final = re.compile(r"\S*[\d_@/]\S*")
 """Ids, tokens, addresses, amounts."""
@@ -26,9 +26,9 @@ _WORD: Final = re.compile(r"\w+")
 
 
 class Blame(NamedTuple):
-    """detail: the error's type and words, without values of the work. trace: the lines of code, the last one last.
+    """detail: the error's type and text, without values of the work. trace: the lines of code, the last one last.
 
-    error: of the same place, fit for a log: it says detail.
+    error: to log in place of the original; it has the same traceback, and detail as its text.
     """
 
     detail: str
@@ -36,13 +36,13 @@ class Blame(NamedTuple):
     error: Exception
 
 
-class Raised(Exception):  # noqa: N818 - it stands for another error in a log
-    """What somebody's work raised, in words without its values."""
+class Raised(Exception):  # noqa: N818 - it replaces another error in a log
+    """The description of an error, without values of the work."""
 
 
 def blame(error: Exception, *work: object, raw: bytes = b"") -> Blame:
-    """Describe what an error says without quoting the work, such as an event, that raised it. raw: its bytes."""
-    # A database says more than what is wrong: it quotes the row.
+    """Describe an error without quoting the work (such as an event) that raised it. raw: the bytes of the work."""
+    # The full text of a database error quotes the row.
     said = getattr(getattr(error, "diag", None), "message_primary", None) or str(error)
     words = " ".join(said.split())
     for value in sorted(set(_texts(work)), key=len, reverse=True):
@@ -50,7 +50,7 @@ def blame(error: Exception, *work: object, raw: bytes = b"") -> Blame:
             words = words.replace(value, HIDDEN)
     words = _NO_WORD.sub(HIDDEN, _QUOTED.sub(HIDDEN, words))
     words = _WORD.sub(lambda found: HIDDEN if _stands_in(raw, found[0]) else found[0], words)
-    # A database must be able to keep it: where that fails, nothing is left but to stop.
+    # It must be storable: if storing it fails, the process stops.
     words = one_line(words, WORDS_MAX)
     detail = f"{type(error).__name__}: {words}" if words else type(error).__name__
     trace = storable("".join(_places(error))[-TRACE_MAX:])
@@ -62,7 +62,7 @@ def _stands_in(raw: bytes, word: str) -> bool:
 
 
 def _places(error: BaseException) -> Iterator[str]:
-    """Name where it was raised, first where its cause was."""
+    """Yield the traceback without values; that of the cause comes first."""
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
         yield from _places(cause)
@@ -83,11 +83,6 @@ def _texts(value: object) -> Iterator[str]:
         case list() | tuple():
             for part in value:
                 yield from _texts(part)
-        case _:
-            yield from _of_struct(value)
-
-
-def _of_struct(value: Any) -> Iterable[str]:
-    """Yield the texts of a domain value."""
-    for name in getattr(value, "__struct_fields__", ()):
-        yield from _texts(getattr(value, name))
+        case _:  # A value of the domain, or none that has texts.
+            for name in getattr(value, "__struct_fields__", ()):
+                yield from _texts(getattr(value, name))

@@ -1,19 +1,19 @@
-"""What an outcome says of the money of its attempt, whatever the order makes of it: booked first, judged afterwards."""
+"""Books the money that an outcome moved in its attempt, before any row of a table decides about the order."""
 
 from datetime import datetime
 
 from domain.failure_codes import FailureCode
-from domain.operation import OperationKind
-from domain.order import Attempt, Operation
+from domain.operation import Operation, OperationKind
+from domain.order import Attempt
 from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, Outcome, Pending
 from domain.values import replace
 
 
 def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime) -> Attempt:
-    """Return the attempt with the money that this outcome moved, and why it is bound to fail if it is."""
+    """Return the attempt with the money that this outcome moved, and with its failure code if it must fail."""
     match operation.kind, outcome:
         case OperationKind.AUTHORIZE, Approved():
-            return _authorized(attempt, operation, outcome, at)
+            return _book_authorization(attempt, operation, outcome, at)
         case OperationKind.AUTHORIZE, Declined() | Pending():
             return replace(attempt, transaction_id=outcome.transaction_id or attempt.transaction_id)
         case OperationKind.CAPTURE, Approved():
@@ -26,15 +26,18 @@ def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime)
         case (OperationKind.VOID, Approved() | Lapsed()) | (OperationKind.CAPTURE, Lapsed()):
             return replace(attempt, voided=True)
         case OperationKind.REFUND, Approved():
-            refunded = attempt.refunded_minor + operation.amount_minor
-            return replace(attempt, refunded_minor=refunded, refund_id=outcome.reference or attempt.refund_id)
+            return replace(
+                attempt,
+                refunded_minor=attempt.refunded_minor + operation.amount_minor,
+                refund_id=outcome.reference or attempt.refund_id,
+            )
         case OperationKind.REFUND, Pending():
             return replace(attempt, refund_id=outcome.reference or attempt.refund_id)
         case _:
             return attempt
 
 
-def _authorized(attempt: Attempt, operation: Operation, outcome: Approved, at: datetime) -> Attempt:
+def _book_authorization(attempt: Attempt, operation: Operation, outcome: Approved, at: datetime) -> Attempt:
     amount = outcome.amount_minor or operation.amount_minor
     return replace(
         attempt,

@@ -1,8 +1,9 @@
-"""What a row of a table judges, and what a step works on: one order, and what has come to it."""
+"""What rows and steps look at: one order, and the event or the outcome that has come for it."""
 
 from typing import TypeVar
 
-from domain.order import Attempt, Operation, Order
+from domain.operation import Operation
+from domain.order import Attempt, Order
 from domain.outcome import Outcome
 from domain.rules import Context
 from domain.values import Value
@@ -13,9 +14,9 @@ AnOutcome = TypeVar("AnOutcome", bound=Outcome)
 
 
 class Case(Value, frozen=True):
-    """order: as it is; in rows for NO_ORDER there is none. reaction: the name of whose operation is opened.
+    """order: as it is now; in rows for NO_ORDER there is none. reaction: the name of the owner of new operations.
 
-    event: what a plan is about. operation and outcome: what is settled; the outcome's money is booked in the order.
+    event: set in a plan. operation, outcome: set in a settle; the outcome's money is booked in the order already.
     """
 
     order: Order
@@ -27,22 +28,22 @@ class Case(Value, frozen=True):
 
     @property
     def attempt(self) -> Attempt:
-        """Return the attempt of the operation that is settled; in a plan the one that counts."""
+        """Return the attempt of the operation that is settled; in a plan the current one."""
         order = self.order
         return order.current if self.operation is None else order.attempts[self.operation.attempt - 1]
 
     @property
     def call(self) -> Operation:
-        """Return the operation, in rows that settle one."""
+        """Return the operation. Only in a settle."""
         assert self.operation is not None
         return self.operation
 
     def event_as(self, kind: type[AnEvent]) -> AnEvent:
-        """Return the event, in rows of its topic."""
+        """Return the event. Only in rows of its topic."""
         assert isinstance(self.event, kind)
         return self.event
 
     def outcome_as(self, kind: type[AnOutcome]) -> AnOutcome:
-        """Return the outcome, in rows of its type."""
+        """Return the outcome. Only in rows of its type."""
         assert isinstance(self.outcome, kind)
         return self.outcome

@@ -1,4 +1,4 @@
-"""The conditions in the rows of both tables. Each looks at one case and changes nothing."""
+"""The conditions of the rows. Each looks at one case and changes nothing."""
 
 from domain.case import Case
 from domain.failure_codes import FailureCode
@@ -6,7 +6,7 @@ from domain.order import HoldState, Status
 from domain.retries import is_too_old, retry_refusal
 from schemas.events import OrderConfirmed, PaymentRetryRequested
 
-# Of plans
+# In rows of plans
 
 
 def always(_: Case) -> bool:
@@ -15,7 +15,7 @@ def always(_: Case) -> bool:
 
 
 def too_old(case: Case) -> bool:
-    """Whether the order is older than the gateway surely remembers keys."""
+    """Whether the order is so old that the gateway may have forgotten its keys."""
     return is_too_old(case.event_as(OrderConfirmed), case.context)
 
 
@@ -25,23 +25,23 @@ def free(case: Case) -> bool:
 
 
 def current(case: Case) -> bool:
-    """Whether the event speaks of the attempt that counts, and nothing is under way: then it was planned before."""
+    """Whether the event is about the current attempt, and no operation is under way (else it was planned before)."""
     return getattr(case.event, "attempt", None) == case.order.attempt and not case.order.busy()
 
 
 def ahead_of_us(case: Case) -> bool:
-    """Whether the event speaks of an attempt or a version that the order has not reached."""
+    """Whether the event is about an attempt or a version that the order has not reached."""
     event, order = case.event, case.order
     return getattr(event, "attempt", 0) > order.attempt or getattr(event, "order_version", 0) > order.version
 
 
 def retry_is_behind(case: Case) -> bool:
-    """Whether the attempt after which the customer retries was followed by another already."""
+    """Whether there is a later attempt already than the one after which the customer retries."""
     return case.event_as(PaymentRetryRequested).after_attempt < case.order.attempt
 
 
 def retry_is_ahead(case: Case) -> bool:
-    """Whether the customer retries after an attempt that there was not."""
+    """Whether the customer retries after an attempt that does not exist."""
     return case.event_as(PaymentRetryRequested).after_attempt > case.order.attempt
 
 
@@ -51,13 +51,13 @@ def retry_allowed(case: Case) -> bool:
 
 
 def live_hold(case: Case) -> bool:
-    """Whether the goods are ours for sure."""
+    """Whether the hold is live, so that the goods are surely ours."""
     hold = case.order.hold_of(case.order.attempt)
     return current(case) and hold is not None and hold.is_live(case.context.at)
 
 
 def live_hold_and_money(case: Case) -> bool:
-    """Whether the goods are ours for sure, and the money can be captured."""
+    """Whether the hold is live and there is money to capture."""
     return live_hold(case) and case.order.current.held_minor > 0
 
 
@@ -67,35 +67,35 @@ def money_moved(case: Case) -> bool:
     return current(case) and (attempt.held_minor > 0 or attempt.kept_minor > 0)
 
 
-# Of outcomes
+# In rows of outcomes
 
 
 def of_current_attempt(case: Case) -> bool:
-    """Whether the outcome is about the attempt that counts."""
+    """Whether the outcome is about the current attempt."""
     return case.call.attempt == case.order.attempt
 
 
 def goods_live(case: Case) -> bool:
-    """Whether the attempt still has its pinned hold. An operator may settle a capture long after."""
+    """Whether the attempt still has its pinned hold. It may not: an operator may settle a capture much later."""
     hold = case.order.hold_of(case.call.attempt)
     return of_current_attempt(case) and hold is not None and hold.state is HoldState.HELD and hold.pinned
 
 
 def in_time(case: Case) -> bool:
-    """Whether the approval came in time: one that an operator found later is undone."""
+    """Whether the approval came before a review. One that an operator found later is undone."""
     return of_current_attempt(case) and case.order.status is not Status.MANUAL_REVIEW
 
 
 def money_kept(case: Case) -> bool:
-    """Whether we have captured and not refunded."""
+    """Whether we have captured money and not refunded it."""
     return of_current_attempt(case) and case.attempt.kept_minor > 0
 
 
 def capture_refused(case: Case) -> bool:
-    """Whether the goods were there: the capture was refused, and yet the void found the money captured."""
+    """Whether the capture was refused before. Then the void found the money captured, and the goods are there."""
     return of_current_attempt(case) and case.attempt.failure_code is FailureCode.CAPTURE_REFUSED
 
 
 def cancelled(case: Case) -> bool:
-    """Whether an operator has given up an order that stood still: its money goes back, and then it has failed."""
+    """Whether an operator has cancelled an order that stood still: its money goes back, and then it fails."""
     return of_current_attempt(case) and case.attempt.failure_code is FailureCode.CANCELLED_BY_OPERATOR

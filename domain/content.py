@@ -1,4 +1,4 @@
-"""What makes two messages the same, whatever their ids: two with one event id and other content conflict."""
+"""Hashes of the content of messages. Two messages with one event id and different content are a conflict."""
 
 import hashlib
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 from schemas.events import Event, OrderConfirmed, PaymentRetryRequested
 
 INBOX_BYTES: Final = 8
-"""So much of a hash the inbox keeps: two contents of one event id are taken for the same once in 2^64."""
+"""The inbox keeps so many bytes of a hash. Two different contents are taken for equal once in 2^64 cases."""
 
 
 def content_hash(event: OrderConfirmed) -> bytes:
-    """Hash (SHA-256) what makes two OrderConfirmed the same: all fields but ids, time and correlation of the event."""
+    """Hash (SHA-256) an OrderConfirmed: all fields but the ids, the time and the correlation of the event."""
     method = event.payment_method
     content = (
         event.order_id,
@@ -24,10 +24,10 @@ def content_hash(event: OrderConfirmed) -> bytes:
 
 
 def same_content(event: Event, body: bytes) -> bytes:
-    """Hash (SHA-256) what two messages with one event id must share, the order id included.
+    """Hash (SHA-256) the content that two messages with one event id must share, with the order id.
 
-    Upstream may publish the same again with another time, or encode it in another way, so its fields are hashed. An
-    event of ours has the same bytes for ever, so its body is.
+    Upstream may publish the same event again with another time or encoding, so we hash its fields. An event of ours
+    always has the same bytes, so we hash its body.
     """
     if isinstance(event, OrderConfirmed):
         return content_hash(event)
@@ -39,5 +39,5 @@ def same_content(event: Event, body: bytes) -> bytes:
 
 
 def inbox_content(content: bytes) -> int:
-    """Return what the inbox keeps of a hash: its first 8 bytes, as a signed number."""
+    """Return the part of a hash that the inbox keeps: its first 8 bytes, as a signed number."""
     return int.from_bytes(content[:INBOX_BYTES], "big", signed=True)

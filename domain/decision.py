@@ -1,4 +1,4 @@
-"""What plan and settle return: the order as it is now, the events to emit, or why a message is refused."""
+"""What plan and settle return: the changed order and the events to emit, or why a message is refused."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +16,7 @@ EVENTS = Namespace(UUID("c0a5e6a4-7d5f-5c0e-9f0b-0d6b1d0c9b7e"))
 
 
 class Notification(Value, frozen=True):
-    """One message to a customer. key is the event id, for the notifier to send once; stale: record it, do not send."""
+    """One message to a customer. key: the event id, so that it is sent once. stale: too old; record it, do not send."""
 
     key: EventId
     order_id: OrderId
@@ -28,9 +28,9 @@ class Notification(Value, frozen=True):
 
 
 class Decision(Value, frozen=True):
-    """order: the new state, None when there is none to write. events: in the order of their ordinals.
+    """order: the new state; None if there is nothing to write. events: in the order of their ordinals.
 
-    refused: the message goes to the dead letters, for this reason. alarm: an operator must look, nothing is lost.
+    refused: the message becomes a dead letter, for this reason. alarm: the reason of an alarm to log.
     """
 
     order: Order | None
@@ -42,19 +42,19 @@ class Decision(Value, frozen=True):
 
 
 class Draft(Value, frozen=True):
-    """An event without what every event of an order has. Records inside it are dicts: the event makes them."""
+    """An event without the fields that all events share. Records inside it are dicts."""
 
     event: type[OwnEvent]
     fields: Mapping[str, Any]
 
 
 def event_id(order_id: OrderId, version: int, ordinal: int, event_type: str) -> EventId:
-    """Derive the id of an event from its place in the order's history: deciding twice names the same event."""
+    """Derive the id of an event from its place in the order's history: deciding twice gives the same id."""
     return EventId(EVENTS.derive(f"{order_id}:{version}:{ordinal}:{event_type}"))
 
 
 def emit(order: Order, context: Context, *drafts: Draft) -> Decision:
-    """Raise the order's version by one and emit these events under it."""
+    """Increase the order's version by one and emit these events with it."""
     version = order.version + 1
     events = [
         validate(
@@ -76,12 +76,12 @@ def emit(order: Order, context: Context, *drafts: Draft) -> Decision:
 
 
 def silent(order: Order) -> Decision:
-    """Write the order as it is now; nothing that others need to know has happened."""
+    """Write the order and emit no event."""
     return Decision(order)
 
 
 def refuse(reason: Reason, detail: str) -> Decision:
-    """Send the message to the dead letters."""
+    """Make the message a dead letter."""
     return Decision(None, refused=reason, detail=detail)
 
 

@@ -1,4 +1,4 @@
-"""The legal moves between statuses; None stands for an order that does not exist. The audit holds histories to them."""
+"""The legal moves between statuses. None: the order does not exist. The audit checks histories against them."""
 
 from domain.order import Status
 
@@ -19,7 +19,6 @@ EDGES: frozenset[tuple[Status | None, Status]] = frozenset(
         (Status.ITEMS_RESERVED, Status.PAYMENT_FAILED),
         (Status.RESERVATION_FAILED, Status.PAYMENT_FAILED),
         (Status.PAYMENT_FAILED, Status.CONFIRMED),
-        (Status.PAYMENT_FAILED, Status.MANUAL_REVIEW),
         *((status, Status.MANUAL_REVIEW) for status in Status if status is not Status.MANUAL_REVIEW),
         *((Status.MANUAL_REVIEW, status) for status in Status if status is not Status.MANUAL_REVIEW),
     }

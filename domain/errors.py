@@ -1,15 +1,15 @@
 """The families of errors. Declines and shortages are values (domain.outcome), never errors.
 
-Anything that is not one of these is a bug. If one message, operation or order raises it, that one is put in quarantine
-and the others go on. Anywhere else, and when it happens too often, it stops the process with a clear message; nothing
-is lost, because what was not committed is read again.
+Any other error is a bug. If one message, operation or order raises it, that one is put in quarantine and the others go
+on. Anywhere else, or if it happens too often, the process stops with a clear message. Nothing is lost: what was not
+committed is read again.
 """
 
 
-class Transient(Exception):  # noqa: N818 - the word of the architecture; it is a family, not a noun
-    """Trying the same again later may work; nothing is dead-lettered for it.
+class Transient(Exception):  # noqa: N818 - a family of errors, named by an adjective
+    """Trying again later may work. Never a reason for a dead letter.
 
-    dependency: what did not answer, for the alarm. alarm: its reason.
+    dependency: what did not answer. alarm: the reason of the alarm.
     """
 
     dependency = "postgresql"
@@ -17,7 +17,7 @@ class Transient(Exception):  # noqa: N818 - the word of the architecture; it is 
 
 
 class DownForEverybody(Transient):
-    """A dependency refuses every call (credentials refused, nobody listening): pause and raise the alarm."""
+    """A dependency refuses every call (wrong credentials, nobody listening): pause and log the alarm."""
 
 
 class KafkaDown(DownForEverybody):
@@ -33,36 +33,36 @@ class RegistryDown(DownForEverybody):
 
 
 class Contended(Transient):
-    """Another transaction won a race; the whole transaction is run again at once."""
+    """Another transaction won a race. Run the whole transaction again at once."""
 
 
 class Violated(Contended):
-    """A constraint was broken: another transaction won. If the same is broken again and again, the work is wrong."""
+    """A constraint was violated, because another transaction won. If this repeats, the work itself is wrong."""
 
 
 class Busy(Transient):
-    """Another session holds a lock that we need, for longer than we wait: run it again later. We do not cause it."""
+    """Another session holds a lock for longer than we wait. Run the work again later."""
 
     alarm = "lock_held"
 
 
 class TooMuch(Transient):
-    """The database gave up on work of this size (time or memory): run it again with half of it.
+    """The database failed at work of this size (time or memory): run it again with half of it.
 
-    Raised for a single message, it is an outage: wait, then try again.
+    For a single message it counts as an outage: wait, then try again.
     """
 
 
 class Permanent(Exception):  # noqa: N818 - as Transient
-    """Trying again cannot help: this message goes to the dead letters."""
+    """Trying again cannot help: the message becomes a dead letter."""
 
 
 class Unfit(Exception):  # noqa: N818 - as Transient
-    """The database or the registry is not one that this release can work with: stop. Run `payments migrate`."""
+    """This release cannot work with the database or the registry: stop. Run `payments migrate`."""
 
 
 class TooManyQuarantined(Exception):  # noqa: N818 - as Transient
-    """So much raised within ten minutes that it is a bug of the release: nothing more is quarantined, and it stops."""
+    """Too much work raised errors within ten minutes: a bug of the release. Nothing more is quarantined; stop."""
 
     def __init__(self, most: int, detail: str) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
-"""The closed list of failure codes of ours: what each means, whether another method may help, what the customer reads.
+"""The closed list of failure codes: what each means, whether another method may help, what the customer reads.
 
-Gateway adapters map their codes onto these; nobody else invents one. `retryable` speaks of another payment method;
-whether an order may be retried also depends on the stage (a capture failure always may, a missing item never).
+Gateway adapters map their codes to these. `retryable` is about another payment method. Whether an order may be retried
+also depends on the stage: always after a failed capture, never if items are missing.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class FailureCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """retryable: another payment method may help. reason: a sentence that is safe to show to the customer."""
+    """retryable: another payment method may help. reason: a sentence for the customer."""
 
     retryable: bool
     reason: str
@@ -68,7 +68,7 @@ MEANINGS: dict[FailureCode, Meaning] = {
     FailureCode.ISSUER_UNAVAILABLE: Meaning(
         True, "Your bank could not be reached. Please try again or use another payment method."
     ),
-    # Lost, stolen and suspected fraud read like any decline: a thief must not learn what the bank knows.
+    # Lost, stolen and suspected fraud have the text of any decline: a thief must not learn what the bank knows.
     FailureCode.FRAUD_SUSPECTED: Meaning(False, _GENERIC),
     FailureCode.CARD_BLOCKED: Meaning(False, _GENERIC),
     FailureCode.AMOUNT_REFUSED: Meaning(False, "The payment service does not accept this amount."),

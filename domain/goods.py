@@ -1,4 +1,4 @@
-"""The steps that plan what happens to the goods: reserve, collect the money for them, sell, release."""
+"""The steps that plan operations for the goods: reserve, capture the money, sell, release."""
 
 from domain.case import Case
 from domain.decision import NOTHING, Decision, emit, silent
@@ -12,32 +12,34 @@ from schemas.events import PaymentFailed
 
 
 def reserve(case: Case) -> Decision:
-    """Give back the holds of older attempts, then reserve every line for this one."""
+    """Release the holds of older attempts, and reserve every line for this one."""
     order = _release(case, case.order.attempt - 1)
     return silent(open_operation(order, case.context, OperationKind.RESERVE, order.current, case.reaction, 0))
 
 
 def capture(case: Case) -> Decision:
-    """Pin the hold, so that it outlives any delay, and collect the money."""
+    """Pin the hold, so that it cannot expire meanwhile, and capture the money."""
     order = _pin(case.order)
-    amount = order.current.held_minor
-    return silent(open_operation(order, case.context, OperationKind.CAPTURE, order.current, case.reaction, amount))
+    attempt = order.current
+    return silent(
+        open_operation(order, case.context, OperationKind.CAPTURE, attempt, case.reaction, attempt.held_minor)
+    )
 
 
 def confirm(case: Case) -> Decision:
-    """Pin the hold and turn it into a sale."""
+    """Pin the hold, and confirm it: the goods are sold."""
     order = _pin(case.order)
     return silent(open_operation(order, case.context, OperationKind.CONFIRM, order.current, case.reaction, 0))
 
 
 def release_holds(case: Case) -> Decision:
-    """Release what the failed attempt and older ones hold."""
+    """Release the holds of the failed attempt and of older ones."""
     after = _release(case, case.event_as(PaymentFailed).attempt)
     return NOTHING if after is case.order else silent(after)
 
 
 def expire_hold(order: Order, attempt: int, context: Context) -> Decision:
-    """Let a hold that nobody pinned run out; the goods are free again."""
+    """Expire a hold that is not pinned; the goods are free again."""
     hold = order.hold_of(attempt)
     if hold is None or hold.state is not HoldState.HELD or hold.pinned or hold.expires_at > context.at:
         return NOTHING
@@ -46,22 +48,20 @@ def expire_hold(order: Order, attempt: int, context: Context) -> Decision:
 
 
 def _release(case: Case, up_to: int) -> Order:
-    """Open a release for every hold of these attempts. A sold hold, and the one of a paid order, is never released."""
+    """Open a release for each hold of the attempts up to `up_to`. A sold hold, or that of a paid order, stays."""
     order = case.order
     for hold in order.holds:
-        if hold.attempt > up_to or hold.state is not HoldState.HELD:
+        if hold.attempt > up_to or hold.state is not HoldState.HELD or _has_release(order, hold.attempt):
             continue
         if hold.attempt == order.attempt and order.effective_status is not Status.PAYMENT_FAILED:
-            continue
-        if _releasing(order, hold.attempt):
             continue
         attempt = order.attempts[hold.attempt - 1]
         order = open_operation(order, case.context, OperationKind.RELEASE, attempt, case.reaction, 0)
     return order
 
 
-def _releasing(order: Order, attempt: int) -> bool:
-    """Whether a release of this hold is under way: opening it anew would forget what is known of it."""
+def _has_release(order: Order, attempt: int) -> bool:
+    """Whether a release of this hold is under way. A new one would overwrite its state."""
     return any(o.unfinished and o.kind is OperationKind.RELEASE and o.attempt == attempt for o in order.operations)
 
 

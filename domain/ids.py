@@ -1,4 +1,4 @@
-"""Names for the ids that travel through the pipeline, so that one is never passed for another."""
+"""Types for the ids of the pipeline, so that mypy finds a mix-up, and ids derived from names."""
 
 from hashlib import sha1
 from typing import Final, NewType
@@ -14,7 +14,7 @@ _VERSION_5: Final = (5 << 76) | (0x8000 << 48)
 
 
 class Namespace:
-    """Derives ids from names: uuid.uuid5 (RFC 9562, 5.5), at a fifth of its cost, for it runs ten times an order."""
+    """Derives ids from names as uuid.uuid5 does (RFC 9562, 5.5), in a fifth of the time: it runs ten times an order."""
 
     __slots__ = ("_seeded",)
 
@@ -34,7 +34,7 @@ _UNKNOWN: Final = SafeUUID.unknown
 
 
 def _uuid(number: int) -> UUID:
-    """Make a UUID of a number that is known to be one, without UUID's looks at every way to give it one."""
+    """Make a UUID of a valid number, without the checks of UUID's constructor."""
     made = object.__new__(UUID)
     _set_int(made, number)
     _set_is_safe(made, _UNKNOWN)

@@ -1,4 +1,4 @@
-"""What a customer is told, from the event that asks for it."""
+"""The message to a customer, made from the event that requests it."""
 
 from domain.case import Case
 from domain.decision import Decision, Notification
@@ -7,7 +7,7 @@ from schemas.events import CustomerNotificationRequested
 
 
 def notify(case: Case) -> Decision:
-    """Turn the event into one message; stale when it is too old to be of use to anybody."""
+    """Turn the event into one message; stale if it is too old to be useful."""
     event, context = case.event_as(CustomerNotificationRequested), case.context
     age_s = (context.at - event.occurred_at).total_seconds()
     notification = Notification(

@@ -1,4 +1,4 @@
-"""How an order begins: from OrderConfirmed, and again with each PaymentRetryRequested."""
+"""The steps that begin an order (OrderConfirmed) and its further attempts (PaymentRetryRequested)."""
 
 from domain.case import Case
 from domain.content import content_hash
@@ -32,7 +32,7 @@ RETRY_REFUSALS = {
 
 
 def begin_order(event: OrderConfirmed, context: Context) -> Order:
-    """Begin an order, with its first attempt and its lines added up per SKU, sorted."""
+    """Create an order with its first attempt. Its lines are added up per SKU and sorted."""
     quantities: dict[str, int] = {}
     for line in event.lines:
         quantities[line.sku] = quantities.get(line.sku, 0) + line.quantity
@@ -58,25 +58,24 @@ def begin_order(event: OrderConfirmed, context: Context) -> Order:
 
 def authorize(case: Case) -> Decision:
     """Begin the order and ask for the first authorization."""
-    order = begin_order(case.event_as(OrderConfirmed), case.context)
-    return _ask(order, case)
+    return _ask(begin_order(case.event_as(OrderConfirmed), case.context), case)
 
 
 def accept_free(case: Case) -> Decision:
-    """Begin an order that costs nothing: authorized at once, no gateway call."""
+    """Begin an order that costs nothing: it is authorized at once, without a gateway call."""
     order = begin_order(case.event_as(OrderConfirmed), case.context)
     attempt = replace(order.current, livemode=case.context.rules.livemode)
     return mark_authorized(replace(case, order=order.with_attempt(attempt)))
 
 
 def expire(case: Case) -> Decision:
-    """Begin and end an order that is too old to be charged safely: the gateway may have forgotten its keys."""
+    """Begin and fail an order that is too old to be charged safely: the gateway may have forgotten its keys."""
     order = begin_order(case.event_as(OrderConfirmed), case.context)
     return fail_payment(order, Stage.AUTHORIZE, FailureCode.ORDER_EXPIRED, case.context)
 
 
 def take_repetition(case: Case) -> Decision:
-    """Take a repetition as no effect; the same order id with other content is refused, never charged."""
+    """Ignore a repetition. Refuse the same order id with other content; it is never charged."""
     order, event = case.order, case.event_as(OrderConfirmed)
     if order.content_hash == (case.context.content or content_hash(event)):
         return NOTHING
@@ -88,7 +87,7 @@ def take_repetition(case: Case) -> Decision:
 
 
 def retry(case: Case) -> Decision:
-    """Begin the next attempt with the other method and ask for its authorization."""
+    """Begin the next attempt, with the other payment method, and ask for its authorization."""
     order, method = case.order, case.event_as(PaymentRetryRequested).payment_method
     attempt = Attempt(number=order.attempt + 1, method_kind=str(method.kind), token=method.token)
     order = replace(
@@ -126,12 +125,12 @@ def refuse_retry(case: Case) -> Decision:
 
 
 def refuse_unordered_retry(_: Case) -> Decision:
-    """Refuse to retry an order that we do not know."""
+    """Refuse a retry of an unknown order."""
     return refuse(Reason.UNKNOWN_ORDER, "there is no such order; publish its OrderConfirmed first, then redrive.")
 
 
 def refuse_early_retry(case: Case) -> Decision:
-    """Refuse to retry after an attempt that there was not."""
+    """Refuse a retry after an attempt that does not exist."""
     after = case.event_as(PaymentRetryRequested).after_attempt
     return refuse(
         Reason.ILLEGAL_TRANSITION,
@@ -140,5 +139,6 @@ def refuse_early_retry(case: Case) -> Decision:
 
 
 def _ask(order: Order, case: Case) -> Decision:
-    kind, amount = OperationKind.AUTHORIZE, order.total_minor
-    return silent(open_operation(order, case.context, kind, order.current, case.reaction, amount))
+    return silent(
+        open_operation(order, case.context, OperationKind.AUTHORIZE, order.current, case.reaction, order.total_minor)
+    )

@@ -1,17 +1,25 @@
-"""Opening, postponing and closing operations: one at a time for each order, releases aside."""
+"""Opens, postpones and closes operations. Except for releases, an order has one unfinished operation at a time."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.operation import GATEWAY_KINDS, GatewayCall, OperationKind, OperationState, idempotency_key, operation_id
-from domain.order import Attempt, Operation, Order
+from domain.operation import (
+    GATEWAY_KINDS,
+    GatewayCall,
+    Operation,
+    OperationKind,
+    OperationState,
+    idempotency_key,
+    operation_id,
+)
+from domain.order import Attempt, Order
 from domain.outcome import Declined, Lapsed, NotExecuted, Outcome, Pending, Short, Unknown
 from domain.rules import Context, Rules
 from domain.values import replace
 
 
 class Move(StrEnum):
-    """What the worker that has the lease does next for an operation."""
+    """What the owner of the lease does next for an operation."""
 
     PERFORM = "perform"
     LOOK_UP = "look up"
@@ -25,10 +33,10 @@ def open_operation(
     reaction: str,
     amount_minor: int,
 ) -> Order:
-    """Return the order with a new operation under the lease of whoever decided this.
+    """Return the order with a new operation, under the lease of the caller's process.
 
-    The try number rises only over a stored, definite refusal of the same kind, which this pipeline sends to an operator
-    instead; so it is 1, and the key is the same for the life of the attempt.
+    The try number is 1, so the idempotency key is the same for the life of the attempt. A higher one is right only
+    after a stored, definite refusal, and such a refusal goes to an operator (domain.resolving).
     """
     try_number = 1
     operation = Operation(
@@ -49,7 +57,7 @@ def open_operation(
 
 
 def gateway_call(operation: Operation, token: str | None) -> GatewayCall:
-    """Build what the gateway is asked; the token is the attempt's and goes with an authorize only."""
+    """Build the call at the gateway. token: of the attempt; only an authorize carries it."""
     assert operation.kind in GATEWAY_KINDS
     return GatewayCall(
         operation_id=operation.operation_id,
@@ -67,26 +75,26 @@ def gateway_call(operation: Operation, token: str | None) -> GatewayCall:
 
 
 def key_lives(operation: Operation, at: datetime, rules: Rules) -> bool:
-    """Whether the gateway still remembers the key for sure, so that sending again cannot execute twice."""
+    """Whether the gateway surely still has the key, so that sending again cannot execute twice."""
     return at - operation.opened_at < timedelta(seconds=rules.key_life_s)
 
 
 def next_move(operation: Operation, at: datetime, rules: Rules) -> Move:
-    """Say how to go on: an open operation is sent (again, by the same key), anything else is looked up first."""
+    """Return what to do next: send an open operation (again, with the same key); look any other up first."""
     if operation.state is OperationState.OPEN and key_lives(operation, at, rules):
         return Move.PERFORM
     return Move.LOOK_UP
 
 
 def may_send_again(operation: Operation, at: datetime, rules: Rules) -> bool:
-    """Whether a look-up that found nothing may be followed by the same call with the same key."""
+    """Whether the same call, with the same key, may follow a look-up that found nothing."""
     return operation.state is not OperationState.PENDING and not operation.replayed and key_lives(operation, at, rules)
 
 
 def count_answer(operation: Operation, outcome: Outcome) -> Operation:
-    """Return the operation with the call counted whose answer this is.
+    """Count the call that this outcome answers.
 
-    Not counted: an answer that everybody gets while the gateway is down, and the polls of a pending operation.
+    Not counted: an answer that every call gets while the gateway is down, and polls of a pending operation.
     """
     if operation.state is OperationState.PENDING or (isinstance(outcome, NotExecuted) and outcome.everybody):
         return operation
@@ -94,12 +102,12 @@ def count_answer(operation: Operation, outcome: Outcome) -> Operation:
 
 
 def backoff_s(tries: int, first_s: float, rules: Rules) -> float:
-    """Double the pause with each try, up to the bound."""
+    """Return the pause before the next try. It doubles with each try, up to a bound."""
     return float(min(first_s * 2 ** min(max(tries, 1) - 1, 30), rules.backoff_max_s))
 
 
 def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operation:
-    """Return the operation as it waits: unknown, pending, or open because nothing was executed."""
+    """Return the operation as it waits for its next try: unknown, pending, or open if nothing was executed."""
     rules = context.rules
     match outcome:
         case Pending():
@@ -112,41 +120,35 @@ def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operat
                 due_at=context.after(_pending_pause_s(operation, context)),
             )
         case _ if operation.state is OperationState.PENDING:
-            # The gateway has accepted it: a look-up that fails takes nothing of that back.
+            # The gateway has accepted it: a failed look-up does not change that.
             return replace(operation, due_at=context.after(_pending_pause_s(operation, context)))
         case NotExecuted():
-            # Once unknown, always unknown until a definite answer: an earlier copy may still be on its way.
+            # An unknown operation stays unknown until a definite answer: an earlier copy may still be under way.
             pause = max(outcome.retry_after_s or 0, backoff_s(operation.tries, rules.backoff_min_s, rules))
             return replace(operation, detail=outcome.detail, due_at=context.after(pause))
         case _:
-            replayed = isinstance(outcome, Unknown) and outcome.replayed
-            detail = outcome.detail if isinstance(outcome, Unknown) else operation.detail
             return replace(
                 operation,
                 state=OperationState.UNKNOWN,
-                detail=detail,
-                replayed=operation.replayed or replayed,
+                detail=outcome.detail if isinstance(outcome, Unknown) else operation.detail,
+                replayed=operation.replayed or (isinstance(outcome, Unknown) and outcome.replayed),
                 unknown_since=operation.unknown_since or context.at,
                 due_at=context.after(backoff_s(operation.tries, rules.unknown_retry_s, rules)),
             )
 
 
 def _pending_pause_s(operation: Operation, context: Context) -> float:
-    """Poll soon at first, then hourly: most pending answers come within seconds, the others within days."""
+    """Poll often at first, then hourly: most pending answers come within seconds, the others within days."""
     since = operation.unknown_since or context.at
     age_s = (context.at - since).total_seconds()
     return float(min(max(context.rules.unknown_retry_s, age_s), context.rules.pending_poll_s))
 
 
-_REFUSALS = (Declined, Short, Lapsed)
-
-
 def close(operation: Operation, outcome: Outcome, context: Context) -> Operation:
     """Return the operation with its definite outcome."""
-    declined = isinstance(outcome, _REFUSALS)
     return replace(
         operation,
-        state=OperationState.DECLINED if declined else OperationState.APPROVED,
+        state=OperationState.DECLINED if isinstance(outcome, Declined | Short | Lapsed) else OperationState.APPROVED,
         detail=_detail(outcome),
         reference=getattr(outcome, "reference", None) or operation.reference,
         transaction_id=getattr(outcome, "transaction_id", None) or operation.transaction_id,
@@ -155,8 +157,8 @@ def close(operation: Operation, outcome: Outcome, context: Context) -> Operation
     )
 
 
-def given_up(operation: Operation, context: Context) -> str | None:
-    """Say why waiting for this operation has no more sense (a reason code of PaymentReviewRequired), or None."""
+def give_up_reason(operation: Operation, context: Context) -> str | None:
+    """Return why we stop waiting for this operation, as a reason of PaymentReviewRequired; None if we go on."""
     rules = context.rules
     since = operation.unknown_since
     age_s = (context.at - since).total_seconds() if since else 0.0

@@ -1,17 +1,17 @@
-"""An operation: one call at the gateway or at an external inventory, owned by its row until it has an outcome."""
+"""An operation: one call at the gateway or the inventory. Its row exists before the call is made."""
 
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from domain.ids import Namespace, OperationId, OrderId
+from domain.ids import EventId, Namespace, OperationId, OrderId
 from domain.values import Value
 
 OPERATIONS = Namespace(UUID("5b0b3e0c-5a3b-5f86-9d3c-0f5f0a1d7c11"))
 
 
 class OperationKind(StrEnum):
-    """What is asked for at the edge."""
+    """What the gateway or the inventory is asked to do."""
 
     AUTHORIZE = "authorize"
     CAPTURE = "capture"
@@ -40,11 +40,47 @@ class OperationState(StrEnum):
 UNFINISHED = frozenset({OperationState.OPEN, OperationState.PENDING, OperationState.UNKNOWN})
 
 
-class GatewayCall(Value, frozen=True):
-    """Everything that the gateway is asked, complete and unchanging: the same key always carries the same parameters.
+class Operation(Value, frozen=True):
+    """One call at the gateway or the inventory, owned by this row until it has a definite outcome.
 
-    amount_minor is in ISO 4217 minor units. token is set for authorize only, transaction_id for all others.
-    reference is the refund id once the gateway has told it. opened_at bounds the search of a look-up.
+    due_at: the end of the lease while somebody works on it, else the time of the next try; then the sweep may claim it.
+    tries: counts calls, not claims (see operating.count_answer). unknown_since: since when we do not know the outcome.
+    replayed: the gateway repeats a stored failure. by, reason: of the operator who settled it.
+    """
+
+    operation_id: OperationId
+    order_id: OrderId
+    attempt: int
+    kind: OperationKind
+    try_number: int
+    reaction: str
+    causation_id: EventId | None
+    amount_minor: int
+    currency: str
+    opened_at: datetime
+    due_at: datetime | None
+    transaction_id: str | None = None
+    reference: str | None = None
+    state: OperationState = OperationState.OPEN
+    tries: int = 0
+    unknown_since: datetime | None = None
+    replayed: bool = False
+    settled_at: datetime | None = None
+    detail: str | None = None
+    by: str | None = None
+    reason: str | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the outcome is still to come."""
+        return self.state in UNFINISHED
+
+
+class GatewayCall(Value, frozen=True):
+    """All parameters of a call at the gateway. The same key always has the same parameters.
+
+    amount_minor: in ISO 4217 minor units. token: for authorize only. transaction_id: for all other kinds. reference:
+    the refund id, once it is known. opened_at: limits the search of a look-up.
     """
 
     operation_id: OperationId
@@ -61,10 +97,10 @@ class GatewayCall(Value, frozen=True):
 
 
 def idempotency_key(order_id: OrderId, attempt: int, kind: OperationKind, try_number: int) -> str:
-    """Derive the key under which the gateway remembers this operation; never from a delivery, time or trace."""
+    """Derive the key under which the gateway stores this operation. It never depends on a delivery, time or trace."""
     return f"payments:{order_id}:{attempt}:{kind}:{try_number}"
 
 
 def operation_id(order_id: OrderId, attempt: int, kind: OperationKind, try_number: int) -> OperationId:
-    """Derive the operation's id from what makes it unique, so that planning twice names the same row."""
+    """Derive the operation's id from what makes it unique: planning twice gives the same row."""
     return OperationId(OPERATIONS.derive(idempotency_key(order_id, attempt, kind, try_number)))

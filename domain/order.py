@@ -1,7 +1,7 @@
-"""An order as the pipeline knows it: its status, its attempts with their money, its holds, its unfinished operations.
+"""An order: its status, its attempts with their money, its holds, its unfinished operations.
 
-Everything is immutable. A change is a new value; the unit of work writes what differs from the value that it loaded.
-Amounts are ISO 4217 minor units of the order's one currency.
+Everything is immutable. A change is a new value; the store writes what differs from the value that it loaded. Amounts
+are in ISO 4217 minor units of the order's one currency.
 """
 
 from datetime import datetime
@@ -9,8 +9,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from domain.failure_codes import FailureCode
-from domain.ids import EventId, Namespace, OperationId, OrderId, ReservationId
-from domain.operation import UNFINISHED, OperationKind, OperationState
+from domain.ids import Namespace, OperationId, OrderId, ReservationId
+from domain.operation import Operation, OperationKind
 from domain.outcome import Missing
 from domain.values import Value, replace
 
@@ -18,7 +18,7 @@ RESERVATIONS = Namespace(UUID("0f4c9f0e-6f6c-5d3b-8a55-3f7de2a9b6d4"))
 
 
 class Status(StrEnum):
-    """Where an order stands; the edges between are in domain.edges."""
+    """Where an order stands. domain.edges has the legal moves."""
 
     CONFIRMED = "confirmed"
     ACTION_REQUIRED = "action_required"
@@ -34,7 +34,7 @@ FINAL = frozenset({Status.PAID_AND_CONFIRMED, Status.PAYMENT_FAILED, Status.MANU
 
 
 class HoldState(StrEnum):
-    """What became of the goods that one attempt holds."""
+    """What became of the goods of one attempt."""
 
     HELD = "held"
     SOLD = "sold"
@@ -43,17 +43,17 @@ class HoldState(StrEnum):
 
 
 class OrderLine(Value, frozen=True):
-    """Whole units of one SKU; an order names a SKU once here, whatever checkout sent."""
+    """Whole units of one SKU. The lines of one SKU that checkout sent are added up to one."""
 
     sku: str
     quantity: int
 
 
 class Attempt(Value, frozen=True):
-    """One try with one payment method, and the money it moved.
+    """One try with one payment method, and the money that it moved.
 
-    token is the gateway's opaque name of the method, erased when it is no longer needed. failure_code is set as soon as
-    the attempt is bound to fail, before its money is back. voided: nothing is held any more (voided or lapsed).
+    token: the gateway's opaque name of the method, erased when it is no longer needed. failure_code: set as soon as
+    the attempt must fail, before its money is back. voided: nothing is held any more (voided or lapsed).
     """
 
     number: int
@@ -71,23 +71,23 @@ class Attempt(Value, frozen=True):
     failure_code: FailureCode | None = None
 
     def __repr__(self) -> str:
-        """Show what is of use in a log or a failed test; the token is shown nowhere."""
+        """Show all fields except the token, which no log may contain."""
         shown = ((name, getattr(self, name)) for name in self.__struct_fields__ if name != "token")
         return f"Attempt({', '.join(f'{name}={value!r}' for name, value in shown)})"
 
     @property
     def captured(self) -> bool:
-        """Whether money was taken, returned or not."""
+        """Whether money was captured, whether or not it was refunded."""
         return self.captured_minor > 0
 
     @property
     def held_minor(self) -> int:
-        """What the issuer holds for us and could still be captured."""
+        """What the issuer holds for us and we can still capture."""
         return 0 if self.voided or self.captured else self.authorized_minor
 
     @property
     def kept_minor(self) -> int:
-        """What we took and have not given back."""
+        """What we captured and have not refunded."""
         return self.captured_minor - self.refunded_minor
 
 
@@ -101,51 +101,16 @@ class Hold(Value, frozen=True):
     pinned: bool = False
 
     def is_live(self, at: datetime) -> bool:
-        """Whether the goods are ours for sure, at this moment and for as long as the hold is pinned."""
+        """Whether the goods are surely ours, now and for as long as the hold is pinned."""
         return self.state is HoldState.HELD and (self.pinned or self.expires_at > at)
 
 
-class Operation(Value, frozen=True):
-    """One call at the edge, owned by this row until it has a definite outcome.
-
-    due_at: while somebody works on it the end of the lease, else the time of the next try: the sweep may take it then.
-    tries counts calls, not claims: see operating.count_answer. unknown_since is when we last knew. replayed: the
-    gateway keeps repeating a stored failure.
-    """
-
-    operation_id: OperationId
-    order_id: OrderId
-    attempt: int
-    kind: OperationKind
-    try_number: int
-    reaction: str
-    causation_id: EventId | None
-    amount_minor: int
-    currency: str
-    opened_at: datetime
-    due_at: datetime | None
-    transaction_id: str | None = None
-    reference: str | None = None
-    state: OperationState = OperationState.OPEN
-    tries: int = 0
-    unknown_since: datetime | None = None
-    replayed: bool = False
-    settled_at: datetime | None = None
-    detail: str | None = None
-    by: str | None = None
-    reason: str | None = None
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether the outcome is still to come."""
-        return self.state in UNFINISHED
-
-
 class Order(Value, frozen=True):
-    """The aggregate: loaded and locked as one, decided on as one, written as one.
+    """The aggregate: loaded, locked, decided on and written as one.
 
-    operations are the unfinished ones and those that this decision settles. reviewed is the status that an order in
-    manual review was in. content_hash is SHA-256 over what makes two OrderConfirmed the same.
+    attempt: the number of the current attempt. operations: the unfinished ones, and those that this decision settles.
+    reviewed: the status before manual review. content_hash: of its OrderConfirmed (domain.content). resends: how often
+    its events were sent again because it stood still.
     """
 
     order_id: OrderId
@@ -172,23 +137,23 @@ class Order(Value, frozen=True):
 
     @property
     def current(self) -> Attempt:
-        """Return the attempt that counts."""
+        """Return the current attempt."""
         return self.attempts[self.attempt - 1]
 
     @property
     def effective_status(self) -> Status:
-        """Return the status that an outcome is judged by: under review, the one from before."""
+        """Return the status that rows of outcomes look at: under review, the one before it."""
         return self.reviewed if self.status is Status.MANUAL_REVIEW and self.reviewed is not None else self.status
 
     def operation(self, operation_id: OperationId) -> Operation | None:
-        """Return this operation if it is among the unfinished ones."""
+        """Return this operation if it is unfinished."""
         for operation in self.operations:
             if operation.operation_id.int == operation_id.int and operation.unfinished:
                 return operation
         return None
 
     def busy(self) -> bool:
-        """Whether an operation other than a release is unfinished: no other may start meanwhile."""
+        """Whether an operation other than a release is unfinished. Then no other may start."""
         return bool(self.operations) and any(
             o.unfinished and o.kind is not OperationKind.RELEASE for o in self.operations
         )
@@ -201,18 +166,18 @@ class Order(Value, frozen=True):
         return None
 
     def with_attempt(self, attempt: Attempt) -> "Order":
-        """Return the order with this attempt in place of the one of its number."""
+        """Return the order with this attempt in place of the one with its number."""
         n = attempt.number - 1
         return replace(self, attempts=(*self.attempts[:n], attempt, *self.attempts[n + 1 :]))
 
     def with_hold(self, hold: Hold) -> "Order":
-        """Return the order with this hold in place of the one of its attempt, or beside the others."""
+        """Return the order with this hold, in place of the old one of its attempt if there is one."""
         return replace(self, holds=(*[h for h in self.holds if h.attempt != hold.attempt], hold))
 
     def with_operation(self, operation: Operation) -> "Order":
-        """Return the order with this operation in place of the one of its id, or after the others."""
+        """Return the order with this operation, in place of the old one with its id if there is one."""
         known = self.operations
-        # By the number of the id, for a UUID compares in Python; most orders have one operation.
+        # Compare the int of the ids: comparing UUIDs is slow. Most orders have one operation.
         if not known or (len(known) == 1 and known[0].operation_id.int == operation.operation_id.int):
             return replace(self, operations=(operation,))
         others = [o for o in known if o.operation_id.int != operation.operation_id.int]
@@ -220,5 +185,5 @@ class Order(Value, frozen=True):
 
 
 def reservation_id(order_id: OrderId, attempt: int) -> ReservationId:
-    """Derive the id of the hold of this attempt; reserving twice names the same hold."""
+    """Derive the id of the hold of this attempt: reserving twice gives the same hold."""
     return ReservationId(RESERVATIONS.derive(f"{order_id}:{attempt}"))

@@ -1,8 +1,8 @@
 """What came of an operation. Ports return these values; they never raise for a decline or a shortage.
 
-`Approved`, `Declined`, `AlreadyCaptured`, `Lapsed`, `Reserved`, `Short` are definite. `Pending` is accepted, the answer
-comes later. `Unknown` means that we do not know whether it happened; `NotExecuted` that it did not and the same key may
-be sent again. `NotFound` answers a look-up only: the gateway does not know the operation, which alone proves nothing.
+`Approved`, `Declined`, `AlreadyCaptured`, `Lapsed`, `Reserved`, `Short` are definite. `Pending`: accepted, the answer
+comes later. `Unknown`: we do not know whether it was executed. `NotExecuted`: it was not, and the same key may be sent
+again. `NotFound`: a look-up found no such operation; that alone does not prove that it was not executed.
 """
 
 from datetime import datetime
@@ -12,10 +12,10 @@ from domain.values import Value
 
 
 class Approved(Value, frozen=True):
-    """It was done. amount_minor: what was moved, in ISO minor units.
+    """It was executed. amount_minor: the amount that was moved, in ISO minor units.
 
-    authorize: `transaction_id`, `captured` when the method captured at once, `expires_at` of the authorization.
-    refund: `reference` is the refund id. livemode is False for play money.
+    After an authorize: transaction_id; captured: the method captured at once; expires_at: of the authorization.
+    After a refund: reference is the refund id. livemode: False for test money.
     """
 
     transaction_id: str | None = None
@@ -27,9 +27,9 @@ class Approved(Value, frozen=True):
 
 
 class Declined(Value, frozen=True):
-    """The issuer or gateway said no, for good, to this very operation. gateway_code is for operators only.
+    """The issuer or the gateway refused this operation for good. gateway_code: for operators only.
 
-    transaction_id is set when the gateway made a transaction of it all the same (a declined card leaves one behind).
+    transaction_id: set if the gateway made a transaction nevertheless, as for a declined card.
     """
 
     code: FailureCode
@@ -38,27 +38,27 @@ class Declined(Value, frozen=True):
 
 
 class AlreadyCaptured(Value, frozen=True):
-    """A void was refused because the money is captured: amount_minor of it."""
+    """A void was refused because the money is captured already: amount_minor."""
 
     transaction_id: str
     amount_minor: int
 
 
 class Lapsed(Value, frozen=True):
-    """The authorization is gone at the gateway (expired or cancelled there): nothing can be captured or is held."""
+    """The authorization expired or was cancelled at the gateway: nothing is held, nothing can be captured."""
 
 
 class Pending(Value, frozen=True):
-    """Accepted; the answer comes later. reference names it at the gateway (a refund id)."""
+    """Accepted; the answer comes later. reference: its id at the gateway (a refund id)."""
 
     reference: str | None = None
     transaction_id: str | None = None
 
 
 class Unknown(Value, frozen=True):
-    """We do not know whether it happened. replayed: the gateway keeps repeating this, only a look-up can tell.
+    """We do not know whether it was executed. replayed: the gateway repeats this answer; only a look-up can help.
 
-    forbidden: we may not ask. The key that we have lacks a permission for such look-ups.
+    forbidden: our key lacks the permission for such look-ups.
     """
 
     detail: str
@@ -67,10 +67,10 @@ class Unknown(Value, frozen=True):
 
 
 class NotExecuted(Value, frozen=True):
-    """It did not happen and no key remembers it (429, nobody listening): send the same again, after retry_after_s.
+    """It was not executed, and the key is still unused (429, nobody listening). Send it again after retry_after_s.
 
-    everybody: the gateway turns everybody away, so it says nothing about this operation and is no try of it.
-    forbidden: we may not make such calls. The key that we have lacks a permission.
+    everybody: the gateway refuses every call; this does not count as a try of the operation.
+    forbidden: our key lacks the permission for such calls.
     """
 
     detail: str
@@ -84,7 +84,7 @@ class NotFound(Value, frozen=True):
 
 
 class Missing(Value, frozen=True):
-    """One SKU that could not be reserved. Quantities are whole units; available is None when the SKU is unknown."""
+    """One SKU that could not be reserved. Quantities are whole units. available: None if the SKU is unknown."""
 
     sku: str
     requested: int

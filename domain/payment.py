@@ -1,4 +1,4 @@
-"""The steps of a payment that others hear of: authorized, reserved, paid, failed, and money given back.
+"""The steps of a payment that emit events: authorized, reserved, paid, failed; and giving money back.
 
 Each takes a case, with the outcome's money booked, and returns the decision: new status, events, next operation.
 """
@@ -55,12 +55,12 @@ def mark_reserved(case: Case) -> Decision:
         "lines": _items(order),
         "expires_at": hold.expires_at,
     }
-    order = _out_of_review(order.with_hold(hold), Status.ITEMS_RESERVED)
+    order = _leave_review(order.with_hold(hold), Status.ITEMS_RESERVED)
     return emit(order, case.context, Draft(ItemsReserved, fields))
 
 
 def fail_reservation(case: Case) -> Decision:
-    """Move to reservation_failed: items are missing, or else the hold ran out before the money was collected."""
+    """Move to reservation_failed: items are missing, or the hold expired before the capture."""
     missing = case.outcome.missing if isinstance(case.outcome, Short) else ()
     if not missing:
         reason, code = ShortageReason.LAPSED, FailureCode.RESERVATION_LAPSED
@@ -68,14 +68,14 @@ def fail_reservation(case: Case) -> Decision:
         reason, code = ShortageReason.UNKNOWN_SKU, FailureCode.ITEMS_UNAVAILABLE
     else:
         reason, code = ShortageReason.SHORT, FailureCode.ITEMS_UNAVAILABLE
-    order = replace(_out_of_review(case.order, Status.RESERVATION_FAILED), missing=missing)
+    order = replace(_leave_review(case.order, Status.RESERVATION_FAILED), missing=missing)
     order = order.with_attempt(replace(order.current, failure_code=code))
     fields = {"attempt": order.attempt, "reason": reason, "missing": _missing(missing)}
     return emit(order, case.context, Draft(ReservationFailed, fields))
 
 
 def mark_paid(case: Case) -> Decision:
-    """Move to paid_and_confirmed: the hold is sold. Never revoked; the token is needed no more."""
+    """Move to paid_and_confirmed: the hold is sold. Never revoked. Erase the token."""
     order = case.order
     attempt, hold = order.current, order.hold_of(order.attempt)
     assert hold is not None
@@ -91,14 +91,13 @@ def mark_paid(case: Case) -> Decision:
         "captured_at": attempt.captured_at or case.context.at,
         "livemode": attempt.livemode,
     }
-    return emit(_out_of_review(order, Status.PAID_AND_CONFIRMED), case.context, Draft(PaidAndConfirmed, fields))
+    return emit(_leave_review(order, Status.PAID_AND_CONFIRMED), case.context, Draft(PaidAndConfirmed, fields))
 
 
 def fail_at_authorize(case: Case) -> Decision:
-    """Move to payment_failed: declined, or given back because nobody wanted the approval any more."""
+    """Move to payment_failed: declined, or the approval came too late and was given back."""
     if case.call.kind is OperationKind.AUTHORIZE:
-        declined = case.outcome if isinstance(case.outcome, Declined) else None
-        code = declined.code if declined else FailureCode.AUTHORIZATION_EXPIRED
+        code = case.outcome.code if isinstance(case.outcome, Declined) else FailureCode.AUTHORIZATION_EXPIRED
         return fail_payment(case.order, Stage.AUTHORIZE, code, case.context)
     return fail_payment(
         case.order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, case.context, *draft_return(case)
@@ -106,20 +105,20 @@ def fail_at_authorize(case: Case) -> Decision:
 
 
 def fail_at_capture(case: Case) -> Decision:
-    """Move to payment_failed: the capture was refused and the money given back, or the authorization had lapsed."""
+    """Move to payment_failed: the capture was refused and the money given back, or the authorization lapsed."""
     given_back = case.call.kind in _RETURNS
     code = FailureCode.CAPTURE_REFUSED if given_back else FailureCode.AUTHORIZATION_EXPIRED
     return fail_payment(case.order, Stage.CAPTURE, code, case.context, *draft_return(case))
 
 
 def fail_for_goods(case: Case) -> Decision:
-    """Move to payment_failed for lack of goods; money that was moved is back, or surely on its way."""
+    """Move to payment_failed because goods are missing. The money is back, or surely on its way."""
     code = case.order.current.failure_code or FailureCode.ITEMS_UNAVAILABLE
     return fail_payment(case.order, Stage.RESERVE, code, case.context, *draft_return(case))
 
 
 def give_back(case: Case) -> Decision:
-    """Return exactly what this attempt moved: a refund of what is captured, else a void of what is held."""
+    """Open a refund of what this attempt captured, else a void of what it holds: exactly that amount."""
     order, attempt = case.order, case.attempt
     kind, amount = (
         (OperationKind.REFUND, attempt.kept_minor)
@@ -130,12 +129,12 @@ def give_back(case: Case) -> Decision:
 
 
 def fail_payment(order: Order, stage: Stage, code: FailureCode, context: Context, *before: Draft) -> Decision:
-    """Move to payment_failed and tell the customer; `before` are the facts about money that led here."""
+    """Move to payment_failed and notify the customer. before: events about the money, emitted first."""
     attempt = order.current
     retryable = {Stage.AUTHORIZE: may_retry(code), Stage.CAPTURE: True}.get(stage, False)
     retry_until = context.after(context.rules.retry_window_s) if retryable else None
     order = replace(
-        _out_of_review(order, Status.PAYMENT_FAILED), retryable=retryable, retry_until=retry_until
+        _leave_review(order, Status.PAYMENT_FAILED), retryable=retryable, retry_until=retry_until
     ).with_attempt(replace(attempt, token=None, failure_code=code))
     fields = {
         "customer_id": order.customer_id,
@@ -160,11 +159,8 @@ def fail_payment(order: Order, stage: Stage, code: FailureCode, context: Context
 
 
 def money_state(order: Order, attempt: Attempt) -> MoneyState:
-    """Say where the customer's money is: RETURNED only if we had taken it, NONE after a void or a decline."""
-    returning = any(
-        o.unfinished and o.kind is OperationKind.REFUND and o.attempt == attempt.number for o in order.operations
-    )
-    if returning:
+    """Return where the customer's money is: RETURNED only if we had captured it, NONE after a void or a decline."""
+    if any(o.unfinished and o.kind is OperationKind.REFUND and o.attempt == attempt.number for o in order.operations):
         return MoneyState.RETURNING
     if attempt.kept_minor or attempt.held_minor:
         return MoneyState.HELD
@@ -172,7 +168,7 @@ def money_state(order: Order, attempt: Attempt) -> MoneyState:
 
 
 def draft_return(case: Case) -> tuple[Draft, ...]:
-    """Draft that money went back: PaymentVoided or PaymentRefunded; nothing while a refund is pending."""
+    """Draft PaymentVoided or PaymentRefunded for money that went back; nothing while a refund is pending."""
     operation = case.operation
     if operation is None or operation.kind not in _RETURNS:
         return ()
@@ -187,12 +183,12 @@ def draft_return(case: Case) -> tuple[Draft, ...]:
         return (Draft(PaymentVoided, fields),)
     if attempt.refunded_minor == 0:
         return ()
-    # A gateway that names no refund knows it by the operation's id, which went along as metadata.
+    # If the gateway gave no refund id, it knows the refund by the operation's id, which we sent as metadata.
     refund_id = attempt.refund_id or str(operation.operation_id)
     return (Draft(PaymentRefunded, {**fields, "refund_id": refund_id}),)
 
 
-def _out_of_review(order: Order, status: Status) -> Order:
+def _leave_review(order: Order, status: Status) -> Order:
     return replace(order, status=status, reviewed=None, review_reason=None)
 
 

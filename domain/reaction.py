@@ -1,4 +1,4 @@
-"""The shape of a consumer: which event it reacts to, its rows of both tables, what it may emit."""
+"""The form of a consumer: which event it reacts to, its rows of both tables, what it may emit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from domain.booking import book
 from domain.case import Case
 from domain.decision import NOTHING, Decision
 from domain.operating import close, postpone
-from domain.operation import OperationKind
-from domain.order import Operation, Order
+from domain.operation import Operation, OperationKind
+from domain.order import Order
 from domain.outcome import NotExecuted, NotFound, Outcome, Pending, Unknown
 from domain.rows import On, Plans, Settles, Step, When, plans_by_status, settles_by_case
 from domain.rules import Context
@@ -19,18 +19,18 @@ from schemas.events import Event, OwnEvent
 
 GROUP_PREFIX = "payments."
 _WAITS: Final = frozenset({Unknown, NotFound, NotExecuted, Pending})
-"""Outcomes that leave an operation unfinished."""
+"""These outcomes leave an operation unfinished."""
 
 Settle = Callable[[Order, Operation, Outcome, Context], Decision]
 
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """One consumer group over one topic. Everything between plan and settle, the call, is the runtime's.
+    """One consumer group on one topic. The runtime makes the call between plan and settle.
 
-    plans, settles: its rows; the first that fits counts. calls: what it may ask at the edge; while that is down for
-    everybody, the reaction pauses. waits: whether its messages wait while their order is in quarantine; one that only
-    cleans up or tells goes on.
+    plans, settles: its rows; the first that fits is taken. calls: the kinds of operation that it may open; while the
+    gateway refuses all of them, the reaction pauses. waits: its messages wait while their order is in quarantine;
+    False for a reaction that only releases goods or notifies.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Reaction:
         return GROUP_PREFIX + self.name
 
     def plan(self, order: Order | None, event: Event, context: Context) -> Decision:
-        """Decide what an event makes of its order. order: None if there is none of this id."""
+        """Decide what an event asks for. order: None if there is none with this id."""
         case = Case(cast("Order", order), context, self.name, event)
         for condition, step in self._plans[None if order is None else order.status]:
             if condition is None or condition(case):
@@ -62,9 +62,9 @@ class Reaction:
         return NOTHING
 
     def settle(self, order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
-        """Decide what an outcome makes of the order: what it says of the money is booked first, whatever follows.
+        """Decide what an outcome makes of its order. The money is booked first, whatever row fits.
 
-        The outcome that the steps see is what of the answer can be carried (domain.answers).
+        Steps see the outcome as domain.answers admits it.
         """
         outcome = admit(operation, outcome)
         before = order.attempts[operation.attempt - 1]

@@ -1,9 +1,8 @@
-"""What an operator's word makes of an order under review: the call in question was executed, or it was not.
+"""Decides on an order under review by an operator's ruling: the call in question was executed, or it was not.
 
-It is settled as the answer that never came would have been. Two things differ: an old approval is voided, and a capture
-without goods to sell is refunded; both are rows of the table of outcomes. Where money must go back and did not, "not
-executed" sends it again. An order that stood still has no call: "executed" goes on with it, "not executed" gives the
-money back.
+The ruling is settled as the answer that never came. Two things differ, both by rows of the table of outcomes: an old
+approval is voided, and a capture without goods is refunded. If money must still go back, "not executed" sends the call
+again. An order that stood still has no such call: "executed" goes on with it, "not executed" gives the money back.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +14,8 @@ from domain.decision import Decision, silent
 from domain.failure_codes import FailureCode
 from domain.goods import capture, confirm, reserve
 from domain.operating import key_lives
-from domain.operation import OperationKind, OperationState, operation_id
-from domain.order import Attempt, Operation, Order, Status
+from domain.operation import Operation, OperationKind, OperationState, operation_id
+from domain.order import Attempt, Order, Status
 from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
 from domain.payment import fail_for_goods, fail_payment, fail_reservation, give_back
 from domain.reaction import Settle
@@ -25,7 +24,7 @@ from domain.values import Value, replace
 from schemas.events import Stage
 
 Fits = Callable[[OperationKind, str], bool]
-"""Whether the gateway could have given this id to what such a call makes."""
+"""Whether an id of the gateway has the form of an id of what such a call makes."""
 
 OWNERS: Final = {
     Status.CONFIRMED: "authorize_payment",
@@ -33,20 +32,20 @@ OWNERS: Final = {
     Status.ITEMS_RESERVED: "capture_payment",
     Status.RESERVATION_FAILED: "return_payment",
 }
-"""The reaction that goes on with an order that stands there."""
+"""The reaction that goes on with an order in this status."""
 _SENT_AGAIN: Final = frozenset({OperationKind.VOID, OperationKind.REFUND, OperationKind.RELEASE})
 _REFUSED: Final = {"refund_failed": OperationKind.REFUND, "void_refused": OperationKind.VOID}
 
 
 class Word(StrEnum):
-    """What the operator says of the call."""
+    """What the operator says about the call."""
 
     EXECUTED = "executed"
     NOT_EXECUTED = "not-executed"
 
 
 class Ruling(Value, frozen=True):
-    """What an operator found out. reference: the gateway's id of what the call made, or of what was looked at."""
+    """What an operator found out. reference: the gateway's id of what the call made, or of the transaction."""
 
     word: Word
     reason: str
@@ -55,7 +54,7 @@ class Ruling(Value, frozen=True):
 
 
 class No(NamedTuple):
-    """The ruling cannot be: why, and what to do."""
+    """The ruling is refused. why: the reason, and what to do."""
 
     why: str
 
@@ -68,29 +67,28 @@ def resolve(
     fits: Fits,
     context: Context,
 ) -> Decision | No:
-    """Decide on an order under review by an operator's word.
+    """Decide on an order under review by an operator's ruling.
 
-    history: all operations of the order, in the order of their opening. settles: by the reactions' names. What is
-    opened is due at once: the sweep calls.
+    history: all operations of the order, oldest first. settles: by the reactions' names. Operations that are opened
+    here are due at once: the sweep makes the calls.
     """
     context = replace(context, rules=replace(context.rules, lease_s=0))
     if order.status is not Status.MANUAL_REVIEW:
         return No(f"order {order.order_id} is {order.status}, not in manual review")
-    under = _Review(order, history, ruling, settles, fits, context)
+    review = _Review(order, history, ruling, settles, fits, context)
     waiting = next((o for o in order.operations if o.unfinished), None)
     if waiting is not None and waiting.due_at is not None:
         return No(f"its {waiting.kind} is under way; see `payments order show {order.order_id}` for what comes of it")
     if waiting is not None:
-        return under.of_call(waiting)
-    refused = under.refused()
-    if refused is not None:
-        return under.of_refusal(refused)
-    decision = under.go_on() if ruling.word is Word.EXECUTED else under.cancel()
-    return decision if isinstance(decision, No) else _numbered(decision, history)
+        return review.settle(waiting)
+    if (refused := review.find_refused()) is not None:
+        return review.settle_refusal(refused)
+    decision = review.go_on() if ruling.word is Word.EXECUTED else review.cancel()
+    return decision if isinstance(decision, No) else _renumber(decision, history)
 
 
 class _Review(NamedTuple):
-    """An order under review, and what was said of it."""
+    """An order under review, with the ruling."""
 
     order: Order
     history: Sequence[Operation]
@@ -99,29 +97,29 @@ class _Review(NamedTuple):
     fits: Fits
     context: Context
 
-    def of_call(self, call: Operation) -> Decision | No:
-        """Settle the call whose outcome nobody knew."""
+    def settle(self, call: Operation) -> Decision | No:
+        """Settle the call whose outcome was unknown."""
         if self.ruling.word is Word.NOT_EXECUTED and call.kind in _SENT_AGAIN:
             return self._send_again(call)
         return self._settle(self.order, call)
 
-    def refused(self) -> Operation | None:
-        """Return the void or refund that the gateway has refused, if that is what the review is about."""
+    def find_refused(self) -> Operation | None:
+        """Return the void or refund that the gateway refused, if the review is about one."""
         kind = _REFUSED.get(self.order.review_reason or "")
         refused = [o for o in self.history if o.kind is kind and o.state is OperationState.DECLINED]
         return refused[-1] if refused and self._owed(refused[-1]) else None
 
-    def of_refusal(self, refused: Operation) -> Decision | No:
-        """Take the money for given back by other means, or send the call once more, under a new key.
+    def settle_refusal(self, refused: Operation) -> Decision | No:
+        """Book the money as given back by other means (executed), or send the call again with a new key (not executed).
 
-        The old key holds the refusal for good.
+        The gateway keeps the refusal under the old key for good.
         """
         again = self._next_try(refused)
         order = self.order.with_operation(again)
         return self._settle(order, again) if self.ruling.word is Word.EXECUTED else silent(order)
 
     def go_on(self) -> Decision | No:
-        """Do for an order that stood still what its last event asks for, whether or not that event comes again."""
+        """Take the next step of an order that stood still. Its last event may or may not come again."""
         order = replace(self.order, resends=0)
         status = order.effective_status
         attempt, hold = order.current, order.hold_of(order.attempt)
@@ -141,7 +139,7 @@ class _Review(NamedTuple):
                 return No(f"it was {status}, from where nothing goes on by itself: --as {Word.NOT_EXECUTED} fails it")
 
     def cancel(self) -> Decision | No:
-        """Give back what the order has taken or holds, then it has failed."""
+        """Give back what was captured or is held; then the order fails."""
         if self.order.effective_status is Status.RESERVATION_FAILED:
             return self.go_on()
         attempt = replace(self.order.current, failure_code=FailureCode.CANCELLED_BY_OPERATOR)
@@ -152,7 +150,7 @@ class _Review(NamedTuple):
 
     def _settle(self, order: Order, call: Operation) -> Decision | No:
         executed = self.ruling.word is Word.EXECUTED
-        outcome = self._executed(call) if executed else self._not_executed(call)
+        outcome = self._make_executed(call) if executed else self._make_not_executed(call)
         if isinstance(outcome, No):
             return outcome
         context = replace(self.context, causation_id=call.causation_id)
@@ -163,31 +161,33 @@ class _Review(NamedTuple):
         signed = replace(done, state=state, by=self.ruling.by, reason=self.ruling.reason)
         return replace(decision, order=decision.order.with_operation(signed))
 
-    def _executed(self, call: Operation) -> Outcome | No:
-        """Return the answer that never came."""
-        said, amount = self.ruling.reference, call.amount_minor
+    def _make_executed(self, call: Operation) -> Outcome | No:
+        """Make the answer that never came."""
+        reference, amount = self.ruling.reference, call.amount_minor
         match call.kind:
             case OperationKind.AUTHORIZE:
-                transaction_id = self._named(call, call.transaction_id, [a.transaction_id for a in self._others(call)])
+                transaction_id = self._check_reference(
+                    call, call.transaction_id, [a.transaction_id for a in self._others(call)]
+                )
                 if isinstance(transaction_id, No):
                     return transaction_id
                 return Approved(transaction_id, amount_minor=amount, livemode=self.context.rules.livemode)
             case OperationKind.REFUND:
-                reference = self._named(call, call.reference, [a.refund_id for a in self._others(call)])
-                if isinstance(reference, No):
-                    return reference
-                return Approved(call.transaction_id, reference, amount)
+                refund_id = self._check_reference(call, call.reference, [a.refund_id for a in self._others(call)])
+                if isinstance(refund_id, No):
+                    return refund_id
+                return Approved(call.transaction_id, refund_id, amount)
             case OperationKind.CAPTURE | OperationKind.VOID:
-                if said not in {None, call.transaction_id}:
-                    return No(f"the {call.kind} is about transaction {call.transaction_id}, not {said}")
+                if reference not in {None, call.transaction_id}:
+                    return No(f"the {call.kind} is about transaction {call.transaction_id}, not {reference}")
                 return Approved(call.transaction_id, amount_minor=amount)
             case OperationKind.RESERVE:
                 return Reserved(self.context.after(self.context.rules.reservation_ttl_s))
             case OperationKind.CONFIRM | OperationKind.RELEASE:
                 return Approved()
 
-    def _named(self, call: Operation, known: str | None, others: Sequence[str | None]) -> str | No:
-        """Return the gateway's id of what the call made; others: what the other attempts have made."""
+    def _check_reference(self, call: Operation, known: str | None, others: Sequence[str | None]) -> str | No:
+        """Return the gateway's id of what the call made. others: ids of the other attempts, which cannot be it."""
         reference = self.ruling.reference or known
         what, like = ("refund", "re_") if call.kind is OperationKind.REFUND else ("transaction", "pi_")
         if reference is None or not self.fits(call.kind, reference):
@@ -197,16 +197,16 @@ class _Review(NamedTuple):
     def _others(self, call: Operation) -> list[Attempt]:
         return [attempt for attempt in self.order.attempts if attempt.number != call.attempt]
 
-    def _not_executed(self, call: Operation) -> Outcome:
+    def _make_not_executed(self, call: Operation) -> Outcome:
         if call.kind is OperationKind.RESERVE:
             return Short(tuple(Missing(line.sku, line.quantity, 0) for line in self.order.lines))
         return Declined(FailureCode.CANCELLED_BY_OPERATOR)
 
     def _send_again(self, call: Operation) -> Decision:
-        """Have a void, refund or release sent again: by the same key while the gateway remembers it.
+        """Have a void, refund or release sent again, with the same key while the gateway surely has it.
 
-        Then a copy that is still under way cannot be executed beside it. A forgotten key is as good as a new one, and
-        no copy of that age is under way.
+        With the same key a copy that is still under way cannot be executed as well. Later the gateway has forgotten
+        the key, and no copy is that old: it is sent as the next try, with a new key.
         """
         at = self.context.at
         if key_lives(call, at, self.context.rules):
@@ -222,7 +222,7 @@ class _Review(NamedTuple):
 
     def _next_try(self, call: Operation) -> Operation:
         return replace(
-            _numbered_operation(call, self.history),
+            _give_next_number(call, self.history),
             amount_minor=self._owed(call),
             opened_at=self.context.at,
             due_at=self.context.at,
@@ -236,19 +236,19 @@ class _Review(NamedTuple):
         )
 
 
-def _numbered(decision: Decision, history: Sequence[Operation]) -> Decision:
-    """Give an operation that is opened here a try number that no earlier one has."""
+def _renumber(decision: Decision, history: Sequence[Operation]) -> Decision:
+    """Give operations that were opened here a try number that no earlier operation has."""
     if decision.order is None:
         return decision
     known = {o.operation_id.int for o in history}
-    numbered = tuple(
-        _numbered_operation(o, history) if o.operation_id.int in known and o.unfinished else o
+    operations = tuple(
+        _give_next_number(o, history) if o.operation_id.int in known and o.unfinished else o
         for o in decision.order.operations
     )
-    return replace(decision, order=replace(decision.order, operations=numbered))
+    return replace(decision, order=replace(decision.order, operations=operations))
 
 
-def _numbered_operation(operation: Operation, history: Sequence[Operation]) -> Operation:
+def _give_next_number(operation: Operation, history: Sequence[Operation]) -> Operation:
     like = [o.try_number for o in history if (o.attempt, o.kind) == (operation.attempt, operation.kind)]
     number = max(like, default=0) + 1
     name = operation_id(operation.order_id, operation.attempt, operation.kind, number)

@@ -1,7 +1,7 @@
-"""What both tables are made of. The rows themselves stand in the consumer files: each is its topic's part of the table.
+"""The types of the rows of both tables. The rows stand in the consumer files, each file with those of its topic.
 
-The first row that fits counts. Both tables are total: an event that fits no row has no effect, and an outcome that fits
-no row is looked at for money that no status wants (`settling.undo`).
+The first row that fits is taken. Both tables are total: an event that fits no row has no effect. For an outcome that
+fits no row, `settling.undo` gives back money that the order does not need.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,19 +24,19 @@ EVERY: Final = tuple(OperationKind)
 
 
 class When(NamedTuple):
-    """In these statuses (one, several, or NO_ORDER), when the condition holds, an event has this step planned."""
+    """A row of plans: in these statuses (or NO_ORDER), if the condition holds, the event leads to this step."""
 
     statuses: Status | tuple[Status | None, ...]
     condition: Condition
     step: Step
 
-    def fits(self) -> tuple[Status | None, ...]:
+    def all_statuses(self) -> tuple[Status | None, ...]:
         """Return the statuses of the row."""
         return (self.statuses,) if isinstance(self.statuses, Status) else self.statuses
 
 
 class On(NamedTuple):
-    """When such an operation has such an outcome, in these statuses, when the condition holds, this step is taken."""
+    """A row of outcomes: such an outcome, in these statuses, leads to this step if the condition holds."""
 
     kinds: OperationKind | tuple[OperationKind, ...]
     outcomes: tuple[type[Outcome], ...]
@@ -44,33 +44,35 @@ class On(NamedTuple):
     step: Step
     statuses: Status | tuple[Status, ...] = ANY
 
-    def fits(self) -> tuple[Status, ...]:
+    def all_statuses(self) -> tuple[Status, ...]:
         """Return the statuses of the row."""
         return (self.statuses,) if isinstance(self.statuses, Status) else self.statuses
 
-    def settles(self) -> tuple[OperationKind, ...]:
+    def all_kinds(self) -> tuple[OperationKind, ...]:
         """Return the kinds of operation of the row."""
         return (self.kinds,) if isinstance(self.kinds, OperationKind) else self.kinds
 
 
-Taking = tuple[Condition | None, Step]
-"""A row in an index. None: it holds for every case, and need not be asked."""
-Plans = dict[Status | None, tuple[Taking, ...]]
-Settles = dict[tuple[OperationKind, type[Outcome], Status], tuple[Taking, ...]]
+Entry = tuple[Condition | None, Step]
+"""The condition and the step of a row. None: the condition always holds."""
+Plans = dict[Status | None, tuple[Entry, ...]]
+Settles = dict[tuple[OperationKind, type[Outcome], Status], tuple[Entry, ...]]
 
 
 def plans_by_status(rows: Iterable[When]) -> Plans:
-    """Index rows of plans by status; their order is kept."""
+    """Index rows of plans by status, in their order."""
     rows = tuple(rows)
-    return {status: tuple(_taking(row) for row in rows if status in row.fits()) for status in (None, *Status)}
+    return {status: tuple(_entry(row) for row in rows if status in row.all_statuses()) for status in (None, *Status)}
 
 
 def settles_by_case(rows: Iterable[On]) -> Settles:
-    """Index rows of outcomes by kind of operation, outcome and status; their order is kept."""
+    """Index rows of outcomes by kind of operation, outcome and status, in their order."""
     rows = tuple(rows)
     return {
         (kind, outcome, status): tuple(
-            _taking(row) for row in rows if kind in row.settles() and outcome in row.outcomes and status in row.fits()
+            _entry(row)
+            for row in rows
+            if kind in row.all_kinds() and outcome in row.outcomes and status in row.all_statuses()
         )
         for kind in OperationKind
         for outcome in Outcome.__args__
@@ -78,5 +80,5 @@ def settles_by_case(rows: Iterable[On]) -> Settles:
     }
 
 
-def _taking(row: When | On) -> Taking:
+def _entry(row: When | On) -> Entry:
     return None if row.condition is always else row.condition, row.step

@@ -1,4 +1,4 @@
-"""The numbers that the rules depend on, as arguments: durations in seconds."""
+"""The numbers that the rules depend on. Durations are in seconds."""
 
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -8,11 +8,11 @@ from domain.ids import EventId
 from domain.values import Value
 
 LEASE_MARGIN: Final = 0.1
-"""Calls must be over when this share of the lease is left, so that their answers are settled under it."""
+"""Calls must end when this share of the lease is left, so that their answers are settled under the lease."""
 
 
 class Rules(Value, frozen=True):
-    """Set by deploy's settings; the defaults are those of the contract."""
+    """Set by deploy's settings; the defaults are the documented ones."""
 
     retry_window_s: float = 86_400
     attempts_max: int = 5
@@ -36,9 +36,9 @@ class Rules(Value, frozen=True):
 
 
 class Context(Value, frozen=True):
-    """What a decision may know of the world: the transaction's now(), what caused it, the rules.
+    """What a decision may know of the world. at: the transaction's now(). causation_id: the event that caused it.
 
-    content: the hash of the event's content (domain.content) where it was made before.
+    content: the hash of the event's content (domain.content), if it is known already.
     """
 
     at: datetime
@@ -53,5 +53,5 @@ class Context(Value, frozen=True):
 
 @lru_cache(maxsize=256)
 def _span(seconds: float) -> timedelta:
-    """Make the few spans that rules are made of once."""
+    """Cache the few durations that the rules have."""
     return timedelta(seconds=seconds)

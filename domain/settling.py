@@ -1,4 +1,4 @@
-"""What is the same for every reaction: refusing strays, waiting, undoing, and asking a person; and the rows for it."""
+"""The steps and rows that every reaction shares: refuse wrong events, wait, undo, ask an operator."""
 
 from typing import Final
 
@@ -6,9 +6,9 @@ from domain.case import Case
 from domain.conditions import ahead_of_us, always
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.ids import ReservationId
-from domain.operating import given_up
-from domain.operation import GATEWAY_KINDS, OperationKind
-from domain.order import FINAL, Attempt, HoldState, Operation, Order, Status
+from domain.operating import give_up_reason
+from domain.operation import GATEWAY_KINDS, Operation, OperationKind
+from domain.order import FINAL, Attempt, HoldState, Order, Status
 from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, NotExecuted, NotFound, Pending, Unknown
 from domain.payment import draft_return, give_back, money_state
 from domain.rows import ANY, EVERY, NO_ORDER, On, When
@@ -30,49 +30,49 @@ REFUNDED = "Your money is on its way back to you."
 
 
 def wait(case: Case) -> Decision:
-    """Leave the operation to the sweep; tell the customer once if it takes long, an operator if it never ends."""
+    """Leave the operation to the sweep. Notify the customer once if it takes long; ask an operator if it never ends."""
     order, context = case.order, case.context
     waiting = next(o for o in order.operations if o.operation_id == case.call.operation_id)
-    reason = given_up(waiting, context)
+    reason = give_up_reason(waiting, context)
     if reason is not None:
         order = order.with_operation(replace(waiting, due_at=None))
         return review(order, waiting, reason, context)
-    told = tell_delay(order, context)
-    return silent(order) if told.order is None else told
+    decision = tell_delay(order, context)
+    return silent(order) if decision.order is None else decision
 
 
-def tell_voided(case: Case) -> Decision:
-    """Say that money is free again; a review that was about it ends."""
-    return emit(_settled_review(case.order), case.context, *draft_return(case))
+def end_void(case: Case) -> Decision:
+    """Emit that the money is free again. End a review that was about it."""
+    return emit(_end_review(case.order), case.context, *draft_return(case))
 
 
-def tell_refunded(case: Case) -> Decision:
-    """Say that money is on its way back, to the customer as well; a review that was about it ends."""
+def end_refund(case: Case) -> Decision:
+    """Emit that the money is on its way back, and notify the customer. End a review that was about it."""
     notice = _notice(case.order, case.attempt, NotificationKind.REFUNDED, REFUNDED, MoneyState.RETURNED)
-    return emit(_settled_review(case.order), case.context, *draft_return(case), notice)
+    return emit(_end_review(case.order), case.context, *draft_return(case), notice)
 
 
 def end_release(case: Case) -> Decision:
-    """Say that the goods of this attempt are free again."""
+    """Emit that the goods of this attempt are free again. End a review that was about it."""
     order = case.order
     hold = order.hold_of(case.call.attempt)
     if hold is None or hold.state is not HoldState.HELD:
         return silent(order)
     order = order.with_hold(replace(hold, state=HoldState.RELEASED, pinned=False))
     if order.review_reason and order.review_reason.startswith(OperationKind.RELEASE):
-        order = _settled_review(order)
+        order = _end_review(order)
     return emit(order, case.context, draft_release(case.call.attempt, hold.reservation_id))
 
 
 def ask_operator(case: Case) -> Decision:
-    """Have an operator decide: the gateway does not give the money back."""
+    """Ask an operator: the gateway refuses to give the money back."""
     kind = case.call.kind
     reason = "refund_failed" if kind is OperationKind.REFUND else f"{kind}_refused"
     return review(case.order, case.call, reason, case.context)
 
 
 def undo(case: Case) -> Decision:
-    """Give back money that no status wants: of an older attempt, of a failed order, or found after a review."""
+    """Give back money that the order does not need: of an older attempt, of a failed order, or found in a review."""
     order, attempt = case.order, case.attempt
     unwanted = attempt.number != order.attempt or order.status in {Status.PAYMENT_FAILED, Status.MANUAL_REVIEW}
     if unwanted and (attempt.kept_minor > 0 or attempt.held_minor > 0) and not order.busy():
@@ -81,7 +81,7 @@ def undo(case: Case) -> Decision:
 
 
 def tell_delay(order: Order, context: Context) -> Decision:
-    """Tell the customer not to pay again, once, when a payment takes long: its outcome unknown, or nobody to ask."""
+    """Notify the customer once, not to pay again, if a payment takes long."""
     if order.delay_notified or order.status in FINAL:
         return NOTHING
     for operation in order.operations:
@@ -95,7 +95,7 @@ def tell_delay(order: Order, context: Context) -> Decision:
 
 
 _QUIET = frozenset({OperationKind.REFUND, OperationKind.RELEASE})
-"""They take nothing from the customer, who need not be told not to pay."""
+"""These take no money: no reason to tell the customer not to pay again."""
 
 
 def draft_release(attempt: int, reservation_id: ReservationId) -> Draft:
@@ -104,9 +104,9 @@ def draft_release(attempt: int, reservation_id: ReservationId) -> Draft:
 
 
 def review(order: Order, operation: Operation | None, reason: str, context: Context) -> Decision:
-    """Hand the order to an operator, with what is known of the money."""
+    """Move the order to manual review, with what is known of the money."""
     attempt = order.attempts[operation.attempt - 1] if operation else order.current
-    # What an inventory does not tell leaves no doubt about the money.
+    # A call at the inventory leaves no doubt about the money.
     called = operation if operation and operation.kind in GATEWAY_KINDS else None
     if called and reason.endswith("_unknown"):
         money = ReviewMoney.UNKNOWN
@@ -128,8 +128,8 @@ def review(order: Order, operation: Operation | None, reason: str, context: Cont
     return replace(emit(order, context, Draft(PaymentReviewRequired, fields)), alarm=f"review_{reason}")
 
 
-def _settled_review(order: Order) -> Order:
-    """Return an order whose review was about money that is back now to the final status it had before."""
+def _end_review(order: Order) -> Order:
+    """Return the order to the final status that it had before review, if it had one."""
     if order.status is Status.MANUAL_REVIEW and order.reviewed in FINAL:
         return replace(order, status=order.effective_status, reviewed=None, review_reason=None)
     return order
@@ -153,22 +153,22 @@ def _notice(order: Order, attempt: Attempt, kind: NotificationKind, text: str, m
 
 
 def do_nothing(_: Case) -> Decision:
-    """Have no effect: it was planned before."""
+    """Do nothing: the event was planned before."""
     return NOTHING
 
 
 def refuse_unknown(case: Case) -> Decision:
-    """Refuse an event on a topic of ours about an order that we do not know."""
+    """Refuse an event on a topic of ours about an unknown order."""
     assert case.event is not None
     return refuse(Reason.UNKNOWN_ORDER, f"there is no order {case.event.order_id}; who published this event?")
 
 
 def refuse_ahead(case: Case) -> Decision:
-    """Refuse an event on a topic of ours that no decision of ours can have caused."""
+    """Refuse an event on a topic of ours that no decision of ours can have emitted."""
     assert case.event is not None
     return refuse(
         Reason.ILLEGAL_TRANSITION,
-        f"{case.event.TYPE} speaks of a version or attempt that order {case.event.order_id} has not reached.",
+        f"{case.event.TYPE} has a version or attempt that order {case.event.order_id} has not reached.",
     )
 
 
@@ -176,15 +176,15 @@ OURS: Final = (When(NO_ORDER, always, refuse_unknown), When(ANY, ahead_of_us, re
 """The first rows of plans for every topic of ours."""
 
 FIRST: Final = (On(EVERY, (Unknown, NotFound), always, wait), On(EVERY, (NotExecuted,), always, wait))
-"""The first rows of outcomes for every reaction: what is not known, or was not done, is waited for."""
+"""The first rows of outcomes for every reaction: what is unknown, or was not executed, waits."""
 
 LAST: Final = (
     On(EVERY, (Pending,), always, wait),
     On(OperationKind.VOID, (AlreadyCaptured,), always, give_back),
     On(OperationKind.VOID, (Declined,), always, ask_operator),
     On(OperationKind.REFUND, (Declined, Lapsed), always, ask_operator),
-    On(OperationKind.VOID, (Approved, Lapsed), always, tell_voided),
-    On(OperationKind.REFUND, (Approved,), always, tell_refunded),
+    On(OperationKind.VOID, (Approved, Lapsed), always, end_void),
+    On(OperationKind.REFUND, (Approved,), always, end_refund),
     On(OperationKind.RELEASE, (Approved,), always, end_release),
 )
 """The last rows of outcomes for every reaction. An outcome that fits none is undone."""

@@ -1,4 +1,4 @@
-"""What to do about an order on which nobody works: its events may have been lost with a broker's data."""
+"""What to do about an order that stands still: its events may have been lost with a broker's data."""
 
 from domain.decision import Decision, silent
 from domain.order import FINAL, Order
@@ -8,7 +8,7 @@ from domain.values import replace
 
 
 def revive(order: Order, context: Context) -> Decision | None:
-    """Send its events again, a few times, then ask an operator. None: it is final or somebody works on it after all."""
+    """Have its events sent again, a few times; then ask an operator. None: it is final, or somebody works on it."""
     if order.status in FINAL or any(operation.unfinished for operation in order.operations):
         return None
     if order.version == 0 or order.resends >= context.rules.resends_max:

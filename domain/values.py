@@ -1,7 +1,7 @@
-"""Immutable values. A change is a new value, `replace(order, status=...)`; equal values are equal, and may be shared.
+"""Immutable values. A change is a new value: `replace(order, status=...)`.
 
-msgspec's structs in place of dataclasses or named tuples: thirty values are made or changed for each order, and these
-cost a seventh (0.1 in place of 0.7 us for one of twenty fields). The collector need not look at them, for no value
+We use msgspec's structs, not dataclasses or named tuples: thirty values are made or changed per order, and a struct of
+twenty fields takes a seventh of the time (0.1 us, not 0.7). The garbage collector skips them (gc=False), for no value
 refers to itself.
 """
 
@@ -12,4 +12,4 @@ __all__ = ["Value", "replace"]
 
 
 class Value(Struct, frozen=True, gc=False):
-    """What the domain's values are made of."""
+    """The base class of the domain's values."""

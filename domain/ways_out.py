@@ -1,6 +1,6 @@
 """Every reason for a manual review, and what each answer of an operator does. deploy/README shows the table.
 
-`domain.resolving` does it; a test walks every reason with both answers to its end.
+`domain.resolving` implements it. A test follows every reason with both answers to its end.
 """
 
 from typing import Final, NamedTuple
@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 from domain.operation import OperationKind
 
 DOUBTS: Final = ("unknown", "overdue", "not_executed")
-"""Why a call is in question: no answer, accepted long ago and no answer, turned away too often."""
+"""Why a call is in question: no answer; accepted long ago and no answer; refused too often."""
 
 
 class Way(NamedTuple):
-    """What `order resolve` does. executed needs --reference where it says so."""
+    """What `order resolve` does with each answer."""
 
     executed: str
     not_executed: str

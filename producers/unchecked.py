@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastavro import schemaless_writer
 
-from schemas.codec import SINGLE_OBJECT
+from schemas.framing import SINGLE_OBJECT
 from schemas.shapes import SHAPES
 from schemas.writing import micros
 

@@ -1,6 +1,6 @@
-"""Questions whose answers may never end, asked so that whoever asks goes on.
+"""Asks questions with a limit on the whole answer, on threads that may be left alone.
 
-An HTTP client's time-outs are for each step of an answer: one that trickles in, byte by byte, never ends.
+An HTTP client's time-outs bound each step of an answer. An answer that comes byte by byte may never end.
 """
 
 import time
@@ -14,17 +14,17 @@ T = TypeVar("T")
 
 
 class _Endless(NamedTuple):
-    """An answer that trickles in, and until when the question is not asked again meanwhile."""
+    """The thread of an answer that does not end, and until when the question is not asked again."""
 
     thread: Thread
     until: float
 
 
-class Asking:
-    """Asks one question after the other, each on a thread that is left alone when no whole answer comes in time.
+class Asker:
+    """Asks one question at a time, each on its own thread. If no whole answer comes in time, the thread is left alone.
 
-    answer_s: how long is waited. again_s: how long a question is not asked again while its answer still trickles in,
-    so that threads do not pile up.
+    answer_s: how long to wait. again_s: how long a question is not asked again while its old answer has not ended, so
+    that threads do not pile up.
     """
 
     def __init__(self, answer_s: float, again_s: float) -> None:
@@ -33,26 +33,26 @@ class Asking:
         self._endless: dict[Hashable, _Endless] = {}
 
     def ask(self, name: Hashable, question: Callable[[], T]) -> T:
-        """Return the answer, or raise what the question raises; RegistryUnavailable when it does not end."""
+        """Return the answer or raise what the question raises; RegistryUnavailable when the answer does not end."""
         answers: list[T] = []
         errors: list[Exception] = []
 
         def run() -> None:
             try:
                 answers.append(question())
-            except Exception as error:  # noqa: BLE001 - raised by who waits for it
+            except Exception as error:  # noqa: BLE001 - raised in the thread that waits
                 errors.append(error)
 
         now = time.monotonic()
         self._endless = {known: e for known, e in self._endless.items() if e.thread.is_alive() and now < e.until}
         if name not in self._endless:
             # A daemon: an answer that never ends must not keep the process from ending.
-            asking = Thread(target=run, name="schema registry's answer", daemon=True)
-            asking.start()
-            asking.join(self._answer_s)
+            thread = Thread(target=run, name="schema registry's answer", daemon=True)
+            thread.start()
+            thread.join(self._answer_s)
             if errors:
                 raise errors[0]
             if answers:
                 return answers[0]
-            self._endless[name] = _Endless(asking, now + self._again_s)
+            self._endless[name] = _Endless(thread, now + self._again_s)
         raise RegistryUnavailable("the schema registry begins to answer, and does not end: check its state")

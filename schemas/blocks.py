@@ -1,7 +1,7 @@
-"""One canonical form for what Avro leaves open: arrays and maps may be split into blocks, which may carry a byte size.
+"""Rewrites a body so that each array and map is one block. Avro allows several blocks, each with or without a size.
 
-Some writers (hamba/avro for Go) always write the size. Everything else of a body is copied as it is, so that two bodies
-are equal after this exactly when they differ in their blocks only.
+Some writers (hamba/avro for Go) always write the size. All other bytes are copied. So two bodies that differ in their
+blocks only are equal after this, and no others are.
 """
 
 from typing import Any, Final
@@ -19,9 +19,9 @@ class Malformed(Exception):  # noqa: N818 - a verdict, like Rejected
 
 
 def with_single_blocks(schema: dict[str, Any], body: bytes) -> bytes:
-    """Write every array and map of the body as one block without a byte size; what follows the value stays behind it.
+    """Write each array and map of the body as one block without a byte size. Bytes after the value are kept.
 
-    schema is a parsed one that is not recursive. Raises Malformed when the body ends early or a block's size is wrong.
+    schema: a parsed schema that is not recursive. Raises Malformed if the body ends early or a block's size is wrong.
     """
     walk = _Walk(body, schema.get("__named_schemas", {}))
     walk.value(schema)
@@ -29,7 +29,7 @@ def with_single_blocks(schema: dict[str, Any], body: bytes) -> bytes:
 
 
 class _Walk:
-    """Reads body from the position `at` and appends the canonical form to `out`."""
+    """Reads `body` from the position `at` and appends the canonical form to `out`."""
 
     def __init__(self, body: bytes, named: dict[str, Any]) -> None:
         self.body = body
@@ -53,9 +53,9 @@ class _Walk:
         elif kind in _SIZES:
             self._copy(_SIZES[kind])
         else:
-            self._sized_by_itself(kind, schema)
+            self._copy_sized(kind, schema)
 
-    def _sized_by_itself(self, kind: str, schema: Any) -> None:
+    def _copy_sized(self, kind: str, schema: Any) -> None:
         match kind:
             case "int" | "long" | "enum":
                 self._copy_long()
@@ -64,28 +64,28 @@ class _Walk:
             case "fixed":
                 self._copy(schema["size"])
             case "array":
-                self._repeated(schema["items"], keyed=False)
+                self._join_blocks(schema["items"], keyed=False)
             case "map":
-                self._repeated(schema["values"], keyed=True)
+                self._join_blocks(schema["values"], keyed=True)
             case "record":
                 for field in schema["fields"]:
                     self.value(field["type"])
             case _:
                 raise Malformed("The schema names a type that it does not define.")
 
-    def _repeated(self, items: Any, *, keyed: bool) -> None:
+    def _join_blocks(self, items: Any, *, keyed: bool) -> None:
         """Join the blocks of an array or map."""
         before, self.out = self.out, bytearray()
         total = 0
-        while count := self._long():
-            size, count = (self._long(), -count) if count < 0 else (None, count)
+        while count := self._read_long():
+            size, count = (self._read_long(), -count) if count < 0 else (None, count)
             start = self.at
             for _ in range(count):
                 if keyed:
                     self._copy(self._copy_long())
                 self.value(items)
             if size is not None and self.at - start != size:
-                raise Malformed("A block does not have the size that it says.")
+                raise Malformed("A block has another size than it states.")
             total += count
         if total:
             before += write_long(total) + self.out
@@ -101,11 +101,11 @@ class _Walk:
 
     def _copy_long(self) -> int:
         start = self.at
-        number = self._long()
+        number = self._read_long()
         self.out += self.body[start : self.at]
         return number
 
-    def _long(self) -> int:
+    def _read_long(self) -> int:
         """Read a zigzag varint."""
         number = 0
         for place in range(VARINT_BYTES_MAX):
@@ -115,7 +115,7 @@ class _Walk:
             self.at += 1
             number |= (byte & 0x7F) << (7 * place)
             if byte == 0 and place:
-                raise Malformed("A number is written with groups that it does not need.")
+                raise Malformed("A number is longer than necessary.")
             if byte < 0x80:
                 return (number >> 1) ^ -(number & 1)
         raise Malformed("A number takes more bytes than a long can.")

@@ -1,10 +1,10 @@
-"""Card numbers: how they are told from other long numbers, and how they are made unreadable.
+"""Finds card numbers among other long numbers, and masks them.
 
-A card number is 14 to 19 digits, single spaces or hyphens between them allowed, that does not touch another letter or
-digit, begins with a brand's range, has that brand's length and passes the Luhn check (ISO/IEC 7812-1, annex B).
-Where groups of digits follow each other, any run of whole groups may be one. Letters and digits are ASCII's: next to
-other ones a number is rather hidden once too often. Only text that should hold no long numbers is ever looked at, for a
-tenth of random article numbers and timestamps passes Luhn.
+A card number has 14 to 19 digits, with single spaces or hyphens between them allowed. It touches no other letter or
+digit, begins with a brand's prefix, has one of that brand's lengths and passes the Luhn check (ISO/IEC 7812-1, annex
+B). In a sequence of groups of digits any run of whole groups may be one. "Letter" and "digit" mean ASCII: beside any
+other character a number is masked, sometimes without need. Search only text that should contain no long numbers: a
+tenth of random article numbers and timestamps pass Luhn.
 """
 
 import re
@@ -15,7 +15,6 @@ from typing import Final
 DIGITS_MIN: Final = 14
 DIGITS_MAX: Final = 19
 
-_NONE: Final[frozenset[int]] = frozenset()
 _16 = frozenset({16})
 _16_TO_19 = frozenset(range(16, 20))
 _14_TO_19 = frozenset(range(14, 20))
@@ -58,7 +57,7 @@ _ZEROS_PER_DIGIT: Final = ord("0")
 
 
 def _lengths_by_prefix() -> dict[bytes, frozenset[int]]:
-    """Say for every beginning of four digits that a brand has how long its numbers are."""
+    """Return the allowed lengths of a number by its first four digits."""
     lengths: dict[bytes, frozenset[int]] = {}
     for _, first, last, allowed in BRANDS:
         tail = 4 - len(first)
@@ -72,27 +71,27 @@ _LENGTHS: Final = _lengths_by_prefix()
 
 
 def is_only_digits(text: str) -> bool:
-    """Return whether the text is digits and nothing else; of any script and number."""
+    """Return whether the text consists of digits only, of any script; there may be any number of them."""
     return text.isdigit()
 
 
 def is_card_number(text: str) -> bool:
-    """Return whether the whole text is one card number, spaces around it aside."""
+    """Return whether the whole text is one card number. Spaces around it are ignored."""
     data = text.strip().encode()
     return _GROUPS.fullmatch(data) is not None and _is_number(data.replace(b" ", b"").replace(b"-", b""))
 
 
 def contains_card_number(text: str | bytes) -> bool:
-    """Return whether a card number stands anywhere in the text, which is UTF-8 when it is bytes."""
-    return next(_found(text.encode() if isinstance(text, str) else text), None) is not None
+    """Return whether the text contains a card number. Bytes are UTF-8."""
+    return next(_find(text.encode() if isinstance(text, str) else text), None) is not None
 
 
 def mask(text: bytes) -> tuple[bytes, int]:
-    """Put * for every digit of every card number; the length and all other bytes stay. Also return how many there were.
+    """Replace each digit of each card number by *; return the text and the count of numbers.
 
-    Numbers that share digits count once.
+    The length and all other bytes stay. Numbers that share digits count once.
     """
-    spans = list(_merged(_found(text)))
+    spans = _merge(_find(text))
     if not spans:
         return text, 0
     masked = bytearray(text)
@@ -106,32 +105,32 @@ def _is_number(digits: bytes) -> bool:
 
 
 def _passes_luhn(digits: bytes) -> bool:
-    # Every second digit from the right counts twice, its own digits summed; "0" has the value 48.
+    # Every second digit from the right is doubled, and its digits are added up. The byte "0" has the value 48.
     total = sum(digits[-1::-2]) + sum(digits[-2::-2].translate(_TWICE)) - _ZEROS_PER_DIGIT * len(digits)
     return total % 10 == 0
 
 
-def _found(text: bytes) -> Iterator[tuple[int, int]]:
-    """Yield start and end of every card number, by start; they may overlap."""
+def _find(text: bytes) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each card number, in the order of their starts. They may overlap."""
     for run in _GROUPS.finditer(text):
         if run.end() - run.start() < DIGITS_MIN:
             continue
         groups = [group.span() for group in _GROUP.finditer(text, run.start(), run.end())]
-        if _is_letter(text[run.start() - 1 : run.start()]):
+        if text[run.start() - 1 : run.start()].isalpha():
             del groups[0]
-        if groups and _is_letter(text[run.end() : run.end() + 1]):
+        if groups and text[run.end() : run.end() + 1].isalpha():
             del groups[-1]
-        yield from _in_groups(text, groups)
+        yield from _find_in_groups(text, groups)
 
 
-def _in_groups(text: bytes, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield the card numbers made of whole groups; in linear time, for none is followed beyond DIGITS_MAX digits."""
+def _find_in_groups(text: bytes, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the card numbers made of whole groups. Takes linear time: each search ends after DIGITS_MAX digits."""
     digits = b"".join(text[start:end] for start, end in groups)
     ends = list(accumulate(end - start for start, end in groups))
     nearest = 0
     for first, (start, end) in enumerate(groups):
         begin = ends[first] - (end - start)
-        lengths = _LENGTHS.get(digits[begin : begin + 4], _NONE)
+        lengths = _LENGTHS.get(digits[begin : begin + 4], ())
         while nearest < len(ends) and ends[nearest] - begin < DIGITS_MIN:
             nearest += 1
         for last in range(nearest, len(ends)):
@@ -142,19 +141,12 @@ def _in_groups(text: bytes, groups: list[tuple[int, int]]) -> Iterator[tuple[int
                 yield start, groups[last][1]
 
 
-def _merged(spans: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _merge(spans: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
     """Join spans that share bytes."""
-    current: tuple[int, int] | None = None
+    merged: list[tuple[int, int]] = []
     for start, end in spans:
-        if current is not None and start < current[1]:
-            current = current[0], max(current[1], end)
-            continue
-        if current is not None:
-            yield current
-        current = start, end
-    if current is not None:
-        yield current
-
-
-def _is_letter(byte: bytes) -> bool:
-    return byte.isalpha()
+        if merged and start < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end)
+        else:
+            merged.append((start, end))
+    return merged

@@ -1,6 +1,6 @@
-"""What must be true of an upstream event beyond its fields: sums within bounds, no card numbers, known currencies.
+"""Checks of an upstream event beyond its fields: sums within bounds, no card numbers, known currencies.
 
-Only upstream events are held to more than their fields: an event of ours is written already, and must be read.
+Only upstream events are checked. An event of ours is already on its topic, and must be read.
 """
 
 from collections import Counter
@@ -14,11 +14,11 @@ from schemas.records import Event
 from schemas.rejection import Reason, Rejected
 
 AMOUNT_MAX_MINOR: Final = 100_000_000
-"""A million in most currencies; far above any basket, far below a misplaced comma times a large one."""
+"""A million in most currencies: far above any basket, and low enough to catch most misplaced decimal points."""
 
 
 def check(event: Event, *, amount_max_minor: int = AMOUNT_MAX_MINOR) -> None:
-    """Refuse an event that contradicts itself or holds a card number. Raises Rejected; events of ours always pass."""
+    """Refuse an event that contradicts itself or contains a card number: raise Rejected. Events of ours always pass."""
     if isinstance(event, OrderConfirmed):
         _refuse_card_number(event.payment_method)
         _check_order(event, amount_max_minor)
@@ -36,13 +36,13 @@ def _refuse_card_number(method: PaymentMethod | None) -> None:
     if method is not None and (is_only_digits(method.token) or contains_card_number(method.token)):
         raise Rejected(
             Reason.CARD_NUMBER,
-            "payment_method.token is or may be a card number. Find who sent it: only a token of the gateway may be.",
+            "payment_method.token is or may be a card number. Find out who sent it. Send a token of the gateway.",
         )
 
 
 def _refuse_too_many_units(order: OrderConfirmed) -> None:
-    """Hold the sum over the lines of one SKU to the bound of each: the lines become one item, in events and stock."""
-    # Hardly an order has so many units of everything: then no SKU has.
+    """Check the sum over the lines of one SKU, for they become one item in events and in the stock."""
+    # Fast path: if all lines together are within the bound, each SKU is.
     if sum(line.quantity for line in order.lines) <= INT_MAX:
         return
     units: Counter[str] = Counter()

@@ -1,6 +1,6 @@
-"""Between bytes on a topic and events: framing, strict decoding, and every check that needs nothing but the message.
+"""Encodes events to bytes and decodes bytes to events: strictly, with every check that needs only the message.
 
-Whether an event is too old or from the future depends on the clock, and is decided where there is one.
+Whether an event is too old or from the future depends on the clock: the caller decides that.
 """
 
 from collections.abc import Iterable
@@ -13,37 +13,29 @@ from schemas.blocks import Malformed, with_single_blocks
 from schemas.cards import mask
 from schemas.checks import AMOUNT_MAX_MINOR, check
 from schemas.conversion import Conversion
-from schemas.fields import LARGEST_EVENT_BYTES
+from schemas.framing import CONFLUENT, HEADS, FrameReader
 from schemas.records import Event, OwnEvent
 from schemas.registry import NotRegistered, Registry
 from schemas.rejection import Reason, Rejected
-from schemas.shapes import BY_FINGERPRINT, SHAPES
-from schemas.topics import CONSUMED, EVENTS, topic_name
-from schemas.versions import OURS, Writer, studied, unreadable_schema
+from schemas.shapes import SHAPES
+from schemas.topics import CONSUMED, EVENTS, subject_name
+from schemas.versions import Writer
 from schemas.writing import event_writer
 
 MESSAGE_BYTES_MAX: Final = 1_000_000
-SINGLE_OBJECT: Final = b"\xc3\x01"
-"""Avro's single-object encoding; 8 bytes of fingerprint follow."""
-CONFLUENT: Final = b"\x00"
-"""Confluent's framing; 4 bytes of schema id follow, big-endian."""
-_FINGERPRINT_END: Final = 10
-_ID_END: Final = 5
 
 _WRITE: Final = {event_type: event_writer(shape.schema) for event_type, shape in SHAPES.items()}
 _CONVERSIONS: Final = {event_type: Conversion(model, SHAPES[event_type]) for event_type, model in EVENTS.items()}
 _READ_BACK: Final = frozenset(t for t in CONSUMED if issubclass(EVENTS[t], OwnEvent))
-_OURS_TO_READ: Final = frozenset(t for t, model in EVENTS.items() if issubclass(model, OwnEvent))
-_HEADS: Final = {event_type: SINGLE_OBJECT + shape.fingerprint for event_type, shape in SHAPES.items()}
 
 
 class Codec:
     """Encodes and decodes the events of one deployment.
 
-    prefix is that of the topics, for a registry's subjects (`<topic>-value`). With a registry events are written in
-    Confluent's framing, else as single objects; both are read. message_bytes_max bounds what is looked at of others,
-    amount_max_minor what an order may cost, in minor units of any currency. written_max: so many events of ours are
-    kept in mind, to be known by their bytes when they come back, and not decoded.
+    prefix: of the topics; a registry's subjects are `<topic>-value`. With a registry events are written in Confluent's
+    framing, else as single objects; both are read. message_bytes_max: no larger message of others is read.
+    amount_max_minor: no order may cost more, in minor units of any currency. written_max: so many written events are
+    kept. One that comes back is recognized by its bytes and not decoded.
     """
 
     def __init__(
@@ -57,18 +49,16 @@ class Codec:
     ) -> None:
         self._registry = registry
         self._prefix = prefix
-        self._message_bytes_max = message_bytes_max
+        self._open = FrameReader(registry, prefix, message_bytes_max).open
         self._amount_max_minor = amount_max_minor
-        self._heads = dict(_HEADS) if registry is None else {}
-        self._writers: dict[tuple[str, int], Writer | Rejected] = {}
+        self._heads = dict(HEADS) if registry is None else {}
         self._written_max = written_max
         self._written: dict[bytes, Event] = {}
 
     def prepare(self, event_types: Iterable[str]) -> None:
-        """Find now what writing these events needs of the registry; without a registry, that is nothing.
+        """Ask the registry for the ids of these events' schemas, and wait for them. Without a registry do nothing.
 
-        It waits for the registry's answers. Raises NotRegistered that names all which are not there, or
-        RegistryUnavailable.
+        Raises NotRegistered, which names the missing schemas, or RegistryUnavailable.
         """
         if self._registry is None:
             return
@@ -77,7 +67,7 @@ class Codec:
             try:
                 self._head(event_type)
             except NotRegistered:
-                missing.append(self._subject(event_type))
+                missing.append(subject_name(self._prefix, event_type))
         if missing:
             raise NotRegistered(
                 f"the registry lacks the schemas of {', '.join(missing[:3])}{' ...' if missing[3:] else ''} "
@@ -96,9 +86,9 @@ class Codec:
         return value
 
     def decode(self, event_type: str, key: bytes | None, value: bytes | None) -> Event:
-        """Read a message of that event's topic, strictly, and check what it says. The key must be the order id.
+        """Read a message of that event's topic, strictly, and check it. The key must be the order id.
 
-        Raises Rejected when this message can never be acted on; SchemaAwaited or RegistryUnavailable when trying again
+        Raises Rejected when this message can never be processed; SchemaAwaited or RegistryUnavailable when trying again
         may help; KeyError for an event type that has no topic.
         """
         event = None if value is None else self._written.pop(value, None)
@@ -120,22 +110,22 @@ class Codec:
         return _CONVERSIONS[event_type].to_event(wire)
 
     def _keep(self, value: bytes, event: Event) -> None:
-        """Remember what these bytes say. Most events of ours come back, once, to the process that wrote them."""
+        """Keep the event for its bytes. Most events of ours come back, once, to the process that wrote them."""
         written = self._written
         written[value] = event
         if len(written) > self._written_max:
             del written[next(iter(written))]
 
     def mask(self, event_type: str, value: bytes) -> tuple[bytes, int]:
-        """Hide card numbers in a body that is kept as a dead letter; return it and how many there were.
+        """Mask card numbers in a body that is kept as a dead letter; return it and how many there were.
 
-        In a body that can be read only tokens and currencies are looked at: ids, SKUs and amounts may look like card
-        numbers and are none. In any other body every such run is hidden. The length stays.
+        In a body that can be decoded only the token and the currency are searched: ids, SKUs and amounts may look like
+        card numbers. In any other body every such run of digits is masked. The length stays the same.
         """
         try:
             writer, body = self._open(event_type, value)
             wire = _read(writer, body)
-        except Exception:  # noqa: BLE001 - whatever is the matter with it, it is about to be stored
+        except Exception:  # noqa: BLE001 - it is stored, whatever is wrong with it
             return mask(value)
         method = wire.get("payment_method")
         token = method.get("token") if isinstance(method, dict) else None
@@ -148,72 +138,21 @@ class Codec:
         return value, total
 
     def _head(self, event_type: str) -> bytes:
-        """Find the id under which our schema is registered, once."""
+        """Ask once for the id under which our schema is registered; return the framing with it."""
         if self._registry is None:
             raise KeyError(event_type)
-        schema_id = self._registry.id_of(self._subject(event_type), SHAPES[event_type].schema)
+        schema_id = self._registry.id_of(subject_name(self._prefix, event_type), SHAPES[event_type].schema)
         head = CONFLUENT + schema_id.to_bytes(4, "big")
         self._heads[event_type] = head
         return head
 
-    def _subject(self, event_type: str) -> str:
-        return topic_name(self._prefix, event_type) + "-value"
-
-    def _open(self, event_type: str, value: bytes | None) -> tuple[Writer, bytes]:
-        """Take the framing off and find the schema that it names."""
-        ours = OURS[event_type]
-        if value is None:
-            raise Rejected(Reason.UNDECODABLE, "The message has no body. Publish the event instead.")
-        if len(value) > self._message_bytes_max and not _is_of_ours(event_type, value):
-            raise Rejected(
-                Reason.TOO_LARGE,
-                f"The body has {len(value)} bytes, {self._message_bytes_max} are allowed (PAYMENTS_MESSAGE_BYTES_MAX).",
-            )
-        if value[:_FINGERPRINT_END] == _HEADS[event_type]:
-            return ours, value[_FINGERPRINT_END:]
-        if value[:2] == SINGLE_OBJECT and len(value) >= _FINGERPRINT_END:
-            raise _not_this_fingerprint(value[2:_FINGERPRINT_END])
-        if value[:1] == CONFLUENT and len(value) >= _ID_END:
-            return self._writer(event_type, int.from_bytes(value[1:_ID_END], "big")), value[_ID_END:]
-        raise Rejected(
-            Reason.UNDECODABLE,
-            "The body begins neither as an Avro single object (C3 01) nor as Confluent's framing (00). Encode it so.",
-        )
-
-    def _writer(self, event_type: str, schema_id: int) -> Writer:
-        """Find the schema behind a registry's id; it must belong to this topic."""
-        writer = self._writers.get((event_type, schema_id))
-        if writer is None:
-            if self._registry is None:
-                raise unreadable_schema(
-                    f"Schema id {schema_id} needs a schema registry: set PAYMENTS_SCHEMA_REGISTRY_URL"
-                )
-            schema = self._registry.schema_of(self._subject(event_type), schema_id)
-            writer = studied(f"Schema id {schema_id}", schema, SHAPES[event_type])
-            self._writers[event_type, schema_id] = writer
-        if isinstance(writer, Rejected):
-            raise Rejected(writer.reason, writer.detail)
-        return writer
-
-
-def _is_of_ours(event_type: str, value: bytes) -> bool:
-    """Whether this may be an event of ours: it may be larger than the order that it speaks of, and must be read."""
-    return event_type in _OURS_TO_READ and len(value) <= LARGEST_EVENT_BYTES
-
-
-def _not_this_fingerprint(found: bytes) -> Rejected:
-    other = BY_FINGERPRINT.get(found)
-    if other is not None:
-        return Rejected(Reason.WRONG_SCHEMA, f"This is a {other}, on another event's topic. Publish it on its own.")
-    return unreadable_schema(f"No schema of this topic has the fingerprint {found.hex()}")
-
 
 def _read(writer: Writer, body: bytes) -> dict[str, Any]:
-    """Decode a body and insist that it is the canonical encoding, up to how arrays and maps are cut into blocks."""
+    """Decode a body. Refuse it if it is not the canonical encoding; arrays and maps may be split into blocks."""
     try:
         value = schemaless_reader(BytesIO(body), writer.wire, None)
         canonical = writer.write(value)
-    except Exception as error:  # noqa: BLE001 - fastavro has no common error; any means that this is no such record
+    except Exception as error:  # noqa: BLE001 - fastavro has no common error class; any error means that it is no such record
         raise Rejected(
             Reason.UNDECODABLE,
             f"The body is not a record of its schema ({type(error).__name__}). Encode it with an Avro library.",
@@ -223,8 +162,8 @@ def _read(writer: Writer, body: bytes) -> dict[str, Any]:
     if canonical != body and not _same_but_for_blocks(writer.wire, body, canonical):
         raise Rejected(
             Reason.NOT_CANONICAL,
-            "The body is not the canonical encoding of what it says (bytes left over, or a number or index written "
-            "another way). Encode it with an Avro library.",
+            "The body is not the canonical encoding of its values (bytes are left over, or a number or an index is "
+            "written in another way). Encode it with an Avro library.",
         )
     return value
 
@@ -237,7 +176,7 @@ def _same_but_for_blocks(wire: dict[str, Any], body: bytes, canonical: bytes) ->
 
 
 def _resolve(writer: dict[str, Any], reader: dict[str, Any], body: bytes) -> dict[str, Any]:
-    """Read a body of another version as one of ours."""
+    """Read a body that was written with another version, as our version."""
     try:
         value = schemaless_reader(BytesIO(body), writer, reader)
     except Exception as error:  # noqa: BLE001 - as above

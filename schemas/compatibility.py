@@ -1,8 +1,8 @@
 """Whether two versions of a schema can read each other, logical types included.
 
-The rules are Avro's schema resolution, but stricter: a name is compared with its namespace, the meaning of a value (its
-logical type, scale and precision) may not change, text and bytes are never read as each other. Numbers are promoted one
-way only, so that `compatible`, which asks for both ways, refuses that too.
+The rules are Avro's schema resolution, but stricter. A name is compared with its namespace. The meaning of a value (its
+logical type, scale and precision) may not change. Text and bytes are never read as each other. Avro promotes numbers
+in one direction only, so `compatible`, which checks both directions, refuses promotions.
 """
 
 from typing import Any, Final
@@ -17,19 +17,19 @@ _NAMED: Final = ("record", "enum", "fixed")
 
 
 def compatible(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return why the two cannot read each other's records, or nothing when they can (Avro's FULL compatibility)."""
-    forward = [f"old readers: {problem}" for problem in unreadable(old, new)]
-    backward = [f"new readers: {problem}" for problem in unreadable(new, old)]
-    return backward + forward
+    """Return why the two cannot read each other's records; empty if they can (Avro's FULL compatibility)."""
+    return [f"new readers: {problem}" for problem in unreadable(new, old)] + [
+        f"old readers: {problem}" for problem in unreadable(old, new)
+    ]
 
 
 def unreadable(reader: dict[str, Any], writer: dict[str, Any]) -> list[str]:
-    """Return why a reader with the one schema cannot read, or would misunderstand, what the other wrote."""
+    """Return why a reader with one schema cannot read, or would misunderstand, records of the other."""
     return _Comparison().compare(reader, writer, ("", ""), "")
 
 
 def _kind(schema: Any) -> str:
-    """Return the type's name of anything but a union."""
+    """Return the name of the type. The schema is no union."""
     kind = schema["type"] if isinstance(schema, dict) else schema
     return str(kind) if isinstance(kind, str) else _kind(kind)
 
@@ -39,7 +39,7 @@ def _full_name(name: str, schema: dict[str, Any], namespace: str) -> str:
 
 
 class _Comparison:
-    """Remembers the named types of both sides. Problems begin with the path of the field they are about."""
+    """Keeps the named types of both sides. Each problem begins with the path of its field."""
 
     def __init__(self) -> None:
         self.readers: dict[str, Any] = {}
@@ -47,34 +47,32 @@ class _Comparison:
         self.seen: set[tuple[str, str]] = set()
 
     def compare(self, reader: Any, writer: Any, spaces: tuple[str, str], path: str) -> list[str]:
-        """Compare two types; spaces are the namespaces around them, the reader's first."""
-        reader = self._known(self.readers, reader, spaces[0])
-        writer = self._known(self.writers, writer, spaces[1])
+        """Compare two types. spaces: the namespaces around them, the reader's first."""
+        reader = self._resolve(self.readers, reader, spaces[0])
+        writer = self._resolve(self.writers, writer, spaces[1])
         if isinstance(writer, list):
             return [p for branch in writer for p in self.compare(reader, branch, spaces, path)]
         if isinstance(reader, list):
             tried = [self.compare(branch, writer, spaces, path) for branch in reader]
-            fitting = [found for found in tried if not found]
-            return [] if fitting else [f"{path}: no branch of the union reads {_kind(writer)}"]
-        meant = [[s.get(m) if isinstance(s, dict) else None for m in _MEANING] for s in (reader, writer)]
-        if meant[0] != meant[1]:
-            return [f"{path}: the meaning changes from {meant[1]} to {meant[0]} (logical type, precision, scale)"]
-        return self._same_meaning(reader, writer, spaces, path)
+            return [] if [] in tried else [f"{path}: no branch of the union reads {_kind(writer)}"]
+        meanings = [[s.get(m) if isinstance(s, dict) else None for m in _MEANING] for s in (reader, writer)]
+        if meanings[0] != meanings[1]:
+            return [f"{path}: the meaning changes from {meanings[1]} to {meanings[0]} (logical type, precision, scale)"]
+        return self._compare_kinds(reader, writer, spaces, path)
 
-    def _same_meaning(self, reader: Any, writer: Any, spaces: tuple[str, str], path: str) -> list[str]:
+    def _compare_kinds(self, reader: Any, writer: Any, spaces: tuple[str, str], path: str) -> list[str]:
         kind, written = _kind(reader), _kind(writer)
         if kind != written:
-            promoted = kind in _PROMOTIONS.get(written, ())
-            return [] if promoted else [f"{path}: {written} cannot be read as {kind}"]
+            return [] if kind in _PROMOTIONS.get(written, ()) else [f"{path}: {written} cannot be read as {kind}"]
         if kind in _NAMED:
-            return self._same_kind_of_name(reader, writer, spaces, path)
+            return self._compare_named(reader, writer, spaces, path)
         if kind == "array":
             return self.compare(reader["items"], writer["items"], spaces, f"{path}[]")
         if kind == "map":
             return self.compare(reader["values"], writer["values"], spaces, f"{path}{{}}")
         return []
 
-    def _same_kind_of_name(self, reader: Any, writer: Any, spaces: tuple[str, str], path: str) -> list[str]:
+    def _compare_named(self, reader: Any, writer: Any, spaces: tuple[str, str], path: str) -> list[str]:
         name = _full_name(reader["name"], reader, spaces[0])
         written = _full_name(writer["name"], writer, spaces[1])
         aliases = {_full_name(alias, reader, spaces[0]) for alias in reader.get("aliases", ())}
@@ -92,9 +90,9 @@ class _Comparison:
                 )
             case _:
                 inner = name.rpartition(".")[0], written.rpartition(".")[0]
-                return self._fields(reader, writer, inner, path) if self._first_time(name, written) else []
+                return self._compare_fields(reader, writer, inner, path) if self._first_time(name, written) else []
 
-    def _fields(self, reader: Any, writer: Any, spaces: tuple[str, str], path: str) -> list[str]:
+    def _compare_fields(self, reader: Any, writer: Any, spaces: tuple[str, str], path: str) -> list[str]:
         written = {field["name"]: field for field in writer["fields"]}
         problems = []
         for field in reader["fields"]:
@@ -107,18 +105,18 @@ class _Comparison:
         return problems
 
     def _first_time(self, name: str, written: str) -> bool:
-        """Return whether this pair of records is new; one that is being compared already is not compared again."""
+        """Return whether this pair of records is new. A pair is compared only once."""
         pair = name, written
         new = pair not in self.seen
         self.seen.add(pair)
         return new
 
-    def _known(self, names: dict[str, Any], schema: Any, namespace: str) -> Any:
-        """Look a named type up, or remember it."""
+    def _resolve(self, names: dict[str, Any], schema: Any, namespace: str) -> Any:
+        """Return the definition of a named type; store it if this is the definition."""
         if isinstance(schema, str):
             return names.get(schema if "." in schema else _full_name(schema, {}, namespace), schema)
         if isinstance(schema, dict) and isinstance(schema["type"], dict | list):
-            return self._known(names, schema["type"], namespace)
+            return self._resolve(names, schema["type"], namespace)
         if isinstance(schema, dict) and schema["type"] in _NAMED:
             names[_full_name(schema["name"], schema, namespace)] = schema
         return schema

@@ -1,4 +1,4 @@
-"""The registry behind Confluent's HTTP interface (Confluent's own, Karapace, Apicurio and others speak it)."""
+"""The client for a registry with Confluent's HTTP interface: Confluent's own, Karapace, Apicurio and others."""
 
 import json
 import time
@@ -9,31 +9,31 @@ from typing import Any, Final
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from schemas.registry import NotRegistered, NotThere, RegistryUnavailable, fails_over
+from schemas.registry import NotRegistered, NotThere, RegistryUnavailable, not_given
 from schemas.rejection import Reason, Rejected
-from schemas.topics import TOPICS
+from schemas.topics import TOPICS, subject_name
 
 TIMEOUT_S: Final = 3
 REFUSAL_REMEMBERED_S: Final = 30.0
-"""A flood of messages with a made-up id asks the registry once; an id that appears later is found soon after."""
+"""A flood of messages with a made-up id causes one question. An id that is registered later is found soon."""
 REFUSALS_MAX: Final = 1_000
 SLOW_S: Final = 1.0
 SILENCE_REMEMBERED_S: Final = 10.0
-"""A failure that took long is not repeated at once: a command that reads many bodies waits for a time-out once."""
+"""After a slow failure nothing is asked for so long: a command that reads many bodies waits for one time-out only."""
 ID_MAX: Final = 2**31 - 1
-"""Registries count with Java's int; a greater id is garbage, and asking for it might look like a broken registry."""
+"""Registries count with Java's int. A greater id is made up; the answer to it could look like a broken registry."""
 VERSIONS_MAX: Final = 100
-"""Versions of a subject that ours are held to, the newest ones."""
+"""Our schemas are compared with so many versions of a subject, the newest ones."""
 SCHEMA_CHARS_MAX: Final = 1_000_000
-"""Ours have a few thousand. A longer one would keep an event loop busy for seconds."""
+"""Our schemas have a few thousand. A longer one would block an event loop for seconds."""
 _NO_RECORD: Final = "is not one self-contained Avro record"
 _NOT_THERE: Final = frozenset({40401, 40402, 40403})
-"""Subject, version and schema not found. A 404 with another code comes from a proxy, or means a wrong address."""
+"""Subject, version or schema not found. A 404 with another code comes from a proxy or means a wrong address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a subject. schema, schema_id: None when nothing can be made of it; why says what is the matter."""
+    """A version of a subject. schema, schema_id: None when it cannot be read; why says what is wrong."""
 
     number: int
     schema_id: int | None
@@ -42,15 +42,15 @@ class Version:
 
 
 def connect(url: str) -> SchemaRegistryClient:
-    """Make the client; user and password may be part of the address. Raises ValueError for no address."""
+    """Make the client. The address may contain user and password. Raises ValueError for an invalid address."""
     return SchemaRegistryClient({"url": url, "timeout": TIMEOUT_S, "max.retries": 0})
 
 
 class ConfluentRegistry:
-    """Asks the registry and remembers what it said; ids never change their meaning. Registers nothing.
+    """Asks the registry and caches the answers, for an id never changes its meaning. Registers nothing.
 
-    Calls are synchronous. A call waits at most TIMEOUT_S seconds for each step of an answer; after the first of an id
-    there are none. clock counts seconds from anywhere and never goes back.
+    Calls are synchronous and wait at most TIMEOUT_S for each step of an answer. An id that is known is not asked for
+    again. clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, client: SchemaRegistryClient, clock: Callable[[], float] = time.monotonic) -> None:
@@ -64,11 +64,11 @@ class ConfluentRegistry:
 
     @classmethod
     def at(cls, url: str) -> "ConfluentRegistry":
-        """Use the registry at this address. Raises ValueError for no address."""
+        """Use the registry at this address. Raises ValueError for an invalid address."""
         return cls(connect(url))
 
     def close(self) -> None:
-        """Give the connections up."""
+        """Close the connections."""
         self._client.close()
 
     def id_of(self, subject: str, schema: dict[str, Any]) -> int:
@@ -84,10 +84,10 @@ class ConfluentRegistry:
         return schema_id
 
     def schema_of(self, subject: str, schema_id: int) -> dict[str, Any]:
-        """Return the schema that the id names, if it belongs to the subject; deleted versions are still read.
+        """Return the schema of the id, if it belongs to the subject. Deleted versions are still read.
 
-        Raises Rejected(UNKNOWN_SCHEMA or WRONG_SCHEMA), for an id that the registry fails over, too, as long as it
-        answers for others; else RegistryUnavailable.
+        Raises Rejected(UNKNOWN_SCHEMA or WRONG_SCHEMA), also for an id for which the registry fails while it answers
+        for others. Raises RegistryUnavailable if it fails for others, too.
         """
         known = self._schemas.get((subject, schema_id))
         if known is not None:
@@ -109,7 +109,7 @@ class ConfluentRegistry:
                 if took_s >= SLOW_S:
                     self._silent_until, self._silence = self._clock() + SILENCE_REMEMBERED_S, str(error)
                 raise
-            found = fails_over(schema_id, error)
+            found = not_given(schema_id, error)
         if isinstance(found, NotThere):
             self._remember((subject, schema_id), found.reason, found.detail)
             raise Rejected(found.reason, found.detail)
@@ -122,9 +122,9 @@ class ConfluentRegistry:
         self._refusals[key] = self._clock() + REFUSAL_REMEMBERED_S, reason, detail
 
     def look_up(self, subject: str, schema_id: int) -> dict[str, Any] | NotThere:
-        """Ask for the schema, whatever is remembered. NotThere may change when the registry lags behind.
+        """Ask for the schema, without the cache. NotThere may change if the registry lags behind.
 
-        Raises Rejected for what can never change (another event's schema, not one Avro record), RegistryUnavailable.
+        Raises Rejected for what can never change (another event's schema, not one Avro record), or RegistryUnavailable.
         """
         if schema_id > ID_MAX:
             raise Rejected(Reason.UNKNOWN_SCHEMA, _unknown(schema_id))
@@ -135,7 +135,7 @@ class ConfluentRegistry:
             detail = f"The schema id {schema_id} does not belong to {subject}. Publish with a schema of this topic."
             if not _same_event(subject, subjects):
                 raise Rejected(Reason.WRONG_SCHEMA, detail)
-            # Another deployment registered the same schema, and a registry gives equal schemas one id: ours may come.
+            # Another deployment registered the same schema. Equal schemas have one id, so our subject may follow.
             return NotThere(Reason.WRONG_SCHEMA, detail)
         found = ask(lambda: _content(self._client.get_schema(schema_id, subject_name=subject)))
         if found is None:
@@ -149,16 +149,16 @@ class ConfluentRegistry:
         return schema
 
     def answers_for_others(self, but_id: int | None, subject: str) -> bool:
-        """Say whether the registry gives what it surely has: then its failure is about that one id, and no outage.
+        """Return whether the registry gives what it surely has. Then it fails for one id only, and is not down.
 
-        The same questions are asked as were of but_id, about a schema of ours whose id is known. While none is known:
-        which versions this subject has. A 404 is no proof: what lost its data must condemn nobody's message.
+        Asks the same questions as for but_id, about a schema of ours whose id is known. If none is known, asks for the
+        subject's versions. A 404 does not count as an answer: a registry that lost its data must not cause refusals.
         """
         ours = next(((of, known) for of, known in list(self._ids.items()) if known != but_id), None)
         try:
             if ours is None:
                 return bool(ask(lambda: list(map(int, self._client.get_versions(subject)))))
-            self._client.clear_caches()  # type: ignore[no-untyped-call] # it would answer in the registry's place
+            self._client.clear_caches()  # type: ignore[no-untyped-call] # else it answers from its cache
             return not isinstance(self.look_up(*ours), NotThere)
         except (RegistryUnavailable, Rejected):
             return False
@@ -166,8 +166,8 @@ class ConfluentRegistry:
     def versions(self, subject: str, *, deleted: bool, newest: int = VERSIONS_MAX) -> list[Version]:
         """Return the newest versions of a subject, oldest first; none if there is no such subject.
 
-        deleted: those, too, that were deleted, but not for good. newest: so many at the most, each costs a question.
-        Raises RegistryUnavailable; one version over which the registry fails is there without a schema.
+        deleted: include versions that were soft-deleted. newest: at most so many; each costs a question. A version
+        for which alone the registry fails is returned without a schema. Raises RegistryUnavailable.
         """
         numbers = ask(lambda: sorted(map(int, self._client.get_versions(subject, deleted=deleted)))) or []
         found = [self._version_or_why(subject, number) for number in numbers[-newest:]]
@@ -192,7 +192,7 @@ class ConfluentRegistry:
 
 
 def ask(question: Callable[[], Any]) -> Any:
-    """Return the registry's answer, or None when it has no such thing. Raises RegistryUnavailable for all else."""
+    """Return the registry's answer, None if it has no such thing. Raises RegistryUnavailable for any other error."""
     try:
         return question()
     except SchemaRegistryError as error:
@@ -202,21 +202,21 @@ def ask(question: Callable[[], Any]) -> Any:
             f"the schema registry refuses to answer (HTTP {error.http_status_code}): "
             "check its state and PAYMENTS_SCHEMA_REGISTRY_URL"
         ) from error
-    except Exception as error:  # the client lets the errors of its HTTP library and parser through
+    except Exception as error:  # the client also raises errors of its HTTP library and parser
         raise RegistryUnavailable(
             f"the schema registry does not answer as one ({type(error).__name__}): check PAYMENTS_SCHEMA_REGISTRY_URL"
         ) from error
 
 
 def _whole(number: Any) -> int:
-    """Return an id as it must be. Raises TypeError for anything else: what answers is no registry."""
+    """Return a valid id. Raises TypeError for anything else: then it is not a registry that answers."""
     if isinstance(number, int) and 0 <= number <= ID_MAX:
         return number
     raise TypeError("an id is a whole number")
 
 
 def _text(value: Any) -> str:
-    """Return a text as it must be. Raises TypeError for anything else."""
+    """Return a text. Raises TypeError for anything else."""
     if isinstance(value, str):
         return value
     raise TypeError("a text is missing")
@@ -233,13 +233,14 @@ def _unknown(schema_id: int) -> str:
 
 
 def _same_event(subject: str, others: list[str]) -> bool:
-    """Say whether one of these subjects is the same event's, behind another prefix."""
-    ends = tuple(f"{event_type}-value" for event_type in TOPICS if subject.endswith(f"{event_type}-value"))
+    """Return whether one of these subjects belongs to the same event with another prefix."""
+    names = (subject_name("", event_type) for event_type in TOPICS)
+    ends = tuple(name for name in names if subject.endswith(name))
     return any(other.endswith(ends) for other in others)
 
 
 def _record(found: Schema) -> dict[str, Any] | None:
-    """Return the schema as JSON if it is one Avro record without references to others."""
+    """Return the schema as JSON if it is one Avro record without references; else None."""
     text = found.schema_str or ""
     if found.schema_type not in {"AVRO", None} or found.references or len(text) > SCHEMA_CHARS_MAX:
         return None

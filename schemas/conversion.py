@@ -1,4 +1,4 @@
-"""Between an event and the plain values of its wire form: text for UUIDs, microseconds for times, dicts for records."""
+"""Converts the plain values of the wire form to events: text to UUIDs, microseconds to times, dicts to records."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -11,12 +11,12 @@ from schemas.shapes import Shape
 from schemas.writing import EPOCH
 
 _UUID_LENGTH: Final = 36
-"""Other spellings of a UUID (braces, no hyphens, urn:uuid:) are not what the logical type allows."""
-_ERRORS_TOLD_MAX: Final = 3
+"""The logical type does not allow other forms of a UUID (braces, no hyphens, urn:uuid:)."""
+_ERRORS_SHOWN_MAX: Final = 3
 
 
 class Conversion:
-    """Converts one type of event; what there is to do is read from its schema once."""
+    """Converts one type of event. Which fields to convert is read from its schema, once."""
 
     def __init__(self, model: type[Event], shape: Shape) -> None:
         self._model = model
@@ -32,7 +32,7 @@ class Conversion:
                 self._uuids.append(name)
 
     def to_event(self, wire: dict[str, Any]) -> Event:
-        """Build the event of what fastavro read, which is changed on the way. Raises Rejected(INVALID_FIELD)."""
+        """Build the event from what fastavro read. Changes `wire`. Raises Rejected(INVALID_FIELD)."""
         try:
             for name in self._moments:
                 number = wire[name]
@@ -51,11 +51,11 @@ class Conversion:
 
 
 def what_is_wrong(error: ValidationError) -> str:
-    """Name the fields and what each should be, without a word of what they hold."""
+    """Name the wrong fields and what each should be, without their values."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:_ERRORS_TOLD_MAX])
-    more = len(found) - _ERRORS_TOLD_MAX
-    return f"{told}; and {more} more" if more > 0 else told
+    shown = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:_ERRORS_SHOWN_MAX])
+    more = len(found) - _ERRORS_SHOWN_MAX
+    return f"{shown}; and {more} more" if more > 0 else shown
 
 
 def _invalid(what: str) -> Rejected:

@@ -1,7 +1,7 @@
-"""The events, field by field as in schemas/avro; a test holds the two together.
+"""The events, field by field as in schemas/avro. A test compares the two.
 
 Amounts are in the minor unit of the currency beside them, quantities in whole units, times in UTC.
-Building one with a value out of bounds raises pydantic's ValidationError, which names the field and never the value.
+A value out of bounds raises pydantic's ValidationError, which names the field and never the value.
 """
 
 from typing import Annotated, ClassVar
@@ -67,7 +67,7 @@ Missing = Annotated[tuple[MissingItem, ...], Field(max_length=LINES_MAX)]
 
 
 class OrderConfirmed(UpstreamEvent):
-    """Checkout confirmed an order and it is to be paid. payment_method is None only when total_minor is 0."""
+    """Checkout confirmed an order, and it must be paid. payment_method is None only if total_minor is 0."""
 
     TYPE: ClassVar[str] = "OrderConfirmed"
 
@@ -83,7 +83,7 @@ class OrderConfirmed(UpstreamEvent):
 
 
 class PaymentRetryRequested(UpstreamEvent):
-    """The customer wants to pay with another method, after the attempt of that number failed."""
+    """The customer wants to pay with another method, after attempt `after_attempt` failed."""
 
     TYPE: ClassVar[str] = "PaymentRetryRequested"
 
@@ -92,7 +92,7 @@ class PaymentRetryRequested(UpstreamEvent):
 
 
 class PaymentAuthorized(OwnEvent):
-    """The money is held, or was taken at once (captured), or none is needed (no transaction)."""
+    """The money is held, or was captured at once (captured), or nothing was to pay (no transaction)."""
 
     TYPE: ClassVar[str] = "PaymentAuthorized"
 
@@ -127,7 +127,7 @@ class ReservationFailed(OwnEvent):
 
 
 class PaidAndConfirmed(OwnEvent):
-    """The order is paid and its items are sold to it; never revoked."""
+    """The order is paid and its items are sold. Never revoked."""
 
     TYPE: ClassVar[str] = "PaidAndConfirmed"
 
@@ -143,7 +143,7 @@ class PaidAndConfirmed(OwnEvent):
 
 
 class PaymentFailed(OwnEvent):
-    """An attempt failed. reason is a sentence for the customer; retry_until is None when they may not pay again."""
+    """An attempt failed. reason: a sentence for the customer. retry_until: None if they may not pay again."""
 
     TYPE: ClassVar[str] = "PaymentFailed"
 
@@ -183,7 +183,7 @@ class PaymentRefunded(OwnEvent):
 
 
 class PaymentReviewRequired(OwnEvent):
-    """A person has to settle this order. reason is a code of ours, amount_minor what is in question."""
+    """A person has to look at this order. reason: a code of ours. amount_minor: the amount in question."""
 
     TYPE: ClassVar[str] = "PaymentReviewRequired"
 
@@ -206,7 +206,7 @@ class ReservationReleased(OwnEvent):
 
 
 class CustomerNotificationRequested(OwnEvent):
-    """The customer should be told something; failure_code and reason are None when nothing failed."""
+    """The customer should get a message. failure_code and reason are None if nothing failed."""
 
     TYPE: ClassVar[str] = "CustomerNotificationRequested"
 

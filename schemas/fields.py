@@ -1,6 +1,6 @@
-"""The kinds of values that events are made of, each with its bounds, and the enumerations.
+"""The types of the fields of events, each with its bounds, and the enumerations.
 
-Text from outside never holds control characters: a database cannot store NUL, and a log line must stay one line.
+Text from outside never contains control characters: PostgreSQL cannot store NUL, and a log line must stay one line.
 """
 
 from datetime import UTC, datetime
@@ -13,11 +13,11 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 INT_MAX: Final = 2**31 - 1
 LONG_MAX: Final = 2**63 - 1
 LINES_MAX: Final = 1000
-"""Bounds what one order can lock and reserve; no checkout sells more lines at once."""
+"""Limits what one order can lock and reserve. No checkout sells more lines at once."""
 UNITS_MAX: Final = LINES_MAX * INT_MAX
-"""What the lines of one order can come to, all of one SKU."""
+"""The largest sum over the lines of one order, if all are of one SKU."""
 LARGEST_EVENT_BYTES: Final = 300_000
-"""No event of ours is larger, with 1000 lines and the longest texts: a test builds the largest of each type."""
+"""No event of ours is larger, even with 1000 lines and the longest texts. A test builds the largest of each type."""
 
 REFERENCE_LENGTH_MAX: Final = 255
 SKU_LENGTH_MAX: Final = 64
@@ -26,7 +26,7 @@ _PRINTABLE: Final = r"^[^\p{Cc}]*$"
 
 
 def _in_utc(value: datetime) -> datetime:
-    """Turn an aware time into the same moment in UTC."""
+    """Convert an aware time to UTC."""
     if value.tzinfo is UTC:
         return value
     try:
@@ -50,16 +50,16 @@ CodeText = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern
 SentenceText = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_PRINTABLE)]
 CurrencyText = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 AnyCurrencyText = Annotated[str, StringConstraints(max_length=64, pattern=_PRINTABLE)]
-"""A currency as upstream wrote it; schemas.checks says whether it is one."""
+"""A currency as upstream wrote it; schemas.checks checks that it exists."""
 
 Amount = Annotated[int, Field(strict=True, ge=0, le=LONG_MAX)]
 """Minor units of the currency beside it; never negative."""
 Quantity = Annotated[int, Field(strict=True, ge=1, le=INT_MAX)]
-"""Whole units, of one line; schemas.checks holds the sum of an order's lines of one SKU to the same bound."""
+"""Whole units of one line. schemas.checks applies the same bound to the sum over an order's lines of one SKU."""
 Units = Annotated[int, Field(strict=True, ge=1, le=UNITS_MAX)]
 """Whole units of one SKU over all lines of an order, in events of ours.
 
-The bound is wider than that of the check: an order from before the check must still come to its end.
+The bound is wider than that of schemas.checks: an order from before that check must still be finished.
 """
 Available = Annotated[int, Field(strict=True, ge=0, le=LONG_MAX)]
 Attempt = Annotated[int, Field(strict=True, ge=1, le=INT_MAX)]
@@ -69,7 +69,7 @@ Flag = Annotated[bool, Field(strict=True)]
 
 
 class PaymentMethodKind(StrEnum):
-    """The family of a payment method; OTHER for one that this release does not name."""
+    """The family of a payment method. OTHER: one that this release does not know."""
 
     CARD = "CARD"
     WALLET = "WALLET"
@@ -78,7 +78,7 @@ class PaymentMethodKind(StrEnum):
 
 
 class Stage(StrEnum):
-    """The step at which an attempt failed. UNSPECIFIED, here and below: a newer word; do not act on it."""
+    """Where an attempt failed. UNSPECIFIED, here and below: a value of a newer release; do not act on it."""
 
     AUTHORIZE = "AUTHORIZE"
     RESERVE = "RESERVE"
@@ -87,7 +87,7 @@ class Stage(StrEnum):
 
 
 class MoneyState(StrEnum):
-    """Where the customer's money is, when a payment failed or a notice is sent."""
+    """Where the customer's money is when a payment failed or a notification is sent."""
 
     NONE = "NONE"
     HELD = "HELD"
@@ -97,7 +97,7 @@ class MoneyState(StrEnum):
 
 
 class ReviewMoney(StrEnum):
-    """Where the customer's money is, as far as is known, when a person has to look."""
+    """Where the customer's money is, as far as we know, when a person has to look."""
 
     NONE = "NONE"
     HELD = "HELD"
@@ -116,7 +116,7 @@ class ShortageReason(StrEnum):
 
 
 class NotificationKind(StrEnum):
-    """What the customer is told."""
+    """What the message to the customer is about."""
 
     PAYMENT_FAILED = "PAYMENT_FAILED"
     ITEMS_UNAVAILABLE = "ITEMS_UNAVAILABLE"

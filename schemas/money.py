@@ -1,4 +1,4 @@
-"""Money is an integer of minor units and an ISO 4217 code; nothing here divides or rounds."""
+"""Money: an integer of minor units and an ISO 4217 code. Nothing here divides or rounds."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ from iso4217 import Currency
 EXPONENTS: Final[dict[str, int]] = {
     currency.code: currency.exponent for currency in Currency if currency.exponent is not None
 }
-"""Digits after the decimal point, by currency code. Gold, test codes and the like have none and are left out."""
+"""Digits after the decimal point, by currency code. Codes without a minor unit (gold, test codes) are left out."""
 
 
 def is_currency(code: str) -> bool:
@@ -17,9 +17,9 @@ def is_currency(code: str) -> bool:
 
 
 def exponent(currency: str) -> int:
-    """Return how many decimal digits the minor unit is away from the major one: EUR 2, JPY 0, KWD 3.
+    """Return the number of digits after the decimal point: EUR 2, JPY 0, KWD 3.
 
-    Raises ValueError for what is no currency; ask is_currency first.
+    Raises ValueError for an unknown currency; call is_currency first.
     """
     try:
         return EXPONENTS[currency]
@@ -29,7 +29,7 @@ def exponent(currency: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount in the minor unit of its currency. Raises ValueError when built with an unknown currency."""
+    """An amount in the minor unit of its currency. Raises ValueError for an unknown currency."""
 
     amount_minor: int
     currency: str
@@ -38,7 +38,7 @@ class Money:
         exponent(self.currency)
 
     def __str__(self) -> str:
-        """Write it for people, in major units with all decimals: 12.34 EUR, 1234 JPY, -0.005 KWD."""
+        """Format for people, in major units with all decimals: 12.34 EUR, 1234 JPY, -0.005 KWD."""
         digits = exponent(self.currency)
         sign = "-" if self.amount_minor < 0 else ""
         text = str(abs(self.amount_minor)).rjust(digits + 1, "0")

@@ -1,4 +1,4 @@
-"""What every event shares, and the records that events are built of."""
+"""The base classes of events, and the records inside events."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -23,13 +23,13 @@ from schemas.fields import (
 
 
 class Record(BaseModel):
-    """A value that never changes. Errors never quote the input, for it may hold a token."""
+    """An immutable value. Errors never quote the input, for it may contain a token."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Line(Record):
-    """One line of an order: whole units at a price each, in the order's minor unit."""
+    """One line of an order: whole units, and the price of one in the order's minor unit."""
 
     sku: SkuText
     quantity: Quantity
@@ -44,7 +44,7 @@ class Item(Record):
 
 
 class MissingItem(Record):
-    """One SKU that could not be had, in whole units; available is None when the SKU is unknown."""
+    """One SKU that could not be reserved, in whole units. available: None if the SKU is unknown."""
 
     sku: SkuText
     requested: Units
@@ -52,14 +52,14 @@ class MissingItem(Record):
 
 
 class PaymentMethod(Record):
-    """What the customer pays with. The token is opaque and is shown in no representation."""
+    """What the customer pays with. The token is opaque, and repr() never shows it."""
 
     kind: PaymentMethodKind
     token: Annotated[TokenText, Field(repr=False)]
 
 
 class Event(Record):
-    """A fact about one order. TYPE is its name, that of its schema and, behind the prefix, that of its topic."""
+    """A fact about one order. TYPE: the name of the event and of its schema; with the prefix, of its topic."""
 
     TYPE: ClassVar[str]
 
@@ -74,7 +74,7 @@ AnEvent = TypeVar("AnEvent", bound=Event)
 
 
 def validate(kind: type[AnEvent], fields: Mapping[str, Any]) -> AnEvent:
-    """Make an event of its fields, as model_validate does, without its look at options that nobody gives.
+    """Build an event from its fields. Faster than model_validate, which also handles options that we never give.
 
     Raises pydantic's ValidationError.
     """
@@ -82,11 +82,11 @@ def validate(kind: type[AnEvent], fields: Mapping[str, Any]) -> AnEvent:
 
 
 class UpstreamEvent(Event):
-    """A fact that checkout or the storefront tells us."""
+    """A fact that checkout or the storefront publishes."""
 
 
 class OwnEvent(Event):
-    """A fact that this module tells. (order_version, ordinal) orders all of an order's, across topics."""
+    """A fact that this module publishes. (order_version, ordinal) sorts all events of an order, across topics."""
 
     order_version: Version
     ordinal: Ordinal

@@ -1,10 +1,10 @@
-"""Why a message is refused: the closed list of reasons that a dead letter may carry."""
+"""Why a message is refused: the closed list of reasons of dead letters."""
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """The values of the dead letter header `payments_reason`. From `conflict` on, others than the codec decide."""
+    """The values of the dead letter header `payments_reason`. The codec uses those before `conflict`."""
 
     UNDECODABLE = "undecodable"
     NOT_CANONICAL = "not_canonical"
@@ -27,9 +27,9 @@ class Reason(StrEnum):
 
 
 class Rejected(Exception):  # noqa: N818 - a verdict on one message, not a fault of ours
-    """This very message cannot be acted on, however often it is read.
+    """This message can never be processed; reading it again does not help.
 
-    detail says what is wrong and what to do about it, and never quotes a token or another text of the message.
+    detail: what is wrong and what to do about it. It never quotes a token or another text of the message.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:

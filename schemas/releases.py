@@ -1,4 +1,4 @@
-"""The schemas as they were released: what readers out there have, and what stands on topics for good.
+"""The schemas as they were released: readers have them, and messages on topics are written with them.
 
 `released/<release>/<Event>.avsc` is never changed. A release adds a folder with the schemas that are new or changed.
 """
@@ -12,12 +12,11 @@ from schemas.compatibility import compatible
 from schemas.shapes import load
 from schemas.topics import EVENTS
 
-_FOLDER: Final = "released"
 _SUFFIX: Final = ".avsc"
 
 
 class Released(NamedTuple):
-    """A schema as a release had it."""
+    """A schema as it was in a release."""
 
     release: str
     event_type: str
@@ -26,7 +25,7 @@ class Released(NamedTuple):
 
 def releases() -> list[Released]:
     """Return every released schema, the oldest release first."""
-    folder = files("schemas").joinpath(_FOLDER)
+    folder = files("schemas").joinpath("released")
     names = sorted((entry.name for entry in folder.iterdir() if entry.is_dir()), key=_number)
     return [
         Released(release, file.name.removesuffix(_SUFFIX), loads(file.read_text(encoding="utf-8")))
@@ -37,7 +36,7 @@ def releases() -> list[Released]:
 
 
 def release_of(event_type: str) -> str | None:
-    """Name the first release that has today's schema of this event; None when none has. Docs may differ."""
+    """Return the first release that has today's schema of this event; None if there is none. Docs may differ."""
     ours = without_docs(load(event_type))
     return next(
         (r.release for r in releases() if r.event_type == event_type and without_docs(r.schema) == ours),
@@ -46,7 +45,7 @@ def release_of(event_type: str) -> str | None:
 
 
 def broken_promises(promised: Iterable[Released]) -> list[str]:
-    """Say how today's schemas break what was released, one line each; nothing when every release is kept."""
+    """Return where today's schemas are not compatible with released ones, a line each; empty if they all are."""
     problems = []
     for released in promised:
         if released.event_type not in EVENTS:
@@ -60,7 +59,7 @@ def broken_promises(promised: Iterable[Released]) -> list[str]:
 
 
 def without_docs(schema: Any) -> Any:
-    """Copy a schema without what only people read."""
+    """Copy a schema without its docs."""
     if isinstance(schema, list):
         return [without_docs(part) for part in schema]
     if not isinstance(schema, dict):

@@ -1,7 +1,7 @@
-"""Avro schemas in the forms that reading and writing need; those of our events are parsed once, at import.
+"""Avro schemas in the forms that reading and writing need. Our own are parsed once, at import.
 
-The wire form of a schema leaves out logical types and docs: the bytes are the same, and comparing a body with its
-re-encoding then costs no UUIDs or times. schemas.conversion knows what the values mean.
+The wire form of a schema has no logical types and docs. The bytes are the same, and the canonical check, which encodes
+a body again, need not build UUIDs and times. schemas.conversion converts these values.
 """
 
 import json
@@ -19,7 +19,7 @@ _MEANING_ONLY: Final = frozenset({"logicalType", "precision", "scale", "doc", "o
 
 
 class UnsafeSchema(Exception):  # noqa: N818 - a verdict, like Rejected
-    """Reading with this schema could exhaust memory or the stack: it is recursive, or repeats items of no bytes."""
+    """The schema is recursive, or repeats items of zero bytes. We refuse it: it could exhaust the stack or memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Shape:
 
 
 def shape_of(schema: dict[str, Any]) -> Shape:
-    """Parse a schema. Raises UnsafeSchema, or what fastavro raises for one that is no Avro schema."""
+    """Parse a schema. Raises UnsafeSchema, or fastavro's error if it is not an Avro schema."""
     refuse_unsafe(schema)
     wire = parse_schema(_without_meaning(schema))
     if not isinstance(wire, dict):
@@ -42,19 +42,19 @@ def shape_of(schema: dict[str, Any]) -> Shape:
 
 
 def load(event_type: str) -> dict[str, Any]:
-    """Return the schema of one of our events as its .avsc file has it. Raises FileNotFoundError for any other name."""
+    """Return the schema of an event from its .avsc file. Raises FileNotFoundError for an unknown name."""
     text = files("schemas").joinpath("avro", f"{event_type}.avsc").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema
 
 
 def refuse_unsafe(schema: object) -> None:
-    """Raise UnsafeSchema when a few bytes in this schema could ask for unbounded memory or depth."""
+    """Raise UnsafeSchema if a small body in this schema could need unbounded memory or depth."""
     _takes_no_bytes(schema, {}, ())
 
 
 def _takes_no_bytes(schema: object, named: dict[str, bool], inside: tuple[str, ...]) -> bool:
-    """Visit a schema; say whether its values are empty. named: the answers so far; inside: the records around it."""
+    """Return whether values of the schema take zero bytes. named: known answers; inside: the records around it."""
     if isinstance(schema, list):
         for branch in schema:
             _takes_no_bytes(branch, named, inside)
@@ -73,7 +73,7 @@ def _object_takes_no_bytes(schema: dict[str, Any], named: dict[str, bool], insid
     name = _short(str(schema.get("name")))
     match schema.get("type"):
         case "record":
-            # A list, for every field has to be visited, not only those up to the first that takes bytes.
+            # A list, not a generator: every field must be visited.
             empty = [_takes_no_bytes(field["type"], named, (*inside, name)) for field in schema["fields"]]
             named[name] = all(empty)
             return named[name]
@@ -95,12 +95,12 @@ def _object_takes_no_bytes(schema: dict[str, Any], named: dict[str, bool], insid
 
 
 def _short(name: str) -> str:
-    """Leave the namespace out: two types of one name are then taken for recursion, which refuses too much at worst."""
+    """Remove the namespace. Two types of one name may then count as recursion: we refuse too much, never too little."""
     return name.rpartition(".")[2]
 
 
 def _without_meaning(schema: Any) -> Any:
-    """Copy a schema without what does not change its bytes, defaults of fields and enums aside."""
+    """Copy a schema without what does not change its bytes. Defaults and symbols are copied as they are."""
     if isinstance(schema, list):
         return [_without_meaning(branch) for branch in schema]
     if not isinstance(schema, dict):

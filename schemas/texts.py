@@ -1,4 +1,4 @@
-"""Text that others made up, as a database and a log can hold it."""
+"""Makes text from outside safe to store and to log."""
 
 from typing import Final
 
@@ -6,9 +6,8 @@ REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 def storable(text: str) -> str:
-    """Return the text with NUL and lone surrogates replaced, which PostgreSQL and UTF-8 cannot hold."""
-    if "\0" in text:
-        text = text.replace("\0", REPLACEMENT)
+    """Replace NUL, which PostgreSQL cannot store, and lone surrogates, which UTF-8 cannot encode."""
+    text = text.replace("\0", REPLACEMENT)
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -17,6 +16,6 @@ def storable(text: str) -> str:
 
 
 def one_line(text: str, length_max: int) -> str:
-    """Return the beginning of the text, with everything replaced that is not printed: it stays one line."""
+    """Cut the text to this length and replace what is not printable, so that it stays one line."""
     text = text[:length_max]
     return text if text.isprintable() else "".join(each if each.isprintable() else REPLACEMENT for each in text)

@@ -1,4 +1,4 @@
-"""The topic table: who publishes which event, and which ones this module reacts to."""
+"""The topic table: who publishes which event, and which events this module consumes."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from schemas.records import Event
 
 
 class Publisher(StrEnum):
-    """Who writes a topic; nobody else may."""
+    """The only one who may write to a topic."""
 
     CHECKOUT = "checkout"
     STOREFRONT = "storefront"
@@ -18,7 +18,7 @@ class Publisher(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One event's topic. consumed: this module reacts to it, so that it has a dead letter topic."""
+    """One event's topic. consumed: this module reads it, so it has a dead letter topic."""
 
     model: type[Event]
     publisher: Publisher
@@ -46,7 +46,7 @@ _TABLE: Final = (
 )
 
 TOPICS: Final[dict[str, Topic]] = {topic.model.TYPE: topic for topic in _TABLE}
-"""By event type, in the order in which an order's story is told."""
+"""By event type, in the order in which they happen to an order."""
 
 EVENTS: Final[dict[str, type[Event]]] = {event_type: topic.model for event_type, topic in TOPICS.items()}
 
@@ -61,14 +61,19 @@ def topic_name(prefix: str, event_type: str) -> str:
 
 
 def dead_letter_topic(prefix: str, event_type: str) -> str:
-    """Return the topic where refused messages of this event's topic are shown to everybody."""
+    """Return the topic to which refused messages of this event's topic are copied."""
     return topic_name(prefix, event_type) + _DEAD_LETTERS
+
+
+def subject_name(prefix: str, event_type: str) -> str:
+    """Return the subject of the event's schema in a registry."""
+    return topic_name(prefix, event_type) + "-value"
 
 
 def event_type_of(prefix: str, topic: str) -> str:
     """Return the event type whose topic this is.
 
-    Raises ValueError for a topic that is none of the table, dead letter topics included.
+    Raises ValueError for a topic that is not in the table, such as a dead letter topic.
     """
     event_type = topic.removeprefix(prefix)
     if topic.startswith(prefix) and event_type in TOPICS:

@@ -1,4 +1,4 @@
-"""The schema that a body was written with: ours, or another version of it that a registry holds."""
+"""The schema that a body was written with: ours, or another version that the registry has."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,7 +14,7 @@ from schemas.writing import Write, wire_writer
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """The schema a body was written with, whether it is another version than ours, and how it writes what was read."""
+    """wire: the schema of the body. resolve: it is another version than ours. write: writes what was read again."""
 
     wire: dict[str, Any]
     resolve: bool
@@ -27,17 +27,17 @@ OURS: Final = {
 }
 
 
-def studied(name: str, schema: dict[str, Any], ours: Shape) -> Writer | Rejected:
-    """Parse a registered schema, if it is safe and this release understands it; else say why not."""
+def make_writer(name: str, schema: dict[str, Any], ours: Shape) -> Writer | Rejected:
+    """Parse a registered schema. Return a Rejected if it is unsafe or this release cannot read it."""
     try:
         shape = shape_of(schema)
         problems = unreadable(ours.schema, schema)
     except UnsafeSchema as error:
-        return unreadable_schema(f"{name} is refused: {error}")
+        return reject_schema(f"{name} is refused: {error}")
     except Exception:  # noqa: BLE001 - fastavro has no common error for what is no Avro schema
-        return unreadable_schema(f"{name} is not an Avro record")
+        return reject_schema(f"{name} is not an Avro record")
     if problems:
-        return unreadable_schema(f"{name} cannot be read by this release: {problems[0]}")
+        return reject_schema(f"{name} cannot be read by this release: {problems[0]}")
 
     def write(value: Any) -> bytes:
         out = BytesIO()
@@ -47,8 +47,8 @@ def studied(name: str, schema: dict[str, Any], ours: Shape) -> Writer | Rejected
     return Writer(shape.wire, resolve=shape.fingerprint != ours.fingerprint, write=write)
 
 
-def unreadable_schema(what: str) -> Rejected:
-    """Make the verdict on a schema that this release cannot read."""
+def reject_schema(what: str) -> Rejected:
+    """Return the refusal of a schema that this release cannot read."""
     return Rejected(
         Reason.UNKNOWN_SCHEMA, f"{what}. Publish with a released schema, or run a release that knows this one."
     )

@@ -9,7 +9,8 @@ from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Local
 from consumers.runtime.work import Work
 from domain.ids import OrderId
-from domain.order import Operation, Order
+from domain.operation import Operation
+from domain.order import Order
 from domain.ports.store import Resolution, Store
 from domain.reaction import Reaction
 from domain.resolving import Fits, No, Ruling, resolve

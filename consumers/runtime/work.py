@@ -12,8 +12,8 @@ from consumers.runtime.ports import Local, Ports
 from domain.alarms import ring
 from domain.decision import Decision
 from domain.ids import EventId, OrderId
-from domain.operation import INVENTORY_KINDS
-from domain.order import Operation, Order, reservation_id
+from domain.operation import INVENTORY_KINDS, Operation
+from domain.order import Order, reservation_id
 from domain.ports.inventory import InventoryAnswer, InventoryCall
 from domain.ports.store import Change, Changes, Claimed, Transaction
 from domain.reaction import Reaction

@@ -101,4 +101,4 @@ def _registrar(settings: Settings) -> "Registrar":
 
     if settings.schema_registry_url is None:
         raise SettingsError("set PAYMENTS_SCHEMA_REGISTRY_URL to the registry's address, as https://user:password@host")
-    return Registrar(connect(settings.schema_registry_url), settings.topic_prefix, tell=say)
+    return Registrar(connect(settings.schema_registry_url), settings.topic_prefix, report=say)

@@ -52,11 +52,11 @@ def as_json() -> dict[str, Any]:
 
 def rows_of(reaction: Reaction) -> tuple[Sequence[tuple[str, ...]], Sequence[tuple[str, ...]]]:
     """Return the rows of both tables as cells, those of outcomes for the calls that the reaction makes."""
-    plans = [(_all(row.fits()), row.condition.__name__, row.step.__name__) for row in reaction.plans]
+    plans = [(_all(row.all_statuses()), row.condition.__name__, row.step.__name__) for row in reaction.plans]
     settles = [
-        (_kinds(row), " or ".join(_outcomes(row)), _all(row.fits()), row.condition.__name__, row.step.__name__)
+        (_kinds(row), " or ".join(_outcomes(row)), _all(row.all_statuses()), row.condition.__name__, row.step.__name__)
         for row in reaction.settles
-        if reaction.calls & set(row.settles())
+        if reaction.calls & set(row.all_kinds())
     ]
     return plans, settles
 
@@ -113,14 +113,14 @@ def does(function: Callable[..., Any]) -> str:
 
 
 def _plan(row: When) -> dict[str, Any]:
-    return {"statuses": [_status(status) for status in row.fits()], **_named(row)}
+    return {"statuses": [_status(status) for status in row.all_statuses()], **_named(row)}
 
 
 def _settle(row: On) -> dict[str, Any]:
     return {
-        "operations": [str(kind) for kind in row.settles()],
+        "operations": [str(kind) for kind in row.all_kinds()],
         "outcomes": _outcomes(row),
-        "statuses": [str(status) for status in row.fits()],
+        "statuses": [str(status) for status in row.all_statuses()],
         **_named(row),
     }
 
@@ -139,7 +139,7 @@ def _outcomes(row: On) -> list[str]:
 
 
 def _kinds(row: On) -> str:
-    return "every call" if row.settles() == EVERY else " or ".join(row.settles())
+    return "every call" if row.all_kinds() == EVERY else " or ".join(row.all_kinds())
 
 
 def _all(statuses: Sequence[Status | None]) -> str:

@@ -1,1 +1,1 @@
-"""What the pipeline needs of the world, as Protocols; one file a port. Adapters live at the edge."""
+"""What the pipeline needs of the outside world, as Protocols, one file per port. Adapters stand in other folders."""

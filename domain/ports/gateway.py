@@ -12,14 +12,14 @@ from domain.values import Value
 
 
 class GatewayAnswer(Value, frozen=True):
-    """What the gateway said of one operation."""
+    """The gateway's answer about one operation."""
 
     operation_id: OperationId
     outcome: GatewayOutcome
 
 
 Begin = Callable[[GatewayCall], bool]
-"""Asked right before a call is sent: may it begin? From then on it counts as made."""
+"""Called right before a call is sent. True: send it, and from then on it counts as made."""
 
 
 def at_once(_call: GatewayCall) -> bool:
@@ -28,37 +28,36 @@ def at_once(_call: GatewayCall) -> bool:
 
 
 class Gateway(Protocol):
-    """Authorize, capture, void and refund, many at a time.
+    """Authorizes, captures, voids and refunds, many calls at a time.
 
-    Answers come in groups, as soon as there are some and in any order; exactly one for every call that began, unless
-    the iteration ends early: then the calls without an answer are open still (their idempotency key makes repeating
-    safe).
-    Raises DownForEverybody when the gateway refuses us altogether (401).
-    Never raises for one call: a time-out, reset, 5xx or unreadable answer is the outcome Unknown; a call for which our
-    key lacks a permission (403) is NotExecuted, and says so.
-    Cancelling the iteration cancels the calls that run.
+    Answers come in groups, in any order, as soon as there are some: exactly one for each call that began. If the
+    iteration ends early, calls without an answer are still open; their idempotency key makes it safe to repeat them.
+    Raises DownForEverybody if the gateway refuses all our calls (401).
+    Never raises for one call. A time-out, reset, 5xx or unreadable answer is the outcome Unknown. A call for which our
+    key lacks a permission (403) is NotExecuted with forbidden=True.
+    Cancelling the iteration cancels the running calls.
     """
 
     def perform(self, calls: Sequence[GatewayCall], begin: Begin = at_once) -> AsyncIterator[Sequence[GatewayAnswer]]:
-        """Do what the calls ask. Safe to repeat: the gateway replays the first answer of a key.
+        """Make the calls. Safe to repeat: the gateway replays the first answer of a key.
 
-        begin is asked before each call, behind any queue of the adapter's own; what may not begin is not sent and has
-        no answer.
+        begin is called right before each call is sent, after any queue of the adapter. If it returns False, the call
+        is not sent and has no answer.
         """
         ...
 
     def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
-        """Ask what became of the calls, changing nothing; NotFound when there is no trace of it."""
+        """Ask what became of the calls. Changes nothing. NotFound: the gateway knows nothing of a call."""
         ...
 
     async def close(self) -> None:
-        """Give up connections."""
+        """Close the connections."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One thing that truly happened at the gateway. kind: authorize, capture, cancel or refund."""
+    """One thing that happened at the gateway. kind: authorize, capture, cancel or refund."""
 
     kind: str
     key: str
@@ -68,7 +67,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One transaction as the gateway has it, amounts in ISO minor units; operation_id is the authorize operation's."""
+    """One transaction in the gateway's ledger. Amounts are in ISO minor units. operation_id: of the authorize."""
 
     transaction_id: str
     order_id: OrderId | None
@@ -82,19 +81,19 @@ class LedgerEntry:
 
 
 class GatewayLedger(Protocol):
-    """The gateway's own books, for the audit."""
+    """The gateway's own record of money, for the audit."""
 
     async def entries(self) -> Sequence[LedgerEntry]:
-        """Return every transaction. Raises Transient when the gateway does not answer."""
+        """Return every transaction. Raises Transient if the gateway does not answer."""
         ...
 
 
 class GatewayReferences(Protocol):
-    """What the gateway knows of an id that an operator gives."""
+    """What the gateway knows of an id that an operator enters."""
 
     async def order_of(self, reference: str) -> str | None:
-        """Return the order that a transaction, or that of a refund, says it is of; "" if it names none.
+        """Return the order id of a transaction, or of a refund's transaction; "" if it has none.
 
-        None: the gateway has nothing of this id. Raises Transient when it does not say.
+        None: the gateway knows no such id. Raises Transient if the gateway does not answer.
         """
         ...

@@ -13,7 +13,7 @@ from domain.values import Value
 
 
 class InventoryCall(Value, frozen=True):
-    """What the inventory is asked: reserve, confirm (sell) or release one hold. A SKU is named once, sorted."""
+    """A call at the inventory: reserve, confirm (sell) or release one hold. Each SKU has one line; lines are sorted."""
 
     operation_id: OperationId
     kind: OperationKind
@@ -23,18 +23,18 @@ class InventoryCall(Value, frozen=True):
 
 
 class InventoryAnswer(Value, frozen=True):
-    """What the inventory said: Reserved or Short to a reserve, Approved to the others."""
+    """The inventory's answer: Reserved or Short to a reserve, Approved to the others."""
 
     operation_id: OperationId
     outcome: Outcome
 
 
 class LocalInventory(Protocol):
-    """An inventory in the same database: performed inside the transaction that decides, settled at once.
+    """An inventory in the same database: called in the transaction that decides, and settled at once.
 
-    The caller holds the orders' locks and asks for what their holds allow: a hold is confirmed or released only once.
+    The caller holds the locks of the orders, and confirms or releases a hold only once.
     """
 
     async def perform(self, transaction: Transaction, calls: Sequence[InventoryCall]) -> Sequence[InventoryAnswer]:
-        """Answer every call, each reserve wholly or not at all. Raises Contended when another took the goods."""
+        """Answer every call. A reserve holds all its lines or none. Raises Contended if another took the goods."""
         ...

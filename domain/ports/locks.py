@@ -1,4 +1,4 @@
-"""Who holds what we wait for: locks of other sessions on our tables and rows."""
+"""Locks that other sessions hold on our tables and rows."""
 
 from typing import Any, NamedTuple
 
@@ -6,9 +6,9 @@ from domain.ids import OrderId
 
 
 class Holder(NamedTuple):
-    """A session. pid: None for a prepared transaction, which has none. open_s: seconds since its transaction began.
+    """A session. pid: None for a prepared transaction. open_s: seconds since its transaction began.
 
-    What the database does not let us see is None: of another user's session that is state and open_s.
+    None also means that we may not see it: of another user's session these are state and open_s.
     """
 
     pid: int | None
@@ -19,14 +19,14 @@ class Holder(NamedTuple):
 
     @property
     def remedy(self) -> str:
-        """Return the statement by which an administrator ends it."""
+        """Return the statement with which an administrator ends it."""
         if self.pid is None:
             return "ROLLBACK PREPARED '...', see pg_prepared_xacts"
         return f"SELECT pg_terminate_backend({self.pid})"
 
 
 class TableLock(NamedTuple):
-    """A whole table that a session holds, or is next to hold; either way we queue behind it."""
+    """A lock on a whole table that a session holds or waits for. In both cases we wait behind it."""
 
     table: str
     mode: str
@@ -34,9 +34,9 @@ class TableLock(NamedTuple):
 
 
 class RowLock(NamedTuple):
-    """A row that a transaction holds. key: an order id, or a SKU in table stock. transaction: tells it from others.
+    """A row that a transaction holds. key: an order id, or a SKU in table stock. transaction: its id.
 
-    needed_by: of the orders that were asked for, those that need the row. holder: None if nobody can tell.
+    needed_by: those of the given orders that need the row. holder: None if it is unknown.
     """
 
     table: str
@@ -47,20 +47,20 @@ class RowLock(NamedTuple):
 
     @property
     def name(self) -> tuple[str, str, str]:
-        """Tell this lock from others."""
+        """Return what identifies this lock."""
         return self.table, self.key, self.transaction
 
 
 class Locks(NamedTuple):
-    """What is held now. rows: empty while tables are held, for then rows cannot be looked at."""
+    """The locks that are held now. rows: empty while a table is held, for then we cannot read rows."""
 
     tables: tuple[TableLock, ...] = ()
     rows: tuple[RowLock, ...] = ()
 
 
 def tell_holder(holder: Holder | None) -> dict[str, Any]:
-    """Return what an alarm says of a session."""
+    """Return the fields of an alarm about a session."""
     if holder is None:
-        return {"remedy": "the session cannot be told: look for old transactions in pg_stat_activity"}
+        return {"remedy": "the session is unknown: look for old transactions in pg_stat_activity"}
     known = holder._asdict() | {"remedy": holder.remedy}
     return {name if name == "remedy" else f"holder_{name}": value for name, value in known.items() if value is not None}

@@ -1,4 +1,4 @@
-"""How customers are told."""
+"""How customers are notified."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,11 +7,11 @@ from domain.decision import Notification
 
 
 class Notifier(Protocol):
-    """Tells customers, at least once each; the notification's key lets it tell them only once.
+    """Notifies customers. The same notification may come again; its key tells repetitions.
 
-    Called inside the transaction that records the notifications, before it commits: it must not wait for a network.
+    Called in the transaction that records the notifications, before it commits: it must not wait for a network.
     """
 
     async def tell(self, notifications: Sequence[Notification]) -> None:
-        """Tell these customers."""
+        """Notify these customers."""
         ...

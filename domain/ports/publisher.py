@@ -10,7 +10,7 @@ from domain.values import Value
 
 
 class OutgoingMessage(Value, frozen=True):
-    """One message as it goes out. id is the journal's: the answer names messages by it. topic carries its prefix."""
+    """One message to send. id: of the journal; answers name messages by it. topic: with its prefix."""
 
     id: int
     topic: str
@@ -20,19 +20,19 @@ class OutgoingMessage(Value, frozen=True):
 
 
 class Scope(Enum):
-    """Who has to wait for the cause of a refusal to be mended."""
+    """What must wait until the cause of a refusal is removed."""
 
     MESSAGE = auto()
-    """This message, and behind it those of its topic with the same key."""
+    """This message, and later ones of its topic with the same key."""
     TOPIC = auto()
     """Every message of its topic."""
     BEHIND = auto()
-    """It was not tried, for it stands behind another. It comes again as soon as that one lets it."""
+    """Only this message. It was not sent, because it is behind a refused one; send it again after that one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """why: what is wrong and what to do. alarm: a reason of domain.alarms."""
+    """A refused message. why: what is wrong and what to do. alarm: a reason of domain.alarms."""
 
     why: str
     scope: Scope
@@ -41,14 +41,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What became of a batch: ids that all in-sync replicas have; refused: by id."""
+    """What became of a batch. acknowledged: ids that all in-sync replicas have. refused: by id."""
 
     acknowledged: Sequence[int]
     refused: dict[int, Refusal] = field(default_factory=dict)
 
 
 class Interrupted(Transient):
-    """Not all could be sent. published: what was answered until then; it need not be sent again."""
+    """Not all messages could be sent. published: those that have an answer; they need not be sent again."""
 
     def __init__(self, why: str, published: Published) -> None:
         super().__init__(why)
@@ -56,7 +56,7 @@ class Interrupted(Transient):
 
 
 def always() -> bool:
-    """Allow it, for who publishes without a lease."""
+    """Return True: for publishing without a lease."""
     return True
 
 
@@ -64,15 +64,15 @@ class Publisher(Protocol):
     """An idempotent producer that waits for all in-sync replicas."""
 
     async def publish(self, messages: Sequence[OutgoingMessage], *, allowed: Callable[[], bool] = always) -> Published:
-        """Send all in the given order (per key the order is kept) and wait for the acknowledgements.
+        """Send all messages and wait for the acknowledgements. Messages of one key stay in the given order.
 
-        allowed is asked before each request; from its first no on, nothing more is sent. Every id comes back,
-        acknowledged or refused. Refusals about a record, its topic or its partition are values. Raises Transient for
-        anything else, Interrupted if something was answered before; then some more may have been sent, the publisher
-        is no longer usable, and a new one starts again from the lowest id.
+        allowed is called before each request; after the first False nothing more is sent. Every id is returned,
+        acknowledged or refused. Refusals of a message, its topic or its partition are values. Any other failure raises
+        Transient, or Interrupted if there are answers already. Then more messages may have been sent, this publisher
+        is no longer usable, and a new one must start again from the lowest id.
         """
         ...
 
     async def close(self) -> None:
-        """Give up connections."""
+        """Close the connections."""
         ...

@@ -20,10 +20,10 @@ class Message(Value, frozen=True):
 
 
 class Stretch(NamedTuple):
-    """Offsets of a partition, first and last included, that cannot be read. last: None while it has no end yet.
+    """Offsets of a partition that cannot be read, from first to last inclusive. last: None while the end is unknown.
 
-    gone: the messages are not there any more; else they may become readable, or an operator passes over them.
-    topic_id: tells the topic from one of the same name that was deleted before; empty where brokers do not say.
+    gone: the messages were deleted; else they may become readable, or an operator passes over them. topic_id: Kafka's
+    id of the topic, which changes if the topic is deleted and made anew; empty if brokers have none.
     """
 
     topic: str
@@ -36,14 +36,14 @@ class Stretch(NamedTuple):
 
 
 class Source(Protocol):
-    """A member of a consumer group. Partitions come and go; what was taken and not committed comes again, to somebody.
+    """A member of a consumer group. Messages that were taken and not committed come again, to some member.
 
-    All methods raise Transient when the broker does not answer; they may simply be called again.
+    All methods raise Transient if the broker does not answer; call them again.
     """
 
     @property
     def topic_id(self) -> str:
-        """Tell the topic from others that bore its name; empty where brokers do not say."""
+        """Return Kafka's id of the topic; empty if brokers have none."""
         ...
 
     async def start(self) -> None:
@@ -51,36 +51,36 @@ class Source(Protocol):
         ...
 
     async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
-        """Return what is there, across partitions, at most so many; wait so long for the first.
+        """Return at most `limit` messages of all partitions; wait at most `wait_s` for the first.
 
-        Whoever calls it again has processed all that was taken before, or has put it on hold.
+        The caller has processed all messages that it took before, or has put them on hold.
         """
         ...
 
     async def commit(self, messages: Sequence[Message]) -> None:
-        """Commit the offsets behind these messages. A partition that is ours no longer is passed over."""
+        """Commit the offsets behind these messages. Partitions that we have lost meanwhile are skipped."""
         ...
 
     def hold(self, message: Message, seconds: float) -> None:
-        """Stand still on this message's partition: it and what follows it come again after so many seconds."""
+        """Pause this message's partition: the message and those behind it come again after so many seconds."""
         ...
 
     def has_begun_anew(self) -> bool:
-        """Whether another topic bears the name since this was asked last: what was not read of the old one is gone."""
+        """Whether the topic was deleted and made anew since the last call. Unread messages of the old one are gone."""
         ...
 
     def blocked(self) -> Sequence[Stretch]:
-        """Name the stretches before which partitions stand still. Other partitions go on."""
+        """Return the unreadable stretches at which partitions wait. Other partitions go on."""
         ...
 
     async def pass_over(self, stretch: Stretch, last: int) -> None:
-        """Go on behind this offset, and commit that. Does nothing when the partition does not stand there any more."""
+        """Go on behind this offset, and commit that. Does nothing if the partition no longer waits there."""
         ...
 
     def processing(self) -> AbstractAsyncContextManager[None]:
-        """Hold on to the partitions: none is given up before this is left, or the drain deadline is over."""
+        """Keep all partitions until this context is left, or until the drain deadline."""
         ...
 
     async def close(self) -> None:
-        """Leave the group, so that others take over at once."""
+        """Leave the group, so that other members take over at once."""
         ...

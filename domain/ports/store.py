@@ -1,4 +1,4 @@
-"""The database, as the runtime sees it: one transaction for a whole batch, every statement over all of it."""
+"""The database, as the runtime sees it: one transaction per batch, and each statement for the whole batch."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from domain.decision import Notification
 from domain.ids import EventId, OperationId, OrderId
-from domain.operation import OperationState
-from domain.order import Operation, Order
+from domain.operation import Operation, OperationState
+from domain.order import Order
 from domain.ports.locks import Locks
 from domain.values import Value
 from schemas.events import Event, OwnEvent
@@ -19,12 +19,12 @@ from schemas.rejection import Reason
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that cannot be processed, and why. (group, topic, partition, offset) and its bytes are its identity.
+    """A message that cannot be processed, and why. (group, topic, partition, offset) and its bytes identify it.
 
-    key, body and headers are as they came, but for card numbers: masked says that there were some. to_offset: the last
-    of a stretch of messages that nobody could read. event_id, order_id: where they can be read. own_inbox: the event's
-    row in the inbox is this message's. waits: it is in quarantine, and later messages of its order wait behind it;
-    behind: it is one of those. number: once it is kept, what `payments dlq` calls it.
+    key, body, headers: as they came, with card numbers masked; masked: there were some. to_offset: the last offset of
+    an unreadable stretch. event_id, order_id: if they can be read. own_inbox: this message wrote the event's row in the
+    inbox. waits: it is in quarantine, and later messages of its order wait behind it. behind: it is such a later
+    message. number: its id in `payments dlq`, once it is stored.
     """
 
     group: str
@@ -48,7 +48,7 @@ class DeadLetter:
 
 
 class Passed(NamedTuple):
-    """An operator's word to pass over offsets, first and last included. applied: a consumer has done so once."""
+    """An operator's order to pass over the offsets first to last, inclusive. applied: a consumer has done so once."""
 
     passed_id: int
     first: int
@@ -60,7 +60,7 @@ class Passed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What an operator said of an order under review, for the record."""
+    """The record of an operator's ruling on an order under review."""
 
     order_id: OrderId
     review_reason: str
@@ -71,10 +71,10 @@ class Resolution:
 
 
 class SetAside(NamedTuple):
-    """Work that raised here and has no place on a topic: it waits for an operator. kind says what it is.
+    """Work that raised an error and is no message: it waits for an operator.
 
-    operation: an answer, or a call, raised; order: the sweep did. detail: the error's type and words. trace: where it
-    was raised.
+    kind: "operation": a call or its answer raised; "order": the sweep of an order raised. detail: the error's type and
+    text. trace: where it was raised.
     """
 
     kind: Literal["operation", "order"]
@@ -85,7 +85,7 @@ class SetAside(NamedTuple):
 
 
 class Change(Value, frozen=True):
-    """An order as it was loaded (None: it did not exist) and as it shall be."""
+    """An order as it was loaded (None: it did not exist) and as it must be written."""
 
     before: Order | None
     after: Order
@@ -93,7 +93,7 @@ class Change(Value, frozen=True):
 
 @dataclass(slots=True)
 class Changes:
-    """All that one transaction writes, beside its inbox rows. passed: ids of operators' words that are applied."""
+    """All that one transaction writes, except inbox rows. passed: ids of `Passed` that are applied now."""
 
     orders: list[Change] = field(default_factory=list)
     events: list[OwnEvent] = field(default_factory=list)
@@ -104,9 +104,9 @@ class Changes:
 
 
 class Receipt(Enum):
-    """What the inbox says of an event: new, seen before (or earlier in the batch), or too old for it to remember.
+    """What the inbox says about an event: new, known (also from earlier in the batch), or older than its retention.
 
-    CONFLICT: its id was seen before, with other content.
+    CONFLICT: its id is known, with other content.
     """
 
     NEW = auto()
@@ -116,11 +116,11 @@ class Receipt(Enum):
 
 
 class Transaction(Protocol):
-    """One transaction. Leaving its context commits, an exception rolls back.
+    """One transaction. Leaving its context commits; an exception rolls back.
 
-    now: the database's clock, read once, with load. began: the running loop's clock, before the database read its own.
-    contended: an earlier run of the same work lost a race; lock before reading. waiting: of the orders that were
-    locked, those that wait in quarantine, if that was asked for.
+    now: the database's clock, read once, with load. began: the event loop's clock, read before that. contended: an
+    earlier run of the same work lost a race; lock before reading. waiting: those of the locked orders that have work in
+    quarantine, if that was asked for.
     """
 
     now: datetime
@@ -129,38 +129,38 @@ class Transaction(Protocol):
     waiting: frozenset[OrderId]
 
     async def load(self, order_ids: Sequence[OrderId], *, waiting: bool = False) -> dict[OrderId, Order]:
-        """Lock these orders, in the order of their ids, and return those that exist, with unfinished operations."""
+        """Lock these orders, in the order of their ids. Return those that exist, with their unfinished operations."""
         ...
 
     async def hold(self, order_ids: Sequence[OrderId]) -> None:
-        """Lock these orders and see which wait in quarantine; read none, for that may be what raised.
+        """Lock these orders and find those with work in quarantine. Do not load them: loading may be what raised.
 
-        Until it ends this transaction is the only one that puts anything in quarantine.
+        Until this transaction ends no other one can put anything in quarantine.
         """
         ...
 
     async def receive(self, group: str, events: Sequence[Event], contents: Sequence[int]) -> Sequence[Receipt]:
-        """Write the inbox rows of this consumer group; say of each event, in the same order, what it is.
+        """Write the inbox rows of this consumer group; return a receipt for each event, in the same order.
 
-        contents: what each event says (domain.content.inbox_content): another event under a known id is no repetition.
+        contents: the hash of each event (domain.content.inbox_content). A known id with another hash is a conflict.
         """
         ...
 
     async def save(self, changes: Changes) -> Sequence[DeadLetter]:
-        """Write everything, and wake the relay once the transaction has committed; return the letters that are new.
+        """Write all changes; the commit wakes the relay. Return the dead letters that are new.
 
         Raises Contended on a lost race.
         """
         ...
 
     async def set_aside(self, work: SetAside) -> int | None:
-        """Put this work in quarantine: return its number there, None if nothing is left to be put there."""
+        """Put this work in quarantine. Return its number there; None if the work is done or gone already."""
         ...
 
     async def quarantined_lately(self) -> int:
-        """Return how much came into quarantine in the last ten minutes, from all processes and from this transaction.
+        """Return how much work came into quarantine in the last ten minutes, from all processes and this transaction.
 
-        What waits behind others does not count.
+        Work that only waits behind other work does not count.
         """
         ...
 
@@ -169,7 +169,7 @@ class Transaction(Protocol):
         ...
 
     async def history(self, order_id: OrderId) -> Sequence[Operation]:
-        """Return all operations of this order, finished ones included, in the order of their opening."""
+        """Return all operations of this order, also finished ones, oldest first."""
         ...
 
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
@@ -177,26 +177,26 @@ class Transaction(Protocol):
         ...
 
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
-        """Put every event of these orders into the outbox once more: same ids, same bytes."""
+        """Put every event of these orders into the outbox again, with the same ids and bytes."""
         ...
 
     async def send_unseen(self, group: str, event_type: str) -> int:
-        """Put every event of this type that the group has not processed into the outbox once more.
+        """Put every event of this type that the group has not processed into the outbox again; return how many.
 
-        Only those that the inbox could tell from repetitions: same ids, same bytes. Return how many.
+        They keep their ids and bytes. Only events within the retention of the inbox, which finds repetitions.
         """
         ...
 
     def at_end(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Have this done last in the transaction, after save: what it locks is locked for the shortest time."""
+        """Run this last in the transaction, after save, so that its locks are held for the shortest time."""
         ...
 
 
 class Claimed(Value, frozen=True):
-    """An operation under a new lease, and its attempt's token, which only an authorize needs.
+    """An operation under a new lease. token: of its attempt, for an authorize.
 
-    until: the lease's end by the running loop's clock. It lies before the end by the database's clock (due_at), for it
-    is counted from before the transaction began, however long that then took.
+    until: the end of the lease by the event loop's clock. It is counted from before the transaction, so it is never
+    later than the end by the database's clock (due_at).
     """
 
     operation: Operation
@@ -205,10 +205,10 @@ class Claimed(Value, frozen=True):
 
 
 class InboxUpkeep(NamedTuple):
-    """What an upkeep of the inbox's days did. ahead: days in a row after today that are there; -1: not even today.
+    """What an upkeep of the inbox's partitions did. ahead: consecutive days after today that exist; -1: not even today.
 
-    undone: what could not be done now, and why, a line each. The next upkeep tries again. strange: partitions that are
-    named like a day, and are none or not that one.
+    undone: what could not be done, and why, a line each; the next upkeep tries again. strange: partitions with the name
+    of a day that do not hold that day.
     """
 
     made: int
@@ -221,7 +221,7 @@ class InboxUpkeep(NamedTuple):
 class Store(Protocol):
     """Transactions for the runtime, and the work that the sweep looks for.
 
-    Raises DownForEverybody when the database does not answer; the work can be repeated as a whole.
+    Raises DownForEverybody if the database does not answer. Then the whole work can be repeated.
     """
 
     def transaction(self, *, contended: bool = False) -> AbstractAsyncContextManager[Transaction]:
@@ -229,13 +229,13 @@ class Store(Protocol):
         ...
 
     async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:
-        """Take operations whose due time or lease has passed under a new lease, skipping what others are taking."""
+        """Claim operations whose due time or lease has passed; skip those that others are claiming."""
         ...
 
     async def give_back(self, operations: Sequence[Operation]) -> None:
-        """End the lease of these operations, as claimed: the next sweep, of anybody, may take them at once.
+        """End the leases of these claimed operations: the next sweep of any process may claim them at once.
 
-        What another has claimed since stays with it.
+        An operation that another process has claimed since keeps its lease.
         """
         ...
 
@@ -244,41 +244,41 @@ class Store(Protocol):
         ...
 
     async def maintain(self) -> InboxUpkeep:
-        """Make inbox partitions ahead of time, drop those past their retention. What cannot be done is no error."""
+        """Make inbox partitions for coming days, drop those past their retention. A failed step is no error."""
         ...
 
     async def end_frozen(self, unmoved_s: float) -> int:
-        """End sessions of this module whose process has stood still for so long amid a transaction; say how many."""
+        """End sessions of this module that have stood still in a transaction for so long; return how many."""
         ...
 
     async def locks(self, order_ids: Sequence[OrderId]) -> Locks:
-        """Say who holds, at this moment, tables of ours, or else rows that these orders need. It waits for nobody.
+        """Return who holds tables of ours now, or else rows that these orders need. Never waits.
 
-        Transactions wait for locks for a short time only from then on, unless a table is held.
+        From then on transactions wait for locks for a short time only, unless a table is held.
         """
         ...
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
-        """Search on for a while; return orders that are not final, have nothing open, and have not changed for so long.
+        """Go on with the search; return orders that are not final, have nothing open and have not changed for so long.
 
-        Another may have taken them up since: ask `unchanged` under their locks.
+        Another process may have changed them since: call `unchanged` under their locks.
         """
         ...
 
     async def delayed_orders(self, open_s: float, limit: int) -> Sequence[OrderId]:
-        """Return orders with a payment operation unfinished for so long, that are not final, their customers not told.
+        """Return orders that are not final, with an operation unfinished for so long, and a customer not notified yet.
 
         Refunds and releases do not count.
         """
         ...
 
     async def passed(self, group: str, topic: str, topic_id: str, partition: int, offset: int) -> Passed | None:
-        """Return an operator's word to pass over this offset, one that is not applied yet if there is any.
+        """Return an operator's order to pass over this offset; preferably one that is not applied yet.
 
-        topic_id: a word about another topic of this name does not count; empty where brokers do not say.
+        topic_id: an order for another topic of this name does not count. Empty if brokers have no ids of topics.
         """
         ...
 
     async def has_letter(self, letter: DeadLetter) -> bool:
-        """Whether this very letter is kept already."""
+        """Whether this dead letter is stored already."""
         ...

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-from schemas.writing import remembering
+from schemas.writing import memoize
 
 _I2: Final = Struct("!h").pack
 _I4: Final = Struct("!i").pack
@@ -105,15 +105,15 @@ def _array(oid: int, write: Callable[[Any], bytes], values: Sequence[Any]) -> by
 
 WRITERS: Final[dict[str, Callable[[Any], bytes]]] = {
     "text": text,
-    "word": remembering(text),
+    "word": memoize(text),
     "bytea": raw_bytes,
-    "bigint": remembering(bigint),
+    "bigint": memoize(bigint),
     "number": bigint,
-    "integer": remembering(integer),
-    "boolean": remembering(boolean),
+    "integer": memoize(integer),
+    "boolean": memoize(boolean),
     "uuid": uuid,
-    "timestamptz": remembering(timestamp),
-    "date": remembering(day),
+    "timestamptz": memoize(timestamp),
+    "date": memoize(day),
 }
 """How a value of a type is written. A word is a text that comes again: a status, or an id that has many rows.
 A number is a bigint that does not."""

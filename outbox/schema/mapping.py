@@ -11,8 +11,8 @@ from typing import Any, Final, Generic, LiteralString, TypeVar
 import orjson
 
 from domain.failure_codes import FailureCode
-from domain.operation import OperationKind, OperationState
-from domain.order import Attempt, Hold, HoldState, Operation, Order, OrderLine, Status
+from domain.operation import Operation, OperationKind, OperationState
+from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status
 from domain.outcome import Missing
 from domain.values import Value
 from outbox.driver.batches import JSONB, Column, Row, insert, update, word

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from domain.ids import OrderId
-from domain.order import Attempt, Hold, Operation, Order
+from domain.operation import Operation
+from domain.order import Attempt, Hold, Order
 from domain.ports.store import Change
 from outbox.driver.batches import Batch, Insert, Row
 from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 
 from domain.ids import OrderId
-from domain.order import Operation
+from domain.operation import Operation
 from domain.ports.locks import Locks
 from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
 from outbox.driver.connections import Connections, begin

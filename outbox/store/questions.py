@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Final, LiteralString
 
 from domain.ids import OperationId, OrderId
-from domain.operation import OperationState
-from domain.order import Operation
+from domain.operation import Operation, OperationState
 from outbox.schema.mapping import OPERATIONS
 from outbox.store.statements import HISTORY
 from outbox.store.wire import Wire

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from domain.ids import OperationId, OrderId
-from domain.operation import OperationState
-from domain.order import Operation, Order
+from domain.operation import Operation, OperationState
+from domain.order import Order
 from domain.ports.store import Changes, DeadLetter, Receipt, SetAside
 from outbox.driver.batches import Row
 from outbox.journal import Journal

@@ -22,8 +22,7 @@ from deploy.contracts import codec_of
 from deploy.playbank.in_process import SimulatedGateway
 from deploy.settings import Settings
 from deploy.wiring import bounds_of, rules_of, source_maker
-from domain.operation import GatewayCall
-from domain.order import Operation
+from domain.operation import GatewayCall, Operation
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.ports.store import Transaction
 from outbox.driver.connections import Connections

@@ -8,8 +8,8 @@ from typing import Any
 
 from domain.content import content_hash
 from domain.ids import EventId, OrderId
-from domain.operation import OperationKind, operation_id
-from domain.order import Attempt, Hold, HoldState, Operation, Order, OrderLine, Status, reservation_id
+from domain.operation import Operation, OperationKind, operation_id
+from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status, reservation_id
 from domain.rules import Context, Rules
 from tests.schemas import builders as events
 

@@ -17,8 +17,8 @@ from domain.goods import expire_hold
 from domain.ids import EventId, OperationId
 from domain.lease import settle_answer
 from domain.operating import Move, gateway_call, may_send_again, next_move
-from domain.operation import GATEWAY_KINDS, GatewayCall, OperationKind
-from domain.order import Operation, Order, OrderLine, Status
+from domain.operation import GATEWAY_KINDS, GatewayCall, Operation, OperationKind
+from domain.order import Order, OrderLine, Status
 from domain.outcome import NotExecuted, NotFound, Outcome, Unknown
 from domain.ports.inventory import InventoryCall
 from domain.resolving import No, Ruling, Word, resolve

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 from consumers.reactions import REACTIONS
 from domain.failure_codes import FailureCode
-from domain.operation import OperationKind, OperationState
-from domain.order import Attempt, Hold, HoldState, Operation, Order, Status
+from domain.operation import Operation, OperationKind, OperationState
+from domain.order import Attempt, Hold, HoldState, Order, Status
 from domain.outcome import (
     AlreadyCaptured,
     Approved,

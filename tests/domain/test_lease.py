@@ -8,8 +8,8 @@ from consumers.reactions import BY_NAME
 from domain.decision import NOTHING, Decision
 from domain.lease import settle_answer
 from domain.operating import backoff_s, count_answer, open_operation
-from domain.operation import OperationKind, OperationState
-from domain.order import Operation, Status
+from domain.operation import Operation, OperationKind, OperationState
+from domain.order import Status
 from domain.outcome import Approved, NotExecuted, NotFound, Outcome, Pending, Unknown
 from tests.domain.builders import AT, RULES, TOTAL, attempt, context, later, operation, order
 

@@ -11,15 +11,14 @@ from domain.operating import (
     backoff_s,
     close,
     gateway_call,
-    given_up,
+    give_up_reason,
     key_lives,
     may_send_again,
     next_move,
     open_operation,
     postpone,
 )
-from domain.operation import GATEWAY_KINDS, OperationKind, OperationState, idempotency_key, operation_id
-from domain.order import Operation
+from domain.operation import GATEWAY_KINDS, Operation, OperationKind, OperationState, idempotency_key, operation_id
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
@@ -191,7 +190,8 @@ def test_waiting_ends_by_tries_when_nothing_was_done_and_by_time_when_something_
 ) -> None:
     since = None if state is O.OPEN else AT
     assert (
-        given_up(operation(K.CAPTURE, state=state, tries=tries, unknown_since=since), context(later(age_s))) == reason
+        give_up_reason(operation(K.CAPTURE, state=state, tries=tries, unknown_since=since), context(later(age_s)))
+        == reason
     )
 
 

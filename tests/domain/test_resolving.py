@@ -11,8 +11,8 @@ from domain.alarms import ALARMS
 from domain.decision import Decision
 from domain.edges import EDGES
 from domain.failure_codes import FailureCode
-from domain.operation import INVENTORY_KINDS, OperationKind, OperationState
-from domain.order import Attempt, Hold, HoldState, Operation, Order, Status
+from domain.operation import INVENTORY_KINDS, Operation, OperationKind, OperationState
+from domain.order import Attempt, Hold, HoldState, Order, Status
 from domain.outcome import AlreadyCaptured, Approved, Declined, Outcome, Pending, Reserved
 from domain.resolving import OWNERS, No, Ruling, Word, resolve
 from domain.values import replace

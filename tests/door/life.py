@@ -14,8 +14,8 @@ from consumers.runtime.work import inventory_call
 from domain.decision import Decision
 from domain.goods import expire_hold
 from domain.ids import EventId, OrderId
-from domain.operation import GATEWAY_KINDS, OperationKind
-from domain.order import FINAL, Operation, Order
+from domain.operation import GATEWAY_KINDS, Operation, OperationKind
+from domain.order import FINAL, Order
 from domain.outcome import Outcome
 from domain.ports.inventory import InventoryCall
 from domain.rules import Context, Rules

@@ -12,8 +12,7 @@ from uuid import UUID, uuid5
 from hypothesis import strategies as st
 
 from domain.failure_codes import FailureCode
-from domain.operation import GatewayCall, OperationKind
-from domain.order import Operation
+from domain.operation import GatewayCall, Operation, OperationKind
 from domain.outcome import (
     AlreadyCaptured,
     Approved,

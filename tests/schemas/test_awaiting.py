@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.awaiting import AWAITED_MAX, AwaitingRegistry, Patience
+from schemas.awaited import AWAITED_MAX, Patience
+from schemas.awaiting import AwaitingRegistry
 from schemas.codec import Codec
 from schemas.confluent import TIMEOUT_S, ConfluentRegistry
 from schemas.events import Event

@@ -143,7 +143,7 @@ def test_what_a_registry_that_lags_behind_does_not_give_yet_is_waited_for_togeth
     told: list[str] = []
     began = time.monotonic()
 
-    done = Registrar(connect(server.url), "shop.", tell=told.append).register(*EVENTS)
+    done = Registrar(connect(server.url), "shop.", report=told.append).register(*EVENTS)
 
     assert [(one.did, one.problems) for one in done] == [("registered", ())] * len(EVENTS)
     named = f"{done[0].subject} and {len(EVENTS) - 1} more"
