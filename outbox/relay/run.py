@@ -135,10 +135,10 @@ class Relay:
         try:
             while stop is None or not stop.is_set():
                 self._on_turn("relay")
-                await lease.usable()
-                more = await self._sending.turn(connection, publisher, lease.may_send)
+                await lease.wait_until_usable()
+                more = await self._sending.send_batch(connection, publisher, lease.may_send)
                 self._outages.end()
-                self._lapses.all_is_well()
+                self._lapses.note_sent()
                 if not more and stop is None:
                     return
                 if not more and stop is not None:

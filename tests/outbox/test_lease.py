@@ -130,7 +130,7 @@ async def test_who_was_silent_and_not_followed_goes_on(make_lease: Make) -> None
     async with asyncio.timeout(10 * LEASE_S):
         while lease.may_send():  # noqa: ASYNC110 - the clock tells nobody
             await asyncio.sleep(0.01)
-    waiting = asyncio.create_task(lease.usable())
+    waiting = asyncio.create_task(lease.wait_until_usable())
     keeping = asyncio.create_task(lease.keep())
     await asyncio.wait_for(waiting, 10 * LEASE_S)
     assert lease.may_send()
