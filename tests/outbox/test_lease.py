@@ -53,7 +53,7 @@ async def test_of_two_relays_one_has_it_for_as_long_as_it_renews_it(make_lease: 
     keeping = asyncio.create_task(first.keep())
     end = time.monotonic() + 2 * LEASE_S
     while time.monotonic() < end:
-        await first.usable()
+        await first.wait_until_usable()
         assert not await second.take()
         await asyncio.sleep(0.1)
     keeping.cancel()
