@@ -1,6 +1,6 @@
 """The copy of a dead letter that goes to `<topic>.dlt`, small enough for any topic. Table `dead_letter` keeps it whole.
 
-What is cut says how long it was and what its SHA-256 is, so that the copy can be held against the whole.
+A part that is cut comes with its length and SHA-256, so that the copy can be compared with the whole.
 """
 
 import hashlib
@@ -12,16 +12,16 @@ HEADERS_BYTES_MAX: Final = 32_768
 KEY_BYTES_MAX: Final = 4_096
 OWN_BYTES_MAX: Final = 4_096
 HEADER_COST: Final = 8
-"""Bytes around a header on the wire, at most: so empty ones are bounded, too."""
+"""Bytes around a header on the wire, at most. They count, so that empty headers are bounded too."""
 COPY_BYTES_MAX: Final = 120_000
-"""No copy that is cut to these bounds is larger; a topic takes a megabyte unless somebody changed it."""
+"""A copy that is cut to these bounds is never larger. A topic takes a megabyte by default."""
 FIRST_OF_OURS: Final = "kafka_dlt-original-topic"
 
 Header = tuple[str, bytes | None]
 
 
 class LetterCopy(NamedTuple):
-    """What is sent. The original's headers come first, then ours."""
+    """What is sent. headers: the original's first, then ours."""
 
     key: bytes | None
     body: bytes | None
@@ -29,7 +29,7 @@ class LetterCopy(NamedTuple):
 
 
 def cut_copy(key: bytes | None, body: bytes | None, original: Sequence[Header], ours: Sequence[Header]) -> LetterCopy:
-    """Cut body, key and the original's headers to their bounds. Headers that do not fit are left out, whole."""
+    """Cut body, key and the original's headers to their bounds. A header that does not fit is left out."""
     notes: list[Header] = []
     if body is not None and len(body) > BODY_BYTES_MAX:
         notes += _notes("payments", body)
@@ -46,10 +46,10 @@ def cut_copy(key: bytes | None, body: bytes | None, original: Sequence[Header], 
 
 
 def recut_copy(key: bytes | None, body: bytes | None, headers: Sequence[Header]) -> LetterCopy:
-    """Cut a copy that an older release wrote into the journal, where headers had no bound."""
+    """Cut a copy that an older release wrote into the journal: headers had no bound then."""
     if _size(key, body, headers) <= COPY_BYTES_MAX:
         return LetterCopy(key, body, list(headers))
-    # The original may have been a dead letter itself: ours are the last.
+    # The original may be a dead letter itself, so ours begin at the last such header.
     ours = max((place for place, (name, _) in enumerate(headers) if name == FIRST_OF_OURS), default=len(headers))
     return cut_copy(key, body, headers[:ours], headers[ours:])
 
@@ -75,7 +75,7 @@ def _cost(header: Header) -> int:
 
 
 def _plain(header: Header) -> bytes:
-    """Write a header so that no two lists of headers look the same: name and value, each behind its length."""
+    """Write name and value, each behind its length, so that two different lists of headers never look the same."""
     name, value = header[0].encode(), header[1]
     return b"%d:%s%d:%s" % (len(name), name, -1 if value is None else len(value), value or b"")
 

@@ -190,11 +190,11 @@ def _with_redrives(connection: sa.Connection, records: Sequence[Mapping[str, Any
             "given_up": record["kind"] == LETTER and any(each["result"].startswith(GIVEN_UP) for each in said),
         }
         for record in records
-        for said in [_said_of(record, of_number.get(record["number"], ()))]
+        for said in [_redrives_of(record, of_number.get(record["number"], ()))]
     ]
 
 
-def _said_of(record: Mapping[str, Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+def _redrives_of(record: Mapping[str, Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
     return [
         {"at": row["at"], "by": row["by"], "result": row["result"]}
         for row in rows

@@ -103,7 +103,7 @@ def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
             .where(dead_letters.c.key == order_id.encode())
             .order_by(dead_letters.c.first_at, dead_letters.c.message_offset),
         ),
-        resolutions=_all(connection, _said_of(order_id)),
+        resolutions=_all(connection, _resolutions_of(order_id)),
         unsent=frozenset(ids).intersection(
             connection.execute(sa.select(sa.func.unnest(outbox.c.event_ids)).where(outbox.c.event_ids.overlap(ids)))
             .scalars()
@@ -114,11 +114,11 @@ def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
 
 def last_resolution(connection: sa.Connection, order_id: str) -> Record | None:
     """Read what an operator said last of this order."""
-    said = _all(connection, _said_of(order_id))
+    said = _all(connection, _resolutions_of(order_id))
     return said[-1] if said else None
 
 
-def _said_of(order_id: str) -> sa.Select[Any]:
+def _resolutions_of(order_id: str) -> sa.Select[Any]:
     return sa.select(resolutions).where(resolutions.c.order_id == order_id).order_by(resolutions.c.id)
 
 

@@ -7,7 +7,7 @@ import psycopg
 
 from domain.alarms import Lasting
 from domain.errors import Transient
-from outbox.driver.sqlstates import Family, family_of, may_pass, said
+from outbox.driver.sqlstates import Family, family_of, first_line, may_pass
 
 RETRY_MAX_S: Final = 5.0
 
@@ -25,7 +25,7 @@ class Outages:
         self._failures += 1
         dependency = error.dependency if isinstance(error, Transient) else "postgresql"
         now = asyncio.get_running_loop().time()
-        if not self._down.again(now, "waiting", name="relay", dependency=dependency, error=said(error)):
+        if not self._down.again(now, "waiting", name="relay", dependency=dependency, error=first_line(error)):
             self._log.debug("still waiting", failures=self._failures)
         return min(0.1 * 2.0 ** min(self._failures, 10), RETRY_MAX_S)
 

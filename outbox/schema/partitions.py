@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from domain.errors import Transient
-from outbox.driver.sqlstates import Family, family_of, said
+from outbox.driver.sqlstates import Family, family_of, first_line
 
 AHEAD_DAYS: Final = 3
 _PREFIX: Final = "inbox_"
@@ -82,13 +82,13 @@ def day_of(name: str) -> date:
 
 async def oldest_day(connection: psycopg.AsyncConnection[Any]) -> date:
     """Return the first day that the inbox remembers. Raises Transient when there is none."""
-    days = await look(connection)
+    days = await read_days(connection)
     if not days.attached:
         raise Transient("the inbox has no partitions: `payments migrate` makes them")
     return min(days.attached)
 
 
-async def look(connection: psycopg.AsyncConnection[Any]) -> InboxDays:
+async def read_days(connection: psycopg.AsyncConnection[Any]) -> InboxDays:
     """Read which days there are. Partitions of other names are not ours to judge."""
     # In binary, for the driver does not learn of the style within a statement.
     rows = await (await connection.cursor(binary=True).execute(_DAYS)).fetchall()
@@ -123,7 +123,7 @@ async def mend(connection: psycopg.AsyncConnection[Any], days: InboxDays, retent
     """
     undone: list[str] = []
 
-    async def each(
+    async def run_each(
         what: str, chosen: Sequence[date], statements_of: Callable[[str, date], Sequence[sql.Composed]]
     ) -> None:
         for day in chosen:
@@ -133,13 +133,13 @@ async def mend(connection: psycopg.AsyncConnection[Any], days: InboxDays, retent
                     for statement in statements_of(name, day):
                         await connection.execute(statement)
             except psycopg.Error as error:
-                undone.append(f"{what} {name}: {said(error)}")
+                undone.append(f"{what} {name}: {first_line(error)}")
                 if family_of(error) not in _OF_THIS_DAY:
                     return
 
-    await each("detach", sorted(days.leaving), _finalize)
-    await each("make", days.missing(retention_days), _make)
-    await each("drop", days.past(retention_days), _drop)
+    await run_each("detach", sorted(days.leaving), _finalize)
+    await run_each("make", days.missing(retention_days), _make)
+    await run_each("drop", days.past(retention_days), _drop)
     return undone
 
 

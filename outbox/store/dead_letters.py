@@ -14,7 +14,7 @@ import psycopg
 from domain.ports.store import DeadLetter
 from outbox.driver.batches import Row
 from outbox.journal import dead_letter_row, letter_origin
-from outbox.journal.limits import moment, original_headers, words
+from outbox.journal.limits import original_headers, storable_text, storable_time
 from outbox.store import statements
 from outbox.store.wire import Wire
 
@@ -62,14 +62,14 @@ def _row(x: DeadLetter) -> Row:
         x.partition,
         x.offset,
         letter_origin(x),
-        moment(x.timestamp_ms),
+        storable_time(x.timestamp_ms),
         x.key,
         x.body,
         [name for name, _ in headers],
         [value for _, value in headers],
         x.masked,
         x.reason.value,
-        words(x.detail),
+        storable_text(x.detail),
         x.to_offset,
         x.event_id,
         x.order_id,

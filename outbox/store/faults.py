@@ -3,7 +3,7 @@
 import psycopg
 
 from domain.errors import Busy, Contended, DownForEverybody, Permanent, TooMuch, Transient, Unfit, Violated
-from outbox.driver.sqlstates import Family, family_of, said
+from outbox.driver.sqlstates import Family, family_of, first_line
 
 
 def in_domain(error: psycopg.Error, *, contended: bool) -> Exception:
@@ -15,13 +15,13 @@ def in_domain(error: psycopg.Error, *, contended: bool) -> Exception:
             family = Violated if isinstance(error, psycopg.errors.UniqueViolation) else Contended
             return family(f"another transaction won: {error.diag.constraint_name or error.sqlstate}")
         case Family.STALE:
-            return Contended(f"sessions are made anew: {said(error)}")
+            return Contended(f"sessions are made anew: {first_line(error)}")
         case Family.BUSY:
-            return Busy(f"PostgreSQL is busy: {said(error)}")
+            return Busy(f"PostgreSQL is busy: {first_line(error)}")
         case Family.TOO_MUCH:
-            return TooMuch(f"PostgreSQL gave up: {said(error)}")
+            return TooMuch(f"PostgreSQL gave up: {first_line(error)}")
         case Family.OUTAGE:
-            return DownForEverybody(f"PostgreSQL does not answer as it should: {said(error)}")
+            return DownForEverybody(f"PostgreSQL does not answer as it should: {first_line(error)}")
         case Family.MESSAGE | Family.BUG:
             return _fault(error)
 
@@ -49,6 +49,6 @@ def _fault(error: psycopg.Error) -> Exception:
     """Say whether one message is to blame, or the release."""
     # Class 23: a rule of a table is broken. What was decided is wrong for this one message, not for everybody.
     if family_of(error) is Family.MESSAGE or (error.sqlstate or "").startswith("23"):
-        words = error.diag.message_primary or said(error)
+        words = error.diag.message_primary or first_line(error)
         return Permanent(f"PostgreSQL cannot store this ({type(error).__name__}): {words}")
-    return Unfit(f"PostgreSQL refuses a statement of this release: {said(error)}")
+    return Unfit(f"PostgreSQL refuses a statement of this release: {first_line(error)}")

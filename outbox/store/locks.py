@@ -63,7 +63,7 @@ _HOLDERS: Final[LiteralString] = f"""
        AND l.transactionid::text = ANY(%s)"""
 
 
-async def look(connection: Connection, order_ids: Sequence[OrderId]) -> Locks:
+async def find_locks(connection: Connection, order_ids: Sequence[OrderId]) -> Locks:
     """Look who holds tables, or else rows that these orders need. Keeps no lock."""
     tables = await _held_tables(connection)
     if tables:

@@ -12,7 +12,7 @@ from domain.order import Operation
 from domain.ports.locks import Locks
 from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
 from outbox.driver.connections import Connections, begin
-from outbox.journal import Journal, letter_origin
+from outbox.journal import RowEncoder, letter_origin
 from outbox.schema import partitions
 from outbox.schema.mapping import OPERATIONS
 from outbox.store import locks, questions, statements
@@ -51,7 +51,7 @@ class PostgresStore:
         self._connections = connections
         self._few_max = few_max
         self._upkeep = Upkeep(upkeep_url or connections.url, inbox_retention_days)
-        self._journal = Journal(encode, prefix, event_bytes_max)
+        self._encoder = RowEncoder(encode, prefix, event_bytes_max)
         self._learned = Learned(connections.generation)
         self._repeats = 0
         self._brief_until = 0.0
@@ -69,7 +69,7 @@ class PostgresStore:
                 wire = Wire(connection, until_end, self._few_max, brief=began < self._brief_until)
                 repeats, self._repeats = self._repeats > 0, max(self._repeats - 1, 0)
                 transaction = PgTransaction(
-                    wire, self._journal, learned, began=began, oldest=oldest, contended=contended, repeats=repeats
+                    wire, self._encoder, learned, began=began, oldest=oldest, contended=contended, repeats=repeats
                 )
                 yield transaction
                 await wire.pipeline()
@@ -119,7 +119,7 @@ class PostgresStore:
     async def locks(self, order_ids: Sequence[OrderId]) -> Locks:
         """Say who holds tables of ours, or else rows that these orders need."""
         async with self._connection() as connection:
-            found = await locks.look(connection, order_ids)
+            found = await locks.find_locks(connection, order_ids)
         if not found.tables:
             # A table's lock is waited for in its queue; a row's is not worth what waits for us meanwhile.
             self._brief_until = asyncio.get_running_loop().time() + BRIEF_FOR_S

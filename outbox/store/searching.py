@@ -23,7 +23,7 @@ from domain.ids import OrderId
 from domain.order import FINAL
 from domain.ports.store import Change
 from outbox.driver.connections import begin
-from outbox.driver.sqlstates import Family, family_of, said
+from outbox.driver.sqlstates import Family, family_of, first_line
 from outbox.store.pace import LIMIT_S, SLICE_MIN, Pace
 
 Connection = psycopg.AsyncConnection[Any]
@@ -184,7 +184,11 @@ class StuckSearch:
 
     def _tell(self, reader: "_Reader", error: psycopg.Error) -> None:
         hopeless = reader.pace.failed()
-        fields = {"slice_s": reader.pace.slice.total_seconds(), "limit_s": reader.pace.limit_s, "error": said(error)}
+        fields = {
+            "slice_s": reader.pace.slice.total_seconds(),
+            "limit_s": reader.pace.limit_s,
+            "error": first_line(error),
+        }
         text = "the search for orders that stand still took too long; it goes on next turn"
         if not (hopeless and reader.slow.again(self._time(), text, **fields)):
             self._log.warning(text, **fields)
@@ -200,7 +204,7 @@ class StuckSearch:
             if not _took_too_long(connection, error):
                 raise
             await connection.rollback()
-            self._log.warning("the walk through all orders took too long", blocks=self._blocks, error=said(error))
+            self._log.warning("the walk through all orders took too long", blocks=self._blocks, error=first_line(error))
 
     async def _walk(self, connection: Connection) -> bool:
         """Walk through some blocks of the table for orders below the mark; return whether there are more to walk."""

@@ -10,7 +10,7 @@ from domain.operation import OperationState
 from domain.order import Operation, Order
 from domain.ports.store import Changes, DeadLetter, Receipt, SetAside
 from outbox.driver.batches import Row
-from outbox.journal import Journal
+from outbox.journal import RowEncoder
 from outbox.store import dead_letters, inbox, quarantine, questions, statements, unseen
 from outbox.store.learned import Learned
 from outbox.store.loading import Loading
@@ -32,7 +32,7 @@ class PgTransaction:
     def __init__(
         self,
         wire: Wire,
-        journal: Journal,
+        encoder: RowEncoder,
         learned: Learned,
         *,
         began: float,
@@ -46,7 +46,7 @@ class PgTransaction:
         self.now = datetime.min.replace(tzinfo=UTC)
         self.waiting: frozenset[OrderId] = frozenset()
         self._wire = wire
-        self._journal = journal
+        self._encoder = encoder
         self._learned = learned
         self._loading = Loading(wire, learned.memory)
         self._written: list[Order] = []
@@ -84,7 +84,7 @@ class PgTransaction:
         letters = await dead_letters.insert(self.connection, changes.dead_letters) if changes.dead_letters else []
         parts, numbers = Parts(changes.orders), self._loading.numbers
         numbers |= await self._learned.order_numbers.number(parts.new_orders, partial(draw_block, self._wire))
-        events = [self._journal.event_row(event, numbers[OrderId(event.order_id)]) for event in changes.events]
+        events = [self._encoder.event_row(event, numbers[OrderId(event.order_id)]) for event in changes.events]
         await saving_for(self._wire, parts).write(Decided(parts, numbers, self.now, changes.notifications, events))
         if letters:
             await dead_letters.append_copies(self._wire, letters, self.now)
@@ -120,7 +120,7 @@ class PgTransaction:
 
     async def send_unseen(self, group: str, event_type: str) -> int:
         """Put what this group has not processed of these events into the outbox once more."""
-        count = await unseen.send_unseen(self.connection, group, self._journal.topic(event_type), self._oldest)
+        count = await unseen.send_unseen(self.connection, group, self._encoder.topic(event_type), self._oldest)
         await self._wire.execute(statements.WAKE)
         return count
 

@@ -9,7 +9,7 @@ import psycopg
 from domain.ports.store import InboxUpkeep
 from outbox.driver.connections import begin
 from outbox.driver.conninfo import connect
-from outbox.driver.sqlstates import said
+from outbox.driver.sqlstates import first_line
 from outbox.schema import partitions
 from outbox.schema.partitions import InboxDays
 
@@ -26,7 +26,7 @@ class Upkeep:
     async def look(self, connection: psycopg.AsyncConnection[Any]) -> InboxDays:
         """Return the days as they are."""
         await begin(connection)
-        days = await partitions.look(connection)
+        days = await partitions.read_days(connection)
         await connection.commit()
         return days
 
@@ -41,7 +41,7 @@ class Upkeep:
                 async with await connect(self._url, name="payments upkeep", autocommit=True) as connection:
                     return await partitions.mend(connection, days, self._retention_days)
         except (psycopg.Error, TimeoutError) as error:
-            return [said(error)]
+            return [first_line(error)]
 
     def result(self, before: InboxDays, after: InboxDays, undone: Sequence[str]) -> InboxUpkeep:
         """Say what came of it."""

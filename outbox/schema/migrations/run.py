@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from domain.errors import Transient
 from outbox.driver.engine import engine_for
-from outbox.driver.sqlstates import Family, family_of, said
+from outbox.driver.sqlstates import Family, family_of, first_line
 
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('payments.migrations'))"
 LOCK_WAIT_MS: Final = 500
@@ -71,7 +71,7 @@ def _try(engine: sa.Engine) -> str | None:
     except sa.exc.DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or family_of(error.orig) not in {Family.BUSY, Family.LOST_RACE}:
             raise
-        return _holders(engine) or said(error.orig)
+        return _holders(engine) or first_line(error.orig)
     return None
 
 
