@@ -1,4 +1,4 @@
-"""Finds out who locks our tables, or rows that orders need. Asked after a wait in vain; see README.
+"""Finds out who locks our tables, or rows that orders need. Asked after a wait has failed; see README.
 
 A row is locked if SKIP LOCKED skips it. Its xmax is the locking transaction, and pg_locks has that one's session. Every
 user may read these. Of other users' sessions pg_stat_activity shows the user and the application.
