@@ -17,7 +17,6 @@ from outbox.audit.cards import check_message
 from outbox.audit.report import VIOLATIONS_KEPT_MAX
 from outbox.journal import ORIGIN, letter_id
 from outbox.schema.partitions import oldest_day
-from schemas.rejection import Rejected
 from schemas.topics import EVENTS
 
 DEAD_LETTERS: Final = ".dlt"
@@ -181,8 +180,6 @@ def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[obj
     elif event_type in EVENTS:
         try:
             event = scope.codec.decode(event_type, message.key, message.value)
-        except Rejected:
-            pass
         except Exception:  # noqa: BLE001, S110 - its group could not read it either, and quarantined it
             pass
         else:

@@ -51,11 +51,10 @@ async def connect(url: str, *, name: str, **how: Any) -> psycopg.AsyncConnection
 
     Statements are not prepared unless `how` says so: a pooler may run the next one in another session.
     """
-    how = {"prepare_threshold": None, **how}
-    return await psycopg.AsyncConnection.connect(conninfo_of(url, fallback_application_name=name), **how)
+    conninfo = conninfo_of(url, fallback_application_name=name)
+    return await psycopg.AsyncConnection.connect(conninfo, **{"prepare_threshold": None, **how})
 
 
 def connect_now(url: str, *, name: str = NAME, **how: Any) -> psycopg.Connection[Any]:
     """Do as connect, blocking: for commands and for checks at start."""
-    how = {"prepare_threshold": None, **how}
-    return psycopg.connect(conninfo_of(url, fallback_application_name=name), **how)
+    return psycopg.connect(conninfo_of(url, fallback_application_name=name), **{"prepare_threshold": None, **how})

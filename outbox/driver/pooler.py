@@ -56,6 +56,5 @@ async def pooling_of(url: str) -> Pooling:
 
 
 async def _true_pid(connection: psycopg.AsyncConnection[Any]) -> int:
-    row = await (await connection.execute(_TRUE_PID)).fetchone()
-    assert row is not None
-    return int(row[0])
+    ((pid,),) = await (await connection.execute(_TRUE_PID)).fetchall()
+    return int(pid)

@@ -30,13 +30,9 @@ class LetterCopy(NamedTuple):
 
 def cut_copy(key: bytes | None, body: bytes | None, original: Sequence[Header], ours: Sequence[Header]) -> LetterCopy:
     """Cut body, key and the original's headers to their bounds. A header that does not fit is left out."""
-    notes: list[Header] = []
-    if body is not None and len(body) > BODY_BYTES_MAX:
-        notes += _notes("payments", body)
-        body = body[:BODY_BYTES_MAX]
-    if key is not None and len(key) > KEY_BYTES_MAX:
-        notes += _notes("payments_key", key)
-        key = key[:KEY_BYTES_MAX]
+    body, notes = _cut("payments", body, BODY_BYTES_MAX)
+    key, key_notes = _cut("payments_key", key, KEY_BYTES_MAX)
+    notes += key_notes
     kept = _fitting(original)
     if len(kept) < len(original):
         notes.append(("payments_headers_left_out", str(len(original) - len(kept)).encode()))
@@ -54,12 +50,15 @@ def recut_copy(key: bytes | None, body: bytes | None, headers: Sequence[Header])
     return cut_copy(key, body, headers[:ours], headers[ours:])
 
 
+def _cut(prefix: str, whole: bytes | None, most: int) -> tuple[bytes | None, list[Header]]:
+    return (whole, []) if whole is None or len(whole) <= most else (whole[:most], _notes(prefix, whole))
+
+
 def _fitting(headers: Sequence[Header]) -> list[Header]:
     room = HEADERS_BYTES_MAX
     kept = []
     for header in headers:
-        cost = _cost(header)
-        if cost <= room:
+        if (cost := _cost(header)) <= room:
             room -= cost
             kept.append(header)
     return kept

@@ -39,6 +39,5 @@ async def say_passed(connection: psycopg.AsyncConnection[Any], passed: Passed) -
         row = await (await connection.execute(_WAITING, passed[:5])).fetchone()
         if row is not None:
             return Passed(*row)
-        row = await (await connection.execute(_SAY, passed)).fetchone()
-        assert row is not None
-        return int(row[0])
+        ((number,),) = await (await connection.execute(_SAY, passed)).fetchall()
+        return int(number)

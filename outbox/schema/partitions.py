@@ -5,7 +5,6 @@ inserts wait behind the request. So a day's table is made apart and then attache
 Dropping needs one. It gives up after a tenth of a second; the next upkeep tries again.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, LiteralString
@@ -122,10 +121,11 @@ async def mend(connection: psycopg.AsyncConnection[Any], days: InboxDays, retent
     connection: in autocommit, for each day is a transaction of its own. Several processes may do this at once.
     """
     undone: list[str] = []
-
-    async def run_each(
-        what: str, chosen: Sequence[date], statements_of: Callable[[str, date], Sequence[sql.Composed]]
-    ) -> None:
+    for what, chosen, statements_of in (
+        ("detach", sorted(days.leaving), _finalize),
+        ("make", days.missing(retention_days), _make),
+        ("drop", days.past(retention_days), _drop),
+    ):
         for day in chosen:
             name = name_of(day)
             try:
@@ -135,11 +135,7 @@ async def mend(connection: psycopg.AsyncConnection[Any], days: InboxDays, retent
             except psycopg.Error as error:
                 undone.append(f"{what} {name}: {first_line(error)}")
                 if family_of(error) not in _OF_THIS_DAY:
-                    return
-
-    await run_each("detach", sorted(days.leaving), _finalize)
-    await run_each("make", days.missing(retention_days), _make)
-    await run_each("drop", days.past(retention_days), _drop)
+                    break
     return undone
 
 

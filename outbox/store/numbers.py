@@ -40,7 +40,5 @@ class OrderNumbers:
 
 async def draw_block(wire: Wire) -> int:
     """Draw the first number of a new block."""
-    cursor = await wire.cursor().execute(DRAW_ORDER_NUMBERS)
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row[0])
+    ((first,),) = await (await wire.cursor().execute(DRAW_ORDER_NUMBERS)).fetchall()
+    return int(first)

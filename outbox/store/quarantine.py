@@ -57,6 +57,5 @@ async def set_aside(connection: psycopg.AsyncConnection[Any], work: SetAside) ->
 
 async def lately(connection: psycopg.AsyncConnection[Any]) -> int:
     """Count what all processes put there in the last ten minutes, without messages that wait behind others."""
-    row = await (await connection.execute(LATELY)).fetchone()
-    assert row is not None
-    return int(row[0])
+    ((count,),) = await (await connection.execute(LATELY)).fetchall()
+    return int(count)

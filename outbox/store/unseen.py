@@ -38,17 +38,13 @@ async def send_unseen(connection: psycopg.AsyncConnection[Any], group: str, topi
     cursor = connection.cursor(binary=True)
     await cursor.execute(_SETTINGS)
     begin = await _first_near(cursor, oldest - MARGIN)
-    await cursor.execute(_SEND, [begin, topic, oldest, group, group])
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row[0])
+    ((count,),) = await (await cursor.execute(_SEND, [begin, topic, oldest, group, group])).fetchall()
+    return int(count)
 
 
 async def _first_near(cursor: psycopg.AsyncCursor[Any], day: date) -> int:
     """Return an id a little before all events of this day and later. There is no index on their time."""
-    row = await (await cursor.execute(_BOUNDS)).fetchone()
-    assert row is not None
-    low, high = row
+    ((low, high),) = await (await cursor.execute(_BOUNDS)).fetchall()
     while high - low > NEAR_ENOUGH:
         middle = (low + high) // 2
         row = await (await cursor.execute(_NEXT, [middle])).fetchone()
