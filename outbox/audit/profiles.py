@@ -53,7 +53,7 @@ class EventSummary(NamedTuple):
 
 
 class AttemptSummary(NamedTuple):
-    """What became of the money of one attempt. keeps: captured and not given back."""
+    """The money of one attempt. keeps: captured and not refunded."""
 
     attempt: int
     authorized: bool

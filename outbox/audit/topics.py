@@ -46,7 +46,7 @@ _LOST: Final[LiteralString] = """
                            AND m.message_offset BETWEEN s.message_offset AND s.to_offset)
      ORDER BY 1, 2, 3 LIMIT %s"""
 """A message is a repetition only if it has the same content; otherwise a conflict was overlooked. A dead letter is of
-the message at its offset only if it has the same bytes: a topic that is made anew has the same offsets again."""
+the message at its offset only if it has the same bytes: a recreated topic repeats its offsets."""
 _STRETCHES: Final[LiteralString] = """
     SELECT message_offset, to_offset FROM dead_letter
      WHERE consumer_group = %s AND topic = %s AND partition = %s AND to_offset IS NOT NULL ORDER BY message_offset"""

@@ -64,7 +64,7 @@ class RowEncoder:
 
 
 def letter_origin(letter: DeadLetter) -> bytes:
-    """Return a hash that differs for other messages at the same offset: a topic made anew has its offsets again.
+    """Return a hash that differs for other messages at the same offset: a recreated topic repeats its offsets.
 
     It is over the bytes as they are kept. Card numbers are masked there, so no hash of one is stored.
     """

@@ -183,11 +183,11 @@ def _with_redrives(connection: sa.Connection, records: Sequence[Mapping[str, Any
     return [
         {
             **record,
-            "redriven": said,
-            "given_up": record["kind"] == LETTER and any(each["result"].startswith(GIVEN_UP) for each in said),
+            "redriven": history,
+            "given_up": record["kind"] == LETTER and any(each["result"].startswith(GIVEN_UP) for each in history),
         }
         for record in records
-        for said in [_redrives_of(record, of_number.get(record["number"], ()))]
+        for history in [_redrives_of(record, of_number.get(record["number"], ()))]
     ]
 
 

@@ -37,7 +37,7 @@ async def quarantine(connection: psycopg.AsyncConnection[Any], row: Row, error: 
     ring(
         structlog.get_logger("outbox.relay"),
         "quarantined",
-        "no message can be made of a row of the journal; it and later ones of its order on its topic wait",
+        "a row of the journal cannot be made into a message; it and later messages of its order on its topic wait",
         letter_id=written and written[0],
         **ids,
         event_id=row[EVENT_ID],

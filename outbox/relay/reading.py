@@ -91,6 +91,6 @@ def message_of(row: Row, prefix: str) -> OutgoingMessage:
 
 
 def place_of(row: Row) -> Place:
-    """Return the place of a row, also if no message can be made of it."""
+    """Return the place of a row, even if it cannot be made into a message."""
     _, message_id, topic, order_id, key, _, names, *_ = row
     return Place.of(topic, order_id.encode() if names is None else key, message_id)

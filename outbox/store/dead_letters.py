@@ -1,7 +1,7 @@
 """Dead letters: messages that cannot be processed, kept whole, and their copies on `<topic>.dlt`.
 
 The letter counts; the copy informs others. A message has one letter, found by its offset and a hash of its bytes: a
-topic that is made anew has its offsets again.
+recreated topic repeats its offsets.
 """
 
 from collections.abc import Sequence

@@ -75,8 +75,8 @@ def saving_for(wire: Wire, parts: Parts) -> Saving:
 
 async def record_words(wire: Wire, changes: Changes) -> None:
     """Record the words of operators."""
-    for said in changes.resolutions:
-        values = (said.order_id, said.review_reason, said.word, said.reference, said.reason, said.by)
+    for word in changes.resolutions:
+        values = (word.order_id, word.review_reason, word.word, word.reference, word.reason, word.by)
         await wire.execute(statements.INSERT_RESOLUTION, values)
     if changes.passed:
         await wire.execute(statements.APPLY_PASSED, [changes.passed])
