@@ -102,8 +102,8 @@ async def check_relay(settings: Settings) -> None:
 async def relay_until(settings: Settings, stop: asyncio.Event, started: Started) -> None:
     """Relay until stop is set. Needs no gateway, so that its process holds no key of one."""
     await check_relay(settings)
-    relay, guard = relay_of(settings), Guard(bounds_of(settings))
-    relay.on_turn = guard.turn
+    guard = Guard(bounds_of(settings))
+    relay = relay_of(settings, guard.turn)
     started()
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(guard.watch())
@@ -121,9 +121,7 @@ async def roles_until(settings: Settings, roles: Roles, stop: asyncio.Event, sta
         started()
         also = []
         if roles.relay:
-            relay = relay_of(settings)
-            relay.on_turn = engine.guard.turn
-            also.append(relay.run(stop))
+            also.append(relay_of(settings, engine.guard.turn).run(stop))
         await engine.run(stop, roles.consume, source_maker(settings), sweep=roles.sweep, also=also)
 
 

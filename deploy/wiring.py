@@ -110,8 +110,8 @@ async def store_of(settings: Settings, codec: Codec | None = None) -> AsyncItera
         await store.close()
 
 
-def relay_of(settings: Settings) -> Relay:
-    """Make the relay."""
+def relay_of(settings: Settings, on_turn: Callable[[str], None] = lambda _: None) -> Relay:
+    """Make the relay. on_turn: called at every turn of its loop."""
 
     async def make_publisher() -> Publisher:
         publisher = KafkaPublisher(settings.kafka_options(), deadline_s=deadline_s(settings.relay_lease_s))
@@ -128,6 +128,7 @@ def relay_of(settings: Settings) -> Relay:
         # What is left is for connections that do not close at once.
         stop_s=settings.drain_timeout_s / 4,
         quarantine_max=settings.quarantine_max,
+        on_turn=on_turn,
     )
 
 

@@ -1,7 +1,7 @@
-"""The audit: the invariants of the whole pipeline, checked against the database, the gateway's books and the topics.
+"""The audit: the invariants of the whole pipeline, checked against the database, the gateway's ledger and the topics.
 
-What belongs here: questions to one snapshot of the database, and what their answers mean. Never here: a change of
-anything, a connection to the gateway or to Kafka (`deploy.auditing` hands both in), a rule that a consumer would need.
+What belongs here: queries on one snapshot of the database, and how to judge their answers. Never here: changing data,
+a connection to the gateway or to Kafka (`deploy.auditing` passes both in), a rule that a consumer needs.
 """
 
 from outbox.audit.books import Scope

@@ -1,8 +1,8 @@
-"""Invariant 11: no card number anywhere, looked for where a long number has no business to be.
+"""Invariant 11: no card number anywhere.
 
-Ids of orders, customers and events, SKUs, times, amounts and offsets are never looked at: a tenth of them would pass
-for a card number. Every other column of text or bytes is, also one that is added later. What upstream wrote on its own
-topics cannot be taken back by us: that is listed, not held against the pipeline. No finding quotes what it found.
+Ids of orders, customers and events, SKUs, times, amounts and offsets are not searched: a tenth of them would pass for a
+card number. Every other column of text or bytes is searched, also one that is added later. We cannot remove what
+upstream published: card numbers on its topics are notes, not violations. No finding quotes what it found.
 """
 
 import re
@@ -20,11 +20,11 @@ from schemas.rejection import Reason, Rejected
 from schemas.topics import CONSUMED, EVENTS, TOPICS
 
 IDS: Final = frozenset({"order_id", "customer_id", "correlation_id", "sku"})
-"""Fields and columns that hold ids of others, whatever these look like."""
+"""Fields and columns with ids that others chose."""
 UNCHECKED_COLUMNS: Final = IDS | {"lines", "missing", "content_hash", "topic_id"}
-"""Lines and missing items are SKUs and quantities. A topic's id is 32 hexadecimal digits that Kafka draws."""
+"""Lines and missing items are SKUs and quantities. A topic's id is 32 random hexadecimal digits."""
 BY_ROW: Final = frozenset({"event", "dead_letter"})
-"""Tables of messages, whose bytes must be read to know what is an id."""
+"""Tables of messages: these must be decoded to know what is an id."""
 UNCHECKED_HEADERS: Final = frozenset(
     {
         "ce_id",
@@ -38,12 +38,12 @@ UNCHECKED_HEADERS: Final = frozenset(
     }
 )
 CUT: Final = "payments_length"
-"""The header of a copy that was cut: its body cannot be read any more, and the table has the whole."""
+"""The header of a copy that was cut: its body cannot be decoded, and the table has the whole."""
 
 AFTER_THE_KEY: Final = frozenset(
     {Reason.TOTAL_MISMATCH, Reason.UNKNOWN_CURRENCY, Reason.AMOUNT_LIMIT, Reason.CARD_NUMBER}
 )
-"""Found wrong only once the key was found to be the order id."""
+"""The codec finds these only after it found that the key is the order id."""
 
 _LONG_NUMBER: Final[LiteralString] = "[0-9]([ -]?[0-9]){13}"
 _MAY_BE_ONE: Final = re.compile(_LONG_NUMBER.encode())
@@ -56,7 +56,7 @@ _COLUMNS: Final[LiteralString] = """
 _TEXTS: Final = frozenset({"text", "character varying", "json", "jsonb", "text[]"})
 _BYTES: Final = frozenset({"bytea"})
 _ROWS: Final[Mapping[tuple[str, str], LiteralString]] = {
-    # What an inventory lacks is told by SKU.
+    # An inventory's detail names SKUs.
     ("operation", "detail"): "kind NOT IN ('reserve', 'confirm', 'release')",
 }
 _EVENTS: Final[LiteralString] = """
@@ -69,7 +69,7 @@ _LETTERS: Final[LiteralString] = """
 
 
 async def check_tables(books: Books) -> None:
-    """Look through every table; the database finds long numbers, and what they are is judged here."""
+    """Search every table: the database finds long numbers, and this module judges them."""
     for table, names, types in await books.rows(_COLUMNS):
         if table not in BY_ROW:
             await _check_table(books, table, dict(zip(names, types, strict=True)))
@@ -77,36 +77,36 @@ async def check_tables(books: Books) -> None:
         async for row in await books.stream(stack, _EVENTS, {"number": _LONG_NUMBER}):
             row_id, topic, key, body, header_names, values = row
             headers = list(zip(header_names or (), values or (), strict=True))
-            _note(books, f"journal row {row_id}", list(_in_message(books, topic, key, body, headers)))
+            _record(books, f"journal row {row_id}", list(_parts_with_card(books, topic, key, body, headers)))
     async with AsyncExitStack() as stack:
         async for row in await books.stream(stack, _LETTERS):
             group, topic, partition, offset, key, body, header_names, values, detail = row
             headers = [*zip(header_names, values, strict=True), ("detail", detail.encode())]
             where = f"dead letter {group} {topic}-{partition} offset {offset}"
-            _note(books, where, list(_in_message(books, f"{topic}.dlt", key, body, headers)))
+            _record(books, where, list(_parts_with_card(books, f"{topic}.dlt", key, body, headers)))
 
 
 def check_message(
     books: Books, topic: str, key: bytes | None, body: bytes | None, headers: Sequence[tuple[str, bytes | None]]
 ) -> None:
-    """Look through one message of a topic."""
-    findings = books.about(11)
+    """Search one message of a topic."""
+    findings = books.findings[11]
     findings.checked += 1
-    parts = [key, body, *(value for _, value in headers), *(_named(name) for name, _ in headers)]
+    parts = [key, body, *(value for _, value in headers), *(_name_bytes(name) for name, _ in headers)]
     if not any(part is not None and _MAY_BE_ONE.search(part) for part in parts):
         return
-    found = list(_in_message(books, topic, key, body, headers))
+    found = list(_parts_with_card(books, topic, key, body, headers))
     event_type = topic.removeprefix(books.scope.prefix)
     if found and event_type in TOPICS and not TOPICS[event_type].ours:
         note = f"{topic} holds messages of upstream with card numbers: tell who publishes them"
         if note not in findings.notes:
             findings.notes.append(note)
     elif found:
-        findings.wrong(f"a message of {topic} has a card number in its {' and '.join(found)}")
+        findings.add_violations(f"a message of {topic} has a card number in its {' and '.join(found)}")
 
 
 async def _check_table(books: Books, table: str, columns: Mapping[str, str]) -> None:
-    """Ask the database for the rows of one table in which a long number stands."""
+    """Search one table: the database returns the rows with a long number."""
     wanted = {name: kind for name, kind in columns.items() if kind in _TEXTS | _BYTES and name not in UNCHECKED_COLUMNS}
     if not wanted:
         return
@@ -116,11 +116,11 @@ async def _check_table(books: Books, table: str, columns: Mapping[str, str]) -> 
         name_of_row, sql.SQL(", ").join(texts), sql.Identifier(table), sql.SQL(", ").join(texts)
     )
     count = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
-    findings = books.about(11)
+    findings = books.findings[11]
     findings.checked += (await books.rows(count))[0][0] * len(wanted)
     for row_name, *values in await books.rows(query, [_LONG_NUMBER]):
         found = [name for name, value in zip(wanted, values, strict=True) if value and contains_card_number(value)]
-        _note(books, f"table {table}, row {row_name}", found)
+        _record(books, f"table {table}, row {row_name}", found)
 
 
 def _as_text(table: str, name: str, kind: str) -> sql.Composable:
@@ -130,14 +130,14 @@ def _as_text(table: str, name: str, kind: str) -> sql.Composable:
     return text if condition is None else sql.SQL("CASE WHEN {} THEN {} END").format(sql.SQL(condition), text)
 
 
-def _note(books: Books, where: str, found: Sequence[str]) -> None:
-    findings = books.about(11)
+def _record(books: Books, where: str, found: Sequence[str]) -> None:
+    findings = books.findings[11]
     findings.checked += 1
     if found:
-        findings.wrong(f"{where} has a card number in its {' and '.join(found)}")
+        findings.add_violations(f"{where} has a card number in its {' and '.join(found)}")
 
 
-def _in_message(
+def _parts_with_card(
     books: Books, topic: str, key: bytes | None, body: bytes | None, headers: Sequence[tuple[str, bytes | None]]
 ) -> Iterator[str]:
     """Name the parts of a message that hold a card number."""
@@ -146,27 +146,27 @@ def _in_message(
     order_id = _order_id(body, key, event_type, books.scope.codec)
     if order_id is None and key is not None and contains_card_number(key):
         yield "key"
-    if body is not None and CUT not in names and _in_body(event_type, key, body, books.scope.codec):
+    if body is not None and CUT not in names and _body_has_card(event_type, key, body, books.scope.codec):
         yield "body"
     for name, value in headers:
-        if contains_card_number(_named(name)):
-            # The name is not repeated, so its value is not told of on its own.
+        if contains_card_number(_name_bytes(name)):
+            # The finding must not quote the name, so the value gets no finding of its own.
             yield "header names"
             continue
         if value is None:
             continue
-        # Our own words may name the order.
+        # Headers of ours may name the order.
         text = value if order_id is None else value.replace(order_id, b"")
         if name not in UNCHECKED_HEADERS and contains_card_number(text):
             yield f"header {name}" if name != "detail" else name
 
 
-def _named(name: str) -> bytes:
+def _name_bytes(name: str) -> bytes:
     return name.encode("utf-8", "surrogatepass")
 
 
 def _order_id(body: bytes | None, key: bytes | None, event_type: str, codec: Codec) -> bytes | None:
-    """Return the key if it is the order id of the body, which is then no card number whatever it looks like."""
+    """Return the key if it is the order id of the body: then it is no card number."""
     if key is None or event_type not in EVENTS:
         return None
     try:
@@ -176,8 +176,8 @@ def _order_id(body: bytes | None, key: bytes | None, event_type: str, codec: Cod
     return key
 
 
-def _in_body(event_type: str, key: bytes | None, body: bytes, codec: Codec) -> bool:
-    """Whether one stands in what is no id; in a body that cannot be read, anywhere."""
+def _body_has_card(event_type: str, key: bytes | None, body: bytes, codec: Codec) -> bool:
+    """Whether a card number is in a field that is no id; in a body that cannot be decoded, anywhere."""
     if event_type in CONSUMED and codec.mask(event_type, body)[1]:
         return True
     if event_type not in EVENTS:

@@ -1,7 +1,7 @@
-"""Our attempts beside the gateway's own books, order by order, both ways.
+"""Compares our attempts with the gateway's ledger, order by order, both ways.
 
-The books are read after the snapshot, so they know all that the snapshot knows. They may know more: of an order on
-which somebody works nothing is said, and a difference counts only if the order has not moved on meanwhile.
+The ledger is read after the snapshot, so it has everything that the snapshot has, and perhaps more. So an order on
+which somebody works is not judged, and a difference counts only if the order has not changed meanwhile.
 """
 
 from collections import Counter, defaultdict
@@ -31,8 +31,8 @@ _ATTEMPTS: Final[LiteralString] = """
      ORDER BY o.order_id, a.attempt"""
 
 
-class Ours(NamedTuple):
-    """One attempt as the snapshot has it, amounts in minor units."""
+class OurAttempt(NamedTuple):
+    """One attempt in the snapshot, amounts in minor units."""
 
     attempt: int
     transaction_id: str | None
@@ -42,8 +42,8 @@ class Ours(NamedTuple):
     voided: bool
 
 
-class Account(NamedTuple):
-    """One order: its attempts, and how sure we are. returning: an unfinished refund, done at the gateway or not."""
+class OurOrder(NamedTuple):
+    """One order in the snapshot. returning: the amount of unfinished refunds, done at the gateway or not."""
 
     order_id: str
     status: str
@@ -52,7 +52,7 @@ class Account(NamedTuple):
     working: bool
     given_up: bool
     returning: int
-    attempts: Sequence[Ours]
+    attempts: Sequence[OurAttempt]
 
 
 async def compare(books: Books, entries: Sequence[LedgerEntry]) -> None:
@@ -71,37 +71,41 @@ async def compare(books: Books, entries: Sequence[LedgerEntry]) -> None:
     for order_id, strangers in by_order.items():
         for entry in strangers:
             balance[entry.currency] += _kept(entry)
-            _effects_once(books, entry)
+            _check_effects(books, entry)
             if entry.effects:
-                text = f"transaction {entry.transaction_id} of order {order_id}, which we do not know: {_money(entry)}"
-                books.about(2).suspect(order_id or "", text)
+                text = (
+                    f"transaction {entry.transaction_id} of order {order_id}, which we do not know: {_describe(entry)}"
+                )
+                books.findings[2].add_suspect(order_id or "", text)
                 if _kept(entry):
-                    books.about(8).suspect(order_id or "", text)
+                    books.findings[8].add_suspect(order_id or "", text)
     for currency in sorted(balance | ours):
-        books.about(8).notes.append(f"{currency}: the gateway keeps {balance[currency]}, our attempts {ours[currency]}")
+        books.findings[8].notes.append(
+            f"{currency}: the gateway keeps {balance[currency]}, our attempts {ours[currency]}"
+        )
     for number in COMPARED:
-        books.about(number).checked += len(entries)
+        books.findings[number].checked += len(entries)
 
 
-async def _accounts(books: Books) -> AsyncIterator[Account]:
-    """Yield every order with its attempts; orders without any are no matter of money."""
+async def _accounts(books: Books) -> AsyncIterator[OurOrder]:
+    """Yield every order that has attempts, with these; the others have moved no money."""
     async with AsyncExitStack() as stack:
         fixed: tuple[Any, ...] | None = None
-        attempts: list[Ours] = []
+        attempts: list[OurAttempt] = []
         async for row in await books.stream(stack, _ATTEMPTS):
             if fixed != row[:7]:
                 if fixed is not None:
-                    yield Account._make((*fixed, attempts))
+                    yield OurOrder._make((*fixed, attempts))
                 fixed, attempts = row[:7], []
-            attempts.append(Ours(*row[7:]))
+            attempts.append(OurAttempt(*row[7:]))
         if fixed is not None:
-            yield Account._make((*fixed, attempts))
+            yield OurOrder._make((*fixed, attempts))
 
 
 class _Comparison:
-    """One order at the gateway and here."""
+    """Compares one order here with its transactions at the gateway."""
 
-    def __init__(self, books: Books, account: Account, theirs: Sequence[LedgerEntry]) -> None:
+    def __init__(self, books: Books, account: OurOrder, theirs: Sequence[LedgerEntry]) -> None:
         self._books = books
         self._account = account
         self._theirs = {entry.transaction_id: entry for entry in theirs}
@@ -110,40 +114,40 @@ class _Comparison:
         """Compare."""
         account = self._account
         for entry in self._theirs.values():
-            _effects_once(self._books, entry)
+            _check_effects(self._books, entry)
             if entry.currency != account.currency:
-                self._differs(1, f"transaction {entry.transaction_id} is in {entry.currency}, not {account.currency}")
-        self._order()
+                self._report(1, f"transaction {entry.transaction_id} is in {entry.currency}, not {account.currency}")
+        self._compare_order()
         known = {a.transaction_id for a in account.attempts}
         for ours in account.attempts:
-            self._attempt(ours)
+            self._compare_attempt(ours)
         for entry in self._theirs.values():
             if entry.transaction_id not in known and entry.effects:
-                text = f"no attempt knows transaction {entry.transaction_id}: {_money(entry)}"
-                self._differs(2, text)
+                text = f"no attempt knows transaction {entry.transaction_id}: {_describe(entry)}"
+                self._report(2, text)
                 if _kept(entry):
-                    self._differs(8, text)
+                    self._report(8, text)
 
-    def _order(self) -> None:
+    def _compare_order(self) -> None:
         """Judge all transactions of the order together."""
         kept = {i: _kept(e) for i, e in self._theirs.items()}
         keeping = sorted(i for i, amount in kept.items() if amount > 0)
         if len(keeping) > 1:
-            self._differs(2, f"the gateway has captured and not refunded {' and '.join(keeping)}")
+            self._report(2, f"the gateway has captured and not refunded {' and '.join(keeping)}")
         if sum(kept.values()) > self._account.total:
-            self._differs(1, f"the gateway keeps {sum(kept.values())} of an order that costs {self._account.total}")
+            self._report(1, f"the gateway keeps {sum(kept.values())} of an order that costs {self._account.total}")
         approved = Counter(e.operation_id for e in self._theirs.values() for f in e.effects if f.kind == "authorize")
         for operation_id, times in approved.items():
             if times > 1:
-                self._differs(2, f"the gateway has authorized operation {operation_id} {times} times")
+                self._report(2, f"the gateway has authorized operation {operation_id} {times} times")
 
-    def _attempt(self, ours: Ours) -> None:
+    def _compare_attempt(self, ours: OurAttempt) -> None:
         """Compare one attempt with its transaction."""
         entry = self._theirs.get(ours.transaction_id or "")
         if entry is None:
             if ours.authorized or ours.captured or ours.refunded:
                 what = ours.transaction_id or "no transaction"
-                self._differs(1, f"attempt {ours.attempt} has moved money with {what}, which the gateway does not have")
+                self._report(1, f"attempt {ours.attempt} has moved money with {what}, which the gateway does not have")
             return
         authorized = sum(e.amount_minor for e in entry.effects if e.kind == "authorize")
         for name, our, their in (
@@ -154,42 +158,42 @@ class _Comparison:
             late = name == "refunded" and their == our + self._account.returning
             if our != their and not late:
                 text = f"attempt {ours.attempt} has {name} {our}, and the gateway {their} ({entry.transaction_id})"
-                self._differs(1, text)
+                self._report(1, text)
                 if name != "authorized":
-                    self._differs(8, text)
+                    self._report(8, text)
         if _held(entry) and (ours.voided or self._account.status == "payment_failed"):
             why = "voided attempt" if ours.voided else "failed order's attempt"
-            self._differs(
-                9, f"the gateway still holds {_held(entry)} for {why} {ours.attempt} ({entry.transaction_id})"
-            )
+            self._report(9, f"the gateway still holds {_held(entry)} for {why} {ours.attempt} ({entry.transaction_id})")
 
-    def _differs(self, invariant: int, text: str) -> None:
-        account, findings = self._account, self._books.about(invariant)
+    def _report(self, invariant: int, text: str) -> None:
+        account, findings = self._account, self._books.findings[invariant]
         if account.working:
-            findings.unsure()
+            findings.add_unsure()
         elif account.given_up:
             findings.notes.append(f"order {account.order_id}, for an operator to settle: {text}")
         else:
-            findings.suspect(account.order_id, f"order {account.order_id}: {text}")
+            findings.add_suspect(account.order_id, f"order {account.order_id}: {text}")
 
 
-def _effects_once(books: Books, entry: LedgerEntry) -> None:
-    """Judge one transaction by what truly happened, whatever we think of it."""
+def _check_effects(books: Books, entry: LedgerEntry) -> None:
+    """Judge one transaction by the gateway's own entries alone."""
     name = f"transaction {entry.transaction_id} (order {entry.order_id})"
     kinds = [effect.kind for effect in entry.effects]
     for kind in ("authorize", "capture", "cancel"):
         if kinds.count(kind) > 1:
-            books.about(2).wrong(f"{name} has {kinds.count(kind)} effects {kind}")
+            books.findings[2].add_violations(f"{name} has {kinds.count(kind)} effects {kind}")
     if "cancel" in kinds and "capture" in kinds[kinds.index("cancel") :]:
-        books.about(3).wrong(f"{name} was captured after it was cancelled")
+        books.findings[3].add_violations(f"{name} was captured after it was cancelled")
     amounts = (entry.refunded_minor, entry.captured_minor, entry.amount_minor)
     if not 0 <= amounts[0] <= amounts[1] <= amounts[2]:
-        books.about(1).wrong(f"{name}: refunded {amounts[0]}, captured {amounts[1]}, asked for {amounts[2]}")
+        books.findings[1].add_violations(
+            f"{name}: refunded {amounts[0]}, captured {amounts[1]}, asked for {amounts[2]}"
+        )
     effective = {kind: sum(e.amount_minor for e in entry.effects if e.kind == kind) for kind in ("capture", "refund")}
-    # A refund that the bank sends back later leaves its effect, and less in the books.
+    # A refund that the bank sends back keeps its effect, but the ledger's refunded amount shrinks.
     if effective["capture"] != entry.captured_minor or effective["refund"] < entry.refunded_minor:
-        books.about(1).wrong(
-            f"{name}: effects {effective}, and captured {amounts[1]}, refunded {amounts[0]} in the books"
+        books.findings[1].add_violations(
+            f"{name}: effects {effective}, and captured {amounts[1]}, refunded {amounts[0]} in the ledger"
         )
 
 
@@ -202,11 +206,11 @@ def _kept(entry: LedgerEntry) -> int:
     return entry.captured_minor - entry.refunded_minor
 
 
-def _money(entry: LedgerEntry) -> str:
+def _describe(entry: LedgerEntry) -> str:
     return f"{_kept(entry)} {entry.currency} kept, {_held(entry)} held"
 
 
 def without_ledger(findings: Sequence[Findings]) -> None:
-    """Say that nobody was asked but ourselves."""
+    """Note that no gateway was asked."""
     for finding in findings:
         finding.notes.append(NO_LEDGER)

@@ -1,12 +1,12 @@
-"""Invariants 1 and 8 against the database alone: bounds in each attempt, and where all the money is."""
+"""Invariants 1 and 8 against the database alone: bounds in each attempt, and sums over all orders."""
 
 from typing import Final, LiteralString
 
 from outbox.audit.books import Books
 from outbox.store.quarantine import IN_QUARANTINE
 
-LISTED: Final = 20
-"""Orders listed that hold money under review or in quarantine, or whose refund is pending."""
+LISTED_MAX: Final = 20
+"""Orders listed at most that keep money under review or in quarantine, or have a pending refund."""
 
 _ATTEMPTS: Final[LiteralString] = "SELECT count(*) FROM attempt"
 _OUT_OF_BOUNDS: Final[LiteralString] = """
@@ -42,30 +42,30 @@ _PLACES: Final[LiteralString] = f"""
            json_agg(json_build_array(order_id, status, total, captured - refunded, pending) ORDER BY order_id)
              FILTER (WHERE captured - refunded <> CASE WHEN status = 'paid_and_confirmed' THEN total ELSE 0 END)
       FROM places GROUP BY currency ORDER BY currency"""  # noqa: S608 - literals only
-"""By currency: the sums, and every order that keeps other than what its status says."""
+"""By currency: the sums, and every order that keeps another amount than its status says."""
 
 
 async def check_bounds(books: Books) -> None:
-    """Look for amounts out of bounds (invariant 1), set-based."""
-    findings = books.about(1)
+    """Look for amounts out of bounds (invariant 1)."""
+    findings = books.findings[1]
     findings.checked += (await books.rows(_ATTEMPTS))[0][0]
-    findings.wrong(
+    findings.add_violations(
         f"order {order_id} attempt {attempt}: authorized {authorized}, captured {captured}, refunded {refunded}"
         for order_id, attempt, authorized, captured, refunded in await books.rows(_OUT_OF_BOUNDS)
     )
-    findings.wrong(
+    findings.add_violations(
         f"order {order_id} costs {total} and {kept} were captured and not refunded"
         for order_id, total, kept in await books.rows(_TOO_MUCH)
     )
-    findings.wrong(
+    findings.add_violations(
         f"order {order_id} is in {ours} and its operation {kind} of attempt {attempt} in {other}"
         for order_id, attempt, kind, other, ours in await books.rows(_OTHER_CURRENCY)
     )
 
 
-async def check_places(books: Books) -> None:
-    """Say where all the money is, currency by currency (invariant 8, at quiescence), and list what is not settled."""
-    findings = books.about(8)
+async def check_sums(books: Books) -> None:
+    """Account for all money, by currency (invariant 8, if quiescent); list the orders that are not finished."""
+    findings = books.findings[8]
     for currency, orders, captured, refunded, paid, reviewed, waiting, pending, unsettled in await books.rows(_PLACES):
         findings.checked += orders
         figures = f"{currency}: captured {captured} - refunded {refunded} = {captured - refunded}"
@@ -75,7 +75,7 @@ async def check_places(books: Books) -> None:
             places = places.replace(" = ", f" + in quarantine {waiting} = ")
         findings.notes.append(f"{figures}; {places}")
         if captured - refunded != every:
-            findings.wrong(f"{figures}, but {places}")
+            findings.add_violations(f"{figures}, but {places}")
         listed = []
         for order_id, status, total, kept, going_back in unsettled or ():
             if status == "manual_review":
@@ -85,11 +85,11 @@ async def check_places(books: Books) -> None:
             elif status == "payment_failed" and kept == going_back:
                 listed.append(f"order {order_id}: {kept} {currency} being refunded")
             else:
-                findings.wrong(
+                findings.add_violations(
                     f"order {order_id} is {status}, costs {total} {currency} and keeps {kept}, {going_back} going back"
                 )
-        findings.notes += listed[:LISTED]
-        if len(listed) > LISTED:
+        findings.notes += listed[:LISTED_MAX]
+        if len(listed) > LISTED_MAX:
             findings.notes.append(
-                f"and {len(listed) - LISTED} more orders with money under review, in quarantine or being refunded"
+                f"and {len(listed) - LISTED_MAX} more orders with money under review, in quarantine or being refunded"
             )

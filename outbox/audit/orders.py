@@ -1,4 +1,4 @@
-"""Invariants 2, 3, 7 and 9 as far as the story of an order tells them."""
+"""Invariants 2, 3, 7 and 9, as far as the profile of an order shows them."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import Final
 
 from domain.operation import OperationKind, OperationState
 from domain.order import FINAL, HoldState, Status
-from outbox.audit.stories import Asked, Held, Story
+from outbox.audit.profiles import HoldSummary, OperationSummary, Profile
 from schemas import events
 
 _ONCE: Final = (OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.VOID)
@@ -17,35 +17,35 @@ _OUTCOMES: Final = {
 }
 
 
-def twice_problems(story: Story) -> Iterator[str]:
+def twice_problems(profile: Profile) -> Iterator[str]:
     """Say what was done more than once (invariant 2)."""
-    done = Counter((o.attempt, o.kind) for o in story.operations if o.state is OperationState.APPROVED)
+    done = Counter((o.attempt, o.kind) for o in profile.operations if o.state is OperationState.APPROVED)
     for (attempt, kind), times in sorted(done.items()):
         if kind in _ONCE and times > 1:
             yield f"attempt {attempt} has {times} approved operations {kind}"
-    keeping = [str(t.attempt) for t in story.attempts if t.keeps]
+    keeping = [str(t.attempt) for t in profile.attempts if t.keeps]
     if len(keeping) > 1:
         yield f"money was captured and not returned in attempts {' and '.join(keeping)}"
 
 
-def capture_problems(story: Story) -> Iterator[str]:
-    """Say which capture began without goods to sell, or after the authorization was given up (invariant 3)."""
+def capture_problems(profile: Profile) -> Iterator[str]:
+    """Say which capture began without a live hold, or after a void (invariant 3)."""
     voided: set[int] = set()
-    for operation in story.operations:
+    for operation in profile.operations:
         if operation.kind is OperationKind.CAPTURE:
-            problem = _without_hold(operation, story.hold(operation.attempt))
+            problem = _without_hold(operation, profile.hold(operation.attempt))
             if problem is not None:
                 yield f"attempt {operation.attempt} has a capture ({operation.state}) and {problem}"
             if operation.attempt in voided:
                 yield f"attempt {operation.attempt} has a capture that was opened after its void"
         elif operation.kind is OperationKind.VOID and operation.state is OperationState.APPROVED:
             voided.add(operation.attempt)
-    for attempt in story.attempts:
+    for attempt in profile.attempts:
         if attempt.voided and attempt.captured:
             yield f"attempt {attempt.attempt} was voided and captured"
 
 
-def _without_hold(capture: Asked, hold: Held | None) -> str | None:
+def _without_hold(capture: OperationSummary, hold: HoldSummary | None) -> str | None:
     if hold is None:
         return "no hold"
     match hold.state:
@@ -59,39 +59,38 @@ def _without_hold(capture: Asked, hold: Held | None) -> str | None:
             return None
 
 
-def outcome_problems(story: Story) -> Iterator[str]:
-    """Say why the order has no outcome, or more than one (invariant 7, at quiescence)."""
-    if story.status is None or story.waits:
+def outcome_problems(profile: Profile) -> Iterator[str]:
+    """Say why the order has no outcome, or more than one (invariant 7, if quiescent)."""
+    if profile.status is None or profile.waits:
         return
-    if story.status not in FINAL:
-        yield f"is {story.status} and nobody works on it"
+    if profile.status not in FINAL:
+        yield f"is {profile.status} and nobody works on it"
         return
-    under_review = story.status is Status.MANUAL_REVIEW
-    if under_review != story.has_reason:
+    under_review = profile.status is Status.MANUAL_REVIEW
+    if under_review != profile.has_reason:
         yield "is under review without a reason" if under_review else "has a reason for a review that it is not under"
-    told = [_OUTCOMES[t.type] for t in story.events if t.type in _OUTCOMES]
-    paid_at = told.index(Status.PAID_AND_CONFIRMED) if Status.PAID_AND_CONFIRMED in told else len(told)
-    if any(outcome is not Status.MANUAL_REVIEW for outcome in told[paid_at + 1 :]):
+    emitted = [_OUTCOMES[event.type] for event in profile.events if event.type in _OUTCOMES]
+    without_reviews = [status for status in emitted if status is not Status.MANUAL_REVIEW]
+    if Status.PAID_AND_CONFIRMED in without_reviews[:-1]:
         yield "was told as paid, and had another outcome afterwards"
-    if not under_review:
-        told = [outcome for outcome in told if outcome is not Status.MANUAL_REVIEW]
-    if not told or told[-1] is not story.status:
-        yield f"is {story.status} and was last told as {told[-1] if told else 'nothing'}"
+    last = (emitted if under_review else without_reviews)[-1:]
+    if last != [profile.status]:
+        yield f"is {profile.status} and was last told as {last[0] if last else 'nothing'}"
 
 
-def leftover_problems(story: Story) -> Iterator[str]:
-    """Say what a failed order still holds (invariant 9, at quiescence)."""
-    if story.status is not Status.PAYMENT_FAILED or story.waits:
+def leftover_problems(profile: Profile) -> Iterator[str]:
+    """Say what a failed order still keeps (invariant 9, if quiescent)."""
+    if profile.status is not Status.PAYMENT_FAILED or profile.waits:
         return
-    for hold in story.holds:
+    for hold in profile.holds:
         if hold.state is HoldState.HELD:
             yield f"attempt {hold.attempt} of a failed order still holds its items"
-    for attempt in story.attempts:
+    for attempt in profile.attempts:
         if attempt.authorized and not attempt.captured and not attempt.voided:
             yield f"attempt {attempt.attempt} of a failed order still has its authorization"
-        if attempt.keeps and not _refund_pending(story, attempt.attempt):
+        if attempt.keeps and not _refund_pending(profile, attempt.attempt):
             yield f"attempt {attempt.attempt} of a failed order keeps money, and no refund is pending"
 
 
-def _refund_pending(story: Story, attempt: int) -> bool:
-    return any(o.state is OperationState.PENDING for o in story.asked(attempt, OperationKind.REFUND))
+def _refund_pending(profile: Profile, attempt: int) -> bool:
+    return any(o.state is OperationState.PENDING for o in profile.operations_of(attempt, OperationKind.REFUND))

@@ -1,8 +1,7 @@
-"""Whether the pipeline is at rest: nothing open, nothing to send, nothing sent that its reaction has not seen.
+"""Whether the pipeline is quiescent: nothing open, nothing to send, nothing sent that its reaction has not seen.
 
-A pending refund is no unrest: the bank may take weeks. Neither is what waits for an operator: an operation, or an order
-in quarantine.
-The cheap questions come first, and the dear one is asked only when they found nothing: `--wait` asks often.
+A pending refund does not count: the bank may take weeks. Nor does what waits for an operator: an operation, or an order
+in quarantine. The expensive query runs only if the cheap ones found nothing: `--wait` asks often.
 """
 
 from typing import Any, Final, LiteralString
@@ -20,7 +19,7 @@ _UNSENT: Final[LiteralString] = """
               JOIN event e ON e.topic = first.topic AND (e.id = first.id OR e.order_number = first.order_number)
               JOIN (SELECT unnest(event_ids) AS id FROM outbox) o ON o.id = e.id
              WHERE q.kind = 'message' AND q.released_at IS NULL)"""
-"""But for what the relay holds behind a message in quarantine."""
+"""Without the messages that the relay holds behind one in quarantine."""
 _OPEN: Final[LiteralString] = """
     SELECT count(*) FROM operation
      WHERE state IN ('open', 'pending', 'unknown') AND due_at IS NOT NULL
@@ -42,8 +41,8 @@ _UNSEEN: Final[LiteralString] = """
      GROUP BY r.consumer_group ORDER BY r.consumer_group"""
 
 
-async def unrest(connection: psycopg.AsyncConnection[Any], scope: Scope) -> tuple[str, ...]:
-    """Say what is still under way, empty when nothing is. Raises Transient when the inbox has no partitions."""
+async def unfinished_work(connection: psycopg.AsyncConnection[Any], scope: Scope) -> tuple[str, ...]:
+    """Return what is still under way, a text each; empty if nothing is. Raises Transient without inbox partitions."""
     found = []
     for query, what in ((_UNSENT, "messages are still to be sent"), (_OPEN, "operations have no outcome yet")):
         row = await (await connection.execute(query)).fetchone()

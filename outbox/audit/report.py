@@ -1,19 +1,19 @@
-"""What an audit says, and how its findings are gathered."""
+"""The report of an audit, and the findings that it is made of."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 VIOLATIONS_KEPT_MAX: Final = 1_000
-"""Of each invariant; more are counted, and told as one line."""
+"""Violations kept of each invariant; further ones are counted in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """One invariant of ARCHITECTURE.md section 9. holds is None when it cannot be said now; notes say why, or list.
+    """One invariant of ARCHITECTURE.md section 9. holds: None if it cannot be judged now; notes say why.
 
-    checked: how many things were looked at. violations: one line each, naming the order (or SKU, message, row).
-    found: how many violations there are, also those that are not told.
+    checked: how many things were checked. violations: one line each, with the order (or SKU, message, row). found: how
+    many violations there are, kept or not.
     """
 
     id: int
@@ -27,7 +27,7 @@ class Invariant:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """holds: no invariant is broken. waiting: why the pipeline is not quiescent, empty when it is."""
+    """holds: no invariant is broken. waiting: why the pipeline is not quiescent; empty if it is."""
 
     holds: bool
     quiescent: bool
@@ -35,7 +35,7 @@ class Report:
     waiting: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Return the document of the contract."""
+        """Return the JSON document of `payments audit --json`."""
         return {
             "holds": self.holds,
             "quiescent": self.quiescent,
@@ -79,39 +79,39 @@ class Findings:
         self._suspects: list[tuple[str, str]] = []
         self._unsure = 0
 
-    def wrong(self, texts: str | Iterable[str], times: int = 0) -> None:
-        """Take down violations; times: how many there are in all when not every one is told."""
+    def add_violations(self, texts: str | Iterable[str], times: int = 0) -> None:
+        """Add violations. times: how many there are in all, if texts has only some of them."""
         lines = [texts] if isinstance(texts, str) else list(texts)
         self._violations += lines[: max(0, VIOLATIONS_KEPT_MAX - len(self._violations))]
         self._total += max(times, len(lines))
 
-    def unsure(self) -> None:
-        """Take down that something cannot be said now: somebody still works on it."""
+    def add_unsure(self) -> None:
+        """Count a difference that cannot be judged now, because somebody still works on the order."""
         self._unsure += 1
 
-    def suspect(self, order_id: str, text: str) -> None:
-        """Take down a difference that is a violation unless the order has moved on since the snapshot."""
+    def add_suspect(self, order_id: str, text: str) -> None:
+        """Add a difference that is a violation, unless the order has changed since the snapshot."""
         self._suspects.append((order_id, text))
 
     @property
     def suspects(self) -> frozenset[str]:
-        """The orders of which differences were taken down."""
+        """The orders with differences that are not judged yet."""
         return frozenset(order_id for order_id, _ in self._suspects)
 
-    def settle_suspects(self, moved: frozenset[str]) -> None:
-        """Turn differences into violations, but for the orders that have moved on."""
+    def judge_suspects(self, changed: frozenset[str]) -> None:
+        """Turn differences into violations, except for orders that have changed."""
         for order_id, text in self._suspects:
-            if order_id in moved:
-                self.unsure()
+            if order_id in changed:
+                self.add_unsure()
             else:
-                self.wrong(text)
+                self.add_violations(text)
         self._suspects.clear()
 
-    def result(self, *, sayable: bool = True) -> Invariant:
-        """Conclude. sayable: whether the invariant can be judged at all in the state that was found."""
-        assert not self._suspects, "differences are settled before the conclusion"
+    def conclude(self, *, judgeable: bool = True) -> Invariant:
+        """Make the invariant's result. judgeable: whether it can be judged in the state that was found."""
+        assert not self._suspects, "differences are judged before the conclusion"
         notes = list(self.notes)
-        if not sayable:
+        if not judgeable:
             return Invariant(self.number, NAMES[self.number], None, self.checked, (), (*notes, "not quiescent"))
         left = self._total - len(self._violations)
         violations = (*self._violations, f"and {left} more") if left > 0 else tuple(self._violations)

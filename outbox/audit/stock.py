@@ -1,4 +1,4 @@
-"""Invariant 4: what people put in is what is there, held or sold, SKU by SKU."""
+"""Invariant 4: for each SKU, the units put in are available, held or sold."""
 
 from typing import Final, LiteralString
 
@@ -24,20 +24,20 @@ _WRONG: Final[LiteralString] = """
 
 
 async def check_stock(books: Books) -> None:
-    """Compare the stock with the adjustments and with the holds, set-based."""
-    findings = books.about(4)
+    """Compare the stock with the adjustments and with the holds."""
+    findings = books.findings[4]
     findings.checked += (await books.rows(_SKUS))[0][0]
     for sku, available, reserved, sold, put, held, gone in await books.rows(_WRONG):
         if available is None:
-            findings.wrong(f"SKU {sku} has no stock row, and {put} put in, {held} held, {gone} sold")
+            findings.add_violations(f"SKU {sku} has no stock row, and {put} put in, {held} held, {gone} sold")
             continue
         if available < 0 or reserved < 0:
-            findings.wrong(f"SKU {sku} is negative: {available} available, {reserved} reserved")
+            findings.add_violations(f"SKU {sku} is negative: {available} available, {reserved} reserved")
         if put != available + reserved + sold:
-            findings.wrong(
+            findings.add_violations(
                 f"SKU {sku}: {put} were put in, and {available} available + {reserved} reserved + {sold} sold are there"
             )
         if reserved != held:
-            findings.wrong(f"SKU {sku}: {reserved} are reserved, and the holds of orders sum to {held}")
+            findings.add_violations(f"SKU {sku}: {reserved} are reserved, and the holds of orders sum to {held}")
         if sold != gone:
-            findings.wrong(f"SKU {sku}: {sold} are sold, and the sold holds of orders sum to {gone}")
+            findings.add_violations(f"SKU {sku}: {sold} are sold, and the sold holds of orders sum to {gone}")

@@ -1,6 +1,6 @@
-"""Invariant 10: nothing that was taken off a topic is lost, and nothing that was written down is unsent.
+"""Invariant 10: no consumed message is lost, and every journal row is sent or in the outbox.
 
-Messages are read once, a batch at a time; what is kept of each, its id and its place, goes to a temporary table.
+Messages are read once, in batches. The id, the content's hash and the place of each go to a temporary table.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ from outbox.audit.cards import check_message
 from outbox.audit.report import VIOLATIONS_KEPT_MAX
 from outbox.journal import ORIGIN, letter_id
 from outbox.schema.partitions import oldest_day
-from schemas.rejection import Rejected
 from schemas.topics import EVENTS
 
 DEAD_LETTERS: Final = ".dlt"
@@ -46,8 +45,8 @@ _LOST: Final[LiteralString] = """
                            AND s.consumer_group = m.consumer_group
                            AND m.message_offset BETWEEN s.message_offset AND s.to_offset)
      ORDER BY 1, 2, 3 LIMIT %s"""
-"""A message repeats one that was taken only if it says the same: else a conflict was swallowed. A letter is of the
-message at its place only if it has its bytes: offsets repeat once a topic is made anew."""
+"""A message is a repetition only if it has the same content; otherwise a conflict was overlooked. A dead letter is of
+the message at its offset only if it has the same bytes: a recreated topic repeats its offsets."""
 _STRETCHES: Final[LiteralString] = """
     SELECT message_offset, to_offset FROM dead_letter
      WHERE consumer_group = %s AND topic = %s AND partition = %s AND to_offset IS NOT NULL ORDER BY message_offset"""
@@ -60,7 +59,7 @@ _JOURNAL: Final[LiteralString] = "SELECT count(*) FROM event"
 
 
 class TopicMessage(NamedTuple):
-    """One message as it stands on its topic, which is named with the prefix."""
+    """One message on its topic. topic: with the prefix."""
 
     topic: str
     partition: int
@@ -81,33 +80,33 @@ class Unreadable(NamedTuple):
 
 
 Committed = Mapping[tuple[str, int], int]
-"""By topic and partition: the offset below which the one group that reads that topic has taken everything."""
+"""By topic and partition: the offset below which the topic's one group has consumed everything."""
 
 
 class TopicReader(Protocol):
-    """Everything on the topics. Questions raise Transient when Kafka does not answer."""
+    """Everything on the topics. Methods raise Transient if Kafka does not answer."""
 
     async def committed(self) -> Committed:
         """Return the committed offsets of all groups."""
         ...
 
     def messages(self) -> AsyncIterator[Sequence[TopicMessage]]:
-        """Read every topic, dead letters included, from its first message to the one that is last now."""
+        """Read every topic, dead letters included, from the first message to the present end."""
         ...
 
     def unreadable(self) -> Sequence[Unreadable]:
-        """Return what could not be read of them."""
+        """Return the offsets that `messages` could not read."""
         ...
 
 
-async def prepare(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Make the temporary table; before the snapshot, in which nothing can be made."""
+async def make_table(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Make the temporary table. Call it before the snapshot, which is read only."""
     async with connection.transaction():
         await connection.execute(_DROP)
         await connection.execute(_MAKE)
 
 
-async def clean_up(connection: psycopg.AsyncConnection[Any]) -> None:
+async def drop_table(connection: psycopg.AsyncConnection[Any]) -> None:
     """Drop the temporary table."""
     async with connection.transaction():
         await connection.execute(_DROP)
@@ -116,10 +115,10 @@ async def clean_up(connection: psycopg.AsyncConnection[Any]) -> None:
 async def check_topics(books: Books, reader: TopicReader, committed: Committed) -> None:
     """Compare inbox, journal and outbox of the snapshot with the topics.
 
-    committed is from before the snapshot, whose inbox is not behind it; the messages are from after it, and not behind
-    its outbox.
+    committed: read before the snapshot, so the inbox has all that it covers. The messages are read after the snapshot,
+    so they have all that the outbox has sent.
     """
-    findings = books.about(10)
+    findings = books.findings[10]
     async with books.connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(_TYPES)
         async for batch in reader.messages():
@@ -131,7 +130,7 @@ async def check_topics(books: Books, reader: TopicReader, committed: Committed) 
         await _check_stretch(books, stretch, committed)
     oldest = await oldest_day(books.connection)
     lost = await books.rows(_LOST, [oldest, VIOLATIONS_KEPT_MAX])
-    findings.wrong(
+    findings.add_violations(
         (
             f"{topic}-{partition} offset {offset} is below what {group} committed, and neither in its inbox nor refused"
             for topic, partition, offset, group, _ in lost
@@ -139,7 +138,7 @@ async def check_topics(books: Books, reader: TopicReader, committed: Committed) 
         times=lost[0][-1] if lost else 0,
     )
     unsent = await books.rows(_UNSENT, [VIOLATIONS_KEPT_MAX])
-    findings.wrong(
+    findings.add_violations(
         (
             f"journal row {row_id} (order {order_id or 'none'}) is neither on {topic} nor in the outbox"
             for row_id, topic, order_id, _ in unsent
@@ -150,8 +149,8 @@ async def check_topics(books: Books, reader: TopicReader, committed: Committed) 
 
 
 async def _check_stretch(books: Books, stretch: Unreadable, committed: Committed) -> None:
-    """Tell what cannot be read. Below what its group has committed, an operator must have passed over it."""
-    findings = books.about(10)
+    """Note what cannot be read. If the group has gone on behind it, a dead letter must say so."""
+    findings = books.findings[10]
     findings.checked += stretch.last - stretch.first + 1
     place = f"{stretch.topic}-{stretch.partition} offsets {stretch.first} to {stretch.last}"
     group = books.scope.groups.get(stretch.topic.removeprefix(books.scope.prefix))
@@ -165,12 +164,12 @@ async def _check_stretch(books: Books, stretch: Unreadable, committed: Committed
         if first <= left:
             left = max(left, last + 1)
     if left <= min(stretch.last, end - 1):
-        findings.wrong(f"{place} are below what {group} committed, cannot be read, and no dead letter says so")
+        findings.add_violations(f"{place} are below what {group} committed, cannot be read, and no dead letter says so")
     findings.notes.append(f"{place} cannot be read: {stretch.cause}; {group} went on behind them")
 
 
 def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[object, ...]:
-    """Return what is kept of a message. consumer_group: only if the group says that it has taken it."""
+    """Return the row of a message. consumer_group: only if the group has committed an offset behind it."""
     scope = books.scope
     event_type = message.topic.removeprefix(scope.prefix)
     event_id: UUID | None = None
@@ -181,21 +180,19 @@ def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[obj
     elif event_type in EVENTS:
         try:
             event = scope.codec.decode(event_type, message.key, message.value)
-        except Rejected:
-            pass
-        except Exception:  # noqa: BLE001, S110 - the group that took it could not read it either, and set it aside
+        except Exception:  # noqa: BLE001, S110 - its group could not read it either, and quarantined it
             pass
         else:
             event_id, day = event.event_id, event.occurred_at.astimezone(UTC).date()
             content = inbox_content(same_content(event, message.value or b""))
-    taken = message.offset < committed.get((message.topic, message.partition), 0)
-    group = scope.groups.get(event_type) if taken else None
+    consumed = message.offset < committed.get((message.topic, message.partition), 0)
+    group = scope.groups.get(event_type) if consumed else None
     body_hash = None if message.value is None else hashlib.sha256(message.value).digest()
     return message.topic, message.partition, message.offset, event_id, day, group, content, body_hash
 
 
 def _dead_letter_id(headers: Mapping[str, bytes | None]) -> UUID | None:
-    """Derive the id that the journal gives the copy of a dead letter, from where the original stood."""
+    """Derive the journal's event id of a dead letter's copy from where the original stood."""
     try:
         group = _text(headers, "kafka_dlt-original-consumer-group")
         topic = _text(headers, "kafka_dlt-original-topic")

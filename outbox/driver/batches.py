@@ -1,7 +1,7 @@
-"""Statements over many rows: one for a whole batch, its rows passed as one array a column, or sent by COPY.
+"""Statements over many rows: one for a whole batch. Its rows are passed as one array for each column, or sent by COPY.
 
-No statement compares a column with a constant beside the array join: on a fresh database, without statistics, the
-planner would expect hardly a row and scan the whole table once for every array element (measured: ten times slower).
+No statement compares a column with a constant beside the array join. On a fresh database, without statistics, the
+planner would expect few rows and scan the whole table once for every array element (measured: ten times slower).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,16 +12,16 @@ from outbox.driver.binary import ARRAYS, Array
 
 Row = tuple[Any, ...]
 COPY_FROM: Final = 20
-"""From so many rows on COPY costs less than an INSERT over arrays; below, its extra round trips cost more."""
+"""With at least so many rows COPY costs less than an INSERT over arrays; with fewer its round trips cost more."""
 JSONB: Final = "jsonb"
 
 
 class Column(NamedTuple):
-    """One column, as the database knows it and as a value of the domain has it.
+    """One column of the database, and the attribute of a value that it keeps.
 
-    type: PostgreSQL's. comment: its meaning and unit, kept in the database. kind: how it is written, if not by its type
-    (see binary.WRITERS). field: the value's attribute, if it has another name. write, read: to what is written, and
-    from what is read, where that is not the attribute itself. null: what a null is read as.
+    type: PostgreSQL's. comment: meaning and unit, kept in the database. kind: how it is written, if not by its type
+    (see binary.WRITERS). field: the attribute, if it has another name. write, read: convert the attribute to the cell
+    and back, if they differ. null: the attribute if the cell is null.
     """
 
     name: LiteralString
@@ -36,22 +36,22 @@ class Column(NamedTuple):
 
     @property
     def element(self) -> LiteralString:
-        """Return the type of the elements of its array: JSON comes as text."""
+        """Return the type of the elements of its array: JSON is sent as text."""
         return "text" if self.type == JSONB else self.type
 
     @property
     def writer(self) -> str:
-        """Name the writer of its array's elements."""
+        """Return the name of the writer of its array's elements."""
         return self.kind or self.element
 
 
 def word(name: LiteralString, comment: str = "", **how: Any) -> Column:
-    """Describe a column of texts that come again: a status, or an id that has many rows."""
+    """Describe a column of texts that repeat: a status, or an id that has many rows."""
     return Column(name, "text", comment, "word", **how)
 
 
 class Batch(NamedTuple):
-    """A statement over arrays; `arrays` turns rows, one tuple a row in the order of the columns, into parameters."""
+    """A statement over arrays. `arrays` makes its parameters from rows: tuples in the order of the columns."""
 
     sql: LiteralString
     types: tuple[type[Array], ...]
@@ -71,7 +71,7 @@ class Insert(NamedTuple):
     writers: tuple[Callable[[Any], bytes], ...]
 
     def body(self, rows: Sequence[Row]) -> bytes:
-        """Return what the COPY sends."""
+        """Return the bytes that the COPY sends."""
         return binary.copy_rows(self.writers, self.batch.writes, rows)
 
 
@@ -81,16 +81,16 @@ def batch(sql: LiteralString, columns: Sequence[Column]) -> Batch:
 
 
 def unnest(columns: Sequence[Column]) -> LiteralString:
-    """Turn arrays into rows.
+    """Write the subquery that turns arrays into rows.
 
-    In a select list the arrays are unpacked row by row; as functions in FROM each would be kept whole first.
+    In a select list PostgreSQL unpacks the arrays row by row; in FROM it would materialize each first.
     """
     arrays: LiteralString = ", ".join([f"unnest(%s::{c.element}[]) AS {c.name}" for c in columns])
     return f"(SELECT {arrays}) AS u"
 
 
 def insert(table: LiteralString, columns: Sequence[Column], suffix: LiteralString = "") -> Insert:
-    """Build an insert of many rows. The COPY knows no suffix."""
+    """Build an insert of many rows. The COPY has no suffix."""
     names: LiteralString = ", ".join([c.name for c in columns])
     values: LiteralString = ", ".join([_value(c) for c in columns])
     made = batch(f"INSERT INTO {table} ({names}) SELECT {values} FROM {unnest(columns)} {suffix}", columns)
@@ -99,7 +99,7 @@ def insert(table: LiteralString, columns: Sequence[Column], suffix: LiteralStrin
 
 
 def update(table: LiteralString, keys: Sequence[Column], columns: Sequence[Column]) -> Batch:
-    """Build an UPDATE of many rows by key; the keys come first in a row."""
+    """Build an UPDATE of many rows by key. In a row the keys come first."""
     sets: LiteralString = ", ".join([f"{c.name} = {_value(c)}" for c in columns])
     where: LiteralString = " AND ".join([f"t.{k.name} = u.{k.name}" for k in keys])
     every = [*keys, *columns]

@@ -1,7 +1,7 @@
 """PostgreSQL's binary forms, written column by column for whole batches: arrays as parameters, rows for COPY.
 
-The driver's own list dumper looks at every element anew; here a column has one type, known beforehand, which makes this
-a third of the cost. Formats: the *send functions of PostgreSQL's types, and COPY's binary format.
+The driver's list dumper looks up the type of every element. Here a column has one type, which costs a third.
+Formats: the *send functions of PostgreSQL's types, and COPY's binary format.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -81,7 +81,7 @@ def timestamp(value: datetime | None) -> bytes:
 
 @lru_cache(maxsize=1_024)
 def read_timestamp(raw: bytes) -> datetime:
-    """Read what timestamptz_send gives: once for all rows of a transaction, which the driver would do for each."""
+    """Read the bytes of timestamptz_send. Rows of one transaction share them, so the cache saves most of the work."""
     return _EPOCH + timedelta(microseconds=int.from_bytes(raw, "big", signed=True))
 
 
@@ -91,8 +91,8 @@ def day(value: date) -> bytes:
 
 
 def _one_value(column: Sequence[Any]) -> bool:
-    """Tell whether a column has the same value in every row, as most have: nothing, no, the currency, now."""
-    # The last one tells most columns that do not, without comparing each, for UUIDs compare in Python.
+    """Tell whether a column has the same value in every row. Most have: null, false, the currency, now."""
+    # Compare first and last before counting: comparing UUIDs is slow.
     return column[0] == column[-1] and column.count(column[0]) == len(column)
 
 
@@ -115,8 +115,8 @@ WRITERS: Final[dict[str, Callable[[Any], bytes]]] = {
     "timestamptz": memoize(timestamp),
     "date": memoize(day),
 }
-"""How a value of a type is written. A word is a text that comes again: a status, or an id that has many rows.
-A number is a bigint that does not."""
+"""How a value of a type is written. A word is a text that repeats: a status, or an id that has many rows.
+A number is a bigint that does not repeat."""
 
 
 class Array:
@@ -164,7 +164,7 @@ def copy_rows(
     writes: Sequence[Callable[[Any], Any] | None],
     rows: Sequence[Sequence[Any]],
 ) -> bytes:
-    """Write the whole body of a COPY ... (FORMAT BINARY). There is at least one row. writes: see batches.Column."""
+    """Write the body of a COPY ... (FORMAT BINARY) of at least one row. writes: see batches.Column."""
     written: list[Iterable[bytes]] = []
     same = [_I2(len(writers))]
     for write, convert, values in zip(writers, writes, zip(*rows, strict=True), strict=True):

@@ -1,7 +1,7 @@
-"""The connections of the hot path: lent for one transaction, kept open between.
+"""The connections of the hot path: lent for one transaction, kept open between transactions.
 
-Not SQLAlchemy's pool: behind its asynchronous engine a transaction costs a quarter of a millisecond more (measured),
-twice its round trips. Not psycopg_pool: who waits for it is not told why no connection can be made.
+Not SQLAlchemy's pool: with its asynchronous engine a transaction costs a quarter of a millisecond more (measured), as
+much as twice its round trips. Not psycopg_pool: it does not say why no connection can be made.
 """
 
 import asyncio
@@ -22,46 +22,46 @@ from outbox.driver.pooler import behind_pooler
 from outbox.driver.sqlstates import Family, family_of
 
 _SESSION: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
-    # The first plans are made while tables are empty and have no statistics. Without these they may join a batch by
-    # scanning a whole table, and are cached: ten times slower once there is data. What is left is one index look-up
-    # for each element of an array, which is right for every size.
+    # The first plans are made while tables are empty and have no statistics. They might scan a whole table to join a
+    # batch, and they are cached: ten times slower once there is data. With these settings a plan looks every element of
+    # an array up in an index, which is right for every size.
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("jit", "off"),
     ("timezone", "UTC"),
-    # Longer than lock_timeout: who waits for a lock is to hear that, and not that its statement takes too long.
+    # Longer than lock_timeout, so that a wait for a lock ends with the error that names it.
     ("statement_timeout", "60000"),
     ("idle_in_transaction_session_timeout", "60000"),
-    # Longer than any transaction of ours lasts on a server that is well. Whoever waits holds what it has locked so far.
+    # Longer than any transaction of ours on a healthy server. Not longer: a transaction that waits keeps its own locks.
     ("lock_timeout", "5000"),
 )
 HOT_OPTIONS: Final = " ".join(f"-c {name}={value}" for name, value in _SESSION)
 _SET_LOCAL: LiteralString = ", ".join([f"set_config('{name}', '{value}', true)" for name, value in _SESSION])
 PRELUDE: LiteralString = f"SELECT {_SET_LOCAL}"
-"""What HOT_OPTIONS are to a session, for one transaction: behind a pooler the session is not ours."""
+"""HOT_OPTIONS for one transaction: behind a pooler the session is not ours."""
 _BRIEF: LiteralString = "SET LOCAL lock_timeout = 500"
 ANSWER_MAX_S: Final = 120.0
-"""A transaction that takes longer waits for a server that stands still: its statements and its waits for locks end long
-before. Shorter than the time after which a loop counts as stalled."""
+"""If a transaction takes longer, the server stands still: statements and waits for locks end long before. Shorter than
+the time after which a loop counts as stalled."""
 ROLLBACK_MAX_S: Final = 5.0
 _RENEWS: Final = frozenset({Family.OUTAGE, Family.STALE})
 _NOT_OURS: Final = frozenset({"26000", "42P05"})
-"""What a pooler makes of prepared statements, if it gives the server's process id and so was not noticed."""
+"""Errors of prepared statements behind a pooler. We did not notice it if it gives the server's process id."""
 
 
 class Connections:
-    """url: of the database. size: how many transactions run at once; who is one too many waits.
+    """url: of the database. size: how many transactions run at once; further ones wait.
 
-    Behind a pooler nothing is prepared, and nothing is set for a session (see `begin`). Whether there is one is
-    found out with the first connection, and anew after each outage.
+    Behind a pooler nothing is prepared, and nothing is set for a session (see `begin`). The first connection finds out
+    whether there is one, as does the first after each outage.
     """
 
     def __init__(self, url: str, size: int, *, answer_max_s: float = ANSWER_MAX_S) -> None:
         set_json_loads(orjson.loads)
         self.url = url
         self.generation = 0
-        """Grows when all connections are given up. What was learned over older ones may be of another server."""
+        """Grows when all connections are closed. What was learned over older ones may be about another server."""
         given = conninfo_to_dict(conninfo_of(url)).get("options") or ""
         self._options = f"{HOT_OPTIONS} {given}".rstrip()
         self._idle: list[psycopg.AsyncConnection[Any]] = []
@@ -74,9 +74,9 @@ class Connections:
     async def lend(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         """Lend a connection of this generation; what was not committed is rolled back.
 
-        Raises what psycopg raises, and DownForEverybody when the server stands still. An outage that one connection
-        meets ends all: those that are lent when they come back. That no further one can be made ends none: a server
-        that has too many would give our places to others.
+        Raises what psycopg raises, and DownForEverybody if the server stands still. An outage on one connection closes
+        all; lent ones are closed when they come back. If only a new connection fails, the others stay: a server with
+        too many connections would give our places to others.
         """
         async with self._slots:
             connection = self._idle.pop() if self._idle else await self._make()
@@ -99,19 +99,19 @@ class Connections:
                 raise self._silent() from error
 
     async def close(self) -> None:
-        """Close all that nobody has."""
+        """Close the idle connections."""
         while self._idle:
             await self._idle.pop().close()
 
     async def _make(self) -> psycopg.AsyncConnection[Any]:
-        """Make a connection: again, if all were given up meanwhile."""
+        """Make a connection; make another one if all were closed meanwhile."""
         while True:
             generation = self.generation
             try:
                 async with asyncio.timeout(self._answer_max_s):
                     connection = await self._connect()
             except psycopg.Error:
-                self._pooled = None  # perhaps somebody has put a pooler there
+                self._pooled = None  # there may be a pooler now
                 raise
             except TimeoutError as error:
                 raise self._silent() from error
@@ -136,7 +136,7 @@ class Connections:
         return DownForEverybody(f"PostgreSQL has not answered for {self._answer_max_s:g} s")
 
     async def _take_back(self, connection: psycopg.AsyncConnection[Any], generation: int) -> None:
-        """Keep a connection for the next, or throw it away if it is old or broken."""
+        """Keep a connection for the next transaction, or close it if it is old or broken."""
         if generation == self.generation and connection.pgconn.transaction_status != TransactionStatus.IDLE:
             try:
                 async with asyncio.timeout(ROLLBACK_MAX_S):
@@ -144,7 +144,7 @@ class Connections:
             except (psycopg.Error, TimeoutError):
                 await connection.close()
             except asyncio.CancelledError:
-                # Cancelled a second time, and nobody else has it.
+                # This was a second cancellation. Nobody else would close it.
                 await connection.close()
                 raise
         if generation == self.generation and not connection.closed:
@@ -153,7 +153,7 @@ class Connections:
             await connection.close()
 
     async def _renew(self, generation: int, *, careful: bool = False) -> None:
-        """Give up all connections, unless that has been done since this one was made."""
+        """Close all connections, unless they were closed since this one was made."""
         if generation == self.generation:
             self.generation += 1
             self._pooled = True if careful else None
@@ -161,9 +161,9 @@ class Connections:
 
 
 async def begin(connection: psycopg.AsyncConnection[Any], *, brief: bool = False) -> None:
-    """Give the transaction that begins our settings, if its session is a pooler's; nothing is prepared there either.
+    """Give a new transaction our settings if its session belongs to a pooler.
 
-    brief: wait half a second for a lock, for somebody is known to hold one for long.
+    brief: wait for a lock for half a second only, because somebody is known to hold one for long.
     """
     if connection.prepare_threshold is None:
         await connection.execute(PRELUDE)
@@ -172,12 +172,12 @@ async def begin(connection: psycopg.AsyncConnection[Any], *, brief: bool = False
 
 
 async def check_writable(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Raise DownForEverybody if the server takes no writes: it is a standby, or somebody made it read only.
+    """Raise DownForEverybody if the server accepts no writes: it is a standby, or somebody made it read only.
 
-    Asked after a query it costs nothing: since PostgreSQL 14 the server tells of a change with its next answer.
+    After a query this costs nothing: since PostgreSQL 14 the server reports a change with its next answer.
     """
-    told = [connection.info.parameter_status(name) for name in ("default_transaction_read_only", "in_hot_standby")]
-    if None in told:
-        told = [value for (value,) in await (await connection.execute("SHOW transaction_read_only")).fetchall()]
-    if told.count("off") != len(told):
+    states = {connection.info.parameter_status(name) for name in ("default_transaction_read_only", "in_hot_standby")}
+    if None in states:
+        states = {value for (value,) in await (await connection.execute("SHOW transaction_read_only")).fetchall()}
+    if states != {"off"}:
         raise DownForEverybody("PostgreSQL is read only: it is a standby, or an operator made it so")

@@ -1,6 +1,6 @@
-"""How every connection to PostgreSQL is made: what libpq is told besides the URL.
+"""How every connection to PostgreSQL is made: libpq's parameters besides the URL.
 
-What the URL says itself wins. A URL may name several hosts, as managed fail-over needs it:
+The URL's own parameters win. A URL may name several hosts, as managed fail-over needs it:
 postgresql://user:password@host1:5432,host2:5433/database.
 """
 
@@ -11,12 +11,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 NAME: Final = "payments"
 CONNECT_TIMEOUT_S: Final = 5
-"""For each host: one that is switched off does not answer at all, and the next host waits for its turn."""
+"""For each host. A host that is off never answers, and the next one is tried only afterwards."""
 _DEFAULTS: Final = {
     "fallback_application_name": NAME,
     "connect_timeout": str(CONNECT_TIMEOUT_S),
-    # A host that is gone sends no end of the connection. These find that out within 25 s, while the connection rests or
-    # waits for an answer (keepalives), and within 20 s when something was sent (tcp_user_timeout).
+    # A host that disappears does not close the connection. These notice it: within 25 s while the connection is idle or
+    # waits for an answer (keepalives), within 20 s after something was sent (tcp_user_timeout).
     "keepalives": "1",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -25,37 +25,36 @@ _DEFAULTS: Final = {
 }
 
 _OURS: Final = {"client_encoding": "UTF8"}
-"""Not to be chosen, by a role's settings, the environment or the URL: batches are written in UTF-8, byte by byte."""
+"""These win over a role's settings, the environment and the URL: batches are written as bytes of UTF-8."""
 
 
 def conninfo_of(url: str, **ours: str) -> str:
-    """Return libpq's connection string. ours: parameters of the caller; what the URL says wins over them, too.
+    """Return libpq's connection string. ours: the caller's parameters; those of the URL win over them.
 
-    url: postgresql://..., postgresql+psycopg://..., or a connection string. Of several hosts the one that can be
-    written to is taken, unless the URL sets target_session_attrs.
+    url: postgresql://..., postgresql+psycopg://..., or a connection string. Of several hosts libpq takes one that
+    accepts writes, unless the URL sets target_session_attrs.
     """
-    given = {name: str(value) for name, value in conninfo_to_dict(plain(url)).items()}
+    given = {name: str(value) for name, value in conninfo_to_dict(libpq_url(url)).items()}
     several = "," in given.get("host", "") or "," in given.get("hostaddr", "")
     chosen = {"target_session_attrs": "read-write"} if several else {}
     return make_conninfo("", **{**_DEFAULTS, **chosen, **ours, **given, **_OURS})
 
 
-def plain(url: str) -> str:
-    """Return a URL that libpq reads: SQLAlchemy's names a driver besides."""
+def libpq_url(url: str) -> str:
+    """Return a URL that libpq reads: remove the driver that SQLAlchemy's URLs name."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme.partition('+')[0]}{separator}{rest}" if separator else url
 
 
 async def connect(url: str, *, name: str, **how: Any) -> psycopg.AsyncConnection[Any]:
-    """Open a connection of its own, for one purpose. name: what pg_stat_activity shows. how: psycopg's own arguments.
+    """Open a connection for one purpose. name: shown in pg_stat_activity. how: psycopg's arguments.
 
-    Nothing is prepared unless asked for: a pooler may hand the next statement to another session.
+    Statements are not prepared unless `how` says so: a pooler may run the next one in another session.
     """
-    how = {"prepare_threshold": None, **how}
-    return await psycopg.AsyncConnection.connect(conninfo_of(url, fallback_application_name=name), **how)
+    conninfo = conninfo_of(url, fallback_application_name=name)
+    return await psycopg.AsyncConnection.connect(conninfo, **{"prepare_threshold": None, **how})
 
 
 def connect_now(url: str, *, name: str = NAME, **how: Any) -> psycopg.Connection[Any]:
-    """Do as connect, for who may wait: a command, and the checks at start."""
-    how = {"prepare_threshold": None, **how}
-    return psycopg.connect(conninfo_of(url, fallback_application_name=name), **how)
+    """Do as connect, blocking: for commands and for checks at start."""
+    return psycopg.connect(conninfo_of(url, fallback_application_name=name), **{"prepare_threshold": None, **how})

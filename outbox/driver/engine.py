@@ -1,4 +1,4 @@
-"""SQLAlchemy's engine, for commands. It cannot read a URL of several hosts, so the driver connects by itself."""
+"""SQLAlchemy's engine, for commands. It cannot read a URL with several hosts, so we open its connections."""
 
 import sqlalchemy as sa
 
@@ -6,5 +6,5 @@ from outbox.driver.conninfo import connect_now
 
 
 def engine_for(url: str) -> sa.Engine:
-    """Make an engine that connects as everything here does. Errors do not show parameters."""
+    """Make an engine over connect_now. Its errors do not show parameters."""
     return sa.create_engine("postgresql+psycopg://", creator=lambda: connect_now(url), hide_parameters=True)

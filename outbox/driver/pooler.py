@@ -1,8 +1,8 @@
-"""Whether a pooler stands between us and PostgreSQL, and of which kind: asked at start, once.
+"""Finds out whether a pooler is between us and PostgreSQL, and in which mode.
 
-PgBouncer and its like give a client a made-up process id at login; the server tells the true one. In session mode a
-client keeps its session. In transaction mode the next transaction may run in another session: what was prepared, set or
-listened to in the last one is gone, or belongs to a stranger.
+PgBouncer and similar poolers give a client an invented process id at login; the server tells the true one. In session
+mode a client keeps its session. In transaction mode the next transaction may run in another session, without what the
+last one prepared, set or listened to.
 """
 
 from enum import Enum, auto
@@ -13,12 +13,12 @@ import psycopg
 from outbox.driver.conninfo import connect
 
 TRIES: Final = 5
-"""On a busy pooler another client may come between; so often in a row it does not."""
+"""On a busy pooler another client may take a session between our queries, but not so often in a row."""
 _TRUE_PID: LiteralString = "SELECT pg_backend_pid()"
 
 
 class Pooling(Enum):
-    """What stands between."""
+    """Which pooler is between us and the server."""
 
     NONE = auto()
     SESSION = auto()
@@ -26,7 +26,7 @@ class Pooling(Enum):
 
 
 async def behind_pooler(connection: psycopg.AsyncConnection[Any]) -> bool:
-    """Tell whether the connection, which is idle, leads through a pooler. Costs a round trip."""
+    """Tell whether an idle connection goes through a pooler. Costs a round trip."""
     autocommit = connection.autocommit
     await connection.set_autocommit(True)
     try:
@@ -37,10 +37,10 @@ async def behind_pooler(connection: psycopg.AsyncConnection[Any]) -> bool:
 
 
 async def pooling_of(url: str) -> Pooling:
-    """Look at what is behind a URL. Raises psycopg.OperationalError if nothing answers.
+    """Find out which pooler a URL leads through. Raises psycopg.OperationalError if nothing answers.
 
-    Two clients ask by turns which session they are in. If they meet in one, or one of them moves to another, sessions
-    are not theirs.
+    Two clients ask in turn for the id of their session. If both get the same one, or one client gets two, the pooler is
+    in transaction mode.
     """
     async with await connect(url, name="payments start", autocommit=True) as first:
         if not await behind_pooler(first):
@@ -48,7 +48,7 @@ async def pooling_of(url: str) -> Pooling:
         async with await connect(url, name="payments start", autocommit=True) as second:
             seen = {await _true_pid(first)}
             for _ in range(TRIES):
-                # Twice, for a pooler that hands out its sessions in turn.
+                # Twice: some poolers hand out their sessions in turn.
                 seen |= {await _true_pid(first), await _true_pid(first)}
                 if len(seen) > 1 or await _true_pid(second) in seen:
                     return Pooling.TRANSACTION
@@ -56,6 +56,5 @@ async def pooling_of(url: str) -> Pooling:
 
 
 async def _true_pid(connection: psycopg.AsyncConnection[Any]) -> int:
-    row = await (await connection.execute(_TRUE_PID)).fetchone()
-    assert row is not None
-    return int(row[0])
+    ((pid,),) = await (await connection.execute(_TRUE_PID)).fetchall()
+    return int(pid)

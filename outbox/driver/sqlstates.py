@@ -1,8 +1,8 @@
-"""What an error of PostgreSQL means for the work at hand, judged by its SQLSTATE alone.
+"""What an error of PostgreSQL means for our work, judged by its SQLSTATE alone.
 
-The driver's exception classes do not tell: it puts a read-only server beside a broken index, and a value that is too
-long beside a dead connection. The table follows appendix A of PostgreSQL's manual. A class has one row; a code of its
-own row differs from its class.
+The driver's exception classes do not help: a read-only server and a broken index have the same one, and so have a value
+that is too long and a dead connection. The table follows appendix A of PostgreSQL's manual. A class has one row; a
+single code has a row if it differs from its class.
 """
 
 from enum import Enum, auto
@@ -19,15 +19,15 @@ class Family(Enum):
     LOST_RACE = auto()
     """Another transaction won. Run the whole transaction again at once."""
     STALE = auto()
-    """A session holds a statement that the server does not know so. Open new sessions, then run again at once."""
+    """A session has a prepared statement that the server does not have. Open new sessions, then run again at once."""
     BUSY = auto()
-    """Somebody else holds what we need. Wait, then run again. The sessions are sound."""
+    """Somebody else holds what we need. Wait, then run again. The sessions are fine."""
     TOO_MUCH = auto()
     """The server gave up on work of this size. Run half of it."""
     OUTAGE = auto()
     """The server cannot work for anybody. Close all sessions, forget what was learned from it, wait."""
     MESSAGE = auto()
-    """A value that we sent does not fit. Whoever sent it is to blame; the same again fails again."""
+    """A value that we sent does not fit. The message with it is to blame; the same value fails again."""
     BUG = auto()
     """Our statement, our schema or the server's code is wrong."""
 
@@ -45,7 +45,7 @@ CLASSES: Final[dict[str, Verdict]] = {
     "01": Verdict(_F.BUG, "a warning is no error"),
     "02": Verdict(_F.BUG, "no data is no error"),
     "03": Verdict(_F.BUG, "the statement is not complete: ours is wrong"),
-    "08": Verdict(_F.OUTAGE, "the connection broke; poolers report all that ails them with 08P01"),
+    "08": Verdict(_F.OUTAGE, "the connection broke; poolers report all their problems with 08P01"),
     "09": Verdict(_F.MESSAGE, "a trigger of somebody's failed over this row"),
     "0A": Verdict(_F.BUG, "the server lacks a feature that we ask for"),
     "0B": Verdict(_F.BUG, "we begin transactions in one place only"),
@@ -106,7 +106,7 @@ CODES: Final[dict[str, Verdict]] = {
 _UNKNOWN: Final = Verdict(_F.BUG, "no class of SQLSTATEs that we know")
 _PLAN_CHANGED: Final = Verdict(_F.STALE, "a migration changed a table that a prepared statement reads")
 _PLAN_CHECK: Final = "RevalidateCachedQuery"
-"""The server's function that finds it. 0A000 has other meanings, and the text comes in the server's language."""
+"""The server's function that raises it. 0A000 has other meanings, and the text is in the server's language."""
 _WAITED_OUT: Final = frozenset({_F.LOST_RACE, _F.STALE, _F.BUSY, _F.TOO_MUCH, _F.OUTAGE})
 
 
@@ -116,7 +116,7 @@ def verdict(sqlstate: str) -> Verdict:
 
 
 def family_of(error: psycopg.Error) -> Family:
-    """Judge an error of the driver. One without a SQLSTATE was not made by the server."""
+    """Judge an error of the driver. An error without a SQLSTATE does not come from the server."""
     if error.sqlstate is not None:
         if error.sqlstate == "0A000" and error.diag.source_function == _PLAN_CHECK:
             return _PLAN_CHANGED.family
@@ -131,10 +131,10 @@ def family_of(error: psycopg.Error) -> Family:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Say whether the same work may succeed later: then wait for it. Anything else is a bug, or a message's fault."""
+    """Tell whether the same work may succeed later. Otherwise it is a bug, or the fault of a message."""
     return isinstance(error, Transient) or (isinstance(error, psycopg.Error) and family_of(error) in _WAITED_OUT)
 
 
-def said(error: BaseException) -> str:
-    """Return the first line of what was said: further lines may quote values."""
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text: further lines may quote values."""
     return (str(error).splitlines() or [type(error).__name__])[0]

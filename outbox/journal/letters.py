@@ -1,6 +1,6 @@
 """The copy of a dead letter that goes to `<topic>.dlt`, small enough for any topic. Table `dead_letter` keeps it whole.
 
-What is cut says how long it was and what its SHA-256 is, so that the copy can be held against the whole.
+A part that is cut comes with its length and SHA-256, so that the copy can be compared with the whole.
 """
 
 import hashlib
@@ -12,16 +12,16 @@ HEADERS_BYTES_MAX: Final = 32_768
 KEY_BYTES_MAX: Final = 4_096
 OWN_BYTES_MAX: Final = 4_096
 HEADER_COST: Final = 8
-"""Bytes around a header on the wire, at most: so empty ones are bounded, too."""
+"""Bytes around a header on the wire, at most. They count, so that empty headers are bounded too."""
 COPY_BYTES_MAX: Final = 120_000
-"""No copy that is cut to these bounds is larger; a topic takes a megabyte unless somebody changed it."""
+"""A copy that is cut to these bounds is never larger. A topic takes a megabyte by default."""
 FIRST_OF_OURS: Final = "kafka_dlt-original-topic"
 
 Header = tuple[str, bytes | None]
 
 
 class LetterCopy(NamedTuple):
-    """What is sent. The original's headers come first, then ours."""
+    """What is sent. headers: the original's first, then ours."""
 
     key: bytes | None
     body: bytes | None
@@ -29,14 +29,10 @@ class LetterCopy(NamedTuple):
 
 
 def cut_copy(key: bytes | None, body: bytes | None, original: Sequence[Header], ours: Sequence[Header]) -> LetterCopy:
-    """Cut body, key and the original's headers to their bounds. Headers that do not fit are left out, whole."""
-    notes: list[Header] = []
-    if body is not None and len(body) > BODY_BYTES_MAX:
-        notes += _notes("payments", body)
-        body = body[:BODY_BYTES_MAX]
-    if key is not None and len(key) > KEY_BYTES_MAX:
-        notes += _notes("payments_key", key)
-        key = key[:KEY_BYTES_MAX]
+    """Cut body, key and the original's headers to their bounds. A header that does not fit is left out."""
+    body, notes = _cut("payments", body, BODY_BYTES_MAX)
+    key, key_notes = _cut("payments_key", key, KEY_BYTES_MAX)
+    notes += key_notes
     kept = _fitting(original)
     if len(kept) < len(original):
         notes.append(("payments_headers_left_out", str(len(original) - len(kept)).encode()))
@@ -46,20 +42,23 @@ def cut_copy(key: bytes | None, body: bytes | None, original: Sequence[Header], 
 
 
 def recut_copy(key: bytes | None, body: bytes | None, headers: Sequence[Header]) -> LetterCopy:
-    """Cut a copy that an older release wrote into the journal, where headers had no bound."""
+    """Cut a copy that an older release wrote into the journal: headers had no bound then."""
     if _size(key, body, headers) <= COPY_BYTES_MAX:
         return LetterCopy(key, body, list(headers))
-    # The original may have been a dead letter itself: ours are the last.
+    # The original may be a dead letter itself, so ours begin at the last such header.
     ours = max((place for place, (name, _) in enumerate(headers) if name == FIRST_OF_OURS), default=len(headers))
     return cut_copy(key, body, headers[:ours], headers[ours:])
+
+
+def _cut(prefix: str, whole: bytes | None, most: int) -> tuple[bytes | None, list[Header]]:
+    return (whole, []) if whole is None or len(whole) <= most else (whole[:most], _notes(prefix, whole))
 
 
 def _fitting(headers: Sequence[Header]) -> list[Header]:
     room = HEADERS_BYTES_MAX
     kept = []
     for header in headers:
-        cost = _cost(header)
-        if cost <= room:
+        if (cost := _cost(header)) <= room:
             room -= cost
             kept.append(header)
     return kept
@@ -75,7 +74,7 @@ def _cost(header: Header) -> int:
 
 
 def _plain(header: Header) -> bytes:
-    """Write a header so that no two lists of headers look the same: name and value, each behind its length."""
+    """Write name and value, each behind its length, so that two different lists of headers never look the same."""
     name, value = header[0].encode(), header[1]
     return b"%d:%s%d:%s" % (len(name), name, -1 if value is None else len(value), value or b"")
 

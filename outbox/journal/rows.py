@@ -1,4 +1,4 @@
-"""From events and dead letters to rows of the journal: encoded when appended, so a bad payload fails before commit."""
+"""Makes rows of the journal from events and dead letters. A payload that cannot be encoded fails before the commit."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -9,18 +9,18 @@ from domain.errors import Transient, Unfit
 from domain.ports.store import DeadLetter
 from outbox.driver.batches import Row
 from outbox.journal.letters import FIRST_OF_OURS, Header, cut_copy
-from outbox.journal.limits import original_headers, signed, words
+from outbox.journal.limits import original_headers, signed_bytes, storable_text
 from schemas.events import Event, OwnEvent
 from schemas.registry import NotRegistered, RegistryUnavailable
 from schemas.topics import topic_name
 
 DEAD_LETTER_NAMESPACE = UUID("2b6a1f0e-59c6-5a64-8a5e-1d3c8b7f9a20")
 ORIGIN = "payments_origin"
-"""The header of a copy that names its letter's origin, in hex."""
+"""The header with the origin of the copy's letter, in hex."""
 
 
-class Journal:
-    """Builds rows for `event`. bytes_max: a larger encoded body is refused (ValueError), for it is a bug of ours."""
+class RowEncoder:
+    """Makes rows of `event`. bytes_max: a larger encoded body raises ValueError, for it is a bug of ours."""
 
     def __init__(self, encode: Callable[[Event], bytes], prefix: str, bytes_max: int) -> None:
         self._encode = encode
@@ -29,11 +29,10 @@ class Journal:
         self._topics: dict[str, str] = {}
 
     def topic(self, event_type: str) -> str:
-        """Return the topic of this event type, behind the prefix."""
-        name = self._topics.get(event_type)
-        if name is None:
-            name = self._topics[event_type] = topic_name(self._prefix, event_type)
-        return name
+        """Return the topic of this event type, with the prefix."""
+        if event_type not in self._topics:
+            self._topics[event_type] = topic_name(self._prefix, event_type)
+        return self._topics[event_type]
 
     def event_row(self, event: OwnEvent, order_number: int) -> Row:
         """Return the journal row of an event, see statements.EVENT_COLUMNS.
@@ -65,9 +64,9 @@ class Journal:
 
 
 def letter_origin(letter: DeadLetter) -> bytes:
-    """Return what tells a letter from others of the same coordinates: a topic made anew has other messages there.
+    """Return a hash that differs for other messages at the same offset: a recreated topic repeats its offsets.
 
-    It is a hash of the bytes as they are kept: card numbers are masked in them, and no hash of one is left behind.
+    It is over the bytes as they are kept. Card numbers are masked there, so no hash of one is stored.
     """
     digest = hashlib.sha256()
     headers = (part for name, value in original_headers(letter) for part in (name.encode(), value))
@@ -77,7 +76,7 @@ def letter_origin(letter: DeadLetter) -> bytes:
 
 
 def letter_id(group: str, topic: str, partition: int, offset: int, origin: str) -> UUID:
-    """Return the id under which the journal keeps the copy of a letter. origin: in hex; empty for those of old."""
+    """Return the event id of a letter's copy. origin: in hex; empty for letters from before 0004."""
     coordinates = f"{group}:{topic}:{partition}:{offset}"
     return uuid5(DEAD_LETTER_NAMESPACE, f"{coordinates}:{origin}" if origin else coordinates)
 
@@ -106,13 +105,13 @@ def _our_headers(letter: DeadLetter, origin: str) -> Sequence[Header]:
     """Return Spring's `kafka_dlt-*` headers (numbers big-endian), and the reason."""
     return (
         (FIRST_OF_OURS, letter.topic.encode()),
-        ("kafka_dlt-original-partition", signed(letter.partition, 4)),
-        ("kafka_dlt-original-offset", signed(letter.offset, 8)),
-        ("kafka_dlt-original-timestamp", signed(letter.timestamp_ms, 8)),
+        ("kafka_dlt-original-partition", signed_bytes(letter.partition, 4)),
+        ("kafka_dlt-original-offset", signed_bytes(letter.offset, 8)),
+        ("kafka_dlt-original-timestamp", signed_bytes(letter.timestamp_ms, 8)),
         ("kafka_dlt-original-timestamp-type", b"CreateTime"),
         ("kafka_dlt-original-consumer-group", letter.group.encode()),
         ("kafka_dlt-exception-fqcn", b"schemas.rejection.Rejected"),
-        ("kafka_dlt-exception-message", words(letter.detail).encode()),
+        ("kafka_dlt-exception-message", storable_text(letter.detail).encode()),
         ("payments_reason", letter.reason.value.encode()),
         (ORIGIN, origin.encode()),
     )

@@ -1,11 +1,11 @@
-"""What operators see of dead letters and of work in quarantine: read-only, without bodies, which may hold tokens."""
+"""What operators see of dead letters and of work in quarantine. Bodies are not read: they may hold tokens."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
 from itertools import groupby
-from operator import itemgetter
+from operator import eq, ge, itemgetter, le
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -19,15 +19,14 @@ LETTER: Final = "letter"
 _L, _Q, _R = dead_letters.c, quarantines.c, redrives.c
 _OLD_KEY: Final = sa.case((_L.origin == b"", sa.func.encode(_L.key, "escape")))
 ORDER_ID: Final = sa.func.coalesce(_L.order_id, _OLD_KEY).label("order_id")
-"""The release before 0004 noted the key only."""
+"""Letters from before 0004 have the key only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which letters are meant; None: it does not matter. topic: with its prefix. ids: `17`, or `Q12` for work.
+    """Which letters are meant; None means all. topic: with its prefix. ids: `17`, or `Q12` for work.
 
-    since, until: of the time when they were first refused, both included. undone: only those that no redrive has
-    settled.
+    since, until: the time of the first refusal, both included. undone: only those that still wait for a redrive.
     """
 
     topic: str | None = None
@@ -42,9 +41,9 @@ class Selection:
 def letter_list(
     connection: sa.Connection, wanted: Selection, limit: int | None = None, *, oldest: bool = False
 ) -> list[Record]:
-    """Read letters and work in quarantine, the last first. Work has an id such as Q12, and no place on a topic.
+    """Read letters and work in quarantine, newest first. Work has an id such as Q12, and no topic.
 
-    oldest: the first first, so that a limit leaves out the last ones.
+    oldest: oldest first, so that a limit leaves out the newest.
     """
     found = [*_letters(connection, wanted, limit, oldest=oldest), *_work(connection, wanted, limit, oldest=oldest)]
     found.sort(key=lambda record: (record["at"], record["number"]), reverse=not oldest)
@@ -52,7 +51,7 @@ def letter_list(
 
 
 def waiting_of(connection: sa.Connection, order_ids: Collection[str]) -> dict[str, list[str]]:
-    """Return the ids of what these orders have in quarantine, by order: letters, and work such as Q12."""
+    """Return the ids of letters and work (such as Q12) that these orders have in quarantine, by order."""
     letters = sa.select(_L.order_id, sa.cast(_L.id, sa.Text)).where(_L.waits, _L.order_id == _any_text(order_ids))
     work = sa.select(_Q.order_id, "Q" + sa.cast(_Q.id, sa.Text)).where(
         _Q.released_at.is_(None), _Q.order_id == _any_text(order_ids)
@@ -64,17 +63,17 @@ def waiting_of(connection: sa.Connection, order_ids: Collection[str]) -> dict[st
 
 
 def headers_and_bytes(connection: sa.Connection, number: int) -> Record:
-    """Read what a letter carried: for whoever hides what nobody may see."""
+    """Read what a letter carried. The caller hides what nobody may see."""
     columns = (_L.key, _L.body, _L.header_names, _L.header_values)
     (row,) = connection.execute(sa.select(*columns).where(_L.id == number)).mappings()
     return dict(row)
 
 
 def in_order(records: Sequence[Record]) -> list[list[Record]]:
-    """Sort for redriving: the letters of each order by themselves, as they came.
+    """Sort for redriving: group the letters by order, each group as its messages came.
 
-    What waits in quarantine goes in the order in which it was put there, the others of a partition in the order of
-    their offsets; and these rows among each other by the messages' times.
+    Letters in quarantine are in the order in which they were put there; others are in the order of their offsets in
+    each partition. These sequences are merged by the times of the messages.
     """
     by_order: dict[Any, list[Record]] = {}
     for record in sorted(records, key=itemgetter("at", "number")):
@@ -111,13 +110,9 @@ def _letters(connection: sa.Connection, wanted: Selection, limit: int | None, *,
         _L.behind,
         _L.redriven_at,
     )
-    for column, value in ((_L.topic, wanted.topic), (_L.reason, wanted.reason), (ORDER_ID, wanted.order_id)):
-        query = query if value is None else query.where(column == value)
-    if wanted.ids is not None:
-        query = query.where(_L.id == _any([int(name) for name in wanted.ids if not name.startswith("Q")]))
-    if wanted.undone:
-        query = query.where(_L.redriven_at.is_(None))
-    query = _between(query, _L.first_at, wanted).order_by(*_by(_L.first_at, _L.id, oldest=oldest)).limit(limit)
+    ids = None if wanted.ids is None else _any([int(name) for name in wanted.ids if not name.startswith("Q")])
+    equal = ((_L.topic, wanted.topic), (_L.reason, wanted.reason), (ORDER_ID, wanted.order_id), (_L.id, ids))
+    query = _chosen(query, wanted, equal, (_L.first_at, _L.id), _L.redriven_at, oldest=oldest).limit(limit)
     for row in connection.execute(query).mappings():
         yield {**row, "id": row["number"], "kind": LETTER}
 
@@ -136,13 +131,9 @@ def _work(connection: sa.Connection, wanted: Selection, limit: int | None, *, ol
         _Q.at,
         _Q.released_at.label("redriven_at"),
     )
-    if wanted.order_id is not None:
-        query = query.where(_Q.order_id == wanted.order_id)
-    if wanted.ids is not None:
-        query = query.where(_Q.id == _any([int(name[1:]) for name in wanted.ids if name.startswith("Q")]))
-    if wanted.undone:
-        query = query.where(_Q.released_at.is_(None))
-    query = _between(query, _Q.at, wanted).order_by(*_by(_Q.at, _Q.id, oldest=oldest)).limit(limit)
+    ids = None if wanted.ids is None else _any([int(name[1:]) for name in wanted.ids if name.startswith("Q")])
+    equal = ((_Q.order_id, wanted.order_id), (_Q.id, ids))
+    query = _chosen(query, wanted, equal, (_Q.at, _Q.id), _Q.released_at, oldest=oldest).limit(limit)
     nowhere = dict.fromkeys(("topic", "partition", "offset", "group", "event_id"))
     for row in connection.execute(query).mappings():
         yield {
@@ -158,18 +149,24 @@ def _work(connection: sa.Connection, wanted: Selection, limit: int | None, *, ol
         }
 
 
-def _between(query: sa.Select[Any], column: sa.Column[Any], wanted: Selection) -> sa.Select[Any]:
-    if wanted.since is not None:
-        query = query.where(column >= wanted.since)
-    return query if wanted.until is None else query.where(column <= wanted.until)
-
-
-def _by(*columns: sa.Column[Any], oldest: bool) -> list[sa.UnaryExpression[Any]]:
-    return [column.asc() if oldest else column.desc() for column in columns]
+def _chosen(
+    query: sa.Select[Any],
+    wanted: Selection,
+    equal: Sequence[tuple[sa.ColumnElement[Any], Any]],
+    by: tuple[sa.Column[Any], sa.Column[Any]],
+    done: sa.Column[Any],
+    *,
+    oldest: bool,
+) -> sa.Select[Any]:
+    """Add the conditions of `wanted` and the order. equal: columns with the values they must have, if any is given."""
+    bounds = ((by[0], ge, wanted.since), (by[0], le, wanted.until), *((column, eq, value) for column, value in equal))
+    query = query.where(*(compare(column, value) for column, compare, value in bounds if value is not None))
+    query = query.where(done.is_(None)) if wanted.undone else query
+    return query.order_by(*(column.asc() if oldest else column.desc() for column in by))
 
 
 def _any(numbers: Collection[int]) -> sa.CollectionAggregate[bool]:
-    """Compare with all of them in one parameter, for a statement has 65,535 parameters at the most."""
+    """Pass all numbers in one parameter: a statement has 65,535 parameters at most."""
     return sa.any_(sa.cast(list(numbers), ARRAY(sa.BigInteger)))
 
 
@@ -178,7 +175,7 @@ def _any_text(texts: Collection[str]) -> sa.CollectionAggregate[bool]:
 
 
 def _with_redrives(connection: sa.Connection, records: Sequence[Mapping[str, Any]]) -> list[Record]:
-    """Add who had each of them redriven, when, and what came of it."""
+    """Add who redrove each of them, when, and with what result."""
     numbers = {record["number"] for record in records}
     query = sa.select(redrives).where(_R.letter_id == _any(numbers)).order_by(_R.letter_id, _R.id)
     rows = connection.execute(query).mappings().all()
@@ -186,15 +183,15 @@ def _with_redrives(connection: sa.Connection, records: Sequence[Mapping[str, Any
     return [
         {
             **record,
-            "redriven": said,
-            "given_up": record["kind"] == LETTER and any(each["result"].startswith(GIVEN_UP) for each in said),
+            "redriven": history,
+            "given_up": record["kind"] == LETTER and any(each["result"].startswith(GIVEN_UP) for each in history),
         }
         for record in records
-        for said in [_said_of(record, of_number.get(record["number"], ()))]
+        for history in [_redrives_of(record, of_number.get(record["number"], ()))]
     ]
 
 
-def _said_of(record: Mapping[str, Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+def _redrives_of(record: Mapping[str, Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
     return [
         {"at": row["at"], "by": row["by"], "result": row["result"]}
         for row in rows

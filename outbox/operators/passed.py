@@ -1,11 +1,11 @@
-"""Operators' words to pass over what cannot be read. The consumer that waits applies them (`store.passed`)."""
+"""Operators' words to pass over what cannot be read. The consumer that waits reads them (`PostgresStore.passed`)."""
 
 from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 
 _LOCK: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtext('payments.passed'), hashtext(%s))"
-"""Of two operators who say the same the second sees the first's word."""
+"""If two operators say the same, the second sees the first one's word."""
 _WAITING: Final[LiteralString] = """
     SELECT consumer_group, topic, topic_id, partition, from_offset, to_offset, reason, by FROM passed_stretch
      WHERE consumer_group = %s AND topic = %s AND topic_id = %s AND partition = %s AND from_offset = %s
@@ -30,15 +30,14 @@ class Passed(NamedTuple):
 
 
 async def say_passed(connection: psycopg.AsyncConnection[Any], passed: Passed) -> int | Passed:
-    """Write a word down and return its id; or return the earlier word, not applied yet, that begins at its offset.
+    """Record a word and return its id; or return an earlier word for the same offset that is not applied yet.
 
-    A word that begins elsewhere is stale: the consumer does not stand there, and the newest counts.
+    An earlier word for another offset does not matter: the consumer does not wait there.
     """
     async with connection.transaction():
         await connection.execute(_LOCK, [f"{passed.topic}:{passed.partition}"])
         row = await (await connection.execute(_WAITING, passed[:5])).fetchone()
         if row is not None:
             return Passed(*row)
-        row = await (await connection.execute(_SAY, passed)).fetchone()
-        assert row is not None
-        return int(row[0])
+        ((number,),) = await (await connection.execute(_SAY, passed)).fetchall()
+        return int(number)

@@ -1,4 +1,4 @@
-"""What operators ask about orders and stock: read-only, each answer from one snapshot. Tokens are never read."""
+"""What operators read of orders and stock, each answer from one snapshot. Tokens are never read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ _IN_LIST: Final = (
 
 @dataclass(frozen=True, slots=True)
 class OrderStory:
-    """All rows of one order, by column name, each kind in the order of time. unsent: ids of events still to be sent."""
+    """All rows of one order, by column name, each kind in order of time. unsent: ids of events not sent yet."""
 
     order: Record
     attempts: Sequence[Record]
@@ -56,11 +56,11 @@ class OrderStory:
 
 @contextmanager
 def snapshot(url: str) -> Iterator[sa.Connection]:
-    """Connect for reading: every query inside sees the same moment. url: postgresql+psycopg://..."""
+    """Open a read-only transaction: all its queries see the same state. url: postgresql+psycopg://..."""
     engine = engine_for(url)
     try:
         with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as found:
-            # Within the transaction: a pooler takes no options, and its sessions are not ours.
+            # Within the transaction: a pooler accepts no options, and its sessions are not ours.
             found.execute(sa.text("SET LOCAL timezone = 'UTC'"))
             yield found
     finally:
@@ -68,7 +68,7 @@ def snapshot(url: str) -> Iterator[sa.Connection]:
 
 
 def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
-    """Read everything about this order; None if there is no such order."""
+    """Read everything about this order; None if it does not exist."""
     found = _all(connection, sa.select(*_ORDER).where(orders.c.order_id == order_id))
     if not found:
         return None
@@ -103,7 +103,7 @@ def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
             .where(dead_letters.c.key == order_id.encode())
             .order_by(dead_letters.c.first_at, dead_letters.c.message_offset),
         ),
-        resolutions=_all(connection, _said_of(order_id)),
+        resolutions=_all(connection, _resolutions_of(order_id)),
         unsent=frozenset(ids).intersection(
             connection.execute(sa.select(sa.func.unnest(outbox.c.event_ids)).where(outbox.c.event_ids.overlap(ids)))
             .scalars()
@@ -113,25 +113,24 @@ def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
 
 
 def last_resolution(connection: sa.Connection, order_id: str) -> Record | None:
-    """Read what an operator said last of this order."""
-    said = _all(connection, _said_of(order_id))
-    return said[-1] if said else None
+    """Read the last word of an operator on this order."""
+    return next(iter(_all(connection, _resolutions_of(order_id))[-1:]), None)
 
 
-def _said_of(order_id: str) -> sa.Select[Any]:
+def _resolutions_of(order_id: str) -> sa.Select[Any]:
     return sa.select(resolutions).where(resolutions.c.order_id == order_id).order_by(resolutions.c.id)
 
 
 def order_list(connection: sa.Connection, status: str | None, limit: int) -> list[Record]:
-    """Read the orders that changed last, the last one first; only those of this status, if one is given."""
+    """Read the orders that changed last, newest first; only those of this status, if one is given."""
     wanted = sa.select(*_IN_LIST).order_by(orders.c.updated_at.desc(), orders.c.order_id).limit(limit)
     return _all(connection, wanted if status is None else wanted.where(orders.c.status == status))
 
 
 def stock_list(connection: sa.Connection, sku: str | None) -> list[Record]:
-    """Read the stock, by SKU; `adjusted` is the sum of what people put in, which available, reserved and sold make up.
+    """Read the stock of all SKUs, or of one. Empty if that one is unknown.
 
-    Of one SKU only, if one is given: empty if it is unknown.
+    adjusted: the sum of what people put in; available, reserved and sold add up to it.
     """
     sums = (
         sa.select(stock_adjustments.c.sku, sa.func.sum(stock_adjustments.c.delta).label("adjusted"))

@@ -1,4 +1,4 @@
-"""What people do to the internal inventory: recorded as adjustments, of which the sum is what there is."""
+"""What people do to the internal inventory. Each change is recorded as an adjustment; their sum is the stock."""
 
 from typing import LiteralString, NamedTuple
 
@@ -12,7 +12,7 @@ _SET: LiteralString = "UPDATE stock SET available = %s WHERE sku = %s"
 
 
 class StockSet(NamedTuple):
-    """Whole units of one SKU after it was set, and by how many the available ones changed."""
+    """Whole units of one SKU after it was set. delta: the change of available."""
 
     sku: str
     available: int
@@ -22,15 +22,14 @@ class StockSet(NamedTuple):
 
 
 class TooManyUnits(Exception):  # noqa: N818 - an answer to the operator, not a fault of ours
-    """Of one SKU there would be more units than can be counted."""
+    """A SKU would have more units than the columns can hold."""
 
 
 async def set_available(transaction: PgTransaction, sku: str, quantity: int, by: str) -> StockSet:
-    """Have this many units free to reserve, whatever is held and sold; the difference is recorded with who did it.
+    """Set the units that are free to reserve, whatever is reserved and sold; record the difference and who set it.
 
-    A SKU that is not there yet is made. Calling it again with the same quantity changes and records nothing.
-    Raises TooManyUnits when available, reserved and sold together could not be counted: orders move units between the
-    three, so that the sum is the bound of each.
+    Makes the SKU if it is new. Calling it again with the same quantity changes and records nothing. Raises TooManyUnits
+    if the sum of available, reserved and sold does not fit: orders move units between the three, so each may reach it.
     """
     await transaction.execute(_NEW, [sku])
     ((available, reserved, sold),) = await transaction.query(_LOCK, [sku])

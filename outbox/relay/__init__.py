@@ -1,6 +1,6 @@
-"""The relay: sends what the outbox holds, in the order of its rows, and forgets it once all in-sync replicas have it.
+"""The relay: sends what the outbox holds, in the order of its rows, and deletes it once all in-sync replicas have it.
 
-What belongs here: the lease, the reading of rows, and what is held back. What never will: how Kafka is spoken to.
+What belongs here: the lease, the reading of rows, and which messages are held. Never here: Kafka's protocol.
 """
 
 from outbox.relay.run import Relay

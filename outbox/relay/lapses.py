@@ -1,4 +1,4 @@
-"""How often the relay's lease ran out under it. Once: a process was frozen. Often: the database is too slow."""
+"""Counts how often the relay's lease ended before it was renewed. Once: a frozen process. Often: a slow database."""
 
 import asyncio
 from collections import deque
@@ -7,12 +7,12 @@ from typing import Any, Final
 from domain.alarms import Lasting
 
 MAX: Final = 3
-"""More of them within the time below are an alarm."""
+"""More lapses than this within WITHIN_S ring."""
 WITHIN_S: Final = 600
 
 
 class Lapses:
-    """Counts them, and wakes somebody."""
+    """Counts lapses, and rings if there are too many."""
 
     def __init__(self, log: Any, lease_s: float) -> None:
         self._lease_s = lease_s
@@ -20,7 +20,7 @@ class Lapses:
         self._slow = Lasting(log, "dependency_down")
 
     def add(self) -> None:
-        """Note one more."""
+        """Count one more."""
         now = asyncio.get_running_loop().time()
         self._at.append(now)
         if self._too_many(now):
@@ -29,8 +29,8 @@ class Lapses:
                 now, text, name="relay", dependency="postgresql", lapses=len(self._at), lease_s=self._lease_s
             )
 
-    def all_is_well(self) -> None:
-        """Note that messages are sent; told if there were too many, and have been none for long enough."""
+    def note_sent(self) -> None:
+        """Note that messages are sent. Ends the alarm once there were few enough lapses for WITHIN_S."""
         now = asyncio.get_running_loop().time()
         if not self._too_many(now):
             self._slow.end(now, "the relay keeps its lease again", name="relay")

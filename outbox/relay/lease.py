@@ -1,13 +1,13 @@
 """Which relay sends: one row with a time-out, by the database's clock.
 
-A holder whose session has ended is replaced at once: the session shows by a lock that it is there. One that is frozen,
-or whose host is gone, keeps its session and is replaced when the time is over.
+The holder's session keeps an advisory lock. When the session ends, another relay takes the lease at once. A frozen
+holder, or one whose host is gone, keeps its session; it is replaced when the lease ends.
 
-The holder renews it apart from sending. Before each request it asks its own monotonic clock whether the lease outlasts
-the request's deadline. That clock runs on while a process is stopped (SIGSTOP), so that one who wakes up knows at once.
-It may stand still while a virtual machine is paused or a host sleeps: such a holder learns it at its next renewal, and
-may send for so long beside another. Order does not rest on the lease: whoever sends, sends the lowest rows there are,
-each order's in order, so two at once make duplicates and nothing else.
+The holder renews the lease apart from sending. Before each request it asks its monotonic clock whether the lease
+outlasts the request's deadline. That clock runs on while a process is stopped (SIGSTOP): a process that wakes up sends
+nothing. It may stand still while a virtual machine is paused or a host sleeps. Such a holder learns the truth at its
+next renewal; until then two relays may send. That causes duplicates only: each sends the lowest rows, so each sends the
+events of an order in order.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ import psycopg
 from domain.errors import Transient
 
 HELD: Final = 0.75
-"""Share of the setting for which the row names the holder: the rest is for another to notice, connect and send."""
+"""Share of the setting for which the row names the holder. In the rest another relay notices, connects and sends."""
 DEADLINE: Final = 0.5
 RENEWED: Final = 0.1
 TRIED: Final = 0.05
 GIVE_UP_S: Final = 1.0
 LONGEST_S: Final = 600.0
-"""No lease lasts for longer, see the setting. One that ends later was granted before the database's clock went back."""
+"""No lease is longer, see the setting. If one ends later, the database's clock was set back after it was taken."""
 
 _TAKE: LiteralString = """
     INSERT INTO relay_lease (holder, until) VALUES (%(holder)s, now() + make_interval(secs => %(held_s)s))
@@ -53,19 +53,20 @@ class LeaseLost(Transient):
 
 
 def deadline_s(lease_s: float) -> float:
-    """Return how long a request to Kafka may take: what begins while the lease is good ends before another sends."""
+    """Return how long a request to Kafka may take: it then ends before another relay sends."""
     return DEADLINE * lease_s
 
 
 def new_holder() -> str:
-    """Return a name that no other relay has."""
+    """Make a name that no other relay has."""
     return f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 class Lease:
-    """connection: for this alone, with autocommit. holder: see new_holder. lease_s: who stops is replaced within it.
+    """connection: for the lease alone, with autocommit. holder: see new_holder.
 
-    on_lapse: told when it was over before it was renewed, and nobody else had taken it.
+    lease_s: a frozen relay is replaced within it. on_lapse: called when the lease had ended before it was renewed and
+    nobody else had taken it.
     """
 
     def __init__(
@@ -87,11 +88,11 @@ class Lease:
 
     @property
     def try_again_s(self) -> float:
-        """Seconds after which another try to take it is due."""
+        """Seconds until the next try to take it."""
         return TRIED * self._lease_s
 
     async def take(self) -> bool:
-        """Take it, if nobody has it; return whether we have it. A server that is read only refuses.
+        """Take the lease if it is free; return whether we have it. A read only server refuses.
 
         Raises Transient if the database does not answer.
         """
@@ -105,7 +106,7 @@ class Lease:
             raise Transient("the database did not say in time whether the relay's lease is free") from None
 
     async def _outlast_far(self) -> bool:
-        """Take a lease whose end cannot be, once nobody has renewed it for as long as one lasts."""
+        """Take a lease that ends impossibly late, once nobody has renewed it for the length of a lease."""
         cursor = await self._connection.execute(_FAR, {"longest_s": LONGEST_S})
         found, now = await cursor.fetchone(), asyncio.get_running_loop().time()
         if found is None or found != self._far:
@@ -117,21 +118,21 @@ class Lease:
         return await self._write(_TAKE_FAR, far_holder=holder, far_until=until)
 
     def may_send(self) -> bool:
-        """Tell whether it lasts for one more request."""
+        """Tell whether the lease lasts for one more request."""
         return self._until - asyncio.get_running_loop().time() > deadline_s(self._lease_s)
 
     def is_over(self) -> bool:
-        """Tell whether another may have it by now."""
+        """Tell whether another relay may have the lease by now."""
         return asyncio.get_running_loop().time() >= self._until
 
-    async def usable(self) -> None:
-        """Wait until it lasts for one more request."""
+    async def wait_until_usable(self) -> None:
+        """Wait until the lease lasts for one more request."""
         while not self.may_send():
             self._renewed.clear()
             await self._renewed.wait()
 
     async def keep(self) -> None:
-        """Renew it until cancelled. Raises LeaseLost if another has it, Transient if the database does not answer."""
+        """Renew until cancelled. Raises LeaseLost if another has it, Transient if the database does not answer."""
         while True:
             await asyncio.sleep(RENEWED * self._lease_s)
             try:
@@ -144,14 +145,14 @@ class Lease:
             self._renewed.set()
 
     async def give_up(self) -> None:
-        """Let another have it at once. If that fails, it has it when the time is over."""
+        """End the lease, so that another relay takes it at once. If that fails, the lease ends by itself."""
         self._until = 0.0
         with suppress(psycopg.Error, TimeoutError):
             async with asyncio.timeout(GIVE_UP_S):
                 await self._connection.execute(_GIVE_UP, self._parameters)
 
     async def _write(self, statement: LiteralString, **also: object) -> bool:
-        # Read before the database reads its own: so this clock's end comes first.
+        # We read our clock before the database reads its own, so the lease ends earlier for us.
         begun = asyncio.get_running_loop().time()
         cursor = await self._connection.execute(statement, {**self._parameters, **also})
         written = await cursor.fetchone() is not None

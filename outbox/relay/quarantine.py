@@ -1,4 +1,4 @@
-"""Rows that no message can be made of. They wait for an operator, and behind them what has their key on their topic."""
+"""Rows that cannot be made into a message. They wait for an operator, and so do later ones of their key and topic."""
 
 from typing import Any, Final, LiteralString
 
@@ -8,12 +8,12 @@ import structlog
 from domain.alarms import ring
 from domain.blame import blame
 from domain.errors import TooManyQuarantined
-from outbox.relay.holds import Place
+from outbox.relay.held import Place
 from outbox.relay.reading import EVENT_ID, MESSAGE_ID, ORDER_ID, TOPIC, Row
 from outbox.store.quarantine import lately
 
 LOOK_S: Final = 30.0
-"""Between looks whether an operator released one."""
+"""Seconds between checks whether an operator released one."""
 _WRITE: Final[LiteralString] = """
     INSERT INTO quarantine (kind, order_id, message_id, detail, trace)
     SELECT 'message', nullif(%(order_id)s, ''), %(message_id)s, %(detail)s, %(trace)s
@@ -27,7 +27,7 @@ _WAITING: Final[LiteralString] = """
 
 
 async def quarantine(connection: psycopg.AsyncConnection[Any], row: Row, error: Exception, most: int) -> None:
-    """Write down that this row raised. most: so many in ten minutes, over all processes; then TooManyQuarantined."""
+    """Put this row in quarantine. Raises TooManyQuarantined if all processes put `most` there in ten minutes."""
     blamed = blame(error, row)
     if await lately(connection) >= most:
         raise TooManyQuarantined(most, blamed.detail) from blamed.error
@@ -37,7 +37,7 @@ async def quarantine(connection: psycopg.AsyncConnection[Any], row: Row, error: 
     ring(
         structlog.get_logger("outbox.relay"),
         "quarantined",
-        "no message can be made of a row of the journal; it and later ones of its order on its topic wait",
+        "a row of the journal cannot be made into a message; it and later messages of its order on its topic wait",
         letter_id=written and written[0],
         **ids,
         event_id=row[EVENT_ID],
@@ -47,7 +47,7 @@ async def quarantine(connection: psycopg.AsyncConnection[Any], row: Row, error: 
     )
 
 
-async def waiting(connection: psycopg.AsyncConnection[Any]) -> set[Place]:
-    """Return what waits for an operator."""
+async def read_quarantined(connection: psycopg.AsyncConnection[Any]) -> set[Place]:
+    """Return the places that wait for an operator."""
     found = await (await connection.cursor(binary=True).execute(_WAITING)).fetchall()
     return {Place.of(topic, key, message_id) for topic, key, message_id in found}

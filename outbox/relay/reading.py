@@ -1,7 +1,7 @@
-"""Rows of the outbox: read with their messages, and forgotten.
+"""Reads rows of the outbox with their messages, and deletes them.
 
-The lowest visible rows are read anew each time, never "greater than the last": rows commit out of order, and a cursor
-would lose some. Nothing is read from a server that cannot forget it afterwards: it would be sent again and again.
+Each read begins at the lowest visible row. Rows commit out of order, so a cursor would lose some. A read only server
+gives no rows: they could not be deleted there, and would be sent again and again.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ import psycopg
 from domain.ports.publisher import OutgoingMessage
 from outbox.driver.binary import ARRAYS, read_timestamp
 from outbox.journal.letters import recut_copy
-from outbox.relay.holds import Held, Place
+from outbox.relay.held import HeldFilter, Place
 from schemas.envelope import headers_of
 
 Row = Sequence[Any]
-"""Of the queries below."""
+"""One row of the queries below."""
 PAST_HELD: Final = 4
 PAST_HELD_MAX: Final = 8_000
-"""Each time all held rows are passed over before the first other one: then more are read, so that it costs less."""
+"""While messages are held, a read scans all of them first. It then takes PAST_HELD times as many rows, to scan less."""
 OUTBOX_ID, MESSAGE_ID, TOPIC, ORDER_ID, EVENT_ID = 0, 1, 2, 3, 8
 _MAY_WRITE: LiteralString = "(SELECT current_setting('transaction_read_only') = 'off')"
 _COLUMNS: LiteralString = """o.id, e.id, e.topic, e.order_id, e.key, e.body, e.header_names, e.header_values,
@@ -32,7 +32,7 @@ _READ: Final[LiteralString] = f"""
       FROM counted o CROSS JOIN unnest(o.event_ids) AS u(id) JOIN event e ON e.id = u.id
      WHERE (o.messages <= %(batch)s OR o.messages = cardinality(o.event_ids)) AND {_MAY_WRITE}
      ORDER BY o.id, e.id"""  # noqa: S608 - literals only
-"""Whole rows: one at least, whatever it has."""
+"""Whole rows of the outbox, at least one, however many messages it has."""
 _READ_BUT_HELD: Final[LiteralString] = f"""
     SELECT {_COLUMNS}
       FROM outbox o CROSS JOIN unnest(o.event_ids) AS u(id) JOIN event e ON e.id = u.id
@@ -49,13 +49,12 @@ _FORGET: Final[LiteralString] = """
 _FORGET_EMPTY: Final[LiteralString] = "DELETE FROM outbox WHERE id = ANY(%s) AND event_ids = '{}'"
 
 
-async def read(connection: psycopg.AsyncConnection[Any], batch: int, held: Held) -> list[Any]:
-    """Return the lowest messages, so many at most (more if some are held), without those that are held."""
+async def read(connection: psycopg.AsyncConnection[Any], batch: int, held: HeldFilter) -> list[Any]:
+    """Return the lowest messages that are not held: `batch` of them at most, more if some are held."""
     cursor = connection.cursor(binary=True)
     if held:
-        await cursor.execute(
-            _READ_BUT_HELD, {"batch": max(batch, min(PAST_HELD * batch, PAST_HELD_MAX)), **held._asdict()}
-        )
+        batch = max(batch, min(PAST_HELD * batch, PAST_HELD_MAX))
+        await cursor.execute(_READ_BUT_HELD, {"batch": batch, **held._asdict()})
     else:
         await cursor.execute(_READ, {"batch": batch})
     return await cursor.fetchall()
@@ -64,9 +63,9 @@ async def read(connection: psycopg.AsyncConnection[Any], batch: int, held: Held)
 async def forget(
     connection: psycopg.AsyncConnection[Any], rows: Sequence[Row], sent: Sequence[int], *, whole: bool
 ) -> None:
-    """Take what was sent out of its rows, these ids alone: what another relay has still to send stays.
+    """Delete the ids that were sent from their rows; what another relay still has to send stays.
 
-    whole: what was read of each row is all that it has.
+    whole: these rows were read with all their messages.
     """
     if not sent:
         return
@@ -79,7 +78,7 @@ async def forget(
 
 
 def message_of(row: Row, prefix: str) -> OutgoingMessage:
-    """Make the message. Whatever it raises concerns this row alone."""
+    """Make the message of a row. Any error concerns this row alone."""
     _, message_id, topic, order_id, key, body, names, values, event_id, occurred_at = row
     if names is None:
         key = order_id.encode()
@@ -92,6 +91,6 @@ def message_of(row: Row, prefix: str) -> OutgoingMessage:
 
 
 def place_of(row: Row) -> Place:
-    """Return what waits with the message of a row that none can be made of."""
+    """Return the place of a row, even if it cannot be made into a message."""
     _, message_id, topic, order_id, key, _, names, *_ = row
     return Place.of(topic, order_id.encode() if names is None else key, message_id)

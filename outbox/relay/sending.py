@@ -1,4 +1,4 @@
-"""One batch from the outbox to Kafka: read, sent, forgotten; what is refused is held, what raises is quarantined."""
+"""Sends batches from the outbox to Kafka. What Kafka refuses is held; a row that raises goes to quarantine."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,39 +10,42 @@ import structlog
 from domain.alarms import ring
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Publisher
 from outbox.driver.connections import check_writable
-from outbox.relay.holds import Held, Holds
-from outbox.relay.quarantine import LOOK_S, quarantine, waiting
+from outbox.relay.held import HeldFilter, HeldMessages
+from outbox.relay.quarantine import LOOK_S, quarantine, read_quarantined
 from outbox.relay.reading import EVENT_ID, MESSAGE_ID, ORDER_ID, Row, forget, message_of, place_of, read
 
 
 class Sending:
-    """What a relay knows between batches. prefix: of topics. batch: messages read at once. quarantine_max: of these."""
+    """Keeps what is held between batches.
+
+    prefix: of topics. batch: messages read at once. quarantine_max: see quarantine.py.
+    """
 
     def __init__(self, prefix: str, batch: int, quarantine_max: int) -> None:
         self.sent = 0
         self._prefix = prefix
         self._batch_max = self._batch = batch
         self._quarantine_max = quarantine_max
-        self._holds = Holds()
+        self._held = HeldMessages()
         self._looked = 0.0
         self._log = structlog.get_logger("outbox.relay")
 
     async def begin(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Learn what waits for an operator."""
-        self._holds.quarantined = await waiting(connection)
+        """Read what waits for an operator."""
+        self._held.quarantined = await read_quarantined(connection)
         self._looked = asyncio.get_running_loop().time()
 
-    async def turn(
+    async def send_batch(
         self, connection: psycopg.AsyncConnection[Any], publisher: Publisher, allowed: Callable[[], bool]
     ) -> bool:
         """Send one batch; return whether there may be more. allowed: see the publisher's port."""
         now = asyncio.get_running_loop().time()
-        if self._holds.quarantined and now - self._looked > LOOK_S:
+        if self._held.quarantined and now - self._looked > LOOK_S:
             await self.begin(connection)
-        held = self._holds.now(now)
+        held = self._held.filter_at(now)
         rows = await read(connection, self._batch, held)
-        # What cannot be taken out of the outbox would be sent again and again; and after a fail-over the outbox of the
-        # old primary stays as it was, empty or not.
+        # Rows of a read only server could not be deleted, and would be sent again and again. Ask even without rows:
+        # after a fail-over the outbox of the old primary stays as it was.
         await check_writable(connection)
         if not rows:
             return False
@@ -50,29 +53,29 @@ class Sending:
         try:
             published = await publisher.publish(messages, allowed=allowed)
         except Interrupted as trouble:
-            await self._settle(connection, rows, held, messages, trouble.published)
+            await self._record(connection, rows, held, messages, trouble.published)
             raise
-        await self._settle(connection, rows, held, messages, published)
+        await self._record(connection, rows, held, messages, published)
         self._batch = min(2 * self._batch, self._batch_max)
         return True
 
     def read_less(self) -> None:
-        """Read half as much from now on: the database gave up on so much. What then works is doubled again."""
+        """Halve the next batches, because the database gave up on this size. Each success doubles them again."""
         self._batch = max(1, self._batch // 2)
 
-    async def _settle(
+    async def _record(
         self,
         connection: psycopg.AsyncConnection[Any],
         rows: Sequence[Row],
-        held: Held,
+        held: HeldFilter,
         messages: Sequence[OutgoingMessage],
         published: Published,
     ) -> None:
-        """Forget what went, and hold what was refused, with an alarm."""
+        """Delete what was sent; hold what was refused, and ring for it."""
         await forget(connection, rows, published.acknowledged, whole=not held)
         self.sent += len(published.acknowledged)
         now = asyncio.get_running_loop().time()
-        for message, refusal in self._holds.note(messages, published, now):
+        for message, refusal in self._held.record(messages, published, now):
             row = next(row for row in rows if row[MESSAGE_ID] == message.id)
             ring(
                 self._log,
@@ -87,19 +90,19 @@ class Sending:
             )
 
     async def _messages(self, connection: psycopg.AsyncConnection[Any], rows: Sequence[Row]) -> list[OutgoingMessage]:
-        """Make the messages; a row that raises is quarantined, and those behind it are left out."""
+        """Make the messages. A row that raises goes to quarantine; later rows of its place are left out."""
         prefix = self._prefix
         try:
             return [message_of(row, prefix) for row in rows]
-        except Exception:  # noqa: BLE001 - whatever a row raises; which one it was is found out below
+        except Exception:  # noqa: BLE001 - any row may raise anything; the loop below finds out which
             messages = []
         for row in rows:
             place = place_of(row)
-            if place in self._holds.quarantined:
+            if place in self._held.quarantined:
                 continue
             try:
                 messages.append(message_of(row, prefix))
             except Exception as error:  # noqa: BLE001 - as above
                 await quarantine(connection, row, error, self._quarantine_max)
-                self._holds.quarantined.add(place)
+                self._held.quarantined.add(place)
         return messages

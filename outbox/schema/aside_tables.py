@@ -1,4 +1,4 @@
-"""The tables of what waits for somebody: dead letters, quarantine, words of operators, the relay's lease."""
+"""Tables beside the orders: dead letters, quarantine, operators' words, the relay's lease, the searches' marks."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, UUID
 from outbox.schema.columns import Time, column, metadata
 
 GIVEN_UP: Final = "given up: "
-"""So a redrive's result begins that ended a letter's wait without processing it; the operator's reason follows."""
+"""A redrive's result begins so if the letter was given up, not processed; the operator's reason follows."""
 
 dead_letters = sa.Table(
     "dead_letter",

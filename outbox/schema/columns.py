@@ -1,4 +1,4 @@
-"""What all tables share: their metadata, the type of a moment, and columns that say what they mean."""
+"""What all tables share: their metadata, the type of a time, and columns with a comment."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import TIMESTAMP

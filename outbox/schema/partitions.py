@@ -1,11 +1,10 @@
-"""The inbox's partitions, one a UTC day: made ahead, dropped after the retention, and nobody waits for it.
+"""The inbox's partitions, one for each UTC day: made ahead, dropped after the retention, without making others wait.
 
-A backup holds every table under a weak lock for hours. Whatever asks for a strong lock on `inbox` meanwhile waits, and
-all inserts queue behind it. So a day's table is made apart and then attached, which needs no strong lock on `inbox`.
-Dropping needs one: it gives up after a tenth of a second, and is tried again with the next upkeep.
+A backup holds a weak lock on every table for hours. A request for a strong lock on `inbox` waits for it, and all
+inserts wait behind the request. So a day's table is made apart and then attached, which needs no strong lock there.
+Dropping needs one. It gives up after a tenth of a second; the next upkeep tries again.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, LiteralString
@@ -14,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from domain.errors import Transient
-from outbox.driver.sqlstates import Family, family_of, said
+from outbox.driver.sqlstates import Family, family_of, first_line
 
 AHEAD_DAYS: Final = 3
 _PREFIX: Final = "inbox_"
@@ -25,21 +24,21 @@ _DAYS: Final[LiteralString] = r"""
       LEFT JOIN pg_inherits i ON i.inhparent = 'inbox'::regclass
       LEFT JOIN pg_class c ON c.oid = i.inhrelid AND c.relname ~ '^inbox_\d{8}$'
      ORDER BY c.relname"""
-"""The bounds' dates are written in the server's style, so that one is set first, whether or not in a transaction."""
+"""PostgreSQL writes the dates of bounds in the session's date style, so the query sets one first."""
 _LOCK: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtext('payments.inbox.partitions'))"
 _MAKE_WAIT: Final[LiteralString] = "SET LOCAL lock_timeout = '2s'"
-"""Nobody queues behind these locks."""
+"""These locks make nobody wait."""
 _DROP_WAIT: Final[LiteralString] = "SET LOCAL lock_timeout = '100ms'"
-"""All inserts queue behind this one."""
+"""All inserts wait behind a request for this lock."""
 _OF_THIS_DAY: Final = frozenset({Family.BUG, Family.MESSAGE})
-"""What is wrong with one table. Anything else would befall the next day, too: each try costs its wait for a lock."""
+"""Errors of one day's table. After any other error the next day would fail too, and each try waits for a lock."""
 
 
 @dataclass(slots=True)
 class InboxDays:
     """The days of the inbox as they are. leaving: days whose partition somebody has begun to detach.
 
-    strange: partitions that are named like a day and are none, or not that one. Somebody else attached them.
+    strange: partitions with the name of a day but other bounds. Somebody else attached them.
     """
 
     today: date
@@ -49,19 +48,19 @@ class InboxDays:
 
     @property
     def ahead(self) -> int:
-        """Count the days in a row, after today, that have a partition; -1 if today has none."""
+        """The number of days in a row after today that have a partition; -1 if today has none."""
         days = 0
         while self.today + timedelta(days=days) in self.attached:
             days += 1
         return days - 1
 
     def missing(self, retention_days: int) -> list[date]:
-        """Return the days that should have a partition and have none: those to come first, they matter most."""
+        """Return the days that lack a partition. Days to come are first: they matter most."""
         wanted = [self.today + timedelta(days=n) for n in (*range(AHEAD_DAYS + 1), *range(-retention_days, 0))]
         return [day for day in wanted if day not in self.attached]
 
     def past(self, retention_days: int) -> list[date]:
-        """Return the days that the inbox need not remember any more."""
+        """Return the days beyond the retention."""
         first = self.today - timedelta(days=retention_days)
         return sorted(day for day in self.attached | self.leaving if day < first)
 
@@ -82,15 +81,15 @@ def day_of(name: str) -> date:
 
 async def oldest_day(connection: psycopg.AsyncConnection[Any]) -> date:
     """Return the first day that the inbox remembers. Raises Transient when there is none."""
-    days = await look(connection)
+    days = await read_days(connection)
     if not days.attached:
         raise Transient("the inbox has no partitions: `payments migrate` makes them")
     return min(days.attached)
 
 
-async def look(connection: psycopg.AsyncConnection[Any]) -> InboxDays:
-    """Read which days there are. Partitions of other names are not ours to judge."""
-    # In binary, for the driver does not learn of the style within a statement.
+async def read_days(connection: psycopg.AsyncConnection[Any]) -> InboxDays:
+    """Read which days have a partition. Partitions with other names are ignored."""
+    # In binary: the driver cannot parse dates in a style that the same statement sets.
     rows = await (await connection.cursor(binary=True).execute(_DAYS)).fetchall()
     days = InboxDays(today=rows[0][0])
     for _, name, leaving, bounds, visible in rows:
@@ -105,9 +104,9 @@ async def look(connection: psycopg.AsyncConnection[Any]) -> InboxDays:
 
 
 def _day_of(name: str, bounds: str) -> date | None:
-    """Return the day of this partition, if its name is a day and it holds that day.
+    """Return the day of this partition, if both its name and its bounds say so.
 
-    Never by the name alone: what holds other days must not be dropped for its name's age.
+    The name alone is not enough: a partition that holds other days must never be dropped.
     """
     try:
         day = day_of(name)
@@ -117,15 +116,16 @@ def _day_of(name: str, bounds: str) -> date | None:
 
 
 async def mend(connection: psycopg.AsyncConnection[Any], days: InboxDays, retention_days: int) -> list[str]:
-    """Detach, make and drop what these days need; return what could not be done now, a line each.
+    """Detach, make and drop partitions as needed; return what failed, a line each.
 
     connection: in autocommit, for each day is a transaction of its own. Several processes may do this at once.
     """
     undone: list[str] = []
-
-    async def each(
-        what: str, chosen: Sequence[date], statements_of: Callable[[str, date], Sequence[sql.Composed]]
-    ) -> None:
+    for what, chosen, statements_of in (
+        ("detach", sorted(days.leaving), _finalize),
+        ("make", days.missing(retention_days), _make),
+        ("drop", days.past(retention_days), _drop),
+    ):
         for day in chosen:
             name = name_of(day)
             try:
@@ -133,21 +133,17 @@ async def mend(connection: psycopg.AsyncConnection[Any], days: InboxDays, retent
                     for statement in statements_of(name, day):
                         await connection.execute(statement)
             except psycopg.Error as error:
-                undone.append(f"{what} {name}: {said(error)}")
+                undone.append(f"{what} {name}: {first_line(error)}")
                 if family_of(error) not in _OF_THIS_DAY:
-                    return
-
-    await each("detach", sorted(days.leaving), _finalize)
-    await each("make", days.missing(retention_days), _make)
-    await each("drop", days.past(retention_days), _drop)
+                    break
     return undone
 
 
 def _make(name: str, day: date) -> list[sql.Composed]:
-    """Make a day's table and attach it. One that was made or detached before, and left so, is taken as it is.
+    """Make a day's table and attach it. An existing table that is not attached is taken as it is.
 
-    It is attached in the transaction that makes it: no backup can lock it between, and it is empty, so that nothing is
-    searched for rows of other days.
+    Both happen in one transaction. So no backup can lock the new table in between. It is empty, so attaching it
+    does not search it for rows of other days.
     """
     first, end = sql.Literal(day.isoformat()), sql.Literal((day + timedelta(days=1)).isoformat())
     options = sql.SQL("WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)")
@@ -165,7 +161,7 @@ def _drop(name: str, _: date) -> list[sql.Composed]:
 
 
 def _finalize(name: str, _: date) -> list[sql.Composed]:
-    """End a DETACH CONCURRENTLY that was cut off: until then the day takes no rows, and its name is taken."""
+    """Finish an interrupted DETACH CONCURRENTLY: until then the day accepts no rows and its name is in use."""
     return [
         *_begin(_MAKE_WAIT),
         sql.SQL("ALTER TABLE inbox DETACH PARTITION {} FINALIZE").format(sql.Identifier(name)),

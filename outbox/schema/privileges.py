@@ -1,4 +1,4 @@
-"""What the database's user of a process must be allowed to do, and what of that it may not. Changes nothing."""
+"""The privileges that each process's database user needs, and which of them it lacks. Changes nothing."""
 
 from collections.abc import Collection
 from enum import StrEnum
@@ -8,7 +8,7 @@ from outbox.driver.conninfo import connect_now
 
 
 class Process(StrEnum):
-    """Whose user it is: that of the consumers and the sweep, of a relay on its own, of the inbox's upkeep."""
+    """A kind of user: of the consumers and the sweep, of a relay in its own process, of the inbox's upkeep."""
 
     ENGINE = "engine"
     RELAY = "relay"
@@ -50,7 +50,7 @@ _OF_UPKEEP: LiteralString = """
     SELECT pg_has_role(c.relowner, 'USAGE'), has_schema_privilege(c.relnamespace, 'CREATE'),
            c.relnamespace::regnamespace::text
       FROM pg_class c WHERE c.oid = to_regclass('inbox')"""
-# A grant on some columns counts: whoever grants so knows which.
+# A grant on some columns counts: we trust whoever granted it.
 _LACKED: LiteralString = """
     SELECT name, privilege FROM unnest(%s::text[], %s::text[]) AS wanted(name, privilege)
      WHERE NOT coalesce(CASE
@@ -60,9 +60,9 @@ _LACKED: LiteralString = """
 
 
 def lacked_privileges(url: str, processes: Collection[Process]) -> list[str]:
-    """Say what these need and the user of this address may not do, as `INSERT on orders`; nothing when it may do all.
+    """Return what the URL's user lacks for these processes, such as `INSERT on orders`; empty if nothing.
 
-    url: of the database. Raises psycopg.OperationalError when there is no connection.
+    Raises psycopg.OperationalError if the database does not answer.
     """
     wanted = [(table, name) for process in processes for table, names in TABLES[process].items() for name in names]
     wanted += [(sequence, "USAGE") for process in processes for sequence in SEQUENCES[process]]
@@ -73,7 +73,7 @@ def lacked_privileges(url: str, processes: Collection[Process]) -> list[str]:
 
 
 def lacked_for_upkeep(url: str) -> list[str]:
-    """Say what the user of this address lacks to make and drop the inbox's days. As lacked_privileges."""
+    """As lacked_privileges, for making and dropping the inbox's days."""
     with connect_now(url, autocommit=True) as connection:
         row = connection.execute(_OF_UPKEEP).fetchone()
     owns, creates, schema = row if row is not None else (False, True, "")

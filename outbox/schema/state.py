@@ -1,4 +1,4 @@
-"""Whether a database has the tables that this release works with."""
+"""Whether a database has the tables that this release needs."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +14,10 @@ _DAYS: Final = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'inbox'::regc
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """revision: the database's, None without any tables. head: what this release needs. partitions: the inbox's."""
+    """revision: of the database; None without tables. head: what this release needs. known: it knows the revision.
+
+    partitions: of the inbox.
+    """
 
     revision: str | None
     head: str
@@ -23,13 +26,13 @@ class SchemaState:
 
     @property
     def usable(self) -> bool:
-        """Whether this release can work with it: at head, or at what a newer release made (expand, then contract)."""
+        """Whether this release can work with it: it is at head, or a newer release made it (expand, then contract)."""
         at_head = self.revision == self.head or (self.revision is not None and not self.known)
         return at_head and self.partitions > 0
 
 
 def schema_state(url: str) -> SchemaState:
-    """Look at the database. url: postgresql+psycopg://... Raises SQLAlchemy's OperationalError if it is not there."""
+    """Read the state. url: postgresql+psycopg://... Raises SQLAlchemy's OperationalError if nothing answers."""
     scripts = ScriptDirectory.from_config(config())
     head = scripts.get_current_head()
     assert head is not None

@@ -1,4 +1,4 @@
-"""The tables, with the meaning of every column; those that keep values of the domain are declared in mapping.py."""
+"""SQLAlchemy's tables, with the meaning of every column. mapping.py declares those that keep values of the domain."""
 
 from typing import Any
 
@@ -28,19 +28,19 @@ _TYPES: dict[str, Any] = {
 
 
 def _table(mapped: Table[Any], comment: str) -> sa.Table:
-    """Make SQLAlchemy's table of a mapped one."""
+    """Make SQLAlchemy's table from a declaration."""
     columns = [_c(c.name, _TYPES[c.type], c.comment, nullable=c.nullable) for c in mapped.columns]
     key = sa.PrimaryKeyConstraint(*mapped.key)
     return sa.Table(mapped.name, metadata, *columns, key, comment=comment)
 
 
 orders = _table(ORDERS, "One row an order: the state that every decision locks first")
-# No index on what changes: then an update stays on its page and touches no index at all.
+# No index on columns that change: so an update stays on its page and writes no index.
 sa.Index("orders_created_at_idx", orders.c.created_at, postgresql_using="brin")
 
 attempts = _table(ATTEMPTS, "One row a try with one payment method, and the money it moved")
 operations = _table(OPERATIONS, "One row a call at the edge, owned by the row until it has a definite outcome")
-# It holds the unfinished ones only, so the sweep reads all of it to find those that are due.
+# It has only the unfinished operations, so the sweep can read all of it to find those that are due.
 sa.Index(
     "operation_one_unfinished_key",
     operations.c.order_number,

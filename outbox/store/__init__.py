@@ -1,7 +1,7 @@
-"""The unit of work: what consumers and sweep read and write, a transaction for a batch.
+"""The unit of work: what consumers and the sweep read and write, one transaction for a batch.
 
-What belongs here: whatever happens in a transaction that may change an order. Never here: a rule of payment, what only
-an operator asks, what is sent to Kafka.
+What belongs here: everything in a transaction that may change an order. Never here: a rule of payment, a query of
+operators alone, what is sent to Kafka.
 """
 
 from outbox.store.postgres import PostgresStore

@@ -1,7 +1,7 @@
 """Dead letters: messages that cannot be processed, kept whole, and their copies on `<topic>.dlt`.
 
-A letter is the truth, its copy a notice for everybody else. A letter is written once for a message, by where it stood
-and what it was: offsets repeat once a topic is made anew.
+The letter counts; the copy informs others. A message has one letter, found by its offset and a hash of its bytes: a
+recreated topic repeats its offsets.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import psycopg
 from domain.ports.store import DeadLetter
 from outbox.driver.batches import Row
 from outbox.journal import dead_letter_row, letter_origin
-from outbox.journal.limits import moment, original_headers, words
+from outbox.journal.limits import original_headers, storable_text, storable_time
 from outbox.store import statements
 from outbox.store.wire import Wire
 
@@ -28,14 +28,15 @@ _INSERT: Final[LiteralString] = """
            behind = CASE WHEN dead_letter.waits THEN dead_letter.behind ELSE excluded.behind END
      WHERE excluded.own_inbox AND NOT dead_letter.own_inbox AND dead_letter.redriven_at IS NULL
     RETURNING id, xmax = 0"""
-"""A message may come again before its letter is redriven, and enter the inbox only then: an earlier release could not
-read it, say. The letter takes that row over, or a redrive would find the message processed. xmax: 0 in a new row."""
+"""A message may come again before its letter is redriven, and get its inbox row only then: perhaps an earlier release
+could not read it. Then own_inbox is set; otherwise a redrive would find the message processed. xmax is 0 in a new
+row."""
 
 
 async def insert(connection: psycopg.AsyncConnection[Any], letters: Sequence[DeadLetter]) -> list[DeadLetter]:
-    """Write letters in their order; return those that were not there yet, with their numbers."""
+    """Write letters in their order; return the new ones, with their numbers."""
     fresh: list[DeadLetter] = []
-    # A cursor of its own: in a pipeline another may still have results to come.
+    # A new cursor: in a pipeline another may still wait for results.
     cursor = connection.cursor(binary=True)
     await cursor.executemany(_INSERT, [_row(letter) for letter in letters], returning=True)
     for letter in letters:
@@ -47,7 +48,7 @@ async def insert(connection: psycopg.AsyncConnection[Any], letters: Sequence[Dea
 
 
 async def append_copies(wire: Wire, letters: Sequence[DeadLetter], now: datetime) -> None:
-    """Append the copies of letters that are kept to the journal, for the relay to send."""
+    """Append the letters' copies to the journal and the outbox, for the relay to send."""
     ids = sorted(row[0] for row in await wire.query(statements.ENTER_OUTBOX, [len(letters)]))
     rows = [dead_letter_row(i, letter, now) for i, letter in zip(ids, letters, strict=True)]
     await wire.cursor().executemany(statements.INSERT_LETTER, rows)
@@ -62,14 +63,14 @@ def _row(x: DeadLetter) -> Row:
         x.partition,
         x.offset,
         letter_origin(x),
-        moment(x.timestamp_ms),
+        storable_time(x.timestamp_ms),
         x.key,
         x.body,
         [name for name, _ in headers],
         [value for _, value in headers],
         x.masked,
         x.reason.value,
-        words(x.detail),
+        storable_text(x.detail),
         x.to_offset,
         x.event_id,
         x.order_id,

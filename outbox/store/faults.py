@@ -1,13 +1,13 @@
-"""What an error of PostgreSQL means to whoever runs a transaction, in the families of the domain."""
+"""Turns the driver's errors into the domain's."""
 
 import psycopg
 
 from domain.errors import Busy, Contended, DownForEverybody, Permanent, TooMuch, Transient, Unfit, Violated
-from outbox.driver.sqlstates import Family, family_of, said
+from outbox.driver.sqlstates import Family, family_of, first_line
 
 
 def in_domain(error: psycopg.Error, *, contended: bool) -> Exception:
-    """Return the domain's error. contended: it is not the first run of this work."""
+    """Return the domain's error. contended: this is not the first run of the work."""
     if isinstance(error, psycopg.errors.CheckViolation):
         return _check_violated(error, contended=contended)
     match family_of(error):
@@ -15,29 +15,29 @@ def in_domain(error: psycopg.Error, *, contended: bool) -> Exception:
             family = Violated if isinstance(error, psycopg.errors.UniqueViolation) else Contended
             return family(f"another transaction won: {error.diag.constraint_name or error.sqlstate}")
         case Family.STALE:
-            return Contended(f"sessions are made anew: {said(error)}")
+            return Contended(f"sessions are made anew: {first_line(error)}")
         case Family.BUSY:
-            return Busy(f"PostgreSQL is busy: {said(error)}")
+            return Busy(f"PostgreSQL is busy: {first_line(error)}")
         case Family.TOO_MUCH:
-            return TooMuch(f"PostgreSQL gave up: {said(error)}")
+            return TooMuch(f"PostgreSQL gave up: {first_line(error)}")
         case Family.OUTAGE:
-            return DownForEverybody(f"PostgreSQL does not answer as it should: {said(error)}")
+            return DownForEverybody(f"PostgreSQL does not answer as it should: {first_line(error)}")
         case Family.MESSAGE | Family.BUG:
             return _fault(error)
 
 
 def is_repeated_event(error: psycopg.Error) -> bool:
-    """Whether an event was in the inbox already."""
+    """Whether an event is in the inbox already."""
     return family_of(error) is Family.LOST_RACE and (error.diag.table_name or "").startswith("inbox")
 
 
 def lacks_day(error: psycopg.Error) -> bool:
-    """Whether a day has no partition: dropped by another process since we asked for the oldest, or not made yet."""
+    """Whether a day has no partition: it is not made yet, or another process dropped it meanwhile."""
     return isinstance(error, psycopg.errors.CheckViolation) and error.diag.constraint_name is None
 
 
 def _check_violated(error: psycopg.errors.CheckViolation, *, contended: bool) -> Transient:
-    """Judge a check: another transaction won, unless the same is broken again and again."""
+    """Judge a violated check: another transaction won, or a day of the inbox is missing."""
     if not lacks_day(error):
         return Violated(f"another transaction won: {error.diag.constraint_name}")
     if contended:
@@ -46,9 +46,9 @@ def _check_violated(error: psycopg.errors.CheckViolation, *, contended: bool) ->
 
 
 def _fault(error: psycopg.Error) -> Exception:
-    """Say whether one message is to blame, or the release."""
-    # Class 23: a rule of a table is broken. What was decided is wrong for this one message, not for everybody.
+    """Return Permanent if one message is to blame, Unfit if the release is."""
+    # Class 23: a constraint of a table is violated. The decision about this one message is wrong.
     if family_of(error) is Family.MESSAGE or (error.sqlstate or "").startswith("23"):
-        words = error.diag.message_primary or said(error)
+        words = error.diag.message_primary or first_line(error)
         return Permanent(f"PostgreSQL cannot store this ({type(error).__name__}): {words}")
-    return Unfit(f"PostgreSQL refuses a statement of this release: {said(error)}")
+    return Unfit(f"PostgreSQL refuses a statement of this release: {first_line(error)}")

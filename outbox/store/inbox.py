@@ -1,8 +1,8 @@
-"""The inbox: which events a consumer group has processed, by event id and day, and what they said.
+"""The inbox: which events a consumer group has processed, by event id and day, and a hash of their content.
 
-Two messages with one event id must say the same. The row keeps 8 bytes of a hash of what was said, so that another
-content under the same id is seen, and is no repetition. It is compared within a day, which is the partition, and within
-a batch; the order's own hash guards what comes under another day.
+Two messages with the same event id must have the same content. The row keeps 8 bytes of a hash, to tell a conflict from
+a repetition. Hashes are compared within a day (the partition) and within a batch. For other days the order's own hash
+does this.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ _COLUMNS: Final = (
     Column("content", "bigint", kind="number"),
 )
 ENTER: Final = insert("inbox", _COLUMNS).batch
-"""An event that was processed before makes it fail; most never were, and this costs two thirds."""
+"""Fails if an event is there already. Most are not, and this costs two thirds of ENTER_AGAIN."""
 ENTER_AGAIN: Final = insert("inbox", _COLUMNS, "ON CONFLICT DO NOTHING RETURNING event_id, day").batch
 _KNOWN: LiteralString = """
     SELECT event_id, day, content FROM inbox WHERE event_id = ANY(%s) AND consumer_group = %s AND day = ANY(%s)"""
@@ -34,7 +34,7 @@ Run = Callable[[Any, Sequence[Any]], Awaitable[None]]
 
 
 Key = tuple[int, date]
-"""The number of an event's id, for a UUID hashes in Python, and the UTC day of its occurred_at."""
+"""The event's id as a number (hashing a UUID is slow), and the UTC day of its occurred_at."""
 
 
 Row = tuple[date, str, UUID, int]
@@ -49,17 +49,17 @@ def _key_of(event: Event) -> Key:
 async def receive(
     group: str, events: Sequence[Event], contents: Sequence[int], oldest: date, *, repeats: bool, ask: Ask, run: Run
 ) -> list[Receipt]:
-    """Write a row for each event that the inbox can remember (of the day oldest or later); say what each event is.
+    """Write a row for each event of the day `oldest` or later; return what each event is.
 
-    repeats: expect events that were processed before; without, one of them makes the statement fail.
+    repeats: expect events that were processed before. If False, such an event makes the statement fail.
     """
     keys = list(map(_key_of, events))
-    told = list(zip(keys, events, contents, strict=True))
-    rows: dict[Key, Row] = {k: (k[1], group, event.event_id, content) for k, event, content in told if k[1] >= oldest}
-    if len(rows) < len(told):
-        # Of several with one id and day the first counts.
-        rows = {k: (k[1], group, event.event_id, content) for k, event, content in reversed(told) if k[1] >= oldest}
-    # Sorted, so that batches with the same events cannot wait for each other in a circle.
+    keyed = list(zip(keys, events, contents, strict=True))
+    rows: dict[Key, Row] = {k: (k[1], group, event.event_id, content) for k, event, content in keyed if k[1] >= oldest}
+    if len(rows) < len(keyed):
+        # Of several with the same id and day the first counts.
+        rows = {k: (k[1], group, event.event_id, content) for k, event, content in reversed(keyed) if k[1] >= oldest}
+    # Sorted, so that batches with the same events cannot deadlock.
     ordered = [rows[key] for key in sorted(rows)]
     known: dict[Key, int | None] = {}
     if ordered and repeats:
@@ -68,13 +68,13 @@ async def receive(
         known = await _contents(repeated, group, ask) if repeated else {}
     elif ordered:
         await run(ENTER.sql, ENTER.arrays(ordered))
-    if not known and len(rows) == len(told):
-        return [Receipt.NEW] * len(told)
+    if not known and len(rows) == len(keyed):
+        return [Receipt.NEW] * len(keyed)
     return _judge(keys, contents, oldest, known)
 
 
 async def _contents(repeated: Mapping[Key, Row], group: str, ask: Ask) -> dict[Key, int | None]:
-    """Read what these events said when they were processed. A statement of its own: it must see what others wrote."""
+    """Read the content of these events when they were processed. A new statement, which sees what others wrote."""
     ids, days = [row[2] for row in repeated.values()], sorted({day for _, day in repeated})
     rows = await ask(_KNOWN, [ARRAYS["uuid"](ids), group, ARRAYS["date"](days)])
     found = {(event_id.int, day): content for event_id, day, content in rows}
@@ -84,7 +84,7 @@ async def _contents(repeated: Mapping[Key, Row], group: str, ask: Ask) -> dict[K
 def _judge(
     keys: Sequence[Key], contents: Sequence[int], oldest: date, known: Mapping[Key, int | None]
 ) -> list[Receipt]:
-    """Say what each event is, in their order: of several with one id and day the first is what the inbox says."""
+    """Return what each event is. Of several with the same id and day the first one counts as the inbox's."""
     seen = dict(known)
     receipts = []
     for key, content in zip(keys, contents, strict=True):

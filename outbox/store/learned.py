@@ -1,4 +1,4 @@
-"""What a process has learned of the server that its connections lead to."""
+"""What a process has learned from the server that it is connected to."""
 
 from datetime import date
 from typing import Any
@@ -11,7 +11,7 @@ from outbox.store.numbers import OrderNumbers
 
 
 class Learned:
-    """generation: of the connections; after an outage they may lead to another server. oldest: day the inbox knows."""
+    """generation: of the connections: after an outage it may be another server. oldest: the inbox's first day."""
 
     def __init__(self, generation: int) -> None:
         self.generation = generation
@@ -20,7 +20,7 @@ class Learned:
         self.oldest: date | None = None
 
     async def oldest_day(self, connection: psycopg.AsyncConnection[Any]) -> date:
-        """Return the first day that the inbox knows; ask for it once."""
+        """Return the inbox's first day; read it once."""
         if self.oldest is None:
             self.oldest = await partitions.oldest_day(connection)
         return self.oldest

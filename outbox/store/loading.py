@@ -1,4 +1,4 @@
-"""Locking orders, and reading those that this process does not remember."""
+"""Locks orders, and reads those that this process does not remember."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,8 +15,8 @@ from outbox.store.wire import Wire
 class Loading:
     """The orders that a transaction has locked.
 
-    now: the database's clock. xid: what this transaction's rows will bear; empty before it has begun. numbers: by which
-    the rows of an order are found. waiting: which of the orders wait in quarantine, if that was asked for.
+    now: the database's clock. xid: the transaction's id, the xmin of its rows; empty before it has begun. numbers: by
+    these the rows of an order are found. waiting: the orders in quarantine, if that was asked.
     """
 
     def __init__(self, wire: Wire, memory: OrderMemory) -> None:
@@ -28,15 +28,15 @@ class Loading:
         self._memory = memory
 
     async def begin(self, orders: int) -> None:
-        """Begin a transaction of so many orders without locking any."""
+        """Begin a transaction of so many new orders: none is locked."""
         await self._wire.pipeline_if_few(orders)
         await self._lock([], waiting=False)
 
     async def lock(self, order_ids: Sequence[OrderId], *, waiting: bool) -> list[tuple[OrderId, bytes]]:
-        """Lock orders in the order of their ids; return the id of each that exists, and the transaction that wrote it.
+        """Lock orders in the order of their ids; return the id and the xmin of each that exists.
 
-        waiting: see which of them wait in quarantine. The statement that waited for the locks does not see what their
-        last holder wrote; one sent behind it does.
+        waiting: also read which of them wait in quarantine, in a second statement: the one that waited for the locks
+        does not see what their last holder wrote.
         """
         ordered = sorted(set(order_ids))
         if not self.xid:
@@ -56,7 +56,7 @@ class Loading:
         return orders | await self.read(unknown) if unknown else orders
 
     async def read(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Order]:
-        """Read aggregates whose orders are locked."""
+        """Read locked orders with their parts."""
         numbers = ARRAYS["number"]([self.numbers[order_id] for order_id in order_ids])
         found, attempt_rows, hold_rows, operation_rows = await self._wire.ask(
             (statements.LOAD_ORDERS, [ARRAYS["text"](order_ids)]),

@@ -1,7 +1,7 @@
-"""Who holds our tables, or rows that orders need, at this moment. Asked once somebody has waited in vain; see README.
+"""Finds out who locks our tables, or rows that orders need. Asked after a wait has failed; see README.
 
-A row is held if SKIP LOCKED skips it. Its xmax is the transaction that holds it, and pg_locks knows whose that is.
-Every user sees these; of other users' sessions pg_stat_activity shows the names of the user and of the application.
+A row is locked if SKIP LOCKED skips it. Its xmax is the locking transaction, and pg_locks has that one's session. Every
+user may read these. Of other users' sessions pg_stat_activity shows the user and the application.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from outbox.schema.privileges import TABLES, Process
 Connection = psycopg.AsyncConnection[Any]
 
 _WAIT: Final[LiteralString] = "SET LOCAL lock_timeout = 200"
-"""Rows that are held are skipped; a table that somebody takes just now is waited for."""
+"""Locked rows are skipped. This bounds the wait for a table that somebody locks just now."""
 _HOLDER: Final[LiteralString] = """
     l.pid, a.usename, a.application_name, a.state,
     extract(epoch FROM clock_timestamp() - a.xact_start)::bigint"""
@@ -31,13 +31,13 @@ _HELD_TABLES: Final[LiteralString] = f"""
        AND (l.relation IN (SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)
             OR l.relation IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass('inbox')))
      ORDER BY l.granted DESC, l.waitstart, l.pid"""
-"""Whoever waits for such a lock counts, too: all who come later wait behind."""
+"""A session that waits for such a lock counts too: all later ones wait behind it."""
 _OWN: Final[LiteralString] = "order_id = ANY(%(ids)s)"
 _OF_ORDERS: Final[LiteralString] = f"order_number = ANY(ARRAY(SELECT order_number FROM orders WHERE {_OWN}))"
 
 
 def _skipped(table: LiteralString, found: LiteralString) -> LiteralString:
-    """Write the question which of the rows that are found so are held."""
+    """Write the query for the locked rows among those that the condition finds."""
     return f"""
         WITH free AS MATERIALIZED (SELECT ctid AS place FROM {table} WHERE {found} FOR UPDATE SKIP LOCKED)
         SELECT '{table}', order_id, xmax::text, order_id FROM {table}
@@ -63,8 +63,8 @@ _HOLDERS: Final[LiteralString] = f"""
        AND l.transactionid::text = ANY(%s)"""
 
 
-async def look(connection: Connection, order_ids: Sequence[OrderId]) -> Locks:
-    """Look who holds tables, or else rows that these orders need. Keeps no lock."""
+async def find_locks(connection: Connection, order_ids: Sequence[OrderId]) -> Locks:
+    """Return who locks tables, or else who locks rows that these orders need. Keeps no lock."""
     tables = await _held_tables(connection)
     if tables:
         return Locks(tables)

@@ -1,9 +1,9 @@
 """Orders as this process wrote them last, so that their next step need not read them again.
 
-An order passes through five transactions within a second, mostly of one process. What makes that safe is the row of the
-order: every change of an aggregate writes it, so its xmin (the transaction that wrote it) tells whether the order still
-is what we wrote. It is compared under the row's lock. Only a claim of the sweep touches an operation without its order,
-and only once the operation is due: an order with an operation that is, or was while we waited for the lock, is read.
+An order passes through five transactions within a second, mostly of one process. Every change of an order or its parts
+writes the order's row. So the row's xmin (the transaction that wrote it), read under the row's lock, shows whether the
+order is still as we wrote it. One exception: a claim of the sweep changes a due operation alone. So an order with an
+operation that is due, or came due while we waited for the lock, is read.
 """
 
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ from domain.order import FINAL, Order
 from domain.values import replace
 
 ORDERS_MAX: Final = 20_000
-"""Some 40 MB. Those that are forgotten are read from their tables."""
+"""Some 40 MB. Further orders are read from the tables."""
 WAIT_MAX: Final = timedelta(seconds=30)
-"""A transaction's clock stands still while it waits for locks, for each as long as lock_timeout at the most."""
+"""The transaction's now() does not move while it waits for locks. Each wait lasts lock_timeout at most."""
 
 
 class OrderMemory:
-    """xmin: PostgreSQL's transaction id, in whatever form the driver gives it."""
+    """xmin: PostgreSQL's transaction id, as the driver returns it."""
 
     def __init__(self, orders_max: int = ORDERS_MAX) -> None:
         self._orders_max = orders_max
@@ -30,7 +30,7 @@ class OrderMemory:
     def recall(self, order_id: OrderId, xmin: bytes, now: datetime) -> Order | None:
         """Return the order if its row is as we wrote it and nobody can have claimed an operation of it since.
 
-        now: the transaction's.
+        now: of the transaction.
         """
         known = self._known.get(order_id)
         if known is None or known[0] != xmin:
@@ -46,19 +46,19 @@ class OrderMemory:
         known = self._known
         for order in orders:
             known.pop(order.order_id, None)
-            if order.status not in FINAL:  # little follows, and they would fill the memory
+            if order.status not in FINAL:  # a final order is rarely needed again
                 known[order.order_id] = (xmin, _as_loaded(order))
         while len(known) > self._orders_max:
             del known[next(iter(known))]
 
     def forget(self, order_ids: Iterable[OrderId]) -> None:
-        """Read these anew next time."""
+        """Forget these orders, so that they are read next time."""
         for order_id in order_ids:
             self._known.pop(order_id, None)
 
 
 def _as_loaded(order: Order) -> Order:
-    """Leave out the operations that the transaction has finished, as loading does."""
+    """Leave out finished operations, as loading does."""
     for operation in order.operations:
         if not operation.unfinished:
             return replace(order, operations=tuple(o for o in order.operations if o.unfinished))

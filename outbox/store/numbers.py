@@ -1,8 +1,8 @@
-"""Numbers for new orders: what the rows of an order are found by.
+"""Numbers for new orders: by these the rows of an order are found.
 
-Checkout's ids come in any order, and an index that begins with them is written all over: the millionth order costs more
-than the first. Numbers grow with time, and so do the indexes, at their ends. A process draws a thousand at once and
-uses them up; what is left when it ends is a gap.
+Checkout's ids come in any order, so an index that begins with them is written at random places: the millionth order
+costs more than the first. Our numbers grow with time, so indexes grow at their end. A process draws a thousand at once;
+those that it does not use are a gap.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,13 +15,13 @@ from outbox.store.wire import Wire
 
 
 class OrderNumbers:
-    """The numbers that this process has drawn and not used yet. A number is given once, committed or not."""
+    """The numbers that this process has drawn and not used. Each is used once, even if its transaction rolls back."""
 
     def __init__(self) -> None:
         self._left = range(0)
 
     async def take(self, count: int, draw: Callable[[], Awaitable[int]]) -> list[int]:
-        """Return so many numbers, growing. draw: draws the first of a new block."""
+        """Return so many numbers, in ascending order. draw: draws the first number of a new block."""
         taken: list[int] = []
         while len(taken) < count:
             if not self._left:
@@ -40,7 +40,5 @@ class OrderNumbers:
 
 async def draw_block(wire: Wire) -> int:
     """Draw the first number of a new block."""
-    cursor = await wire.cursor().execute(DRAW_ORDER_NUMBERS)
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row[0])
+    ((first,),) = await (await wire.cursor().execute(DRAW_ORDER_NUMBERS)).fetchall()
+    return int(first)

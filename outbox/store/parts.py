@@ -1,4 +1,4 @@
-"""What of the orders of a transaction is new and what has changed, sorted by table."""
+"""The new and the changed parts of a transaction's orders, by table."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
 
 
 class Parts:
-    """What differs between orders as loaded and as decided. Values are frozen, so identity tells."""
+    """The differences between orders as loaded and as decided. Values are frozen, so the same object is unchanged."""
 
     def __init__(self, changes: Sequence[Change]) -> None:
         self.new_orders = sorted((c.after for c in changes if c.before is None), key=lambda order: order.order_id)
@@ -28,7 +28,7 @@ class Parts:
         self.largest = max(len(self.new_orders), len(self.old_orders))
 
     def inserts(self, numbers: Mapping[OrderId, int], now: datetime) -> list[tuple[Insert, list[Row]]]:
-        """Return what is new, table by table."""
+        """Return the new rows, by table."""
         return [
             (ORDERS.insert, [ORDERS.row(o, numbers[o.order_id], now) for o in self.new_orders]),
             (OPERATIONS.insert, [OPERATIONS.row(o, numbers[o.order_id]) for o in self.opened]),
@@ -37,7 +37,7 @@ class Parts:
         ]
 
     def updates(self, numbers: Mapping[OrderId, int], now: datetime) -> list[tuple[Batch, list[Row]]]:
-        """Return what has changed, table by table; operations are closed before others are opened."""
+        """Return the changed rows, by table. They are written before new ones: an order has one open operation."""
         return [
             (ORDERS.update, [ORDERS.change(o, stamp=(now,)) for o in self.old_orders]),
             (OPERATIONS.update, [OPERATIONS.change(o, (numbers[o.order_id],)) for o in self.closed]),
@@ -46,7 +46,7 @@ class Parts:
         ]
 
     def add(self, before: Order | None, after: Order) -> None:
-        """Sort the parts of one order."""
+        """Compare the parts of one order."""
         operations, attempts, holds = (before.operations, before.attempts, before.holds) if before else ((), (), ())
         if after.operations is not operations:
             self._add_operations(operations, after)

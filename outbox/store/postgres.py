@@ -1,4 +1,4 @@
-"""The unit of work and the queries of the sweep, over PostgreSQL. The only place that opens a transaction."""
+"""The unit of work and the queries of the sweep, over PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,7 +12,7 @@ from domain.operation import Operation
 from domain.ports.locks import Locks
 from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
 from outbox.driver.connections import Connections, begin
-from outbox.journal import Journal, letter_origin
+from outbox.journal import RowEncoder, letter_origin
 from outbox.schema import partitions
 from outbox.schema.mapping import OPERATIONS
 from outbox.store import locks, questions, statements
@@ -25,16 +25,16 @@ from outbox.store.wire import FEW_MAX, Wire
 from schemas.events import Event
 
 REPEATS: Final = 100
-"""Transactions after a repeated event that expect others: after a restart they come in numbers, else never."""
+"""After one duplicate, expect more for this many transactions: duplicates come in bursts after a restart."""
 BRIEF_FOR_S: Final = 10.0
-"""So long after somebody was looked for who holds a row, all transactions of the process wait for locks briefly."""
+"""After a search for who locks rows, all transactions of the process wait for locks briefly for so long."""
 
 
 class PostgresStore:
     """domain.ports.store.Store. encode: event to body. prefix: of topics. event_bytes_max: of an encoded body.
 
-    upkeep_url: past a pooler, where there is one; by default that of the connections. few_max: a transaction of so many
-    orders spares round trips, a larger one what many rows cost.
+    upkeep_url: not through a pooler; by default that of the connections. few_max: a transaction of at most so many
+    orders is written with few round trips, a larger one at little cost per row.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class PostgresStore:
         self._connections = connections
         self._few_max = few_max
         self._upkeep = Upkeep(upkeep_url or connections.url, inbox_retention_days)
-        self._journal = Journal(encode, prefix, event_bytes_max)
+        self._encoder = RowEncoder(encode, prefix, event_bytes_max)
         self._learned = Learned(connections.generation)
         self._repeats = 0
         self._brief_until = 0.0
@@ -62,14 +62,14 @@ class PostgresStore:
         """Open a transaction; commit at the end, roll back on any exception."""
         async with self._connection(contended=contended) as connection:
             began = asyncio.get_running_loop().time()
-            learned = self._known()
+            learned = self._current()
             oldest = await learned.oldest_day(connection)
-            # What belongs to a server is the transaction's own from here on: an outage meanwhile makes new ones.
+            # The transaction keeps `learned` to its end. An outage meanwhile replaces it for later transactions.
             async with AsyncExitStack() as until_end:
                 wire = Wire(connection, until_end, self._few_max, brief=began < self._brief_until)
                 repeats, self._repeats = self._repeats > 0, max(self._repeats - 1, 0)
                 transaction = PgTransaction(
-                    wire, self._journal, learned, began=began, oldest=oldest, contended=contended, repeats=repeats
+                    wire, self._encoder, learned, began=began, oldest=oldest, contended=contended, repeats=repeats
                 )
                 yield transaction
                 await wire.pipeline()
@@ -79,7 +79,7 @@ class PostgresStore:
 
     async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:
         """Take due operations under a new lease."""
-        # Waiting for a connection counts, too: better a shorter time to call than a longer one.
+        # The wait for a connection counts too, so that our end of the lease is never after the database's.
         until = asyncio.get_running_loop().time() + lease_s
         rows = await self._once(statements.CLAIM_DUE, [limit, lease_s])
         return [Claimed(OPERATIONS.load(row), row[-1], until) for row in rows]
@@ -96,14 +96,14 @@ class PostgresStore:
         return [OrderId(row[0]) for row in await self._once(questions.LAPSED_HOLDS, [limit])]
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
-        """Search on for orders on which nobody works."""
+        """Continue the search for orders on which nobody works."""
         if self._search is None:
             self._search = StuckSearch()
         async with self._connection() as connection:
             return await self._search.turn(connection, unchanged_s, limit)
 
     async def delayed_orders(self, open_s: float, limit: int) -> Sequence[OrderId]:
-        """Return orders whose operation takes long, and whose customer was not told."""
+        """Return orders with a slow operation whose customer has no notice of it yet."""
         return [OrderId(row[0]) for row in await self._once(questions.DELAYED_ORDERS, [open_s, limit])]
 
     async def passed(self, group: str, topic: str, topic_id: str, partition: int, offset: int) -> Passed | None:
@@ -112,25 +112,25 @@ class PostgresStore:
         return Passed(*rows[0]) if rows else None
 
     async def has_letter(self, letter: DeadLetter) -> bool:
-        """Whether this very letter is kept already."""
+        """Whether this letter is kept already."""
         place = [letter.group, letter.topic, letter.partition, letter.offset, letter_origin(letter)]
         return bool(await self._once(questions.HAS_LETTER, place))
 
     async def locks(self, order_ids: Sequence[OrderId]) -> Locks:
-        """Say who holds tables of ours, or else rows that these orders need."""
+        """Return who locks tables of ours, or else rows that these orders need."""
         async with self._connection() as connection:
-            found = await locks.look(connection, order_ids)
+            found = await locks.find_locks(connection, order_ids)
         if not found.tables:
-            # A table's lock is waited for in its queue; a row's is not worth what waits for us meanwhile.
+            # Brief waits help with rows only. For a table we must keep our place in its queue of waiters.
             self._brief_until = asyncio.get_running_loop().time() + BRIEF_FOR_S
         return found
 
     async def end_frozen(self, unmoved_s: float) -> int:
-        """End sessions of this module in which a process stands still; return how many."""
+        """End sessions of this module whose process stands still; return how many."""
         return len(await self._once(questions.END_FROZEN, [unmoved_s]))
 
     async def maintain(self) -> InboxUpkeep:
-        """Make inbox partitions ahead of time, drop those past their retention."""
+        """Make inbox partitions ahead of time, drop those beyond the retention."""
         before = await self._inbox_days()
         if self._upkeep.is_done(before):
             return self._upkeep.result(before, before, ())
@@ -147,8 +147,8 @@ class PostgresStore:
         async with self._connection() as connection:
             return await self._upkeep.look(connection)
 
-    def _known(self) -> Learned:
-        """Return what was learned over the connections of today."""
+    def _current(self) -> Learned:
+        """Return what was learned over the present connections."""
         if self._learned.generation != self._connections.generation:
             self._learned = Learned(self._connections.generation)
         return self._learned
@@ -172,7 +172,7 @@ class PostgresStore:
             raise in_domain(error, contended=contended) from error
 
     def _learn(self, error: psycopg.Error) -> None:
-        """Let an error change what the next transactions expect."""
+        """Adapt what the next transactions expect to an error."""
         if is_repeated_event(error):
             self._repeats = REPEATS
         elif lacks_day(error):

@@ -1,8 +1,8 @@
-"""Quarantine in the database: what waits, how much came lately, and work that raised and has no place on a topic.
+"""Quarantine in the database: what waits, how much came lately, and work that raised without a message.
 
 A message that raised is a dead letter that `waits`. An operation, an order of the sweep and a message of the relay
-(`relay/quarantine.py`) are rows of `quarantine`. An order waits as long as it has a waiting letter, or a row that
-nobody has released.
+(`relay/quarantine.py`) are rows of `quarantine`. An order waits while it has a waiting letter or a row that nobody has
+released.
 """
 
 from typing import Any, Final, LiteralString
@@ -12,7 +12,7 @@ import psycopg
 from domain.ports.store import SetAside
 
 LOCK: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtext('payments.quarantine'))"
-"""One at a time puts something in quarantine: so the count is right, and one order has one that others wait behind."""
+"""One transaction at a time adds to quarantine. So the count is right, and each order has one first entry."""
 WAITING: Final[LiteralString] = """
     SELECT order_id FROM dead_letter WHERE waits AND order_id = ANY(%s)
     UNION SELECT order_id FROM quarantine WHERE released_at IS NULL AND order_id = ANY(%s)"""
@@ -49,14 +49,13 @@ _STATEMENTS: Final = {"operation": _OPERATION, "order": _ORDER}
 
 
 async def set_aside(connection: psycopg.AsyncConnection[Any], work: SetAside) -> int | None:
-    """Put this work in quarantine; return the row's id, None if there is nothing to put there (any more)."""
+    """Put this work in quarantine; return the row's id, or None if it is finished or there already."""
     cursor = await connection.execute(_STATEMENTS[work.kind], work._asdict())
     row = await cursor.fetchone()
     return None if row is None else int(row[0])
 
 
 async def lately(connection: psycopg.AsyncConnection[Any]) -> int:
-    """Return how much came in the last ten minutes, from all processes; what waits behind others does not count."""
-    row = await (await connection.execute(LATELY)).fetchone()
-    assert row is not None
-    return int(row[0])
+    """Count what all processes put there in the last ten minutes, without messages that wait behind others."""
+    ((count,),) = await (await connection.execute(LATELY)).fetchall()
+    return int(count)

@@ -1,4 +1,4 @@
-"""What is asked off the hot path, by the sweep, a blocked consumer or a late answer. Each has a bound or a key."""
+"""Queries off the hot path: of the sweep, a blocked consumer, a late answer. Each has a limit or a key."""
 
 from collections.abc import Sequence
 from typing import Final, LiteralString
@@ -15,7 +15,7 @@ LAPSED_HOLDS: Final[LiteralString] = """
        AND NOT EXISTS (SELECT FROM quarantine q
                         WHERE q.order_id = r.order_id AND q.released_at IS NULL AND q.kind = 'order')
      LIMIT %s"""
-"""Goods of an order in quarantine are set free, too, unless that itself raised."""
+"""Goods of an order in quarantine are released too, unless that release raised."""
 DELAYED_ORDERS: Final[LiteralString] = """
     SELECT o.order_id FROM operation p JOIN orders o ON o.order_id = p.order_id
      WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind <> 'release' AND p.kind <> 'refund'
@@ -24,7 +24,7 @@ DELAYED_ORDERS: Final[LiteralString] = """
        AND NOT EXISTS (SELECT FROM quarantine q
                         WHERE q.order_id = o.order_id AND q.released_at IS NULL AND q.kind = 'order')
      ORDER BY p.opened_at LIMIT %s"""
-"""By the index of unfinished operations; there are few, but for an outage."""
+"""Uses the index of unfinished operations. They are few except in an outage."""
 _UNCHANGED: Final[LiteralString] = """
     SELECT order_id FROM orders WHERE order_id = ANY(%s) AND updated_at < now() - make_interval(secs => %s)"""
 END_FROZEN: Final[LiteralString] = """
@@ -33,7 +33,7 @@ END_FROZEN: Final[LiteralString] = """
        AND application_name = current_setting('application_name')
        AND state = 'active' AND wait_event = 'ClientRead'
        AND greatest(xact_start, state_change) < clock_timestamp() - make_interval(secs => %s)"""
-"""The server waits for its client amid a COPY or a pipeline: none of its own time-outs ends a session in that state."""
+"""The server waits for its client in a COPY or a pipeline: none of its time-outs ends a session in that state."""
 PASSED: Final[LiteralString] = """
     SELECT id, from_offset, to_offset, reason, by, applied_at IS NOT NULL FROM passed_stretch
      WHERE consumer_group = %s AND topic = %s AND (topic_id = '' OR %s IN ('', topic_id)) AND partition = %s

@@ -1,6 +1,6 @@
-"""Dead letters and quarantined work that an operator has processed once more: who, when, and what came of it.
+"""Redrives of dead letters and quarantined work, with who did them, when, and the result.
 
-All of it happens under the lock of the letter's row, so that of two operators one comes second, and sees it.
+Everything happens under the lock of the letter's row. So the second of two operators sees what the first did.
 """
 
 from typing import Any, Final, LiteralString, NamedTuple
@@ -17,7 +17,7 @@ _LETTER: Final[LiteralString] = """
            own_inbox OR (origin = '' AND reason IN ('conflict', 'unknown_order', 'illegal_transition')),
            redriven_at IS NOT NULL, first_at, waits
       FROM dead_letter WHERE id = %s FOR UPDATE"""
-"""The release before 0004 did not note whose inbox row it is: what was refused by a decision has its own."""
+"""Letters from before 0004 do not have own_inbox: a message that a decision refused has an inbox row of its own."""
 _GIVEN_UP: Final[LiteralString] = """
     SELECT 1 FROM redrive WHERE letter_id = %s AND kind = 'letter' AND starts_with(result, %s)"""
 _AHEAD: Final[LiteralString] = """
@@ -46,7 +46,7 @@ _DUE: Final[LiteralString] = """
 
 
 class KeptLetter(NamedTuple):
-    """A dead letter as it is kept, locked. at: when it was first refused. redriven: or given up."""
+    """A locked dead letter. at: when it was first refused. redriven: processed or given up."""
 
     id: int
     group: str
@@ -67,7 +67,7 @@ class KeptLetter(NamedTuple):
 
 
 class KeptWork(NamedTuple):
-    """Work in quarantine, locked."""
+    """Locked work in quarantine."""
 
     id: int
     kind: str
@@ -77,20 +77,20 @@ class KeptWork(NamedTuple):
 
 
 async def lock_letter(transaction: PgTransaction, letter_id: int) -> KeptLetter | None:
-    """Lock this letter and read it, once whoever has it has done with it; None if there is none."""
+    """Lock this letter, waiting for others, and read it; None if there is none."""
     rows = await transaction.query(_LETTER, [letter_id])
     if not rows:
         return None
     number, group, topic, partition, offset, key, body, names, values, masked, reason, *rest = rows[0]
     headers = tuple(zip(names, values, strict=True))
     place = (number, group, topic, partition, offset)
-    # A statement of its own: the one that waited for the lock does not see what its last holder wrote elsewhere.
+    # A second statement: the one that waited for the lock does not see what its last holder wrote to other rows.
     given_up = bool(await transaction.query(_GIVEN_UP, [letter_id, GIVEN_UP]))
     return KeptLetter._make((*place, key, body, headers, masked, Reason(reason), *rest, given_up))
 
 
 async def ahead_of(transaction: PgTransaction, letter: KeptLetter) -> str | None:
-    """Return the id of what this letter's order has in quarantine from before it: that must be redriven first."""
+    """Return the id of the oldest entry of the letter's order that must be redriven before it."""
     if letter.order_id is None:
         return None
     rows = await transaction.query(_AHEAD, [letter.order_id, letter.id, letter.order_id, letter.at])
@@ -98,13 +98,13 @@ async def ahead_of(transaction: PgTransaction, letter: KeptLetter) -> str | None
 
 
 async def settle_letter(transaction: PgTransaction, letter_id: int, by: str, result: str) -> None:
-    """Note that a redrive had its effect, or that it is given up: nobody redrives it, and what waits behind may go."""
+    """Record that the letter was processed or given up. Nobody redrives it again; later messages may go on."""
     await transaction.execute(_DONE, [letter_id])
     await transaction.execute(_NOTE, [letter_id, "letter", by, result])
 
 
 async def give_up_letter(transaction: PgTransaction, letter_id: int, by: str, reason: str) -> str:
-    """Note that nobody will redrive it; return what is noted."""
+    """Record that nobody will redrive the letter; return the recorded result."""
     result = f"{GIVEN_UP}{reason}"
     await settle_letter(transaction, letter_id, by, result)
     return result
@@ -120,20 +120,20 @@ async def keep_letter(
     *,
     own_inbox: bool = False,
 ) -> None:
-    """Note that it was refused again: it is the same letter, once more. Raised again, it still holds others back."""
+    """Record that the letter was refused again. If it raised again, later messages still wait for it."""
     raised = reason is Reason.QUARANTINED
     await transaction.execute(_BACK, [reason.value, detail, raised, own_inbox, letter_id])
     await transaction.execute(_NOTE, [letter_id, "letter", by, result])
 
 
 async def lock_work(transaction: PgTransaction, number: int) -> KeptWork | None:
-    """Lock work in quarantine and read it; None if there is none of that number."""
+    """Lock work in quarantine and read it; None if there is none."""
     rows = await transaction.query(_WORK, [number])
     return KeptWork(*rows[0]) if rows else None
 
 
 async def release_work(transaction: PgTransaction, work: KeptWork, by: str) -> str:
-    """Let it go on: an operation is due at once, an order is the sweep's again, a message the relay's. Say what it was.
+    """Release it: an operation is due at once, the sweep takes an order again, the relay a message. Return the result.
 
     The order must be locked.
     """

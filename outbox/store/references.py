@@ -1,4 +1,4 @@
-"""Whose the gateway's ids are. No index knows them, for it would cost every order: who asks has all of them read."""
+"""Finds the order of a gateway's id. There is no index, for it would cost every order: a query reads all rows."""
 
 from typing import Final, LiteralString
 
@@ -10,7 +10,7 @@ from outbox.driver.connections import begin
 from outbox.store.transaction import PgTransaction
 
 SCAN_MAX_S: Final = 100.0
-"""Shorter than the time after which a transaction counts as one whose server stands still."""
+"""Shorter than the time after which a server counts as standing still."""
 _LOCK: Final[LiteralString] = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _SCANNING: Final[LiteralString] = (
     "SELECT set_config('enable_seqscan', 'on', true), set_config('statement_timeout', %s, true)"
@@ -27,20 +27,21 @@ _OWNER: Final[LiteralString] = """
 async def other_owner(transaction: PgTransaction, reference: str, order_id: OrderId) -> OrderId | None:
     """Return another order that has this id of the gateway, as a transaction or as a refund.
 
-    Until the transaction ends nobody else asks about the same id: of two orders that are to be given it at once, the
-    second sees the first. Ask before locking the order: a scan may take long. Raises TooMuch if it takes too long.
+    Others who ask about the same id wait until this transaction ends. So if two orders are to get the same id at once,
+    the second sees the first. Call it before locking the order: the scan may take long. Raises TooMuch after
+    SCAN_MAX_S.
     """
     connection = transaction.connection
     await begin(connection)
     await transaction.execute(_LOCK, [f"payments.reference {reference}"])
     try:
-        # What is set for the scan ends with the savepoint, and the rest of the transaction has our own settings again.
+        # The scan's settings end with the savepoint; the rest of the transaction has our usual ones.
         async with connection.transaction(force_rollback=True):
             await transaction.execute(_SCANNING, [f"{SCAN_MAX_S:.0f}s"])
             found = await transaction.query(_OWNER, [order_id, reference, reference] * 2)
     except psycopg.errors.QueryCanceled as error:
         raise TooMuch(
             f"PostgreSQL did not find out within {SCAN_MAX_S:.0f} s whether {reference} is another order's; "
-            "nothing was done: try again when it has less to do"
+            "nothing was done: try again when the database is less busy"
         ) from error
     return OrderId(found[0][0]) if found else None

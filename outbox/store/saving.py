@@ -1,4 +1,4 @@
-"""Two ways to write what a transaction has decided: for few orders in one round trip, for many by COPY."""
+"""Two ways to write the decisions of a transaction: few orders in one round trip, many by COPY."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from outbox.store.wire import Wire
 
 
 class Decided(NamedTuple):
-    """What is to be written. events: rows of the journal without their ids."""
+    """What to write. events: rows of the journal without their ids."""
 
     parts: Parts
     numbers: Mapping[OrderId, int]
@@ -24,7 +24,7 @@ class Decided(NamedTuple):
 
 
 class Saving(Protocol):
-    """Operations are closed before others are opened: an order has one unfinished at a time."""
+    """Closes operations before it opens others: an order has one unfinished operation at a time."""
 
     async def write(self, decided: Decided) -> None:
         """Write everything, and wake the relay if there are events."""
@@ -32,7 +32,7 @@ class Saving(Protocol):
 
 
 class OneRoundTrip:
-    """Everything by arrays, sent together."""
+    """Sends everything as arrays, in one round trip."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -47,7 +47,7 @@ class OneRoundTrip:
 
 
 class Copying:
-    """What has changed by arrays in one round trip; then what is new by COPY, which cannot be in a pipeline."""
+    """Sends changes as arrays in one round trip, then new rows by COPY, which cannot be in a pipeline."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -69,14 +69,14 @@ class Copying:
 
 
 def saving_for(wire: Wire, parts: Parts) -> Saving:
-    """Choose. In a pipeline nothing can be copied; below some rows a COPY costs more than it saves."""
+    """Choose. A pipeline cannot have a COPY; for few rows a COPY costs more than it saves."""
     return OneRoundTrip(wire) if wire.pipelined or parts.largest < COPY_FROM else Copying(wire)
 
 
 async def record_words(wire: Wire, changes: Changes) -> None:
-    """Write down what operators said."""
-    for said in changes.resolutions:
-        values = (said.order_id, said.review_reason, said.word, said.reference, said.reason, said.by)
+    """Record the words of operators."""
+    for word in changes.resolutions:
+        values = (word.order_id, word.review_reason, word.word, word.reference, word.reason, word.by)
         await wire.execute(statements.INSERT_RESOLUTION, values)
     if changes.passed:
         await wire.execute(statements.APPLY_PASSED, [changes.passed])

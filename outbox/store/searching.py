@@ -1,12 +1,12 @@
-"""Finding orders that stand still, without an index on their status: such an index would be written at every step.
+"""Finds orders that stand still, without an index on their status: such an index would be written at every step.
 
-A low-water mark is kept: every order that was created before it is final. So a search reads from there on only, in the
-order of creation, slice by slice, for a short time each turn; what lies behind comes next turn. The mark moves up while
-it meets final orders only. Who takes an old order out of its final status moves the mark back (`LEFT_FINAL`), in the
-same transaction, under the lock of the mark's row. The mark moves up under that lock only, and only if nobody has
-written it since the slice was read; so neither overlooks the other, and no slow read holds the lock. At its start and
-once a day a search also walks through the whole table, some blocks a turn, and moves the mark back to what it finds:
-there was no mark yet, or a hand, a restore or a bug made it wrong.
+Every order that was created before the low-water mark is final. So a search reads from the mark on, in the order of
+creation, slice by slice, for a short time each turn; the next turn goes on. While the search meets only final orders,
+the mark moves up. A transaction that takes an old order out of a final status moves the mark back (`LEFT_FINAL`), under
+the lock of the mark's row. The mark moves up under the same lock, and only if nobody has written it since the slice was
+read. So neither overlooks the other, and a slow read does not hold the lock. At the process's start and once a day the
+search also walks through the whole table, some blocks a turn, and moves the mark back to unfinished orders that it
+finds: there may have been no mark, or a person, a restore or a bug made it wrong.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ from domain.ids import OrderId
 from domain.order import FINAL
 from domain.ports.store import Change
 from outbox.driver.connections import begin
-from outbox.driver.sqlstates import Family, family_of, said
+from outbox.driver.sqlstates import Family, family_of, first_line
 from outbox.store.pace import LIMIT_S, SLICE_MIN, Pace
 
 Connection = psycopg.AsyncConnection[Any]
 
 MARK: Final = "unfinished_orders"
 MARK_BEHIND: Final = timedelta(minutes=30)
-"""The mark stays so far behind: a transaction that began before may still commit an order that was created then."""
+"""The mark stays so far behind now: an older transaction may still commit an order with its time of creation."""
 MOVED_BACK_FROM: Final = timedelta(minutes=15)
-"""A younger order than this cannot lie below the mark. The difference is more than any transaction lasts."""
+"""An order younger than this cannot be below the mark. No transaction lasts as long as the difference."""
 BUDGET_S: Final = 0.5
-"""Of a turn, and one slice more; again so much for recent orders. The sweep takes a turn a minute."""
+"""For a turn, plus one slice; the same again for recent orders. The sweep takes a turn a minute."""
 PAGE: Final = 1_000
 WALK_BLOCKS: Final = 2_000
 """Some 40,000 orders, 16 MB."""
@@ -43,10 +43,10 @@ WALK_EVERY_S: Final = 86_400
 _FINAL: LiteralString = "('paid_and_confirmed', 'payment_failed', 'manual_review')"
 
 LEFT_FINAL: LiteralString = f"UPDATE low_water SET at = least(at, %s) WHERE name = '{MARK}'"
-"""Writes the row even where it stays the same: its lock is what a search that moves the mark waits for."""
+"""Writes the row even if it stays the same: a search that moves the mark waits for its lock."""
 _MAKE: LiteralString = f"INSERT INTO low_water (name, at) VALUES ('{MARK}', now() - %s) ON CONFLICT DO NOTHING"
 _NOW: LiteralString = f"SELECT now(), at, xmin::text FROM low_water WHERE name = '{MARK}'"
-"""xmin: who has written the mark. It changes with every write, even of the same time."""
+"""xmin: the mark's version. It changes with every write, even of the same time."""
 _LOCK: LiteralString = f"{_NOW} FOR UPDATE"
 _LIMIT: LiteralString = "SELECT set_config('statement_timeout', %s, true)"
 _MOVE: LiteralString = f"UPDATE low_water SET at = %s WHERE name = '{MARK}'"
@@ -66,12 +66,12 @@ _UNFINISHED: LiteralString = f"""
 _WALK: LiteralString = f"""
     SELECT min(created_at) FROM orders
      WHERE ctid >= %s::tid AND ctid < %s::tid AND created_at < %s AND status NOT IN {_FINAL}"""
-"""By the place in the file, which needs no index, and reads just these blocks."""
+"""By block numbers: this needs no index and reads only these blocks."""
 _BLOCKS: LiteralString = "SELECT pg_relation_size('orders') / current_setting('block_size')::int"
 
 
 def left_final(changes: Iterable[Change], now: datetime) -> datetime | None:
-    """Return when the oldest of those orders was created that leave a final status and may lie below the mark."""
+    """Return the oldest creation time of orders that leave a final status and may be below the mark."""
     young = now - MOVED_BACK_FROM
     return min(
         (
@@ -86,15 +86,15 @@ def left_final(changes: Iterable[Change], now: datetime) -> datetime | None:
     )
 
 
-class _Place(NamedTuple):
-    """Up to where a search has come. The orders of one transaction were created at the same moment."""
+class _Position(NamedTuple):
+    """Where a search is. It needs the id too: orders of one transaction have the same time of creation."""
 
     created_at: datetime
     order_id: str = ""
 
 
 class _Row(NamedTuple):
-    """An order that is not final. stuck: nothing of it is open, unchanged for long, and not in quarantine."""
+    """An order that is not final. stuck: it has no open operation, is unchanged for long, and not in quarantine."""
 
     order_id: OrderId
     created_at: datetime
@@ -102,14 +102,11 @@ class _Row(NamedTuple):
 
 
 class StuckSearch:
-    """The search of one process. Several may search at once; each finds what there is.
-
-    limit_s: for a slice, at first.
-    """
+    """The search of one process. Several may search at once; each finds all orders. limit_s: for a slice, at first."""
 
     def __init__(self, limit_s: float = LIMIT_S) -> None:
-        self._at: _Place | None = None
-        self._recent_at: _Place | None = None
+        self._at: _Position | None = None
+        self._recent_at: _Position | None = None
         self._log = structlog.get_logger("outbox.searching")
         self._limit_s = limit_s
         self._reader, self._recent_reader = (_Reader(Pace(limit_s), Lasting(self._log, "search_slow")) for _ in "12")
@@ -119,10 +116,10 @@ class StuckSearch:
         self._time = asyncio.get_running_loop().time
 
     async def turn(self, connection: Connection, unchanged_s: float, limit: int) -> list[OrderId]:
-        """Search on for a short time; return orders that stand still. Recent ones are found whatever else there is.
+        """Search on for a short time; return orders that stand still. Finds recent ones even if it is far behind.
 
-        The connection is in no transaction, and is given back so. A slice that takes too long is told, and read with
-        the next turn, smaller or with more time.
+        The connection must be outside a transaction, and is so afterwards. A slice that takes too long is logged; the
+        next turn reads it smaller or with more time.
         """
         await begin(connection)
         await connection.execute(_MAKE, [MARK_BEHIND])
@@ -132,65 +129,69 @@ class StuckSearch:
         await connection.commit()
         found: dict[OrderId, None] = {}
         search = _Search(connection, unchanged_s, until, found, limit)
-        self._at = await self._on(search, self._reader, self._at or _Place(mark))
-        # Those beyond the limit are found from the mark on, once somebody has taken these up.
+        self._at = await self._on(search, self._reader, self._at or _Position(mark))
+        # Orders beyond the limit are found later: the next turn begins at the mark again.
         if len(found) >= limit:
             self._at = None
-        recent = self._recent_at or _Place(until - MARK_BEHIND)
+        recent = self._recent_at or _Position(until - MARK_BEHIND)
         self._recent_at = None
         if self._at is not None:
             self._recent_at = await self._on(search, self._recent_reader, max(self._at, recent))
         return list(found)[:limit]
 
-    async def _on(self, search: "_Search", reader: "_Reader", place: _Place) -> _Place | None:
-        """Read slice by slice from here on; return where to go on next turn, None if all was read."""
+    async def _on(self, search: "_Search", reader: "_Reader", position: _Position) -> _Position | None:
+        """Read slice by slice from this position; return where the next turn goes on, None if all is read."""
         begun, pace = self._time(), reader.pace
-        while place.created_at < search.until and len(search.found) < search.limit:
+        while position.created_at < search.until and len(search.found) < search.limit:
             at = self._time()
             try:
-                rows, place = await self._look(search, pace, place)
+                rows, position = await self._look(search, pace, position)
             except psycopg.Error as error:
                 if not _took_too_long(search.connection, error):
                     pace.slice = min(pace.slice, SLICE_MIN)
                     raise
                 await search.connection.rollback()
                 self._tell(reader, error)
-                return place
+                return position
             search.found.update(dict.fromkeys(row.order_id for row in rows if row.stuck))
             if len(rows) < PAGE:
-                pace.took(self._time() - at)
+                pace.record(self._time() - at)
             reader.slow.end(self._time(), "the search for orders that stand still is in time again")
             if self._time() >= begun + BUDGET_S:
                 break
-        return place if place.created_at < search.until else None
+        return position if position.created_at < search.until else None
 
-    async def _look(self, search: "_Search", pace: Pace, place: _Place) -> tuple[list[_Row], _Place]:
-        """Read the slice that begins here; move the mark if it stands here. Return the slice and where it ends."""
-        end = min(place.created_at + pace.slice, search.until)
+    async def _look(self, search: "_Search", pace: Pace, position: _Position) -> tuple[list[_Row], _Position]:
+        """Read the slice that begins here; move the mark if it is here. Return the rows and where they end."""
+        end = min(position.created_at + pace.slice, search.until)
         begun = self._time()
         while True:
             await _begin(search.connection, pace.limit_s)
             now, mark, version = await _clock_and_mark(search.connection, _NOW)
-            rows = await _read(search, place, end)
+            rows = await _read(search, position, end)
             await search.connection.commit()
-            # What was created last may not have been committed yet.
+            # The latest orders may not be committed yet.
             to = min(rows[0].created_at if rows else end, now - MARK_BEHIND)
-            moved = place != (mark, "") or await _move_up(search.connection, version, to)
+            moved = position != (mark, "") or await _move_up(search.connection, version, to)
             if moved or self._time() > begun + BUDGET_S:
                 break
         if len(rows) == PAGE:
-            return rows, _Place(rows[-1].created_at, rows[-1].order_id)
-        return rows, _Place(end)
+            return rows, _Position(rows[-1].created_at, rows[-1].order_id)
+        return rows, _Position(end)
 
     def _tell(self, reader: "_Reader", error: psycopg.Error) -> None:
-        hopeless = reader.pace.failed()
-        fields = {"slice_s": reader.pace.slice.total_seconds(), "limit_s": reader.pace.limit_s, "error": said(error)}
+        hopeless = reader.pace.back_off()
+        fields = {
+            "slice_s": reader.pace.slice.total_seconds(),
+            "limit_s": reader.pace.limit_s,
+            "error": first_line(error),
+        }
         text = "the search for orders that stand still took too long; it goes on next turn"
         if not (hopeless and reader.slow.again(self._time(), text, **fields)):
             self._log.warning(text, **fields)
 
     async def _walk_on(self, connection: Connection) -> None:
-        """Walk for a short time; where that takes too long, fewer blocks are walked through with the next turn."""
+        """Walk for a short time. If blocks take too long, the next turn takes fewer."""
         end = self._time() + BUDGET_S / 2
         try:
             while self._time() < end and await self._walk(connection):
@@ -200,10 +201,10 @@ class StuckSearch:
             if not _took_too_long(connection, error):
                 raise
             await connection.rollback()
-            self._log.warning("the walk through all orders took too long", blocks=self._blocks, error=said(error))
+            self._log.warning("the walk through all orders took too long", blocks=self._blocks, error=first_line(error))
 
     async def _walk(self, connection: Connection) -> bool:
-        """Walk through some blocks of the table for orders below the mark; return whether there are more to walk."""
+        """Look for orders below the mark in some blocks of the table; return whether there are more blocks."""
         if self._block is None:
             if self._time() < self._walk_at:
                 return False
@@ -224,14 +225,14 @@ class StuckSearch:
 
 
 class _Reader(NamedTuple):
-    """What one of the two readers, of all orders and of recent ones, has learned. slow: it gets nowhere."""
+    """The state of one of the two readers, of all orders and of recent ones. slow: the alarm if it gets nowhere."""
 
     pace: Pace
     slow: Lasting
 
 
 class _Search(NamedTuple):
-    """One turn's: over which connection, what counts as unchanged, up to when, and what was found."""
+    """The parameters of one turn, and what it has found."""
 
     connection: Connection
     unchanged_s: float
@@ -241,21 +242,21 @@ class _Search(NamedTuple):
 
 
 def _took_too_long(connection: Connection, error: psycopg.Error) -> bool:
-    """Whether the server gave up on a statement, and the session goes on."""
+    """Whether the server cancelled a statement and the session is still usable."""
     return not connection.closed and family_of(error) is Family.TOO_MUCH
 
 
 async def _begin(connection: Connection, limit_s: float) -> None:
-    """Begin a transaction none of whose statements takes longer."""
+    """Begin a transaction. The server cancels a statement that takes longer than limit_s."""
     await begin(connection)
     await connection.execute(_LIMIT, [f"{limit_s * 1000:.0f}"])
 
 
 async def _move_up(connection: Connection, version: str, to: datetime) -> bool:
-    """Move the mark up, unless somebody has written it since that version: what was read since may be out of date.
+    """Move the mark up, unless somebody has written it since that version: then the slice may be out of date.
 
-    The read comes first and without the lock, so that a slow one holds up nobody who takes an old order out of its
-    final status. Such a transaction writes the mark's row: one that is not over yet is waited for here.
+    The slice is read before, without the lock: a slow read must not hold up transactions that take old orders out of a
+    final status. These write the mark's row; this waits for those that have not ended.
     """
     _, mark, now_version = await _clock_and_mark(connection, _LOCK)
     if now_version == version:
@@ -270,8 +271,8 @@ async def _clock_and_mark(connection: Connection, query: LiteralString) -> tuple
     return now, mark, version
 
 
-async def _read(search: _Search, place: _Place, end: datetime) -> list[_Row]:
-    rows = await _all(search.connection, _UNFINISHED, [search.unchanged_s, place.created_at, end, *place])
+async def _read(search: _Search, position: _Position, end: datetime) -> list[_Row]:
+    rows = await _all(search.connection, _UNFINISHED, [search.unchanged_s, position.created_at, end, *position])
     return [_Row(OrderId(order_id), *rest) for order_id, *rest in rows]
 
 

@@ -1,4 +1,4 @@
-"""The statements of the hot path, set-based: one for a whole batch. What names the columns of a value is mapping's."""
+"""The statements of the hot path: one for a whole batch. Those over the columns of values are in mapping.py."""
 
 from typing import Final, LiteralString
 
@@ -6,7 +6,7 @@ from outbox.driver.batches import Column, batch, insert, unnest, word
 from outbox.schema.mapping import ATTEMPTS, HOLDS, NUMBER, OPERATIONS, ORDERS, TIME
 
 CHANNEL: Final = "payments_outbox"
-"""Where the relay listens; one notification a transaction, never one a message (NOTIFY takes a global lock)."""
+"""The relay listens here. One notification a transaction, never one a message: NOTIFY takes a global lock."""
 WAKE: LiteralString = f"NOTIFY {CHANNEL}"
 
 INSERT_NOTIFICATIONS = insert(
@@ -29,7 +29,7 @@ BEGIN: LiteralString = """
     SELECT NULL, NULL, o.order_id, o.order_number, o.xmin
       FROM (SELECT order_id, order_number, xmin FROM orders WHERE order_id = ANY(%s)
              ORDER BY order_id FOR UPDATE) o"""
-"""The clock and the transaction's id, in a row of their own, for a time is dear to read; the orders, locked."""
+"""Row 1: now() and the transaction id, once because a time is slow to parse. Other rows: the locked orders."""
 LOAD_ORDERS: LiteralString = f"SELECT {ORDERS.select('o')} FROM orders o WHERE o.order_id = ANY(%s)"
 LOAD_ATTEMPTS: LiteralString = f"""
     SELECT a.order_id, {ATTEMPTS.select("a")}
@@ -40,9 +40,9 @@ LOAD_OPERATIONS: LiteralString = f"""
 LOAD_HOLDS: LiteralString = f"""
     SELECT h.order_id, {HOLDS.select("h")}
       FROM reservation h WHERE h.order_number = ANY(%s) ORDER BY h.order_number, h.attempt"""
-"""Of the parts of an order: before the columns of the value, the order's id."""
+"""Rows of an order's parts begin with the order's id."""
 DRAW_ORDER_NUMBERS: LiteralString = "SELECT nextval('order_number_seq')"
-"""The first of as many as the sequence goes on by."""
+"""The first of BLOCK numbers: the sequence's increment."""
 
 CLAIM_DUE: LiteralString = f"""
     WITH due AS (
@@ -57,7 +57,7 @@ CLAIM_DUE: LiteralString = f"""
       (SELECT t.token FROM attempt t WHERE t.order_number = o.order_number AND t.attempt = o.attempt)"""
 _LEASE = (word("order_id"), Column("operation_id", "uuid"), Column("due_at", TIME))
 GIVE_BACK = batch(
-    # A lease is known by its end: that of another, who has claimed the operation since, ends at another time.
+    # A lease is identified by its end: if another process has claimed the operation since, its lease has another end.
     f"""
     UPDATE operation p SET due_at = now()
       FROM {unnest(_LEASE)} JOIN orders o USING (order_id)
@@ -90,7 +90,7 @@ EVENT_COLUMNS = (
     Column("causation_id", "uuid"),
 )
 OUTBOX_ROW: Final = 200
-"""Messages in a row of the outbox at most: so many fit without being moved out of line."""
+"""Messages in a row of the outbox at most: so many fit without TOAST."""
 ENTER_OUTBOX: LiteralString = f"""
     WITH drawn AS (SELECT nextval('event_id_seq') AS id FROM generate_series(1, %s)),
       sent AS (
@@ -98,12 +98,12 @@ ENTER_OUTBOX: LiteralString = f"""
         SELECT array_agg(id ORDER BY id) FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM drawn) d
          GROUP BY n / {OUTBOX_ROW} ORDER BY n / {OUTBOX_ROW})
     SELECT id FROM drawn"""
-"""Draws the ids of so many events that follow, and puts them into the outbox."""
+"""Draws ids for so many events and puts them into the outbox; the events follow."""
 COPY_EVENTS = insert("event", [Column("id", "bigint", kind="number"), *EVENT_COLUMNS])
 _EVENT_NAMES: LiteralString = ", ".join([c.name for c in EVENT_COLUMNS])
 _EVENT_ARRAYS: LiteralString = ", ".join([f"%s::{c.element}[]" for c in EVENT_COLUMNS])
 APPEND_EVENTS = batch(
-    # Few events: one statement in place of drawing ids and a COPY. Ids are drawn in the order of the rows.
+    # For few events: one statement instead of ENTER_OUTBOX and a COPY. Ids are drawn in the order of the rows.
     f"""
     WITH appended AS (
       INSERT INTO event ({_EVENT_NAMES})

@@ -1,8 +1,8 @@
 """The stock of the internal inventory: read for a whole batch, moved by one statement.
 
-Stock rows are read without a lock and moved at the end of the transaction, in the order of their SKUs: hot rows are
-locked for the shortest time, and two batches cannot wait for each other in a circle. Who loses a race sees the check
-`available >= 0` fail, and runs again with the rows locked before they are read.
+Stock rows are read without a lock and moved at the end of the transaction, in the order of their SKUs. So hot rows are
+locked for the shortest time, and two batches cannot deadlock. The loser of a race fails the check `available >= 0`; it
+runs again and locks the rows before it reads them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _MOVE = batch(
 
 
 async def read_available(transaction: PgTransaction, skus: Sequence[str]) -> dict[str, int]:
-    """Return how many units of these SKUs are free to reserve; those that do not exist are left out."""
+    """Return how many units of these SKUs are free to reserve. Unknown SKUs are left out."""
     if not skus:
         return {}
     read = _READ_LOCKED if transaction.contended else _READ
@@ -33,7 +33,7 @@ async def read_available(transaction: PgTransaction, skus: Sequence[str]) -> dic
 
 
 async def move(transaction: PgTransaction, moves: Mapping[str, Sequence[int]]) -> None:
-    """Move units of every SKU: by how many available, reserved and sold change."""
+    """Move units. moves: for each SKU the changes of available, reserved and sold."""
     moved = [(sku, *moves[sku]) for sku in sorted(moves)]
     if moved:
         await transaction.execute(_MOVE.sql, _MOVE.arrays(moved))

@@ -1,4 +1,4 @@
-"""The unit of work: one transaction over a whole batch, a constant number of statements however large it is."""
+"""The unit of work: one transaction for a batch, with the same number of statements for every size."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime
@@ -10,7 +10,7 @@ from domain.operation import Operation, OperationState
 from domain.order import Order
 from domain.ports.store import Changes, DeadLetter, Receipt, SetAside
 from outbox.driver.batches import Row
-from outbox.journal import Journal
+from outbox.journal import RowEncoder
 from outbox.store import dead_letters, inbox, quarantine, questions, statements, unseen
 from outbox.store.learned import Learned
 from outbox.store.loading import Loading
@@ -23,16 +23,16 @@ from schemas.events import Event
 
 
 class PgTransaction:
-    """domain.ports.store.Transaction over PostgreSQL. Of few orders all statements are sent in one pipeline.
+    """domain.ports.store.Transaction over PostgreSQL. With few orders all statements are sent in one pipeline.
 
-    began: the running loop's clock before it. oldest: first day the inbox knows. repeats: expect events that were
-    processed before; without, one of them makes the transaction lose its race.
+    began: the loop's clock before it. oldest: the inbox's first day. repeats: expect events that were processed before.
+    If False, such an event makes the transaction lose its race.
     """
 
     def __init__(
         self,
         wire: Wire,
-        journal: Journal,
+        encoder: RowEncoder,
         learned: Learned,
         *,
         began: float,
@@ -46,7 +46,7 @@ class PgTransaction:
         self.now = datetime.min.replace(tzinfo=UTC)
         self.waiting: frozenset[OrderId] = frozenset()
         self._wire = wire
-        self._journal = journal
+        self._encoder = encoder
         self._learned = learned
         self._loading = Loading(wire, learned.memory)
         self._written: list[Order] = []
@@ -62,15 +62,15 @@ class PgTransaction:
         return orders
 
     async def hold(self, order_ids: Sequence[OrderId]) -> None:
-        """Lock these orders and see which wait in quarantine, with the right to put something there; read none."""
+        """Lock these orders and the quarantine; read which orders wait there, but not the orders."""
         await self._wire.begin()
         await self.execute(quarantine.LOCK)
         await self._loading.lock(order_ids, waiting=True)
         self.now, self.waiting = self._loading.now, self._loading.waiting
 
     async def receive(self, group: str, events: Sequence[Event], contents: Sequence[int]) -> Sequence[Receipt]:
-        """Write inbox rows; what is older than the inbox remembers gets none."""
-        # In a pipeline a failure is told late, and what was decided by then may have been told to others.
+        """Write inbox rows. Events from before the inbox's first day get none."""
+        # In a pipeline an error comes late, when others may already know of the decisions. So avoid it: expect repeats.
         repeats = self._repeats or self._wire.pipelined
         return await inbox.receive(
             group, events, contents, self._oldest, repeats=repeats, ask=self._wire.query, run=self._wire.execute
@@ -84,7 +84,7 @@ class PgTransaction:
         letters = await dead_letters.insert(self.connection, changes.dead_letters) if changes.dead_letters else []
         parts, numbers = Parts(changes.orders), self._loading.numbers
         numbers |= await self._learned.order_numbers.number(parts.new_orders, partial(draw_block, self._wire))
-        events = [self._journal.event_row(event, numbers[OrderId(event.order_id)]) for event in changes.events]
+        events = [self._encoder.event_row(event, numbers[OrderId(event.order_id)]) for event in changes.events]
         await saving_for(self._wire, parts).write(Decided(parts, numbers, self.now, changes.notifications, events))
         if letters:
             await dead_letters.append_copies(self._wire, letters, self.now)
@@ -119,27 +119,27 @@ class PgTransaction:
         await self._wire.execute(statements.WAKE)
 
     async def send_unseen(self, group: str, event_type: str) -> int:
-        """Put what this group has not processed of these events into the outbox once more."""
-        count = await unseen.send_unseen(self.connection, group, self._journal.topic(event_type), self._oldest)
+        """Put events of this type that the group has not processed into the outbox once more."""
+        count = await unseen.send_unseen(self.connection, group, self._encoder.topic(event_type), self._oldest)
         await self._wire.execute(statements.WAKE)
         return count
 
     def at_end(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Have this done last."""
+        """Do this work at the end of the transaction."""
         self._last.append(work)
 
     async def finish(self) -> None:
-        """Do what was kept for the end."""
-        # Nothing is kept: an adapter's work refers to this transaction, a circle that only the collector would end.
+        """Do the work that was kept for the end."""
+        # Remove it first: it refers to this transaction, and only the garbage collector would free such a cycle.
         works, self._last = self._last, []
         for work in works:
             await work()
         if self._left_final is not None:
-            # Last of all, for every search and every other such transaction waits for this row.
+            # Last of all: every search and every other such transaction waits for this row.
             await self._wire.execute(LEFT_FINAL, [self._left_final])
 
     def remember(self) -> None:
-        """Keep what was written in mind, now that it has committed."""
+        """Remember what was written, now that it is committed."""
         self._learned.memory.keep(self._written, self._loading.xid)
 
     async def execute(self, statement: Any, parameters: Sequence[Any] = ()) -> None:

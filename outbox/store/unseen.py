@@ -1,4 +1,4 @@
-"""Events of ours that a consumer group has not processed: sent again where messages of their topic are lost."""
+"""Events of ours that a consumer group has not processed: sent again after messages of a topic were lost."""
 
 from datetime import date, timedelta
 from typing import Any, Final, LiteralString
@@ -8,14 +8,14 @@ import psycopg
 from outbox.store.statements import OUTBOX_ROW
 
 MARGIN: Final = timedelta(days=1)
-"""Ids are drawn nearly in the order of time: a transaction may be that much younger than the id it drew, and less."""
+"""Ids are drawn nearly in the order of time. No transaction is off by more than this."""
 NEAR_ENOUGH: Final = 10_000
-"""Ids that are read for nothing at the most."""
+"""The search for the first id may stop so many ids before it."""
 
 _SETTINGS: Final[LiteralString] = """
     SELECT set_config('enable_seqscan', 'on', true), set_config('enable_hashjoin', 'on', true),
            set_config('enable_mergejoin', 'on', true), set_config('statement_timeout', '100000', true)"""
-"""For the rest of this transaction: on the hot path these are for single orders, and here are all of two weeks."""
+"""For the rest of this transaction: the usual settings suit single orders, and this reads two weeks of events."""
 _BOUNDS: Final[LiteralString] = "SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM event"
 _NEXT: Final[LiteralString] = "SELECT occurred_at FROM event WHERE id >= %s ORDER BY id LIMIT 1"
 _SEND: Final[LiteralString] = f"""
@@ -30,25 +30,21 @@ _SEND: Final[LiteralString] = f"""
         INSERT INTO outbox (event_ids)
         SELECT array_agg(id ORDER BY id) FROM unseen GROUP BY n / {OUTBOX_ROW} ORDER BY n / {OUTBOX_ROW})
     SELECT count(*) FROM unseen"""  # noqa: S608 - literals only
-"""Which of them were lost nobody can say. Those that only wait to be read come twice, without effect."""
+"""Nobody knows which of them were lost. Those that only wait to be read come twice, without effect."""
 
 
 async def send_unseen(connection: psycopg.AsyncConnection[Any], group: str, topic: str, oldest: date) -> int:
-    """Put them into the outbox once more, those of the day oldest and later; return how many."""
+    """Put those of the day `oldest` and later into the outbox once more; return how many."""
     cursor = connection.cursor(binary=True)
     await cursor.execute(_SETTINGS)
     begin = await _first_near(cursor, oldest - MARGIN)
-    await cursor.execute(_SEND, [begin, topic, oldest, group, group])
-    row = await cursor.fetchone()
-    assert row is not None
-    return int(row[0])
+    ((count,),) = await (await cursor.execute(_SEND, [begin, topic, oldest, group, group])).fetchall()
+    return int(count)
 
 
 async def _first_near(cursor: psycopg.AsyncCursor[Any], day: date) -> int:
-    """Return an id that lies before all events of this day and later, and not far before: no index is on their time."""
-    row = await (await cursor.execute(_BOUNDS)).fetchone()
-    assert row is not None
-    low, high = row
+    """Return an id a little before all events of this day and later. There is no index on their time."""
+    ((low, high),) = await (await cursor.execute(_BOUNDS)).fetchall()
     while high - low > NEAR_ENOUGH:
         middle = (low + high) // 2
         row = await (await cursor.execute(_NEXT, [middle])).fetchone()

@@ -1,4 +1,4 @@
-"""The upkeep of the inbox's days, over a connection of its own."""
+"""The upkeep of the inbox's days."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import psycopg
 from domain.ports.store import InboxUpkeep
 from outbox.driver.connections import begin
 from outbox.driver.conninfo import connect
-from outbox.driver.sqlstates import said
+from outbox.driver.sqlstates import first_line
 from outbox.schema import partitions
 from outbox.schema.partitions import InboxDays
 
@@ -17,35 +17,35 @@ UPKEEP_MAX_S: Final = 60.0
 
 
 class Upkeep:
-    """url: past a pooler, where there is one. retention_days: how long the inbox remembers."""
+    """url: not through a pooler. retention_days: how long the inbox keeps its rows."""
 
     def __init__(self, url: str, retention_days: int) -> None:
         self._url = url
         self._retention_days = retention_days
 
     async def look(self, connection: psycopg.AsyncConnection[Any]) -> InboxDays:
-        """Return the days as they are."""
+        """Read the days as they are."""
         await begin(connection)
-        days = await partitions.look(connection)
+        days = await partitions.read_days(connection)
         await connection.commit()
         return days
 
     def is_done(self, days: InboxDays) -> bool:
-        """Whether nothing is to be made or dropped."""
+        """Whether there is nothing to make or drop."""
         return days.are_right(self._retention_days)
 
     async def mend(self, days: InboxDays) -> Sequence[str]:
-        """Make days ahead, drop those past their retention; return what could not be done, a line each."""
+        """Make days ahead, drop those beyond the retention, over a new connection; return what failed, a line each."""
         try:
             async with asyncio.timeout(UPKEEP_MAX_S):
                 async with await connect(self._url, name="payments upkeep", autocommit=True) as connection:
                     return await partitions.mend(connection, days, self._retention_days)
         except (psycopg.Error, TimeoutError) as error:
-            return [said(error)]
+            return [first_line(error)]
 
     def result(self, before: InboxDays, after: InboxDays, undone: Sequence[str]) -> InboxUpkeep:
-        """Say what came of it."""
+        """Return the result."""
         if self.is_done(after):
-            undone = ()  # another process did meanwhile what this one could not
+            undone = ()  # another process has done it meanwhile
         made, dropped = after.attached - before.attached, before.attached - after.attached
         return InboxUpkeep(len(made), len(dropped), after.ahead, tuple(undone), tuple(after.strange))

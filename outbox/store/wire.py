@@ -1,4 +1,4 @@
-"""One transaction's connection, and which of its statements are sent together."""
+"""A transaction's connection; decides which statements are sent together."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
@@ -10,15 +10,15 @@ from outbox.driver.batches import Batch, Row
 from outbox.driver.connections import begin
 
 FEW_MAX: Final = 16
-"""Of so many orders at most, round trips cost more than anything else that a transaction does."""
+"""With at most so many orders, round trips are the largest cost of a transaction."""
 
 
 class Wire:
-    """Sends statements over a connection in a transaction.
+    """Sends the statements of one transaction.
 
-    until_end: is left when the transaction ends. few_max: of so many orders a transaction stays in one pipeline from
-    where it begins to its end. A statement whose answer nobody asks for then costs no round trip; if it fails, that is
-    told late, with the next answer or the commit. brief: wait for locks for a short time only.
+    until_end: closed when the transaction ends. few_max: a transaction with at most so many orders is one pipeline. A
+    statement whose answer nobody reads costs no round trip there; its error comes late, with the next answer or the
+    commit. brief: wait for locks for a short time only.
     """
 
     def __init__(
@@ -33,28 +33,28 @@ class Wire:
         self._cursor = connection.cursor(binary=True)
 
     async def pipeline(self) -> None:
-        """Send statements together from here to the end."""
+        """Send statements in one pipeline from here to the end."""
         if not self.pipelined:
             await self._until_end.enter_async_context(self.connection.pipeline())
             self.pipelined = True
 
     async def pipeline_if_few(self, orders: int) -> None:
-        """Send statements together from here to the end, if the transaction is of so few orders."""
+        """Start the pipeline if the transaction has few orders."""
         if orders <= self._few_max:
             await self.pipeline()
 
     def together(self) -> AbstractAsyncContextManager[Any]:
-        """Have statements sent together and answered together; in a pipeline all are anyway."""
+        """Send the statements inside together and wait for all. In a pipeline all are sent together anyway."""
         return nullcontext() if self.pipelined else self.connection.pipeline()
 
     async def begin(self) -> None:
-        """Give the transaction the settings that are its own, once."""
+        """Begin the transaction with its settings, once."""
         if not self._begun:
             self._begun = True
             await begin(self.connection, brief=self._brief)
 
     def cursor(self) -> psycopg.AsyncCursor[Any]:
-        """Return a cursor of its own: in a pipeline another may still have results to come."""
+        """Make a new cursor: in a pipeline another may still wait for results."""
         return self.connection.cursor(binary=True)
 
     async def execute(self, statement: Any, parameters: Sequence[Any] = ()) -> None:
@@ -67,9 +67,10 @@ class Wire:
         return await self._cursor.fetchall()
 
     async def ask(self, *questions: tuple[Any, Sequence[Any]]) -> list[list[Row]]:
-        """Run queries with their parameters, sent together; return the rows of each. The first begin the transaction.
+        """Run queries with their parameters, sent together; return the rows of each.
 
-        Each is a statement of its own: it sees what others committed while the one before it waited for a lock.
+        The first call begins the transaction. A query sees what others committed while the one
+        before it waited for a lock.
         """
         cursors = [self.cursor() for _ in questions]
         async with self.together():
@@ -79,11 +80,11 @@ class Wire:
         return [await cursor.fetchall() for cursor in cursors]
 
     async def run(self, batch: Batch, rows: Sequence[Row]) -> None:
-        """Run a statement over rows; over none it is left out."""
+        """Run a statement over rows, if there are any."""
         if rows:
             await self._cursor.execute(batch.sql, batch.arrays(rows))
 
     async def copy(self, query: LiteralString, body: bytes) -> None:
-        """Copy rows. Not in a pipeline: PostgreSQL cannot."""
+        """Copy rows. PostgreSQL cannot do it in a pipeline."""
         async with self._cursor.copy(query) as copy:
             await copy.write(body)

@@ -23,7 +23,7 @@ from domain.stuck import revive
 from domain.values import replace
 from outbox.driver.batches import Insert, Row
 from outbox.driver.binary import ARRAYS
-from outbox.journal import Journal
+from outbox.journal import RowEncoder
 from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
 from schemas.codec import Codec
 from schemas.events import Event
@@ -50,7 +50,7 @@ class Life:
         self._shelf = _Shelf({})
         self._answers = deque(answers)
         self._codec = Codec()
-        self._journal = Journal(self._codec.encode, "", LARGEST_EVENT_BYTES)
+        self._encoder = RowEncoder(self._codec.encode, "", LARGEST_EVENT_BYTES)
         self._waiting: deque[Event] = deque()
 
     def accept(self, event: Event) -> None:
@@ -135,7 +135,7 @@ class Life:
 
     def _apply(self, decision: Decision) -> None:
         for event in decision.events:
-            value = self._journal.event_row(event, 1)[6]
+            value = self._encoder.event_row(event, 1)[6]
             assert self._codec.decode(event.TYPE, event.order_id.encode(), value) == event
             self.told.append(event)
             if event.TYPE in CONSUMED:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from outbox.driver.conninfo import plain
+from outbox.driver.conninfo import libpq_url
 from outbox.schema.migrations import upgrade
 from tests.outbox.world import Case, World, play
 from tests.servers.databases import database_of, fresh_database
@@ -25,8 +25,10 @@ def world(database_server_url: str, kafka_bootstrap: str) -> Iterator[World]:
         upgrade(url)
         prefix = f"t{secrets.token_hex(5)}."
         entries, topics = asyncio.run(play(url, kafka_bootstrap, prefix))
-        _for_each_table(plain(url), "CREATE TABLE saved.{0} AS SELECT * FROM public.{0}", first="CREATE SCHEMA saved")
-        yield World(plain(url), prefix, entries, topics)
+        _for_each_table(
+            libpq_url(url), "CREATE TABLE saved.{0} AS SELECT * FROM public.{0}", first="CREATE SCHEMA saved"
+        )
+        yield World(libpq_url(url), prefix, entries, topics)
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def case(world: World) -> Iterator[Case]:
 def case_to_alter(world: World, database_server_url: str) -> Iterator[Case]:
     """Copy the world, for a test that alters a table."""
     with fresh_database(database_server_url, database_of(world.url)) as url:
-        yield Case(world, plain(url))
+        yield Case(world, libpq_url(url))
 
 
 def _for_each_table(url: str, statement: str, *, first: str) -> None:

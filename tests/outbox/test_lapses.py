@@ -28,11 +28,11 @@ async def test_a_few_are_no_alarm_and_more_are_one() -> None:
         lapses = Lapses(structlog.get_logger(), 10)
         for _ in range(MAX):
             lapses.add()
-            lapses.all_is_well()
+            lapses.note_sent()
         assert log == []
         for _ in range(10):
             lapses.add()
-            lapses.all_is_well()
+            lapses.note_sent()
     assert alarms(log) == [("dependency_down", "relay")]
     assert [line for line in log if not line.get("alarm")] == [], "it is not over with the next message"
 

@@ -53,7 +53,7 @@ async def test_of_two_relays_one_has_it_for_as_long_as_it_renews_it(make_lease: 
     keeping = asyncio.create_task(first.keep())
     end = time.monotonic() + 2 * LEASE_S
     while time.monotonic() < end:
-        await first.usable()
+        await first.wait_until_usable()
         assert not await second.take()
         await asyncio.sleep(0.1)
     keeping.cancel()
@@ -130,7 +130,7 @@ async def test_who_was_silent_and_not_followed_goes_on(make_lease: Make) -> None
     async with asyncio.timeout(10 * LEASE_S):
         while lease.may_send():  # noqa: ASYNC110 - the clock tells nobody
             await asyncio.sleep(0.01)
-    waiting = asyncio.create_task(lease.usable())
+    waiting = asyncio.create_task(lease.wait_until_usable())
     keeping = asyncio.create_task(lease.keep())
     await asyncio.wait_for(waiting, 10 * LEASE_S)
     assert lease.may_send()

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from domain.ports.store import DeadLetter
 from outbox.journal import dead_letter_row
-from outbox.journal.limits import DETAIL_LENGTH_MAX, TIMESTAMP, moment, original_headers, signed, words
+from outbox.journal.limits import (
+    DETAIL_LENGTH_MAX,
+    TIMESTAMP,
+    original_headers,
+    signed_bytes,
+    storable_text,
+    storable_time,
+)
 from schemas.fields import LONG_MAX
 from schemas.rejection import Reason
 
@@ -51,12 +58,12 @@ def copied(kept: DeadLetter) -> dict[str, bytes]:
     ],
 )
 def test_a_time_stamp_is_its_moment_or_the_nearest_end_of_the_calendar(timestamp_ms: int, at: datetime) -> None:
-    assert moment(timestamp_ms) == at
+    assert storable_time(timestamp_ms) == at
 
 
 @given(st.integers(-LONG_MAX - 1, LONG_MAX), st.integers(-14, 14))
 def test_any_moment_can_be_read_in_any_time_zone(timestamp_ms: int, hours: int) -> None:
-    assert (moment(timestamp_ms) + timedelta(hours=hours)).tzinfo is UTC
+    assert (storable_time(timestamp_ms) + timedelta(hours=hours)).tzinfo is UTC
 
 
 @pytest.mark.parametrize("timestamp_ms", [NANOSECONDS, -NANOSECONDS])
@@ -91,11 +98,11 @@ def test_headers_stay_as_they_came_but_for_what_no_database_stores() -> None:
     ],
 )
 def test_a_number_is_written_in_its_bytes_or_as_the_nearest_that_fits(number: int, written: bytes) -> None:
-    assert signed(number, 4) == written
+    assert signed_bytes(number, 4) == written
 
 
 def test_a_detail_is_kept_up_to_its_bound() -> None:
-    assert words("x" * 1_000_000) == "x" * DETAIL_LENGTH_MAX
+    assert storable_text("x" * 1_000_000) == "x" * DETAIL_LENGTH_MAX
     assert copied(letter(detail="x" * 1_000_000))["kafka_dlt-exception-message"] == b"x" * DETAIL_LENGTH_MAX
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from domain.errors import TooMuch
 from domain.ids import OrderId
-from outbox.driver.conninfo import plain
+from outbox.driver.conninfo import libpq_url
 from outbox.store import PostgresStore
 from outbox.store.references import other_owner
 from tests.embedded.support import connected
@@ -54,7 +54,7 @@ async def test_a_search_that_takes_too_long_ends_with_what_to_do(store: Postgres
         async with store.transaction(contended=True) as transaction:
             return await other_owner(transaction, "pi_1", MINE)
 
-    with connected(database_url) as other, psycopg.connect(plain(database_url)) as holder:
+    with connected(database_url) as other, psycopg.connect(libpq_url(database_url)) as holder:
         holder.execute("LOCK TABLE attempt IN ACCESS EXCLUSIVE MODE")
         searching = asyncio.create_task(search())
         held = [holder.info.dbname]

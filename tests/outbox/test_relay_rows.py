@@ -229,7 +229,7 @@ async def test_what_the_database_gives_up_on_is_tried_in_halves_and_then_whole_a
     await sending.begin(connection)
     sending.read_less()
     sending.read_less()
-    while await sending.turn(connection, notebook, always):
+    while await sending.send_batch(connection, notebook, always):
         pass
     assert [len(batch) for batch in notebook.batches] == [2, 4, 8, 1]
 

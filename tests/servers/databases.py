@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from outbox.driver.conninfo import conninfo_of, plain
+from outbox.driver.conninfo import conninfo_of, libpq_url
 
 _RUN = f"test_{os.getpid()}_{secrets.token_hex(3)}"
 _NUMBERS = itertools.count(1)
@@ -36,7 +36,7 @@ def fresh_database(server_url: str, template: str | None) -> Iterator[str]:
 
 def database_of(url: str) -> str:
     """Return the name of the database of a URL."""
-    return str(conninfo_to_dict(plain(url))["dbname"])
+    return str(conninfo_to_dict(libpq_url(url))["dbname"])
 
 
 def in_database(url: str, name: str) -> str:

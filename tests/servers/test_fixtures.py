@@ -5,7 +5,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from outbox.driver.conninfo import plain
+from outbox.driver.conninfo import libpq_url
 from tests.servers.databases import database_of, in_database
 
 pytestmark = pytest.mark.integration
@@ -49,7 +49,7 @@ async def test_shared_kafka_makes_topics_and_hands_back_what_was_published(
 
 @pytest.mark.parametrize("turn", [1, 2])
 def test_every_test_has_an_empty_database_that_it_owns(database_url: str, turn: int) -> None:
-    with psycopg.connect(plain(database_url), autocommit=True) as connection:
+    with psycopg.connect(libpq_url(database_url), autocommit=True) as connection:
         connection.execute("create table only_mine (turn int)")
         connection.execute("insert into only_mine values (%s)", [turn])
         assert connection.execute("select turn from only_mine").fetchall() == [(turn,)]

@@ -1,4 +1,4 @@
-"""Run the migrations without a configuration file: they are package data and go wherever the package goes."""
+"""Runs the migrations without a configuration file: they are package data, so they are wherever the package is."""
 
 import time
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from sqlalchemy import Connection, text
 
 from domain.errors import Transient
 from outbox.driver.engine import engine_for
-from outbox.driver.sqlstates import Family, family_of, said
+from outbox.driver.sqlstates import Family, family_of, first_line
 
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('payments.migrations'))"
 LOCK_WAIT_MS: Final = 500
-"""While a migration waits for a table, all inserts into it queue behind. A backup holds every table for hours."""
+"""While a migration waits for a table, all inserts into it wait behind it. A backup locks every table for hours."""
 PAUSE_S: Final = 2.0
-"""Between two tries: what had queued behind the last one goes on meanwhile."""
+"""Between two tries, so that the inserts that waited can go on."""
 GIVE_UP_S: Final = 600.0
 _HOLDERS: Final = """
     SELECT DISTINCT coalesce(nullif(a.application_name, ''), 'a client without a name') AS name, l.pid,
@@ -31,11 +31,11 @@ _HOLDERS: Final = """
                                                         AND relkind IN ('r', 'p'))
             OR l.locktype = 'advisory' AND l.objid = hashtext('payments.migrations')::bigint & 4294967295)
      ORDER BY ours, l.pid LIMIT 5"""
-"""Sessions that hold our tables, or migrate: those of our own processes last, for they let go at once."""
+"""Sessions that lock our tables, or migrate. Our own processes come last: they release their locks at once."""
 
 
 def config(connection: Connection | None = None) -> Config:
-    """Return Alembic's configuration over an open connection."""
+    """Make Alembic's configuration over an open connection."""
     result = Config()
     with as_file(files("outbox.schema.migrations")) as folder:
         result.set_main_option("script_location", str(folder))
@@ -46,8 +46,8 @@ def config(connection: Connection | None = None) -> Config:
 def upgrade(url: str, progress: Callable[[str], None] = lambda _: None, *, give_up_s: float = GIVE_UP_S) -> None:
     """Bring the schema to head; any number of processes may do so at once. url: postgresql+psycopg://...
 
-    A table that others use is waited for in short tries, so that orders flow meanwhile; progress hears who holds it.
-    Raises Transient when that took too long. All is one transaction: nothing has changed then.
+    If others use a table, it makes short tries, so that orders go on between them; progress gets who holds the table.
+    Raises Transient after give_up_s. All migrations are one transaction, so nothing has changed then.
     """
     engine = engine_for(url)
     end = time.monotonic() + give_up_s
@@ -62,7 +62,7 @@ def upgrade(url: str, progress: Callable[[str], None] = lambda _: None, *, give_
 
 
 def _try(engine: sa.Engine) -> str | None:
-    """Migrate, or say who is in the way."""
+    """Migrate; if others hold a table, return who they are."""
     try:
         with engine.begin() as connection:
             connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}"))
@@ -71,7 +71,7 @@ def _try(engine: sa.Engine) -> str | None:
     except sa.exc.DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or family_of(error.orig) not in {Family.BUSY, Family.LOST_RACE}:
             raise
-        return _holders(engine) or said(error.orig)
+        return _holders(engine) or first_line(error.orig)
     return None
 
 

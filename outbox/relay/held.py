@@ -1,4 +1,4 @@
-"""What the relay holds back for a while: a refused message with those behind it of its key, or a whole topic."""
+"""What the relay holds for a while: a refused message and later ones with its key, or a whole topic."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,13 @@ from typing import Final, NamedTuple
 from domain.ports.publisher import OutgoingMessage, Published, Refusal, Scope
 
 PAUSE_S: Final = 30.0
-"""Before the first further try; each one after that waits twice as long."""
+"""Wait before the next try. It doubles with each further refusal."""
 PAUSE_MAX_S: Final = 300.0
 STALLED_PAUSE_S: Final = 2.0
 STALLED_PAUSE_MAX_S: Final = 60.0
-"""A partition without a leader has a new one within seconds, mostly; but each look costs others a deadline."""
+"""Shorter: a partition mostly has a new leader within seconds. Not shorter still: each try costs a deadline."""
 KEYS_MAX: Final = 200
-"""So many are held one by one: each costs a comparison for every message that is read. If there are more, the topic is
-held."""
+"""Each held key costs a comparison for every message that is read. If there are more, the topic is held."""
 
 
 class Place(NamedTuple):
@@ -31,13 +30,13 @@ class Place(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Hold:
+class _Wait:
     until: float
     pause_s: float
 
 
-class Held(NamedTuple):
-    """What is not to be read: whole topics, (topic, key) side by side, and ids of messages without a key."""
+class HeldFilter(NamedTuple):
+    """What must not be read: topics; keys with their topics (two parallel lists); ids of messages without a key."""
 
     topics: list[str]
     key_topics: list[str]
@@ -49,33 +48,33 @@ class Held(NamedTuple):
         return bool(self.topics or self.keys or self.ids)
 
 
-class Holds:
+class HeldMessages:
     """Times are seconds of a monotonic clock. quarantined: places that wait for an operator, see quarantine.py."""
 
     def __init__(self) -> None:
         self.quarantined: set[Place] = set()
-        self._topics: dict[str, _Hold] = {}
-        self._places: dict[Place, _Hold] = {}
+        self._topics: dict[str, _Wait] = {}
+        self._places: dict[Place, _Wait] = {}
 
-    def now(self, now: float) -> Held:
-        """Return what is held at this time. What was held for long enough is tried again."""
+    def filter_at(self, now: float) -> HeldFilter:
+        """Return what is held at this time; the rest may be tried again."""
         places = [place for place, hold in self._places.items() if hold.until > now] + list(self.quarantined)
         keyed = [(place.topic, place.key) for place in places if place.key is not None]
-        return Held(
+        return HeldFilter(
             [topic for topic, hold in self._topics.items() if hold.until > now],
             [topic for topic, _ in keyed],
             [key for _, key in keyed],
             [place.id for place in places if place.key is None],
         )
 
-    def note(
+    def record(
         self, messages: Sequence[OutgoingMessage], published: Published, now: float
     ) -> list[tuple[OutgoingMessage, Refusal]]:
-        """Hold what was refused, and let go what went. Return who is to blame: each message once, each topic once."""
+        """Hold what was refused, release what was sent. Return refusals to report: one a message, or one a topic."""
         if not (published.refused or self._topics or self._places):
             return []
         still = {m.topic for m in messages if (r := published.refused.get(m.id)) and r.scope is Scope.TOPIC}
-        self._let_go(published.acknowledged, messages, still)
+        self._release(published.acknowledged, messages, still)
         blamed: list[tuple[OutgoingMessage, Refusal]] = []
         closed: set[str] = set()
         for message in messages:
@@ -93,11 +92,11 @@ class Holds:
             blamed.append((message, refusal))
         return blamed
 
-    def _let_go(self, acknowledged: Iterable[int], messages: Sequence[OutgoingMessage], still: Collection[str]) -> None:
-        """Let go what went. still: topics that are refused again; of one, other partitions may have taken theirs."""
-        if not (self._topics or self._places):
-            return
-        gone = set(acknowledged)
+    def _release(
+        self, acknowledged: Iterable[int], messages: Sequence[OutgoingMessage], still: Collection[str]
+    ) -> None:
+        """Release what was sent. still: topics that are refused again, though other partitions of them may accept."""
+        gone = set(acknowledged) if self._topics or self._places else ()
         for message in messages:
             if message.id in gone:
                 if message.topic not in still:
@@ -105,6 +104,6 @@ class Holds:
                 self._places.pop(Place.of(message.topic, message.key, message.id), None)
 
 
-def _longer(before: _Hold | None, now: float, first_s: float, most_s: float) -> _Hold:
+def _longer(before: _Wait | None, now: float, first_s: float, most_s: float) -> _Wait:
     pause_s = first_s if before is None else min(2 * before.pause_s, most_s)
-    return _Hold(now + pause_s, pause_s)
+    return _Wait(now + pause_s, pause_s)

@@ -1,7 +1,7 @@
-"""The story of an order: everything that happened to it but ids, times and amounts.
+"""The profile of an order: everything that happened to it, without ids, times and amounts.
 
-Orders with the same story are judged together: half a million have some dozens of stories, so that
-the questions about a single order cost next to nothing.
+Orders with the same profile are judged together. Half a million orders have some dozens of profiles, so judging them
+costs next to nothing.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,35 +16,35 @@ from outbox.audit.books import Books
 from outbox.store.quarantine import IN_QUARANTINE
 
 EXAMPLES: Final = 20
-"""Orders named for each story that breaks an invariant; the others are counted."""
+"""Orders named for each profile that breaks an invariant; further ones are only counted."""
 
-_STORIES: Final[LiteralString] = f"""
-    WITH told AS (
+_PROFILES: Final[LiteralString] = f"""
+    WITH event_cells AS (
       SELECT order_id, string_agg(concat_ws(' ', order_version, ordinal,
                CASE WHEN starts_with(topic, %(prefix)s) THEN substr(topic, length(%(prefix)s) + 1) ELSE '?' END),
                ',' ORDER BY order_version, ordinal) AS events
         FROM event WHERE order_version > 0 GROUP BY order_id),
-    tried AS (
+    attempt_cells AS (
       SELECT order_id, string_agg(concat_ws(' ', attempt, authorized_minor > 0, captured_minor > 0, refunded_minor > 0,
                captured_minor > refunded_minor, voided), ',' ORDER BY attempt) AS attempts
         FROM attempt GROUP BY order_id),
-    asked AS (
+    operation_cells AS (
       SELECT order_id, string_agg(concat_ws(' ', attempt, kind, state, coalesce(detail = 'lapsed', false)),
                ',' ORDER BY opened_at, attempt, kind, try_number) AS operations
         FROM operation GROUP BY order_id),
-    kept AS (
+    hold_cells AS (
       SELECT order_id, string_agg(concat_ws(' ', attempt, state, pinned), ',' ORDER BY attempt) AS holds
         FROM reservation GROUP BY order_id)
     SELECT o.status, o.version, o.attempt, o.total_minor = 0, o.reviewed, o.review_reason IS NOT NULL,
            order_id IN ({IN_QUARANTINE}),
-           told.events, tried.attempts, asked.operations, kept.holds,
+           event_cells.events, attempt_cells.attempts, operation_cells.operations, hold_cells.holds,
            count(*), (array_agg(order_id))[1:%(examples)s]
-      FROM orders o FULL JOIN told USING (order_id) FULL JOIN tried USING (order_id)
-           FULL JOIN asked USING (order_id) FULL JOIN kept USING (order_id)
+      FROM orders o FULL JOIN event_cells USING (order_id) FULL JOIN attempt_cells USING (order_id)
+           FULL JOIN operation_cells USING (order_id) FULL JOIN hold_cells USING (order_id)
      GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"""  # noqa: S608 - literals only
 
 
-class Told(NamedTuple):
+class EventSummary(NamedTuple):
     """One journal row of the order."""
 
     version: int
@@ -52,8 +52,8 @@ class Told(NamedTuple):
     type: str
 
 
-class Try(NamedTuple):
-    """What became of the money of one attempt. keeps: captured and not given back."""
+class AttemptSummary(NamedTuple):
+    """The money of one attempt. keeps: captured and not refunded."""
 
     attempt: int
     authorized: bool
@@ -63,7 +63,7 @@ class Try(NamedTuple):
     voided: bool
 
 
-class Asked(NamedTuple):
+class OperationSummary(NamedTuple):
     """One operation, in the order of their opening."""
 
     attempt: int
@@ -77,7 +77,7 @@ class Asked(NamedTuple):
         return self.state in UNFINISHED
 
 
-class Held(NamedTuple):
+class HoldSummary(NamedTuple):
     """The hold of one attempt."""
 
     attempt: int
@@ -86,10 +86,10 @@ class Held(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """status is None when rows speak of an order that has no row of its own; the other fields are void then.
+class Profile:
+    """status: None if there are rows about an order that has no row of its own; the other fields mean nothing then.
 
-    waits: it is in quarantine, and stands where it stands until an operator lets it go on.
+    waits: it is in quarantine until an operator releases it.
     """
 
     status: Status | None
@@ -99,58 +99,58 @@ class Story:
     reviewed: Status | None
     has_reason: bool
     waits: bool
-    events: tuple[Told, ...]
-    attempts: tuple[Try, ...]
-    operations: tuple[Asked, ...]
-    holds: tuple[Held, ...]
+    events: tuple[EventSummary, ...]
+    attempts: tuple[AttemptSummary, ...]
+    operations: tuple[OperationSummary, ...]
+    holds: tuple[HoldSummary, ...]
 
     @property
     def effective(self) -> Status | None:
-        """The status, or under review the one from before."""
+        """The status; under review, the status before the review."""
         return self.reviewed if self.status is Status.MANUAL_REVIEW and self.reviewed else self.status
 
     def decisions(self) -> list[tuple[int, tuple[str, ...]]]:
         """Return the event types of every version, in the order of their ordinals."""
         return [
-            (version, tuple(told.type for told in group))
-            for version, group in groupby(self.events, lambda t: t.version)
+            (version, tuple(event.type for event in events))
+            for version, events in groupby(self.events, lambda event: event.version)
         ]
 
     def count(self, event_type: str) -> int:
         """Return how many events of this type the order has."""
-        return sum(told.type == event_type for told in self.events)
+        return sum(event.type == event_type for event in self.events)
 
-    def asked(self, attempt: int, kind: OperationKind) -> tuple[Asked, ...]:
+    def operations_of(self, attempt: int, kind: OperationKind) -> tuple[OperationSummary, ...]:
         """Return the operations of this kind for this attempt."""
         return tuple(o for o in self.operations if o.attempt == attempt and o.kind is kind)
 
-    def hold(self, attempt: int) -> Held | None:
+    def hold(self, attempt: int) -> HoldSummary | None:
         """Return the hold of this attempt."""
         return next((h for h in self.holds if h.attempt == attempt), None)
 
 
-class Chapter(NamedTuple):
-    """A story, how many orders have it, and some of them."""
+class ProfileGroup(NamedTuple):
+    """A profile, how many orders have it, and some of them."""
 
-    story: Story
+    profile: Profile
     orders: int
     examples: Sequence[str]
 
 
-async def stories(books: Books) -> AsyncIterator[Chapter]:
-    """Tell every story once."""
+async def read_profiles(books: Books) -> AsyncIterator[ProfileGroup]:
+    """Yield every profile once."""
     async with AsyncExitStack() as stack:
         parameters = {"prefix": books.scope.prefix, "examples": EXAMPLES}
-        async for row in await books.stream(stack, _STORIES, parameters):
+        async for row in await books.stream(stack, _PROFILES, parameters):
             *fields, events, attempts, operations, holds, orders, examples = row
-            yield Chapter(_story(fields, events, attempts, operations, holds), orders, sorted(examples))
+            yield ProfileGroup(_profile(fields, events, attempts, operations, holds), orders, sorted(examples))
 
 
-def _story(
+def _profile(
     fields: Sequence[Any], events: str | None, attempts: str | None, operations: str | None, holds: str | None
-) -> Story:
+) -> Profile:
     status, version, attempt, free, reviewed, has_reason, waits = fields
-    return Story(
+    return Profile(
         status=Status(status) if status else None,
         version=version or 0,
         attempt=attempt or 0,
@@ -158,13 +158,13 @@ def _story(
         reviewed=Status(reviewed) if reviewed else None,
         has_reason=bool(has_reason),
         waits=bool(waits),
-        events=tuple(Told(int(v), int(n), event_type) for v, n, event_type in _cells(events)),
-        attempts=tuple(Try(int(n), *(flag == "t" for flag in flags)) for n, *flags in _cells(attempts)),
+        events=tuple(EventSummary(int(v), int(n), event_type) for v, n, event_type in _cells(events)),
+        attempts=tuple(AttemptSummary(int(n), *(flag == "t" for flag in flags)) for n, *flags in _cells(attempts)),
         operations=tuple(
-            Asked(int(n), OperationKind(kind), OperationState(state), lapsed == "t")
+            OperationSummary(int(n), OperationKind(kind), OperationState(state), lapsed == "t")
             for n, kind, state, lapsed in _cells(operations)
         ),
-        holds=tuple(Held(int(n), HoldState(state), pinned == "t") for n, state, pinned in _cells(holds)),
+        holds=tuple(HoldSummary(int(n), HoldState(state), pinned == "t") for n, state, pinned in _cells(holds)),
     )
 
 
