@@ -12,10 +12,10 @@ from deploy.views.tables import table
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "mermaid", "json"]),
+    type=click.Choice(["text", "mermaid", "markdown", "json"]),
     default="text",
     show_default=True,
-    help="text for people, mermaid for a diagram, json for programs.",
+    help="text for people, mermaid and markdown for the READMEs' diagram and table, json for programs.",
 )
 def choreography(*, form: str) -> None:
     """Print topics, reactions, the rows of both tables, and the edges between statuses, as the code has them."""
@@ -25,8 +25,9 @@ def choreography(*, form: str) -> None:
     if form == "json":
         emit_json(described.as_json())
         return
-    if form == "mermaid":
-        for line in described.mermaid().splitlines():
+    if form in {"mermaid", "markdown"}:
+        made = described.mermaid() if form == "mermaid" else described.markdown()
+        for line in made.splitlines():
             emit(line)
         return
     for reaction in REACTIONS:

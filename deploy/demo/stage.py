@@ -124,11 +124,11 @@ def set_up(show: Show) -> Iterator[Stage]:
             step.done(f"{len(made.created)} topics and the tables are made, the stock is filled")
         pipeline = Pipeline(folder, show.tell)
         stage = Stage(settings, servers, sandbox, pipeline)
-        with show.step("the pipeline: seven consumers, the relay and the sweep") as step:
+        with show.step("the pipeline: all consumers, the relay and the sweep") as step:
             stack.callback(pipeline.stop, immediate=True)
             start_or_give_up(pipeline.start, (pipeline,))
             run(_all_joined(settings))
-            step.done(f"the pipeline runs (pid {pipeline.pid}): seven consumers, the relay and the sweep")
+            step.done(f"the pipeline runs (pid {pipeline.pid}): all consumers, the relay and the sweep")
         # Nothing is lost when somebody kills one of them, which is what this pipeline is for.
         stack.enter_context(Supervisor(stage.all, show.tell).watching())
         yield stage

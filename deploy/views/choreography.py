@@ -13,6 +13,7 @@ from domain.operation import OperationKind
 from domain.order import Status
 from domain.reaction import Reaction
 from domain.rows import ANY, EVERY, On, When
+from schemas.events import CustomerNotificationRequested
 from schemas.topics import TOPICS
 
 READERS: Final = {
@@ -86,7 +87,8 @@ def markdown() -> str:
             topic,
             str(TOPICS[topic].publisher),
             reaction.name,
-            ", ".join(_asks(reaction)) or "the notifier",
+            ", ".join(_asks(reaction))
+            or ("the notifier" if topic == CustomerNotificationRequested.TYPE else "nothing"),
             ", ".join(_emits(reaction)) or "nothing",
         )
         lines.append("| " + " | ".join(cells) + " |")
