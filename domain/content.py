@@ -3,8 +3,9 @@
 import hashlib
 from typing import Final
 
-from schemas.events import Event, OrderConfirmed, PaymentRetryRequested
+from schemas.events import Event, OrderConfirmed, PaymentRetryRequested, UpstreamEvent
 
+_OF_THE_MESSAGE: Final = {"event_id", "occurred_at", "correlation_id", "causation_id"}
 INBOX_BYTES: Final = 8
 """The inbox keeps so many bytes of a hash. Two different contents are taken for equal once in 2^64 cases."""
 
@@ -35,6 +36,8 @@ def same_content(event: Event, body: bytes) -> bytes:
         method = event.payment_method
         content = (event.order_id, event.after_attempt, str(method.kind), method.token)
         return hashlib.sha256(repr(content).encode()).digest()
+    if isinstance(event, UpstreamEvent):
+        return hashlib.sha256(event.model_dump_json(exclude=_OF_THE_MESSAGE).encode()).digest()
     return hashlib.sha256(body).digest()
 
 

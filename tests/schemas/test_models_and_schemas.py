@@ -14,6 +14,7 @@ from schemas.events import Event, OwnEvent, Record, UpstreamEvent
 from schemas.fields import INT_MAX
 from schemas.shapes import SHAPES, UnsafeSchema, load, refuse_unsafe
 from schemas.topics import EVENTS, TOPICS
+from tests.schemas.builders import one_of_each
 
 CONTRACT = {
     "OrderConfirmed": "customer_id currency lines discount_minor delivery_fee_minor service_fee_minor tax_minor "
@@ -243,3 +244,7 @@ def test_an_event_never_changes() -> None:
     with pytest.raises(ValidationError):
         event.order_id = "another"  # type: ignore[misc]
     assert hash(event) == hash(order_confirmed())
+
+
+def test_there_is_an_example_of_every_event() -> None:
+    assert {event.TYPE for event in one_of_each()} == set(EVENTS)
