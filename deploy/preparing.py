@@ -12,6 +12,7 @@ from deploy.running import run
 from deploy.settings import Settings
 from deploy.topics import owners_of, wanted_of
 from deploy.wiring import store_of
+from domain.errors import Busy
 from domain.ports.store import InboxUpkeep
 from outbox.operators.stock import StockSet, set_available
 from outbox.schema.migrations import upgrade
@@ -88,8 +89,12 @@ async def prepare_topics(settings: Settings, mended: Collection[Owner]) -> Topic
 
 async def set_stock(settings: Settings, quantities: Mapping[str, int], by: str) -> list[StockSet]:
     """Have so many units of each SKU free to reserve. Raises TooManyUnits."""
-    async with store_of(settings) as store, store.transaction() as transaction:
-        return [await set_available(transaction, sku, quantity, by) for sku, quantity in quantities.items()]
+    async with store_of(settings) as store:
+        try:
+            async with store.transaction() as transaction:
+                return [await set_available(transaction, sku, quantity, by) for sku, quantity in quantities.items()]
+        except Busy as busy:
+            raise await store.with_holder(busy) from busy
 
 
 async def _maintain(settings: Settings) -> InboxUpkeep:

@@ -41,9 +41,16 @@ class Violated(Contended):
 
 
 class Busy(Transient):
-    """Another session holds a lock for longer than we wait. Run the work again later."""
+    """Another session holds a lock that we need, for longer than we wait: run it again later. We do not cause it.
+
+    at_row: it is known to be the lock of a row, not of a table.
+    """
 
     alarm = "lock_held"
+
+    def __init__(self, said: str, *, at_row: bool = False) -> None:
+        super().__init__(said)
+        self.at_row = at_row
 
 
 class TooMuch(Transient):

@@ -5,17 +5,22 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from domain.ids import OperationId, OrderId
+from domain.operation import Operation
 from domain.outcome import Outcome
 from domain.values import Value
 
 
 class Answer(Value, frozen=True):
-    """An outcome of an operation. lease: the operation's due_at while it was called; None: it was not called."""
+    """An outcome of an operation. lease: the operation's due_at while it was called; None: it was not called.
+
+    operation: as it was claimed, if this process called it.
+    """
 
     order_id: OrderId
     operation_id: OperationId
     outcome: Outcome
     lease: datetime | None = None
+    operation: Operation | None = None
 
 
 class Answers:

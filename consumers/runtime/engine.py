@@ -128,5 +128,6 @@ class Engine:
         try:
             async with asyncio.timeout(GIVE_BACK_S):
                 await self.performer.give_up()
+                await self.settler.give_up()
         except (TimeoutError, Transient):
             self._log.warning("leases not given back; they run out by themselves")

@@ -68,6 +68,7 @@ class Guard:
                 lost += 1
                 broken = broken + 1 if isinstance(error, Violated) else 0
                 if broken > BROKEN_MAX:
+                    _end(down, name, failures)
                     raise Permanent(f"{name}: broken {broken} times in a row: {error}") from error
                 if lost > self._bounds.contended_runs_max:
                     raise HopelessRaceError(f"{name}: lost the same race {lost} times in a row: {error}") from error
@@ -81,9 +82,12 @@ class Guard:
                 if not down.again(asyncio.get_running_loop().time(), "waiting", **fields):
                     self._log.debug("still waiting", name=name, failures=failures)
                 await _wait_out(stop, outage_backoff_s(failures, self._bounds.outage_backoff_max_s))
+            except Exception:
+                # It answered, though not as we hoped: who waits next rings anew.
+                _end(down, name, failures)
+                raise
             else:
-                if down is not None:
-                    down.end(asyncio.get_running_loop().time(), "going on", name=name, failures=failures)
+                _end(down, name, failures)
                 return result
 
     def turn(self, name: str) -> None:
@@ -102,6 +106,11 @@ class Guard:
             for name, turned in self._turns.items():
                 if now - turned > self._bounds.stalled_after_s:
                     raise StalledError(f"{name} has made no turn for {now - turned:.0f} s")
+
+
+def _end(down: Lasting | None, name: str, failures: int) -> None:
+    if down is not None:
+        down.end(asyncio.get_running_loop().time(), "going on", name=name, failures=failures)
 
 
 async def _wait_out(stop: asyncio.Event | None, seconds: float) -> None:

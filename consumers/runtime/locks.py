@@ -1,114 +1,150 @@
-"""Rows that another session holds: what needs them waits, everything else goes on, and an alarm names the session.
+"""Rows that somebody else holds: what needs them waits, everything else goes on, and an operator is told by whom.
 
-A batch is one transaction, so one row that an operator's psql has locked would hold up a thousand orders. After a
-transaction has waited in vain we ask who holds which rows (outbox/store/locks.py). What needs them is taken out of the
-batch, and the rest runs at once. What was taken out is tried again every second. Then we ask first, so that no
-transaction waits in vain again.
+A batch is one transaction, so one row that an operator's psql has locked would hold up a thousand orders. Once a
+transaction has waited in vain we ask who holds what (outbox/store/locks.py), take what needs that out of the batch, and
+run the rest at once. What was taken out is tried again every second: asking comes first then, so that nobody waits.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
-from consumers.runtime.cutting import TooLarge, in_pieces
+from consumers.runtime.cutting import in_pieces
+from consumers.runtime.trip import STOCK, Blocked, Trip
 from domain.alarms import Lasting
 from domain.errors import Busy, Transient
 from domain.ids import OrderId
-from domain.ports.locks import Locks, RowLock, tell_holder
+from domain.ports.locks import Holder, Locks, RowLock, TableLock, tell_holder
 from domain.ports.store import Store
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 RETRY_S: Final = 1.0
-"""Before what waits for a row is tried again."""
+"""Until what waits for a row is tried again."""
 APART_S: Final = 0.3
-"""Between two looks. A row held by the same transaction both times is held for long: ours hold one for milliseconds."""
-IN_VAIN_MAX: Final = 12
-"""Transactions of one batch that may wait in vain; then all that is left waits. To find 1 in 1,000 takes ten."""
+"""Between two looks: what one transaction holds in both is held for long. Ours hold a row for some milliseconds."""
 FORGOTTEN_S: Final = 60.0
-"""A row that nobody has needed for so long is forgotten: another process reads its partition now."""
+"""A row about which nobody asks any more: its partition is another's."""
 NAMED_MAX: Final = 20
-"""Rows or orders in a line of the log, at most."""
-STOCK: Final = "stock"
-
-
-class Blocked(Exception):  # noqa: N818 - an answer, no error
-    """A transaction waited in vain for rows. locks: the held rows, if they could be found."""
-
-    def __init__(self, locks: Locks) -> None:
-        super().__init__("another session holds a row")
-        self.locks = locks
+"""Rows and orders in a line of the log."""
+FREE: Final = "the row is free; what waited for it goes on"
 
 
 class LockWatch:
-    """Finds who holds which rows, and rings once for each holder. All loops of a process share one."""
+    """Sees who holds what, and rings once for each session that does. Shared by all loops of a process."""
 
     def __init__(self, store: Store, *, apart_s: float = APART_S) -> None:
         self._store = store
         self._apart_s = apart_s
-        self._held: dict[str, Lasting] = {}
+        self._held: dict[object, Lasting] = {}
+        # Which row each loop knows to be held, and by whom.
+        self._known: dict[tuple[int, str, str], object] = {}
         self._log = structlog.get_logger("consumers.locks")
 
-    async def find(self, order_ids: Sequence[OrderId]) -> Locks:
-        """Return rows that these orders need and that are held for long. Raises Busy if a whole table is."""
+    async def find(self, order_ids: Sequence[OrderId], *, goods: bool = True, at_row: bool = False) -> Locks:
+        """Return rows that these orders need and that are held for long. Raises Busy if it must be a table.
+
+        goods: whether goods are needed. at_row: somebody waited for a row, so it is no table.
+        """
         first = await self._store.locks(order_ids)
         if not first.tables and not first.rows:
             return first
         await asyncio.sleep(self._apart_s)
         second = await self._store.locks(order_ids)
+        before = {lock.name: lock for lock in first.rows}
+        rows = [lock for lock in second.rows if lock.name in before and lock.lasts(before[lock.name])]
+        rows = [lock for lock in rows if goods or lock.table != STOCK]
         known = {(lock.table, lock.mode, lock.holder.pid) for lock in first.tables}
-        for table in second.tables:
-            if (table.table, table.mode, table.holder.pid) in known:
-                said = ", ".join(f"{name} {value}" for name, value in tell_holder(table.holder).items())
-                raise Busy(f"table {table.table} is held ({table.mode}) by another session: {said}")
-        names = {lock.name for lock in first.rows}
-        rows = tuple(lock for lock in second.rows if lock.name in names)
-        self._ring(rows)
-        return Locks(rows=rows)
+        tables = [lock for lock in second.tables if (lock.table, lock.mode, lock.holder.pid) in known]
+        if tables and (second.blind or not (rows or at_row)):
+            raise Busy("; ".join(map(_tell_table, tables[:NAMED_MAX])))
+        return Locks(rows=tuple(rows))
 
-    async def look_again(self, order_ids: Sequence[OrderId], names: set[tuple[str, str, str]]) -> Sequence[RowLock]:
-        """Return those of these rows that are still held. order_ids: the orders to ask about."""
-        rows = [lock for lock in (await self._store.locks(order_ids)).rows if lock.name in names]
-        self._ring(rows)
-        return rows
+    async def still_held(
+        self, order_ids: Sequence[OrderId], known: Mapping[tuple[str, str], RowLock]
+    ) -> Sequence[RowLock] | None:
+        """Return those of these rows that are held still; None if nobody can see. order_ids: those to ask about."""
+        found = await self._store.locks(order_ids)
+        if found.blind:
+            return None
+        return [lock for lock in found.rows if lock.name in known and lock.lasts(known[lock.name])]
 
-    def end(self, transaction: str) -> None:
-        """Note that a transaction no longer holds a row."""
-        if transaction in self._held:
-            self._held.pop(transaction).end(_now(), "the row is free; what waited for it goes on")
-
-    def _ring(self, rows: Sequence[RowLock]) -> None:
-        for transaction in {lock.transaction for lock in rows}:
-            locks = [lock for lock in rows if lock.transaction == transaction]
+    def note(self, who: object, rows: Sequence[RowLock]) -> None:
+        """Take down that these rows hold up this loop; ring for who holds them."""
+        by_holder: dict[object, list[RowLock]] = {}
+        for lock in rows:
+            holder: object = lock.table if lock.holder is None else lock.holder.pid
+            by_holder.setdefault(holder, []).append(lock)
+            place = (id(who), *lock.name)
+            before, self._known[place] = self._known.get(place, holder), holder
+            if before != holder:
+                self._end_unless_known(before)
+        for holder, locks in by_holder.items():
             needed_by = sorted({order_id for lock in locks for order_id in lock.needed_by})
-            self._held.setdefault(transaction, Lasting(self._log, "lock_held")).again(
-                _now(),
-                "another session holds a row; orders that need it wait, others go on",
-                table=locks[0].table,
-                rows=[lock.key for lock in locks][:NAMED_MAX],
-                orders=len(needed_by),
-                order_ids=needed_by[:NAMED_MAX],
-                **tell_holder(locks[0].holder),
+            self._ring(
+                holder,
+                needed_by,
+                {"table": locks[0].table, "rows": [lock.key for lock in locks][:NAMED_MAX]},
+                locks[0].holder,
             )
+
+    def free(self, who: object, names: Sequence[tuple[str, str]]) -> None:
+        """Note that these rows hold up this loop no longer."""
+        for name in names:
+            holder = self._known.pop((id(who), *name), None)
+            self._end_unless_known(holder)
+
+    def note_hidden(self, who: object, order_ids: Sequence[OrderId | None]) -> None:
+        """Ring for what waits though no row is seen to be held; or note that nothing does any more."""
+        if order_ids:
+            self._ring(id(who), sorted(name for name in order_ids if name is not None), {}, None)
+        elif id(who) in self._held:
+            self._held.pop(id(who)).end(_now(), FREE)
+
+    def _end_unless_known(self, holder: object) -> None:
+        if holder in self._held and holder not in self._known.values():
+            self._held.pop(holder).end(_now(), FREE)
+
+    def _ring(self, key: object, needed_by: Sequence[OrderId], rows: dict[str, Any], holder: Holder | None) -> None:
+        self._held.setdefault(key, Lasting(self._log, "lock_held")).again(
+            _now(),
+            "another session holds a row; orders that need it wait, others go on",
+            **rows,
+            orders=len(needed_by),
+            order_ids=needed_by[:NAMED_MAX],
+            **tell_holder(holder),
+        )
 
 
 class Detour(Generic[T]):
-    """How one loop goes around held rows. order_of: the order of an item, if it has one."""
+    """The way of one loop around held rows. order_of: whose order an item is about, if it is about one.
 
-    def __init__(self, watch: LockWatch, order_of: Callable[[T], OrderId | None]) -> None:
+    needs_goods: whether an item may touch stock; one that does not never waits for goods.
+    """
+
+    def __init__(
+        self,
+        watch: LockWatch,
+        order_of: Callable[[T], OrderId | None],
+        needs_goods: Callable[[T], bool] = lambda _: True,
+    ) -> None:
         self._watch = watch
         self._order_of = order_of
-        self._known: dict[tuple[str, str, str], tuple[frozenset[OrderId], float]] = {}
+        self._needs_goods = needs_goods
+        self._known: dict[tuple[str, str], tuple[RowLock, float]] = {}
+        self._hidden: dict[OrderId | None, float] = {}
 
     async def run(self, items: Sequence[T], transaction: Awaitable[R]) -> R:
-        """Await a transaction over these items. If it waited in vain for rows, raise Blocked."""
+        """Await a transaction over these items; have it taken apart if it waited in vain for rows."""
         try:
             return await transaction
         except Busy as error:
-            raise Blocked(await self._watch.find(self._orders(items))) from error
+            goods = any(map(self._needs_goods, items))
+            locks = await self._watch.find(self._orders(items), goods=goods, at_row=error.at_row)
+            raise Blocked(locks) from error
 
     async def work(
         self,
@@ -116,15 +152,18 @@ class Detour(Generic[T]):
         work: Callable[[Sequence[T]], Awaitable[None]],
         give_up: Callable[[T, Exception], Awaitable[None]],
     ) -> Sequence[T]:
-        """Work on all items as in_pieces does, except those that need a held row; return these.
+        """Work on all items as in_pieces does, but for those that need a held row; return these.
 
-        If one item of an order waits, its later items wait, too: they must not overtake it.
+        An item of an order that waits waits, too: items of an order stay in their order.
         """
-        trip = _Trip(self._order_of, work, give_up, self._note)
+        trip = Trip(self._order_of, self._needs_goods, work, give_up, self._note)
+        left: Sequence[T] = items
         if self._known:
-            items = trip.leave(items, await self._still_blocked(items))
-        if items:
-            await in_pieces(items, trip.work, trip.give_up)
+            left = trip.leave(items, await self._still_blocked(items))
+        if left:
+            await in_pieces(left, trip.work, trip.give_up)
+        if trip.hidden or self._hidden:
+            self._note_hidden(items, trip.hidden)
         return trip.waiting
 
     def _orders(self, items: Sequence[T]) -> list[OrderId]:
@@ -132,115 +171,53 @@ class Detour(Generic[T]):
         return [order_id for order_id in found if order_id is not None]
 
     def _note(self, rows: Sequence[RowLock]) -> None:
-        now = _now()
-        for lock in rows:
-            self._known[lock.name] = (lock.needed_by, now)
+        self._known |= {lock.name: (lock, _now()) for lock in rows}
+        self._watch.note(self, rows)
 
-    def _forget(self, names: Sequence[tuple[str, str, str]]) -> None:
+    def _note_hidden(self, items: Sequence[T], hidden: Sequence[T]) -> None:
+        """Ring for what waits a second time for nobody knows what. Once may be the end of a transaction of ours."""
+        now, tried = _now(), {self._order_of(item) for item in items}
+        left = {self._order_of(item) for item in hidden}
+        lasting = left & self._hidden.keys()
+        others = {name: at for name, at in self._hidden.items() if name not in tried and at >= now - FORGOTTEN_S}
+        self._hidden = others | dict.fromkeys(left, now)
+        if lasting or not self._hidden:
+            self._watch.note_hidden(self, list(lasting))
+
+    def _forget(self, names: Sequence[tuple[str, str]]) -> None:
         for name in names:
             del self._known[name]
-            self._watch.end(name[2])
+        self._watch.free(self, names)
 
     async def _still_blocked(self, items: Sequence[T]) -> set[OrderId]:
-        """Ask about the rows that were held a moment ago; return the orders that must still wait."""
+        """Ask about the rows that were held a moment ago; return the orders that have to wait for them."""
         oldest = _now() - FORGOTTEN_S
         self._forget([name for name, (_, at) in self._known.items() if at < oldest])
-        ids, by_goods = self._orders(items), any(table == STOCK for table, _, _ in self._known)
-        waited = {order_id for needed_by, _ in self._known.values() for order_id in needed_by}
+        known = {name: lock for name, (lock, _) in self._known.items()}
+        need_goods = {self._order_of(item) for item in items if self._needs_goods(item)}
+        ids, by_goods = self._orders(items), need_goods and any(table == STOCK for table, _ in known)
+        waited = {order_id for lock in known.values() for order_id in lock.needed_by}
         asked = ids if by_goods else [order_id for order_id in ids if order_id in waited]
         if not asked:
             return set()
         try:
-            held = await self._watch.look_again(asked, set(self._known))
+            held = await self._watch.still_held(asked, known)
         except Transient:
-            return set()  # the work itself will meet the outage, and wait
-        about, names = set(asked), {lock.name for lock in held}
-        self._forget([n for n, (needed_by, _) in self._known.items() if needed_by & about and n not in names])
-        self._note(held)
-        return {order_id for lock in held for order_id in lock.needed_by}
+            return set()  # whoever works meets it, too, and waits
+        if held is None:
+            held = list(known.values())
+        else:
+            about, names = set(asked), {lock.name for lock in held}
+            self._forget([name for name, lock in known.items() if lock.needed_by & about and name not in names])
+            self._note(held)
+        return {
+            order_id for lock in held for order_id in lock.needed_by if lock.table != STOCK or order_id in need_goods
+        }
 
 
-class _Trip(Generic[T]):
-    """One batch on its way around held rows. It remembers which items were left behind."""
-
-    def __init__(
-        self,
-        order_of: Callable[[T], OrderId | None],
-        work: Callable[[Sequence[T]], Awaitable[None]],
-        give_up: Callable[[T, Exception], Awaitable[None]],
-        note: Callable[[Sequence[RowLock]], None],
-    ) -> None:
-        self._left: dict[int, T] = {}
-        self._orders: set[OrderId] = set()
-        self._order_of = order_of
-        self._work = work
-        self._give_up = give_up
-        self._note = note
-        self._in_vain = 0
-
-    @property
-    def waiting(self) -> Sequence[T]:
-        """Return the items that were left behind."""
-        return list(self._left.values())
-
-    def leave(self, items: Sequence[T], orders: set[OrderId]) -> Sequence[T]:
-        """Leave the items of these orders, and of orders that were left before; return the others."""
-        self._orders |= orders
-        if not self._orders:
-            return items
-        stay = [item for item in items if self._order_of(item) in self._orders]
-        self._keep(stay)
-        return [item for item in items if self._order_of(item) not in self._orders] if stay else items
-
-    async def work(self, piece: Sequence[T]) -> None:
-        """Work on a piece, except items that need held rows. Raises TooLarge if we cannot find which ones do."""
-        piece = self.leave(piece, set())
-        while piece:
-            if self._in_vain > IN_VAIN_MAX:
-                self._leave_all(piece)
-                return
-            try:
-                await self._work(piece)
-            except Blocked as blocked:
-                self._in_vain += 1
-                orders = self._choose(piece, blocked.locks.rows)
-                if orders:
-                    piece = self.leave(piece, orders)
-                elif len(piece) == 1:
-                    self._leave_all(piece)
-                    return
-                elif self._in_vain > 1:
-                    raise TooLarge("the items that wait cannot be found") from blocked
-            else:
-                return
-
-    async def give_up(self, item: T, error: Exception) -> None:
-        """Give up an item. If even that waits in vain for the row of its order, leave the item."""
-        try:
-            await self._give_up(item, error)
-        except Blocked:
-            self._leave_all([item])
-
-    def _choose(self, piece: Sequence[T], rows: Sequence[RowLock]) -> set[OrderId]:
-        """Return the orders to leave: those whose own rows are held, or, if there are none, those that need held goods.
-
-        Not both at once: in a batch that does not touch goods no order must wait for goods.
-        """
-        there: set[Any] = {self._order_of(item) for item in piece}
-        for goods in (False, True):
-            chosen = [lock for lock in rows if (lock.table == STOCK) is goods and lock.needed_by & there]
-            if chosen:
-                self._note(chosen)
-                return {order_id for lock in chosen for order_id in lock.needed_by}
-        return set()
-
-    def _keep(self, items: Sequence[T]) -> None:
-        """Remember items as left, each once: a piece that is cut comes again, with them."""
-        self._left |= {id(item): item for item in items}
-
-    def _leave_all(self, piece: Sequence[T]) -> None:
-        self._keep(piece)
-        self._orders |= {order_id for item in piece if (order_id := self._order_of(item)) is not None}
+def _tell_table(lock: TableLock) -> str:
+    said = ", ".join(f"{name} {value}" for name, value in tell_holder(lock.holder).items())
+    return f"table {lock.table} is held ({lock.mode}) by another session: {said}"
 
 
 def _now() -> float:

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 
 import structlog
 
-from consumers.runtime.ahead import Ahead
 from consumers.runtime.cutting import or_cut
 from consumers.runtime.guard import Guard
-from consumers.runtime.locks import RETRY_S, Detour, LockWatch
+from consumers.runtime.kept import Kept
+from consumers.runtime.locks import Detour, LockWatch
 from consumers.runtime.passing import Passing
 from consumers.runtime.performing import OperationPerformer
 from consumers.runtime.planning import Planner
-from consumers.runtime.reading import Read, Reader, Reading, order_of, place_of
+from consumers.runtime.reading import Read, Reader, Reading, order_of
 from domain.errors import Transient
+from domain.operation import INVENTORY_KINDS
 from domain.ports.source import Message, Source
 from domain.reaction import Reaction
 
@@ -39,16 +40,28 @@ class BatchProcessor:
         self._passing = passing
         self._performer = performer
         self._guard = guard
-        self._detour = Detour(watch, order_of)
-        self._ahead = Ahead()
+        self._detour = Detour(watch, order_of, lambda _: bool(reaction.calls & INVENTORY_KINDS))
+        self._kept = Kept(source.begun)
         self._log = structlog.get_logger("consumers.runner").bind(reaction=reaction.name)
 
-    async def process(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
-        """Process a batch. Raises Stopped when stop is set during an outage; the batch then comes again."""
-        fresh = self._ahead.fresh(messages)
+    @property
+    def is_full(self) -> bool:
+        """Whether so many messages wait for rows that no more should be taken."""
+        return self._kept.is_full
+
+    @property
+    def is_due(self) -> bool:
+        """Whether messages that wait for a row should be tried again."""
+        return self._kept.is_due(_now())
+
+    async def process(self, messages: Sequence[Message], room: int, stop: asyncio.Event) -> None:
+        """Process a batch, and again at most so many messages as there is room for of those that wait for a row.
+
+        Raises Stopped when stop is set during an outage; the batch then comes again.
+        """
 
         async def read(_: bool) -> Reading:  # noqa: FBT001 - as the guard calls
-            return self._reader.read(fresh)
+            return self._reader.read(messages)
 
         async def plan(piece: Sequence[Read]) -> None:
             opened = await self._guard.transact(
@@ -67,12 +80,18 @@ class BatchProcessor:
             )
 
         reading = await self._guard.transact(self._name, read, stop)
-        waiting = await self._detour.work(reading.read, plan, quarantine) if reading.read else ()
-        done = self._stand_still(messages, reading, waiting) if waiting or self._ahead else reading.done
-        still = {place_of(read)[0] for read in waiting} if waiting else ()
+        reads, done = reading.read, reading.done
+        if self._kept:
+            self._kept.forget()
+            if self._kept.is_due(_now()):
+                again = self._kept.take(room, _now())
+                self._kept.keep(await self._detour.work(again, plan, quarantine), _now())
+            reads = self._kept.without_waiting(reads)
+            self._source.keep_back(self._kept.first())
+        if reads and (waiting := await self._detour.work(reads, plan, quarantine)):
+            self._kept.keep(waiting, _now())
+            self._source.keep_back(self._kept.first())
         for held in reading.held:
-            if held.message.partition in still:
-                continue
             if await self._passing.pass_if_asked(held, self._source, stop):
                 done = [*done, held.message]
                 self._take_again_behind(held.message, messages)
@@ -83,24 +102,12 @@ class BatchProcessor:
         except Transient as error:
             self._log.warning("offsets not committed; the messages come again, without effect", error=str(error))
 
-    def _stand_still(self, messages: Sequence[Message], reading: Reading, waiting: Sequence[Read]) -> Sequence[Message]:
-        """Hold partitions at messages that wait for a row; return the messages whose offsets may be committed.
-
-        Messages behind them in this batch are done, too. They come again, because their offsets are not committed.
-        """
-        places = {place_of(read) for read in waiting}
-        first: dict[int, int] = {}
-        for partition, offset in places:
-            first[partition] = min(offset, first.get(partition, offset))
-        for message in reading.done:
-            if first.get(message.partition) == message.offset:
-                self._source.hold(message, RETRY_S)
-        self._ahead.note(reading.done, first, places)
-        stops = {held.message.partition: held.message.offset for held in reading.held} | first
-        return [m for m in messages if m.offset < stops.get(m.partition, m.offset + 1)]
-
     def _take_again_behind(self, message: Message, messages: Sequence[Message]) -> None:
         """Take the following messages of the partition again: they were not read."""
         behind = (m for m in messages if m.partition == message.partition and m.offset > message.offset)
         if (first := next(behind, None)) is not None:
             self._source.hold(first, 0)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -21,7 +21,7 @@ from consumers.runtime.reading import Reader, Taken
 from consumers.runtime.work import Work
 from domain.blame import blame
 from domain.decision import Notification
-from domain.errors import Transient
+from domain.errors import Busy, Transient
 from domain.ids import OrderId
 from domain.ports.source import Message
 from domain.ports.store import Claimed, Receipt
@@ -123,7 +123,10 @@ class Redriver:
             except _RolledBack as dry:
                 return dry.outcome
 
-        return await self._guard.transact("redrive", once, patient=False)
+        try:
+            return await self._guard.transact("redrive", once, patient=False)
+        except Busy as busy:
+            raise await self._ports.store.with_holder(busy) from busy
 
     def _or_roll_back(self, outcome: Outcome) -> Outcome:
         if self._dry_run:

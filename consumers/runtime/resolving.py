@@ -8,6 +8,7 @@ import structlog
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Local
 from consumers.runtime.work import Work
+from domain.errors import Busy
 from domain.ids import OrderId
 from domain.operation import Operation
 from domain.order import Order
@@ -70,6 +71,8 @@ class Resolver:
             return await self._guard.transact("resolve", run, patient=False)
         except _RolledBack as tried:
             return tried.resolved
+        except Busy as busy:
+            raise await self._store.with_holder(busy) from busy
 
     async def _resolve(
         self, order_id: OrderId, ruling: Ruling, *, contended: bool, try_only: bool

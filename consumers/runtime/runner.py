@@ -56,9 +56,9 @@ class Runner:
                 if await self._must_wait(stop):
                     continue
                 messages = await self._take()
-                if messages:
+                if messages or self._processor.is_due:
                     async with self._source.processing():
-                        await self._processor.process(messages, stop)
+                        await self._processor.process(messages, self._room(), stop)
                 await self._let_go_on(stop)
         except Stopped:
             self._log.warning("stopped while waiting; the batch in hand comes again, to whoever reads next")
@@ -112,17 +112,21 @@ class Runner:
         return False
 
     async def _take(self) -> Sequence[Message]:
-        limit = self._bounds.batch_max
-        if self._asks_gateway:
-            limit = self._breaker.room(limit)
+        if self._processor.is_full:
+            await asyncio.sleep(self._bounds.poll_s)
+            return ()
         try:
-            messages = await self._source.take(limit, self._bounds.poll_s)
+            messages = await self._source.take(self._room(), self._bounds.poll_s)
         except Transient as error:
             self._kafka.again(asyncio.get_running_loop().time(), "waiting", error=str(error))
             await asyncio.sleep(self._bounds.poll_s)
             return ()
         self._kafka.end(asyncio.get_running_loop().time(), "going on")
         return messages
+
+    def _room(self) -> int:
+        """Return how many messages may be worked on at once."""
+        return self._breaker.room(self._bounds.batch_max) if self._asks_gateway else self._bounds.batch_max
 
     async def _let_go_on(self, stop: asyncio.Event) -> None:
         """Pass over what an operator names, or what is lost."""

@@ -20,11 +20,12 @@ from domain.alarms import ring
 from domain.blame import blame
 from domain.errors import Busy
 from domain.lease import settle_answer
-from domain.operation import OperationState
+from domain.operation import OperationKind, OperationState
 from domain.outcome import Approved, Declined
 from domain.ports.store import Claimed
 from domain.reaction import Reaction
 from domain.rules import Rules
+from domain.values import replace
 
 
 class Settler:
@@ -50,14 +51,16 @@ class Settler:
         self._submit = submit
         self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
         self._settling = 0
-        self._detour: Detour[Answer] = Detour(watch, lambda answer: answer.order_id)
-        self._held_up = 0
+        self._detour: Detour[Answer] = Detour(watch, lambda answer: answer.order_id, _needs_goods)
+        # By the number of the operation's id, for a UUID hashes in Python.
+        self._kept: dict[int, Answer] = {}
+        self._resting: set[int] = set()
         self._log = structlog.get_logger("consumers.settler")
 
     @property
     def busy(self) -> bool:
-        """Whether answers wait or are being settled."""
-        return bool(self._answers) or self._settling > 0 or self._held_up > 0
+        """Whether answers wait or are being settled. Kept ones, whose row is held, do not count."""
+        return bool(self._answers) or self._settling > 0
 
     async def run(self, name: str, *, patient: bool = True) -> None:
         """Settle for ever, one batch after the other. patient: see Guard.transact; it covers held rows, too."""
@@ -68,26 +71,51 @@ class Settler:
                 continue
             self._settling += 1
             try:
+                answers = self._answers.take(self._bounds.batch_max)
                 left = await self._detour.work(
-                    self._answers.take(self._bounds.batch_max),
+                    answers,
                     partial(self._settle_piece, name, patient=patient),
                     partial(self._set_aside, name, patient=patient),
                 )
                 if left and not patient:
                     raise Busy("another session holds a row that an answer is about; it is asked for again")
-                if left:
-                    self._hold_up(left)
+                if left or self._kept:
+                    self._keep(answers, left)
             finally:
                 self._settling -= 1
 
-    def _hold_up(self, answers: Sequence[Answer]) -> None:
-        """Settle answers later: another session holds the rows of their orders."""
-        self._held_up += len(answers)
-        asyncio.get_running_loop().call_later(RETRY_S, self._put_back, answers)
+    def without_kept(self, claimed: Sequence[Claimed]) -> Sequence[Claimed]:
+        """Return the operations whose answers are not kept here; the others need not be asked for again.
 
-    def _put_back(self, answers: Sequence[Answer]) -> None:
-        self._held_up -= len(answers)
-        self._answers.put(answers)
+        A kept answer is from now on under the lease of this claim.
+        """
+        if not self._kept:
+            return claimed
+        for c in claimed:
+            number = c.operation.operation_id.int
+            if number in self._kept:
+                self._kept[number] = replace(self._kept[number], lease=c.operation.due_at, operation=c.operation)
+        return [c for c in claimed if c.operation.operation_id.int not in self._kept]
+
+    async def give_up(self) -> None:
+        """Give back the leases of answers that are kept: whoever has the lease then asks for the answer again."""
+        await self._ports.store.give_back([answer.operation for answer in self._kept.values() if answer.operation])
+
+    def _keep(self, answers: Sequence[Answer], left: Sequence[Answer]) -> None:
+        """Keep answers whose orders somebody holds, one of an operation, and settle them later. left: of these."""
+        for answer in answers:
+            self._kept.pop(answer.operation_id.int, None)
+            self._resting.discard(answer.operation_id.int)
+        if not left:
+            return
+        if not self._resting:
+            asyncio.get_running_loop().call_later(RETRY_S, self._put_back)
+        self._kept |= {answer.operation_id.int: answer for answer in left}
+        self._resting |= {answer.operation_id.int for answer in left}
+
+    def _put_back(self) -> None:
+        resting, self._resting = self._resting, set()
+        self._answers.put([self._kept[number] for number in resting])
 
     async def _settle_piece(self, name: str, answers: Sequence[Answer], *, patient: bool) -> None:
         opened = await self._guard.transact(
@@ -143,3 +171,8 @@ class Settler:
             ring(self._log, "contradiction", "contradicting answer", said=said, **ids)
         else:
             self._log.info("answer to a settled operation", said=type(answer.outcome).__name__, **ids)
+
+
+def _needs_goods(answer: Answer) -> bool:
+    """Whether settling this may touch stock. An authorization does not: of a decline a customer hears at once."""
+    return answer.operation is None or answer.operation.kind is not OperationKind.AUTHORIZE

@@ -34,28 +34,35 @@ class TableLock(NamedTuple):
 
 
 class RowLock(NamedTuple):
-    """A row that a transaction holds. key: an order id, or a SKU in table stock. transaction: its id.
+    """A row that is held. key: an order id, or a SKU in table stock. transactions: those that hold it.
 
-    needed_by: those of the given orders that need the row. holder: None if it is unknown.
+    needed_by: of the orders that were asked for, those that need the row. holder: one of them; None if nobody can tell.
+    shared: several may hold it at once. Then others may join, and whoever wants it alone may wait for ever.
     """
 
     table: str
     key: str
-    transaction: str
+    transactions: frozenset[str]
     needed_by: frozenset[OrderId]
     holder: Holder | None = None
+    shared: bool = False
 
     @property
-    def name(self) -> tuple[str, str, str]:
-        """Return what identifies this lock."""
-        return self.table, self.key, self.transaction
+    def name(self) -> tuple[str, str]:
+        """Tell this row from others."""
+        return self.table, self.key
+
+    def lasts(self, before: "RowLock") -> bool:
+        """Whether this is no passing lock: somebody has held the row since before, or sharers take turns."""
+        return self.shared or before.shared or bool(self.transactions & before.transactions)
 
 
 class Locks(NamedTuple):
-    """The locks that are held now. rows: empty while a table is held, for then we cannot read rows."""
+    """What is held now. tables: some of them may not matter to who waits. blind: a table kept us from seeing rows."""
 
     tables: tuple[TableLock, ...] = ()
     rows: tuple[RowLock, ...] = ()
+    blind: bool = False
 
 
 def tell_holder(holder: Holder | None) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Where messages come from: one consumer group over one topic."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple, Protocol
 
@@ -46,6 +46,10 @@ class Source(Protocol):
         """Return Kafka's id of the topic; empty if brokers have none."""
         ...
 
+    def begun(self, partition: int) -> int:
+        """Count how often reading of this partition began anew: what was not committed comes again then."""
+        ...
+
     async def start(self) -> None:
         """Join the group."""
         ...
@@ -59,6 +63,13 @@ class Source(Protocol):
 
     async def commit(self, messages: Sequence[Message]) -> None:
         """Commit the offsets behind these messages. Partitions that we have lost meanwhile are skipped."""
+        ...
+
+    def keep_back(self, first: Mapping[int, int]) -> None:
+        """Commit no offset behind the first that is not done, of each partition; what lies behind it is read on.
+
+        It holds until the next word, or until reading begins anew.
+        """
         ...
 
     def hold(self, message: Message, seconds: float) -> None:

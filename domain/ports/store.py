@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Literal, NamedTuple, Protocol
 
 from domain.decision import Notification
+from domain.errors import Busy
 from domain.ids import EventId, OperationId, OrderId
 from domain.operation import Operation, OperationState
 from domain.order import Order
@@ -256,6 +257,10 @@ class Store(Protocol):
 
         From then on transactions wait for locks for a short time only, unless a table is held.
         """
+        ...
+
+    async def with_holder(self, busy: Busy) -> Busy:
+        """Return the error with who holds the row that was waited for, or with the word that nobody can tell."""
         ...
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:

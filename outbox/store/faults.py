@@ -4,6 +4,7 @@ import psycopg
 
 from domain.errors import Busy, Contended, DownForEverybody, Permanent, TooMuch, Transient, Unfit, Violated
 from outbox.driver.sqlstates import Family, family_of, first_line
+from outbox.store.locks import PLACE
 
 
 def in_domain(error: psycopg.Error, *, contended: bool) -> Exception:
@@ -17,7 +18,8 @@ def in_domain(error: psycopg.Error, *, contended: bool) -> Exception:
         case Family.STALE:
             return Contended(f"sessions are made anew: {first_line(error)}")
         case Family.BUSY:
-            return Busy(f"PostgreSQL is busy: {first_line(error)}")
+            at_row = PLACE.search(error.diag.context or "") is not None
+            return Busy(f"PostgreSQL is busy: {first_line(error)}", at_row=at_row)
         case Family.TOO_MUCH:
             return TooMuch(f"PostgreSQL gave up: {first_line(error)}")
         case Family.OUTAGE:

@@ -1,14 +1,17 @@
-"""Finds out who locks our tables, or rows that orders need. Asked after a wait has failed; see README.
+"""Who holds our tables, or rows that orders need, at this moment. Asked once somebody has waited in vain; see README.
 
-A row is locked if SKIP LOCKED skips it. Its xmax is the locking transaction, and pg_locks has that one's session. Every
-user may read these. Of other users' sessions pg_stat_activity shows the user and the application.
+A row is held if SKIP LOCKED skips it. Its xmax is the transaction that holds it, or the multixact of several, and
+pg_locks knows whose a transaction is.
+Every user sees these; of other users' sessions pg_stat_activity shows the names of the user and of the application.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, LiteralString
 
 import psycopg
+from psycopg import sql
 
 from domain.ids import OrderId
 from domain.ports.locks import Holder, Locks, RowLock, TableLock
@@ -18,7 +21,7 @@ from outbox.schema.privileges import TABLES, Process
 Connection = psycopg.AsyncConnection[Any]
 
 _WAIT: Final[LiteralString] = "SET LOCAL lock_timeout = 200"
-"""Locked rows are skipped. This bounds the wait for a table that somebody locks just now."""
+"""Rows that are held are skipped; a table that somebody takes just now is waited for."""
 _HOLDER: Final[LiteralString] = """
     l.pid, a.usename, a.application_name, a.state,
     extract(epoch FROM clock_timestamp() - a.xact_start)::bigint"""
@@ -31,13 +34,13 @@ _HELD_TABLES: Final[LiteralString] = f"""
        AND (l.relation IN (SELECT to_regclass(name) FROM unnest(%s::text[]) AS name)
             OR l.relation IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass('inbox')))
      ORDER BY l.granted DESC, l.waitstart, l.pid"""
-"""A session that waits for such a lock counts too: all later ones wait behind it."""
+"""Whoever waits for such a lock counts, too: all who come later wait behind."""
 _OWN: Final[LiteralString] = "order_id = ANY(%(ids)s)"
 _OF_ORDERS: Final[LiteralString] = f"order_number = ANY(ARRAY(SELECT order_number FROM orders WHERE {_OWN}))"
 
 
 def _skipped(table: LiteralString, found: LiteralString) -> LiteralString:
-    """Write the query for the locked rows among those that the condition finds."""
+    """Write the question which of the rows that are found so are held."""
     return f"""
         WITH free AS MATERIALIZED (SELECT ctid AS place FROM {table} WHERE {found} FOR UPDATE SKIP LOCKED)
         SELECT '{table}', order_id, xmax::text, order_id FROM {table}
@@ -62,19 +65,42 @@ _HOLDERS: Final[LiteralString] = f"""
      WHERE l.locktype = 'transactionid' AND l.granted AND l.mode = 'ExclusiveLock'
        AND l.transactionid::text = ANY(%s)"""
 
+PLACE: Final = re.compile(r"\(\d+,\d+\)")
+"""A row's place in its table, as errors name it."""
+_MEMBERS: Final[LiteralString] = "SELECT xid::text FROM pg_get_multixact_members(%s::text::xid) ORDER BY mode = 'keysh'"
+_TOLD_MAX: Final = 50
+"""Of so many multixacts, or transactions, the members are looked up; more hold rows only if nothing is well."""
+
 
 async def find_locks(connection: Connection, order_ids: Sequence[OrderId]) -> Locks:
-    """Return who locks tables, or else who locks rows that these orders need. Keeps no lock."""
+    """Look who holds tables, and rows that these orders need. Keeps no lock."""
     tables = await _held_tables(connection)
-    if tables:
-        return Locks(tables)
     try:
         rows = await _held_rows(connection, order_ids)
     except psycopg.errors.LockNotAvailable:
         await connection.rollback()
-        return Locks(await _held_tables(connection))
+        return Locks(await _held_tables(connection), blind=True)
     await connection.rollback()
-    return Locks(rows=rows)
+    return Locks(tables, rows)
+
+
+async def row_lock(connection: Connection, context: str) -> RowLock | None:
+    """Return who holds the row that an error's context names; None if it names none that can be seen.
+
+    In whatever language the server says it, it says the row's place in its table, as two numbers, and the table's name.
+    """
+    place = PLACE.search(context)
+    table = next((name for name in TABLES[Process.ENGINE] if re.search(rf"\b{name}\b", context)), None)
+    if place is None or table is None:
+        return None
+    await begin(connection)
+    asked = sql.SQL("SELECT xmax::text FROM {} WHERE ctid = %s::tid").format(sql.Identifier(table))
+    found = await (await connection.execute(asked, [place.group()])).fetchone()
+    row = None
+    if found is not None:
+        (row,) = await _told(connection, {(table, "", found[0]): set()})
+    await connection.rollback()
+    return row
 
 
 async def _held_tables(connection: Connection) -> tuple[TableLock, ...]:
@@ -88,10 +114,45 @@ async def _held_rows(connection: Connection, order_ids: Sequence[OrderId]) -> tu
     needed: dict[tuple[str, str, str], set[OrderId]] = defaultdict(set)
     for query in _HELD_ROWS:
         cursor = await connection.execute(query, {"ids": list(order_ids)})
-        for table, key, transaction, order_id in await cursor.fetchall():
-            needed[table, key, transaction].add(OrderId(order_id))
-    if not needed:
-        return ()
-    cursor = await connection.execute(_HOLDERS, [[transaction for _, _, transaction in needed]])
+        for table, key, xmax, order_id in await cursor.fetchall():
+            needed[table, key, xmax].add(OrderId(order_id))
+    return await _told(connection, needed) if needed else ()
+
+
+async def _told(
+    connection: Connection, needed: Mapping[tuple[str, str, str], Collection[OrderId]]
+) -> tuple[RowLock, ...]:
+    numbers = list(dict.fromkeys(xmax for _, _, xmax in needed))
+    members = {xmax: await _members(connection, xmax) for xmax in numbers[:_TOLD_MAX]}
+    asked = {*numbers, *(xid for xids in members.values() for xid in xids)}
+    cursor = await connection.execute(_HOLDERS, [list(asked)])
     holders = {transaction: Holder(*holder) for transaction, *holder in await cursor.fetchall()}
-    return tuple(RowLock(*name, frozenset(by), holders.get(name[2])) for name, by in needed.items())
+    return tuple(
+        _row(table, key, xmax, frozenset(by), members.get(xmax, ()), holders)
+        for (table, key, xmax), by in needed.items()
+    )
+
+
+async def _members(connection: Connection, xmax: str) -> Sequence[str]:
+    """Return the transactions of the multixact of this number, those first that hold more; none if there is none."""
+    try:
+        async with connection.transaction():
+            cursor = await connection.execute(_MEMBERS, [xmax])
+            return [row[0] for row in await cursor.fetchall()]
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error:
+        return ()  # no multixact has this number, or not any more
+
+
+def _row(
+    table: str, key: str, xmax: str, needed_by: frozenset[OrderId], members: Sequence[str], holders: dict[str, Holder]
+) -> RowLock:
+    """Say who holds a row. Its xmax is a transaction or a multixact, of several; both are counted from one.
+
+    Where it may be either nobody is named: it must not be an innocent.
+    """
+    if not members:
+        return RowLock(table, key, frozenset({xmax}), needed_by, holders.get(xmax))
+    holder = None if xmax in holders else next((holders[xid] for xid in members if xid in holders), None)
+    return RowLock(table, key, frozenset({xmax, *members}), needed_by, holder, shared=True)

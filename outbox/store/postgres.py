@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import psycopg
 
+from domain.errors import Busy
 from domain.ids import OrderId
 from domain.operation import Operation
-from domain.ports.locks import Locks
+from domain.ports.locks import Locks, tell_holder
 from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
 from outbox.driver.connections import Connections, begin
 from outbox.journal import RowEncoder, letter_origin
@@ -124,6 +125,17 @@ class PostgresStore:
             # Brief waits help with rows only. For a table we must keep our place in its queue of waiters.
             self._brief_until = asyncio.get_running_loop().time() + BRIEF_FOR_S
         return found
+
+    async def with_holder(self, busy: Busy) -> Busy:
+        """Return the error with who holds the row that was waited for."""
+        cause = busy.__cause__
+        if not isinstance(cause, psycopg.Error) or not busy.at_row:
+            return busy
+        async with self._connection() as connection:
+            row = await locks.row_lock(connection, cause.diag.context or "")
+        where = "a row" if row is None else f"a row of {row.table}"
+        who = ", ".join(f"{name} {value}" for name, value in tell_holder(row.holder if row else None).items())
+        return Busy(f"{busy}; another session holds {where}: {who}", at_row=True)
 
     async def end_frozen(self, unmoved_s: float) -> int:
         """End sessions of this module whose process stands still; return how many."""

@@ -100,6 +100,7 @@ class Pipeline(View):
         """limited: conninfo of a user that may do what a consumer must."""
         super().__init__(settings, gateway)
         self._limited = limited
+        self.bounds = bounds_of(settings)
         self.members: list[Member] = []
         self._producer = producer
         self._stores: list[PostgresStore] = []
@@ -155,7 +156,7 @@ class Pipeline(View):
         every = Ports(store, self.gateway, InternalInventory(), LogNotifier(), decode, self.codec.mask)
         rules_now = replace(rules_of(self.settings), **rules)
         by_name = {**BY_NAME, **{reaction.name: reaction for reaction in reactions}}
-        return Engine(dataclasses.replace(every, **ports), by_name, rules_now, bounds_of(self.settings))
+        return Engine(dataclasses.replace(every, **ports), by_name, rules_now, self.bounds)
 
     def resolver(self, **rules: Any) -> Resolver:
         """Make what an operator's word goes through."""

@@ -1,7 +1,7 @@
 """A source that holds exactly what a test puts in: the same batches every time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from consumers.runtime.engine import Engine
@@ -42,6 +42,14 @@ class ListSource:
     async def commit(self, messages: Sequence[Message]) -> None:
         """Count."""
         self.commits += 1
+
+    def begun(self, partition: int) -> int:
+        """Never begin anew."""
+        return 0
+
+    def keep_back(self, first: Mapping[int, int]) -> None:
+        """Have nothing that waits."""
+        raise AssertionError(first)
 
     def hold(self, message: Message, seconds: float) -> None:
         """Have nothing that cannot be read."""

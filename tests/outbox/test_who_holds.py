@@ -10,6 +10,7 @@ from domain.errors import Busy
 from domain.ids import OrderId
 from domain.ports.locks import Holder, Locks
 from outbox.driver.connections import Connections
+from outbox.operators.stock import set_available
 from outbox.schema.privileges import Process
 from outbox.store import PostgresStore
 from schemas.codec import Codec
@@ -84,11 +85,39 @@ async def test_rows_that_these_orders_do_not_need_are_not_told(consumer: Postgre
         assert await consumer.locks(IDS[:2]) == Locks()
 
 
-async def test_a_holder_that_nobody_can_tell_hides_no_row(consumer: PostgresStore, database_url: str) -> None:
+async def test_of_several_who_share_a_row_one_is_told(consumer: PostgresStore, database_url: str) -> None:
     share = "SELECT FROM orders WHERE order_id = 'order-2' FOR SHARE"
-    with holding(database_url, share), holding(database_url, share):
+    with holding(database_url, share) as one, holding(database_url, share) as other:
         (row,) = (await consumer.locks(IDS)).rows
-        assert (row.key, row.holder) == ("order-2", None)
+        assert (row.key, row.shared) == ("order-2", True)
+        assert row.holder in {one, other}
+        with holding(database_url, share):
+            (later,) = (await consumer.locks(IDS)).rows
+    assert later.lasts(row)
+
+
+async def test_whose_transaction_has_the_number_of_a_multixact_is_not_told_for_it(
+    consumer: PostgresStore, database_url: str
+) -> None:
+    share = "SELECT FROM orders WHERE order_id = 'order-2' FOR SHARE"
+    number = "SELECT xmax::text::int FROM orders WHERE order_id = 'order-2'"
+    url = database_url.replace("+psycopg", "")
+    with (
+        holding(database_url, "SELECT pg_current_xact_id()") as innocent,
+        holding(database_url, share),
+        psycopg.connect(url, autocommit=True) as asking,
+        psycopg.connect(url) as other,
+    ):
+        xid = asking.execute("SELECT transactionid::text::int FROM pg_locks WHERE pid = %s", [innocent.pid])
+        taken = next(row[0] for row in xid.fetchall() if row[0] is not None)
+        now = (0,)
+        while now[0] < taken:
+            other.rollback()
+            other.execute(share)
+            now = asking.execute(number.encode()).fetchone() or now
+        assert now[0] == taken
+        (row,) = (await consumer.locks(IDS)).rows
+        assert (row.key, row.shared, row.holder) == ("order-2", True, None)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +129,51 @@ async def test_a_table_is_told_with_its_holder(
 ) -> None:
     with holding(database_url, f"LOCK TABLE {table} IN {mode} MODE") as holder:
         found = await consumer.locks(IDS)
-        assert found.rows == ()
+        assert (found.rows, found.blind) == ((), table == "orders"), "a weaker mode does not keep us from seeing rows"
         told = {(lock.table, lock.mode, lock.holder) for lock in found.tables}
         assert (table, mode.title().replace(" ", "") + "Lock", holder) in told
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        ("SELECT FROM stock WHERE sku = 'SKU-1' FOR UPDATE", "a row of stock: holder_pid {pid}, "),
+        ("UPDATE stock SET sold = 1 WHERE sku = 'SKU-1'", "a row of stock: holder_pid {pid}, "),
+        ("INSERT INTO stock VALUES ('NEW', 1, 0, 0)", "a row: remedy the session is unknown"),
+    ],
+)
+async def test_an_operator_who_waits_in_vain_for_a_row_is_told_by_whom_it_is_held(
+    consumer: PostgresStore, store: PostgresStore, database_url: str, held: str, told: str
+) -> None:
+    with holding(database_url, held) as holder:
+        await store.locks(IDS)  # so that it waits for half a second only
+        with pytest.raises(Busy) as caught:
+            async with store.transaction() as transaction:
+                await set_available(transaction, "NEW" if "NEW" in held else "SKU-1", 7, "ann")
+        named = await store.with_holder(caught.value)
+    assert f"another session holds {told.format(pid=holder.pid)}" in str(named)
+
+
+async def test_an_operator_who_waits_for_an_order_is_told_by_whom_it_is_held(
+    consumer: PostgresStore, database_url: str
+) -> None:
+    with holding(database_url, "SELECT FROM orders WHERE order_id = 'order-2' FOR UPDATE") as holder:
+        await consumer.locks(IDS)
+        with pytest.raises(Busy) as caught:
+            async with consumer.transaction() as transaction:
+                await transaction.load(IDS)
+        named = await consumer.with_holder(caught.value)
+    assert f"another session holds a row of orders: holder_pid {holder.pid}, " in str(named)
+    assert f"remedy SELECT pg_terminate_backend({holder.pid})" in str(named)
+
+
+async def test_a_table_that_is_held_hides_no_rows_of_others(consumer: PostgresStore, database_url: str) -> None:
+    held = "SELECT FROM orders WHERE order_id = 'order-2' FOR UPDATE"
+    share = "LOCK TABLE dead_letter IN SHARE MODE"
+    with holding(database_url, share) as table, holding(database_url, held) as holder:
+        found = await consumer.locks(IDS)
+    assert [(lock.table, lock.holder) for lock in found.tables] == [("dead_letter", table)]
+    assert [(row.key, row.holder) for row in found.rows] == [("order-2", holder)]
 
 
 async def test_whoever_waits_for_a_table_holds_up_those_behind(consumer: PostgresStore, database_url: str) -> None:

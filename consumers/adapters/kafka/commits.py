@@ -1,6 +1,7 @@
 """Offsets that are still to be committed, and their commit."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -20,12 +21,15 @@ class Commits:
     def __init__(self) -> None:
         self._pending: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._floors: dict[TopicPartition, int] = {}
         self._forgotten = 0
+        self._anew: Counter[TopicPartition | None] = Counter()
 
     def forget(self, partitions: Collection[TopicPartition] | None = None) -> None:
         """Forget these partitions, or all."""
         self._forgotten += 1
-        for offsets in (self._pending, self._committed):
+        self._anew.update([None] if partitions is None else partitions)
+        for offsets in (self._pending, self._committed, self._floors):
             for partition in list(offsets) if partitions is None else partitions:
                 offsets.pop(partition, None)
 
@@ -40,6 +44,14 @@ class Commits:
             if end > max(self._pending.get(partition, 0), self._committed.get(partition, 0)):
                 self._pending[partition] = end
 
+    def begun(self, partition: TopicPartition) -> int:
+        """Count how often this partition, or all, began anew."""
+        return self._anew[None] + self._anew[partition]
+
+    def keep_back(self, first: Mapping[TopicPartition, int]) -> None:
+        """Commit nothing behind these offsets, until the next word. What is pending behind them stays pending."""
+        self._floors = dict(first)
+
     async def send(self, consumer: AIOKafkaConsumer, topic_id: str) -> None:
         """Commit what is pending for the partitions that are still ours. Raises Transient when Kafka does not take it.
 
@@ -48,6 +60,8 @@ class Commits:
         ours = consumer.assignment()
         pending = {partition: end for partition, end in self._pending.items() if partition in ours}
         self._pending.clear()
+        if self._floors:
+            pending = self._clip(pending)
         forgotten = self._forgotten
         if not pending:
             return
@@ -61,3 +75,9 @@ class Commits:
             raise Transient(f"Kafka does not take the offsets: {why}") from error
         if self._forgotten == forgotten:
             self._committed |= pending
+
+    def _clip(self, pending: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Return what may be committed of this now; the rest is pending still."""
+        self._pending |= {p: end for p, end in pending.items() if end > self._floors.get(p, end)}
+        now = {p: min(end, self._floors.get(p, end)) for p, end in pending.items()}
+        return {p: end for p, end in now.items() if end > self._committed.get(p, 0)}

@@ -54,6 +54,10 @@ class KafkaSource:
         """Return the topic's id as last seen."""
         return self._lanes.topic_id
 
+    def begun(self, partition: int) -> int:
+        """Count how often reading of this partition began anew."""
+        return self._commits.begun(TopicPartition(self._topic, partition))
+
     async def start(self) -> None:
         """Join the group."""
         bound_unpacking(self._unpacked_bytes_max)
@@ -87,8 +91,13 @@ class KafkaSource:
         """Commit the offsets behind these messages, for the partitions that are still ours."""
         # Partition numbers first: there are thousands of messages and a dozen partitions.
         ends = {m.partition: m.offset + 1 for m in messages}
-        self._commits.add({TopicPartition(self._topic, number): end for number, end in ends.items()})
+        places = {TopicPartition(self._topic, number): end for number, end in ends.items()}
+        self._commits.add({place: end for place, end in places.items() if self._was_handed_out(place, end)})
         await self._commits.send(self._membership.joined(), self._lanes.topic_id)
+
+    def keep_back(self, first: Mapping[int, int]) -> None:
+        """Read on, but commit nothing behind these offsets."""
+        self._commits.keep_back({TopicPartition(self._topic, number): at for number, at in first.items()})
 
     def hold(self, message: Message, seconds: float) -> None:
         """Stop at this message: its partition hands out nothing for so many seconds."""
@@ -135,6 +144,11 @@ class KafkaSource:
         self._take_assignment(())
         await self._membership.leave()
         await self._wire.close()
+
+    def _was_handed_out(self, partition: TopicPartition, end: int) -> bool:
+        """Whether all before this offset was taken since reading began anew; else it may be that some comes again."""
+        lane = self._lanes.of.get(partition)
+        return lane is not None and lane.next is not None and end <= lane.next
 
     async def _commit_positions(self, consumer: AIOKafkaConsumer) -> None:
         """Commit our positions, also behind markers of transactions, and what an earlier commit did not send."""

@@ -1,11 +1,16 @@
 """Operations that are due: unknown, postponed, or left by a process that is gone."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 from consumers.runtime.breaker import Breaker
 from consumers.runtime.performing import OperationPerformer
 from consumers.runtime.ports import Bounds
 from consumers.runtime.sweep.job import Job, Tools
+from domain.ports.store import Claimed
+
+WithoutKept = Callable[[Sequence[Claimed]], Sequence[Claimed]]
+"""See Settler.without_kept: of these, the operations whose answers are not kept here."""
 
 
 class DueOperations(Job):
@@ -13,11 +18,14 @@ class DueOperations(Job):
 
     name = "sweep claims"
 
-    def __init__(self, tools: Tools, bounds: Bounds, breaker: Breaker, performer: OperationPerformer) -> None:
+    def __init__(
+        self, tools: Tools, bounds: Bounds, breaker: Breaker, performer: OperationPerformer, without_kept: WithoutKept
+    ) -> None:
         super().__init__(tools)
         self._open_max = bounds.operations_open_max
         self._breaker = breaker
         self._performer = performer
+        self._without_kept = without_kept
 
     async def do(self, stop: asyncio.Event | None) -> int:
         """Claim one portion."""
@@ -28,5 +36,6 @@ class DueOperations(Job):
         if limit <= 0:
             return 0
         claimed = await self._tools.ports.store.claim_due(limit, self._tools.rules.lease_s)
-        self._performer.submit(claimed)
-        return len(claimed)
+        asked = self._without_kept(claimed)
+        self._performer.submit(asked)
+        return len(asked)

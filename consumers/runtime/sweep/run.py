@@ -47,7 +47,7 @@ class Sweep:
             LapsedHolds(tools),
             DelayedPayments(tools),
             StuckOrders(tools),
-            DueOperations(tools, bounds, breaker, performer),
+            DueOperations(tools, bounds, breaker, performer, settler.without_kept),
         )
         self._log = structlog.get_logger("consumers.sweep")
 
