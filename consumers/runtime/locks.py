@@ -16,7 +16,7 @@ from consumers.runtime.cutting import TooLarge, in_pieces
 from domain.alarms import Lasting
 from domain.errors import Busy, Transient
 from domain.ids import OrderId
-from domain.ports.locks import Locks, RowLock, tell_holder
+from domain.ports.locks import Locks, RowLock, describe_holder
 from domain.ports.store import Store
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class LockWatch:
         known = {(lock.table, lock.mode, lock.holder.pid) for lock in first.tables}
         for table in second.tables:
             if (table.table, table.mode, table.holder.pid) in known:
-                said = ", ".join(f"{name} {value}" for name, value in tell_holder(table.holder).items())
+                said = ", ".join(f"{name} {value}" for name, value in describe_holder(table.holder).items())
                 raise Busy(f"table {table.table} is held ({table.mode}) by another session: {said}")
         names = {lock.name for lock in first.rows}
         rows = tuple(lock for lock in second.rows if lock.name in names)
@@ -91,7 +91,7 @@ class LockWatch:
                 rows=[lock.key for lock in locks][:NAMED_MAX],
                 orders=len(needed_by),
                 order_ids=needed_by[:NAMED_MAX],
-                **tell_holder(locks[0].holder),
+                **describe_holder(locks[0].holder),
             )
 
 
