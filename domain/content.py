@@ -24,7 +24,7 @@ def content_hash(event: OrderConfirmed) -> bytes:
     return hashlib.sha256(repr(content).encode()).digest()
 
 
-def same_content(event: Event, body: bytes) -> bytes:
+def hash_content(event: Event, body: bytes) -> bytes:
     """Hash (SHA-256) the content that two messages with one event id must share, with the order id.
 
     Upstream may publish the same event again with another time or encoding, so we hash its fields. An event of ours

@@ -37,7 +37,7 @@ def wait(case: Case) -> Decision:
     if reason is not None:
         order = order.with_operation(replace(waiting, due_at=None))
         return review(order, waiting, reason, context)
-    decision = tell_delay(order, context)
+    decision = notify_delay(order, context)
     return silent(order) if decision.order is None else decision
 
 
@@ -80,7 +80,7 @@ def undo(case: Case) -> Decision:
     return silent(order)
 
 
-def tell_delay(order: Order, context: Context) -> Decision:
+def notify_delay(order: Order, context: Context) -> Decision:
     """Notify the customer once, not to pay again, if a payment takes long."""
     if order.delay_notified or order.status in FINAL:
         return NOTHING

@@ -16,7 +16,7 @@ from consumers.runtime.trip import STOCK, Blocked, Trip
 from domain.alarms import Lasting
 from domain.errors import Busy, Transient
 from domain.ids import OrderId
-from domain.ports.locks import Holder, Locks, RowLock, TableLock, tell_holder
+from domain.ports.locks import Holder, Locks, RowLock, TableLock, describe_holder
 from domain.ports.store import Store
 
 T = TypeVar("T")
@@ -115,7 +115,7 @@ class LockWatch:
             **rows,
             orders=len(needed_by),
             order_ids=needed_by[:NAMED_MAX],
-            **tell_holder(holder),
+            **describe_holder(holder),
         )
 
 
@@ -216,7 +216,7 @@ class Detour(Generic[T]):
 
 
 def _tell_table(lock: TableLock) -> str:
-    said = ", ".join(f"{name} {value}" for name, value in tell_holder(lock.holder).items())
+    said = ", ".join(f"{name} {value}" for name, value in describe_holder(lock.holder).items())
     return f"table {lock.table} is held ({lock.mode}) by another session: {said}"
 
 

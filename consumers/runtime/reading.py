@@ -13,7 +13,7 @@ from consumers.runtime.cutting import is_theirs
 from consumers.runtime.letters import Letters
 from consumers.runtime.ports import Decode
 from domain.alarms import REMIND_S, ring
-from domain.content import same_content
+from domain.content import hash_content
 from domain.errors import RegistryDown
 from domain.ids import OrderId
 from domain.ports.source import Message
@@ -125,7 +125,7 @@ class Reader:
     def read_one(self, message: Message) -> Taken:
         """Decode one message. Raises Rejected, SchemaAwaited or RegistryUnavailable, as the decoder does."""
         event = self._decode(self._event_type, message.key, message.value)
-        return Taken(message, event, same_content(event, message.value or b""))
+        return Taken(message, event, hash_content(event, message.value or b""))
 
     def _ring(self, message: Message, detail: str) -> None:
         """Ring once for a message, and again if it still waits after long."""

@@ -65,7 +65,7 @@ class Locks(NamedTuple):
     blind: bool = False
 
 
-def tell_holder(holder: Holder | None) -> dict[str, Any]:
+def describe_holder(holder: Holder | None) -> dict[str, Any]:
     """Return the fields of an alarm about a session."""
     if holder is None:
         return {"remedy": "the session is unknown: look for old transactions in pg_stat_activity"}

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 
-from domain.content import inbox_content, same_content
+from domain.content import hash_content, inbox_content
 from outbox.audit.books import Books
 from outbox.audit.cards import check_message
 from outbox.audit.report import VIOLATIONS_KEPT_MAX
@@ -184,7 +184,7 @@ def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[obj
             pass
         else:
             event_id, day = event.event_id, event.occurred_at.astimezone(UTC).date()
-            content = inbox_content(same_content(event, message.value or b""))
+            content = inbox_content(hash_content(event, message.value or b""))
     consumed = message.offset < committed.get((message.topic, message.partition), 0)
     group = scope.groups.get(event_type) if consumed else None
     body_hash = None if message.value is None else hashlib.sha256(message.value).digest()

@@ -10,7 +10,7 @@ import psycopg
 from domain.errors import Busy
 from domain.ids import OrderId
 from domain.operation import Operation
-from domain.ports.locks import Locks, tell_holder
+from domain.ports.locks import Locks, describe_holder
 from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
 from outbox.driver.connections import Connections, begin
 from outbox.journal import RowEncoder, letter_origin
@@ -134,7 +134,7 @@ class PostgresStore:
         async with self._connection() as connection:
             row = await locks.row_lock(connection, cause.diag.context or "")
         where = "a row" if row is None else f"a row of {row.table}"
-        who = ", ".join(f"{name} {value}" for name, value in tell_holder(row.holder if row else None).items())
+        who = ", ".join(f"{name} {value}" for name, value in describe_holder(row.holder if row else None).items())
         return Busy(f"{busy}; another session holds {where}: {who}", at_row=True)
 
     async def end_frozen(self, unmoved_s: float) -> int:

@@ -11,7 +11,7 @@ from domain.goods import expire_hold
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Order, Status
 from domain.outcome import NotExecuted, NotFound, Outcome, Pending, Unknown
-from domain.settling import tell_delay
+from domain.settling import notify_delay
 from domain.stuck import revive
 from domain.values import replace
 from tests.domain.builders import (
@@ -78,13 +78,13 @@ def test_it_is_told_without_an_answer_whether_the_outcome_is_unknown_or_nobody_w
 ) -> None:
     waiting = operation(kind, state=state, opened_at=later(-RULES.delayed_notice_s))
     known = order(OWNER[kind][1], OWNER[kind][2], operations=(waiting,))
-    assert tell_delay(known, context(later(-1))) is NOTHING
-    told = tell_delay(known, context())
+    assert notify_delay(known, context(later(-1))) is NOTHING
+    told = notify_delay(known, context())
     assert [(f["type"], f["kind"]) for f in facts(told)] == [("CustomerNotificationRequested", "PAYMENT_DELAYED")]
     assert [event.causation_id for event in told.events] == [waiting.causation_id]
     assert told.order is not None
     assert told.order.operations == known.operations
-    assert tell_delay(told.order, context(later(3_600))) is NOTHING
+    assert notify_delay(told.order, context(later(3_600))) is NOTHING
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_nobody_is_told_not_to_pay_while_money_or_goods_go_back_or_once_the_orde
 ) -> None:
     waiting = operation(kind, opened_at=later(-86_400))
     found = replace(order(S.RESERVATION_FAILED, captured(), operations=(waiting,)), **known)
-    assert tell_delay(found, context()) is NOTHING
+    assert notify_delay(found, context()) is NOTHING
 
 
 REVIEWS: Final = {

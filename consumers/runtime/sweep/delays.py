@@ -5,7 +5,7 @@ from typing import Final
 
 from consumers.runtime.sweep.job import OrderJob, Tools
 from domain.ids import OrderId
-from domain.settling import tell_delay
+from domain.settling import notify_delay
 
 DELAYS_EVERY_S: Final = 10
 
@@ -28,7 +28,7 @@ class DelayedPayments(OrderJob):
             orders = await transaction.load(order_ids)
             work = self._begin(transaction, orders)
             for order in orders.values():
-                work.apply(tell_delay(order, work.context(None)))
+                work.apply(notify_delay(order, work.context(None)))
             await work.finish(self._tools.ports)
         work.report(self._log)
         self._log.info("customers are told that their payment takes long", orders=len(work.changes.orders))
