@@ -28,6 +28,8 @@ APART_S: Final = 0.3
 """Between two looks: what one transaction holds in both is held for long. Ours hold a row for some milliseconds."""
 FORGOTTEN_S: Final = 60.0
 """A row about which nobody asks any more: its partition is another's."""
+HIDDEN_S: Final = 3.0
+"""Orders that wait for so long though no row is seen to be held are an alarm."""
 NAMED_MAX: Final = 20
 """Rows and orders in a line of the log."""
 FREE: Final = "the row is free; what waited for it goes on"
@@ -135,7 +137,8 @@ class Detour(Generic[T]):
         self._order_of = order_of
         self._needs_goods = needs_goods
         self._known: dict[tuple[str, str], tuple[RowLock, float]] = {}
-        self._hidden: dict[OrderId | None, float] = {}
+        # Orders that wait though no row is seen to be held: since when, and when they last did.
+        self._hidden: dict[OrderId | None, tuple[float, float]] = {}
 
     async def run(self, items: Sequence[T], transaction: Awaitable[R]) -> R:
         """Await a transaction over these items; have it taken apart if it waited in vain for rows."""
@@ -175,14 +178,16 @@ class Detour(Generic[T]):
         self._watch.note(self, rows)
 
     def _note_hidden(self, items: Sequence[T], hidden: Sequence[T]) -> None:
-        """Ring for what waits a second time for nobody knows what. Once may be the end of a transaction of ours."""
+        """Ring for what has waited for a while though no row is seen to be held; at first it may be for ours."""
         now, tried = _now(), {self._order_of(item) for item in items}
         left = {self._order_of(item) for item in hidden}
-        lasting = left & self._hidden.keys()
-        others = {name: at for name, at in self._hidden.items() if name not in tried and at >= now - FORGOTTEN_S}
-        self._hidden = others | dict.fromkeys(left, now)
+        others = {
+            name: seen for name, seen in self._hidden.items() if name not in tried and seen[1] >= now - FORGOTTEN_S
+        }
+        self._hidden = others | {name: (self._hidden.get(name, (now, now))[0], now) for name in left}
+        lasting = [name for name in left if now - self._hidden[name][0] >= HIDDEN_S]
         if lasting or not self._hidden:
-            self._watch.note_hidden(self, list(lasting))
+            self._watch.note_hidden(self, lasting)
 
     def _forget(self, names: Sequence[tuple[str, str]]) -> None:
         for name in names:
