@@ -1,4 +1,4 @@
-"""An audit of the deployment that the settings name, with the gateway's books and what stands on the topics."""
+"""An audit of the deployment that the settings name, with the gateway's ledger and the messages on the topics."""
 
 from collections.abc import Callable
 
@@ -23,10 +23,10 @@ async def run_audit(
 ) -> Report:
     """Wait until the pipeline is quiet, at most wait_s (None: not at all), then audit it.
 
-    ledger: the gateway's books, by default those of the sandbox if that is the gateway. Kafka, if it is set, is asked
+    ledger: the gateway's ledger, by default that of the sandbox if that is the gateway. Kafka, if it is set, is asked
     whether the consumers have read everything. Raises Transient or psycopg.OperationalError for what does not answer.
     """
-    books = ledger or ledger_of(settings)
+    ledger = ledger or ledger_of(settings)
     reader = KafkaTopics(settings) if topics or settings.kafka_bootstrap_servers is not None else None
     if reader is not None:
         await check_present(settings)
@@ -34,11 +34,11 @@ async def run_audit(
         await check_session(settings, "an audit of the topics")
     scope = Scope(codec_of(settings), GROUPS, settings.topic_prefix)
     lag = reader.lag if reader is not None else None
-    # It asks over several transactions, and keeps a table of its own meanwhile: not through a pooler.
+    # The audit uses several transactions and a temporary table, so it cannot run through a pooler.
     async with await connect(settings.direct_url(), name="payments audit", autocommit=True) as connection:
         if wait_s is not None:
             await wait_until_quiet(connection, scope, wait_s, lag=lag, progress=progress)
-        return await audit(connection, scope, ledger=books, topics=reader if topics else None, lag=lag)
+        return await audit(connection, scope, ledger=ledger, topics=reader if topics else None, lag=lag)
 
 
 def ledger_of(settings: Settings) -> GatewayLedger | None:

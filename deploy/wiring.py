@@ -158,7 +158,7 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
 
 @asynccontextmanager
 async def references_of(settings: Settings) -> AsyncIterator[GatewayReferences | None]:
-    """Make what knows the gateway's ids; None where nothing does: the simulated gateway's books are in its process."""
+    """Make what looks up ids at the gateway. None for no gateway, or the simulated one: its ids are in memory."""
     if settings.gateway is None or settings.gateway_kind() == "simulated":
         yield None
         return

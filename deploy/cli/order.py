@@ -1,4 +1,4 @@
-"""`payments order`: where an order stands, how it came there, and an operator's word on it."""
+"""`payments order`: where an order stands, how it came there, and an operator's ruling on it."""
 
 import click
 
@@ -8,10 +8,10 @@ from deploy.contracts import codec_of
 from deploy.failures import Failure
 from deploy.running import now
 from deploy.views.order_json import order_document
-from deploy.views.order_text import list_lines, story_lines
-from deploy.views.timeline import told_of
+from deploy.views.order_text import list_lines, order_lines
+from deploy.views.timeline import decode_journal
 from domain.order import Status
-from outbox.operators.queries import order_list, order_story, snapshot
+from outbox.operators.queries import order_list, read_order, snapshot
 
 LIMIT_MAX = 10_000
 
@@ -30,19 +30,19 @@ order.add_command(resolve)
 def show(*, order_id: str, as_json: bool) -> None:
     """Show where order ID stands, and its timeline.
 
-    The timeline holds events, operations with their outcomes, what customers were told, what was refused, and who did
+    The timeline holds events, operations with their outcomes, the customer's notices, what was refused, and who did
     it. All of it is one moment of the database.
     """
     settings = settings_with_schema()
     with snapshot(settings.sqlalchemy_url()) as connection:
-        story = order_story(connection, order_id)
-    if story is None:
+        stored = read_order(connection, order_id)
+    if stored is None:
         raise Failure(
             f"there is no order {order_id}: `payments order list` shows the last ones, and "
             f"`payments dlq list --order {order_id}` messages about it that were refused"
         )
-    told = told_of(story, settings.topic_prefix, codec_of(settings).decode)
-    answer(order_document(story, told), story_lines(story, told, now()), as_json=as_json, tell=click.echo)
+    events = decode_journal(stored, settings.topic_prefix, codec_of(settings).decode)
+    answer(order_document(stored, events), order_lines(stored, events, now()), as_json=as_json, tell=click.echo)
 
 
 @order.command("list")

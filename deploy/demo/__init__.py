@@ -1,5 +1,5 @@
-"""The demo: the whole pipeline on servers of its own, orders of every kind, and whether each ended as it must.
+"""The demo: the whole pipeline on servers of its own, orders of every kind, and a check how each ended.
 
-What belongs here: the script of orders with how each must end, the stage they are played on, and the telling of it.
-What never will: a rule of payment. A demo knows what must come out and not how; it looks at what any neighbour sees.
+What belongs here: the script of orders and how each must end, the servers, and the report. What never will: a rule of
+payment. A demo knows how an order must end, not why; it reads only what any other program could read.
 """

@@ -1,6 +1,6 @@
 """`python -m deploy.demo.pipeline FOLDER`: all roles in a process of their own, with the settings of FOLDER/.env alone.
 
-As `payments up`, but deaf to the environment: a demo must not be led to somebody's real servers or real money.
+As `payments up`, but it ignores the environment: a demo must never use real servers or real money.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""One run from curtain to curtain: set up, publish, watch, audit, judge, take down."""
+"""One run from beginning to end: set up, publish, watch, audit, compare, take down."""
 
 import asyncio
 import time
@@ -18,12 +18,12 @@ from deploy.demo.watch import Observed, Watcher
 from deploy.playbank.ledger import SandboxLedger
 from deploy.roles import leaves
 from deploy.running import Stopping, run
-from deploy.views.timeline import Told, told_of
+from deploy.views.timeline import JournalEvent, decode_journal
 from deploy.wiring import store_of
 from domain.ids import OrderId
 from domain.order import Order
 from outbox.audit import Report
-from outbox.operators.queries import OrderStory, order_list, order_story, snapshot
+from outbox.operators.queries import OrderRows, order_list, read_order, snapshot
 
 LOOK_S: Final = 0.1
 AUDIT_WAIT_S: Final = 30.0
@@ -33,14 +33,14 @@ ORDERS_MAX: Final = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """All that a run came to. stories: the order shown of each kind, with its rows and events. log: the pipeline's."""
+    """All results of a run. shown: one order of each kind, with its rows and events. log: the pipeline's."""
 
     script: Script
     progress: Progress
     verdict: Verdict
     audit: Report
     observed: Observed
-    stories: list[tuple[ScriptedOrder, OrderStory, list[Told]]]
+    shown: list[tuple[ScriptedOrder, OrderRows, list[JournalEvent]]]
     log: str
     kafka: str
     postgresql: str
@@ -54,8 +54,8 @@ class Played:
 def play(script: Script, show: Show, *, quiet_s: float = QUIET_S) -> Played:
     """Play a script on servers of its own; they are gone when this returns or raises.
 
-    quiet_s: once every order has an outcome, what its script says besides is waited for so long after the last event.
-    The environment's settings count for nothing. SIGINT and SIGTERM raise KeyboardInterrupt, after everything was
+    quiet_s: once every order has an outcome, wait so long after the last event for what else the script says.
+    Settings of the environment are ignored. SIGINT and SIGTERM raise KeyboardInterrupt, after everything was
     taken down. Raises EmbeddedError when a server cannot be started.
     """
     telemetry.configure("console", "ERROR", library_level="CRITICAL")
@@ -69,13 +69,13 @@ def play(script: Script, show: Show, *, quiet_s: float = QUIET_S) -> Played:
 async def _perform(script: Script, stage: Stage, show: Show, quiet_s: float) -> Played:
     codec = codec_of(stage.settings)
     traffic = Traffic(script, stage.settings, codec, quiet_s=quiet_s)
-    watcher = Watcher(stage.settings, codec, traffic.told)
+    watcher = Watcher(stage.settings, codec, traffic.note)
     await watcher.start()
     try:
         await _advance(traffic, watcher, len(script.orders), show)
     finally:
         await watcher.close()
-    with show.step("the audit: invariants against the database, the topics and the gateway's books") as step:
+    with show.step("the audit: invariants against the database, the topics and the gateway's ledger") as step:
         report = await run_audit(stage.settings, topics=True, wait_s=AUDIT_WAIT_S, progress=step.tell)
         broken = sum(not invariant.holds for invariant in report.invariants)
         step.done(f"the audit: {len(report.invariants) - broken} of {len(report.invariants)} invariants hold")
@@ -87,7 +87,7 @@ async def _perform(script: Script, stage: Stage, show: Show, quiet_s: float) -> 
         verdict=verdict,
         audit=report,
         observed=watcher.observed,
-        stories=_stories(script, stage),
+        shown=_read_shown(script, stage),
         log=stage.pipeline.last_words(),
         kafka=stage.servers.kafka.version,
         postgresql=stage.servers.postgres.version,
@@ -95,7 +95,7 @@ async def _perform(script: Script, stage: Stage, show: Show, quiet_s: float) -> 
 
 
 async def _advance(traffic: Traffic, watcher: Watcher, total: int, show: Show) -> None:
-    """Publish and watch until all has come, showing how far it is."""
+    """Publish and watch until every order has ended, and show the progress."""
     progress, observed = traffic.progress, watcher.observed
     began_s = time.monotonic()
 
@@ -124,7 +124,7 @@ def _count(observed: Observed, event_type: str) -> int:
 
 
 async def _orders(stage: Stage) -> dict[OrderId, Order]:
-    """Load every order that there is."""
+    """Load every order."""
     found: dict[OrderId, Order] = {}
     with snapshot(stage.settings.sqlalchemy_url()) as connection:
         ids = [OrderId(row["order_id"]) for row in order_list(connection, None, ORDERS_MAX)]
@@ -135,8 +135,8 @@ async def _orders(stage: Stage) -> dict[OrderId, Order]:
     return found
 
 
-def _stories(script: Script, stage: Stage) -> list[tuple[ScriptedOrder, OrderStory, list[Told]]]:
-    """Read one order of each kind that is shown; of gateway trouble a time-out, if there is one."""
+def _read_shown(script: Script, stage: Stage) -> list[tuple[ScriptedOrder, OrderRows, list[JournalEvent]]]:
+    """Read one order of each kind that is shown. For gateway trouble prefer a time-out."""
     chosen: dict[str, ScriptedOrder] = {}
     for order in script.orders:
         timed_out = any("timeout_after" in token for token in order.story.tokens)
@@ -146,12 +146,12 @@ def _stories(script: Script, stage: Stage) -> list[tuple[ScriptedOrder, OrderSto
     found = []
     with snapshot(stage.settings.sqlalchemy_url()) as connection:
         for order in sorted(chosen.values(), key=lambda order: KINDS.index(order.kind)):
-            story = order_story(connection, order.order_id)
-            if story is not None:
-                found.append((order, story, told_of(story, stage.settings.topic_prefix, codec.decode)))
+            stored = read_order(connection, order.order_id)
+            if stored is not None:
+                found.append((order, stored, decode_journal(stored, stage.settings.topic_prefix, codec.decode)))
     return found
 
 
 def _interrupt() -> None:
-    """Have everything taken down; a second signal leaves that to the guard beside the temporary folder."""
+    """Have everything taken down. After a second signal the guard process does it."""
     raise KeyboardInterrupt

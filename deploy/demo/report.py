@@ -1,4 +1,4 @@
-"""What a run came to: one JSON document for programs, and a page for people."""
+"""The results of a run: one JSON document for programs, and a page for people."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,26 +14,26 @@ from deploy.demo.stories import KINDS, OUTCOMES
 from deploy.views.audit_text import report_lines
 from deploy.views.order_text import later
 from deploy.views.tables import aligned
-from deploy.views.timeline import Rank, Told, timeline
+from deploy.views.timeline import JournalEvent, Rank, timeline
 from outbox.audit import Report
-from outbox.operators.queries import OrderStory
+from outbox.operators.queries import OrderRows
 from schemas.money import Money
 
 WIDTH: Final = 120
 WRONG_SHOWN_MAX: Final = 20
 FAULT: Final = "pm_fault_"
 LEFT_OUT: Final = "CustomerNotificationRequested"
-"""What the customer was told stands on the next line; `payments order show` leaves nothing out."""
+"""The notice to the customer stands on the next line. `payments order show` leaves nothing out."""
 DETAIL: Final = re.compile(r"^version \d+$|\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$")
 
 
 def percentile(sorted_values: Sequence[float], share: float) -> float:
-    """Return the value that so much of them do not exceed; 0 when there are none."""
+    """Return the value that this share of the values does not exceed; 0 when there are none."""
     return sorted_values[min(len(sorted_values) - 1, int(share * len(sorted_values)))] if sorted_values else 0.0
 
 
 def document(played: Played) -> dict[str, Any]:
-    """Return the document of the contract, with the kinds of orders, the dead letters and what was wrong beside."""
+    """Return the document of CONTRACT, with kinds of orders, dead letters and what was wrong."""
     waits_s = sorted(played.progress.waits_s)
     seconds = played.progress.seconds
     return {
@@ -58,19 +58,19 @@ _PERCENTILES: Final = (("p50", 0.5), ("p99", 0.99))
 
 
 def page(played: Played, tick: str, cross: str) -> Iterator[str | Text]:
-    """Tell it to people: lines of rich's markup, or of its text."""
+    """Return the page: lines of rich's markup, or of its text."""
     yield ""
     yield "[bold]Every kind of order, and how many ended as the script says[/bold]"
     yield from _kinds(played, tick, cross)
     yield ""
     yield "[bold]One of each[/bold]"
-    for order, story, told in played.stories:
-        yield from _story(order, story, told)
+    for order, stored, events in played.shown:
+        yield from _order_lines(order, stored, events)
     yield ""
     yield "[bold]Messages that nobody can act on, kept as dead letters[/bold]"
     yield from _letters(played, tick, cross)
     yield ""
-    yield "[bold]The audit, against the database, the topics and the gateway's own books[/bold]"
+    yield "[bold]The audit, against the database, the topics and the gateway's own ledger[/bold]"
     for line in report_lines(_brief(played.audit)):
         yield Text.from_ansi("  " + line.replace("✓", tick).replace("✗", cross))
     yield ""
@@ -78,7 +78,7 @@ def page(played: Played, tick: str, cross: str) -> Iterator[str | Text]:
 
 
 def _brief(report: Report) -> Report:
-    """Leave out the notes of what holds: sums by currency, which `payments audit` tells."""
+    """Leave out the notes of what holds: sums by currency, which `payments audit` shows."""
     return replace(report, invariants=tuple(replace(i, notes=()) if i.holds else i for i in report.invariants))
 
 
@@ -97,18 +97,18 @@ def _kinds(played: Played, tick: str, cross: str) -> Iterator[str]:
         yield f"  {_sign(count == right, tick, cross)} {escape(line)}"
 
 
-def _story(order: ScriptedOrder, story: OrderStory, told: list[Told]) -> Iterator[str]:
-    total = Money(story.order["total_minor"], story.order["currency"])
+def _order_lines(order: ScriptedOrder, stored: OrderRows, events: list[JournalEvent]) -> Iterator[str]:
+    total = Money(stored.order["total_minor"], stored.order["currency"])
     faults = [token.removeprefix(FAULT) for token in order.story.tokens if token.startswith(FAULT)]
     about = ", ".join([order.order_id, str(total), *faults])
     yield ""
     yield f"  [cyan]{order.kind.title}[/cyan]  [dim]{about}[/dim]"
-    entries = timeline(story, told)
+    entries = timeline(stored, events)
     start = entries[0].at
     rows = [
         (later(entry.at - start), entry.who, entry.what, _short(entry.details))
         for entry in entries
-        # When a call began matters only where its answer was long in coming.
+        # The beginning of a call matters only if its answer came late.
         if entry.what != LEFT_OUT and (entry.rank != Rank.OPENED or order.story.slow)
     ]
     for line in aligned(rows, right=frozenset({0})):

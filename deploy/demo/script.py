@@ -1,4 +1,4 @@
-"""The script of a run: which orders there are and what checkout says of each, from a seed alone."""
+"""The script of a run: the orders and what checkout publishes of each, made from a seed alone."""
 
 import random
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from deploy.demo.stories import Also, Goods, Kind, Story, counts_for
 PLENTY: Final = ("tea", "coffee", "honey", "mug", "kettle", "teapot", "biscuits", "jam")
 PLENTY_UNITS: Final = 10_000_000
 SCARCE, SCARCE_UNITS = "antique-samovar", 2
-"""Every order of it asks for more than there are: these stay."""
+"""Every order asks for more units of it than there are, so that these stay."""
 NOWHERE: Final = "moon-dust"
 CURRENCIES: Final = ("EUR", "EUR", "EUR", "USD", "GBP", "JPY")
 LARGE_MINOR: Final = 100_000_000
 """Above Stripe's largest amount, eight digits, and still within PAYMENTS_AMOUNT_MAX_MINOR."""
 CARD_NUMBER: Final = "4242424242424242"
-"""Stripe's published test number: it must be refused wherever it turns up, and be seen nowhere afterwards."""
+"""Stripe's published test number: it must be refused wherever it stands, and never be shown or stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ScriptedOrder:
         return int(self.confirmed["total_minor"])
 
     def others(self) -> list[dict[str, Any]]:
-        """Return what checkout publishes right behind, by mistake."""
+        """Return what checkout publishes by mistake, right after the order."""
         match self.story.also:
             case Also.AGAIN:
                 return [self.confirmed, _without_id(self.confirmed)]
@@ -45,7 +45,7 @@ class ScriptedOrder:
                 return []
 
     def retry(self, after_attempt: int) -> list[dict[str, Any]]:
-        """Return what the storefront publishes when this attempt has failed; nothing if the story ends there."""
+        """Return what the storefront publishes when this attempt has failed; nothing after the last attempt."""
         if after_attempt >= len(self.story.tokens):
             return []
         line = {
@@ -77,7 +77,7 @@ class Script:
 
     @property
     def letters(self) -> dict[tuple[str, str], int]:
-        """Count the dead letters that there must be, by (reason, message key)."""
+        """Return how many dead letters there must be, by (reason, message key)."""
         wanted = {(stray.reason, stray.key): 1 for stray in self.strays}
         return wanted | {("conflict", o.order_id): 1 for o in self.orders if o.story.also is Also.CHANGED}
 

@@ -1,4 +1,4 @@
-"""Progress on stderr: moving on a terminal, lines elsewhere. Results never go this way."""
+"""Progress on stderr: updated in place on a terminal, lines elsewhere. Results go to stdout."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,19 +16,19 @@ BAR_MARGIN: Final = 6
 
 
 class Step:
-    """One thing that is being done."""
+    """A step of the demo that is under way."""
 
     def __init__(self, tell: Callable[[str], None], title: str) -> None:
         self.tell = tell
         self.title = title
 
     def done(self, title: str) -> None:
-        """Say what there is now."""
+        """Set the title that is shown at the end."""
         self.title = title
 
 
 class Show:
-    """Where a demo tells how far it is."""
+    """Shows the progress of a demo."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -37,12 +37,12 @@ class Show:
         self._full, self._empty = ("━", "─") if "utf" in console.encoding.lower() else ("#", "-")
 
     def tell(self, text: str) -> None:
-        """Tell something on a line of its own."""
+        """Print a line."""
         self._console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """Do one thing: its title while it lasts, and a line with a tick and how long it took at the end."""
+        """Show a step: its title while it lasts; at the end a line with a tick and how long it took."""
         began_s = time.monotonic()
         if self._moving:
             with self._console.status(escape(title)) as status:
@@ -58,7 +58,7 @@ class Show:
 
     @contextmanager
     def orders(self, total: int, line: Callable[[], tuple[int, str]]) -> Iterator[Callable[[], None]]:
-        """Show orders advance; the yielded function looks again. line gives how many have ended, and the counts."""
+        """Show the progress of orders; the yielded function updates it. line: how many have ended, and the counts."""
         if self._moving:
             with Live(console=self._console, auto_refresh=False, transient=True) as live:
 

@@ -1,4 +1,4 @@
-"""Everything that a demo runs on: servers, sandbox and pipeline on a folder that goes with them, watched meanwhile."""
+"""Everything that a demo runs on: servers, sandbox and pipeline on a temporary folder, restarted when they die."""
 
 import asyncio
 import sys
@@ -45,7 +45,7 @@ SETTINGS: Final = {
     "PAYMENTS_TOPIC_PARTITIONS": str(PARTITIONS),
     "PAYMENTS_GATEWAY": "sandbox",
     "PAYMENTS_SANDBOX_PENDING_S": f"{PENDING_S:g}",
-    # What takes minutes in production takes seconds here, so that every story ends while somebody watches.
+    # What takes minutes in production takes seconds here, so that every order ends while somebody watches.
     "PAYMENTS_GATEWAY_CONNECT_TIMEOUT_S": "1",
     "PAYMENTS_GATEWAY_TIMEOUT_S": "2",
     "PAYMENTS_LEASE_S": "15",
@@ -74,14 +74,14 @@ class Pipeline(Server):
         return Command(argv=argv, cwd=self._folder)
 
     def last_words(self) -> str:
-        """Return the end of its log, and before that of the log of the process before, if that died."""
+        """Return the end of its log. If an earlier process of it died, the end of that log comes first."""
         log = self._process.log
         return "\n".join(part for part in (last_lines(log.with_name(f"{log.name}.1")), last_lines(log)) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A running pipeline. settings lead to its servers."""
+    """A running pipeline. settings: name its servers."""
 
     settings: Settings
     servers: EmbeddedServers
@@ -95,13 +95,13 @@ class Stage:
 
     @property
     def all(self) -> Sequence[Managed]:
-        """Every process of it."""
+        """Every process."""
         return (*self.servers.managed, self.sandbox, self.pipeline)
 
 
 @contextmanager
 def set_up(show: Show) -> Iterator[Stage]:
-    """Have everything run while inside. All is killed and deleted on leaving, however that is.
+    """Run everything while inside. On leaving, in whatever way, all is killed and deleted.
 
     Raises EmbeddedError if something cannot be started.
     """
@@ -127,9 +127,9 @@ def set_up(show: Show) -> Iterator[Stage]:
         with show.step("the pipeline: all consumers, the relay and the sweep") as step:
             stack.callback(pipeline.stop, immediate=True)
             start_or_give_up(pipeline.start, (pipeline,))
-            run(_all_joined(settings))
+            run(_wait_for_groups(settings))
             step.done(f"the pipeline runs (pid {pipeline.pid}): all consumers, the relay and the sweep")
-        # Nothing is lost when somebody kills one of them, which is what this pipeline is for.
+        # Somebody may kill one of them: it is started again, and nothing is lost.
         stack.enter_context(Supervisor(stage.all, show.tell).watching())
         yield stage
 
@@ -145,7 +145,7 @@ def _settings(servers: EmbeddedServers, sandbox: ManagedProcess) -> Settings:
     return load_settings({}, directory=servers.data_dir, use_embedded=False)
 
 
-async def _all_joined(settings: Settings) -> None:
+async def _wait_for_groups(settings: Settings) -> None:
     """Wait until every consumer group has its members and partitions. Raises EmbeddedError after JOIN_S."""
     async with admin_client(settings.kafka_options(), "payments-demo", "about groups", ASK_MS) as admin:
         try:
@@ -159,7 +159,7 @@ async def _all_joined(settings: Settings) -> None:
 
 
 async def _stable(admin: AIOKafkaAdminClient, group: str) -> bool:
-    """Ask for one group at a time: aiokafka misreads an answer about several."""
+    """Whether a group has shared out its partitions. One group a request: aiokafka misreads an answer about several."""
     try:
         answers = await admin.describe_consumer_groups([group])
     except KafkaError:

@@ -252,11 +252,11 @@ _SPECIAL = (
 )
 KINDS: Final = (_PLAIN, *_SPECIAL)
 ORDERS_MIN: Final = len(KINDS)
-"""With fewer orders some kind would be missing."""
+"""Fewer orders would leave a kind out."""
 
 
 def counts_for(orders: int) -> list[tuple[Kind, int]]:
-    """Say how many orders of each kind there are among so many (at least ORDERS_MIN): what is left is plainly paid."""
+    """Return how many of these orders (at least ORDERS_MIN) are of each kind. The rest are paid by card."""
     assert orders >= ORDERS_MIN
     special = [(kind, max(1, min(kind.most, int(kind.share * orders)))) for kind in _SPECIAL]
     return [(_PLAIN, orders - sum(count for _, count in special)), *special]

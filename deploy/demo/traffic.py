@@ -23,17 +23,17 @@ UNDER_WAY_MAX: Final = 160
 PUBLISH_MAX: Final = 40
 LOOK_S: Final = 0.05
 LATE_S: Final = 60.0
-"""Nothing happened for so long: what is missing then is not coming."""
+"""After so long without an event, what is missing will not come."""
 QUIET_S: Final = 15.0
-"""As LATE_S, once every order has an outcome, for what follows an outcome (a refund that takes a while)."""
+"""The same once every order has an outcome: time for what follows an outcome (a refund that takes a while)."""
 TRIES_MAX: Final = 20
 IDS_APART: Final = 2**64
 AWAY_S: Final = 1.0
-"""Between tries while Kafka is away: somebody may have killed it, to see what happens."""
+"""Between tries while Kafka is down: somebody may have killed it, to see what happens."""
 
 
 class Asking(NamedTuple):
-    """What asks for a payment, as a line of `payments publish`; its outcome will be that of this attempt."""
+    """A line of `payments publish` that asks for a payment, and the attempt that it will start."""
 
     order_id: str
     attempt: int
@@ -42,7 +42,7 @@ class Asking(NamedTuple):
 
 @dataclass(slots=True)
 class Progress:
-    """How far it is. waits_s: from the acknowledgement of what asked for a payment to its outcome on the topic."""
+    """How far it is. waits_s: from the acknowledgement of each request for a payment to its outcome on the topic."""
 
     published: int = 0
     ended: int = 0
@@ -57,7 +57,7 @@ class Progress:
 
 
 class Traffic:
-    """Publishes the script. told() must be called with everything that is seen on the topics."""
+    """Publishes the script. note() must be called with every event that is seen on the topics."""
 
     def __init__(self, script: Script, settings: Settings, codec: Codec, *, quiet_s: float = QUIET_S) -> None:
         self.progress = Progress()
@@ -66,8 +66,8 @@ class Traffic:
         self._codec = codec
         self._quiet_s = quiet_s
         self._orders = {order.order_id: order for order in script.orders}
-        # Another stream than the script's: from the same seed some of its ids would come out again, and a message with
-        # the id of another one is, rightly, taken for a repetition.
+        # Another seed than the script's: the same one would give some ids twice, and a message with the id of another
+        # one is, rightly, taken for a repetition.
         self._new_id = id_source(script.seed + IDS_APART)
         self._waiting = deque(script.orders)
         self._retries: list[Asking] = []
@@ -76,8 +76,8 @@ class Traffic:
         self._ended: set[str] = set()
         self._last_s = 0.0
 
-    def told(self, seen: Seen) -> None:
-        """Take note of an event; a failed payment may make its customer try again."""
+    def note(self, seen: Seen) -> None:
+        """Take note of an event; after a failed payment the customer may try again."""
         self._last_s = seen.at_s
         order = self._orders.get(seen.order_id)
         if seen.event_type not in OUTCOME_EVENTS or order is None:
@@ -95,7 +95,7 @@ class Traffic:
         self.progress.ended_s = max(self.progress.ended_s, seen.at_s)
 
     async def run(self, observed: Observed) -> None:
-        """Publish all, and return when every order has all that its script says, or nothing more comes."""
+        """Publish all. Return when every event of the script was seen, or when no more events come."""
         loop = asyncio.get_running_loop()
         self.progress.began_s = self._last_s = loop.time()
         publisher = await _publisher(self._settings)
@@ -111,7 +111,7 @@ class Traffic:
             await publisher.close()
 
     def _next(self) -> list[Asking]:
-        """Take what customers try again, and new orders as far as there is room."""
+        """Take all retries, and as many new orders as may be under way."""
         askings, self._retries = self._retries, []
         room = min(PUBLISH_MAX, UNDER_WAY_MAX - len(self._under_way))
         for _ in range(min(room, len(self._waiting))):
@@ -123,7 +123,7 @@ class Traffic:
         return askings
 
     async def _publish(self, publisher: KafkaPublisher, batch: Sequence[Asking]) -> KafkaPublisher:
-        """Publish; return the publisher, a new one if Kafka was away: the same messages again are harmless."""
+        """Publish, again after an outage: repetitions are harmless. Return the publisher; after an outage a new one."""
         checkout = Checkout(self._codec, self._settings.topic_prefix, now(), self._new_id)
         prepared = checkout.prepare(orjson.dumps(asking.line) for asking in batch)
         assert not prepared.bad, prepared.bad
@@ -153,13 +153,13 @@ class Traffic:
     def _over(self, observed: Observed, now_s: float) -> bool:
         everybody = len(self._ended) == len(self._orders)
         if everybody and self._script.letters.keys() <= observed.letters.keys():
-            if all(_told_all(order, observed) for order in self._script.orders):
+            if all(_all_seen(order, observed) for order in self._script.orders):
                 return True
             return now_s - self._last_s > self._quiet_s
         return now_s - self._last_s > LATE_S
 
 
-def _told_all(order: ScriptedOrder, observed: Observed) -> bool:
+def _all_seen(order: ScriptedOrder, observed: Observed) -> bool:
     return order.story.events <= set(observed.marks(order.order_id))
 
 

@@ -1,4 +1,4 @@
-"""What happened beside what the script says: in the database, on the topics, and in the gateway's own books."""
+"""Compares what happened with the script: in the database, on the topics, and in the gateway's own ledger."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ EFFECTS: Final[Mapping[Money, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known after a run: orders in the database, transactions at the gateway, messages on the topics."""
+    """What a run left behind: orders in the database, transactions at the gateway, messages on the topics."""
 
     orders: Mapping[OrderId, Order]
     ledger: Sequence[LedgerEntry]
@@ -45,7 +45,7 @@ class Verdict:
 
 
 def judge(script: Script, evidence: Evidence) -> Verdict:
-    """Compare."""
+    """Compare what happened with the script."""
     found = Counter(str(order.status) for order in evidence.orders.values())
     wanted = Counter(order.story.outcome for order in script.orders)
     verdict = Verdict({name: found[name] for name in OUTCOMES}, {name: wanted[name] for name in OUTCOMES})

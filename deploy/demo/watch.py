@@ -1,4 +1,4 @@
-"""What everybody can see: the topics, read from their beginning as any subscriber reads them."""
+"""The topics, read from their beginning as any subscriber reads them."""
 
 import asyncio
 from collections import Counter
@@ -17,7 +17,7 @@ from schemas.codec import Codec
 from schemas.topics import CONSUMED, dead_letter_topic, event_type_of, topic_name
 
 PASSED: Final = ("PaymentAuthorized", "ItemsReserved")
-"""Looked at for the progress only: who has come so far."""
+"""Read for the progress only: how many orders have come so far."""
 TAKE_MS: Final = 200
 TAKE_MAX: Final = 2_000
 REASON: Final = "payments_reason"
@@ -35,7 +35,7 @@ class Seen:
 
     @property
     def mark(self) -> tuple[str, int, str | None]:
-        """What a story says of it."""
+        """What is compared with the events of its story."""
         return self.event_type, self.attempt, self.code
 
 
@@ -61,13 +61,13 @@ class Observed:
 
 
 class Watcher:
-    """Reads the topics in the background. told: called with each new event of an outcome or of money."""
+    """Reads the topics in the background. on_event: called with each new event of an outcome or of money."""
 
-    def __init__(self, settings: Settings, codec: Codec, told: Callable[[Seen], None]) -> None:
+    def __init__(self, settings: Settings, codec: Codec, on_event: Callable[[Seen], None]) -> None:
         self.observed = Observed()
         self._prefix = settings.topic_prefix
         self._codec = codec
-        self._told = told
+        self._on_event = on_event
         self._outcomes = {topic_name(self._prefix, name) for name in OUTCOME_EVENTS + MONEY_EVENTS}
         self._passed = {topic_name(self._prefix, name) for name in PASSED}
         self._letters = {dead_letter_topic(self._prefix, name) for name in CONSUMED}
@@ -91,7 +91,7 @@ class Watcher:
         await self._consumer.seek_to_beginning()
 
     async def run(self) -> None:
-        """Read until cancelled. A broker that was killed is waited for."""
+        """Read until cancelled. Wait for a broker that was killed."""
         while True:
             try:
                 found = await self._consumer.getmany(timeout_ms=TAKE_MS, max_records=TAKE_MAX)
@@ -121,4 +121,4 @@ class Watcher:
             code = getattr(event, "failure_code", None) or getattr(event, "reason", None)
             seen = Seen(event.order_id, event.TYPE, event.attempt, code, now_s)
             self.observed.events.setdefault(event.order_id, []).append(seen)
-            self._told(seen)
+            self._on_event(seen)

@@ -103,7 +103,7 @@ class SimulatedGateway:
                     self._finish(entry)
 
     async def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
-        """Say what the books hold of the calls, changing nothing."""
+        """Return what the ledger has of these calls; change nothing."""
         if self._latency_s:
             await self._sleep(self._latency_s)
         self._execute_overdue()

@@ -1,4 +1,4 @@
-"""The sandbox's own books, for the audit."""
+"""The sandbox's ledger, for the audit."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -23,10 +23,10 @@ class SandboxLedger:
         try:
             async with aiohttp.ClientSession(timeout=self._timeout) as session, session.get(self._url) as answer:
                 answer.raise_for_status()
-                books = await answer.json()
+                ledger = await answer.json()
         except (aiohttp.ClientError, TimeoutError, ValueError) as lost:
             raise Transient(f"The sandbox's ledger does not answer at {self._url}: start the sandbox.") from lost
-        return [_entry(intent) for intent in books["payment_intents"]]
+        return [_entry(intent) for intent in ledger["payment_intents"]]
 
 
 def _entry(intent: Mapping[str, Any]) -> LedgerEntry:

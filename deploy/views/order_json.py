@@ -1,11 +1,11 @@
-"""An order as one JSON document, in the shape that CONTRACT gives it; what else is known stands beside."""
+"""An order as one JSON document, in the shape of CONTRACT, with fields of our own behind."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from deploy.views.timeline import Told
+from deploy.views.timeline import JournalEvent
 from domain.order import Status
-from outbox.operators.queries import OrderStory, Record
+from outbox.operators.queries import OrderRows, Record
 
 ORDER = (
     "customer_id",
@@ -52,9 +52,9 @@ OPERATION = (
 )
 
 
-def order_document(story: OrderStory, told: Sequence[Told]) -> dict[str, Any]:
+def order_document(stored: OrderRows, events: Sequence[JournalEvent]) -> dict[str, Any]:
     """Return the document of `payments order show --json`."""
-    order = story.order
+    order = stored.order
     return {
         "order_id": order["order_id"],
         "status": order["status"],
@@ -63,43 +63,43 @@ def order_document(story: OrderStory, told: Sequence[Told]) -> dict[str, Any]:
         "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in order["lines"]],
         "attempts": [
             {"attempt": row["attempt"], "status": attempt_status(order, row), **_some(row, ATTEMPT)}
-            for row in story.attempts
+            for row in stored.attempts
         ],
-        "operations": [{"id": row["operation_id"], **_some(row, OPERATION)} for row in story.operations],
-        "events": [_event(each, story.unsent) for each in told],
+        "operations": [{"id": row["operation_id"], **_some(row, OPERATION)} for row in stored.operations],
+        "events": [_event(each, stored.unsent) for each in events],
         "reservations": [
-            _some(row, ("reservation_id", "attempt", "state", "expires_at", "pinned")) for row in story.holds
+            _some(row, ("reservation_id", "attempt", "state", "expires_at", "pinned")) for row in stored.holds
         ],
         "notifications": [
             _some(row, ("event_id", "kind", "text", "occurred_at", "recorded_at", "stale"))
-            for row in story.notifications
+            for row in stored.notifications
         ],
         "resolutions": [
-            _some(row, ("at", "by", "word", "reference", "reason", "review_reason")) for row in story.resolutions
+            _some(row, ("at", "by", "word", "reference", "reason", "review_reason")) for row in stored.resolutions
         ],
         "dead_letters": [
             _some(row, ("consumer_group", "topic", "partition", "message_offset", "reason", "detail", "first_at"))
-            for row in story.dead_letters
+            for row in stored.dead_letters
         ],
     }
 
 
 def attempt_status(order: Record, attempt: Record) -> str:
-    """Say where an attempt stands, in the words of orders: the current one where its order does, older ones failed."""
+    """Return an attempt's status, in the words of orders: the current one has its order's, older ones have failed."""
     return str(order["status"] if attempt["attempt"] == order["attempt"] else Status.PAYMENT_FAILED.value)
 
 
-def _event(told: Told, unsent: frozenset[int]) -> dict[str, Any]:
-    row = told.row
+def _event(event: JournalEvent, unsent: frozenset[int]) -> dict[str, Any]:
+    row = event.row
     return {
         "event_id": row["event_id"],
-        "type": told.type,
+        "type": event.type,
         "occurred_at": row["occurred_at"],
         "version": row["order_version"],
         "causation_id": row["causation_id"],
         "ordinal": row["ordinal"],
         "sent": row["id"] not in unsent,
-        "data": told.data,
+        "data": event.data,
     }
 
 

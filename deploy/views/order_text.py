@@ -1,4 +1,4 @@
-"""Orders for people: aligned columns, money as money, times beside how long it took."""
+"""Orders for people: aligned columns, money as money, times with the time that has passed."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -8,27 +8,27 @@ import click
 from deploy.views.order_json import attempt_status
 from deploy.views.tables import aligned, table
 from deploy.views.terminal import visible
-from deploy.views.timeline import Told, moment, timeline
-from outbox.operators.queries import OrderStory, Record
+from deploy.views.timeline import JournalEvent, moment, timeline
+from outbox.operators.queries import OrderRows, Record
 from schemas.money import Money
 
 COLOURS = {"paid_and_confirmed": "green", "payment_failed": "red", "manual_review": "magenta"}
 NOTHING = "-"
 
 
-def story_lines(story: OrderStory, told: Sequence[Told], now: datetime) -> Iterator[str]:
-    """Tell an order: where it stands, its attempts, its holds, and the timeline."""
-    order = story.order
+def order_lines(stored: OrderRows, events: Sequence[JournalEvent], now: datetime) -> Iterator[str]:
+    """Show an order: where it stands, its attempts, its holds, and the timeline."""
+    order = stored.order
     total = Money(order["total_minor"], order["currency"])
     yield f"{click.style(visible(order['order_id']), bold=True)}  {_coloured(order['status'])}  {total}"
     yield ""
     yield from aligned(list(_about(order, now)))
     yield ""
-    yield from _headed("attempts", _attempts(story))
-    if story.holds:
-        yield from _headed("reservations", _holds(story))
+    yield from _headed("attempts", _attempts(stored))
+    if stored.holds:
+        yield from _headed("reservations", _holds(stored))
     yield click.style("timeline", bold=True)
-    entries = timeline(story, told)
+    entries = timeline(stored, events)
     start = entries[0].at
     yield from aligned(
         [(f"{e.at:%Y-%m-%d %H:%M:%S.%f}"[:-3], later(e.at - start), e.who, e.what, e.details) for e in entries],
@@ -47,24 +47,24 @@ def _about(order: Record, now: datetime) -> Iterator[tuple[str, str]]:
         yield "retry", f"with another method until {moment(order['retry_until'])} UTC"
 
 
-def _attempts(story: OrderStory) -> list[str]:
-    currency = story.order["currency"]
+def _attempts(stored: OrderRows) -> list[str]:
+    currency = stored.order["currency"]
     heads = ("#", "status", "method", "authorized", "captured", "refunded", "transaction", "failure")
     rows = [
         (
             str(row["attempt"]),
-            attempt_status(story.order, row),
+            attempt_status(stored.order, row),
             row["method_kind"],
             *(_money(row[name], currency) for name in ("authorized_minor", "captured_minor", "refunded_minor")),
             (row["transaction_id"] or NOTHING) + (" (voided)" if row["voided"] else ""),
             row["failure_code"] or NOTHING,
         )
-        for row in story.attempts
+        for row in stored.attempts
     ]
     return table(heads, rows, right=frozenset({3, 4, 5}))
 
 
-def _holds(story: OrderStory) -> list[str]:
+def _holds(stored: OrderRows) -> list[str]:
     heads = ("#", "state", "until", "reservation")
     rows = [
         (
@@ -73,13 +73,13 @@ def _holds(story: OrderStory) -> list[str]:
             "pinned" if row["pinned"] and row["state"] == "held" else moment(row["expires_at"]),
             str(row["reservation_id"]),
         )
-        for row in story.holds
+        for row in stored.holds
     ]
     return table(heads, rows)
 
 
 def list_lines(orders: Sequence[Record], now: datetime, *, more: bool) -> Iterator[str]:
-    """Tell orders, one a line; more: that there are more than those."""
+    """Show orders, one a line. more: there are more orders than these."""
     heads = ("order", "status", "total", "attempt", "version", "changed", "review")
     rows = [
         (

@@ -1,4 +1,4 @@
-"""An order's timeline: every row that has a time becomes an entry, in the order in which things happened."""
+"""An order's timeline: every row that has a time becomes an entry, the oldest first."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from domain.errors import Transient
-from outbox.operators.queries import OrderStory, Record
+from outbox.operators.queries import OrderRows, Record
 from schemas.events import Event
 from schemas.money import Money
 from schemas.records import OwnEvent
@@ -16,21 +16,21 @@ from schemas.rejection import Rejected
 Decode = Callable[[str, bytes | None, bytes | None], Event]
 
 ENVELOPE = frozenset(OwnEvent.model_fields)
-# Said elsewhere in the story: with the order, and with its attempts and holds.
-FAMILIAR = frozenset({"attempt", "customer_id", "currency", "lines", "reservation_id"})
+# Shown elsewhere: with the order, and with its attempts and holds.
+SHOWN_ELSEWHERE = frozenset({"attempt", "customer_id", "currency", "lines", "reservation_id"})
 
-# The sentence beside a failure code; its notification shows it.
-SAID_TO_CUSTOMERS = frozenset({"reason"})
+# The customer's sentence for a failure code: the entry of the notification shows it.
+IN_NOTIFICATION = frozenset({"reason"})
 
 
 class Rank:
-    """What comes first of what happened in one transaction, at one moment."""
+    """The order of entries that have the same time."""
 
     RECEIVED, RESOLVED, SETTLED, EVENT, OPENED, NOTICE = range(6)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class JournalEvent:
     """An event of the journal. data: its own fields, None when the body cannot be read."""
 
     row: Record
@@ -39,7 +39,7 @@ class Told:
 
 
 class Entry(NamedTuple):
-    """One line of the timeline, in sorting order; number keeps the order of rows of one moment."""
+    """One line of the timeline; its fields sort it. number: keeps the order of rows that have the same time."""
 
     at: datetime
     rank: int
@@ -49,31 +49,31 @@ class Entry(NamedTuple):
     details: str
 
 
-def told_by(row: Record, prefix: str, decode: Decode) -> Told:
-    """Read a row of the journal; a body that cannot be read leaves the rest of the story to be told."""
+def decode_row(row: Record, prefix: str, decode: Decode) -> JournalEvent:
+    """Decode a row of the journal; a body that cannot be read gives an event without data."""
     event_type = row["topic"].removeprefix(prefix)
     try:
         event = decode(event_type, row["order_id"].encode(), row["body"])
     except (Rejected, Transient, NotRegistered, RegistryUnavailable):
-        return Told(row, event_type, None)
-    return Told(row, event_type, event.model_dump(mode="json", exclude=set(ENVELOPE)))
+        return JournalEvent(row, event_type, None)
+    return JournalEvent(row, event_type, event.model_dump(mode="json", exclude=set(ENVELOPE)))
 
 
-def told_of(story: OrderStory, prefix: str, decode: Decode) -> list[Told]:
-    """Read all that the journal has of an order."""
-    return [told_by(row, prefix, decode) for row in story.events]
+def decode_journal(stored: OrderRows, prefix: str, decode: Decode) -> list[JournalEvent]:
+    """Decode all events of an order."""
+    return [decode_row(row, prefix, decode) for row in stored.events]
 
 
-def timeline(story: OrderStory, told: Sequence[Told]) -> list[Entry]:
-    """Return all entries in the order of time."""
-    order = story.order
+def timeline(stored: OrderRows, events: Sequence[JournalEvent]) -> list[Entry]:
+    """Return all entries, the oldest first."""
+    order = stored.order
     total = str(Money(order["total_minor"], order["currency"]))
     entries = [Entry(order["created_at"], Rank.RECEIVED, 0, "checkout", "order received", total)]
-    entries += [entry for number, row in enumerate(story.operations) for entry in _of_operation(number, row)]
-    entries += [_of_event(number, each, story.unsent) for number, each in enumerate(told)]
-    entries += [_of_notice(number, row) for number, row in enumerate(story.notifications)]
-    entries += [_of_resolution(number, row) for number, row in enumerate(story.resolutions)]
-    entries += [_of_dead_letter(number, row) for number, row in enumerate(story.dead_letters)]
+    entries += [entry for number, row in enumerate(stored.operations) for entry in _of_operation(number, row)]
+    entries += [_of_event(number, each, stored.unsent) for number, each in enumerate(events)]
+    entries += [_of_notice(number, row) for number, row in enumerate(stored.notifications)]
+    entries += [_of_resolution(number, row) for number, row in enumerate(stored.resolutions)]
+    entries += [_of_dead_letter(number, row) for number, row in enumerate(stored.dead_letters)]
     return sorted(entries)
 
 
@@ -93,11 +93,11 @@ def _of_operation(number: int, row: Record) -> Iterator[Entry]:
         yield Entry(row["unknown_since"], Rank.SETTLED, number, "gateway", f"{kind} {row['state']}", said)
 
 
-def _of_event(number: int, told: Told, unsent: frozenset[int]) -> Entry:
-    facts = ["cannot be read"] if told.data is None else list(facts_of(told.data))
-    waiting = "not sent yet" if told.row["id"] in unsent else ""
-    details = _joined(f"version {told.row['order_version']}", *facts, waiting)
-    return Entry(told.row["occurred_at"], Rank.EVENT, number, "payments", told.type, details)
+def _of_event(number: int, event: JournalEvent, unsent: frozenset[int]) -> Entry:
+    facts = ["cannot be read"] if event.data is None else list(facts_of(event.data))
+    waiting = "not sent yet" if event.row["id"] in unsent else ""
+    details = _joined(f"version {event.row['order_version']}", *facts, waiting)
+    return Entry(event.row["occurred_at"], Rank.EVENT, number, "payments", event.type, details)
 
 
 def _of_notice(number: int, row: Record) -> Entry:
@@ -117,10 +117,10 @@ def _of_dead_letter(number: int, row: Record) -> Entry:
 
 
 def facts_of(data: Mapping[str, Any]) -> Iterator[str]:
-    """Say what of an event's own fields is not said elsewhere, money as money."""
-    familiar = FAMILIAR | SAID_TO_CUSTOMERS if "failure_code" in data else FAMILIAR
+    """Write the fields of an event that are not shown elsewhere, money as money."""
+    left_out = SHOWN_ELSEWHERE | IN_NOTIFICATION if "failure_code" in data else SHOWN_ELSEWHERE
     for name, value in data.items():
-        if name in familiar or value is None or value is False or value == []:
+        if name in left_out or value is None or value is False or value == []:
             continue
         if name == "amount_minor":
             yield str(Money(value, data["currency"]))

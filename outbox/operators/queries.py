@@ -40,7 +40,7 @@ _IN_LIST: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class OrderStory:
+class OrderRows:
     """All rows of one order, by column name, each kind in order of time. unsent: ids of events not sent yet."""
 
     order: Record
@@ -67,7 +67,7 @@ def snapshot(url: str) -> Iterator[sa.Connection]:
         engine.dispose()
 
 
-def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
+def read_order(connection: sa.Connection, order_id: str) -> OrderRows | None:
     """Read everything about this order; None if it does not exist."""
     found = _all(connection, sa.select(*_ORDER).where(orders.c.order_id == order_id))
     if not found:
@@ -75,7 +75,7 @@ def order_story(connection: sa.Connection, order_id: str) -> OrderStory | None:
     number = found[0]["order_number"]
     journal = _all(connection, sa.select(events).where(events.c.order_number == number).order_by(events.c.id))
     ids = [row["id"] for row in journal]
-    return OrderStory(
+    return OrderRows(
         order=found[0],
         attempts=_all(
             connection, sa.select(*_ATTEMPT).where(attempts.c.order_number == number).order_by(attempts.c.attempt)

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from outbox.driver.connections import Connections
 from outbox.driver.engine import engine_for
-from outbox.operators.queries import order_story, snapshot
+from outbox.operators.queries import read_order, snapshot
 from outbox.schema.mapping import BLOCK
 from outbox.schema.migrations import upgrade
 from outbox.schema.migrations.run import config
@@ -107,13 +107,13 @@ def test_a_database_of_the_release_before_is_numbered_and_loses_nothing(case_to_
 @pytest.mark.integration
 async def test_the_pipeline_goes_on_with_numbered_orders(case_to_alter: Case, url: str) -> None:
     with snapshot(url) as connection:
-        told = order_story(connection, "retried")
+        told = read_order(connection, "retried")
     to_revision(url, "0001")
     upgrade(url)
 
     report = await case_to_alter.audit()
     with snapshot(url) as connection:
-        again = order_story(connection, "retried")
+        again = read_order(connection, "retried")
     store = PostgresStore(Connections(case_to_alter.url, 1), Codec().encode)
     async with store.transaction() as transaction:
         orders = await transaction.load([*PAID, *FAILED, *REVIEWED])  # type: ignore[list-item]

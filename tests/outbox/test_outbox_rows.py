@@ -14,7 +14,7 @@ from domain.ports.store import Change, Changes, Receipt
 from domain.rules import Context, Rules
 from outbox.driver.batches import COPY_FROM
 from outbox.driver.engine import engine_for
-from outbox.operators.queries import order_story, snapshot
+from outbox.operators.queries import read_order, snapshot
 from outbox.schema.migrations import upgrade
 from outbox.schema.migrations.run import config
 from outbox.store import PostgresStore
@@ -119,7 +119,7 @@ async def test_an_order_is_told_which_of_its_messages_are_not_sent_yet(store: Po
         connection.execute("UPDATE outbox SET event_ids = %s", [every[1:]])
 
     with snapshot(database_url) as reading:
-        stories = [order_story(reading, f"order-{n:03}") for n in range(2)]
+        stories = [read_order(reading, f"order-{n:03}") for n in range(2)]
 
     assert [story and story.unsent for story in stories] == [frozenset(every[1:3]), frozenset(every[3:])]
 
