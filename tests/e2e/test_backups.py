@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded.postgres import binaries
+from deploy.embedded.cluster import binaries
 from outbox.schema.partitions import AHEAD_DAYS, name_of
 from tests.e2e.claims import check_as_scripted
 from tests.e2e.deployment import TOGETHER, Deployment

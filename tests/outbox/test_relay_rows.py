@@ -9,7 +9,7 @@ from psycopg import sql
 from structlog.testing import capture_logs
 
 from deploy.embedded import EmbeddedServers
-from deploy.embedded.postgres import ADMIN
+from deploy.embedded.cluster import ADMIN
 from domain.errors import TooManyQuarantined
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Refusal, Scope, always
 from outbox.driver.sqlstates import may_pass

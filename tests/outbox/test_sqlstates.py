@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from deploy.embedded.postgres import binaries
+from deploy.embedded.cluster import binaries
 from outbox.driver.sqlstates import CLASSES, CODES, Family, family_of, may_pass, verdict
 
 DECIDED = {

@@ -10,9 +10,9 @@ from typing import Final
 import psycopg
 
 from deploy.embedded import EmbeddedServers, kept_port
+from deploy.embedded.cluster import ADMIN, binaries
 from deploy.embedded.os_user import os_user
 from deploy.embedded.ports import HOST
-from deploy.embedded.postgres import ADMIN, binaries
 from deploy.embedded.process import Command, ServerProcess
 from tests.eventually import eventually
 
