@@ -1,6 +1,6 @@
-"""What must be there before a command or a process begins. At start nothing is waited for: what is not there is named.
+"""Checks what a command or a process needs before it begins. They do not wait: they name what is missing.
 
-The checks of a process run side by side, and its one line names every problem. Loads no client library.
+The checks of a process run side by side, and one line names every problem. Loads no client library.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ class Place(NamedTuple):
 
 
 async def check_all(*checks: Check) -> None:
-    """Make these checks side by side.
+    """Run these checks side by side.
 
-    Raises the one error there is, or a Failure that names all. Wrong settings, and what nobody expects, come first.
+    Raises the error if there is one, or a Failure that names all. Wrong settings and unexpected errors come first.
     """
     results = await asyncio.gather(*(check() for check in checks), return_exceptions=True)
     errors = [result for result in results if isinstance(result, BaseException)]
@@ -46,7 +46,7 @@ async def check_all(*checks: Check) -> None:
         if explained is None or explained.exit_code == WRONG_USAGE or len(errors) == 1:
             raise error
         texts.append(explained.text)
-    # Two checks of one server that is down find the same.
+    # Two checks of one server that is down give the same text.
     texts = list(dict.fromkeys(texts))
     if len(texts) == 1:
         raise Failure(texts[0], NOT_REACHED)
@@ -55,7 +55,7 @@ async def check_all(*checks: Check) -> None:
 
 
 def database_checks(settings: Settings, *processes: Process) -> list[Check]:
-    """Return the checks of the databases: reached, migrated, and their users may do what these processes do.
+    """Return the checks of the databases: each answers, is migrated, and its user has the rights of these processes.
 
     There are two when PAYMENTS_DATABASE_DIRECT_URL is set and one of the processes uses it.
     """
@@ -78,7 +78,7 @@ def _check_of(place: Place, processes: Collection[Process]) -> Check:
 
 @contextmanager
 def _naming(setting: str) -> Iterator[None]:
-    """Name this setting in what the database's driver raises."""
+    """Name this setting in errors of the database's driver."""
     try:
         yield
     except Exception as error:
@@ -89,9 +89,9 @@ def _naming(setting: str) -> Iterator[None]:
 
 
 def check_database(place: Place, processes: Collection[Process]) -> None:
-    """Raise what says why these processes cannot work with the database. What only upkeep lacks is logged.
+    """Raise an error if these processes cannot work with the database. What only upkeep lacks is logged.
 
-    Without its upkeep the inbox lasts for days, and the alarm `inbox_days` comes before its end.
+    Without upkeep the inbox has partitions for days, and the alarm `inbox_days` comes before they run out.
     """
     _check_schema(place)
     needed = set(processes) - {Process.UPKEEP}
@@ -109,7 +109,7 @@ def check_database(place: Place, processes: Collection[Process]) -> None:
 
 
 def check_schema(settings: Settings) -> None:
-    """Raise Failure, naming the command that makes it, unless the database has the schema of this release."""
+    """Raise Failure that names `payments migrate`, unless the database has the schema of this release."""
     _check_schema(Place(DATABASE, settings.sqlalchemy_url(), settings.psycopg_url()))
 
 
@@ -131,7 +131,7 @@ def _check_schema(place: Place) -> None:
 
 
 async def check_session(settings: Settings, who: str) -> None:
-    """Raise SettingsError if who, which needs a session of its own, would share one: a pooler hands them about."""
+    """Raise SettingsError if who would share its session: a pooler gives sessions to several clients."""
     where = DATABASE if settings.database_direct_url is None else DIRECT
     with _naming(where):
         pooling = await pooling_of(settings.direct_url())

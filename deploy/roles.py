@@ -1,4 +1,4 @@
-"""Roles as processes: checked at start, run until a signal, drained; a bug ends them with 1 and says what it was."""
+"""Runs roles as processes: check at start, run until a signal, drain. A bug is logged and ends the process with 1."""
 
 import asyncio
 import gc
@@ -36,9 +36,9 @@ class Roles:
 
 
 def quieten_kafka(settings: Settings) -> None:
-    """Leave Kafka's client out of the log, for it warns of everything that a start, a rebalance and an outage bring.
+    """Leave Kafka's client out of the log: it warns at every start, rebalance and outage.
 
-    What of that matters is an alarm or an error of ours. PAYMENTS_LOG_LEVEL=DEBUG shows its lines.
+    What matters of that is logged as an alarm or an error of ours. PAYMENTS_LOG_LEVEL=DEBUG shows its lines.
     """
     level = logging.WARNING if settings.log_level == "DEBUG" else logging.CRITICAL
     logging.getLogger("aiokafka").setLevel(level)
@@ -47,10 +47,10 @@ def quieten_kafka(settings: Settings) -> None:
 def run_until_stopped(
     settings: Settings, work: Work, ready: Started = lambda: None, stopping: Stopping | None = None, **running: object
 ) -> int:
-    """Check what is needed, run the work until told to stop, and return the process's exit code.
+    """Check what is needed, run the work until a signal, and return the process's exit code.
 
-    stopping: what is told, where that began before. Once it runs, a line with the words of running is logged and ready
-    is called. What keeps it from starting is raised; what is raised later is a bug: it is logged, and the code is 1.
+    stopping: the handler of signals, if there is one already. Once the work runs, a line with the fields of running is
+    logged and ready is called. Errors before that are raised. Later ones are bugs: they are logged, and the code is 1.
     """
     quieten_kafka(settings)
     settings.kafka_options()
@@ -63,27 +63,27 @@ def run_until_stopped(
         log.info("running", **running)
         ready()
 
-    async def main(told: Stopping) -> None:
-        stop = told.event()
-        telling = asyncio.create_task(_tell_stopping(stop))
+    async def main(signals: Stopping) -> None:
+        stop = signals.event()
+        logging_stop = asyncio.create_task(_log_stopping(stop))
         await work(stop, started)
-        telling.cancel()
+        logging_stop.cancel()
 
     try:
-        with nullcontext(stopping) if stopping else Stopping() as told:
-            run(main(told))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the process ends
+        with nullcontext(stopping) if stopping else Stopping() as signals:
+            run(main(signals))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is logged, and the process ends
         causes = list(leaves(error))
         if not has_started:
             raise causes[0] from None
         for cause in causes:
-            tell_bug(cause)
+            log_bug(cause)
         return ANSWER_IS_NO
     log.info("stopped")
     return 0
 
 
-async def _tell_stopping(stop: asyncio.Event) -> None:
+async def _log_stopping(stop: asyncio.Event) -> None:
     await stop.wait()
     structlog.get_logger("deploy.roles").info(
         "stopping: what is under way is finished; a second signal ends it at once"
@@ -91,7 +91,7 @@ async def _tell_stopping(stop: asyncio.Event) -> None:
 
 
 async def check_relay(settings: Settings) -> None:
-    """Check what a relay needs. It sends bodies as they are, so that it needs no registry."""
+    """Check what a relay needs. It sends bodies as they are, so it needs no registry."""
     await check_all(
         *database_checks(settings, Process.RELAY),
         partial(check_session, settings, "the relay"),
@@ -100,7 +100,7 @@ async def check_relay(settings: Settings) -> None:
 
 
 async def relay_until(settings: Settings, stop: asyncio.Event, started: Started) -> None:
-    """Relay until stop is set. Needs no gateway, so that its process holds no key of one."""
+    """Relay until stop is set. It needs no gateway, so its process holds no key."""
     await check_relay(settings)
     guard = Guard(bounds_of(settings))
     relay = relay_of(settings, guard.turn)
@@ -112,9 +112,9 @@ async def relay_until(settings: Settings, stop: asyncio.Event, started: Started)
 
 
 async def roles_until(settings: Settings, roles: Roles, stop: asyncio.Event, started: Started) -> None:
-    """Run these roles until stop is set, then drain. started is called once all that they need at start was there.
+    """Run these roles until stop is set, then drain. started: called when the checks at start have passed.
 
-    Raises, before that, what keeps them from starting; afterwards, what a bug raised.
+    An error before that is what keeps them from starting; a later one is a bug.
     """
     async with engine_of(settings, relay=roles.relay, sweep=roles.sweep) as engine:
         tune_gc()
@@ -126,11 +126,11 @@ async def roles_until(settings: Settings, roles: Roles, stop: asyncio.Event, sta
 
 
 def tune_gc() -> None:
-    """Have the garbage collector look rarely, and never at what was loaded at start.
+    """Run the garbage collector rarely, and never on what was loaded at start.
 
-    A batch makes a hundred thousand values that die with it by reference count alone; looking for cycles among them
-    costs up to a third of the process's time, and each look stops it for a twentieth of a second (measured). What is
-    under way at full load stays below this bound, so that the collector looks when there are cycles, and else not.
+    A batch makes a hundred thousand objects, and reference counts free them all. Searching them for cycles costs up to
+    a third of the process's time, and each search stops it for 50 ms (measured). At full load fewer objects are alive
+    than this threshold, so the collector runs only if cycles pile up.
     """
     gc.collect()
     gc.freeze()
@@ -150,7 +150,7 @@ async def sweep_once(settings: Settings) -> int:
 
 
 def run_once(settings: Settings, work: Callable[[Settings], Coroutine[Any, Any, int]]) -> int:
-    """Do the work, and return how much it was. Raises what keeps it from beginning, and what a task of it raised."""
+    """Do the work and return its count. Raises what keeps it from starting, or what one of its tasks raised."""
     quieten_kafka(settings)
     settings.kafka_options()
     try:
@@ -160,7 +160,7 @@ def run_once(settings: Settings, work: Callable[[Settings], Coroutine[Any, Any, 
 
 
 def leaves(error: BaseException) -> Iterator[Exception]:
-    """Take an error out of its groups."""
+    """Return the errors inside a group, or the error itself."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from leaves(inner)
@@ -168,8 +168,8 @@ def leaves(error: BaseException) -> Iterator[Exception]:
         yield error
 
 
-def tell_bug(error: Exception) -> None:
-    """Log an error that nobody expects: its type, what it says, and where; no values of variables."""
+def log_bug(error: Exception) -> None:
+    """Ring the alarm of a bug: type, text and traceback, without values of variables."""
     ring(
         structlog.get_logger("deploy.roles"),
         "bug",

@@ -1,7 +1,7 @@
-"""What only a process has: a loop, signals, a clock and chance.
+"""What only a process has: an event loop, signals, a clock and randomness.
 
-There is one way to be told to stop: the first SIGTERM or SIGINT lets a process finish what it does, the second ends it
-at once. Whatever runs here (roles, servers, sandbox, demo) is told by Stopping.
+Every process here (roles, servers, sandbox, demo) stops in one way, by Stopping: after the first SIGTERM or SIGINT it
+finishes its work, the second one ends it at once.
 """
 
 import asyncio
@@ -21,29 +21,29 @@ T = TypeVar("T")
 
 
 class Stopping:
-    """The handlers of both signals while inside; main thread only. The handlers of before come back after.
+    """Handles both signals while inside; main thread only. Restores the earlier handlers at the end.
 
-    tell is done by the first signal; whatever it raises, the main thread raises. at_once is done by the second signal
-    before the process ends: it kills what must not be left behind. ends_soon: a second signal changes nothing, for what
+    on_first: called at the first signal; the main thread raises what it raises. at_once: called at the second signal,
+    before the process ends; it kills what must not be left behind. ends_soon: ignore a second signal, for work that
     ends by itself within a moment.
     """
 
-    def __init__(self, tell: Callable[[], None] = lambda: None, *, ends_soon: bool = False) -> None:
+    def __init__(self, on_first: Callable[[], None] = lambda: None, *, ends_soon: bool = False) -> None:
         self.asked = False
         self._ends_soon = ends_soon
         self.at_once: Callable[[], None] = lambda: None
-        self._tell = tell
+        self._on_first = on_first
         self._before: dict[signal.Signals, object] = {}
 
     def event(self) -> asyncio.Event:
-        """Return an event of the running loop that is set by the first signal, even if that came before."""
+        """Return an event of the running loop. The first signal sets it, even one that came before this call."""
         loop, event = asyncio.get_running_loop(), asyncio.Event()
 
-        def tell() -> None:
+        def set_event() -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(event.set)
 
-        self._tell = tell
+        self._on_first = set_event
         if self.asked:
             event.set()
         return event
@@ -59,7 +59,7 @@ class Stopping:
         trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal() returned, it takes
+            signal.signal(number, handler)  # type: ignore[arg-type]  # signal() accepts what it returned
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         if self.asked and self._ends_soon:
@@ -70,11 +70,11 @@ class Stopping:
             finally:
                 os._exit(128 + number)
         self.asked = True
-        self._tell()
+        self._on_first()
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run an asynchronous command to its end, on uvloop where there is one."""
+    """Run a coroutine to its end, on uvloop if it is installed."""
     try:
         import uvloop  # noqa: PLC0415 - not on Windows
     except ImportError:
@@ -84,10 +84,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def now() -> datetime:
     """Read the clock, in UTC."""
-    return datetime.now(UTC)  # noqa: TID251 - time comes in here, and is handed on
+    return datetime.now(UTC)  # noqa: TID251 - the only clock; all else gets the time as an argument
 
 
 def id_source(seed: int | None = None) -> Callable[[], UUID]:
-    """Make a source of random event ids; the same seed gives the same ids, None a seed of its own."""
+    """Make a source of random event ids; the same seed gives the same ids, None a random seed."""
     draw = random.Random(secrets.randbits(128) if seed is None else seed)  # noqa: S311 - ids, not secrets
     return lambda: UUID(int=draw.getrandbits(128), version=4)

@@ -1,7 +1,7 @@
-"""The log: console or JSON lines on stderr, with the ids of what is at hand, and never a card number.
+"""The log: console or JSON lines on stderr, with the ids of the current work, and never a card number.
 
-Loggers are structlog's; our packages below deploy make theirs with `structlog.get_logger()`. Libraries that log through
-`logging` go the same way, from WARNING on: below that some of them write bodies and parameters, tokens among them.
+Loggers are structlog's; our packages below deploy make theirs with `structlog.get_logger()`. Libraries that use
+`logging` are included from WARNING on: at lower levels some write bodies and parameters, with tokens in them.
 """
 
 import logging
@@ -21,7 +21,7 @@ LogFormat = Literal["console", "json"]
 
 OUR_LOGGERS = ("deploy", "consumers", "producers", "outbox", "__main__")
 
-# Ids, stock units and times are never card numbers, and a tenth of random ones would pass the checksum.
+# Ids, SKUs and times are never card numbers, but a tenth of random digits pass the checksum.
 NEVER_MASKED = frozenset(
     {
         "order_id",
@@ -52,7 +52,7 @@ def configure(
 ) -> None:
     """Send every log line of this process to stream (default: stderr), as text or as one JSON object a line.
 
-    level is the least that our own packages log, library_level that of all others. Calling it again replaces what was.
+    level: the lowest level that our own packages log. library_level: the same for all others. May be called again.
     """
     shared: list[Processor] = [
         merge_contextvars,
@@ -94,11 +94,11 @@ def _mask_cards(_: object, __: str, event: MutableMapping[str, Any]) -> MutableM
     """Mask every card number in every string of a line, however deep, tracebacks included."""
     for name, value in event.items():
         if name not in NEVER_MASKED and not name.startswith("_"):
-            event[name] = _masked(value, DEPTH_MAX)
+            event[name] = _mask(value, DEPTH_MAX)
     return event
 
 
-def _masked(value: Any, depth: int) -> Any:
+def _mask(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
@@ -106,10 +106,10 @@ def _masked(value: Any, depth: int) -> Any:
     if isinstance(value, bytes):
         return mask(value)[0].decode("utf-8", "backslashreplace")
     if depth and isinstance(value, Mapping):
-        return {str(name): each if name in NEVER_MASKED else _masked(each, depth - 1) for name, each in value.items()}
+        return {str(name): each if name in NEVER_MASKED else _mask(each, depth - 1) for name, each in value.items()}
     if depth and isinstance(value, list | tuple | set | frozenset):
-        return [_masked(each, depth - 1) for each in value]
-    return _masked(str(value), depth)
+        return [_mask(each, depth - 1) for each in value]
+    return _mask(str(value), depth)
 
 
 def _lower_booleans(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -121,7 +121,7 @@ def _lower_booleans(_: object, __: str, event: MutableMapping[str, Any]) -> Muta
 
 
 def _make_visible(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Escape control characters of others in a line that a terminal may show; a trace keeps its lines."""
+    """Escape control characters, because a terminal may show the line; a trace keeps its line ends."""
     for name, value in event.items():
         if type(value) is str:
             event[name] = "\n".join(map(visible, value.split("\n"))) if name in TRACES else visible(value)

@@ -1,4 +1,4 @@
-"""The composition root: settings become ports, bounds, rules, and what is made of them."""
+"""The composition root: makes ports, bounds and rules from settings, and engine, relay and the rest from those."""
 
 import asyncio
 import os
@@ -39,20 +39,20 @@ from schemas.codec import Codec
 from schemas.topics import topic_name
 
 WRITTEN_MAX = 10_000
-"""Events that the consumers of a process wrote and need not decode when they come back: some 15 MB."""
+"""So many events that a process wrote it need not decode when it reads them: some 15 MB."""
 SANDBOX_KEY = "sk_test_sandbox"
-"""The sandbox takes any test key; this one says what it is for."""
+"""The sandbox accepts any test key."""
 
 
 def rules_of(settings: Settings) -> Rules:
-    """Take the rules' numbers from the settings of the same name."""
+    """Make the rules from the settings of the same names."""
     return Rules(
         **_named(settings, Rules.__struct_fields__), livemode=settings.gateway == "stripe" and _is_live(settings)
     )
 
 
 def bounds_of(settings: Settings) -> Bounds:
-    """Take the runtime's bounds from the settings, by the same name where the unit is the same."""
+    """Make the runtime's bounds from the settings, most of them from those of the same names."""
     return Bounds(
         **_named(settings, Bounds.__slots__),
         transactions_max=settings.batches_in_flight_max,
@@ -65,7 +65,7 @@ def _named(settings: Settings, fields: Iterable[str]) -> dict[str, Any]:
 
 
 def gateway_of(settings: Settings) -> Gateway:
-    """Make the gateway that the settings choose. Raises SettingsError when they choose none, or a live key for play."""
+    """Make the gateway that the settings choose. Raises SettingsError for no gateway, or a live key with play money."""
     kind = settings.gateway_kind()
     if kind == "simulated":
         return SimulatedGateway(
@@ -125,7 +125,7 @@ def relay_of(settings: Settings, on_turn: Callable[[str], None] = lambda _: None
         batch=settings.relay_batch,
         poll_s=settings.relay_poll_s,
         lease_s=settings.relay_lease_s,
-        # What is left is for connections that do not close at once.
+        # The rest of the time is for connections that close slowly.
         stop_s=settings.drain_timeout_s / 4,
         quarantine_max=settings.quarantine_max,
         on_turn=on_turn,
@@ -136,8 +136,8 @@ def relay_of(settings: Settings, on_turn: Callable[[str], None] = lambda _: None
 async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = False) -> AsyncIterator[Engine]:
     """Check what an engine needs, then make it with its store and gateway; closed at the end.
 
-    relay: the process relays, too. sweep: it sweeps, and so looks after the inbox. Raises what keeps it from starting;
-    see deploy.readiness.
+    relay: the process also relays. sweep: it sweeps, so it keeps up the inbox. Raises what keeps it from starting; see
+    deploy.readiness.
     """
     processes = [Process.ENGINE, *([Process.RELAY] if relay else []), *([Process.UPKEEP] if sweep else [])]
     async with AsyncExitStack() as stack:
@@ -171,16 +171,16 @@ async def references_of(settings: Settings) -> AsyncIterator[GatewayReferences |
 
 @asynccontextmanager
 async def resolver_of(settings: Settings) -> AsyncIterator[Resolver]:
-    """Make what an operator's word goes through; it asks no gateway, and does not wait for a database that is down."""
+    """Make what applies an operator's ruling. It asks no gateway, and does not wait for a database that is down."""
     async with store_of(settings) as store:
         local = Local(InternalInventory(), LogNotifier())
         yield Resolver(store, local, BY_NAME, rules_of(settings), Guard(bounds_of(settings)), could_name)
 
 
 def source_maker(settings: Settings) -> Callable[[Reaction], Source]:
-    """Return what makes a member of a reaction's consumer group; the group stands behind the prefix, as topics do."""
-    # Kafka shares partitions out in the order of the members' names, which begin with this. So a process gets the same
-    # partitions of every topic, and an order finds the process that knows it already.
+    """Return a function that makes a member of a reaction's consumer group. Group names have the topics' prefix."""
+    # Kafka assigns partitions in the order of the members' names, which begin with this. So a process gets the same
+    # partitions of every topic, and one process handles all events of an order.
     connection = {**settings.kafka_options(), "client_id": f"payments-{platform.node()}-{os.getpid()}"}
     prefix = settings.topic_prefix
 

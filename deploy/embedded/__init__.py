@@ -1,7 +1,7 @@
 """A real Apache Kafka and a real PostgreSQL from packages alone, on 127.0.0.1, for demos, development and tests.
 
-What starts, adopts, watches and stops those servers belongs here. Nothing of payments ever does, nor a setting read
-from the environment, nor anything that production runs.
+What belongs here: starting, adopting, watching and stopping those servers. What never will: anything about payments, a
+setting read from the environment, or anything that production runs.
 """
 
 from deploy.embedded.errors import DirectoryInUse, EmbeddedError, JarRefused

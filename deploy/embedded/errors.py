@@ -1,8 +1,8 @@
-"""What can go wrong with the embedded servers, said so that the reader knows what to do."""
+"""Errors of the embedded servers. Each message says what to do."""
 
 
 class EmbeddedError(Exception):
-    """An embedded server cannot be had; the message says why and what to do. Nothing is left running for it."""
+    """An embedded server cannot run; the message says why and what to do. No process of it is left."""
 
 
 class JarRefused(EmbeddedError):  # noqa: N818 - what happened, as in Transient and Permanent
@@ -10,4 +10,4 @@ class JarRefused(EmbeddedError):  # noqa: N818 - what happened, as in Transient 
 
 
 class DirectoryInUse(EmbeddedError):  # noqa: N818 - as JarRefused
-    """Another process runs servers on this data directory; it still does."""
+    """Another process runs servers on this data directory."""

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and the lock that lets one process at a time own a directory."""
+"""Writes files atomically; locks that let one process at a time own a directory."""
 
 import fcntl
 import json
@@ -10,14 +10,14 @@ from typing import Any
 
 
 def write_whole(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Put the text at path so that a reader sees the old file or the new one, never a part; readable by us only."""
+    """Write a file atomically: a reader sees the old one or the new one. By default only we may read it."""
     _stage(path, text, mode).replace(path)
 
 
 def write_pair(first: Path, first_text: str, second: Path, second_text: str, *, second_mode: int) -> None:
-    """Put two files in place one right after the other: whoever sees the second also sees the first.
+    """Write two files atomically, the first one first: whoever sees the second also sees the first.
 
-    The first is readable by us only.
+    Only we may read the first.
     """
     staged = _stage(first, first_text, 0o600), _stage(second, second_text, second_mode)
     staged[0].replace(first)
@@ -35,7 +35,7 @@ def _stage(path: Path, text: str, mode: int) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an absent or unreadable file is an empty one, for all of ours can be made anew."""
+    """Read a JSON object. An absent or unreadable file gives an empty one: ours can all be made again."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -55,7 +55,7 @@ def last_lines(path: Path, bytes_max: int = 2000) -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file, waiting for whoever has it. The system drops it with its holder, SIGKILL included."""
+    """Wait for the lock file, and hold it while inside. The system frees it when its holder ends, even by SIGKILL."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -65,7 +65,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def try_lock(path: Path) -> int | None:
-    """Take the lock file at once, or return None if another process has it. Closing the descriptor lets it go.
+    """Take the lock file, or return None if another process has it. Closing the descriptor frees it.
 
     The holder's pid is in the file, for messages only.
     """

@@ -1,7 +1,7 @@
-"""A small program beside servers on a temporary folder: when its parent is gone, however, it ends them and the folder.
+"""A small program that waits for its parent to end. Then it kills the servers of a temporary folder and deletes it.
 
-Run as a file, so that it loads nothing but psutil. It waits on its standard input, a pipe that only the parent holds:
-even SIGKILL closes that. Pid files are read here, and by process.py with the same care.
+It is run as a file, so that it loads psutil only. It waits on its standard input, a pipe that only the parent holds:
+even a SIGKILL of the parent closes it. process.py reads pid files with `recorded`, too.
 """
 
 import contextlib
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import psutil
 
-# psutil derives births from the boot time, which moves when the clock is set; nobody reuses a pid within this.
+# psutil computes start times from the boot time, which moves when the clock is set. No pid is reused so soon.
 BIRTH_TOLERANCE_S = 2.0
 GONE_S = 10.0
 
 
 def recorded(pid_file: Path) -> psutil.Process | None:
-    """Return the living process that this file was written for; None for a stranger with its pid.
+    """Return the running process that this file was written for; None if another process has its pid.
 
-    A file copied along with its directory speaks of the original's server, and is no claim to that.
+    A file that was copied with its directory names the server of the original directory: it does not count.
     """
     try:
         found = json.loads(pid_file.read_text(encoding="utf-8"))
@@ -46,7 +46,7 @@ def end_all(folder: Path) -> None:
 
 
 def main() -> None:
-    """Wait for the end of standard input, then clear the folder named by the first argument."""
+    """Wait for the end of standard input, then run end_all on the folder of the first argument."""
     sys.stdin.buffer.read()
     end_all(Path(sys.argv[1]))
 

@@ -1,7 +1,7 @@
-"""Kafka's jars: named and hashed in kafka.jars.sha256, fetched once from Maven's central repository, verified always.
+"""Kafka's jars: listed with hashes in kafka.jars.sha256, downloaded once from Maven Central, verified at every start.
 
 The list was resolved once from org.apache.kafka:kafka_2.13:4.3.1 and org.slf4j:slf4j-simple:1.7.36. It holds no
-address, and no POM is read any more: nothing but the listed bytes can reach the class path.
+address, and no POM is read at run time: only the listed bytes can reach the class path.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from deploy.embedded.files import locked
 DOWNLOADS_AT_ONCE = 4
 HTTP_TIMEOUT_S = 20
 TRIES_MAX = 3
-# Folders of downloads in progress; under the lock, those of others are leftovers of the killed.
+# Folders of downloads in progress. Whoever holds the lock may delete them: their processes were killed.
 SCRATCH = ".new-"
 
 
@@ -52,12 +52,12 @@ def listed() -> tuple[Jar, ...]:
 
 
 def kafka_version() -> str:
-    """Name the version of Apache Kafka that the list brings."""
+    """Return the version of Apache Kafka in the list."""
     return next(jar.version for jar in listed() if jar.artifact.startswith("kafka_"))
 
 
 def default_store() -> Path:
-    """Name the folder of verified jars, in jgo's cache (`~/.cache/jgo`, or as its own settings say)."""
+    """Return the folder of verified jars, in jgo's cache (`~/.cache/jgo`, or as its own settings say)."""
     return Path(GlobalSettings.load().cache_dir) / "payments" / f"kafka-{kafka_version()}"
 
 
@@ -115,7 +115,7 @@ def _fetch(missing: list[Jar], store: Path, progress: Callable[[str], None]) -> 
 
 
 def _fetch_one(jar: Jar, store: Path) -> None:
-    """Take it from the local Maven repository if the right one is there, else download; whole and verified or not."""
+    """Put a verified jar into the store: from the local Maven repository if it is there, else by download."""
     settings = GlobalSettings.load()
     local = Path(settings.repo_cache, *jar.group.split("."), jar.artifact, jar.version, jar.file_name)
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=store) as scratch:

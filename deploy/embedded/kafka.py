@@ -20,7 +20,7 @@ from deploy.embedded.process import Command
 
 PROBE_S = 2.0
 FORMAT_S = 60.0
-# ApiVersions, version 0, without a client id: the question that every broker answers before any other.
+# ApiVersions, version 0, without a client id: every broker answers it, before any other request.
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 FAST_JVM = ("-Xms64m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 FULL_JVM = ("-Xms256m", "-Xmx1g", "-XX:+UseG1GC")
@@ -80,16 +80,16 @@ class KafkaServer(Server):
         self._process.wait_until(self._started, self.READY_S)
 
     def _started(self) -> bool:
-        # The port is open long before the broker is unfenced; only then can topics be made.
+        # The port is open long before the broker is unfenced. Before that, topics cannot be made.
         return b"Kafka Server started" in self._process.log.read_bytes() and self.answers()
 
     def _format(self) -> None:
-        """Give the log directory its identity, once. One whose formatting was cut short never held a record."""
+        """Format the log directory once. If formatting was interrupted before, it holds no record and is deleted."""
         formatted = self._home / "formatted"
         if formatted.exists():
             return
         shutil.rmtree(self._home / "data", ignore_errors=True)
-        # A leading hyphen would be read as an option.
+        # The tool would take a leading hyphen for an option.
         cluster_id = "p" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22]
         argv = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._config)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_S, check=False)
@@ -122,11 +122,11 @@ class KafkaServer(Server):
             "share.coordinator.state.topic.min.isr": "1",
             "share.coordinator.state.topic.num.partitions": "1",
             "group.initial.rebalance.delay.ms": "0",
-            # A killed broker is let in again when its former session has lapsed: 9 s by default. Broker and controller
-            # share one process, so a shorter one cannot be missed on a network.
+            # A killed broker may come back when its session has timed out, by default after 9 s. A shorter time is
+            # safe: broker and controller are one process, so no network delays their heartbeats.
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
-            # So that tests of killed consumers need not wait for the production default of 6 s.
+            # Tests of killed consumers need not wait for the default of 6 s.
             "group.min.session.timeout.ms": "1000",
             "log.retention.ms": "-1",
             # The default of 128 MB would be a quarter of the small heap.

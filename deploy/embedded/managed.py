@@ -1,4 +1,4 @@
-"""What a supervisor asks of a server, what all servers have in common, and any program with an HTTP health address."""
+"""What a supervisor needs of a server; what all servers share; a server for any program with an HTTP health address."""
 
 import signal
 import urllib.request
@@ -14,7 +14,7 @@ PROBE_S = 2.0
 
 
 class Managed(Protocol):
-    """A server that can be started, watched and stopped. start() adopts a leftover; both may be repeated."""
+    """A server that can be started, watched and stopped. start() adopts one that runs; both may be repeated."""
 
     @property
     def name(self) -> str:
@@ -33,10 +33,10 @@ class Managed(Protocol):
         """Where it listens, as host:port or a URL."""
 
     def start(self) -> None:
-        """Have it run and answer. Raises EmbeddedError if it cannot; nothing is left running then."""
+        """Start it and wait until it answers. Raises EmbeddedError if it cannot; no process is left then."""
 
     def stop(self, *, immediate: bool = False) -> None:
-        """End it in order, or at once; then it is gone."""
+        """Stop it in order, or kill it; wait until it has ended."""
 
     def alive(self) -> bool:
         """Tell whether its process runs."""
@@ -45,8 +45,8 @@ class Managed(Protocol):
 class Server:
     """One server process on a loopback port: adopted or started, then watched and stopped.
 
-    Its log and pid file lie in folder: `<name>.log`, `<name>.pid`. A leftover that does not answer within ADOPT_S is
-    stopped. Whoever derives from it says how to start it, and what an answer is.
+    Its log and pid file lie in folder: `<name>.log`, `<name>.pid`. One that a dead parent left
+    running is adopted, or stopped if it does not answer within ADOPT_S. Subclasses define how to start and to probe it.
     """
 
     READY_S = 30.0
@@ -84,38 +84,38 @@ class Server:
         raise NotImplementedError
 
     def start(self) -> None:
-        """Have it run and answer: adopts a leftover that answers, stops one that does not, else starts it anew.
+        """Start it and wait until it answers. One that still runs is adopted if it answers, else restarted.
 
-        Raises EmbeddedError if it cannot; nothing is left running then.
+        Raises EmbeddedError if it cannot start; no process is left then.
         """
         if self.alive() and self.answers():
             return
         command = self._command()
-        if not self._adopted(command):
+        if not self._try_adopt(command):
             require_free(self.port, self._title, self._folder)
             self._launch(command)
 
     def stop(self, *, immediate: bool = False) -> None:
-        """End it in order, or at once; then it is gone. Its data stays."""
+        """Stop it in order, or kill it; wait until it has ended. Its data stays."""
         if immediate:
             self.kill()
         else:
             self._process.stop(self.HOW, timeout_s=self.STOP_S)
 
     def kill(self) -> None:
-        """SIGKILL it, as a power cut to the process would; the page cache, and so all it has written, stays."""
+        """SIGKILL it. The page cache stays, and with it everything that it has written."""
         self._process.kill()
 
     def _command(self) -> Command:
-        """Return what runs it, with all in place that it needs."""
+        """Prepare what it needs, and return the command that starts it."""
         raise NotImplementedError
 
     def _launch(self, command: Command) -> None:
-        """Start it anew, and wait until it answers."""
+        """Start a new process, and wait until it answers."""
         self._process.spawn(command)
         self._process.wait_until(self.answers, self.READY_S)
 
-    def _adopted(self, command: Command) -> bool:
+    def _try_adopt(self, command: Command) -> bool:
         if not self._process.adopt(command):
             return False
         try:
@@ -128,7 +128,7 @@ class Server:
 
 
 class ManagedProcess(Server):
-    """A program that answers 2xx at health_url once it is ready, on a loopback port that it is told in argv."""
+    """A program that answers 2xx at health_url once it is ready, on a loopback port that argv names."""
 
     def __init__(self, name: str, folder: Path, argv: Sequence[str], *, health_url: str, **more: Any) -> None:
         super().__init__(name, folder, **more)

@@ -1,4 +1,4 @@
-"""The OS user that PostgreSQL runs as when we are root, for it refuses to run as root."""
+"""The OS user that PostgreSQL runs as when we are root: it refuses to run as root."""
 
 import os
 import pwd
@@ -15,7 +15,7 @@ ANYBODY_MAY_TRAVERSE = 0o001
 
 
 def os_user() -> str | None:
-    """Name the OS user to run as, adding it if need be; None unless we are root. EmbeddedError if it cannot."""
+    """Return the OS user to run as, added if it is missing; None unless we are root. Raises EmbeddedError."""
     if os.geteuid() != 0:
         return None
     problem = ""
@@ -23,7 +23,7 @@ def os_user() -> str | None:
         try:
             pwd.getpwnam(USER)
         except KeyError:
-            # Another process may be adding it at this moment; then this fails and the look-up above succeeds.
+            # Another process may add it at this moment: then this fails, and the next look-up succeeds.
             problem = _add()
             time.sleep(PAUSE_S if problem else 0)
         else:
@@ -35,7 +35,7 @@ def os_user() -> str | None:
 
 
 def let_traverse(path: Path) -> None:
-    """Let other users pass through (not list) the folders above path, where they cannot: the server must reach it."""
+    """Let other users pass through (not list) the folders above path, so that the server can reach it."""
     for folder in path.resolve().parents:
         mode = folder.stat().st_mode
         if not mode & ANYBODY_MAY_TRAVERSE:

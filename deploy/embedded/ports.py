@@ -1,8 +1,8 @@
-"""Loopback ports that a data directory keeps for good.
+"""Loopback ports that a data directory keeps.
 
-A server binds its port some time after it was drawn, and gives it up while it restarts. So a port is claimed when it
-is drawn: a link named by the port, in a directory of this user's, leads to the data directory that has it. A claim ends
-with that directory.
+A server binds its port some time after the port was drawn, and frees it while it restarts. So drawing a port also
+claims it: in a directory of this user, a link named by the port leads to the data directory. The claim ends when that
+directory is deleted.
 """
 
 import json
@@ -16,8 +16,8 @@ from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.files import locked, read_json, write_whole
 
 HOST = "127.0.0.1"
-# Below what Linux (32768) and macOS (49152) hand to outgoing connections: a client that keeps trying a stopped server
-# on such a port can be given that very port for itself, connects to itself, and the server can never come back.
+# Below the ports of outgoing connections (Linux: from 32768, macOS: from 49152). A client that keeps trying a stopped
+# server on one of those can get that port as its own, connects to itself, and the server can never bind it again.
 FIRST_PORT, PORTS = 20_000, 10_000
 TRIES_MAX = 200
 
@@ -34,7 +34,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port(taken: frozenset[int] = frozenset()) -> int:
-    """Draw a port on which nobody listens, and that is neither taken nor claimed.
+    """Draw a port that is free, not in taken, and not claimed.
 
     Raises EmbeddedError if none is found.
     """
@@ -47,7 +47,7 @@ def free_port(taken: frozenset[int] = frozenset()) -> int:
 
 
 def kept_port(data_dir: Path, name: str) -> int:
-    """Return the port of this name, drawn once and then kept in data_dir/ports.json. Makes the directory.
+    """Return the port of this name: drawn once, then kept in data_dir/ports.json. Makes the directory.
 
     Raises EmbeddedError if the directory cannot be written.
     """
@@ -65,7 +65,7 @@ def kept_port(data_dir: Path, name: str) -> int:
 
 
 def _draw(data_dir: Path, taken: frozenset[int]) -> int:
-    """Draw a port and claim it. Without a place for claims it is drawn only."""
+    """Draw a port and claim it. Without a directory of claims it is not claimed."""
     claims = _claims()
     if claims is None:
         return free_port(taken)
@@ -78,7 +78,7 @@ def _draw(data_dir: Path, taken: frozenset[int]) -> int:
 
 
 def _claims() -> Path | None:
-    """Return the directory of claims, made if need be; None where it is not ours."""
+    """Return the directory of claims, and make it if it is missing; None if it belongs to another user."""
     claims = Path(tempfile.gettempdir()) / f"payments-ports-{os.getuid()}"
     try:
         claims.mkdir(mode=0o700, exist_ok=True)
@@ -88,7 +88,7 @@ def _claims() -> Path | None:
 
 
 def _is_claimed(claim: Path, port: int) -> bool:
-    """Whether a data directory has this port still. One that is being written has its claim, and no file yet."""
+    """Whether a data directory still has this port. While ports.json is being written, the claim alone counts."""
     try:
         owner = claim.readlink()
     except OSError:
@@ -98,7 +98,7 @@ def _is_claimed(claim: Path, port: int) -> bool:
 
 
 def require_free(port: int, name: str, data_dir: Path) -> None:
-    """Raise EmbeddedError if somebody else listens where this server must."""
+    """Raise EmbeddedError if another program listens on this server's port."""
     if not is_free(port):
         raise EmbeddedError(
             f"port {port} of {name} is in use by another program: stop that, "

@@ -1,7 +1,7 @@
-"""One server process: started in a session of its own, found again by pid and birth, never confused with another.
+"""One server process: started in a session of its own, and found again by pid and start time.
 
-A pid alone names nothing: it may have been given to a stranger since. Every signal here goes to a process of which the
-birth, or the whole command line with our data directory in it, was checked first.
+A pid alone is not enough: another process may have it by now. Before any signal we check the start time, or the whole
+command line, which names our data directory.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ class Command:
 
 
 class ServerProcess:
-    """A process with a pid file and a log; ours to stop, whether this process or a dead parent started it."""
+    """A process with a pid file and a log, started by this process or by a parent that has died."""
 
     def __init__(self, name: str, *, pid_file: Path, log: Path) -> None:
         self.name = name
@@ -48,7 +48,7 @@ class ServerProcess:
         return self._process.pid if self._process is not None and self.alive() else None
 
     def alive(self) -> bool:
-        """Tell whether it runs; a zombie does not. Reaps it if it is a child of ours."""
+        """Tell whether it runs (a zombie does not). Reaps it if it is our child."""
         if self._child is not None:
             return self._child.poll() is None
         if self._process is None:
@@ -59,7 +59,7 @@ class ServerProcess:
             return False
 
     def adopt(self, command: Command) -> bool:
-        """Take over what a dead parent left running; False if nothing was. Found by pid and birth, else by argv."""
+        """Take over a process that a dead parent left running; False if there is none. Found by pid file or argv."""
         if self.alive():
             return True
         self._child = None
@@ -69,7 +69,7 @@ class ServerProcess:
         return self.alive()
 
     def spawn(self, command: Command) -> None:
-        """Start it, out of reach of the terminal's Ctrl-C. The log of the run before is kept beside as `.1`."""
+        """Start it in a session of its own, so that Ctrl-C does not reach it. The last run's log is kept as `.1`."""
         if self.log.exists():
             self.log.replace(self.log.with_name(f"{self.log.name}.1"))
         as_user = {} if command.user is None else {"user": command.user, "group": command.user, "extra_groups": []}
@@ -87,7 +87,7 @@ class ServerProcess:
         self._record()
 
     def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> None:
-        """Wait until it is ready. If it dies or takes longer, stop it and raise EmbeddedError with its last words."""
+        """Wait until it is ready. If it dies or takes longer, kill it; raise EmbeddedError with the end of its log."""
         end = time.monotonic() + timeout_s
         while self.alive() and time.monotonic() < end:
             if ready():
@@ -98,7 +98,7 @@ class ServerProcess:
         raise EmbeddedError(f"{self.name} {what}; its log, {self.log}, ends with:\n{last_lines(self.log)}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM, *, timeout_s: float) -> None:
-        """Ask it to end and wait; after timeout_s it is killed. Does nothing if it does not run."""
+        """Signal it and wait; after timeout_s kill it. Does nothing if it does not run."""
         if self._process is not None and self.alive():
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._process.send_signal(how)
@@ -106,7 +106,7 @@ class ServerProcess:
         self.kill()
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone. Does nothing if it does not run."""
+        """SIGKILL it, and wait until it has ended. Does nothing if it does not run."""
         if self._process is not None and self.alive():
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._process.kill()
@@ -131,7 +131,7 @@ class ServerProcess:
 
 
 def _running(argv: Sequence[str]) -> psutil.Process | None:
-    """Find a process with exactly this command line: for the parent that died before it wrote the pid file."""
+    """Find a process with exactly this command line: a parent may have died before it wrote the pid file."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.cmdline() == list(argv) and process.status() != psutil.STATUS_ZOMBIE:

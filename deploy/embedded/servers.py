@@ -24,7 +24,7 @@ def start_all(servers: Iterable[Managed]) -> None:
         for start in [pool.submit(server.start) for server in servers]:
             start.result()
     except BaseException:
-        # Of one that is still starting, after Ctrl-C too, nothing may be left: it is stopped once it has started.
+        # Also after Ctrl-C no server may be left: wait for those that are still starting, then stop all.
         pool.shutdown(cancel_futures=True)
         stop_all(servers)
         raise
@@ -32,9 +32,9 @@ def start_all(servers: Iterable[Managed]) -> None:
 
 
 def stop_all(servers: Iterable[Managed], *, immediate: bool = False) -> None:
-    """Stop them one after the other, every one; an error is raised at the end.
+    """Stop all, one after the other; raise an error at the end.
 
-    No thread is started, for this is called while the interpreter shuts down, too.
+    It starts no thread, because it also runs while the interpreter shuts down.
     """
     with ExitStack() as stack:
         for server in servers:
@@ -44,9 +44,9 @@ def stop_all(servers: Iterable[Managed], *, immediate: bool = False) -> None:
 class EmbeddedServers:
     """A real Kafka and a real PostgreSQL on 127.0.0.1 that keep ports and data in data_dir; one owner at a time.
 
-    They are stopped by stop(), by leaving the context, and when this process exits normally. A SIGKILL leaves them
-    running, and the next start() on the same directory takes them over. fast trades throughput for starting time and
-    memory (no C2 compiler, a heap of 512 MB in place of 1 GB); durability is the same.
+    stop(), leaving the context, and a normal exit of this process stop them. After a SIGKILL they keep running, and the
+    next start() on the same directory adopts them. fast: starts faster with less memory and throughput (no C2 compiler,
+    a heap of 512 MB in place of 1 GB); durability is the same.
     """
 
     def __init__(self, data_dir: Path, *, progress: Callable[[str], None], fast: bool = False) -> None:
@@ -74,7 +74,7 @@ class EmbeddedServers:
         return (self.kafka, self.postgres)
 
     def own(self) -> None:
-        """Become the owner of the directory. Raises DirectoryInUse if another process, or object, is."""
+        """Become the owner of the directory. Raises DirectoryInUse if another process or object owns it."""
         if self._lock is not None:
             return
         self._lock = try_lock(self.data_dir / "lock")
@@ -86,7 +86,7 @@ class EmbeddedServers:
             )
 
     def start(self) -> Self:
-        """Have both run and answer. Raises EmbeddedError if one cannot, and stops the other."""
+        """Start both and wait until they answer. If one cannot start, stop the other and raise EmbeddedError."""
         self.own()
         atexit.register(self.stop)
         try:
@@ -97,7 +97,7 @@ class EmbeddedServers:
         return self
 
     def stop(self, *, immediate: bool = False) -> None:
-        """Stop both, in order or at once, and let the directory go. Data and ports stay. May be repeated."""
+        """Stop both, in order or at once, and give up the directory. Data and ports stay. May be repeated."""
         if self._lock is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""Starting servers so that an interruption leaves none behind, keeping them alive, and saying where they are."""
+"""Starts servers so that an interruption leaves none behind, restarts what dies, and writes down where they are."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from deploy.embedded.servers import EmbeddedServers, start_all, stop_all
 WATCH_S = 0.25
 PAUSE_MIN_S = 0.25
 PAUSE_MAX_S = 30.0
-# A server that has run for this long is well again: its next death is answered at once.
+# After running for so long a server counts as well: after its next death it is restarted without a longer pause.
 WELL_S = 60.0
 
 WAIT_S: Final = 0.1
@@ -28,9 +28,9 @@ INTERRUPTED: Final = 130
 
 
 class Worker:
-    """A thread whose end can be waited for and interrupted.
+    """A thread. Waiting for its end can be interrupted.
 
-    Not by join(): interrupted, Python 3.11 takes the thread for ended (bpo-45274).
+    join() is no use for that: after an interruption Python 3.11 takes the thread for ended (bpo-45274).
     """
 
     def __init__(self, work: Callable[[], object]) -> None:
@@ -44,7 +44,7 @@ class Worker:
         return self._ended.wait(wait_s)
 
     def end(self, servers: Sequence[Managed]) -> bool:
-        """Wait until it has ended, and end whatever of these servers it starts meanwhile; False after GIVE_UP_S."""
+        """Wait until it has ended, and kill any of these servers that it starts meanwhile; False after GIVE_UP_S."""
         give_up_at = time.monotonic() + GIVE_UP_S
         while not self.ended():
             if time.monotonic() > give_up_at:
@@ -55,17 +55,17 @@ class Worker:
     def _run(self) -> None:
         try:
             self._work()
-        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
+        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
             self.failure = error
         finally:
             self._ended.set()
 
 
 def start_or_give_up(start: Callable[[], object], servers: Sequence[Managed]) -> None:
-    """Start, or raise what that raises. Interrupted meanwhile, end what has been started, and raise the interruption.
+    """Call start, and raise what it raises. If interrupted, kill what was started, then raise KeyboardInterrupt.
 
-    The work is done in a thread, for an exception in the middle of it could part a new process from its pid file. A
-    download cannot be stopped: then this process ends at once, and the guard beside the folder clears up.
+    start runs in a thread: an interruption in the middle of it could leave a new process without a pid file. A download
+    cannot be stopped: then this process ends at once, and the guard process clears up.
     """
     worker = Worker(start)
     try:
@@ -82,9 +82,9 @@ def start_or_give_up(start: Callable[[], object], servers: Sequence[Managed]) ->
 
 
 class Supervisor:
-    """Starts servers again whenever they have died, ever more rarely while that fails.
+    """Restarts servers that have died. The pause grows from try to try.
 
-    changed is called when a server was found dead, and after each try to start it.
+    changed: called when a server was found dead, and after each try to start it.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Supervisor:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch in the background while inside. What is being started again on leaving is ended at once."""
+        """Watch in the background while inside. On leaving, a server that is just being restarted is killed."""
         stop = threading.Event()
         worker = Worker(partial(self.watch, stop))
         try:
@@ -143,12 +143,12 @@ class Supervisor:
 
 
 class EmbeddedRun:
-    """The servers of a data directory and any others given, watched while inside; `env` and `state.json` say where.
+    """Runs the servers of a data directory, and others, while inside; `env` and `state.json` say where they are.
 
-    Both files are there only once everything has been started and prepared, `state.json` last: whoever waits for it may
-    connect. prepare is given the lines of `env` and does what has to be there by then, such as the schema.
+    The files are written when everything was started and prepared, `state.json` last: whoever sees it may connect.
+    prepare: given the lines of `env`; makes what must be there by then, such as the schema.
     Entering raises DirectoryInUse if another run has the directory, EmbeddedError if a server cannot be started;
-    nothing is left running then.
+    no server is left running then.
     """
 
     def __init__(
@@ -179,11 +179,11 @@ class EmbeddedRun:
         }
 
     def state(self) -> dict[str, dict[str, int | str | None]]:
-        """Say for each server, by name, its pid (None while it is down), address and version."""
+        """Return the pid (None while it is down), address and version of each server, by name."""
         return {s.name: {"pid": s.pid, "address": s.address, "version": s.version} for s in self._all}
 
     def stop(self, *, immediate: bool = False) -> None:
-        """Stop all, in order or at once, and take `env` and `state.json` away; data and ports stay. May be repeated."""
+        """Stop all, in order or at once, and delete `env` and `state.json`; data and ports stay. May be repeated."""
         self._hide()
         try:
             if self._extra:

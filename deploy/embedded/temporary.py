@@ -1,4 +1,4 @@
-"""Servers on a folder that goes when they do, even if the program that wanted them is killed."""
+"""Servers on a temporary folder. Both are cleared away at the end, even if this program is killed."""
 
 import shutil
 import subprocess
@@ -21,22 +21,22 @@ def temporary_servers(
     fast: bool = True,
     prefix: str = "payments-",
 ) -> Iterator[EmbeddedServers]:
-    """Make servers, not started yet, on a temporary folder; they are killed and it is deleted on leaving.
+    """Make servers on a temporary folder, not started yet. On leaving they are killed and it is deleted.
 
-    A SIGKILL of this process leaves neither behind: a guard process sees it and clears up.
+    After a SIGKILL of this process the guard process does that.
     """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        stack.enter_context(_guarded(folder))
+        stack.enter_context(_with_guard(folder))
         servers = EmbeddedServers(folder, progress=progress, fast=fast)
         stack.callback(servers.stop, immediate=True)
         yield servers
 
 
 @contextmanager
-def _guarded(folder: Path) -> Iterator[None]:
-    """Keep the guard while inside. It is told by closing its standard input, as this process's death would."""
+def _with_guard(folder: Path) -> Iterator[None]:
+    """Run the guard while inside. Closing its standard input makes it clear up, as the death of this process would."""
     argv = [sys.executable, "-P", guard.__file__, str(folder)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as child:
         try:

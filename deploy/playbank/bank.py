@@ -1,7 +1,7 @@
 """PaymentIntents and refunds: what may follow what, and what time alone does to them.
 
-Times are Unix seconds. Amounts are whole numbers of whatever unit the port over the bank counts in: Stripe's over HTTP,
-ISO 4217 minor units in the process.
+Times are Unix seconds. Amounts are whole numbers in the unit of the caller: Stripe's over HTTP, ISO 4217
+minor units in the process.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +35,7 @@ class No(StrEnum):
 class Intent:
     """A PaymentIntent, and the only code that moves its money.
 
-    `effects` is the ledger: what truly happened, each with the idempotency key that did it.
+    `effects` is the ledger: what really happened, each with the idempotency key that did it.
     """
 
     id: str
@@ -64,12 +64,12 @@ class Intent:
         return method_of(self.behaves_as or "") or _PLAIN
 
     def confirm(self, key: str, now: float) -> CardDecline | None:
-        """Authorize; capture, too, where the method or the caller wants that at once. Return the issuer's no."""
+        """Authorize. Also capture if the method or the intent wants that. Return why the issuer declined, or None."""
         method = self.method
         if method.decline is not None:
             self.status = DECLINED
             return method.decline
-        self.took_effect("authorize", key, now, self.amount)
+        self.add_effect("authorize", key, now, self.amount)
         if method.captures_at_once or self.capture_method != "manual":
             self._take(key, now, self.amount)
         else:
@@ -88,7 +88,7 @@ class Intent:
         return None
 
     def cancel(self, key: str, now: float, reason: str | None = None) -> No | None:
-        """Give up what is not captured."""
+        """Cancel an intent that is not captured."""
         if self.status == HELD and self.method.void_finds_captured:
             self._take(ELSEWHERE_KEY, now, self.amount)
         if self.status not in _CANCELABLE:
@@ -97,27 +97,27 @@ class Intent:
         return None
 
     def lapse(self, now: float) -> None:
-        """Let the authorization go once its time is over."""
+        """Cancel the authorization once its time is over."""
         if self.status == HELD and self.capture_before is not None and now >= self.capture_before:
             self._end(LAPSE_KEY, self.capture_before, "automatic")
 
-    def took_effect(self, kind: str, key: str, at: float, amount: int) -> None:
-        """Write into the ledger."""
+    def add_effect(self, kind: str, key: str, at: float, amount: int) -> None:
+        """Write an effect into the ledger."""
         self.effects.append({"kind": kind, "key": key, "at": at, "amount": amount})
 
     def _take(self, key: str, now: float, amount: int) -> None:
         self.status, self.amount_received = CAPTURED, amount
-        self.took_effect("capture", key, now, amount)
+        self.add_effect("capture", key, now, amount)
 
     def _end(self, key: str, now: float, reason: str | None) -> None:
         held = self.amount if self.status == HELD else 0
         self.status, self.cancellation_reason, self.canceled_at = CANCELED, reason, now
-        self.took_effect("cancel", key, now, held)
+        self.add_effect("cancel", key, now, held)
 
 
 @dataclass(slots=True, eq=False)
 class Refund:
-    """A refund; `decided_at` is when a pending one succeeds, or one that fails later fails."""
+    """A refund. `decided_at`: when a pending one succeeds, or a succeeded one fails."""
 
     id: str
     intent: str
@@ -132,7 +132,7 @@ class Refund:
 
 @dataclass(slots=True, eq=False)
 class PaymentMethod:
-    """A payment method made here, without a customer: it can be confirmed once. It behaves as a test method."""
+    """A payment method that was made here. It can be confirmed once, and behaves as a test method."""
 
     id: str
     behaves_as: str
@@ -141,7 +141,7 @@ class PaymentMethod:
 
 
 class Bank:
-    """Every payment method, intent and refund, in the order of their making.
+    """Every payment method, intent and refund, the oldest first.
 
     born: stands in every id, so that two banks never give the same one.
     """
@@ -161,7 +161,7 @@ class Bank:
         return self._methods.get(method_id)
 
     def put(self, thing: Intent | Refund | PaymentMethod) -> None:
-        """Keep this, in place of its former state."""
+        """Store this object, in place of its earlier state."""
         match thing:
             case Intent():
                 self._in_order[thing.sequence : thing.sequence + 1] = [thing]
@@ -180,7 +180,7 @@ class Bank:
     def make_intent(
         self, amount: int, currency: str, capture_method: str, token: str | None, behaves_as: str | None, **more: Any
     ) -> Intent:
-        """Make a PaymentIntent that nothing has been done with. more: other fields of it."""
+        """Make a PaymentIntent that is not confirmed. more: its other fields."""
         number = len(self._in_order)
         intent_id = f"pi_3{self.born}{number}"
         status = DECLINED if token is None else "requires_confirmation"
@@ -207,7 +207,7 @@ class Bank:
         made = Refund(refund_id, intent.id, now, amount, status, key=key, decided_at=decided_at, **more)
         self._refunds[refund_id] = self._refunds_of.setdefault(intent.id, {})[refund_id] = made
         if status == "succeeded":
-            intent.took_effect("refund", key, now, amount)
+            intent.add_effect("refund", key, now, amount)
         return made
 
     def intent(self, intent_id: str) -> Intent | None:
@@ -233,23 +233,23 @@ class Bank:
         return [refund for refund in self._refunds.values() if self.intent(refund.intent)]
 
     def newest_first(self, before: Intent | None = None) -> Iterator[Intent]:
-        """Go through the intents as they are now, from the one made before `before`."""
+        """Return the intents as they are now, the newest first; only those that were made before `before`."""
         start = before.sequence if before is not None else len(self._in_order)
         for sequence in range(start - 1, -1, -1):
             self.pass_time(self._in_order[sequence])
             yield self._in_order[sequence]
 
     def refunded(self, intent: Intent, *, with_pending: bool) -> int:
-        """Return what went back, with what is promised to go or without."""
+        """Return the amount that was refunded, with or without pending refunds."""
         counted = {"succeeded", "pending"} if with_pending else {"succeeded"}
         return sum(r.amount for r in self._refunds_of.get(intent.id, {}).values() if r.status in counted)
 
     def left_of(self, intent: Intent) -> int:
-        """Return what of the captured money is neither given back nor promised to go."""
+        """Return the captured amount that is neither refunded nor in a pending refund."""
         return intent.amount_received - self.refunded(intent, with_pending=True)
 
     def pass_time(self, intent: Intent) -> None:
-        """Let an authorization lapse and refunds be decided, as of now."""
+        """Apply what time does to an intent: its authorization lapses, its refunds are decided."""
         now = self.now()
         intent.lapse(now)
         for refund in self._refunds_of.get(intent.id, {}).values():
@@ -257,7 +257,7 @@ class Bank:
                 continue
             if refund.status == "pending":
                 refund.status = "succeeded"
-                intent.took_effect("refund", refund.key, refund.decided_at, refund.amount)
+                intent.add_effect("refund", refund.key, refund.decided_at, refund.amount)
             else:
                 refund.status = "failed"
             refund.decided_at = None

@@ -1,4 +1,4 @@
-"""The bank, asked and answering in the words of the pipeline."""
+"""The bank, with our calls as input and our outcomes as answers."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,9 +19,9 @@ _OTHER_PARAMETERS = Unknown("this key was used with other parameters", replayed=
 
 
 class Desk:
-    """The bank, asked in the pipeline's words. What a key was answered is remembered for a day.
+    """Takes our calls to the bank. The answer of a key is kept for a day.
 
-    now_s: the time of all that is done, in Unix seconds; whoever asks sets it before.
+    now_s: the time at which calls are executed, in Unix seconds. The caller sets it first.
     """
 
     def __init__(self, pending_s: float) -> None:
@@ -38,7 +38,7 @@ class Desk:
         return (intent.method, intent) if intent is not None else (None, None)
 
     def answer(self, call: GatewayCall, method: Method | None, intent: Intent | None) -> GatewayOutcome:
-        """Do what a call asks, or repeat what its key was answered."""
+        """Execute a call, or repeat the answer of its key."""
         stored = self._stored.get(call.idempotency_key)
         if stored is not None and self.now_s < stored[2]:
             first, outcome, _ = stored
@@ -51,7 +51,7 @@ class Desk:
         return outcome
 
     def spoil(self, call: GatewayCall, method: Method | None, intent: Intent | None) -> GatewayOutcome:
-        """Do what a call asks, and have its key remember an error of the gateway's in place of the answer."""
+        """Execute a call, and store HTTP 500 as the answer of its key."""
         key = call.idempotency_key
         before = self._stored.get(key)
         answer = self.answer(call, method, intent)
@@ -62,7 +62,7 @@ class Desk:
         return SPOILT
 
     def find(self, call: GatewayCall) -> GatewayOutcome:
-        """Return what the bank says of the call, whatever its key remembers."""
+        """Return the outcome of a call as the bank has it, whatever its key was answered."""
         if call.kind is OperationKind.AUTHORIZE:
             intent = self._bank.intent(self._by_operation.get(call.operation_id, ""))
             return NotFound() if intent is None else _authorize_outcome(intent)
@@ -77,7 +77,7 @@ class Desk:
         return _capture_outcome(call, intent) if call.kind is OperationKind.CAPTURE else _void_outcome(intent)
 
     def entries(self) -> list[LedgerEntry]:
-        """Return every transaction, in the order of their making."""
+        """Return every transaction, the oldest first."""
         return [self._entry(intent) for intent in self._bank.newest_first()][::-1]
 
     def _authorize(self, call: GatewayCall) -> GatewayOutcome:
@@ -123,7 +123,7 @@ class Desk:
 
 
 def _asks(call: GatewayCall) -> tuple[object, ...]:
-    """Return what a request of this kind carries: a void no amount, a capture no order, none of them opened_at."""
+    """Return the fields that a request of this kind sends. Two calls of one key must agree in them."""
     match call.kind:
         case OperationKind.VOID:
             return (call.kind, call.transaction_id)
@@ -135,7 +135,7 @@ def _asks(call: GatewayCall) -> tuple[object, ...]:
 
 
 def _refusal(call: GatewayCall, method: Method | None, intent: Intent | None) -> Declined | None:
-    """Return why the call is invalid, or None. Such a refusal is remembered by no key."""
+    """Return why the call is invalid, or None. No key remembers such a refusal."""
     try:
         amount = to_stripe(call.amount_minor, call.currency)
     except Refusal as refusal:
@@ -155,7 +155,7 @@ def _refusal(call: GatewayCall, method: Method | None, intent: Intent | None) ->
 
 
 def _authorize_outcome(intent: Intent) -> GatewayOutcome:
-    """Say what became of an authorization."""
+    """Return the outcome of an authorization."""
     decline = intent.method.decline
     if decline is not None:
         code = failure_code(decline.code, decline.decline_code, decline.advice_code)
@@ -169,7 +169,7 @@ def _authorize_outcome(intent: Intent) -> GatewayOutcome:
 
 
 def _capture_outcome(call: GatewayCall, intent: Intent) -> GatewayOutcome:
-    """Say what became of a capture, by where the money is."""
+    """Return the outcome of a capture, from where the money is."""
     if intent.status == CANCELED:
         return Lapsed()
     if intent.status != CAPTURED:
@@ -180,14 +180,14 @@ def _capture_outcome(call: GatewayCall, intent: Intent) -> GatewayOutcome:
 
 
 def _void_outcome(intent: Intent) -> GatewayOutcome:
-    """Say what became of a void, whoever ended or took it."""
+    """Return the outcome of a void, whoever canceled or captured the intent."""
     if intent.status == CAPTURED:
         return AlreadyCaptured(intent.id, intent.amount_received)
     return Approved(intent.id, amount_minor=intent.amount)
 
 
 def _refund_outcome(intent: Intent, refund: Refund) -> GatewayOutcome:
-    """Say where a refund stands."""
+    """Return the outcome of a refund."""
     match refund.status:
         case "succeeded":
             return Approved(intent.id, refund.id, refund.amount)

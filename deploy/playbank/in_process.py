@@ -1,7 +1,7 @@
-"""A gateway inside the process, for benchmarks and simulation: exact about money, keys and faults, and quick.
+"""A gateway inside the process, for benchmarks and simulation: exact about money, keys and faults, and fast.
 
-It is the bank's desk behind the port `Gateway`. It owns no clock and no randomness: time and waiting are handed in,
-and which calls are slow follows from the seed and the key alone.
+It is the bank's desk behind the port `Gateway`. It has no clock and no randomness: time and sleep are arguments, and
+the seed and the key alone decide which calls are slow.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -36,11 +36,11 @@ _Delayed = tuple[GatewayCall, GatewayOutcome | None]
 class SimulatedGateway:
     """A `Gateway` and its `GatewayLedger`, in memory.
 
-    latency_ms: every answer comes that much later, one wait for all calls of a sequence.
+    latency_ms: the delay of every answer; all calls of a sequence share one wait.
     slow_share of the keys (0 to 1) are executed and answered only after slow_s.
-    timeout_s: how long the caller waits; what is slower is Unknown then, and executed all the same in its time.
+    timeout_s: how long the caller waits. A slower call is Unknown then, and is still executed later.
     pending_s: when a pending refund is decided.
-    `down` makes every answer Unknown, with nothing executed.
+    down: every answer is Unknown, and nothing is executed.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class SimulatedGateway:
     async def perform(
         self, calls: Sequence[GatewayCall], begin: Begin = at_once
     ) -> AsyncIterator[Sequence[GatewayAnswer]]:
-        """Do what the calls ask: one group after the latency, and one for each longer wait.
+        """Execute the calls. Answers come in groups: one after the latency, one for each longer wait.
 
-        What was received is executed also when the iteration ends early, as it would be at a gateway far away.
+        If the iteration ends early, the calls are executed all the same, as at a remote gateway.
         """
         calls = [call for call in calls if begin(call)]
         if self.down:
@@ -110,10 +110,10 @@ class SimulatedGateway:
         yield [GatewayAnswer(call.operation_id, _DOWN if self.down else self._desk.find(call)) for call in calls]
 
     async def close(self) -> None:
-        """Nothing to give up: there is no connection."""
+        """Do nothing: there is no connection."""
 
     async def entries(self) -> Sequence[LedgerEntry]:
-        """Return every transaction, in the order of their making."""
+        """Return every transaction, the oldest first."""
         self._execute_overdue()
         return self._desk.entries()
 
@@ -153,7 +153,7 @@ class SimulatedGateway:
         return self._desk.answer(call, *self._desk.involved(call))
 
     def _look_at_clock(self) -> None:
-        """Read the clock, once for all calls that are worked on at a time."""
+        """Read the clock, once for all calls that are executed together."""
         self._desk.now_s = self._clock().timestamp()
 
     def _execute_overdue(self) -> None:

@@ -17,7 +17,7 @@ SLOW_S = 3.0
 
 
 class Fault(StrEnum):
-    """What goes wrong between us and the gateway. `after` ones are executed, the answer is lost or spoilt."""
+    """What goes wrong between us and the gateway. `after`: the call is executed, its answer is lost or damaged."""
 
     RESET_BEFORE = "reset_before"
     RESET_AFTER = "reset_after"
@@ -35,7 +35,7 @@ NOT_EXECUTED = frozenset({Fault.RESET_BEFORE, Fault.TIMEOUT_BEFORE, Fault.RATE_L
 
 @dataclass(frozen=True, slots=True)
 class CardDecline:
-    """An issuer's no, in Stripe's words."""
+    """Why an issuer declined, in Stripe's words."""
 
     code: str
     decline_code: str
@@ -53,7 +53,7 @@ class RefundPath(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """Everything a test payment method does. A fault strikes the first request of a key only, unless `always`."""
+    """Everything a test payment method does. A fault affects only the first request of a key, unless `always`."""
 
     captures_at_once: bool = False
     decline: CardDecline | None = None
@@ -65,7 +65,7 @@ class Method:
     always: bool = False
 
     def fault_for(self, kind: OperationKind, seen: int) -> Fault | None:
-        """Return what goes wrong with a request of this kind whose key was `seen` that many times before."""
+        """Return the fault of a request of this kind. seen: how often its key came before."""
         if self.fault is None or kind not in self.fault_on or (seen and not self.always):
             return None
         return self.fault

@@ -7,7 +7,7 @@ import orjson
 
 
 class ApiError(Exception):
-    """One refusal. `stored`: the endpoint had begun to execute, so the idempotency key remembers it."""
+    """One refusal. `stored`: the request was executed, so its idempotency key remembers this answer."""
 
     def __init__(self, status: int, error: Mapping[str, Any], *, stored: bool) -> None:
         super().__init__(error["message"])
@@ -26,7 +26,7 @@ def invalid(message: str, param: str | None = None, code: str | None = None, *, 
 
 
 def missing(kind: str, reference: str, param: str, *, status: int = 404) -> ApiError:
-    """Refuse a reference to something that does not exist here."""
+    """Refuse an id that does not exist here."""
     return invalid(f"No such {kind}: '{reference}'", param, "resource_missing", status=status)
 
 
@@ -36,7 +36,7 @@ def conflict(message: str, code: str, intent: Mapping[str, Any] | None = None, p
 
 
 def declined(error: Mapping[str, Any], intent: Mapping[str, Any]) -> ApiError:
-    """Pass on the issuer's no, with the PaymentIntent that it leaves behind."""
+    """Refuse because the issuer declined. intent: the PaymentIntent after that."""
     return ApiError(402, {**error, "payment_intent": intent}, stored=True)
 
 

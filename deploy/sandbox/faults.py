@@ -1,7 +1,7 @@
 """Faults between the caller and the sandbox, at the level of the connection.
 
-A reset is a real one: the socket is closed with lingering off, which sends RST. A time-out is an answer that does not
-come: the connection is held until the caller gives up, or HOLD_S at the most.
+A reset is a real one: the socket is closed with lingering off, which sends RST. For a time-out
+the connection is held without an answer until the caller gives up, or HOLD_S at the most.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 
 
 @dataclass(slots=True)
 class GlobalFaults:
-    """What is wrong with the whole gateway: down, or a share (0 to 1) of the keys slow by slow_s."""
+    """Faults of the whole gateway. down: no answers. slow_share of the keys (0 to 1) are executed slow_s late."""
 
     down: bool = False
     slow_share: float = 0.0
@@ -46,12 +46,12 @@ class GlobalFaults:
         self.down, self.slow_share, self.slow_s = down, float(share), float(slow_s)
 
     def delay_s(self, key: str) -> float:
-        """Return how late a request with this key is executed."""
+        """Return how many seconds to wait before a request with this key is executed."""
         return self.slow_s if self.slow_share and crc32(key.encode()) < self.slow_share * 2**32 else 0.0
 
 
 class Protocol(H11Protocol):
-    """HTTP/1.1 as uvicorn speaks it, with connections that can be found again by the caller's address."""
+    """uvicorn's HTTP/1.1. It keeps a table of connections by the caller's address, for Reset."""
 
     open_connections: dict[tuple[str, int], asyncio.Transport] = {}  # noqa: RUF012 - one table a process
 
@@ -84,7 +84,7 @@ class Reset(Response):
 
 
 async def hold(request: Request) -> Response:
-    """Answer nothing until the caller gives up; then the connection is gone."""
+    """Send no answer until the caller gives up, or HOLD_S has passed."""
     try:
         async with asyncio.timeout(HOLD_S):
             while (await request.receive())["type"] != "http.disconnect":
@@ -95,7 +95,7 @@ async def hold(request: Request) -> Response:
 
 
 class Gone(Response):
-    """No answer: nobody is there any more."""
+    """No answer: the caller has closed the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send nothing."""

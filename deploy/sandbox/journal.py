@@ -1,7 +1,7 @@
 """The sandbox's memory: one JSON line for every request that changed something, written before it is answered.
 
-One `write` a line into an append-only file: what was answered survives SIGKILL of the process (not of the machine;
-this is play money). A last line that was cut by a full disk was never answered, and is dropped.
+Each line is one `write` to an append-only file. So answers survive a SIGKILL of the process, but not a crash of the
+machine (this is play money). A last line that is cut off was never answered, and is dropped.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""The endpoints that change something. Each validates everything first, then executes, then says what changed.
+"""The endpoints that change something. Each validates everything, executes, and returns what changed.
 
-Validation failures are raised as errors that no key remembers; from execution on, every answer is remembered.
+A validation failure is raised, and no key remembers it. The answer of an execution is always remembered.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ _REFUND = frozenset(["payment_intent", "amount", "reason", "metadata[*]"])
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an executed request answers and changed. `refusal` is a no that came of executing."""
+    """The answer of an executed request, and what it changed. `refusal`: the answer, if it is an error."""
 
     body: dict[str, Any]
     changed: Mapping[str, Intent | Refund | PaymentMethod]
@@ -54,7 +54,7 @@ class Done:
 
 
 def create(bank: Bank, form: Form, key: str) -> Done:
-    """Make a PaymentIntent and, when asked, confirm it."""
+    """Make a PaymentIntent. Confirm it if the form says so."""
     params.check_names(form, _CREATE)
     amount, currency = _money(form)
     confirm = params.boolean(form, "confirm")
@@ -117,7 +117,7 @@ def cancel(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
 
 
 def refund_intent(form: Form) -> str:
-    """Return which PaymentIntent a refund is asked of."""
+    """Return the id of the PaymentIntent to refund."""
     return params.required(form, "payment_intent")
 
 
@@ -143,7 +143,7 @@ def refund(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
 
 
 def create_method(bank: Bank, form: Form, _key: str) -> Done:
-    """Make a payment method of one of Stripe's test tokens: `tok_visa` makes one that behaves as `pm_card_visa`."""
+    """Make a payment method from a test token of Stripe's: `tok_visa` makes one that behaves as `pm_card_visa`."""
     params.check_names(form, _METHOD)
     params.required(form, "type")
     params.one_of(form, "type", ("card",))
@@ -156,7 +156,7 @@ def create_method(bank: Bank, form: Form, _key: str) -> Done:
 
 
 def _payment_method(bank: Bank, token: str | None, *, confirm: bool) -> tuple[str | None, PaymentMethod | None]:
-    """Return the test method that this one behaves as, and the method itself when it can be confirmed only once."""
+    """Return the test method that this token behaves as, and the method if one was made here (to be used once)."""
     if token is None:
         if confirm:
             raise invalid("A PaymentIntent is confirmed with a payment_method.", "payment_method", "parameter_missing")

@@ -1,4 +1,4 @@
-"""Form parameters, strictly: what is not known, not of its type or not filled in is refused, as Stripe refuses it."""
+"""Form parameters, checked strictly: unknown names, wrong types and empty values are refused, as Stripe does."""
 
 import re
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ def positive(form: Form, name: str) -> int | None:
 
 
 def boolean(form: Form, name: str) -> bool:
-    """Return true or false; what is not given is false."""
+    """Return true or false; false if it is not given."""
     value = text(form, name)
     if value not in {None, "true", "false"}:
         raise invalid(f"Invalid boolean: {value}", name)
@@ -90,7 +90,7 @@ def metadata(form: Form) -> dict[str, str]:
 
 
 def expands(form: Form, allowed: tuple[str, ...]) -> frozenset[str]:
-    """Return what is to be expanded."""
+    """Return the properties to expand. Raises ApiError for any that is not allowed."""
     wanted = frozenset(value for name, value in form.items() if name.startswith("expand["))
     for value in wanted:
         if value not in allowed:

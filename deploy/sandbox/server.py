@@ -15,8 +15,8 @@ from deploy.sandbox.app import create_app
 from deploy.sandbox.faults import Protocol
 from deploy.sandbox.journal import Memory
 
-KEEP_ALIVE_S = 120  # longer than any client of ours keeps a connection, so that no request meets a closing one
-DRAIN_S = 1  # held connections are faults: nobody waits for them
+KEEP_ALIVE_S = 120  # longer than our clients keep a connection: no request is sent on one that closes
+DRAIN_S = 1  # connections still open then are held on purpose: do not wait for them
 
 
 class WrongAddress(ValueError):  # noqa: N818 - its name says what is wrong
@@ -24,7 +24,7 @@ class WrongAddress(ValueError):  # noqa: N818 - its name says what is wrong
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, that says where it listens; a stop that was asked for exits with 0."""
+    """uvicorn's server. It reports its address, and the process exits with 0 after SIGTERM or SIGINT."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
         super().__init__(config)
@@ -39,7 +39,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Be told to stop as all else here."""
+        """Handle SIGTERM and SIGINT with Stopping, as all processes here."""
         with Stopping(self._stop, ends_soon=True):
             yield
 
@@ -48,7 +48,7 @@ class _Server(uvicorn.Server):
 
 
 def loopback(listen: str) -> tuple[str, int]:
-    """Split HOST:PORT. Raises WrongAddress unless the host is this very machine: play money is for nobody else."""
+    """Split HOST:PORT. Raises WrongAddress unless the host is this machine: play money stays here."""
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     if not port.isdecimal() or int(port) > 65535:
