@@ -1,6 +1,6 @@
 """The codec of a deployment: its prefix, limits and registry.
 
-That of a process that runs knows the registry's ids before it begins, and never waits for them later.
+A role learns the registry's ids before it begins, so that its event loop never waits for them.
 """
 
 from typing import Final
@@ -12,14 +12,14 @@ from schemas.registry import Registry
 from schemas.topics import CONSUMED, TOPICS, topic_name
 
 LEARNED_MAX: Final = 20
-"""Versions of a subject that are read at start. An older one is asked for when a message has it."""
+"""So many versions of a subject are read at start. Older ones are fetched when a message has one."""
 
 
 def codec_of(settings: Settings, *, written_max: int = 0, registry: Registry | None = None) -> Codec:
     """Make the codec of this deployment.
 
-    written_max: how many events it keeps in mind that it wrote and will read. registry: what to use for that of the
-    settings; by default one that waits for every answer, which a command may and an event loop must not.
+    written_max: how many events that it wrote it keeps, to read them without decoding. registry: used in place of the
+    default one, which blocks until the registry answers: commands may block, an event loop must not.
     """
     if registry is None and settings.schema_registry_url is not None:
         from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library, and most have no registry
@@ -35,7 +35,7 @@ def codec_of(settings: Settings, *, written_max: int = 0, registry: Registry | N
 
 
 class Contracts:
-    """A codec for an event loop. With a registry, `prepare` comes first."""
+    """A codec for an event loop. With a registry, call `prepare` first."""
 
     def __init__(self, settings: Settings, *, written_max: int) -> None:
         self._prefix = settings.topic_prefix
@@ -49,10 +49,10 @@ class Contracts:
         self.codec = codec_of(settings, written_max=written_max, registry=self._registry)
 
     def prepare(self) -> None:
-        """Learn the ids that this process writes with, and the schemas that are registered for what it reads.
+        """Learn the ids that this process writes, and the registered schemas of what it reads.
 
-        It waits for the registry's answers. Raises NotRegistered, naming the command that registers our schemas, or
-        RegistryUnavailable.
+        It blocks until the registry has answered. Raises NotRegistered, which names the command that registers our
+        schemas, or RegistryUnavailable.
         """
         if self._source is None or self._registry is None:
             return
@@ -64,7 +64,7 @@ class Contracts:
                     self._registry.learn(subject, version.schema_id, version.schema)
 
     def close(self) -> None:
-        """Give the registry up."""
+        """Close the registry."""
         if self._source is not None and self._registry is not None:
             self._registry.close()
             self._source.close()

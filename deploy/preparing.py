@@ -1,6 +1,6 @@
-"""What must be there before a role begins: the database's schema, the inbox's days, the topics, the stock.
+"""Makes what a role needs: the database's schema, the inbox's partitions, topics and stock.
 
-All of it may be repeated, and by several at once: what is there is left as it is.
+All of it may be repeated, also by several processes at a time: what is there stays as it is.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ LOOK_AGAIN_S: Final = 0.25
 
 
 class Migrated(NamedTuple):
-    """The schema before and after, and what became of the inbox's days."""
+    """The schema before and after, and what was done to the inbox's partitions."""
 
     before: SchemaState
     after: SchemaState
@@ -33,7 +33,7 @@ class Migrated(NamedTuple):
 
 
 class TopicsPrepared(NamedTuple):
-    """What was made, how topics differ (what was mended first), and why some were not mended or not compared."""
+    """Topics that were made; differences, mended ones first; why some topics were not mended or not compared."""
 
     made: TopicsMade
     differences: Sequence[Difference]
@@ -44,7 +44,7 @@ class TopicsPrepared(NamedTuple):
 def migrate_database(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Migrated:
     """Bring the schema to head, past a pooler, and make the inbox's partitions ahead of time.
 
-    Raises OperationalError if the database is not there, Transient if its tables are in use for too long.
+    Raises OperationalError if the database does not answer, Transient if its tables are in use for too long.
     """
     url = settings.direct_url()
     before = schema_state(url)
@@ -54,7 +54,7 @@ def migrate_database(settings: Settings, progress: Callable[[str], None] = lambd
 
 
 async def make_topics(settings: Settings) -> TopicsMade:
-    """Make the topics that are not there, as the settings say."""
+    """Make the topics that are missing, as the settings say."""
     wanted = wanted_of(settings)
     return await create_topics(
         settings.kafka_options(),
@@ -66,7 +66,7 @@ async def make_topics(settings: Settings) -> TopicsMade:
 
 
 async def prepare_topics(settings: Settings, mended: Collection[Owner]) -> TopicsPrepared:
-    """Make topics, compare those that were there, mend those of these owners, and compare again."""
+    """Make missing topics, compare the others, mend those of these owners, and compare again."""
     kafka, owners, wanted = settings.kafka_options(), owners_of(settings.topic_prefix), wanted_of(settings)
     made = await make_topics(settings)
     found = {topic: owners[topic] for topic in made.existing}
@@ -81,14 +81,14 @@ async def prepare_topics(settings: Settings, mended: Collection[Owner]) -> Topic
         left = {(d.topic, d.setting) for d in after.differences}
         if not asked & left:
             break
-        # A broker shows a change a moment after the controller has it.
+        # A broker shows a change a moment after the controller made it.
         await asyncio.sleep(LOOK_AGAIN_S)
     done = [replace(d, mended=True) for d in to_mend if (d.topic, d.setting) not in left]
     return TopicsPrepared(made, [*done, *after.differences], refused, after.unread)
 
 
 async def set_stock(settings: Settings, quantities: Mapping[str, int], by: str) -> list[StockSet]:
-    """Have so many units of each SKU free to reserve. Raises TooManyUnits."""
+    """Set how many units of each SKU are free to reserve. Raises TooManyUnits."""
     async with store_of(settings) as store:
         try:
             async with store.transaction() as transaction:

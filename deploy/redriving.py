@@ -1,4 +1,4 @@
-"""Redriving letters: in which order, by whose plan transaction. It needs the database; no Kafka, no gateway."""
+"""Redrives letters in the right order, by the plan transaction of their consumer. Needs no Kafka and no gateway."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -17,18 +17,18 @@ from outbox.operators.letter_list import LETTER, Selection, in_order, letter_lis
 from outbox.operators.queries import Record, snapshot
 
 ROUNDS_MAX: Final = 20
-"""What an order does while its letters are redriven may wait behind them, and is redriven next."""
+"""New messages of the order may wait behind its letters: they are redriven in the next round."""
 
 
 class Redriven(NamedTuple):
-    """A letter as it was before, and what came of it."""
+    """A letter as it was before, and its outcome."""
 
     record: Record
     outcome: Outcome
 
 
 class _NoGateway:
-    """Stands for the gateway where nobody calls one."""
+    """A gateway that must not be called."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AssertionError(f"a redrive calls no gateway ({name})")
@@ -36,7 +36,7 @@ class _NoGateway:
 
 @asynccontextmanager
 async def redriver_of(settings: Settings, *, by: str, dry_run: bool) -> AsyncIterator[Redriver]:
-    """Make what redrives one letter at a time; closed at the end."""
+    """Make a Redriver, which redrives one letter at a time; closed at the end."""
     codec = codec_of(settings)
     async with store_of(settings, codec) as store:
         gateway: Gateway = _NoGateway()
@@ -53,9 +53,9 @@ async def redrive_letters(
     whole_orders: bool,
     progress: Callable[[Redriven], None] = lambda _: None,
 ) -> list[Redriven]:
-    """Redrive these letters, those of each order as they came; return what came of each.
+    """Redrive these letters, those of each order as they came; return the outcome of each.
 
-    whole_orders: go on with what came to wait behind them meanwhile. Raises Transient when a service does not answer.
+    whole_orders: also redrive what has come to wait behind them. Raises Transient when a service does not answer.
     """
     done: list[Redriven] = []
 
@@ -83,7 +83,7 @@ async def _redrive_order(
         for record in left:
             outcome = await _one(redriver, record)
             if dry_run and outcome.ahead in tried:
-                # Not the first alone holds it back: one between them may stay in quarantine, too.
+                # Another one between the two may stay in quarantine as well.
                 ahead = next((name for name, one in tried.items() if one.holds), outcome.ahead)
                 outcome = _would_follow(ahead, tried[ahead])
             if outcome.ahead is not None:
@@ -99,7 +99,7 @@ async def _redrive_order(
 
 
 def _would_follow(ahead: str, first: Outcome) -> Outcome:
-    """Say in a dry run what would come of a letter behind another, by what would come of that one."""
+    """Return what a dry run says of a letter behind another one. first: the outcome of that one."""
     if first.holds:
         return Outcome(done=False, result=f"would wait behind {ahead}", holds=True)
     if not first.done:
@@ -110,7 +110,7 @@ def _would_follow(ahead: str, first: Outcome) -> Outcome:
 async def _follow(
     settings: Settings, redriver: Redriver, order_id: str, seen: set[object], note: Callable[[Redriven], None]
 ) -> None:
-    """Redrive what has come to wait of this order while its letters were redriven."""
+    """Redrive letters of this order that have come to wait while the others were redriven."""
     for _ in range(ROUNDS_MAX):
         with snapshot(settings.sqlalchemy_url()) as connection:
             found = letter_list(connection, Selection(order_id=order_id, undone=True))
@@ -123,7 +123,7 @@ async def _follow(
 
 
 async def give_up(settings: Settings, letter_id: int, reason: str, *, by: str) -> Outcome:
-    """Have a letter in quarantine never processed. Raises Transient when a service does not answer."""
+    """Give up a letter in quarantine: it is never processed. Raises Transient when a service does not answer."""
     async with redriver_of(settings, by=by, dry_run=False) as redriver:
         return await redriver.give_up(letter_id, reason)
 

@@ -1,4 +1,4 @@
-"""The topics of a deployment: which there are, whose, and what is said of those that are not as they should be."""
+"""The topics of a deployment: their names and owners, and the check of their settings at start."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -18,11 +18,11 @@ MEND_UPSTREAM: Final = "`payments topics create --mend-upstream`, or ask its pub
 
 
 class WrongTopics(DownForEverybody):
-    """Topics have settings with which events are lost or refused; no role starts. Mend them, then start again."""
+    """Settings of topics would lose or refuse events, so no role starts. Mend them, then start again."""
 
 
 def owners_of(prefix: str) -> dict[str, Owner]:
-    """Name every topic that the pipeline reads or writes, dead letters included, and whose it is."""
+    """Return every topic that the pipeline reads or writes, dead letters included, with its owner."""
     events = {
         topic_name(prefix, event_type): Owner.OURS if topic.ours else Owner.UPSTREAM
         for event_type, topic in TOPICS.items()
@@ -31,7 +31,7 @@ def owners_of(prefix: str) -> dict[str, Owner]:
 
 
 def wanted_of(settings: Settings) -> Wanted:
-    """Say what topics are made with here."""
+    """Return the settings that topics of this deployment shall have."""
     return Wanted(settings.topic_partitions, settings.topic_replication_factor, settings.event_bytes_max)
 
 
@@ -41,10 +41,10 @@ async def check_present(settings: Settings) -> None:
 
 
 async def check_topics(settings: Settings) -> None:
-    """Log how topics differ from what they should be; the check of every role at its start.
+    """Check the topics at the start of a role, and log their differences.
 
-    Raises DownForEverybody that names the missing ones, WrongTopics for settings with which no role may run, and what
-    survey_topics raises. That settings may not be read keeps nobody from starting.
+    Raises DownForEverybody that names missing ones, WrongTopics for settings with which no role may run, and what
+    survey_topics raises. Settings that cannot be read are logged, and the role starts.
     """
     survey = await survey_topics(settings.kafka_options(), owners_of(settings.topic_prefix), wanted_of(settings))
     _refuse_missing(survey.missing)
@@ -60,13 +60,13 @@ async def check_topics(settings: Settings) -> None:
         if alike[0].weight is Weight.STOPS:
             stops.append(_sentence(alike))
         else:
-            _tell(log, alike)
+            _log(log, alike)
     if stops:
         raise WrongTopics("topics would lose or refuse events: " + "; ".join(stops))
 
 
 def todo_of(difference: Difference) -> str:
-    """Say who sets it right, and how."""
+    """Say who can mend it, and how."""
     if difference.mend is None:
         return "the topic's owner may change it" if difference.weight is Weight.NOTE else "see the reason"
     return MEND_UPSTREAM if difference.owner is Owner.UPSTREAM else MEND
@@ -80,7 +80,7 @@ def _refuse_missing(missing: Sequence[str]) -> None:
 
 
 def _alike(differences: Iterable[Difference]) -> list[list[Difference]]:
-    """Put together what is told in one line: the same difference of several topics, the weightiest first."""
+    """Group equal differences of several topics for one line each, the most serious first."""
     groups: dict[tuple[object, ...], list[Difference]] = {}
     for d in differences:
         groups.setdefault((d.weight, d.owner, d.setting, d.found, d.wanted, d.why), []).append(d)
@@ -93,7 +93,7 @@ def _sentence(alike: Sequence[Difference]) -> str:
     return f"{topics}: {first.setting} is {first.found}, {first.why} ({todo_of(first)} sets {first.wanted})"
 
 
-def _tell(log: Any, alike: Sequence[Difference]) -> None:
+def _log(log: Any, alike: Sequence[Difference]) -> None:
     first = alike[0]
     fields = {
         "topics": listed([d.topic for d in alike]),

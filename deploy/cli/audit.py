@@ -1,4 +1,4 @@
-"""`payments audit`: whether everything that must hold does."""
+"""`payments audit`: checks the invariants."""
 
 import click
 
@@ -18,7 +18,7 @@ from deploy.views.audit_text import report_lines
 def audit(*, wait_s: float | None, topics: bool, as_json: bool) -> int:
     """Check the invariants of the whole pipeline, against the database and the gateway's own ledger.
 
-    Some can only be said while nothing is under way (a dash: not now); --wait S waits for that, S seconds at the most.
+    Some can be checked only while nothing is under way (a dash: not now). --wait S waits for that, at most S seconds.
     A pending refund counts as rest. The exit code is 1 if an invariant is broken, or if --wait was in vain.
     """
     settings = settings_for_command()

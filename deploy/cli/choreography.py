@@ -18,7 +18,7 @@ from deploy.views.tables import table
     help="text for people, mermaid and markdown for the READMEs' diagram and table, json for programs.",
 )
 def choreography(*, form: str) -> None:
-    """Print topics, reactions, the rows of both tables, and the edges between statuses, as the code has them."""
+    """Print topics, reactions, the rows of both tables, and the edges between statuses, from the code."""
     from consumers.reactions import REACTIONS  # noqa: PLC0415 - keeps --help quick
     from deploy.views import choreography as described  # noqa: PLC0415 - as above
 

@@ -20,7 +20,7 @@ def json_option(command: F) -> F:
 
 
 def say(text: str) -> None:
-    """Tell a person something in one line, on stderr: stdout is for results."""
+    """Print one line for people on stderr: stdout is for results."""
     sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()
 
@@ -59,8 +59,8 @@ def settings_with_schema() -> Settings:
 def settings_for_command(*, quiet: bool = True, **how: Any) -> Settings:
     """Read the settings (arguments as of load_settings) and set up the log.
 
-    quiet: for commands that end by themselves. Libraries then log nothing, for the command's own last line says what is
-    the matter. Raises SettingsError, which ends the command with 2.
+    quiet: for commands that end by themselves. Libraries then log nothing: the command's own last line names the
+    problem. Raises SettingsError, which ends the command with 2.
     """
     from deploy import telemetry  # noqa: PLC0415 - keeps --help quick
 

@@ -28,9 +28,9 @@ def embedded(*, data: Path | None) -> None:
             where = elsewhere(settings)
             say(f"ready; in another terminal: {where}payments migrate && {where}payments topics create")
             say(f"                      then: {where}payments up")
-        run(_told_to_stop(stopping))
+        run(_wait_for_signal(stopping))
 
 
-async def _told_to_stop(stopping: Stopping) -> None:
+async def _wait_for_signal(stopping: Stopping) -> None:
     event: asyncio.Event = stopping.event()
     await event.wait()

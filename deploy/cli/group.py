@@ -1,4 +1,4 @@
-"""A group of commands that are loaded when they run, and that fail in one line."""
+"""A group of commands. Each is imported when it runs; an error is printed as one line."""
 
 import importlib
 import sys
@@ -22,7 +22,7 @@ class Command:
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by a table, so that --help imports none of them; every failure is one line on stderr."""
+    """Finds its commands in a table, so that --help imports none of them. Prints an error as one line on stderr."""
 
     def __init__(self, *args: Any, commands_table: Sequence[Command] = (), **options: Any) -> None:
         super().__init__(*args, **options)
@@ -43,12 +43,12 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        """Write the table's words, without importing the commands."""
+        """Write names and help from the table, without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(command.name, command.short_help) for command in self.table.values()])
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Run, and end the process with the exit code that CONTRACT gives the outcome."""
+        """Run, and end the process with the exit code of CONTRACT."""
         given = args[0] if args else options.get("args")
         _check_text(sys.argv[1:] if given is None else given)
         try:
@@ -78,7 +78,7 @@ def _of_usage(error: click.ClickException) -> Explained:
 
 
 def _check_text(arguments: Sequence[str]) -> None:
-    """End with 2 if the bytes of an argument are no text: no database, no topic and no JSON can hold it."""
+    """End with 2 if an argument is not UTF-8: no database, topic or JSON document can hold it."""
     for number, argument in enumerate(arguments, 1):
         try:
             argument.encode()

@@ -1,11 +1,11 @@
-"""`payments order resolve`: an operator settles what nobody else can."""
+"""`payments order resolve`: an operator rules on an order under review."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deploy.cli.common import answer, json_option, say, settings_with_schema
-from deploy.cli.words import checked_words, os_user
+from deploy.cli.words import check_words, os_user
 from deploy.failures import Failure
 from deploy.running import run
 from deploy.settings import Settings
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @click.option(
     "--as", "word", type=click.Choice([word.value for word in Word]), required=True, help="What you found out."
 )
-@click.option("--reference", callback=checked_words, help="The gateway's id of what was made: pi_..., re_...")
-@click.option("--reason", callback=checked_words, required=True, help="Why you say so; kept with the order.")
-@click.option("--by", callback=checked_words, help="Who says so.  [default: the OS user]")
+@click.option("--reference", callback=check_words, help="The gateway's id of what was made: pi_..., re_...")
+@click.option("--reason", callback=check_words, required=True, help="Why you say so; kept with the order.")
+@click.option("--by", callback=check_words, help="Who says so.  [default: the OS user]")
 @click.option("--dry-run", is_flag=True, help="Say what it would do, and do nothing.")
 @json_option
 def resolve(
@@ -43,7 +43,7 @@ def resolve(
     if found is None:
         raise Failure(f"there is no order {order_id}: `payments order list --status manual_review` shows them")
     if isinstance(found, No):
-        raise Failure(found.why + _said_before(settings, order_id))
+        raise Failure(found.why + _earlier_ruling(settings, order_id))
     if ruling.word is Word.EXECUTED and reference and settings.gateway in {None, "simulated"}:
         say(f"{reference} was not looked up at the gateway: PAYMENTS_GATEWAY is {settings.gateway or 'not set'}")
     document = _document(order_id, ruling, found, dry_run=dry_run)
@@ -61,7 +61,7 @@ async def _resolve(settings: Settings, order_id: OrderId, ruling: Ruling, *, try
 
 
 async def _refuse_strange(settings: Settings, order_id: OrderId, ruling: Ruling) -> No | None:
-    """Ask the gateway about an id that is to become the order's: a slip of the keyboard cannot be taken back."""
+    """Ask the gateway whether a given id is of this order: a typing error could not be undone."""
     from consumers.adapters.gateway.references import could_name  # noqa: PLC0415 - as above
     from deploy.wiring import references_of  # noqa: PLC0415 - as above
 
@@ -77,8 +77,8 @@ async def _refuse_strange(settings: Settings, order_id: OrderId, ruling: Ruling)
     return No(f"{said} is of order {of} at the gateway") if of not in {"", order_id} else None
 
 
-def _said_before(settings: Settings, order_id: str) -> str:
-    """Tell who was first, if somebody was."""
+def _earlier_ruling(settings: Settings, order_id: str) -> str:
+    """Return who ruled on the order before, if anybody did; else an empty text."""
     with snapshot(settings.sqlalchemy_url()) as connection:
         last: Record | None = last_resolution(connection, order_id)
     if last is None:

@@ -27,7 +27,7 @@ def data_option(command: F) -> F:
 
 
 def progress_of(settings: "Settings") -> Callable[[str], None]:
-    """Return how progress is told: to people as it is, and as a log line where lines are JSON."""
+    """Return what shows progress: plain lines for people, log lines if the log is JSON."""
     if settings.log_format == "console":
         return say
     import structlog  # noqa: PLC0415 - keeps --help quick
@@ -36,11 +36,11 @@ def progress_of(settings: "Settings") -> Callable[[str], None]:
 
 
 def list_servers(run: "EmbeddedRun", progress: Callable[[str], None]) -> None:
-    """Tell where each server is."""
+    """Show address, version and pid of each server."""
     for name, server in run.state().items():
         progress(f"  {name:<11} {server['address']:<16} {server['version']:<8} pid {server['pid']}")
 
 
 def elsewhere(settings: "Settings") -> str:
-    """Return what has to stand before a command that is typed in the same folder in another terminal."""
+    """Return the prefix of a command that uses these servers from another terminal in the same folder."""
     return "" if settings.data == DEFAULT_DATA else f"PAYMENTS_DATA={settings.data} "

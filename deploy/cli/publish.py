@@ -16,7 +16,7 @@ from producers.kafka_publisher import KafkaPublisher
 from producers.topics import missing_topics
 
 BATCH = 5000
-LINES_TOLD_MAX = 20
+LINES_SHOWN_MAX = 20
 
 
 @click.command()
@@ -45,10 +45,10 @@ def publish(*, file: BinaryIO, unchecked: bool, as_json: bool) -> None:
     checkout = Checkout(codec_of(settings), settings.topic_prefix, now(), id_source(), checked=not unchecked)
     prepared = checkout.prepare(file)
     if prepared.bad:
-        for bad in prepared.bad[:LINES_TOLD_MAX]:
+        for bad in prepared.bad[:LINES_SHOWN_MAX]:
             say(f"line {bad.number}: {bad.problem}; nothing was published")
-        if len(prepared.bad) > LINES_TOLD_MAX:
-            say(f"and {len(prepared.bad) - LINES_TOLD_MAX} more lines are wrong")
+        if len(prepared.bad) > LINES_SHOWN_MAX:
+            say(f"and {len(prepared.bad) - LINES_SHOWN_MAX} more lines are wrong")
         raise click.exceptions.Exit(1)
     run(_send(settings, prepared.messages))
     kinds = ", ".join(f"{count} {event_type}" for event_type, count in prepared.counts.items())
@@ -57,7 +57,7 @@ def publish(*, file: BinaryIO, unchecked: bool, as_json: bool) -> None:
 
 
 async def _send(settings: Settings, messages: Sequence[OutgoingMessage]) -> None:
-    """Publish all and wait for their acknowledgements; what Kafka refuses is told by line."""
+    """Publish all and wait for acknowledgements. Raises Failure with the line that Kafka refuses."""
     if not messages:
         return
     kafka = settings.kafka_options()

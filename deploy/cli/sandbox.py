@@ -33,5 +33,5 @@ def sandbox() -> None:
 
 def _ready(address: str) -> None:
     emit(f"sandbox ready on {address}")
-    # It runs on: whoever waits for this line at the other end of a pipe or a file must see it now.
+    # The process goes on: who waits for this line through a pipe or a file must see it now.
     sys.stdout.flush()

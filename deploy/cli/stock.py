@@ -11,7 +11,7 @@ from deploy.views.tables import table
 from outbox.operators.queries import snapshot, stock_list
 from schemas.fields import SKU_LENGTH_MAX, SkuText
 
-# Far beyond any shelf, and far from the end of a bigint, however many are reserved and sold.
+# More than any shop has; even with what is reserved and sold it fits into a bigint.
 QUANTITY_MAX = 10**12
 COLUMNS = ("available", "reserved", "sold", "adjusted")
 
@@ -21,8 +21,8 @@ def stock() -> None:
     """Keep the internal inventory."""
 
 
-def _checked_sku(_: click.Context, __: click.Parameter, sku: str | None) -> str | None:
-    """Take the SKUs that an order can name, and no other."""
+def _check_sku(_: click.Context, __: click.Parameter, sku: str | None) -> str | None:
+    """Check that an order could name this SKU."""
     if sku is None:
         return None
     try:
@@ -34,7 +34,7 @@ def _checked_sku(_: click.Context, __: click.Parameter, sku: str | None) -> str 
 
 
 @stock.command("set")
-@click.argument("sku", callback=_checked_sku)
+@click.argument("sku", callback=_check_sku)
 @click.argument("quantity", type=click.IntRange(0, QUANTITY_MAX))
 @json_option
 def set_(*, sku: str, quantity: int, as_json: bool) -> None:
@@ -56,7 +56,7 @@ def set_(*, sku: str, quantity: int, as_json: bool) -> None:
 
 
 @stock.command()
-@click.argument("sku", required=False, callback=_checked_sku)
+@click.argument("sku", required=False, callback=_check_sku)
 @json_option
 def show(*, sku: str | None, as_json: bool) -> None:
     """Show the stock of SKU, or of all.

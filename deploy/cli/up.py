@@ -44,7 +44,7 @@ Surroundings = tuple[Settings, Callable[[], None]]
 
 @contextmanager
 def _with_servers(settings: Settings, overrides: Mapping[str, str], stopping: Stopping) -> Iterator[Surroundings]:
-    """Give settings that lead to servers of our own, and what says that all is ready."""
+    """Run servers of our own. Yields settings that name them, and a function that reports that all is ready."""
     if settings.gateway is not None:
         settings.gateway_kind()
     progress = progress_of(settings)
@@ -72,7 +72,7 @@ def _with_servers(settings: Settings, overrides: Mapping[str, str], stopping: St
 
 
 def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
-    """Make schema and topics; both may be there already."""
+    """Make schema and topics where they are missing."""
     schema = migrate_database(settings, progress).after
     made = run(make_topics(settings))
     in_all = len(made.created) + len(made.existing)
@@ -81,7 +81,7 @@ def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
 
 @contextmanager
 def _with_sandbox(settings: Settings, stopping: Stopping) -> Iterator[Surroundings]:
-    """Give settings with a sandbox of our own, if that is the gateway and nobody runs one; and what says nothing."""
+    """Run a sandbox of our own if it is wanted. Yields settings that name it, and a function without effect."""
     if settings.gateway_kind() != "sandbox" or not wants_sandbox(settings):
         yield settings, lambda: None
         return

@@ -1,4 +1,4 @@
-"""What an operator says for the record, and who that is by the word of the system and not the environment's."""
+"""Texts that an operator gives and we keep; the operator's name, from the system and not from the environment."""
 
 import os
 import pwd
@@ -13,8 +13,8 @@ LONGEST: Final = {"reason": 500, "by": 64, "reference": 255}
 """In characters, by the option's name."""
 
 
-def checked_words(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
-    """Take one line of text. Card numbers are refused: nothing takes one back, and the audit would find it for ever."""
+def check_words(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """Check one line of text. Card numbers are refused: a stored one could not be removed, and the audit reports it."""
     if text is None:
         return None
     text, name = text.strip(), parameter.name or ""
@@ -28,7 +28,7 @@ def checked_words(_: click.Context, parameter: click.Parameter, text: str | None
 
 
 def os_user() -> str:
-    """Return the user's name, or the number of one that has none (as in a container)."""
+    """Return the user's name, or the number if it has no name (as in a container)."""
     number = os.getuid()
     try:
         return pwd.getpwuid(number).pw_name

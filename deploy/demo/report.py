@@ -13,7 +13,7 @@ from deploy.demo.script import ScriptedOrder
 from deploy.demo.stories import KINDS, OUTCOMES
 from deploy.views.audit_text import report_lines
 from deploy.views.order_text import later
-from deploy.views.tables import aligned
+from deploy.views.tables import align
 from deploy.views.timeline import JournalEvent, Rank, timeline
 from outbox.audit import Report
 from outbox.operators.queries import OrderRows
@@ -93,7 +93,7 @@ def _by_kind(played: Played) -> list[tuple[str, int, int]]:
 def _kinds(played: Played, tick: str, cross: str) -> Iterator[str]:
     counts = _by_kind(played)
     rows = [(title, f"{right} of {count}") for title, count, right in counts]
-    for line, (_, count, right) in zip(aligned(rows, right=frozenset({1})), counts, strict=True):
+    for line, (_, count, right) in zip(align(rows, right=frozenset({1})), counts, strict=True):
         yield f"  {_sign(count == right, tick, cross)} {escape(line)}"
 
 
@@ -111,7 +111,7 @@ def _order_lines(order: ScriptedOrder, stored: OrderRows, events: list[JournalEv
         # The beginning of a call matters only if its answer came late.
         if entry.what != LEFT_OUT and (entry.rank != Rank.OPENED or order.story.slow)
     ]
-    for line in aligned(rows, right=frozenset({0})):
+    for line in align(rows, right=frozenset({0})):
         yield "    " + escape(line if len(line) <= WIDTH else line[: WIDTH - 3] + "...")
 
 
@@ -128,7 +128,7 @@ def _letters(played: Played, tick: str, cross: str) -> Iterator[str]:
     if changed:
         title = "a known order id with other content" + (f" ({len(changed)} times)" if len(changed) > 1 else "")
         rows.append((title, "conflict", str(all(letter in seen for letter in changed))))
-    for line, (_, _, right) in zip(aligned([row[:2] for row in rows]), rows, strict=True):
+    for line, (_, _, right) in zip(align([row[:2] for row in rows]), rows, strict=True):
         yield f"  {_sign(right == 'True', tick, cross)} {escape(line)}"
 
 

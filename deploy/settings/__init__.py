@@ -1,7 +1,7 @@
 """The only reader of the environment: every PAYMENTS_ setting, checked before anything starts.
 
-What belongs here: names, defaults, units, bounds, and how they fit together. Never: connections, or a default that
-only a test needs.
+What belongs here: names, defaults, units, bounds, and how they fit together. What never will: connections, or a
+default that only a test needs.
 """
 
 from deploy.settings.errors import SettingsError

@@ -1,4 +1,4 @@
-"""What holds between settings. Each check says what to change, never what a secret contains."""
+"""Checks of settings against each other. Each error says what to change, and never shows a secret."""
 
 import ipaddress
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ from domain.rules import LEASE_MARGIN
 if TYPE_CHECKING:
     from deploy.settings.model import GatewayKind, Settings
 
-# Stripe forgets an idempotency key after 24 h and then executes it as new: an hour is left for a call under way.
+# Stripe forgets an idempotency key after 24 h and then executes it again. One hour is left for a call under way.
 UNKNOWN_GIVE_UP_MAX_S = 82_800
 LIVE_KEY_PREFIXES = ("sk_live_", "rk_live_")
 
 
 def is_loopback(address: str) -> bool:
-    """Whether a URL leads to this machine by its very name; names that would need a look-up do not count."""
+    """Whether the host of a URL is this machine. Names that need a look-up do not count."""
     host = urlsplit(address).hostname or ""
     if host == "localhost":
         return True
@@ -48,7 +48,7 @@ def check_places(settings: "Settings") -> None:
 
 
 def check_gateway(settings: "Settings") -> None:
-    """Keep play money and real money apart: a sandbox never gets a live key, nor leaves this machine."""
+    """Keep play money and real money apart: a sandbox gets no live key and is on this machine."""
     key = settings.stripe_api_key.get_secret_value() if settings.stripe_api_key else ""
     base = settings.stripe_api_base
     if base is not None and urlsplit(base).scheme not in {"http", "https"}:
@@ -69,7 +69,7 @@ def check_gateway(settings: "Settings") -> None:
 
 
 def chosen_gateway(settings: "Settings") -> "GatewayKind":
-    """Gateway to build. Raises SettingsError when none is chosen, or stripe has no key."""
+    """Return the chosen gateway. Raises SettingsError if there is none, or stripe has no key."""
     if settings.gateway is None:
         raise SettingsError("set PAYMENTS_GATEWAY to stripe, sandbox or simulated: there is no default for money")
     if settings.gateway == "stripe" and settings.stripe_api_key is None:
@@ -78,7 +78,7 @@ def chosen_gateway(settings: "Settings") -> "GatewayKind":
 
 
 def check_operations(settings: "Settings") -> None:
-    """Refuse times that contradict each other: a call outliving its lease could be made twice at once."""
+    """Refuse times that contradict each other: a call that outlives its lease could be made twice."""
     call_s = settings.gateway_connect_timeout_s + settings.gateway_timeout_s
     if settings.lease_s * (1 - LEASE_MARGIN) <= call_s:
         raise ValueError(

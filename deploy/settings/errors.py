@@ -1,4 +1,4 @@
-"""What is raised when the settings cannot be used."""
+"""The error of settings that cannot be used."""
 
 
 class SettingsError(Exception):

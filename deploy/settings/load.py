@@ -31,14 +31,14 @@ def load_settings(
 ) -> Settings:
     """Read all settings once, at start.
 
-    What wins, first to last: overrides (by environment name; a command's own options), environment (default: the
-    process's), `.env` in directory (default: the working directory), and, when neither database nor Kafka is set by
-    those and use_embedded holds, DIR/env of an embedded run (DIR = PAYMENTS_DATA), which say then reports. An empty
-    value counts as not set. ignore_stripe leaves every PAYMENTS_STRIPE_ name out: demo, bench and tests never touch it.
+    The first of these that has a setting wins: overrides (by environment name; a command's own options), environment
+    (default: the process's), `.env` in directory (default: the working directory). If none of them sets database or
+    Kafka, and use_embedded is True, DIR/env of an embedded run (DIR = PAYMENTS_DATA) is read last, and say reports it.
+    An empty value counts as not set. ignore_stripe: leave out every PAYMENTS_STRIPE_ name, for demo, bench and tests.
     Raises SettingsError: one line that says what to do, without any secret.
     """
     directory = directory or Path.cwd()
-    process = os.environ if environment is None else environment  # noqa: TID251 - this is the reader
+    process = os.environ if environment is None else environment  # noqa: TID251 - the only reader
     given = {**_ours(_read_env_file(directory / ".env")), **_ours(process)}
     if ignore_stripe:
         given = {name: value for name, value in given.items() if not name.startswith(STRIPE_PREFIX)}
@@ -47,11 +47,11 @@ def load_settings(
     given.update(overrides or {})
     if use_embedded and not given.keys() & {"PAYMENTS_DATABASE_URL", "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS"}:
         given = _with_embedded(given, directory, say)
-    return _validated(given)
+    return _validate(given)
 
 
 def _ours(values: Mapping[str, str]) -> dict[str, str]:
-    """Values of our prefix that are neither empty nor somebody else's."""
+    """Return the values of our prefix that are not empty and not another program's."""
     return {
         name: value
         for name, value in values.items()
@@ -91,20 +91,20 @@ def _with_secret_files(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def _with_embedded(given: Mapping[str, str], directory: Path, say: Callable[[str], None]) -> dict[str, str]:
-    """Fill in what an embedded run wrote down, if one lies here; what was given stays."""
+    """Add the settings of an embedded run, if there is one here. Settings that were given win."""
     path = directory / given.get("PAYMENTS_DATA", ".payments") / "env"
     written = _ours(_read_env_file(path))
     if not written:
         return dict(given)
     if given.get("PAYMENTS_GATEWAY", "sandbox") != "sandbox":
-        # Another gateway was asked for: the sandbox's address and key are not for it.
+        # Another gateway is chosen: the sandbox's address is not for it.
         written = {name: value for name, value in written.items() if not name.startswith(STRIPE_PREFIX)}
     refuse_unknown(written, Settings.model_fields)
     say(f"using the embedded servers of {path}")
     return {**written, **given}
 
 
-def _validated(given: Mapping[str, str]) -> Settings:
+def _validate(given: Mapping[str, str]) -> Settings:
     fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items()}
     try:
         return Settings.model_validate(fields)
@@ -113,7 +113,7 @@ def _validated(given: Mapping[str, str]) -> Settings:
 
 
 def _explain(error: ValidationError) -> list[str]:
-    """Say per setting what is wrong with it; inputs are left out, for any of them may be a secret."""
+    """Say what is wrong with each setting. Values are left out: any of them may be a secret."""
     lines = []
     for problem in error.errors(include_url=False, include_context=True, include_input=False):
         field = problem["loc"][0] if problem["loc"] else None

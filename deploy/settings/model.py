@@ -16,7 +16,7 @@ Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
-    """All settings in force, frozen. `load_settings` reads them; made directly, nothing is read from anywhere.
+    """All settings in force, frozen. `load_settings` reads them; the constructor reads nothing.
 
     Durations are seconds unless the name says otherwise, amounts are minor units, sizes are bytes.
     """
@@ -95,11 +95,11 @@ class Settings(BaseModel):
     unpacked_bytes_max: int = Field(
         64 << 20, ge=10_000, le=1 << 30, description="of a batch of messages once unpacked; more is unreadable"
     )
-    # Never below what an accepted order can come to, or the order could not be written.
+    # Never below the largest event of an accepted order, or the order could not be written.
     event_bytes_max: int = Field(
         1_000_000, ge=LARGEST_EVENT_BYTES, le=10_000_000, description="of an event that is written, 300000 at least"
     )
-    # The inbox has partitions for three days ahead: what is accepted must have its place there.
+    # The inbox has partitions for three days ahead: every accepted event needs one.
     clock_skew_max_s: float = Field(
         300,
         gt=0,
@@ -134,31 +134,31 @@ class Settings(BaseModel):
         return self
 
     def sqlalchemy_url(self) -> str:
-        """Give the database URL for SQLAlchemy with psycopg, password included. Raises SettingsError if none is set."""
+        """Return the database URL for SQLAlchemy, password included. Raises SettingsError if none is set."""
         return url_for(self.database_url, "postgresql+psycopg")
 
     def sqlalchemy_direct_url(self) -> str:
-        """Give the URL past a pooler for SQLAlchemy, as direct_url does."""
+        """Return the URL past a pooler for SQLAlchemy; otherwise as direct_url."""
         return url_for(self.database_direct_url or self.database_url, "postgresql+psycopg")
 
     def psycopg_url(self) -> str:
-        """Give the database URL for psycopg itself, password included. Raises SettingsError if none is set."""
+        """Return the database URL for psycopg itself, password included. Raises SettingsError if none is set."""
         return url_for(self.database_url, "postgresql")
 
     def direct_url(self) -> str:
-        """Give the URL past a pooler for psycopg, password included. Raises SettingsError if no database is set."""
+        """Return the URL past a pooler for psycopg, password included. Raises SettingsError if no database is set."""
         return url_for(self.database_direct_url or self.database_url, "postgresql")
 
     def kafka_options(self) -> dict[str, Any]:
-        """Give what every aiokafka client connects with, by argument name. Raises SettingsError if no Kafka is set."""
+        """Return the connection arguments of every aiokafka client. Raises SettingsError if no Kafka is set."""
         return kafka_client_options(self)
 
     def gateway_kind(self) -> GatewayKind:
-        """Name the gateway that was chosen. Raises SettingsError if none was, or stripe without a key."""
+        """Return the chosen gateway. Raises SettingsError if there is none, or stripe has no key."""
         return checks.chosen_gateway(self)
 
     def masked(self) -> dict[str, Any]:
-        """Show every setting by the name of its environment variable, fit for JSON, secrets masked."""
+        """Return every setting by its environment variable, as JSON values, secrets masked."""
         shown = self.model_dump(mode="json")
         shown["database_url"] = mask_database_url(self.database_url.get_secret_value() if self.database_url else None)
         direct = self.database_direct_url

@@ -1,4 +1,4 @@
-"""Names of settings: the prefix, what is ours and what is not, and what stands in CONTRACT but is not built."""
+"""Names of settings: our prefix, names of other programs, and settings of CONTRACT that are not built."""
 
 import difflib
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ SECRET_NAMES = frozenset(
 )
 FILE_SUFFIX = "_FILE"
 
-# Refused rather than ignored: a setting without an effect is a promise that nobody keeps.
+# Refused and not ignored: whoever sets one expects an effect.
 NOT_BUILT = {
     "PAYMENTS_INVENTORY_URL": "it belongs to the http inventory; this release has the internal one only",
     "PAYMENTS_INVENTORY_TIMEOUT_S": "it belongs to the http inventory; this release has the internal one only",
@@ -30,12 +30,12 @@ NOT_BUILT = {
 
 
 def setting_name(field: str) -> str:
-    """Name of the environment variable behind a field of Settings."""
+    """Return the environment variable of a field of Settings."""
     return PREFIX + field.upper()
 
 
 def refuse_unknown(names: Iterable[str], fields: Iterable[str]) -> None:
-    """Refuse every PAYMENTS_ name that is no setting, with the nearest one that is.
+    """Refuse every PAYMENTS_ name that is no setting, and suggest the nearest one.
 
     Raises SettingsError naming all of them in one line.
     """

@@ -1,4 +1,4 @@
-"""How the parts connect: URLs for PostgreSQL, options for Kafka clients."""
+"""URLs for PostgreSQL, options for Kafka clients; both without passwords where they are shown."""
 
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -18,14 +18,14 @@ ENCODE = "write @ : / ? # % in user and password as %40 %3A %2F %3F %23 %25"
 
 
 def url_for(url: SecretStr | None, scheme: str) -> str:
-    """Give the database URL another scheme. Raises SettingsError if there is none."""
+    """Return the database URL with this scheme. Raises SettingsError if there is none."""
     if url is None:
         raise SettingsError(f"set PAYMENTS_DATABASE_URL (or PAYMENTS_DATABASE_URL_FILE), {EMBEDDED_HINT}")
     return f"{scheme}://{url.get_secret_value().split('://', 1)[1]}"
 
 
 def check_database_url(name: str, url: str) -> None:
-    """Raise ValueError if libpq could not use this URL. What libpq says may quote a password: it is not repeated."""
+    """Raise ValueError if libpq could not use this URL. libpq's own text may quote a password, so it is left out."""
     from psycopg import Error  # noqa: PLC0415 - a large library, and some commands need no database
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - as above
 
@@ -45,7 +45,7 @@ def check_database_url(name: str, url: str) -> None:
 
 
 def mask_database_url(url: str | None) -> str | None:
-    """Show where a checked database URL leads, never its password. It may name several hosts, or a socket's folder."""
+    """Return a checked database URL with its passwords masked. It may name several hosts, or a socket's folder."""
     if url is None:
         return None
     scheme, _, rest = url.partition("://")
@@ -56,7 +56,7 @@ def mask_database_url(url: str | None) -> str | None:
 
 
 def _parts(rest: str) -> tuple[str, str, str]:
-    """Part login, hosts with database, and parameters, where libpq does: the first @ before a slash ends the login."""
+    """Split a URL into login, place and parameters, as libpq does: the first @ before a slash ends the login."""
     login, at, behind = rest.partition("@")
     if not at or "/" in login:
         login, behind = "", rest
@@ -70,7 +70,7 @@ def _masked_query(asked: str) -> str:
 
 
 def mask_url(url: str | None) -> str | None:
-    """Show where something is, never its password, wherever in the URL that stands."""
+    """Return a URL with its passwords masked, in the login and in parameters."""
     if url is None:
         return None
     try:
@@ -84,7 +84,7 @@ def mask_url(url: str | None) -> str | None:
 
 
 def kafka_client_options(settings: "Settings") -> dict[str, Any]:
-    """Options that every aiokafka client takes. Raises SettingsError if no Kafka is set."""
+    """Return the connection arguments of every aiokafka client. Raises SettingsError if no Kafka is set."""
     if settings.kafka_bootstrap_servers is None:
         raise SettingsError(f"set PAYMENTS_KAFKA_BOOTSTRAP_SERVERS, {EMBEDDED_HINT}")
     protocol = settings.kafka_security_protocol

@@ -1,4 +1,4 @@
-"""An audit for people."""
+"""An audit as text for people."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,12 @@ import click
 from deploy.views.terminal import visible
 from outbox.audit import Invariant, Report
 
-VIOLATIONS_TOLD = 20
+VIOLATIONS_SHOWN_MAX = 20
 SIGNS = {True: click.style("✓", fg="green"), False: click.style("✗", fg="red"), None: click.style("-", fg="yellow")}
 
 
 def report_lines(report: Report) -> Iterator[str]:
-    """Tell an audit: a line for each invariant, below it what is wrong and what else is to be known."""
+    """Show an audit: a line for each invariant, and below it violations and notes."""
     width = max(len(f"{invariant.checked:,}") for invariant in report.invariants)
     for invariant in report.invariants:
         yield f"{SIGNS[invariant.holds]} {invariant.id:>2}  {invariant.checked:>{width},} checked  {invariant.name}"
@@ -26,9 +26,9 @@ def report_lines(report: Report) -> Iterator[str]:
 
 
 def _details(invariant: Invariant) -> Iterator[str]:
-    for violation in invariant.violations[:VIOLATIONS_TOLD]:
+    for violation in invariant.violations[:VIOLATIONS_SHOWN_MAX]:
         yield f"      {visible(violation)}"
-    if invariant.found > VIOLATIONS_TOLD:
+    if invariant.found > VIOLATIONS_SHOWN_MAX:
         yield f"      {invariant.found} in all; --json lists more"
     for note in invariant.notes:
         yield click.style(f"      ({visible(note)})", dim=True)

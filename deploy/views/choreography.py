@@ -1,6 +1,6 @@
 """The choreography as the code has it: topics, reactions, their rows of both tables, and the edges between statuses.
 
-README's diagram and tables are made here, and a test holds them to it.
+The diagram and tables in README come from here; a test compares them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +29,7 @@ _STATUSES: Final = (None, *Status)
 
 
 def as_json() -> dict[str, Any]:
-    """Return all of it as one document."""
+    """Return the whole choreography as one document."""
     return {
         "topics": [
             {"topic": name, "published_by": str(topic.publisher), "reaction": _reaction_of(name)}
@@ -52,7 +52,7 @@ def as_json() -> dict[str, Any]:
 
 
 def rows_of(reaction: Reaction) -> tuple[Sequence[tuple[str, ...]], Sequence[tuple[str, ...]]]:
-    """Return the rows of both tables as cells, those of outcomes for the calls that the reaction makes."""
+    """Return the rows of both tables as cells. Rows of outcomes only for calls that the reaction makes."""
     plans = [(_all(row.all_statuses()), row.condition.__name__, row.step.__name__) for row in reaction.plans]
     settles = [
         (_kinds(row), " or ".join(_outcomes(row)), _all(row.all_statuses()), row.condition.__name__, row.step.__name__)
@@ -96,13 +96,13 @@ def markdown() -> str:
 
 
 def reaction_file(reaction: Reaction) -> str:
-    """Name the file where a reaction stands: its topic in snake case."""
+    """Return the file of a reaction: its topic in snake case."""
     name = reaction.trigger.TYPE
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_") + ".py"
 
 
 def edges_by_status() -> Sequence[tuple[str, ...]]:
-    """Return, status by status, where an order may go from there."""
+    """Return for each status the statuses that an order may reach from it."""
     return [
         (_status(before), ", ".join(str(after) for _, after in group))
         for before, group in groupby(_edges(), key=lambda edge: edge[0])
@@ -110,7 +110,7 @@ def edges_by_status() -> Sequence[tuple[str, ...]]:
 
 
 def does(function: Callable[..., Any]) -> str:
-    """Say in one sentence what a step does, or when a condition holds: the first line of its docstring."""
+    """Return what a step does, or when a condition holds: the first line of its docstring."""
     return (function.__doc__ or "").strip().splitlines()[0]
 
 

@@ -10,18 +10,18 @@ from outbox.operators.queries import Record
 
 DETAIL_MAX = 80
 SHOWN = ("id", "topic", "partition", "offset", "order_id", "event_id", "reason", "detail", "at", "count", "redriven")
-"""Of the contract. What follows is ours."""
+"""The fields of CONTRACT. BESIDES are fields of our own."""
 BESIDES = ("group", "kind", "waits", "behind", "masked", "given_up")
 LEFT_LINES_MAX: Final = 20
 
 
 def document(record: Record, **more: object) -> dict[str, object]:
-    """Return a letter as JSON shows it. more: other fields."""
+    """Return a letter as JSON. more: further fields."""
     return {name: record[name] for name in (*SHOWN, *BESIDES)} | more
 
 
 def state_of(record: Record) -> str:
-    """Say in a word where a letter stands."""
+    """Return the state of a letter in words."""
     if record["given_up"]:
         return "given up"
     if record["redriven_at"] is not None:
@@ -32,14 +32,14 @@ def state_of(record: Record) -> str:
 
 
 def place_of(record: Record) -> str:
-    """Say where a letter came from."""
+    """Return the topic, partition and offset of a letter, or what kind of work it is."""
     if record["topic"] is None:
         return f"({record['kind']})"
     return f"{record['topic']}[{record['partition']}]@{record['offset']}"
 
 
 def letter_lines(records: Iterable[Record], now: datetime) -> Iterator[str]:
-    """Show letters as a table, one a line."""
+    """Show letters as a table."""
     rows = [
         (
             str(record["id"]),
@@ -60,7 +60,7 @@ def _short(text: str) -> str:
 
 
 def whole_letter(record: Record, more: dict[str, Any]) -> Iterator[str]:
-    """Show one letter with all that is known of it."""
+    """Show one letter with all its fields."""
     yield f"{record['id']}  {place_of(record)}  {record['reason']}, {state_of(record)}"
     shown = document(record, **more)
     for name, value in shown.items():
@@ -81,7 +81,7 @@ def whole_letter(record: Record, more: dict[str, Any]) -> Iterator[str]:
 
 
 def left_lines(left: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Tell it to a person."""
+    """Show which orders still wait, and the command for each."""
     for one in left[:LEFT_LINES_MAX]:
         yield f"order {one['order_id']} has {one['waiting']} more in quarantine, and waits: `{one['command']}`"
     if len(left) > LEFT_LINES_MAX:

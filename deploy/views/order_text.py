@@ -1,4 +1,4 @@
-"""Orders for people: aligned columns, money as money, times with the time that has passed."""
+"""Orders for people: align columns, money as money, times with the time that has passed."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import click
 
 from deploy.views.order_json import attempt_status
-from deploy.views.tables import aligned, table
+from deploy.views.tables import align, table
 from deploy.views.terminal import visible
 from deploy.views.timeline import JournalEvent, moment, timeline
 from outbox.operators.queries import OrderRows, Record
@@ -22,7 +22,7 @@ def order_lines(stored: OrderRows, events: Sequence[JournalEvent], now: datetime
     total = Money(order["total_minor"], order["currency"])
     yield f"{click.style(visible(order['order_id']), bold=True)}  {_coloured(order['status'])}  {total}"
     yield ""
-    yield from aligned(list(_about(order, now)))
+    yield from align(list(_about(order, now)))
     yield ""
     yield from _headed("attempts", _attempts(stored))
     if stored.holds:
@@ -30,7 +30,7 @@ def order_lines(stored: OrderRows, events: Sequence[JournalEvent], now: datetime
     yield click.style("timeline", bold=True)
     entries = timeline(stored, events)
     start = entries[0].at
-    yield from aligned(
+    yield from align(
         [(f"{e.at:%Y-%m-%d %H:%M:%S.%f}"[:-3], later(e.at - start), e.who, e.what, e.details) for e in entries],
         right=frozenset({1}),
     )
@@ -99,7 +99,7 @@ def list_lines(orders: Sequence[Record], now: datetime, *, more: bool) -> Iterat
 
 
 def later(passed: timedelta) -> str:
-    """Write how long after: +0.057 s, +2 min 03 s, +1 h 02 min, +3 d 04 h."""
+    """Write a duration after the start: +0.057 s, +2 min 03 s, +1 h 02 min, +3 d 04 h."""
     seconds = passed.total_seconds()
     if seconds < 60:
         return f"+{seconds:.3f} s"

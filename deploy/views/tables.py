@@ -1,4 +1,4 @@
-"""Plain tables: columns as wide as they must be, numbers to the right, so that eyes find what they look for."""
+"""Plain text tables: columns as wide as their widest cell, numbers align to the right."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ GAP = "  "
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> list[str]:
-    """Return the lines of a table with its heads; right: numbers of the columns that are aligned to the right."""
-    return aligned([heads, *rows], right=right)
+    """Return the lines of a table with its heads; right: numbers of the columns that are align to the right."""
+    return align([heads, *rows], right=right)
 
 
-def aligned(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> list[str]:
-    """Return the rows as lines, every column as wide as its widest cell, what is not printed made visible."""
+def align(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> list[str]:
+    """Return the rows as lines: columns as wide as their widest cell, control characters made visible."""
     rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []

@@ -5,7 +5,7 @@ import click
 from deploy.cli.common import answer, json_option, settings_with_schema
 from deploy.cli.dlq.selecting import left_waiting
 from deploy.cli.dlq.show import LetterId
-from deploy.cli.words import checked_words, os_user
+from deploy.cli.words import check_words, os_user
 from deploy.failures import ANSWER_IS_NO, Failure
 from deploy.running import run
 from deploy.views.letters import document, left_lines, place_of
@@ -15,14 +15,14 @@ from outbox.operators.queries import snapshot
 
 @click.command("give-up")
 @click.argument("letter_id", metavar="ID", type=LetterId())
-@click.option("--reason", callback=checked_words, required=True, help="Why; it is kept with the letter.")
-@click.option("--by", callback=checked_words, help="Who says so.  [default: the OS user]")
+@click.option("--reason", callback=check_words, required=True, help="Why; it is kept with the letter.")
+@click.option("--by", callback=check_words, help="Who says so.  [default: the OS user]")
 @json_option
 def give_up(*, letter_id: str, reason: str, by: str | None, as_json: bool) -> int:
     """Have letter ID never be processed, so that what waits behind it may go and `redrive --all` passes it by.
 
-    For a letter that cannot be redriven (card numbers are masked in it, its consumer is gone), or that nobody wants any
-    more. What it asked for is not done: have it published anew if it is still wanted. Its order's other letters stay;
+    For a letter that cannot be redriven (card numbers are masked in it, its consumer is gone), or that is not needed.
+    What it asked for is not done: have it published again if it is needed. Its order's other letters stay;
     `payments dlq redrive --order` takes them. The exit code is 1 if it was redriven or given up before.
     """
     from deploy import redriving  # noqa: PLC0415 - keeps --help quick

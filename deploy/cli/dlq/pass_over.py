@@ -1,9 +1,9 @@
-"""`payments dlq pass`: an operator has a partition go on behind what no client can read."""
+"""`payments dlq pass`: a partition goes on behind messages that no client can read."""
 
 import click
 
 from deploy.cli.common import answer, json_option, settings_with_schema
-from deploy.cli.words import checked_words, os_user
+from deploy.cli.words import check_words, os_user
 from deploy.running import run
 
 
@@ -12,8 +12,8 @@ from deploy.running import run
 @click.argument("partition", type=click.IntRange(min=0))
 @click.option("--from", "first", type=click.IntRange(min=0), required=True, help="The first offset to pass over.")
 @click.option("--to", "last", type=click.IntRange(min=0), required=True, help="The last offset to pass over.")
-@click.option("--reason", required=True, callback=checked_words, help="Why; it is kept.")
-@click.option("--by", callback=checked_words, help="Who says so; by default your user name.")
+@click.option("--reason", required=True, callback=check_words, help="Why; it is kept.")
+@click.option("--by", callback=check_words, help="Who says so; by default your user name.")
 @json_option
 def pass_over(*, topic: str, partition: int, first: int, last: int, reason: str, by: str | None, as_json: bool) -> None:
     """Have the consumer of TOPIC go on behind offset --to of PARTITION.

@@ -32,9 +32,9 @@ def redrive(
     """Process dead letters once more, in place of the messages that they were; have work in quarantine go on.
 
     Letters of an order go in the order in which its messages came; what waits behind another one goes after it. A
-    letter has its effect once at the most. Of ID others may wait behind it: then the command that takes them is told,
-    and the order waits until it is run. What it opens at the gateway is performed by `payments sweep`. The exit
-    code is 1 if one of the letters could not be redriven; --dry-run tells before.
+    letter has its effect once at the most. Others may wait behind ID: then the command that takes them is shown,
+    and the order waits until it is run. `payments sweep` makes the calls that a letter opens. The exit code is 1 if one
+    of the letters could not be redriven; --dry-run shows that before.
     """
     from deploy.redriving import Redriven, redrive_letters  # noqa: PLC0415 - keeps --help quick
 
@@ -46,16 +46,16 @@ def redrive(
     settings = settings_with_schema()
     records = _found(settings, selection(settings, **wanted, ids=ids or None, undone=not ids), limit)
 
-    def told(one: Redriven) -> None:
+    def show(one: Redriven) -> None:
         if not as_json:
             record, sign = one.record, "" if one.outcome.done else "not redriven: "
             emit(f"{record['id']}  {place_of(record)}  order {record['order_id'] or '-'}: {sign}{one.outcome.result}")
             sys.stdout.flush()
 
-    # Only who asked for whole orders has what comes to wait meanwhile redriven, too.
+    # Only for whole orders: also redrive what has come to wait meanwhile.
     whole_orders = limit is None and (every or chosen_by == ["order_id"])
     done = run(
-        redrive_letters(settings, records, by=os_user(), dry_run=dry_run, whole_orders=whole_orders, progress=told)
+        redrive_letters(settings, records, by=os_user(), dry_run=dry_run, whole_orders=whole_orders, progress=show)
     )
     failed = sum(not one.outcome.done for one in done)
     left = left_waiting(settings, [one.record for one in done])
@@ -75,7 +75,7 @@ def redrive(
 
 
 def _found(settings: Settings, wanted: Selection, limit: int | None) -> list[Record]:
-    """Read the letters that are meant, the oldest first. Raises Failure if one that was named is not there."""
+    """Read the selected letters, the oldest first. Raises Failure if one that was named does not exist."""
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = letter_list(connection, wanted, limit, oldest=True)
     missing = set(wanted.ids or ()) - {str(record["id"]) for record in found}

@@ -1,4 +1,4 @@
-"""What the commands share: which letters are meant, and what an order still has in quarantine afterwards."""
+"""What the commands share: options that select letters, and what an order still has in quarantine afterwards."""
 
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ def selection(
     until: datetime | None,
     **more: Any,
 ) -> Selection:
-    """Turn the options into what is asked of the database. more: other fields of it."""
+    """Return the selection that the options describe. more: its other fields."""
     if topic is not None:
         event_type = topic.removeprefix(settings.topic_prefix)
         if event_type not in CONSUMED:

@@ -1,4 +1,4 @@
-"""`payments dlq show`: one dead letter, without what nobody may see of it."""
+"""`payments dlq show`: one dead letter, without tokens and card numbers."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ from schemas.cards import mask
 
 _ID = re.compile(r"Q?[1-9][0-9]{0,17}")
 _TOKEN = re.compile(r"\b(?:pm|tok|src)_\w{4,}|\bBearer\s+\S+", re.IGNORECASE)
-"""The gateway's tokens of payment methods, and what lets somebody in."""
+"""Tokens of payment methods, and credentials."""
 CLOUD_EVENTS = "ce_"
 HIDDEN = "(hidden)"
 
@@ -79,11 +79,11 @@ def _contents(settings: Settings, record: Record, carried: Record) -> dict[str, 
 
 
 def _event(settings: Settings, record: Record, carried: Record) -> dict[str, Any] | None:
-    """Return what a letter says, its token included; None if it cannot be read."""
+    """Return the event of a letter, its token included; None if it cannot be read."""
     event_type = record["topic"].removeprefix(settings.topic_prefix)
     try:
         event = codec_of(settings).decode(event_type, carried["key"], carried["body"])
-    except Exception:  # noqa: BLE001 - reading it may be just what raised
+    except Exception:  # noqa: BLE001 - perhaps the letter is here because decoding raised
         return None
     said: dict[str, Any] = event.model_dump(mode="json")
     return said
@@ -92,14 +92,14 @@ def _event(settings: Settings, record: Record, carried: Record) -> dict[str, Any
 def _header(name: str, value: bytes | None, token: str | None) -> tuple[str, str | None]:
     """Return a header without card numbers and tokens. CloudEvents' headers hold ids, which may look like either."""
     if name.startswith(CLOUD_EVENTS) or value is None:
-        return _masked(name), _text(value)
-    text = _masked(_text(value) or "")
+        return _mask(name), _text(value)
+    text = _mask(_text(value) or "")
     if token:
         text = text.replace(token, HIDDEN)
-    return _masked(name), _TOKEN.sub(HIDDEN, text)
+    return _mask(name), _TOKEN.sub(HIDDEN, text)
 
 
-def _masked(text: str) -> str:
+def _mask(text: str) -> str:
     return mask(text.encode())[0].decode()
 
 
