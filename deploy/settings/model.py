@@ -50,10 +50,10 @@ class Settings(BaseModel):
         "", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="stands before every topic's name"
     )
     topic_partitions: int = Field(
-        12, ge=1, le=1000, description="partitions of a topic that is created; fewer are told at start"
+        12, ge=1, le=1000, description="partitions of a topic that is created; fewer are logged at start"
     )
     topic_replication_factor: int = Field(
-        3, ge=1, le=9, description="copies of a topic that is created; fewer are told at start"
+        3, ge=1, le=9, description="copies of a topic that is created; fewer are logged at start"
     )
 
     # gateway
@@ -76,10 +76,12 @@ class Settings(BaseModel):
     lease_s: Seconds = Field(60, description="an operation belongs to the process that took it")
     backoff_min_s: Seconds = Field(1, description="before the first further try")
     backoff_max_s: Seconds = Field(300, description="between tries, at the most")
-    tries_max: int = Field(20, ge=1, le=1000, description="calls that were turned away before a human is asked")
+    tries_max: int = Field(20, ge=1, le=1000, description="calls that were turned away before an operator is asked")
     unknown_retry_s: Seconds = Field(5, description="between look-ups of an unknown outcome")
-    unknown_give_up_s: Seconds = Field(82_800, description="an outcome unknown for so long goes to a human")
-    delayed_notice_s: Seconds = Field(900, description="the customer hears that payment takes longer")
+    unknown_give_up_s: Seconds = Field(
+        82_800, description="an outcome that stays unknown for so long goes to an operator"
+    )
+    delayed_notice_s: Seconds = Field(900, description="until the customer is told that payment takes longer")
     sweep_interval_s: Seconds = Field(1, description="between looks for due and lapsed work")
 
     # inventory
