@@ -63,9 +63,11 @@ def database_checks(settings: Settings, *processes: Process) -> list[Check]:
     if settings.database_direct_url is None:
         return [_check_of(plain, processes)]
     direct = Place(DIRECT, settings.sqlalchemy_direct_url(), settings.direct_url())
-    by_place = [(plain, [p for p in processes if p not in PAST_A_POOLER])]
-    by_place.append((direct, [p for p in processes if p in PAST_A_POOLER]))
-    return [_check_of(place, those) for place, those in by_place if those]
+    by_place = {
+        plain: [p for p in processes if p not in PAST_A_POOLER],
+        direct: [p for p in processes if p in PAST_A_POOLER],
+    }
+    return [_check_of(place, those) for place, those in by_place.items() if those]
 
 
 def _check_of(place: Place, processes: Collection[Process]) -> Check:

@@ -40,8 +40,7 @@ def quieten_kafka(settings: Settings) -> None:
 
     What matters of that is logged as an alarm or an error of ours. PAYMENTS_LOG_LEVEL=DEBUG shows its lines.
     """
-    level = logging.WARNING if settings.log_level == "DEBUG" else logging.CRITICAL
-    logging.getLogger("aiokafka").setLevel(level)
+    logging.getLogger("aiokafka").setLevel(logging.WARNING if settings.log_level == "DEBUG" else logging.CRITICAL)
 
 
 def run_until_stopped(
@@ -119,9 +118,7 @@ async def roles_until(settings: Settings, roles: Roles, stop: asyncio.Event, sta
     async with engine_of(settings, relay=roles.relay, sweep=roles.sweep) as engine:
         tune_gc()
         started()
-        also = []
-        if roles.relay:
-            also.append(relay_of(settings, engine.guard.turn).run(stop))
+        also = [relay_of(settings, engine.guard.turn).run(stop)] if roles.relay else []
         await engine.run(stop, roles.consume, source_maker(settings), sweep=roles.sweep, also=also)
 
 

@@ -65,6 +65,5 @@ def settings_for_command(*, quiet: bool = True, **how: Any) -> Settings:
     from deploy import telemetry  # noqa: PLC0415 - keeps --help quick
 
     settings = load_settings(**how)
-    library_level = "CRITICAL" if quiet else "WARNING"
-    telemetry.configure(settings.log_format, settings.log_level, library_level=library_level)
+    telemetry.configure(settings.log_format, settings.log_level, library_level="CRITICAL" if quiet else "WARNING")
     return settings

@@ -55,5 +55,4 @@ def list_(*, status: str | None, limit: int, as_json: bool) -> None:
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = order_list(connection, status, limit + 1)
     shown, more = found[:limit], len(found) > limit
-    lines = list_lines(shown, now(), more=more)
-    answer({"orders": shown, "more": more}, lines, as_json=as_json, tell=click.echo)
+    answer({"orders": shown, "more": more}, list_lines(shown, now(), more=more), as_json=as_json, tell=click.echo)

@@ -117,8 +117,7 @@ def _order_lines(order: ScriptedOrder, stored: OrderRows, events: list[JournalEv
 
 def _short(details: str) -> str:
     """Leave out of an entry what a first look does not need: versions and dates."""
-    parts = [part for part in details.split(", ") if not DETAIL.search(part)]
-    return ", ".join(parts)
+    return ", ".join(part for part in details.split(", ") if not DETAIL.search(part))
 
 
 def _letters(played: Played, tick: str, cross: str) -> Iterator[str]:

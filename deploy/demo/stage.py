@@ -70,8 +70,7 @@ class Pipeline(Server):
 
     def _command(self) -> Command:
         (self._folder / READY).unlink(missing_ok=True)
-        argv = [sys.executable, "-P", "-m", "deploy.demo.pipeline", str(self._folder)]
-        return Command(argv=argv, cwd=self._folder)
+        return Command(argv=[sys.executable, "-P", "-m", "deploy.demo.pipeline", str(self._folder)], cwd=self._folder)
 
     def last_words(self) -> str:
         """Return the end of its log. If an earlier process of it died, the end of that log comes first."""

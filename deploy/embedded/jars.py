@@ -80,8 +80,7 @@ def fetch_jars(progress: Callable[[str], None], *, store: Path | None = None, ja
 
 
 def _verify(path: Path, jar: Jar) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = _hash_of(path)
     if found != jar.sha256:
         raise JarRefused(
             f"{path} is refused: its sha256 is {found}, but kafka.jars.sha256 names {jar.sha256}. "
@@ -122,17 +121,15 @@ def _fetch_one(jar: Jar, store: Path) -> None:
         new = Path(scratch) / "jar"
         if local.is_file():
             shutil.copyfile(local, new)
-        if not _matches(new, jar):
+        if not new.exists() or _hash_of(new) != jar.sha256:
             new = _download(jar, Path(scratch), settings.repositories)
             _verify(new, jar)
         new.replace(store / jar.file_name)
 
 
-def _matches(path: Path, jar: Jar) -> bool:
-    if not path.exists():
-        return False
+def _hash_of(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _download(jar: Jar, scratch: Path, mirrors: dict[str, str]) -> Path:

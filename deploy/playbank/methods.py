@@ -78,8 +78,7 @@ _AUTHENTICATION = CardDecline(
 
 
 def _declined(decline_code: str, code: str = "card_declined", advice_code: str | None = None) -> Method:
-    message = f"The card was declined ({decline_code})."
-    return Method(decline=CardDecline(code, decline_code, message, advice_code))
+    return Method(decline=CardDecline(code, decline_code, f"The card was declined ({decline_code}).", advice_code))
 
 
 _GOOD = (

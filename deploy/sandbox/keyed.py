@@ -66,8 +66,8 @@ class KeyedRequests:
         return json_answer(answer.status, body, {"Idempotent-Replayed": "true"} if replayed else {})
 
     def _fault(self, kind: OperationKind | None, token: str | None, key: str | None) -> Fault | None:
-        method = method_of(token) if token is not None and kind is not None else None
-        if method is None or kind is None or method.fault is None or kind not in method.fault_on:
+        method = method_of(token) if token is not None else None
+        if method is None or kind is None:
             return None
         fault = method.fault_for(kind, self._memory.times_struck(key) if key is not None else 0)
         if fault is not None and key is not None:
@@ -83,9 +83,9 @@ class KeyedRequests:
             if key in self._running:
                 raise key_in_use()
             stored = self._memory.stored(key)
-            if stored is not None and stored.fingerprint != fingerprint:
-                raise key_reused()
             if stored is not None:
+                if stored.fingerprint != fingerprint:
+                    raise key_reused()
                 return stored, True
         delay_s = SLOW_S if fault is Fault.SLOW else self._faults_of_all.delay_s(key or "")
         if delay_s:
@@ -116,5 +116,4 @@ def json_answer(status: int, body: bytes, headers: Mapping[str, str] | None = No
 
 
 def _fingerprint(request: Request, form: Form) -> str:
-    asked = repr((request.url.path, sorted(form.items()))).encode()
-    return blake2b(asked, digest_size=16).hexdigest()
+    return blake2b(repr((request.url.path, sorted(form.items()))).encode(), digest_size=16).hexdigest()

@@ -97,8 +97,7 @@ def markdown() -> str:
 
 def reaction_file(reaction: Reaction) -> str:
     """Return the file of a reaction: its topic in snake case."""
-    name = reaction.trigger.TYPE
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_") + ".py"
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in reaction.trigger.TYPE).lstrip("_") + ".py"
 
 
 def edges_by_status() -> Sequence[tuple[str, ...]]:
