@@ -91,7 +91,7 @@ def configure(
 
 
 def _mask_cards(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Mask every card number in every string of a line, however deep, tracebacks included."""
+    """Mask every card number in every string of a line, nested ones and tracebacks included."""
     for name, value in event.items():
         if name not in NEVER_MASKED and not name.startswith("_"):
             event[name] = _mask(value, DEPTH_MAX)

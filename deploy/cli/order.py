@@ -47,7 +47,7 @@ def show(*, order_id: str, as_json: bool) -> None:
 
 @order.command("list")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only orders that stand there.")
-@click.option("--limit", type=click.IntRange(1, LIMIT_MAX), default=50, show_default=True, help="So many at the most.")
+@click.option("--limit", type=click.IntRange(1, LIMIT_MAX), default=50, show_default=True, help="How many at most.")
 @json_option
 def list_(*, status: str | None, limit: int, as_json: bool) -> None:
     """List orders, the one that changed last first."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--reference", callback=check_words, help="The gateway's id of what was made: pi_..., re_...")
 @click.option("--reason", callback=check_words, required=True, help="Why you say so; kept with the order.")
 @click.option("--by", callback=check_words, help="Who says so.  [default: the OS user]")
-@click.option("--dry-run", is_flag=True, help="Say what it would do, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what it would do, and change nothing.")
 @json_option
 def resolve(
     *, order_id: str, word: str, reference: str | None, reason: str, by: str | None, dry_run: bool, as_json: bool

@@ -45,7 +45,7 @@ def create(*, mend: bool, mend_upstream: bool, as_json: bool) -> int:
     for topic, why in refused.items():
         say(f"{topic} was not mended: {why}")
     for topic, why in unread.items():
-        say(f"{topic} was not compared, for its settings cannot be read: {why}")
+        say(f"{topic} was not compared, because its settings cannot be read: {why}")
     differ = sum(not d.mended for d in differences)
     emit(
         f"{len(made.created)} topics created, {len(made.existing)} were there"

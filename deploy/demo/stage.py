@@ -65,7 +65,7 @@ class Pipeline(Server):
         super().__init__("pipeline", folder, port=0, progress=progress)
 
     def answers(self) -> bool:
-        """Tell whether it has begun to run."""
+        """Return whether it has begun to run."""
         return (self._folder / READY).exists()
 
     def _command(self) -> Command:
@@ -151,7 +151,7 @@ async def _wait_for_groups(settings: Settings) -> None:
             async with asyncio.timeout(JOIN_S):
                 for reaction in REACTIONS:
                     group = settings.topic_prefix + reaction.group
-                    while not await _stable(admin, group):  # noqa: ASYNC110 - Kafka tells nobody when a group is stable
+                    while not await _stable(admin, group):  # noqa: ASYNC110 - Kafka gives no signal when a group is stable
                         await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise EmbeddedError(f"the consumers did not share out their partitions within {JOIN_S:g} s") from None

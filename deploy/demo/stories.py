@@ -139,7 +139,7 @@ def _trouble(operation: str, end: End, goods: Goods = Goods.THERE, captured: str
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of orders: its variants in turn, its share of all orders, and how many there are at the most.
+    """A kind of orders: its variants in turn, its share of all orders, and the most that there are.
 
     shown: the timeline of one of them is printed.
     """

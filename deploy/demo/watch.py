@@ -53,7 +53,7 @@ class Observed:
         return [seen.mark for seen in self.events.get(order_id, ())]
 
     def remember(self, event_id: UUID) -> bool:
-        """Remember an event id; say whether it is new, for a topic may carry an event twice."""
+        """Remember an event id. Return whether it is new: a topic may carry an event twice."""
         if event_id in self._ids:
             return False
         self._ids.add(event_id)

@@ -48,7 +48,7 @@ class KafkaServer(Server):
         self._java: list[str] = []
 
     def answers(self) -> bool:
-        """Tell whether the broker answers a Kafka client's first question within PROBE_S."""
+        """Return whether the broker answers a Kafka client's first question within PROBE_S."""
         try:
             with socket.create_connection((HOST, self.port), PROBE_S) as connection:
                 connection.settimeout(PROBE_S)

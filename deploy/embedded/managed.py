@@ -39,7 +39,7 @@ class Managed(Protocol):
         """Stop it in order, or kill it; wait until it has ended."""
 
     def alive(self) -> bool:
-        """Tell whether its process runs."""
+        """Return whether its process runs."""
 
 
 class Server:
@@ -76,11 +76,11 @@ class Server:
         return self._process.pid
 
     def alive(self) -> bool:
-        """Tell whether its process runs."""
+        """Return whether its process runs."""
         return self._process.alive()
 
     def answers(self) -> bool:
-        """Tell whether it answers."""
+        """Return whether it answers."""
         raise NotImplementedError
 
     def start(self) -> None:
@@ -136,7 +136,7 @@ class ManagedProcess(Server):
         self._health_url = health_url
 
     def answers(self) -> bool:
-        """Tell whether its health address answers 2xx within PROBE_S."""
+        """Return whether its health address answers 2xx within PROBE_S."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(self._health_url, timeout=PROBE_S) as answer:

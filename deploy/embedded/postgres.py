@@ -55,7 +55,7 @@ class PostgresServer(Server):
         return f"postgresql+psycopg://{NAME}:{self._passwords[NAME]}@{self.address}/{NAME}"
 
     def answers(self) -> bool:
-        """Tell whether it accepts connections and queries."""
+        """Return whether it accepts connections and queries."""
         try:
             with self._connect(ADMIN) as connection:
                 self.version = connection.info.parameter_status("server_version") or ""

@@ -48,7 +48,7 @@ class ServerProcess:
         return self._process.pid if self._process is not None and self.alive() else None
 
     def alive(self) -> bool:
-        """Tell whether it runs (a zombie does not). Reaps it if it is our child."""
+        """Return whether it runs (a zombie does not). Reaps it if it is our child."""
         if self._child is not None:
             return self._child.poll() is None
         if self._process is None:

@@ -66,7 +66,7 @@ class Memory:
         os.close(self._file)
 
     def stored(self, key: str) -> Stored | None:
-        """Return what the key remembers, for a day."""
+        """Return the stored answer of a key; None after a day."""
         stored = self._stored.get(key)
         return stored if stored is not None and self._bank.now() - stored.at < KEY_TTL_S else None
 
@@ -93,7 +93,7 @@ class Memory:
             self._apply(line)
 
     def _take(self, path: Path) -> None:
-        """Keep other sandboxes away from the file; the lock ends with the process, however it ends."""
+        """Lock the file against other sandboxes. The lock ends with the process."""
         if sys.platform == "win32":
             return
         try:

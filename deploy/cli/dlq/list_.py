@@ -16,7 +16,7 @@ LIMIT_MAX = 10_000
 
 @click.command("list")
 @selecting
-@click.option("--limit", type=click.IntRange(1, LIMIT_MAX), default=50, show_default=True, help="So many at the most.")
+@click.option("--limit", type=click.IntRange(1, LIMIT_MAX), default=50, show_default=True, help="How many at most.")
 @json_option
 def list_(*, limit: int, as_json: bool, **wanted: Any) -> None:
     """List dead letters and work in quarantine, the last one first.

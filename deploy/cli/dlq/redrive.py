@@ -23,8 +23,8 @@ NOTHING_CHOSEN = "say which letters: their IDs, --topic, --reason, --order, --si
 @click.argument("ids", nargs=-1, type=LetterId(), metavar="[ID]...")
 @selecting
 @click.option("--all", "every", is_flag=True, help="All letters that no redrive has settled.")
-@click.option("--limit", type=click.IntRange(1), help="So many at the most, the oldest first.")
-@click.option("--dry-run", is_flag=True, help="Say what would come of it, and change nothing.")
+@click.option("--limit", type=click.IntRange(1), help="How many at most, the oldest first.")
+@click.option("--dry-run", is_flag=True, help="Show what it would do, and change nothing.")
 @json_option
 def redrive(
     *, ids: tuple[str, ...], every: bool, limit: int | None, dry_run: bool, as_json: bool, **wanted: Any
@@ -32,7 +32,7 @@ def redrive(
     """Process dead letters once more, in place of the messages that they were; have work in quarantine go on.
 
     Letters of an order go in the order in which its messages came; what waits behind another one goes after it. A
-    letter has its effect once at the most. Others may wait behind ID: then the command that takes them is shown,
+    letter has its effect at most once. Others may wait behind ID: then the command that takes them is shown,
     and the order waits until it is run. `payments sweep` makes the calls that a letter opens. The exit code is 1 if one
     of the letters could not be redriven; --dry-run shows that before.
     """
