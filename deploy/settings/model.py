@@ -78,9 +78,7 @@ class Settings(BaseModel):
     backoff_max_s: Seconds = Field(300, description="between tries, at the most")
     tries_max: int = Field(20, ge=1, le=1000, description="calls that were turned away before an operator is asked")
     unknown_retry_s: Seconds = Field(5, description="between look-ups of an unknown outcome")
-    unknown_give_up_s: Seconds = Field(
-        82_800, description="an outcome that stays unknown for so long goes to an operator"
-    )
+    unknown_give_up_s: Seconds = Field(82_800, description="an outcome unknown for so long goes to an operator")
     delayed_notice_s: Seconds = Field(900, description="until the customer is told that payment takes longer")
     sweep_interval_s: Seconds = Field(1, description="between looks for due and lapsed work")
 
