@@ -79,7 +79,7 @@ def _draw(data_dir: Path, taken: frozenset[int]) -> int:
 
 def _claims() -> Path | None:
     """Return the directory of claims, and make it if it is missing; None if it belongs to another user."""
-    claims = Path(tempfile.gettempdir()) / f"payments-ports-{os.getuid()}"
+    claims = Path(tempfile.gettempdir()) / f".payments-ports-{os.getuid()}"
     try:
         claims.mkdir(mode=0o700, exist_ok=True)
         return claims if claims.lstat().st_uid == os.getuid() and not claims.is_symlink() else None
