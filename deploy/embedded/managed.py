@@ -2,6 +2,7 @@
 
 import signal
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,7 +43,7 @@ class Managed(Protocol):
         """Return whether its process runs."""
 
 
-class Server:
+class Server(ABC):
     """One server process on a loopback port: adopted or started, then watched and stopped.
 
     Its log and pid file lie in folder: `<name>.log`, `<name>.pid`. One that a dead parent left
@@ -79,9 +80,9 @@ class Server:
         """Return whether its process runs."""
         return self._process.alive()
 
+    @abstractmethod
     def answers(self) -> bool:
         """Return whether it answers."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start it and wait until it answers. One that still runs is adopted if it answers, else restarted.
@@ -106,9 +107,9 @@ class Server:
         """SIGKILL it. The page cache stays, and with it everything that it has written."""
         self._process.kill()
 
+    @abstractmethod
     def _command(self) -> Command:
         """Prepare what it needs, and return the command that starts it."""
-        raise NotImplementedError
 
     def _launch(self, command: Command) -> None:
         """Start a new process, and wait until it answers."""

@@ -111,7 +111,13 @@ async def test_while_an_answer_is_kept_the_gateway_is_not_asked_for_it_again(
             pipeline.gateway.fails_for = set()
             await until_said(pipeline, log, "another session holds a row; orders that need it wait, others go on")
             before = asked.total()
-            await asyncio.sleep(7)  # two leases
+            leases: set[object] = set()
+
+            async def claimed_twice() -> bool:
+                leases.add(await pipeline.value("SELECT due_at FROM operation WHERE order_id = 'locked'"))
+                return len(leases) > 2
+
+            await pipeline.until(claimed_twice, "two more leases")
             assert asked.total() == before
         await pipeline.until_status("paid_and_confirmed", "locked")
     assert [line for line in log if line["event"] == "answer to a settled operation"] == []
