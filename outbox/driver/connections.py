@@ -6,7 +6,7 @@ much as twice its round trips. Not psycopg_pool: it does not say why no connecti
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final, LiteralString
 
 import orjson
@@ -19,6 +19,7 @@ from psycopg.types.json import set_json_loads
 from domain.errors import DownForEverybody
 from outbox.driver.conninfo import NAME, connect, conninfo_of
 from outbox.driver.pooler import behind_pooler
+from outbox.driver.row_waits import bound_row_waits
 from outbox.driver.sqlstates import Family, family_of
 
 _SESSION: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
@@ -85,7 +86,10 @@ class Connections:
             try:
                 async with deadline:
                     try:
-                        yield connection
+                        # Behind a pooler we do not know the server's session.
+                        pooled = connection.prepare_threshold is None
+                        async with nullcontext() if pooled else bound_row_waits(connection, self.url):
+                            yield connection
                     finally:
                         await self._take_back(connection, generation)
             except psycopg.Error as error:

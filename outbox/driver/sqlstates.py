@@ -5,6 +5,7 @@ that is too long and a dead connection. The table follows appendix A of PostgreS
 single code has a row if it differs from its class.
 """
 
+import re
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
@@ -107,6 +108,8 @@ _UNKNOWN: Final = Verdict(_F.BUG, "no class of SQLSTATEs that we know")
 _PLAN_CHANGED: Final = Verdict(_F.STALE, "a migration changed a table that a prepared statement reads")
 _PLAN_CHECK: Final = "RevalidateCachedQuery"
 """The server's function that raises it. 0A000 has other meanings, and the text is in the server's language."""
+PLACE: Final = re.compile(r"\(\d+,\d+\)")
+"""A row's place in its table, as the context of errors names it."""
 _WAITED_OUT: Final = frozenset({_F.LOST_RACE, _F.STALE, _F.BUSY, _F.TOO_MUCH, _F.OUTAGE})
 
 
@@ -120,6 +123,8 @@ def family_of(error: psycopg.Error) -> Family:
     if error.sqlstate is not None:
         if error.sqlstate == "0A000" and error.diag.source_function == _PLAN_CHECK:
             return _PLAN_CHANGED.family
+        if error.sqlstate == "57014" and waited_for_row(error):
+            return Family.BUSY  # see row_waits
         return verdict(error.sqlstate).family
     if isinstance(error, psycopg.errors.PipelineAborted):
         return Family.BUG  # an earlier error was swallowed
@@ -128,6 +133,11 @@ def family_of(error: psycopg.Error) -> Family:
     if isinstance(error, psycopg.DataError):
         return Family.MESSAGE  # the driver cannot write the value, such as a NUL in a text
     return Family.BUG
+
+
+def waited_for_row(error: psycopg.Error) -> bool:
+    """Tell whether the statement that failed was waiting for one row: in any language, the error says the place."""
+    return PLACE.search(error.diag.context or "") is not None
 
 
 def may_pass(error: BaseException) -> bool:

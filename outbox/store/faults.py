@@ -3,8 +3,7 @@
 import psycopg
 
 from domain.errors import Busy, Contended, DownForEverybody, Permanent, TooMuch, Transient, Unfit, Violated
-from outbox.driver.sqlstates import Family, family_of, first_line
-from outbox.store.locks import PLACE
+from outbox.driver.sqlstates import Family, family_of, first_line, waited_for_row
 
 
 def in_domain(error: psycopg.Error, *, contended: bool) -> Exception:
@@ -18,8 +17,7 @@ def in_domain(error: psycopg.Error, *, contended: bool) -> Exception:
         case Family.STALE:
             return Contended(f"sessions are made anew: {first_line(error)}")
         case Family.BUSY:
-            at_row = PLACE.search(error.diag.context or "") is not None
-            return Busy(f"PostgreSQL is busy: {first_line(error)}", at_row=at_row)
+            return Busy(f"PostgreSQL is busy: {first_line(error)}", at_row=waited_for_row(error))
         case Family.TOO_MUCH:
             return TooMuch(f"PostgreSQL gave up: {first_line(error)}")
         case Family.OUTAGE:

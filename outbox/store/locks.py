@@ -16,6 +16,7 @@ from psycopg import sql
 from domain.ids import OrderId
 from domain.ports.locks import Holder, Locks, RowLock, TableLock
 from outbox.driver.connections import begin
+from outbox.driver.sqlstates import PLACE
 from outbox.schema.privileges import TABLES, Process
 
 Connection = psycopg.AsyncConnection[Any]
@@ -65,8 +66,6 @@ _HOLDERS: Final[LiteralString] = f"""
      WHERE l.locktype = 'transactionid' AND l.granted AND l.mode = 'ExclusiveLock'
        AND l.transactionid::text = ANY(%s)"""
 
-PLACE: Final = re.compile(r"\(\d+,\d+\)")
-"""A row's place in its table, as errors name it."""
 _MEMBERS: Final[LiteralString] = "SELECT xid::text FROM pg_get_multixact_members(%s::text::xid) ORDER BY mode = 'keysh'"
 _TOLD_MAX: Final = 50
 """Of so many multixacts, or transactions, the members are looked up; more hold rows only if nothing is well."""

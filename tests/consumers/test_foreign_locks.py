@@ -3,8 +3,10 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import psycopg
 import pytest
 from structlog.testing import capture_logs
 
@@ -32,6 +34,44 @@ async def pipeline_with_locked(make_pipeline: MakePipeline, **settings: Any) -> 
     await pipeline.publish(order("locked"))
     await pipeline.until_status("confirmed", "locked")
     return pipeline
+
+
+@asynccontextmanager
+async def sharing_in_turns(pipeline: Pipeline, statement: str) -> AsyncIterator[None]:
+    """Have three sessions run this again and again, so that at any time some hold what it locks."""
+
+    async def share(delay_s: float) -> None:
+        url = pipeline.settings.psycopg_url()
+        await asyncio.sleep(delay_s)
+        async with await psycopg.AsyncConnection.connect(url, application_name="reports") as connection:
+            while True:
+                await connection.execute(statement.encode())
+                await asyncio.sleep(0.4)
+                await connection.rollback()
+
+    tasks = [asyncio.ensure_future(share(delay_s)) for delay_s in (0, 0.1, 0.2)]
+    try:
+        await asyncio.sleep(0.5)
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def test_while_several_share_a_row_in_turns_orders_without_it_are_paid(make_pipeline: MakePipeline) -> None:
+    pipeline = await pipeline_with_locked(make_pipeline)
+    others = [f"other-{n}" for n in range(100)]
+    with capture_logs() as log:
+        async with sharing_in_turns(pipeline, "SELECT FROM stock WHERE sku = 'HOT' FOR SHARE"):
+            await pipeline.publish(*(order(f"hot-{n}", lines=HOT) for n in range(5)), *(order(n) for n in others))
+            await until_paid(pipeline, *others)
+        pipeline.gateway.fails_for = set()
+        await pipeline.until_status("paid_and_confirmed", "locked", *(f"hot-{n}" for n in range(5)))
+    assert {(line["table"], line.get("holder_application", "reports")) for line in told(log)} <= {("stock", "reports")}
+    await assert_all_is_well(pipeline)
 
 
 async def test_a_lock_on_a_table_that_orders_do_not_need_stops_none_beside_a_held_row(

@@ -15,7 +15,7 @@ from domain.outcome import Approved, GatewayOutcome
 from domain.ports.gateway import Gateway, GatewayAnswer, GatewayLedger, LedgerEntry
 from domain.values import replace
 
-TIMEOUT_S = 0.4  # of the client: shorter than a slow call
+TIMEOUT_S = 1.0  # of the client: shorter than a slow call, longer than a busy machine takes for a quick one
 PENDING_S = 0.2
 PATIENCE_S = 10.0
 
