@@ -7,7 +7,7 @@ sweep performs it.
 
 import dataclasses
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -156,17 +156,7 @@ class Redriver:
         return await self._plan(transaction, letter, reaction, one)
 
     def _why_not(self, letter: KeptLetter) -> str | None:
-        """Return why this letter cannot be redriven, or None."""
-        if letter.redriven:
-            return _how_it_ended(letter)
-        way_out = f"; `payments dlq give-up {letter.id}` lets its order go on without it" if letter.waits else ""
-        if letter.reason is Reason.UNREADABLE:
-            return "cannot be redriven: its bytes could not be read; find the message in the publisher's log"
-        if letter.masked and any(MASKED.search(part) for part in (letter.key, letter.body) if part is not None):
-            return f"cannot be redriven: card numbers are masked in it; have it published anew, without them{way_out}"
-        if letter.group not in self._by_group:
-            return f"cannot be redriven: this release has no consumer {letter.group}{way_out}"
-        return None
+        return why_not(letter, self._by_group)
 
     async def _give_up(self, letter_id: int, reason: str, transaction: PgTransaction) -> Outcome:
         letter = await lock_letter(transaction, letter_id)
@@ -224,6 +214,20 @@ class Redriver:
         if work.order_id is not None:
             await transaction.hold([work.order_id])
         return Outcome(done=True, result=await release_work(transaction, work, self._by))
+
+
+def why_not(letter: KeptLetter, groups: Container[str]) -> str | None:
+    """Return why this letter cannot be redriven, or None. groups: of the consumers of this release."""
+    if letter.redriven:
+        return _how_it_ended(letter)
+    way_out = f"; `payments dlq give-up {letter.id}` lets its order go on without it" if letter.waits else ""
+    if letter.reason is Reason.UNREADABLE:
+        return "cannot be redriven: its bytes could not be read; find the message in the publisher's log"
+    if letter.masked and any(MASKED.search(part) for part in (letter.key, letter.body) if part is not None):
+        return f"cannot be redriven: card numbers are masked in it; have it published anew, without them{way_out}"
+    if letter.group not in groups:
+        return f"cannot be redriven: this release has no consumer {letter.group}{way_out}"
+    return None
 
 
 def _how_it_ended(letter: KeptLetter) -> str:

@@ -13,8 +13,9 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import sql
 
+from domain.errors import Busy
 from domain.ids import OrderId
-from domain.ports.locks import Holder, Locks, RowLock, TableLock
+from domain.ports.locks import Holder, Locks, RowLock, TableLock, describe_holder
 from outbox.driver.connections import begin
 from outbox.driver.sqlstates import PLACE
 from outbox.schema.privileges import TABLES, Process
@@ -83,7 +84,7 @@ async def find_locks(connection: Connection, order_ids: Sequence[OrderId]) -> Lo
     return Locks(tables, rows)
 
 
-async def row_lock(connection: Connection, context: str) -> RowLock | None:
+async def _row_lock(connection: Connection, context: str) -> RowLock | None:
     """Return who holds the row that an error's context names; None if it names none that can be seen.
 
     In whatever language the server says it, it says the row's place in its table, as two numbers, and the table's name.
@@ -100,6 +101,14 @@ async def row_lock(connection: Connection, context: str) -> RowLock | None:
         (row,) = await _told(connection, {(table, "", found[0]): set()})
     await connection.rollback()
     return row
+
+
+async def name_holder(connection: Connection, busy: Busy, context: str) -> Busy:
+    """Return the error with who holds the row that its context names."""
+    row = await _row_lock(connection, context)
+    where = "a row" if row is None else f"a row of {row.table}"
+    who = ", ".join(f"{name} {value}" for name, value in describe_holder(row.holder if row else None).items())
+    return Busy(f"{busy}; another session holds {where}: {who}", at_row=True)
 
 
 async def _held_tables(connection: Connection) -> tuple[TableLock, ...]:

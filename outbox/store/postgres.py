@@ -10,11 +10,10 @@ import psycopg
 from domain.errors import Busy
 from domain.ids import OrderId
 from domain.operation import Operation
-from domain.ports.locks import Locks, describe_holder
+from domain.ports.locks import Locks
 from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
 from outbox.driver.connections import Connections, begin
 from outbox.journal import RowEncoder, letter_origin
-from outbox.schema import partitions
 from outbox.schema.mapping import OPERATIONS
 from outbox.store import locks, questions, statements
 from outbox.store.faults import in_domain, is_repeated_event, lacks_day
@@ -132,10 +131,7 @@ class PostgresStore:
         if not isinstance(cause, psycopg.Error) or not busy.at_row:
             return busy
         async with self._connection() as connection:
-            row = await locks.row_lock(connection, cause.diag.context or "")
-        where = "a row" if row is None else f"a row of {row.table}"
-        who = ", ".join(f"{name} {value}" for name, value in describe_holder(row.holder if row else None).items())
-        return Busy(f"{busy}; another session holds {where}: {who}", at_row=True)
+            return await locks.name_holder(connection, busy, cause.diag.context or "")
 
     async def end_frozen(self, unmoved_s: float) -> int:
         """End sessions of this module whose process stands still; return how many."""
@@ -143,21 +139,13 @@ class PostgresStore:
 
     async def maintain(self) -> InboxUpkeep:
         """Make inbox partitions ahead of time, drop those beyond the retention."""
-        before = await self._inbox_days()
-        if self._upkeep.is_done(before):
-            return self._upkeep.result(before, before, ())
-        undone = await self._upkeep.mend(before)
-        after = await self._inbox_days()
+        done = await self._upkeep.run(self._connection)
         self._learned.oldest = None
-        return self._upkeep.result(before, after, undone)
+        return done
 
     async def close(self) -> None:
         """Close all connections."""
         await self._connections.close()
-
-    async def _inbox_days(self) -> partitions.InboxDays:
-        async with self._connection() as connection:
-            return await self._upkeep.look(connection)
 
     def _current(self) -> Learned:
         """Return what was learned over the present connections."""

@@ -1,7 +1,8 @@
 """The upkeep of the inbox's days."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import psycopg
@@ -13,6 +14,8 @@ from outbox.driver.sqlstates import first_line
 from outbox.schema import partitions
 from outbox.schema.partitions import InboxDays
 
+Connection = psycopg.AsyncConnection[Any]
+
 UPKEEP_MAX_S: Final = 60.0
 
 
@@ -23,19 +26,23 @@ class Upkeep:
         self._url = url
         self._retention_days = retention_days
 
-    async def look(self, connection: psycopg.AsyncConnection[Any]) -> InboxDays:
-        """Read the days as they are."""
-        await begin(connection)
-        days = await partitions.read_days(connection)
-        await connection.commit()
-        return days
+    async def run(self, connected: Callable[[], AbstractAsyncContextManager[Connection]]) -> InboxUpkeep:
+        """Make days ahead, drop those beyond the retention. connected: lends a connection to look at the days."""
+        async with connected() as connection:
+            before = await _look(connection)
+        undone: Sequence[str] = ()
+        after = before
+        if not before.are_right(self._retention_days):
+            undone = await self._mend(before)
+            async with connected() as connection:
+                after = await _look(connection)
+        if after.are_right(self._retention_days):
+            undone = ()  # another process has done it meanwhile
+        made, dropped = after.attached - before.attached, before.attached - after.attached
+        return InboxUpkeep(len(made), len(dropped), after.ahead, tuple(undone), tuple(after.strange))
 
-    def is_done(self, days: InboxDays) -> bool:
-        """Whether there is nothing to make or drop."""
-        return days.are_right(self._retention_days)
-
-    async def mend(self, days: InboxDays) -> Sequence[str]:
-        """Make days ahead, drop those beyond the retention, over a new connection; return what failed, a line each."""
+    async def _mend(self, days: InboxDays) -> Sequence[str]:
+        """Mend the days over a new connection; return what failed, a line each."""
         try:
             async with asyncio.timeout(UPKEEP_MAX_S):
                 async with await connect(self._url, name="payments upkeep", autocommit=True) as connection:
@@ -43,9 +50,10 @@ class Upkeep:
         except (psycopg.Error, TimeoutError) as error:
             return [first_line(error)]
 
-    def result(self, before: InboxDays, after: InboxDays, undone: Sequence[str]) -> InboxUpkeep:
-        """Return the result."""
-        if self.is_done(after):
-            undone = ()  # another process has done it meanwhile
-        made, dropped = after.attached - before.attached, before.attached - after.attached
-        return InboxUpkeep(len(made), len(dropped), after.ahead, tuple(undone), tuple(after.strange))
+
+async def _look(connection: Connection) -> InboxDays:
+    """Read the days as they are."""
+    await begin(connection)
+    days = await partitions.read_days(connection)
+    await connection.commit()
+    return days
