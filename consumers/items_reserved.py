@@ -16,11 +16,20 @@ from domain.conditions import (
 from domain.goods import capture, confirm
 from domain.operation import OperationKind
 from domain.order import Status
-from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, Pending, Short
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    Declined,
+    Lapsed,
+    OtherAmount,
+    Pending,
+    ReturnedElsewhere,
+    Short,
+)
 from domain.payment import fail_at_capture, fail_for_goods, fail_reservation, give_back, mark_paid
 from domain.reaction import Reaction
 from domain.rows import On, When
-from domain.settling import FIRST, LAST, OURS
+from domain.settling import FIRST, LAST, OURS, ask_about_part
 from schemas.events import (
     CustomerNotificationRequested,
     ItemsReserved,
@@ -48,14 +57,15 @@ capture_payment = Reaction(
         *FIRST,
         On(CAPTURE, (Approved, AlreadyCaptured), goods_live, confirm, HERE),
         On(CAPTURE, (Approved, AlreadyCaptured), of_current_attempt, give_back, HERE),
+        On(CAPTURE, (OtherAmount,), of_current_attempt, ask_about_part, HERE),
         On(CAPTURE, (Declined,), of_current_attempt, give_back, HERE),
         On(CAPTURE, (Lapsed,), of_current_attempt, fail_at_capture, HERE),
         On(CONFIRM, (Approved,), of_current_attempt, mark_paid, HERE),
         On(CONFIRM, (Short, Declined), money_kept, give_back, HERE),
         On(CONFIRM, (Short, Declined), of_current_attempt, fail_for_goods, HERE),
         On(VOID, (Approved, Lapsed), of_current_attempt, fail_at_capture, HERE),
-        On(REFUND, (Approved, Pending), capture_refused, fail_at_capture, HERE),
-        On(REFUND, (Approved, Pending), of_current_attempt, fail_for_goods, HERE),
+        On(REFUND, (Approved, Pending, ReturnedElsewhere), capture_refused, fail_at_capture, HERE),
+        On(REFUND, (Approved, Pending, ReturnedElsewhere), of_current_attempt, fail_for_goods, HERE),
         *LAST,
     ),
     emits=(

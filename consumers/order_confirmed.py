@@ -5,15 +5,24 @@ PaymentVoided or PaymentRefunded comes first. Safe on redelivery: a known order 
 idempotency key of the operation follows from order and attempt.
 """
 
-from domain.conditions import always, cancelled, free, in_time, of_current_attempt, too_old
+from domain.conditions import (
+    always,
+    approved_late,
+    cancelled,
+    free,
+    in_time,
+    of_current_attempt,
+    other_currency,
+    too_old,
+)
 from domain.opening import accept_free, authorize, expire, take_repetition
 from domain.operation import OperationKind
 from domain.order import Status
-from domain.outcome import Approved, Declined, Lapsed, Pending
-from domain.payment import fail_at_authorize, mark_authorized
+from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, OtherAmount, Pending, ReturnedElsewhere
+from domain.payment import fail_at_authorize, give_back_other_amount, mark_authorized, take_late_approval
 from domain.reaction import Reaction
 from domain.rows import ANY, NO_ORDER, On, When
-from domain.settling import FIRST, LAST
+from domain.settling import FIRST, LAST, ask_about_currency
 from schemas.events import (
     CustomerNotificationRequested,
     OrderConfirmed,
@@ -31,11 +40,14 @@ GIVEN_UP = (Status.PAYMENT_AUTHORIZED, Status.ITEMS_RESERVED)
 SETTLES = (
     *FIRST,
     On(VOID, (Approved, Lapsed), cancelled, fail_at_authorize, GIVEN_UP),
-    On(REFUND, (Approved, Pending), cancelled, fail_at_authorize, GIVEN_UP),
+    On(REFUND, (Approved, Pending, ReturnedElsewhere), cancelled, fail_at_authorize, GIVEN_UP),
     On(AUTHORIZE, (Approved,), in_time, mark_authorized, HERE),
     On(AUTHORIZE, (Declined, Lapsed), of_current_attempt, fail_at_authorize, HERE),
+    On(AUTHORIZE, (OtherAmount,), other_currency, ask_about_currency, HERE),
+    On(AUTHORIZE, (OtherAmount,), of_current_attempt, give_back_other_amount, HERE),
+    On(VOID, (AlreadyCaptured,), approved_late, take_late_approval, HERE),  # of what nobody had decided
     On(VOID, (Approved, Lapsed), of_current_attempt, fail_at_authorize, HERE),
-    On(REFUND, (Approved, Pending), of_current_attempt, fail_at_authorize, HERE),
+    On(REFUND, (Approved, Pending, ReturnedElsewhere), of_current_attempt, fail_at_authorize, HERE),
     *LAST,
 )
 """The same for the first attempt and all later ones."""

@@ -7,7 +7,7 @@ refund an attempt, each by its own idempotency key, over exactly the amount that
 from domain.conditions import current, money_moved, of_current_attempt
 from domain.operation import OperationKind
 from domain.order import Status
-from domain.outcome import Approved, Lapsed, Pending
+from domain.outcome import Approved, Lapsed, Pending, ReturnedElsewhere
 from domain.payment import fail_for_goods, give_back
 from domain.reaction import Reaction
 from domain.rows import On, When
@@ -34,7 +34,7 @@ return_payment = Reaction(
     settles=(
         *FIRST,
         On(VOID, (Approved, Lapsed), of_current_attempt, fail_for_goods, HERE),
-        On(REFUND, (Approved, Pending), of_current_attempt, fail_for_goods, HERE),
+        On(REFUND, (Approved, Pending, ReturnedElsewhere), of_current_attempt, fail_for_goods, HERE),
         *LAST,
     ),
     emits=(PaymentVoided, PaymentRefunded, PaymentFailed, CustomerNotificationRequested),

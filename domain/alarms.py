@@ -60,6 +60,11 @@ _RUNNING: Final = {
         "The gateway takes our key, but does not permit one kind of call. Such calls are tried again; others go on.",
         "Give PAYMENTS_STRIPE_API_KEY the permission that the line's `why` names. Orders that gave up are in review.",
     ),
+    "amount_differs": Alarm(
+        "The gateway approved another amount than we asked for. The approval is given back; the customer may try "
+        "another payment method.",
+        "Look the transaction up at the gateway. If it happens again, ask the gateway's support.",
+    ),
     "contradiction": Alarm(
         "The gateway gave an answer that contradicts an earlier definite one. The earlier one stands.",
         "Look the transaction up at the gateway and compare it with `payments order show ID`.",
@@ -141,6 +146,9 @@ _REVIEW_CODES: Final = {
     "stuck": "Nobody worked on it, though its events were sent again several times.",
     "refund_failed": "The gateway refused the refund.",
     "void_refused": "The gateway refused the void, and the money is not captured either.",
+    "transaction_missing": "The gateway does not have its transaction, though it has others of ours.",
+    "captured_in_part": "Somebody captured a part of its money at the gateway.",
+    "currency_differs": "The gateway approved another currency than we asked for.",
     **{f"{call}_unknown": f"We could not learn whether the {call} happened." for call in _CALLS},
     **{f"{call}_overdue": f"The {call} was accepted long ago, and its answer never came." for call in _CALLS},
     **{f"{call}_not_executed": f"The {call} was turned away too often." for call in _CALLS},

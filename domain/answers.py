@@ -1,12 +1,13 @@
 """Checks answers of the gateway and the inventory, and makes them fit our events and tables.
 
 Answers are input from outside, as messages are. A note that we cannot store is left out. An answer without an id that
-we need, with another amount, or of a type that such a call cannot have is Unknown: the operation is only looked up from
-then on, never sent again, and goes to an operator in the end.
+we need, with an amount that makes no sense, or of a type that such a call cannot have is Unknown: the operation is only
+looked up from then on, never sent again, and goes to an operator in the end.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from domain.operation import Operation, OperationKind
 from domain.outcome import (
@@ -16,10 +17,14 @@ from domain.outcome import (
     Lapsed,
     NotExecuted,
     NotFound,
+    OtherAmount,
     Outcome,
     Pending,
     Reserved,
+    ReturnedElsewhere,
     Short,
+    TransactionMissing,
+    Undecided,
     Unknown,
 )
 from domain.values import replace
@@ -36,10 +41,10 @@ NO_ANSWER_OF_ITS_KIND: Final = Unknown("an answer that such a call cannot have: 
 _K = OperationKind
 _WAITING: Final[frozenset[type[Outcome]]] = frozenset({Pending, Unknown, NotExecuted, NotFound})
 ANSWERS: Final[dict[OperationKind, frozenset[type[Outcome]]]] = {
-    _K.AUTHORIZE: _WAITING | {Approved, Declined, Lapsed},
-    _K.CAPTURE: _WAITING | {Approved, AlreadyCaptured, Declined, Lapsed},
-    _K.VOID: _WAITING | {Approved, AlreadyCaptured, Declined, Lapsed},
-    _K.REFUND: _WAITING | {Approved, Declined, Lapsed},
+    _K.AUTHORIZE: _WAITING | {Approved, OtherAmount, Declined, Lapsed, Undecided},
+    _K.CAPTURE: _WAITING | {Approved, OtherAmount, AlreadyCaptured, Declined, Lapsed, TransactionMissing},
+    _K.VOID: _WAITING | {Approved, AlreadyCaptured, Declined, Lapsed, TransactionMissing},
+    _K.REFUND: _WAITING | {Approved, ReturnedElsewhere, Declined, Lapsed, TransactionMissing},
     _K.RESERVE: _WAITING | {Reserved, Short},
     _K.CONFIRM: _WAITING | {Approved, Short, Declined},
     _K.RELEASE: _WAITING | {Approved},
@@ -55,37 +60,25 @@ _WITH_AMOUNT: Final = frozenset({OperationKind.AUTHORIZE, OperationKind.CAPTURE,
 
 def admit(operation: Operation, outcome: Outcome) -> Outcome:
     """Return the outcome as we can store it; the same object if nothing must change."""
-    if type(outcome) not in ANSWERS[operation.kind]:
+    kind = type(outcome)
+    if kind not in ANSWERS[operation.kind]:
         return NO_ANSWER_OF_ITS_KIND
-    if type(outcome) is Approved:
-        return _admit_approval(operation, outcome)
-    match outcome:
-        case AlreadyCaptured():
-            if not _is_amount(outcome.amount_minor) or outcome.amount_minor == 0:
-                return OTHER_AMOUNT
-            return replace(outcome, transaction_id=_reference(outcome.transaction_id) or operation.transaction_id or "")
-        case Declined():
-            return replace(
-                outcome, gateway_code=_note(outcome.gateway_code), transaction_id=_reference(outcome.transaction_id)
-            )
-        case Pending():
-            return Pending(_reference(outcome.reference), _reference(outcome.transaction_id))
-        case Unknown():
-            return Unknown(_note(outcome.detail) or "", outcome.replayed)
-        case NotExecuted():
-            return NotExecuted(_note(outcome.detail) or "", _pause_s(outcome.retry_after_s))
-        case Short():
-            return _admit_shortage(outcome)
-        case _:
-            return outcome
+    make = _ADMIT.get(kind)
+    return outcome if make is None else make(operation, outcome)
 
 
 def _admit_approval(operation: Operation, outcome: Approved) -> Outcome:
     if outcome == _BARE and operation.kind is not OperationKind.AUTHORIZE:
         return outcome
     amount = outcome.amount_minor
-    if not _is_amount(amount) or (operation.kind in _WITH_AMOUNT and amount not in {0, operation.amount_minor}):
+    if not _is_amount(amount):
         return OTHER_AMOUNT
+    if operation.kind in _WITH_AMOUNT and amount not in {0, operation.amount_minor}:
+        if operation.kind is not OperationKind.REFUND:
+            known = outcome.transaction_id or operation.transaction_id or ""
+            return _admit_other_amount(operation, OtherAmount(known, amount, outcome.captured))
+        if amount > operation.amount_minor:
+            return OTHER_AMOUNT
     transaction_id = _reference(outcome.transaction_id) or operation.transaction_id
     if transaction_id is outcome.transaction_id and _is_plain(outcome):
         return outcome if transaction_id is not None or operation.kind is not OperationKind.AUTHORIZE else NO_REFERENCE
@@ -102,6 +95,37 @@ def _admit_approval(operation: Operation, outcome: Approved) -> Outcome:
     )
 
 
+def _admit_other_amount(_: Operation, outcome: OtherAmount) -> Outcome:
+    transaction_id, amount = _reference(outcome.transaction_id), outcome.amount_minor
+    if transaction_id is None:
+        return NO_REFERENCE
+    if amount is not None and (not _is_amount(amount) or amount == 0):
+        return OTHER_AMOUNT
+    return OtherAmount(transaction_id, amount, outcome.captured is True)
+
+
+def _admit_captured(operation: Operation, outcome: AlreadyCaptured) -> Outcome:
+    if not _is_amount(outcome.amount_minor) or outcome.amount_minor == 0:
+        return OTHER_AMOUNT
+    return replace(outcome, transaction_id=_reference(outcome.transaction_id) or operation.transaction_id or "")
+
+
+def _admit_returned(_: Operation, outcome: ReturnedElsewhere) -> Outcome:
+    reference, total = _reference(outcome.reference), outcome.total_minor
+    return ReturnedElsewhere(total, reference) if _is_amount(total) and total > 0 and reference else OTHER_AMOUNT
+
+
+def _admit_decline(_: Operation, outcome: Declined) -> Outcome:
+    return replace(outcome, gateway_code=_note(outcome.gateway_code), transaction_id=_reference(outcome.transaction_id))
+
+
+def _admit_undecided(_: Operation, outcome: Undecided) -> Outcome:
+    transaction_id = _reference(outcome.transaction_id)
+    if transaction_id is None:
+        return NO_REFERENCE
+    return Undecided(transaction_id, _note(outcome.status) or "", outcome.asks_customer is True)
+
+
 def _is_plain(outcome: Approved) -> bool:
     """Whether all of it can be stored. The transaction id is not checked here."""
     return (
@@ -111,7 +135,7 @@ def _is_plain(outcome: Approved) -> bool:
     )
 
 
-def _admit_shortage(outcome: Short) -> Outcome:
+def _admit_shortage(_: Operation, outcome: Short) -> Outcome:
     """Limit `available` to what a field can hold; an inventory may count in other numbers."""
     if all(m.available is None or 0 <= m.available <= LONG_MAX for m in outcome.missing):
         return outcome
@@ -147,3 +171,18 @@ def _moment(at: datetime | None) -> datetime | None:
 
 def _pause_s(seconds: float | None) -> float | None:
     return min(seconds, RETRY_AFTER_MAX_S) if seconds is not None and seconds >= 0 else None
+
+
+_ADMIT: Final[dict[type[Outcome], Callable[[Operation, Any], Outcome]]] = {
+    Approved: _admit_approval,
+    OtherAmount: _admit_other_amount,
+    AlreadyCaptured: _admit_captured,
+    ReturnedElsewhere: _admit_returned,
+    Declined: _admit_decline,
+    Undecided: _admit_undecided,
+    Pending: lambda _, outcome: Pending(_reference(outcome.reference), _reference(outcome.transaction_id)),
+    Unknown: lambda _, outcome: Unknown(_note(outcome.detail) or "", outcome.replayed),
+    NotExecuted: lambda _, outcome: NotExecuted(_note(outcome.detail) or "", _pause_s(outcome.retry_after_s)),
+    Short: _admit_shortage,
+}
+"""How an outcome of each type is made to fit; any other is stored as it is."""

@@ -5,46 +5,92 @@ from datetime import datetime
 from domain.failure_codes import FailureCode
 from domain.operation import Operation, OperationKind
 from domain.order import Attempt
-from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, Outcome, Pending
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    Declined,
+    Lapsed,
+    OtherAmount,
+    Outcome,
+    Pending,
+    ReturnedElsewhere,
+    Undecided,
+)
 from domain.values import replace
 
 
 def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime) -> Attempt:
     """Return the attempt with the money that this outcome moved, and with its failure code if it must fail."""
     match operation.kind, outcome:
-        case OperationKind.AUTHORIZE, Approved():
-            return _book_authorization(attempt, operation, outcome, at)
-        case OperationKind.AUTHORIZE, Declined() | Pending():
-            return replace(attempt, transaction_id=outcome.transaction_id or attempt.transaction_id)
+        case OperationKind.AUTHORIZE, _:
+            return _book_authorize(attempt, operation, outcome, at)
+        case OperationKind.REFUND, _:
+            return _book_refund(attempt, operation, outcome)
         case OperationKind.CAPTURE, Approved():
-            amount = outcome.amount_minor or operation.amount_minor
-            return replace(attempt, captured_minor=amount, captured_at=attempt.captured_at or at)
+            return _book_capture(attempt, outcome.amount_minor or operation.amount_minor, at)
+        case OperationKind.CAPTURE, OtherAmount():
+            return _book_capture(attempt, outcome.amount_minor or 0, at)
         case OperationKind.CAPTURE, Declined():
             return replace(attempt, failure_code=FailureCode.CAPTURE_REFUSED)
         case OperationKind.CAPTURE | OperationKind.VOID, AlreadyCaptured():
-            return replace(attempt, captured_minor=outcome.amount_minor, captured_at=attempt.captured_at or at)
+            return _book_capture(attempt, outcome.amount_minor, at)
         case (OperationKind.VOID, Approved() | Lapsed()) | (OperationKind.CAPTURE, Lapsed()):
             return replace(attempt, voided=True)
-        case OperationKind.REFUND, Approved():
-            return replace(
-                attempt,
-                refunded_minor=attempt.refunded_minor + operation.amount_minor,
-                refund_id=outcome.reference or attempt.refund_id,
-            )
-        case OperationKind.REFUND, Pending():
-            return replace(attempt, refund_id=outcome.reference or attempt.refund_id)
         case _:
             return attempt
 
 
-def _book_authorization(attempt: Attempt, operation: Operation, outcome: Approved, at: datetime) -> Attempt:
-    amount = outcome.amount_minor or operation.amount_minor
+def _book_authorize(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime) -> Attempt:
+    match outcome:
+        case Approved():
+            amount = outcome.amount_minor or operation.amount_minor
+            attempt = _book_approval(attempt, outcome.transaction_id, amount, at if outcome.captured else None)
+            return replace(attempt, authorization_expires_at=outcome.expires_at, livemode=outcome.livemode)
+        case OtherAmount():
+            amount = outcome.amount_minor or 0
+            attempt = _book_approval(attempt, outcome.transaction_id, amount, at if outcome.captured else None)
+            return replace(attempt, failure_code=FailureCode.AMOUNT_DIFFERS)
+        case Undecided():
+            code = FailureCode.AUTHENTICATION_REQUIRED if outcome.asks_customer else FailureCode.ISSUER_UNAVAILABLE
+            return replace(attempt, transaction_id=outcome.transaction_id, failure_code=code)
+        case Declined() | Pending():
+            return replace(attempt, transaction_id=outcome.transaction_id or attempt.transaction_id)
+        case _:
+            return attempt
+
+
+def _book_approval(attempt: Attempt, transaction_id: str | None, amount: int, captured_at: datetime | None) -> Attempt:
     return replace(
         attempt,
-        transaction_id=outcome.transaction_id,
+        transaction_id=transaction_id,
         authorized_minor=amount,
-        captured_minor=amount if outcome.captured else 0,
-        captured_at=at if outcome.captured else None,
-        authorization_expires_at=outcome.expires_at,
-        livemode=outcome.livemode,
+        captured_minor=amount if captured_at else 0,
+        captured_at=captured_at if amount else None,
     )
+
+
+def _book_capture(attempt: Attempt, amount: int, at: datetime) -> Attempt:
+    return replace(
+        attempt,
+        # If the approval was never seen, nothing was authorized as far as we knew.
+        authorized_minor=attempt.authorized_minor or amount,
+        captured_minor=amount,
+        captured_at=attempt.captured_at or at,
+    )
+
+
+def _book_refund(attempt: Attempt, operation: Operation, outcome: Outcome) -> Attempt:
+    match outcome:
+        case Approved():
+            return replace(
+                attempt,
+                refunded_minor=attempt.refunded_minor + (outcome.amount_minor or operation.amount_minor),
+                refund_id=outcome.reference or attempt.refund_id,
+            )
+        case ReturnedElsewhere():
+            returned = max(attempt.refunded_minor, min(outcome.total_minor, attempt.captured_minor))
+            return replace(attempt, refunded_minor=returned, refund_id=outcome.reference)
+        case Pending():
+            return replace(attempt, refund_id=outcome.reference or attempt.refund_id)
+        case _:
+            return attempt

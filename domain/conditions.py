@@ -2,6 +2,7 @@
 
 from domain.case import Case
 from domain.failure_codes import FailureCode
+from domain.operation import OperationKind
 from domain.order import HoldState, Status
 from domain.retries import is_too_old, retry_refusal
 from schemas.events import OrderConfirmed, PaymentRetryRequested
@@ -84,6 +85,27 @@ def goods_live(case: Case) -> bool:
 def in_time(case: Case) -> bool:
     """Whether the approval came before a review. One that an operator found later is undone."""
     return of_current_attempt(case) and case.order.status is not Status.MANUAL_REVIEW
+
+
+def other_currency(case: Case) -> bool:
+    """Whether the approval is in another currency: we cannot say how much of the order it is."""
+    return of_current_attempt(case) and case.attempt.authorized_minor == 0
+
+
+def approved_late(case: Case) -> bool:
+    """Whether a void of what nobody had decided found all of it captured."""
+    whole = case.attempt.kept_minor == case.order.total_minor
+    return of_current_attempt(case) and case.call.amount_minor == 0 and whole
+
+
+def rest_is_kept(case: Case) -> bool:
+    """Whether a refund gave back something, but not all that we kept."""
+    return 0 < case.attempt.kept_minor < case.call.amount_minor and case.call.kind is OperationKind.REFUND
+
+
+def nothing_came_back(case: Case) -> bool:
+    """Whether we keep as much as before the refund."""
+    return case.attempt.kept_minor >= case.call.amount_minor
 
 
 def money_kept(case: Case) -> bool:

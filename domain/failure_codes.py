@@ -24,6 +24,7 @@ class FailureCode(StrEnum):
     FRAUD_SUSPECTED = "fraud_suspected"
     CARD_BLOCKED = "card_blocked"
     AMOUNT_REFUSED = "amount_refused"
+    AMOUNT_DIFFERS = "amount_differs"
     GATEWAY_REFUSED = "gateway_refused"
     ORDER_EXPIRED = "order_expired"
     CAPTURE_REFUSED = "capture_refused"
@@ -72,6 +73,9 @@ MEANINGS: dict[FailureCode, Meaning] = {
     FailureCode.FRAUD_SUSPECTED: Meaning(False, _GENERIC),
     FailureCode.CARD_BLOCKED: Meaning(False, _GENERIC),
     FailureCode.AMOUNT_REFUSED: Meaning(False, "The payment service does not accept this amount."),
+    FailureCode.AMOUNT_DIFFERS: Meaning(
+        True, "Your bank did not approve the right amount. You are not charged. Please try another payment method."
+    ),
     FailureCode.GATEWAY_REFUSED: Meaning(True, "The payment service refused the payment. Please try another method."),
     FailureCode.ORDER_EXPIRED: Meaning(False, "The order was too old to be charged. Please order again."),
     FailureCode.CAPTURE_REFUSED: Meaning(

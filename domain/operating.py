@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from domain.operation import (
     GATEWAY_KINDS,
@@ -13,7 +14,19 @@ from domain.operation import (
     operation_id,
 )
 from domain.order import Attempt, Order
-from domain.outcome import Declined, Lapsed, NotExecuted, Outcome, Pending, Short, Unknown
+from domain.outcome import (
+    Declined,
+    Lapsed,
+    NotExecuted,
+    OtherAmount,
+    Outcome,
+    Pending,
+    ReturnedElsewhere,
+    Short,
+    TransactionMissing,
+    Undecided,
+    Unknown,
+)
 from domain.rules import Context, Rules
 from domain.values import replace
 
@@ -32,13 +45,14 @@ def open_operation(
     attempt: Attempt,
     reaction: str,
     amount_minor: int,
+    try_number: int = 1,
 ) -> Order:
     """Return the order with a new operation, under the lease of the caller's process.
 
     The try number is 1, so the idempotency key is the same for the life of the attempt. A higher one is right only
-    after a stored, definite refusal, and such a refusal goes to an operator (domain.resolving).
+    after a stored, definite answer under the last one: a refusal that an operator has looked at (domain.resolving), or
+    a refund of less than was asked for.
     """
-    try_number = 1
     operation = Operation(
         operation_id=operation_id(order.order_id, attempt.number, kind, try_number),
         order_id=order.order_id,
@@ -101,6 +115,13 @@ def count_answer(operation: Operation, outcome: Outcome) -> Operation:
     return replace(operation, tries=operation.tries + 1)
 
 
+def has_time_to_decide(operation: Operation, outcome: Outcome, context: Context) -> bool:
+    """Whether the gateway has not decided yet but still may: an issuer may take as long as a customer waits."""
+    if not isinstance(outcome, Undecided) or outcome.asks_customer:
+        return False
+    return (context.at - operation.opened_at).total_seconds() < context.rules.decision_max_s
+
+
 def backoff_s(tries: int, first_s: float, rules: Rules) -> float:
     """Return the pause before the next try. It doubles with each try, up to a bound."""
     return float(min(first_s * 2 ** min(max(tries, 1) - 1, 30), rules.backoff_max_s))
@@ -130,7 +151,7 @@ def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operat
             return replace(
                 operation,
                 state=OperationState.UNKNOWN,
-                detail=outcome.detail if isinstance(outcome, Unknown) else operation.detail,
+                detail=_doubt(outcome) or operation.detail,
                 replayed=operation.replayed or (isinstance(outcome, Unknown) and outcome.replayed),
                 unknown_since=operation.unknown_since or context.at,
                 due_at=context.after(backoff_s(operation.tries, rules.unknown_retry_s, rules)),
@@ -148,7 +169,7 @@ def close(operation: Operation, outcome: Outcome, context: Context) -> Operation
     """Return the operation with its definite outcome."""
     return replace(
         operation,
-        state=OperationState.DECLINED if isinstance(outcome, Declined | Short | Lapsed) else OperationState.APPROVED,
+        state=_STATES.get(type(outcome), OperationState.APPROVED),
         detail=_detail(outcome),
         reference=getattr(outcome, "reference", None) or operation.reference,
         transaction_id=getattr(outcome, "transaction_id", None) or operation.transaction_id,
@@ -169,8 +190,38 @@ def give_up_reason(operation: Operation, context: Context) -> str | None:
     return f"{operation.kind}_not_executed" if operation.tries >= rules.tries_max else None
 
 
+ELSEWHERE: Final = "given back elsewhere"
+"""How the detail of a refund begins that somebody else made. The audit looks for it."""
+_STATES: Final = {
+    Declined: OperationState.DECLINED,
+    Short: OperationState.DECLINED,
+    Lapsed: OperationState.DECLINED,
+    ReturnedElsewhere: OperationState.DECLINED,
+    Undecided: OperationState.NOT_EXECUTED,
+}
+"""How a definite outcome closes an operation, if not as approved. What nobody decided is cancelled."""
+
+
+def _doubt(outcome: Outcome) -> str | None:
+    match outcome:
+        case Unknown():
+            return outcome.detail
+        case Undecided():
+            return outcome.status
+        case TransactionMissing():
+            return "the gateway does not have the transaction"
+        case _:
+            return None
+
+
 def _detail(outcome: Outcome) -> str | None:
     match outcome:
+        case Undecided():
+            return f"no decision ({outcome.status}): cancelled"
+        case OtherAmount():
+            return f"amount {'in another currency' if outcome.amount_minor is None else outcome.amount_minor}"
+        case ReturnedElsewhere():
+            return f"{ELSEWHERE}: {outcome.total_minor} in all"
         case Declined():
             return outcome.gateway_code or str(outcome.code)
         case Short():

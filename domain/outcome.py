@@ -1,8 +1,10 @@
 """What came of an operation. Ports return these values; they never raise for a decline or a shortage.
 
-`Approved`, `Declined`, `AlreadyCaptured`, `Lapsed`, `Reserved`, `Short` are definite. `Pending`: accepted, the answer
-comes later. `Unknown`: we do not know whether it was executed. `NotExecuted`: it was not, and the same key may be sent
-again. `NotFound`: a look-up found no such operation; that alone does not prove that it was not executed.
+`Approved`, `OtherAmount`, `Declined`, `AlreadyCaptured`, `ReturnedElsewhere`, `Lapsed`, `Reserved`, `Short` are
+definite. `Pending`: accepted, the answer comes later. `Undecided`: the gateway has it, and nobody has decided.
+`Unknown`: we do not know whether it was executed. `NotExecuted`: it was not, and the same key may be sent again.
+`NotFound`: a look-up found no such operation; that alone does not prove that it was not executed.
+`TransactionMissing`: the gateway does not have the transaction that the call is about.
 """
 
 from datetime import datetime
@@ -26,6 +28,17 @@ class Approved(Value, frozen=True):
     livemode: bool = False
 
 
+class OtherAmount(Value, frozen=True):
+    """It was executed, but with another amount than we asked for. amount_minor: None if it is another currency, too.
+
+    After an authorize, captured: the method captured at once. After a capture: somebody captured a part.
+    """
+
+    transaction_id: str
+    amount_minor: int | None
+    captured: bool = False
+
+
 class Declined(Value, frozen=True):
     """The issuer or the gateway refused this operation for good. gateway_code: for operators only.
 
@@ -44,6 +57,16 @@ class AlreadyCaptured(Value, frozen=True):
     amount_minor: int
 
 
+class ReturnedElsewhere(Value, frozen=True):
+    """A refund was refused because somebody else gave money back, in the gateway's dashboard for example.
+
+    total_minor: all that the gateway has given back of this transaction by now. reference: the newest refund's id.
+    """
+
+    total_minor: int
+    reference: str
+
+
 class Lapsed(Value, frozen=True):
     """The authorization expired or was cancelled at the gateway: nothing is held, nothing can be captured."""
 
@@ -53,6 +76,21 @@ class Pending(Value, frozen=True):
 
     reference: str | None = None
     transaction_id: str | None = None
+
+
+class Undecided(Value, frozen=True):
+    """The gateway has the transaction, without a decision: the issuer is slow, or nobody asks it any more.
+
+    status: the gateway's, for operators. asks_customer: the customer may still confirm it, so it must be cancelled.
+    """
+
+    transaction_id: str
+    status: str
+    asks_customer: bool = False
+
+
+class TransactionMissing(Value, frozen=True):
+    """The gateway has other transactions of ours, but not the one that the call is about."""
 
 
 class Unknown(Value, frozen=True):
@@ -103,5 +141,18 @@ class Short(Value, frozen=True):
     missing: tuple[Missing, ...]
 
 
-Outcome = Approved | Declined | AlreadyCaptured | Lapsed | Pending | Unknown | NotExecuted | NotFound | Reserved | Short
-GatewayOutcome = Approved | Declined | AlreadyCaptured | Lapsed | Pending | Unknown | NotExecuted | NotFound
+GatewayOutcome = (
+    Approved
+    | OtherAmount
+    | Declined
+    | AlreadyCaptured
+    | ReturnedElsewhere
+    | Lapsed
+    | Pending
+    | Undecided
+    | TransactionMissing
+    | Unknown
+    | NotExecuted
+    | NotFound
+)
+Outcome = GatewayOutcome | Reserved | Short

@@ -9,7 +9,7 @@ from domain.failure_codes import FailureCode, may_retry, reason_of
 from domain.operating import open_operation
 from domain.operation import OperationKind
 from domain.order import Attempt, Hold, HoldState, Order, Status, reservation_id
-from domain.outcome import Declined, Missing, Reserved, Short
+from domain.outcome import Declined, Missing, OtherAmount, Reserved, Short
 from domain.rules import Context
 from domain.values import replace
 from schemas.events import (
@@ -99,9 +99,8 @@ def fail_at_authorize(case: Case) -> Decision:
     if case.call.kind is OperationKind.AUTHORIZE:
         code = case.outcome.code if isinstance(case.outcome, Declined) else FailureCode.AUTHORIZATION_EXPIRED
         return fail_payment(case.order, Stage.AUTHORIZE, code, case.context)
-    return fail_payment(
-        case.order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, case.context, *draft_return(case)
-    )
+    code = case.attempt.failure_code or FailureCode.CANCELLED_BY_OPERATOR
+    return fail_payment(case.order, Stage.AUTHORIZE, code, case.context, *draft_return(case))
 
 
 def fail_at_capture(case: Case) -> Decision:
@@ -126,6 +125,42 @@ def give_back(case: Case) -> Decision:
         else (OperationKind.VOID, attempt.held_minor)
     )
     return silent(open_operation(order, case.context, kind, attempt, case.reaction, amount))
+
+
+def cancel_undecided(case: Case) -> Decision:
+    """Open a void of a transaction that nobody has decided on: only then may the order be paid by another method.
+
+    Its amount is 0, for we hold nothing as far as we know. If the gateway approves meanwhile, the void frees it.
+    """
+    attempt = case.attempt
+    return silent(open_operation(case.order, case.context, OperationKind.VOID, attempt, case.reaction, 0))
+
+
+def take_late_approval(case: Case) -> Decision:
+    """Move to payment_authorized after all: what we wanted to cancel was captured meanwhile, with the right amount."""
+    order = case.order.with_attempt(replace(case.attempt, failure_code=None))
+    return mark_authorized(Case(order, case.context, case.reaction, None, case.operation, case.outcome))
+
+
+def give_back_other_amount(case: Case) -> Decision:
+    """Give back an approval of another amount than we asked for, and tell an operator."""
+    assert isinstance(case.outcome, OtherAmount)
+    return replace(give_back(case), alarm="amount_differs")
+
+
+def give_back_rest(case: Case) -> Decision:
+    """Emit what went back, and open a refund of the rest as the next try: the old key holds the old answer."""
+    attempt, call = case.attempt, case.call
+    order = open_operation(
+        case.order,
+        case.context,
+        OperationKind.REFUND,
+        attempt,
+        case.reaction,
+        attempt.kept_minor,
+        try_number=call.try_number + 1,
+    )
+    return emit(order, case.context, *draft_return(case))
 
 
 def fail_payment(order: Order, stage: Stage, code: FailureCode, context: Context, *before: Draft) -> Decision:
@@ -173,16 +208,19 @@ def draft_return(case: Case) -> tuple[Draft, ...]:
     if operation is None or operation.kind not in _RETURNS:
         return ()
     attempt = case.attempt
+    # A refund asks for all that is kept. So what is kept still is what this one did not give back.
+    left = attempt.kept_minor if operation.kind is OperationKind.REFUND else 0
+    amount = operation.amount_minor - left
+    if amount <= 0:
+        return ()
     fields = {
         "attempt": attempt.number,
         "transaction_id": attempt.transaction_id,
-        "amount_minor": operation.amount_minor,
+        "amount_minor": amount,
         "currency": case.order.currency,
     }
     if operation.kind is OperationKind.VOID:
         return (Draft(PaymentVoided, fields),)
-    if attempt.refunded_minor == 0:
-        return ()
     # If the gateway gave no refund id, it knows the refund by the operation's id, which we sent as metadata.
     refund_id = attempt.refund_id or str(operation.operation_id)
     return (Draft(PaymentRefunded, {**fields, "refund_id": refund_id}),)

@@ -8,17 +8,17 @@ from domain.answers import admit
 from domain.booking import book
 from domain.case import Case
 from domain.decision import NOTHING, Decision
-from domain.operating import close, postpone
+from domain.operating import close, has_time_to_decide, postpone
 from domain.operation import Operation, OperationKind
 from domain.order import Order
-from domain.outcome import NotExecuted, NotFound, Outcome, Pending, Unknown
+from domain.outcome import NotExecuted, NotFound, Outcome, Pending, TransactionMissing, Unknown
 from domain.rows import On, Plans, Settles, Step, When, plans_by_status, settles_by_case
 from domain.rules import Context
 from domain.settling import undo
 from schemas.events import Event, OwnEvent
 
 GROUP_PREFIX = "payments."
-_WAITS: Final = frozenset({Unknown, NotFound, NotExecuted, Pending})
+_WAITS: Final = frozenset({Unknown, NotFound, NotExecuted, Pending, TransactionMissing})
 """These outcomes leave an operation unfinished."""
 
 Settle = Callable[[Order, Operation, Outcome, Context], Decision]
@@ -67,6 +67,8 @@ class Reaction:
         Steps see the outcome as domain.answers admits it.
         """
         outcome = admit(operation, outcome)
+        if has_time_to_decide(operation, outcome, context):
+            outcome = Unknown("the gateway has it, without a decision so far")
         before = order.attempts[operation.attempt - 1]
         attempt = book(before, operation, outcome, context.at)
         if attempt is not before:

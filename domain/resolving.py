@@ -34,6 +34,10 @@ OWNERS: Final = {
 }
 """The reaction that goes on with an order in this status."""
 _SENT_AGAIN: Final = frozenset({OperationKind.VOID, OperationKind.REFUND, OperationKind.RELEASE})
+_NOT_PAID: Final[dict[str | None, str]] = {
+    "captured_in_part": "only a part of the order is paid",
+    "currency_differs": "the order is not paid in its currency",
+}
 _REFUSED: Final = {"refund_failed": OperationKind.REFUND, "void_refused": OperationKind.VOID}
 
 
@@ -83,6 +87,8 @@ def resolve(
         return review.settle(waiting)
     if (refused := review.find_refused()) is not None:
         return review.settle_refusal(refused)
+    if ruling.word is Word.EXECUTED and order.review_reason in _NOT_PAID:
+        return No(f"{_NOT_PAID[order.review_reason]}: --as {Word.NOT_EXECUTED} fails it; another method may be tried")
     decision = review.go_on() if ruling.word is Word.EXECUTED else review.cancel()
     return decision if isinstance(decision, No) else _renumber(decision, history)
 

@@ -23,6 +23,7 @@ class Rules(Value, frozen=True):
     backoff_max_s: float = 300
     tries_max: int = 20
     unknown_retry_s: float = 5
+    decision_max_s: float = 300
     unknown_give_up_s: float = 82_800
     key_life_s: float = 82_800
     delayed_notice_s: float = 900

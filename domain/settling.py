@@ -3,14 +3,26 @@
 from typing import Final
 
 from domain.case import Case
-from domain.conditions import ahead_of_us, always
+from domain.conditions import ahead_of_us, always, nothing_came_back, rest_is_kept
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.ids import ReservationId
 from domain.operating import give_up_reason
 from domain.operation import GATEWAY_KINDS, Operation, OperationKind
 from domain.order import FINAL, Attempt, HoldState, Order, Status
-from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, NotExecuted, NotFound, Pending, Unknown
-from domain.payment import draft_return, give_back, money_state
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    Declined,
+    Lapsed,
+    NotExecuted,
+    NotFound,
+    Pending,
+    ReturnedElsewhere,
+    TransactionMissing,
+    Undecided,
+    Unknown,
+)
+from domain.payment import cancel_undecided, draft_return, give_back, give_back_rest, money_state
 from domain.rows import ANY, EVERY, NO_ORDER, On, When
 from domain.rules import Context
 from domain.values import replace
@@ -71,6 +83,23 @@ def ask_operator(case: Case) -> Decision:
     return review(case.order, case.call, reason, case.context)
 
 
+def ask_for_missing(case: Case) -> Decision:
+    """Ask an operator: the gateway does not have the transaction, though it has others of ours."""
+    order, call = case.order, case.call
+    waiting = replace(next(o for o in order.operations if o.operation_id == call.operation_id), due_at=None)
+    return review(order.with_operation(waiting), waiting, "transaction_missing", case.context)
+
+
+def ask_about_part(case: Case) -> Decision:
+    """Ask an operator: somebody captured a part of the money at the gateway."""
+    return review(case.order, case.call, "captured_in_part", case.context)
+
+
+def ask_about_currency(case: Case) -> Decision:
+    """Ask an operator: the gateway approved another currency than we asked for."""
+    return review(case.order, case.call, "currency_differs", case.context)
+
+
 def undo(case: Case) -> Decision:
     """Give back money that the order does not need: of an older attempt, of a failed order, or found in a review."""
     order, attempt = case.order, case.attempt
@@ -108,7 +137,7 @@ def review(order: Order, operation: Operation | None, reason: str, context: Cont
     attempt = order.attempts[operation.attempt - 1] if operation else order.current
     # A call at the inventory leaves no doubt about the money.
     called = operation if operation and operation.kind in GATEWAY_KINDS else None
-    if called and reason.endswith("_unknown"):
+    if called and (reason.endswith("_unknown") or reason in _MONEY_UNKNOWN):
         money = ReviewMoney.UNKNOWN
     elif attempt.kept_minor > 0:
         money = ReviewMoney.CAPTURED
@@ -126,6 +155,10 @@ def review(order: Order, operation: Operation | None, reason: str, context: Cont
     reviewed = order.reviewed if order.status is Status.MANUAL_REVIEW else order.status
     order = replace(order, status=Status.MANUAL_REVIEW, reviewed=reviewed, review_reason=reason)
     return replace(emit(order, context, Draft(PaymentReviewRequired, fields)), alarm=f"review_{reason}")
+
+
+_MONEY_UNKNOWN = frozenset({"transaction_missing", "currency_differs"})
+"""Reasons of a review that leave open where the money is, beside those of calls without an answer."""
 
 
 def _end_review(order: Order) -> Order:
@@ -175,16 +208,25 @@ def refuse_ahead(case: Case) -> Decision:
 OURS: Final = (When(NO_ORDER, always, refuse_unknown), When(ANY, ahead_of_us, refuse_ahead))
 """The first rows of plans for every topic of ours."""
 
-FIRST: Final = (On(EVERY, (Unknown, NotFound), always, wait), On(EVERY, (NotExecuted,), always, wait))
-"""The first rows of outcomes for every reaction: what is unknown, or was not executed, waits."""
+FIRST: Final = (
+    On(EVERY, (Unknown, NotFound), always, wait),
+    On(EVERY, (NotExecuted,), always, wait),
+    On(EVERY, (TransactionMissing,), always, ask_for_missing),
+    On(OperationKind.REFUND, (ReturnedElsewhere,), nothing_came_back, ask_operator),
+    On(OperationKind.REFUND, (Approved, ReturnedElsewhere), rest_is_kept, give_back_rest),
+)
+"""The first rows of outcomes for every reaction: what is unknown, or was not executed, waits; what did not come back
+whole goes on.
+"""
 
 LAST: Final = (
     On(EVERY, (Pending,), always, wait),
     On(OperationKind.VOID, (AlreadyCaptured,), always, give_back),
+    On(OperationKind.AUTHORIZE, (Undecided,), always, cancel_undecided),
     On(OperationKind.VOID, (Declined,), always, ask_operator),
     On(OperationKind.REFUND, (Declined, Lapsed), always, ask_operator),
     On(OperationKind.VOID, (Approved, Lapsed), always, end_void),
-    On(OperationKind.REFUND, (Approved,), always, end_refund),
+    On(OperationKind.REFUND, (Approved, ReturnedElsewhere), always, end_refund),
     On(OperationKind.RELEASE, (Approved,), always, end_release),
 )
 """The last rows of outcomes for every reaction. An outcome that fits none is undone."""

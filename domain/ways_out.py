@@ -57,6 +57,21 @@ _OTHERS: Final = {
         "The void is sent again as the next try, under a new key: the old one holds the refusal. The review ends with "
         "its answer.",
     ),
+    "transaction_missing": Way(
+        "As for a call without an answer. First find out where the transaction went: an account of another key, "
+        "perhaps.",
+        "As for a call without an answer: a void, refund or release is sent again, after a capture the money is given "
+        "back. A call about the same transaction misses it again.",
+    ),
+    "captured_in_part": Way(
+        "Refused: the order is not paid whole.",
+        "The part is refunded. Then payment_failed; another method may be tried.",
+    ),
+    "currency_differs": Way(
+        "Refused: the order is not paid.",
+        "First give the money back in the gateway's dashboard: we cannot say how much of the order it is. The order is "
+        "payment_failed; another method may be tried.",
+    ),
     "stuck": Way(
         "Goes on where the order stood still: reserves, captures or gives back, whether or not its last event comes "
         "again. Refused for an order that was confirmed: nothing goes on from there.",

@@ -61,7 +61,7 @@ class Work:
     def report(self, log: Any) -> None:
         """Log what was decided: alarms always, events at level DEBUG."""
         for order_id, alarm in self.alarms:
-            ring(log, alarm, "order needs an operator", order_id=order_id)
+            ring(log, alarm, "an order needs attention", order_id=order_id)
         if log.is_enabled_for(logging.DEBUG):
             for event in self.changes.events:
                 ids = {"order_id": event.order_id, "event_id": str(event.event_id), "causation_id": event.causation_id}

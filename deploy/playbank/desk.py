@@ -10,7 +10,18 @@ from deploy.playbank.methods import Method, method_of
 from domain.failure_codes import FailureCode
 from domain.ids import OperationId, OrderId
 from domain.operation import GatewayCall, OperationKind
-from domain.outcome import AlreadyCaptured, Approved, Declined, GatewayOutcome, Lapsed, NotFound, Pending, Unknown
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    Declined,
+    GatewayOutcome,
+    Lapsed,
+    NotFound,
+    Pending,
+    ReturnedElsewhere,
+    TransactionMissing,
+    Unknown,
+)
 from domain.ports.gateway import Effect, LedgerEntry
 
 SPOILT = Unknown("HTTP 500")
@@ -43,7 +54,9 @@ class Desk:
         if stored is not None and self.now_s < stored[2]:
             first, outcome, _ = stored
             return outcome if first is call or _asks(first) == _asks(call) else _OTHER_PARAMETERS
-        refused = _refusal(call, method, intent)
+        if intent is None and call.kind is not OperationKind.AUTHORIZE:
+            return TransactionMissing()
+        refused = _refusal(call, method)
         if refused is not None:
             return refused
         outcome = self._authorize(call) if intent is None else self._change(call, intent)
@@ -68,13 +81,13 @@ class Desk:
             return NotFound() if intent is None else _authorize_outcome(intent)
         intent = self._bank.intent(call.transaction_id or "")
         if intent is None:
-            return NotFound()
+            return TransactionMissing()
         if call.kind is OperationKind.REFUND:
             made = [r for r in self._bank.refunds_of(intent) if r.metadata["operation_id"] == call.operation_id]
             return _refund_outcome(intent, made[-1]) if made else NotFound()
         if intent.status not in {CAPTURED, CANCELED}:
             return NotFound()
-        return _capture_outcome(call, intent) if call.kind is OperationKind.CAPTURE else _void_outcome(intent)
+        return _capture_outcome(intent) if call.kind is OperationKind.CAPTURE else _void_outcome(intent)
 
     def entries(self) -> list[LedgerEntry]:
         """Return every transaction, the oldest first."""
@@ -95,7 +108,7 @@ class Desk:
             case OperationKind.CAPTURE:
                 no = intent.capture(key, self.now_s, amount)
                 if no is None or no is No.UNEXPECTED_STATE:
-                    return _capture_outcome(call, intent)
+                    return _capture_outcome(intent)
                 return Declined(FailureCode.CAPTURE_REFUSED, no.value)
             case OperationKind.VOID:
                 intent.cancel(key, self.now_s)
@@ -103,10 +116,17 @@ class Desk:
             case OperationKind.REFUND:
                 made = self._bank.refund(intent, key, amount, metadata={"operation_id": call.operation_id})
                 if isinstance(made, No):
-                    return Declined(FailureCode.GATEWAY_REFUSED, made.value)
+                    return self._returned(call, intent) or Declined(FailureCode.GATEWAY_REFUSED, made.value)
                 return _refund_outcome(intent, made)
             case _:
                 raise ValueError(f"A gateway does not do {call.kind}: send it to the inventory.")
+
+    def _returned(self, call: GatewayCall, intent: Intent) -> ReturnedElsewhere | None:
+        """Return what was given back before, if that is why a refund was refused."""
+        counted = [r for r in self._bank.refunds_of(intent) if r.status in {"succeeded", "pending"}]
+        if not counted or self._bank.left_of(intent) >= call.amount_minor:
+            return None
+        return ReturnedElsewhere(sum(refund.amount for refund in counted), counted[-1].id)
 
     def _entry(self, intent: Intent) -> LedgerEntry:
         return LedgerEntry(
@@ -134,7 +154,7 @@ def _asks(call: GatewayCall) -> tuple[object, ...]:
             return (call.kind, *metadata, call.amount_minor, call.currency, call.token, call.transaction_id)
 
 
-def _refusal(call: GatewayCall, method: Method | None, intent: Intent | None) -> Declined | None:
+def _refusal(call: GatewayCall, method: Method | None) -> Declined | None:
     """Return why the call is invalid, or None. No key remembers such a refusal."""
     try:
         amount = to_stripe(call.amount_minor, call.currency)
@@ -147,8 +167,6 @@ def _refusal(call: GatewayCall, method: Method | None, intent: Intent | None) ->
             return Declined(FailureCode.AMOUNT_REFUSED, No.TOO_LARGE.value)
         return Declined(FailureCode.METHOD_INVALID, "resource_missing") if method is None else None
     code = FailureCode.CAPTURE_REFUSED if call.kind is OperationKind.CAPTURE else FailureCode.GATEWAY_REFUSED
-    if intent is None:
-        return Declined(code, "resource_missing")
     if call.kind is not OperationKind.VOID and amount < 1:
         return Declined(code, "parameter_invalid_integer")
     return None
@@ -168,14 +186,12 @@ def _authorize_outcome(intent: Intent) -> GatewayOutcome:
     return Approved(intent.id, amount_minor=intent.amount, expires_at=expires_at)
 
 
-def _capture_outcome(call: GatewayCall, intent: Intent) -> GatewayOutcome:
+def _capture_outcome(intent: Intent) -> GatewayOutcome:
     """Return the outcome of a capture, from where the money is."""
     if intent.status == CANCELED:
         return Lapsed()
     if intent.status != CAPTURED:
         return Declined(FailureCode.CAPTURE_REFUSED, No.UNEXPECTED_STATE.value)
-    if intent.amount_received != call.amount_minor:
-        return Unknown("captured with another amount", replayed=True)
     return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
 
 

@@ -156,19 +156,31 @@ def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
     yield events.ItemsReserved.TYPE, len(profile.holds), "holds"
     yield events.ReservationReleased.TYPE, gone, "holds given back"
     yield _VOIDED, sum(_has_void_event(profile, t) for t in profile.attempts), "attempts voided"
-    yield _REFUNDED, sum(t.refunded for t in profile.attempts), "attempts refunded"
+    yield _REFUNDED, sum(_refunds(profile, t) for t in profile.attempts), "refunds"
     reviews = profile.count(events.PaymentReviewRequired.TYPE)
     if profile.status is Status.MANUAL_REVIEW and not reviews:
         yield events.PaymentReviewRequired.TYPE, 1, "review"
     if not reviews and not profile.free:
         # An approval that an operator finds later is voided, without an event PaymentAuthorized.
-        yield events.PaymentAuthorized.TYPE, sum(t.authorized for t in profile.attempts), "attempts authorized"
+        taken = sum(t.authorized and not t.not_taken for t in profile.attempts)
+        yield events.PaymentAuthorized.TYPE, taken, "attempts authorized"
 
 
 def _has_void_event(profile: Profile, attempt: AttemptSummary) -> bool:
-    """Whether we gave the authorization up. One that lapsed under a capture has an event PaymentFailed instead."""
-    if not attempt.voided:
+    """Whether we gave the authorization up. One that lapsed under a capture has an event PaymentFailed instead.
+
+    If we cancelled what nobody had decided on, no money was held as far as we know.
+    """
+    if not attempt.voided or not attempt.authorized:
         return False
     lapsed = any(o.lapsed for o in profile.operations_of(attempt.attempt, OperationKind.CAPTURE))
     voids = profile.operations_of(attempt.attempt, OperationKind.VOID)
     return not lapsed or any(o.state is OperationState.APPROVED or o.lapsed for o in voids)
+
+
+def _refunds(profile: Profile, attempt: AttemptSummary) -> int:
+    """Return how often money of this attempt went back: by refunds of ours, or by somebody else's."""
+    if not attempt.refunded:
+        return 0
+    refunds = profile.operations_of(attempt.attempt, OperationKind.REFUND)
+    return max(1, sum(o.state is OperationState.APPROVED or o.elsewhere for o in refunds))

@@ -156,7 +156,9 @@ class _Comparison:
             ("refunded", ours.refunded, entry.refunded_minor),
         ):
             late = name == "refunded" and their == our + self._account.returning
-            if our != their and not late:
+            # We cancelled what nobody had decided on; the gateway may have approved it just before.
+            unseen = name == "authorized" and our == 0 and ours.voided and not _held(entry)
+            if our != their and not (late or unseen):
                 text = f"attempt {ours.attempt} has {name} {our}, and the gateway {their} ({entry.transaction_id})"
                 self._report(1, text)
                 if name != "authorized":

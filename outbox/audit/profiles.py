@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, LiteralString, NamedTuple
 
+from domain.operating import ELSEWHERE
 from domain.operation import UNFINISHED, OperationKind, OperationState
 from domain.order import HoldState, Status
 from outbox.audit.books import Books
@@ -18,6 +19,8 @@ from outbox.store.quarantine import IN_QUARANTINE
 EXAMPLES: Final = 20
 """Orders named for each profile that breaks an invariant; further ones are only counted."""
 
+_NOT_TAKEN: Final[LiteralString] = "'amount_differs', 'issuer_unavailable', 'authentication_required'"
+"""Failure codes of attempts whose approval, if one came, was not taken as PaymentAuthorized but given back."""
 _PROFILES: Final[LiteralString] = f"""
     WITH event_cells AS (
       SELECT order_id, string_agg(concat_ws(' ', order_version, ordinal,
@@ -26,10 +29,12 @@ _PROFILES: Final[LiteralString] = f"""
         FROM event WHERE order_version > 0 GROUP BY order_id),
     attempt_cells AS (
       SELECT order_id, string_agg(concat_ws(' ', attempt, authorized_minor > 0, captured_minor > 0, refunded_minor > 0,
-               captured_minor > refunded_minor, voided), ',' ORDER BY attempt) AS attempts
+               captured_minor > refunded_minor, voided, coalesce(failure_code IN ({_NOT_TAKEN}), false)),
+               ',' ORDER BY attempt) AS attempts
         FROM attempt GROUP BY order_id),
     operation_cells AS (
-      SELECT order_id, string_agg(concat_ws(' ', attempt, kind, state, coalesce(detail = 'lapsed', false)),
+      SELECT order_id, string_agg(concat_ws(' ', attempt, kind, state, coalesce(detail = 'lapsed', false),
+               coalesce(starts_with(detail, '{ELSEWHERE}'), false)),
                ',' ORDER BY opened_at, attempt, kind, try_number) AS operations
         FROM operation GROUP BY order_id),
     hold_cells AS (
@@ -53,7 +58,7 @@ class EventSummary(NamedTuple):
 
 
 class AttemptSummary(NamedTuple):
-    """The money of one attempt. keeps: captured and not refunded."""
+    """The money of one attempt. keeps: captured and not refunded. not_taken: an approval of it was only given back."""
 
     attempt: int
     authorized: bool
@@ -61,15 +66,17 @@ class AttemptSummary(NamedTuple):
     refunded: bool
     keeps: bool
     voided: bool
+    not_taken: bool
 
 
 class OperationSummary(NamedTuple):
-    """One operation, in the order of their opening."""
+    """One operation, in the order of their opening. elsewhere: somebody else gave the money back, or a part of it."""
 
     attempt: int
     kind: OperationKind
     state: OperationState
     lapsed: bool
+    elsewhere: bool
 
     @property
     def unfinished(self) -> bool:
@@ -161,8 +168,8 @@ def _profile(
         events=tuple(EventSummary(int(v), int(n), event_type) for v, n, event_type in _cells(events)),
         attempts=tuple(AttemptSummary(int(n), *(flag == "t" for flag in flags)) for n, *flags in _cells(attempts)),
         operations=tuple(
-            OperationSummary(int(n), OperationKind(kind), OperationState(state), lapsed == "t")
-            for n, kind, state, lapsed in _cells(operations)
+            OperationSummary(int(n), OperationKind(kind), OperationState(state), lapsed == "t", elsewhere == "t")
+            for n, kind, state, lapsed, elsewhere in _cells(operations)
         ),
         holds=tuple(HoldSummary(int(n), HoldState(state), pinned == "t") for n, state, pinned in _cells(holds)),
     )

@@ -181,4 +181,5 @@ async def _audit_holds(pipeline: Pipeline) -> None:
             ledger=pipeline.gateway,
         )
     assert report.quiescent
-    assert [i for i in report.invariants if not i.holds] == []
+    broken = [(i.id, i.violations) for i in report.invariants if not i.holds]
+    assert not broken, broken

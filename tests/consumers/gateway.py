@@ -10,6 +10,7 @@ from domain.errors import DownForEverybody
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import GatewayOutcome, NotExecuted, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
+from domain.values import replace
 
 
 class Said(NamedTuple):
@@ -27,7 +28,7 @@ class MoodyGateway(SimulatedGateway):
     is_busy: whatever is asked is too much. raises_for: orders about which the adapter raises, after all calls were
     executed and before any answer is told. performed: how often each order was asked for. asked: how many calls at a
     time. says: what is told about orders, whatever is true. together: how many calls with the same key were under way
-    at once, at the most.
+    at once, at the most. other_amounts: what the gateway moves in truth, by order and kind of call.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -42,13 +43,14 @@ class MoodyGateway(SimulatedGateway):
         self.asked: list[int] = []
         self.says: dict[str, Said] = {}
         self.together: dict[str, int] = {}
+        self.other_amounts: dict[tuple[str, OperationKind], int] = {}
         self._under_way: Counter[str] = Counter()
 
     async def perform(
         self, calls: Sequence[GatewayCall], begin: Begin = at_once
     ) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Do what the calls ask, as far as the mood allows."""
-        calls = [call for call in calls if begin(call)]
+        calls = [self._as_moved(call) for call in calls if begin(call)]
         keys = [call.idempotency_key for call in calls]
         self._under_way.update(keys)
         self.together |= {key: max(self.together.get(key, 0), self._under_way[key]) for key in keys}
@@ -101,6 +103,10 @@ class MoodyGateway(SimulatedGateway):
             yield [GatewayAnswer(call.operation_id, self.says[call.order_id].outcome) for call in told]
         async for group in super().look_up([call for call in calls if call not in told]):
             yield group
+
+    def _as_moved(self, call: GatewayCall) -> GatewayCall:
+        amount = self.other_amounts.get((call.order_id, call.kind))
+        return call if amount is None else replace(call, amount_minor=amount)
 
     def _says(self, call: GatewayCall) -> bool:
         return call.order_id in self.says and self.says[call.order_id].kind is call.kind

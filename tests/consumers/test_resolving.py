@@ -12,7 +12,7 @@ from consumers.runtime.resolving import Resolved
 from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.operation import OperationKind
-from domain.outcome import Approved, Declined, GatewayOutcome, NotExecuted, Pending, Unknown
+from domain.outcome import Approved, Declined, GatewayOutcome, NotExecuted, Pending, TransactionMissing, Unknown
 from domain.resolving import No, Ruling, Word
 from domain.ways_out import WAYS
 from schemas.events import Line
@@ -20,7 +20,7 @@ from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.gateway import Said
 from tests.consumers.harness import Pipeline
-from tests.consumers.orders import TOTAL_MINOR, order
+from tests.consumers.orders import TOTAL_MINOR, order, retry
 from tests.consumers.test_answers import settle
 
 pytestmark = pytest.mark.integration
@@ -34,6 +34,8 @@ SAYS: Final[dict[str, GatewayOutcome]] = {
 }
 GATEWAY: Final = (K.AUTHORIZE, K.CAPTURE, K.VOID, K.REFUND)
 REFUSED: Final = {"refund_failed": K.REFUND, "void_refused": K.VOID}
+NOT_PAID: Final = {"captured_in_part", "currency_differs"}
+"""Only one word is taken; the first is below, the second in tests/domain/test_belief.py: no gateway here plays it."""
 INVENTORY: Final = {f"{kind}_{doubt}" for kind in (K.RESERVE, K.CONFIRM, K.RELEASE) for doubt in SAYS}
 """Our own inventory answers inside the transaction: no order comes to wait for it."""
 QUICK: Final[dict[str, Any]] = {"unknown_give_up_s": 0.5, "tries_max": 2, "backoff_max_s": 0.1}
@@ -55,6 +57,8 @@ class Case(NamedTuple):
     def says(self) -> Said | None:
         if self.kind is None:
             return None
+        if self.reason == "transaction_missing":
+            return Said(self.kind, TransactionMissing(), self.word is YES)
         doubt = self.reason.removeprefix(f"{self.kind}_")
         return Said(self.kind, SAYS.get(doubt, Declined(FailureCode.GATEWAY_REFUSED)), self.word is YES)
 
@@ -75,6 +79,7 @@ class Case(NamedTuple):
 CASES: Final = [
     *(Case(f"{kind}_{doubt}", word, kind) for kind in GATEWAY for doubt in SAYS for word in Word),
     *(Case(reason, word, kind) for reason, kind in REFUSED.items() for word in Word),
+    *(Case("transaction_missing", word, K.CAPTURE) for word in Word),
     *(Case("stuck", word) for word in Word),
 ]
 
@@ -118,7 +123,7 @@ async def in_review(pipeline: Pipeline, *cases: Case) -> None:
 
 def test_every_reason_that_can_come_about_here_is_a_case_with_either_word() -> None:
     assert {(case.reason, case.word) for case in CASES} == {
-        (reason, word) for reason in WAYS.keys() - INVENTORY for word in Word
+        (reason, word) for reason in WAYS.keys() - INVENTORY - NOT_PAID for word in Word
     }
 
 
@@ -141,6 +146,40 @@ async def test_every_review_is_settled_by_a_true_word_and_everything_adds_up(mak
         (case.order_id, case.reason, case.word.value, "alice", f"saw {case.reason}") for case in CASES
     )
     assert await pipeline.value("SELECT count(*) FROM operation WHERE by = 'alice' AND starts_with(reason, 'saw')") > 0
+
+
+async def test_what_somebody_captured_in_part_is_refunded_to_the_unit(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline(**QUICK)
+    await pipeline.stock(SKU_1=1_000, SKU_2=1_000)
+    pipeline.gateway.other_amounts = {("part", K.CAPTURE): 100}
+    await pipeline.join(**RULES)
+    await pipeline.publish(order("part"))
+    await pipeline.until_status("manual_review", "part")
+    executed = await pipeline.resolver().resolve(OrderId("part"), Ruling(YES, "saw it", "alice"))
+    assert isinstance(executed, No)
+    assert isinstance(await pipeline.resolver().resolve(OrderId("part"), Ruling(NO, "saw it", "alice")), Resolved)
+    await pipeline.until_status("payment_failed", "part")
+    await assert_all_is_well(pipeline)
+    (entry,) = await pipeline.ledger("part")
+    assert (entry.captured_minor, entry.refunded_minor) == (100, 100)
+
+
+@pytest.mark.parametrize("token", ["pm_card_visa", "pm_wallet_captured"])
+async def test_an_approval_of_another_amount_is_given_back_and_another_method_pays(
+    make_pipeline: MakePipeline, token: str
+) -> None:
+    pipeline = await make_pipeline(**QUICK)
+    await pipeline.stock(SKU_1=1_000, SKU_2=1_000)
+    pipeline.gateway.other_amounts = {("short", K.AUTHORIZE): 100}
+    await pipeline.join(**RULES)
+    await pipeline.publish(order("short", token))
+    await pipeline.until_status("payment_failed", "short")
+    assert await pipeline.rows("SELECT failure_code FROM attempt") == [("amount_differs",)]
+    pipeline.gateway.other_amounts = {}
+    await pipeline.publish(retry("short"))
+    await pipeline.until_status("paid_and_confirmed", "short")
+    await assert_all_is_well(pipeline)
+    assert sorted(entry.amount_minor for entry in await pipeline.ledger("short")) == [100, TOTAL_MINOR]
 
 
 async def test_two_operators_at_once_have_one_effect_and_the_second_hears_a_clear_no(

@@ -15,8 +15,19 @@ from consumers.adapters.gateway.stripe_currency import CURRENCIES, amount_max, f
 from deploy.playbank.methods import METHODS, Fault, Method, method_of
 from domain.errors import DownForEverybody
 from domain.failure_codes import FailureCode, may_retry
+from domain.operating import gateway_call
 from domain.operation import GATEWAY_KINDS, OperationKind
-from domain.outcome import Declined, GatewayOutcome, NotExecuted, Unknown
+from domain.outcome import (
+    Approved,
+    Declined,
+    GatewayOutcome,
+    NotExecuted,
+    NotFound,
+    OtherAmount,
+    Undecided,
+    Unknown,
+)
+from tests.domain.builders import operation
 
 SOFT = [
     "insufficient_funds generic_decline do_not_honor call_issuer card_not_supported currency_not_supported",
@@ -186,26 +197,86 @@ def test_only_what_was_never_sent_is_not_executed() -> None:
 
 
 def _intent(**fields: Any) -> stripe.PaymentIntent:
-    values = {"id": "pi_1", "object": "payment_intent", "amount": 500, "currency": "eur", "livemode": False, **fields}
-    return stripe.PaymentIntent.construct_from(values, None)
+    values = {
+        "id": "pi_1",
+        "object": "payment_intent",
+        "amount": 500,
+        "currency": "eur",
+        "livemode": False,
+        "latest_charge": None,
+        "last_payment_error": None,
+    }
+    return stripe.PaymentIntent.construct_from(values | fields, None)
 
 
 def test_a_lost_authorization_is_told_by_its_intent() -> None:
     expires = datetime(2026, 5, 11, tzinfo=UTC)
     card = {"capture_before": int(expires.timestamp())}
     charge = {"object": "charge", "payment_method_details": {"type": "card", "card": card}}
-    held = outcomes.read_authorize(_intent(status="requires_capture", latest_charge=charge))
-    declined = outcomes.read_authorize(
-        _intent(
-            status="requires_payment_method",
-            last_payment_error={"code": "card_declined", "decline_code": "fraudulent"},
-        )
+    held = _authorized(status="requires_capture", latest_charge=charge)
+    declined = _authorized(
+        status="requires_payment_method", last_payment_error={"code": "card_declined", "decline_code": "fraudulent"}
     )
-    asks = outcomes.read_authorize(_intent(status="requires_action"))
 
     assert getattr(held, "expires_at", None) == expires
     assert declined == Declined(FailureCode.FRAUD_SUSPECTED, "fraudulent", "pi_1")
-    assert asks == Declined(FailureCode.AUTHENTICATION_REQUIRED, "requires_action", "pi_1")
+
+
+def _authorized(**fields: Any) -> GatewayOutcome:
+    """Read an intent as the answer to an authorize over 5.00 EUR."""
+    call = gateway_call(operation(OperationKind.AUTHORIZE, amount_minor=500), "pm_1")
+    return outcomes.read_authorize(call, _intent(**fields))
+
+
+def test_without_stripes_own_error_nobody_has_decided() -> None:
+    error = {"code": "payment_intent_authentication_failure"}
+    assert [
+        _authorized(status="requires_payment_method"),
+        _authorized(status="requires_confirmation"),
+        _authorized(status="requires_action"),
+        _authorized(status="requires_payment_method", last_payment_error=error),
+    ] == [
+        Undecided("pi_1", "requires_payment_method"),
+        Undecided("pi_1", "requires_confirmation"),
+        Undecided("pi_1", "requires_action", asks_customer=True),
+        Undecided("pi_1", "payment_intent_authentication_failure", asks_customer=True),
+    ]
+
+
+def test_a_status_that_we_do_not_know_is_unknown_for_every_call() -> None:
+    odd, refund = _intent(status="requires_moonlight", amount_received=0), _refund(status="requires_moonlight")
+    call = gateway_call(operation(OperationKind.REFUND), None)
+    said = Unknown("a status that this release does not know: requires_moonlight")
+    assert _authorized(status="requires_moonlight") == said
+    assert outcomes.read_capture(odd) == outcomes.read_void(odd) == outcomes.read_refund(call, refund) == said
+
+
+@pytest.mark.parametrize("status", ["requires_payment_method", "requires_confirmation", "requires_action"])
+def test_what_is_before_an_authorization_is_neither_captured_nor_cancelled(status: str) -> None:
+    assert outcomes.read_capture(_intent(status=status)) == outcomes.read_void(_intent(status=status)) == NotFound()
+
+
+def test_the_amount_of_an_approval_is_what_the_issuer_approved() -> None:
+    short = _authorized(status="requires_capture", amount_capturable=100)
+    other = _authorized(status="requires_capture", currency="usd")
+    taken = _authorized(status="succeeded", currency="usd", amount_received=500)
+    assert (short, other) == (Approved("pi_1", amount_minor=100), OtherAmount("pi_1", None))
+    assert taken == OtherAmount("pi_1", None, captured=True)
+
+
+@pytest.mark.parametrize("code", ["testmode_charges_only", "capability_not_active", "livemode_mismatch"])
+@pytest.mark.parametrize("status", [400, 402, 403])
+@pytest.mark.parametrize("kind", sorted(GATEWAY_KINDS))
+def test_what_stripe_says_of_our_account_is_no_decline(kind: OperationKind, status: int, code: str) -> None:
+    refused = outcomes.read_error(kind, _error(status, code))
+    assert isinstance(refused, NotExecuted)
+    assert refused.forbidden
+
+
+def _refund(**fields: Any) -> stripe.Refund:
+    return stripe.Refund.construct_from(
+        {"id": "re_1", "object": "refund", "amount": 5, "currency": "eur"} | fields, None
+    )
 
 
 @pytest.mark.parametrize("fault", list(Fault))

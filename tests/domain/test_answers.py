@@ -26,10 +26,13 @@ from domain.outcome import (
     Missing,
     NotExecuted,
     NotFound,
+    OtherAmount,
     Outcome,
     Pending,
     Reserved,
+    ReturnedElsewhere,
     Short,
+    Undecided,
     Unknown,
 )
 from domain.values import replace
@@ -87,11 +90,38 @@ def test_an_id_from_an_earlier_answer_is_as_good() -> None:
     assert admit(known, Approved(None, None, TOTAL)) == Approved("pi_7", None, TOTAL)
 
 
-@pytest.mark.parametrize("amount", [TOTAL - 1, TOTAL + 1, *BAD_AMOUNTS])
+@pytest.mark.parametrize("amount", BAD_AMOUNTS)
 @pytest.mark.parametrize("kind", [K.AUTHORIZE, K.CAPTURE, K.REFUND])
-def test_another_amount_is_no_approval(kind: OperationKind, amount: Any) -> None:
+def test_an_amount_that_makes_no_sense_is_no_approval(kind: OperationKind, amount: Any) -> None:
     assert admit(operation(kind), Approved("pi_1", "re_1", amount)) == OTHER_AMOUNT
     assert OTHER_AMOUNT.replayed
+
+
+@pytest.mark.parametrize("amount", [TOTAL - 1, TOTAL + 1])
+@pytest.mark.parametrize("kind", [K.AUTHORIZE, K.CAPTURE])
+def test_another_amount_is_no_approval_of_what_was_asked(kind: OperationKind, amount: int) -> None:
+    said = Approved("pi_1", None, amount, captured=True)
+    assert admit(operation(kind), said) == OtherAmount("pi_1", amount, captured=True)
+
+
+def test_a_refund_of_less_is_what_it_is_and_of_more_is_unknown() -> None:
+    less = Approved("pi_1", "re_1", TOTAL - 1)
+    assert admit(operation(K.REFUND), less) == less
+    assert admit(operation(K.REFUND), Approved("pi_1", "re_1", TOTAL + 1)) == OTHER_AMOUNT
+
+
+@pytest.mark.parametrize("amount", [0, *(amount for amount in BAD_AMOUNTS if amount is not None)])
+def test_what_was_executed_otherwise_needs_a_sensible_amount_and_an_id(amount: Any) -> None:
+    assert admit(operation(K.AUTHORIZE), OtherAmount("pi_1", amount)) == OTHER_AMOUNT
+    assert admit(operation(K.REFUND), ReturnedElsewhere(amount, "re_1")) == OTHER_AMOUNT
+    assert admit(operation(K.AUTHORIZE), OtherAmount("pi_1", None)) == OtherAmount("pi_1", None)
+
+
+@pytest.mark.parametrize("bad", BAD_IDS)
+def test_what_must_be_named_later_needs_a_usable_id(bad: Any) -> None:
+    assert admit(operation(K.AUTHORIZE), OtherAmount(bad, 7)) == NO_REFERENCE
+    assert admit(operation(K.AUTHORIZE), Undecided(bad, "processing")) == NO_REFERENCE
+    assert admit(operation(K.REFUND), ReturnedElsewhere(7, bad)) == OTHER_AMOUNT
 
 
 @pytest.mark.parametrize("amount", [0, *BAD_AMOUNTS])
@@ -157,7 +187,7 @@ def test_what_an_inventory_has_is_told_within_the_bounds_of_a_count() -> None:
     assert admit(operation(K.RESERVE), said) == kept
 
 
-@pytest.mark.parametrize("said", [Approved(None, None, TOTAL), Approved("pi_1", None, TOTAL - 1)])
+@pytest.mark.parametrize("said", [Approved(None, None, TOTAL), Approved("pi_1", None, -1)])
 def test_an_order_with_an_answer_that_cannot_be_kept_waits_for_a_look_up(said: Outcome) -> None:
     asked = operation(K.AUTHORIZE)
     waiting = order(Status.CONFIRMED, attempt(), operations=(asked,))

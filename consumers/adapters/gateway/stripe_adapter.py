@@ -85,17 +85,33 @@ class StripeGateway:
     async def _perform_readable(self, call: GatewayCall, begin: Begin) -> GatewayOutcome:
         """Perform one call. Raises one of UNREADABLE_ERRORS where the answer, or an error in it, makes no sense."""
         try:
-            return await self._send(call, to_stripe(call.amount_minor, call.currency), partial(begin, call))
+            outcome = await self._send(call, to_stripe(call.amount_minor, call.currency), partial(begin, call))
         except Refusal as refusal:
             return Declined(refusal.code, refusal.gateway_code)
         except stripe.StripeError as error:
-            if call.kind is OperationKind.AUTHORIZE or not outcomes.is_state_conflict(error):
-                return outcomes.read_error(call.kind, error)
-            code = outcomes.details(error).get("code")
+            return await self._read_refusal(call, error)
         except CONNECTION_ERRORS as lost:
             return outcomes.read_lost_connection(lost)
-        found = await self._look_ups.ask_state(call)
-        return outcomes.read_refusal(call.kind, code, None) if isinstance(found, NotFound) else found
+        else:
+            self._look_ups.note_ours()
+            return outcome
+
+    async def _read_refusal(self, call: GatewayCall, error: stripe.StripeError) -> GatewayOutcome:
+        """Read an error. What may contradict our belief about the transaction is looked up before it counts."""
+        if call.kind is OperationKind.AUTHORIZE:
+            return outcomes.read_error(call.kind, error)
+        if outcomes.is_missing(error):
+            outcome = await self._look_ups.judge_missing(call)
+        elif outcomes.is_state_conflict(error):
+            outcome = await self._look_ups.ask_state(call)
+        else:
+            outcome = outcomes.read_error(call.kind, error)
+        if isinstance(outcome, NotFound):
+            outcome = outcomes.read_refusal(call.kind, outcomes.details(error).get("code"), None)
+        if call.kind is OperationKind.REFUND and isinstance(outcome, Declined):
+            found = await self._look_ups.find_returned(call)
+            return outcome if isinstance(found, NotFound) else found
+        return outcome
 
     async def _send(self, call: GatewayCall, amount: int, begin: Callable[[], bool]) -> GatewayOutcome:
         api, run = self._requests.client().v1, self._requests.run
@@ -117,10 +133,10 @@ class StripeGateway:
                     },
                     options,
                 )
-                return outcomes.read_authorize(await run(create, begin))
+                return outcomes.read_authorize(call, await run(create, begin))
             case OperationKind.CAPTURE:
                 capture = api.payment_intents.capture_async(transaction_id, {"amount_to_capture": amount}, options)
-                return outcomes.read_capture(call, await run(capture, begin))
+                return outcomes.read_capture(await run(capture, begin))
             case OperationKind.VOID:
                 cancel = api.payment_intents.cancel_async(transaction_id, options=options)
                 return outcomes.read_void(await run(cancel, begin))

@@ -10,15 +10,19 @@ from stripe.params import RefundListParams
 
 from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
+from consumers.adapters.gateway.stripe_currency import from_stripe
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, StripeRequests
-from domain.errors import Transient
+from domain.errors import DownForEverybody, Transient
 from domain.operation import GatewayCall, OperationKind
-from domain.outcome import GatewayOutcome, NotExecuted, NotFound, Unknown
+from domain.outcome import GatewayOutcome, NotExecuted, NotFound, ReturnedElsewhere, TransactionMissing, Unknown
 from domain.ports.gateway import GatewayAnswer
 
 PAGE: Final = 100
 """The largest page that Stripe gives."""
 REFUND_PAGES_MAX: Final = 10
+OURS_PAGES_MAX: Final = 10
+"""How far we search for another transaction of ours."""
+_MONEY_IS_BACK: Final = frozenset({"succeeded", "pending", "requires_action"})
 LISTING_MARGIN: Final = timedelta(minutes=5)
 """How far our clock and Stripe's may differ."""
 
@@ -32,6 +36,11 @@ class StripeLookUps:
     def __init__(self, requests: StripeRequests, listing_pages_max: int) -> None:
         self._requests = requests
         self._listing_pages_max = listing_pages_max
+        self._has_ours = False
+
+    def note_ours(self) -> None:
+        """Note that Stripe has a transaction of ours: our key is that of the right account."""
+        self._has_ours = True
 
     async def look_up(self, calls: Sequence[GatewayCall], at_once: int) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Read what became of the calls. One listing serves all authorize operations of the sequence."""
@@ -52,6 +61,17 @@ class StripeLookUps:
     async def ask_state(self, call: GatewayCall) -> GatewayOutcome:
         """Read what became of a capture, void or refund. Every failure to read is Unknown, never "not executed"."""
         return await self._ask(call, self._read_state(call))
+
+    async def find_returned(self, call: GatewayCall) -> GatewayOutcome:
+        """Read whether somebody else gave money back, so that our refund was refused; NotFound if nobody did."""
+        return await self._ask(call, self._read_returned(call))
+
+    async def judge_missing(self, call: GatewayCall) -> GatewayOutcome:
+        """Judge that Stripe does not have what the call names; NotFound if it has the transaction after all.
+
+        Raises DownForEverybody if it has no transaction of ours at all: the key is that of another account.
+        """
+        return await self._ask(call, self._judge_missing(call))
 
     async def order_of(self, reference: str) -> str | None:
         """Return the order that a transaction, or the transaction of a refund, names; "" if it names none.
@@ -83,8 +103,8 @@ class StripeLookUps:
         try:
             return await answer
         except stripe.StripeError as error:
-            if error.http_status == 404 and outcomes.details(error).get("code") == "resource_missing":
-                return NotFound()
+            if outcomes.is_missing(error):
+                return NotFound() if call.kind is OperationKind.AUTHORIZE else await self.judge_missing(call)
             failed = outcomes.read_error(call.kind, error)
             if isinstance(failed, NotExecuted) and failed.forbidden:
                 return Unknown(f"the look-up was refused: {failed.detail}", forbidden=True)
@@ -96,23 +116,75 @@ class StripeLookUps:
         if call.kind is OperationKind.REFUND:
             refund = await self._find_refund(call)
             return NotFound() if refund is None else outcomes.read_refund(call, refund)
+        intent = await self._retrieve(call)
+        return outcomes.read_capture(intent) if call.kind is OperationKind.CAPTURE else outcomes.read_void(intent)
+
+    async def _retrieve(self, call: GatewayCall) -> stripe.PaymentIntent:
         intents = self._requests.client().v1.payment_intents
         intent = await self._requests.run(intents.retrieve_async(call.transaction_id or ""))
-        return outcomes.read_capture(call, intent) if call.kind is OperationKind.CAPTURE else outcomes.read_void(intent)
+        self.note_ours()
+        return intent
+
+    async def _read_returned(self, call: GatewayCall) -> GatewayOutcome:
+        intent = await self._retrieve(call)
+        received = from_stripe(intent.amount_received, intent.currency)
+        total, newest = 0, None
+        async for refund in self._refunds(call):
+            if refund.status in _MONEY_IS_BACK:
+                total += from_stripe(refund.amount, refund.currency)
+                newest = newest or refund.id
+        if newest is None or received - total >= call.amount_minor:
+            return NotFound()
+        return ReturnedElsewhere(total, newest)
+
+    async def _judge_missing(self, call: GatewayCall) -> GatewayOutcome:
+        try:
+            await self._retrieve(call)
+        except stripe.StripeError as error:
+            if not outcomes.is_missing(error):
+                raise
+        else:
+            return NotFound()
+        if not self._has_ours and not await self._find_ours():
+            raise DownForEverybody(
+                f"Stripe has no payment of ours, and not {call.transaction_id}: PAYMENTS_STRIPE_API_KEY is that of "
+                "another account, or of the other mode."
+            )
+        return TransactionMissing()
+
+    async def _find_ours(self) -> bool:
+        """Search the newest transactions for one of ours."""
+        client, asked = self._requests.client(), {"limit": PAGE}
+        for _ in range(OURS_PAGES_MAX):
+            page = (await self._requests.run(client.raw_request_async("get", "/v1/payment_intents", **asked))).data
+            if any("operation_id" in intent["metadata"] for intent in page["data"]):
+                self.note_ours()
+                return True
+            if not page["has_more"]:
+                return False
+            asked["starting_after"] = page["data"][-1]["id"]
+        return False
 
     async def _find_refund(self, call: GatewayCall) -> stripe.Refund | None:
         """Return the call's refund: by its reference once it has one, else by the operation id in the metadata."""
         refunds = self._requests.client().v1.refunds
         if call.reference is not None:
             return await self._requests.run(refunds.retrieve_async(call.reference))
+        async for refund in self._refunds(call):
+            if getattr(refund.metadata, "operation_id", None) == str(call.operation_id):
+                return refund
+        return None
+
+    async def _refunds(self, call: GatewayCall) -> AsyncIterator[stripe.Refund]:
+        """Yield all refunds of the call's transaction, the newest first."""
+        refunds = self._requests.client().v1.refunds
         asked: RefundListParams = {"payment_intent": call.transaction_id or "", "limit": PAGE}
         for _ in range(REFUND_PAGES_MAX):
             page = await self._requests.run(refunds.list_async(asked))
             for refund in page.data:
-                if getattr(refund.metadata, "operation_id", None) == str(call.operation_id):
-                    return refund
+                yield refund
             if not page.has_more:
-                return None
+                return
             asked["starting_after"] = page.data[-1].id
         raise ValueError(f"Transaction {call.transaction_id} has over {REFUND_PAGES_MAX * PAGE} refunds.")
 
@@ -121,7 +193,7 @@ class StripeLookUps:
         found, complete = await asyncio.shield(listing)
         intent = found.get(str(call.operation_id))
         if intent is not None:
-            return outcomes.read_authorize(intent)
+            return outcomes.read_authorize(call, intent)
         return NotFound() if complete else Unknown("more transactions than the look-up may go through")
 
     async def _list(self, calls: Sequence[GatewayCall]) -> _Listing:

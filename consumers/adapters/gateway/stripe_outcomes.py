@@ -1,7 +1,8 @@
 """Stripe's answers and errors as our outcomes: pure, so that every row can be tested without a network.
 
-A refusal counts only when Stripe itself gives it, about this very request. What Stripe may have executed is unknown.
-Not executed is only what was never sent, and what Stripe says it did not begin.
+A refusal counts only when Stripe itself gives it, about this very request. What Stripe may have executed is unknown,
+and so is a status that we do not know: the SDK's types are open. Not executed is only what was never sent, and what
+Stripe says it did not begin.
 """
 
 from datetime import UTC, datetime
@@ -23,7 +24,9 @@ from domain.outcome import (
     Lapsed,
     NotExecuted,
     NotFound,
+    OtherAmount,
     Pending,
+    Undecided,
     Unknown,
 )
 
@@ -33,13 +36,38 @@ _REFUSED = {
     OperationKind.REFUND: FailureCode.GATEWAY_REFUSED,
 }
 _NOT_BEGUN = frozenset({"rate_limit", "lock_timeout"})
+_ABOUT_ACCOUNT = frozenset(
+    {
+        "account_invalid",
+        "api_key_expired",
+        "capability_not_active",
+        "country_unsupported",
+        "livemode_mismatch",
+        "not_allowed_on_standard_account",
+        "platform_account_required",
+        "platform_api_key_expired",
+        "secret_key_required",
+        "testmode_charges_only",
+        "tls_version_unsupported",
+    }
+)
+"""Refusals that say something of our account or settings, nothing of the order. Source: docs.stripe.com/error-codes."""
+_CUSTOMER_WAS_ASKED = "payment_intent_authentication_failure"
+_NOT_EXECUTED_YET = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
 
 
-def read_authorize(intent: stripe.PaymentIntent) -> GatewayOutcome:
-    """Return the outcome of an authorize operation, by the state of its PaymentIntent."""
+def read_authorize(call: GatewayCall, intent: stripe.PaymentIntent) -> GatewayOutcome:
+    """Return the outcome of an authorize operation, by the state of its PaymentIntent.
+
+    Only Stripe's own error makes it a decline. Without one it may still be approved.
+    """
     match intent.status:
+        case "requires_capture" | "succeeded" if intent.currency.upper() != call.currency:
+            return OtherAmount(intent.id, None, captured=intent.status == "succeeded")
         case "requires_capture":
-            amount = from_stripe(intent.amount, intent.currency)
+            # What can be captured is less than the amount if the issuer approved only a part.
+            held = getattr(intent, "amount_capturable", None) or intent.amount
+            amount = from_stripe(held, intent.currency)
             return Approved(
                 intent.id, amount_minor=amount, expires_at=_capture_before(intent), livemode=intent.livemode
             )
@@ -49,29 +77,29 @@ def read_authorize(intent: stripe.PaymentIntent) -> GatewayOutcome:
             return Pending(transaction_id=intent.id)
         case "canceled":
             return Lapsed()
-        case "requires_action" | "requires_confirmation":
-            return Declined(FailureCode.AUTHENTICATION_REQUIRED, intent.status, intent.id)
+        case "requires_action":
+            return Undecided(intent.id, intent.status, asks_customer=True)
+        case "requires_confirmation":
+            return Undecided(intent.id, intent.status)
+        case "requires_payment_method":
+            return _read_last_error(intent)
         case _:
-            error = intent.last_payment_error
-            code, decline_code = getattr(error, "code", None), getattr(error, "decline_code", None)
-            failure = failure_code(code, decline_code, getattr(error, "advice_code", None))
-            return Declined(failure, decline_code or code, intent.id)
+            return _unknown_status(intent.status)
 
 
-def read_capture(call: GatewayCall, intent: stripe.PaymentIntent) -> GatewayOutcome:
-    """Return the outcome of a capture. Another amount than asked for is somebody else's capture: a person decides."""
+def read_capture(intent: stripe.PaymentIntent) -> GatewayOutcome:
+    """Return the outcome of a capture. The amount is what was captured, by whomever."""
     match intent.status:
         case "succeeded":
-            outcome = _approve_captured(intent)
-            if outcome.amount_minor != call.amount_minor:
-                return Unknown("captured with another amount", replayed=True)
-            return outcome
+            return _approve_captured(intent)
         case "canceled":
             return Lapsed()
         case "processing":
             return Pending(transaction_id=intent.id)
-        case _:
+        case "requires_capture":
             return NotFound()
+        case status:
+            return NotFound() if status in _NOT_EXECUTED_YET else _unknown_status(status)
 
 
 def read_void(intent: stripe.PaymentIntent) -> GatewayOutcome:
@@ -84,8 +112,10 @@ def read_void(intent: stripe.PaymentIntent) -> GatewayOutcome:
             return AlreadyCaptured(intent.id, from_stripe(intent.amount_received, intent.currency))
         case "processing":
             return Pending(transaction_id=intent.id)
-        case _:
+        case "requires_capture":
             return NotFound()
+        case status:
+            return NotFound() if status in _NOT_EXECUTED_YET else _unknown_status(status)
 
 
 def read_refund(call: GatewayCall, refund: stripe.Refund) -> GatewayOutcome:
@@ -96,8 +126,10 @@ def read_refund(call: GatewayCall, refund: stripe.Refund) -> GatewayOutcome:
             return Approved(call.transaction_id, refund.id, amount)
         case "failed" | "canceled":
             return Declined(FailureCode.GATEWAY_REFUSED, f"refund_{refund.status}", call.transaction_id)
-        case _:
+        case "pending" | "requires_action":
             return Pending(refund.id, call.transaction_id)
+        case status:
+            return _unknown_status(status)
 
 
 def read_refusal(kind: OperationKind, code: str | None, param: str | None) -> Declined:
@@ -109,6 +141,11 @@ def read_refusal(kind: OperationKind, code: str | None, param: str | None) -> De
 def is_state_conflict(error: stripe.StripeError) -> bool:
     """Whether we must fetch the PaymentIntent to know what the refusal means."""
     return error.http_status in {400, 402} and details(error).get("code") in STATE_CONFLICTS
+
+
+def is_missing(error: stripe.StripeError) -> bool:
+    """Whether Stripe does not have an object that the request names by its id."""
+    return error.http_status in {400, 404} and details(error).get("code") == "resource_missing"
 
 
 def read_error(kind: OperationKind, error: stripe.StripeError) -> GatewayOutcome:
@@ -124,6 +161,8 @@ def read_error(kind: OperationKind, error: stripe.StripeError) -> GatewayOutcome
         raise DownForEverybody("Stripe refuses our key (HTTP 401): check PAYMENTS_STRIPE_API_KEY.")
     if status == 403 and said:
         return NotExecuted(f"HTTP 403: {said.get('message') or code or 'not permitted'}", forbidden=True)
+    if code in _ABOUT_ACCOUNT:
+        return NotExecuted(f"HTTP {status}: {code}: {said.get('message') or ''}".rstrip(": "), forbidden=True)
     if status == 429 or code in _NOT_BEGUN:
         return NotExecuted(f"HTTP {status} {code or ''}".strip(), _retry_after(error))
     if isinstance(error, stripe.IdempotencyError):
@@ -157,6 +196,22 @@ def details(error: stripe.StripeError) -> dict[str, Any]:
 def _approve_captured(intent: stripe.PaymentIntent) -> Approved:
     amount = from_stripe(intent.amount_received, intent.currency)
     return Approved(intent.id, amount_minor=amount, captured=True, livemode=intent.livemode)
+
+
+def _read_last_error(intent: stripe.PaymentIntent) -> GatewayOutcome:
+    """Read an intent that lacks a payment method: declined if it has the error, else nobody has decided yet."""
+    error = intent.last_payment_error
+    if error is None:
+        return Undecided(intent.id, intent.status)
+    code, decline_code = getattr(error, "code", None), getattr(error, "decline_code", None)
+    if code == _CUSTOMER_WAS_ASKED:
+        return Undecided(intent.id, code, asks_customer=True)
+    failure = failure_code(code, decline_code, getattr(error, "advice_code", None))
+    return Declined(failure, decline_code or code, intent.id)
+
+
+def _unknown_status(status: object) -> Unknown:
+    return Unknown(f"a status that this release does not know: {status}")
 
 
 def _read_card_error(kind: OperationKind, said: dict[str, Any]) -> Declined:
