@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from deploy.playbank.in_process import SimulatedGateway
 from domain.errors import DownForEverybody
 from domain.operation import GatewayCall, OperationKind
-from domain.outcome import GatewayOutcome, NotExecuted, Unknown
+from domain.outcome import GatewayOutcome, NotExecuted, Undecided, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.values import replace
 
@@ -28,7 +28,8 @@ class MoodyGateway(SimulatedGateway):
     is_busy: whatever is asked is too much. raises_for: orders about which the adapter raises, after all calls were
     executed and before any answer is told. performed: how often each order was asked for. asked: how many calls at a
     time. says: what is told about orders, whatever is true. together: how many calls with the same key were under way
-    at once, at the most. other_amounts: what the gateway moves in truth, by order and kind of call.
+    at once, at the most. other_amounts: what the gateway moves in truth, by order and kind of call. undecided: orders
+    whose authorization has no answer and is looked up as not decided, though the gateway approves it in truth.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -43,6 +44,7 @@ class MoodyGateway(SimulatedGateway):
         self.asked: list[int] = []
         self.says: dict[str, Said] = {}
         self.together: dict[str, int] = {}
+        self.undecided: set[str] = set()
         self.other_amounts: dict[tuple[str, OperationKind], int] = {}
         self._under_way: Counter[str] = Counter()
 
@@ -51,6 +53,10 @@ class MoodyGateway(SimulatedGateway):
     ) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Do what the calls ask, as far as the mood allows."""
         calls = [self._as_moved(call) for call in calls if begin(call)]
+        slow = [call for call in calls if call.order_id in self.undecided and call.kind is OperationKind.AUTHORIZE]
+        async for _ in super().perform(slow):
+            yield [GatewayAnswer(call.operation_id, Unknown("time-out")) for call in slow]
+        calls = [call for call in calls if call not in slow]
         keys = [call.idempotency_key for call in calls]
         self._under_way.update(keys)
         self.together |= {key: max(self.together.get(key, 0), self._under_way[key]) for key in keys}
@@ -102,7 +108,15 @@ class MoodyGateway(SimulatedGateway):
         if told:
             yield [GatewayAnswer(call.operation_id, self.says[call.order_id].outcome) for call in told]
         async for group in super().look_up([call for call in calls if call not in told]):
-            yield group
+            yield [self._undecide(answer, calls) for answer in group]
+
+    def _undecide(self, answer: GatewayAnswer, calls: Sequence[GatewayCall]) -> GatewayAnswer:
+        (call,) = [call for call in calls if call.operation_id == answer.operation_id]
+        if call.order_id not in self.undecided or call.kind is not OperationKind.AUTHORIZE:
+            return answer
+        transaction_id = getattr(answer.outcome, "transaction_id", None)
+        assert transaction_id is not None, answer
+        return GatewayAnswer(answer.operation_id, Undecided(transaction_id, "requires_confirmation"))
 
     def _as_moved(self, call: GatewayCall) -> GatewayCall:
         amount = self.other_amounts.get((call.order_id, call.kind))
