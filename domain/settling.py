@@ -132,8 +132,8 @@ def draft_release(attempt: int, reservation_id: ReservationId) -> Draft:
     return Draft(ReservationReleased, {"attempt": attempt, "reservation_id": reservation_id})
 
 
-def review(order: Order, operation: Operation | None, reason: str, context: Context) -> Decision:
-    """Move the order to manual review, with what is known of the money."""
+def review(order: Order, operation: Operation | None, reason: str, context: Context, *before: Draft) -> Decision:
+    """Move the order to manual review, with what is known of the money. before: events that are emitted first."""
     attempt = order.attempts[operation.attempt - 1] if operation else order.current
     # A call at the inventory leaves no doubt about the money.
     called = operation if operation and operation.kind in GATEWAY_KINDS else None
@@ -154,7 +154,7 @@ def review(order: Order, operation: Operation | None, reason: str, context: Cont
     }
     reviewed = order.reviewed if order.status is Status.MANUAL_REVIEW else order.status
     order = replace(order, status=Status.MANUAL_REVIEW, reviewed=reviewed, review_reason=reason)
-    return replace(emit(order, context, Draft(PaymentReviewRequired, fields)), alarm=f"review_{reason}")
+    return replace(emit(order, context, *before, Draft(PaymentReviewRequired, fields)), alarm=f"review_{reason}")
 
 
 _MONEY_UNKNOWN = frozenset({"transaction_missing", "currency_differs"})

@@ -47,6 +47,7 @@ __all__ = [
     "PaymentFailed",
     "PaymentMethod",
     "PaymentMethodKind",
+    "PaymentRefundFailed",
     "PaymentRefunded",
     "PaymentRetryRequested",
     "PaymentReviewRequired",
@@ -180,6 +181,19 @@ class PaymentRefunded(OwnEvent):
     refund_id: ReferenceText
     amount_minor: Amount
     currency: CurrencyText
+
+
+class PaymentRefundFailed(OwnEvent):
+    """A refund that had succeeded failed later. request_id: None if nobody asked for it. reason: the gateway's code."""
+
+    TYPE: ClassVar[str] = "PaymentRefundFailed"
+
+    attempt: Attempt
+    refund_id: ReferenceText
+    request_id: ReferenceText | None = None
+    amount_minor: Amount
+    currency: CurrencyText
+    reason: CodeText
 
 
 class PaymentReviewRequired(OwnEvent):

@@ -40,6 +40,7 @@ _TABLE: Final = (
     Topic(events.PaymentFailed, Publisher.PAYMENTS, consumed=True),
     Topic(events.PaymentVoided, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentRefunded, Publisher.PAYMENTS, consumed=False),
+    Topic(events.PaymentRefundFailed, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentReviewRequired, Publisher.PAYMENTS, consumed=False),
     Topic(events.ReservationReleased, Publisher.PAYMENTS, consumed=False),
     Topic(events.CustomerNotificationRequested, Publisher.PAYMENTS, consumed=True),

@@ -50,6 +50,7 @@ class Bounds:
     call_max_s: float = 30
     drain_timeout_s: float = 20
     sweep_interval_s: float = 1
+    refund_recheck_s: float = 86_400
     outage_backoff_max_s: float = 5
     contended_runs_max: int = 20
     breaker_failures: int = 50

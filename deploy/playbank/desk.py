@@ -23,6 +23,7 @@ from domain.outcome import (
     Unknown,
 )
 from domain.ports.gateway import Effect, LedgerEntry
+from domain.told import RefundFailure
 
 SPOILT = Unknown("HTTP 500")
 STORED_ERROR = Unknown("HTTP 500", replayed=True)
@@ -120,6 +121,21 @@ class Desk:
                 return _refund_outcome(intent, made)
             case _:
                 raise ValueError(f"A gateway does not do {call.kind}: send it to the inventory.")
+
+    def failed_refunds(self, since_s: float) -> list[RefundFailure]:
+        """Return refunds that were made since then and have failed."""
+        return [
+            RefundFailure(
+                order_id=str(intent.metadata["order_id"]),
+                operation_id=str(refund.metadata["operation_id"]),
+                refund_id=refund.id,
+                amount_minor=refund.amount,
+                reason="lost_or_stolen_card",
+            )
+            for refund in self._bank.all_refunds()
+            if refund.status == "failed" and refund.created >= since_s
+            if (intent := self._bank.intent(refund.intent)) is not None
+        ]
 
     def _returned(self, call: GatewayCall, intent: Intent) -> ReturnedElsewhere | None:
         """Return what was given back before, if that is why a refund was refused."""

@@ -11,9 +11,11 @@ from zlib import crc32
 from deploy.playbank.bank import Intent
 from deploy.playbank.desk import Desk
 from deploy.playbank.methods import NOT_EXECUTED, SLOW_S, Fault, Method
+from domain.errors import Transient
 from domain.operation import GatewayCall
 from domain.outcome import GatewayOutcome, NotExecuted, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, LedgerEntry, at_once
+from domain.told import RefundFailure
 
 _IN_USE = Unknown("another request with this key is running")
 _TIMED_OUT = Unknown("time-out")
@@ -108,6 +110,14 @@ class SimulatedGateway:
             await self._sleep(self._latency_s)
         self._execute_overdue()
         yield [GatewayAnswer(call.operation_id, _DOWN if self.down else self._desk.find(call)) for call in calls]
+
+    async def failed_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
+        """List refunds that were made since then and have failed."""
+        if self.down:
+            raise Transient("the gateway is down")
+        self._execute_overdue()
+        if failures := self._desk.failed_refunds(since.timestamp()):
+            yield failures
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""

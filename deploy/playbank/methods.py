@@ -114,6 +114,7 @@ def _table() -> dict[str, Method]:
     methods["pm_wallet_captured"] = Method(captures_at_once=True)
     methods["pm_fault_capture_refused"] = Method(capture_refused=True)
     methods["pm_fault_void_refused_captured"] = Method(void_finds_captured=True)
+    methods["pm_fault_refund_fails_later"] = Method(captures_at_once=True, refund=RefundPath.FAILS_LATER)
     methods["pm_fault_refund_pending"] = Method(captures_at_once=True, refund=RefundPath.PENDING)
     return methods
 

@@ -81,6 +81,7 @@ class Settings(BaseModel):
     unknown_give_up_s: Seconds = Field(82_800, description="an outcome unknown for so long goes to an operator")
     delayed_notice_s: Seconds = Field(900, description="until the customer is told that payment takes longer")
     sweep_interval_s: Seconds = Field(1, description="between looks for due and lapsed work")
+    refund_recheck_s: Seconds = Field(86_400, description="between looks for refunds that failed after all")
 
     # inventory
     inventory: Literal["internal"] = Field("internal", description="where stock is kept: internal")

@@ -7,23 +7,26 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
+from consumers import gateway_told
 from consumers.reactions import REACTIONS
 from domain.edges import EDGES
 from domain.operation import OperationKind
 from domain.order import Status
 from domain.reaction import Reaction
 from domain.rows import ANY, EVERY, On, When
-from schemas.events import CustomerNotificationRequested
+from schemas.events import CustomerNotificationRequested, PaymentReviewRequired
 from schemas.topics import TOPICS
 
 READERS: Final = {
     "PaidAndConfirmed": "delivery, order preparation",
     "PaymentVoided": "accounting",
     "PaymentRefunded": "accounting",
+    "PaymentRefundFailed": "accounting",
     "PaymentReviewRequired": "operators",
     "ReservationReleased": "whoever watches stock",
 }
 """Who subscribes to the topics that this module only writes."""
+_TOLD: Final = frozenset(event.TYPE for event in gateway_told.EMITS) - {PaymentReviewRequired.TYPE}
 NO_ORDER: Final = "no order"
 _STATUSES: Final = (None, *Status)
 
@@ -67,6 +70,8 @@ def mermaid() -> str:
     lines = ["flowchart LR"]
     for name, topic in TOPICS.items():
         writers = [reaction.name for reaction in REACTIONS if name in _emits(reaction)]
+        if not writers and name in _TOLD:
+            writers = ["gateway_told"]
         source = " & ".join(writers) or f"{topic.publisher}([{topic.publisher}])"
         if reader := _reaction_of(name):
             lines.append(f"  {source} -- {name} --> {reader}")

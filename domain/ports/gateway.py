@@ -8,6 +8,7 @@ from typing import Protocol
 from domain.ids import OperationId, OrderId
 from domain.operation import GatewayCall
 from domain.outcome import GatewayOutcome
+from domain.told import RefundFailure
 from domain.values import Value
 
 
@@ -48,6 +49,13 @@ class Gateway(Protocol):
 
     def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Ask what became of the calls. Changes nothing. NotFound: the gateway knows nothing of a call."""
+        ...
+
+    def failed_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
+        """List refunds of ours that were made since then and have failed, in groups.
+
+        Stripe may fail a refund weeks after it succeeded. Raises Transient if the gateway does not answer.
+        """
         ...
 
     async def close(self) -> None:

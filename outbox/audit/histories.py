@@ -41,7 +41,9 @@ DECISIONS: Final = frozenset(
         (_VOIDED, _FAILED, _NOTIFIED),
         (_REFUNDED, _FAILED, _NOTIFIED),
         (_VOIDED,),
+        (_REFUNDED,),
         (_REFUNDED, _NOTIFIED),
+        (events.PaymentRefundFailed.TYPE, events.PaymentReviewRequired.TYPE),
         (_NOTIFIED,),
     }
 )
@@ -156,7 +158,8 @@ def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
     yield events.ItemsReserved.TYPE, len(profile.holds), "holds"
     yield events.ReservationReleased.TYPE, gone, "holds given back"
     yield _VOIDED, sum(_has_void_event(profile, t) for t in profile.attempts), "attempts voided"
-    yield _REFUNDED, sum(_refunds(profile, t) for t in profile.attempts), "refunds"
+    came_back = profile.count(events.PaymentRefundFailed.TYPE)
+    yield _REFUNDED, came_back + sum(_refunds(profile, t) for t in profile.attempts), "refunds"
     reviews = profile.count(events.PaymentReviewRequired.TYPE)
     if profile.status is Status.MANUAL_REVIEW and not reviews:
         yield events.PaymentReviewRequired.TYPE, 1, "review"

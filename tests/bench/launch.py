@@ -8,7 +8,7 @@ simulated one does. All else is the command as it ships.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from deploy import wiring
@@ -19,6 +19,7 @@ from domain.failure_codes import FailureCode
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import Approved, Declined, GatewayOutcome
 from domain.ports.gateway import Begin, Gateway, GatewayAnswer, at_once
+from domain.told import RefundFailure
 
 AUTHORIZATION_TTL = timedelta(days=7)
 
@@ -42,6 +43,11 @@ class StatelessGateway:
         """Answer as if everything had been performed."""
         async for group in self.perform(calls):
             yield group
+
+    async def failed_refunds(self, _: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
+        """List none: no refund of this gateway fails."""
+        nothing: Sequence[RefundFailure] = ()
+        yield nothing
 
     async def close(self) -> None:
         """Nothing to give up."""

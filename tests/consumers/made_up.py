@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final
 
 import psycopg
@@ -25,6 +26,7 @@ from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.ports.publisher import OutgoingMessage, Published, Publisher, always
 from domain.ports.source import Message
 from domain.rules import Rules
+from domain.told import RefundFailure
 from domain.values import replace
 from outbox.driver.connections import Connections
 from outbox.relay import Relay
@@ -60,6 +62,10 @@ class OddGateway:
             yield [GatewayAnswer(call.operation_id, said.about(call))]  # type: ignore[arg-type]
 
     look_up = perform
+
+    async def failed_refunds(self, _: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
+        nothing: Sequence[RefundFailure] = ()
+        yield nothing
 
     async def close(self) -> None:
         """Nothing to close."""

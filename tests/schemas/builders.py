@@ -126,6 +126,11 @@ def payment_refunded(**overrides: Any) -> events.PaymentRefunded:
     return events.PaymentRefunded.model_validate(fields | overrides)
 
 
+def payment_refund_failed(**overrides: Any) -> events.PaymentRefundFailed:
+    fields = _own("PaymentRefundFailed", 5, overrides) | _MONEY | {"refund_id": "re_1", "reason": "declined"}
+    return events.PaymentRefundFailed.model_validate(fields | overrides)
+
+
 def payment_review_required(**overrides: Any) -> events.PaymentReviewRequired:
     fields = _own("PaymentReviewRequired", 4, overrides) | _MONEY
     fields |= {
@@ -171,6 +176,7 @@ def one_of_each() -> tuple[events.Event, ...]:
         payment_failed(),
         payment_voided(),
         payment_refunded(),
+        payment_refund_failed(),
         payment_review_required(),
         reservation_released(),
         customer_notification_requested(),

@@ -54,6 +54,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "amount_minor": AMOUNTS,
     "transaction_id": words(255),
     "refund_id": words(255),
+    "request_id": st.none() | words(64),
     "reservation_id": st.uuids(),
     "captured": st.booleans(),
     "livemode": st.booleans(),
@@ -76,6 +77,7 @@ OTHERWISE: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "PaymentAuthorized": {"transaction_id": st.none() | words(255)},
     "PaidAndConfirmed": {"transaction_id": st.none() | words(255)},
     "ReservationFailed": {"reason": st.sampled_from(events.ShortageReason)},
+    "PaymentRefundFailed": {"reason": CODES},
     "PaymentReviewRequired": {"reason": CODES, "money": st.sampled_from(events.ReviewMoney)},
     "CustomerNotificationRequested": {"reason": st.none() | words(500), "failure_code": st.none() | CODES},
     "OrderConfirmed": {

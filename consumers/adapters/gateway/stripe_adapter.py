@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from typing import assert_never
 from urllib.parse import urlsplit
@@ -14,10 +15,12 @@ from consumers.adapters.gateway.concurrent import answers
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import to_stripe
 from consumers.adapters.gateway.stripe_lookups import StripeLookUps
+from consumers.adapters.gateway.stripe_refunds import failed_refunds
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, NotBegun, StripeRequests
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import Declined, GatewayOutcome, NotFound, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
+from domain.told import RefundFailure
 
 API_BASE = "https://api.stripe.com"
 
@@ -64,6 +67,10 @@ class StripeGateway:
     def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Read what became of the calls. One listing serves all authorize operations of the sequence."""
         return self._look_ups.look_up(calls, self._concurrency)
+
+    def failed_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
+        """List refunds of ours that were made since then and have failed. Raises Transient, see the port."""
+        return failed_refunds(self._requests, since)
 
     async def order_of(self, reference: str) -> str | None:
         """Return the order that a transaction, or the transaction of a refund, names; "" if it names none."""

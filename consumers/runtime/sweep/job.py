@@ -71,6 +71,9 @@ class Job(ABC):
 
         return await self._tools.guard.transact(self.name, look_once, stop, apart=True, patient=stop is not None)
 
+    def _begin(self, transaction: Transaction, orders: Mapping[OrderId, Order]) -> Work:
+        return Work(transaction, orders, self._tools.reactions, self._tools.rules)
+
 
 class OrderJob(Job):
     """A job that is one transaction over the orders found."""
@@ -114,6 +117,3 @@ class OrderJob(Job):
         if order_ids and await detour.work(order_ids, work, set_aside) and not patient:
             raise Busy("another session holds a row that the sweep needs")
         return 0
-
-    def _begin(self, transaction: Transaction, orders: Mapping[OrderId, Order]) -> Work:
-        return Work(transaction, orders, self._tools.reactions, self._tools.rules)

@@ -16,6 +16,7 @@ from consumers.runtime.sweep.claims import DueOperations
 from consumers.runtime.sweep.delays import DelayedPayments
 from consumers.runtime.sweep.holds import LapsedHolds
 from consumers.runtime.sweep.job import Job, Tools
+from consumers.runtime.sweep.refunds import FailedRefunds
 from consumers.runtime.sweep.stuck import StuckOrders
 from consumers.runtime.waiting import pause
 from domain.errors import Transient
@@ -47,6 +48,7 @@ class Sweep:
             LapsedHolds(tools),
             DelayedPayments(tools),
             StuckOrders(tools),
+            FailedRefunds(tools, bounds.refund_recheck_s),
             DueOperations(tools, bounds, breaker, performer, settler.without_kept),
         )
         self._log = structlog.get_logger("consumers.sweep")

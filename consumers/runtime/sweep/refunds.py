@@ -1,0 +1,97 @@
+"""Refunds that fail after they have succeeded: the gateway is asked once a day, for as long as it may change them."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from consumers.gateway_told import refund_failed
+from consumers.runtime.cutting import or_cut
+from consumers.runtime.locks import Detour
+from consumers.runtime.sweep.job import Job, Tools
+from domain.blame import blame
+from domain.errors import Busy, Transient
+from domain.ids import OrderId
+from domain.operation import Operation
+from domain.order import Order
+from domain.told import RefundFailure
+
+LOOK_BACK: Final = timedelta(days=35)
+"""So long after it was made a refund may fail. Source: Stripe's page on refunds (about 30 days), and some more."""
+AGAIN_S: Final = 60.0
+"""Between tries while the gateway does not answer."""
+
+
+class FailedRefunds(Job):
+    """Books refunds of ours that have failed. every_s: between two looks at all of them; the first is at the start."""
+
+    name = "sweep refunds"
+
+    def __init__(self, tools: Tools, every_s: float) -> None:
+        super().__init__(tools)
+        self._every_s = every_s
+        self._next_s = 0.0
+        self._detour: Detour[RefundFailure] = Detour(tools.watch, lambda failure: OrderId(failure.order_id))
+
+    async def do(self, stop: asyncio.Event | None) -> int:
+        """Look through the refunds if it is time. An outage of the gateway is waited for, and holds nobody up."""
+        now = asyncio.get_running_loop().time()
+        if now < self._next_s:
+            return 0
+        self._next_s = now + min(AGAIN_S, self._every_s)
+        since = datetime.now(UTC) - LOOK_BACK  # noqa: TID251 - of the gateway's calendar, not of a decision
+        try:
+            async for failures in self._tools.ports.gateway.failed_refunds(since):
+                if failures:
+                    await self._book(failures, stop)
+        except Transient as error:
+            if stop is None:
+                raise
+            self._log.warning("failed refunds not looked for; tried again in a while", error=str(error))
+            return 0
+        self._next_s = now + self._every_s
+        return 0
+
+    async def _book(self, failures: Sequence[RefundFailure], stop: asyncio.Event | None) -> None:
+        tools, patient = self._tools, stop is not None
+
+        async def work(piece: Sequence[RefundFailure]) -> None:
+            await tools.guard.transact(
+                self.name, lambda _: self._detour.run(piece, or_cut(piece, self._settle(piece))), stop, patient=patient
+            )
+
+        async def set_aside(failure: RefundFailure, error: Exception) -> None:
+            order_id = OrderId(failure.order_id)
+            blamed = blame(error, order_id)
+            await tools.guard.transact(
+                self.name,
+                lambda _: self._detour.run([failure], tools.quarantine.set_aside_order(order_id, blamed)),
+                stop,
+                patient=patient,
+            )
+
+        if await self._detour.work(failures, work, set_aside):
+            raise Busy("another session holds a row of an order whose refund failed; it is looked at again")
+
+    async def _settle(self, failures: Sequence[RefundFailure]) -> None:
+        async with self._tools.ports.store.transaction(contended=False) as transaction:
+            loaded = await transaction.load(list(dict.fromkeys(OrderId(failure.order_id) for failure in failures)))
+            named = {failure.operation_id for failure in failures}
+            orders = {
+                order_id: _with_closed(order, await transaction.history(order_id), named)
+                for order_id, order in loaded.items()
+            }
+            work = self._begin(transaction, orders)
+            for failure in failures:
+                if (order := work.order(OrderId(failure.order_id))) is not None:
+                    work.apply(refund_failed(order, failure, work.context(None)))
+            await work.finish(self._tools.ports)
+        work.report(self._log)
+
+
+def _with_closed(order: Order, history: Sequence[Operation], named: Collection[str]) -> Order:
+    """Return the order with those of its closed operations that are named: loading leaves them out."""
+    for operation in history:
+        if not operation.unfinished and str(operation.operation_id) in named:
+            order = order.with_operation(operation)
+    return order

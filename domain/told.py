@@ -1,0 +1,47 @@
+"""What the gateway says unasked of something that was settled before, and what it makes of an order."""
+
+from domain.decision import NOTHING, Decision, Draft
+from domain.operation import OperationKind, OperationState
+from domain.order import Order
+from domain.rules import Context
+from domain.settling import review
+from domain.values import Value, replace
+from schemas.events import PaymentRefundFailed
+
+
+class RefundFailure(Value, frozen=True):
+    """A refund of ours that is not, or not any more, on its way to the customer.
+
+    operation_id: as text, from its metadata. amount_minor: in ISO 4217 minor units. reason: the gateway's code.
+    """
+
+    order_id: str
+    operation_id: str
+    refund_id: str
+    amount_minor: int
+    reason: str
+
+
+def take_back_refund(order: Order, failure: RefundFailure, context: Context) -> Decision:
+    """Book that a refund failed after it had succeeded, and ask an operator. Said again, it has no effect.
+
+    order: with that refund among its operations, though it is finished. A refund that is still unfinished hears of its
+    failure by its own look-up.
+    """
+    refund = next((o for o in order.operations if str(o.operation_id) == failure.operation_id), None)
+    if refund is None or refund.kind is not OperationKind.REFUND or refund.state is not OperationState.APPROVED:
+        return NOTHING
+    attempt = order.attempts[refund.attempt - 1]
+    returned = attempt.refunded_minor - min(failure.amount_minor, attempt.refunded_minor)
+    failed = replace(refund, state=OperationState.DECLINED, detail=f"failed later: {failure.reason}")
+    order = order.with_attempt(replace(attempt, refunded_minor=returned)).with_operation(failed)
+    fields = {
+        "attempt": attempt.number,
+        "refund_id": failure.refund_id,
+        "request_id": None,
+        "amount_minor": failure.amount_minor,
+        "currency": order.currency,
+        "reason": failure.reason,
+    }
+    context = replace(context, causation_id=refund.causation_id)
+    return review(order, failed, "refund_failed", context, Draft(PaymentRefundFailed, fields))

@@ -1,0 +1,52 @@
+"""Refunds that fail after they have succeeded, in the real store: found by asking, booked once, ended by a person."""
+
+import pytest
+
+from consumers.runtime.resolving import Resolved
+from domain.ids import OrderId
+from domain.resolving import Ruling, Word
+from schemas.events import Line
+from tests.consumers.claims import assert_all_is_well
+from tests.consumers.conftest import MakePipeline
+from tests.consumers.orders import order
+
+pytestmark = pytest.mark.integration
+
+NOWHERE = (Line(sku="SKU-9", quantity=1, unit_price_minor=3_000),)
+LATE, GOOD = [f"late-{n}" for n in range(5)], [f"good-{n}" for n in range(5)]
+
+
+async def test_a_refund_that_fails_later_comes_to_a_person_once_and_what_they_say_ends_it(
+    make_pipeline: MakePipeline,
+) -> None:
+    pipeline = await make_pipeline(refund_recheck_s=0.2, sandbox_pending_s=3.0)
+    first = await pipeline.join(sweep=False)
+    await pipeline.publish(
+        *(order(name, "pm_fault_refund_fails_later", lines=NOWHERE) for name in LATE),
+        *(order(name, "pm_wallet_captured", lines=NOWHERE) for name in GOOD),
+    )
+    await pipeline.until_status("payment_failed", *LATE, *GOOD)
+    await first.leave()
+
+    members = [await pipeline.join() for _ in range(2)]
+    await pipeline.until_status("manual_review", *LATE)
+    await pipeline.until_status("payment_failed", *GOOD)
+    said = await pipeline.rows("SELECT order_id FROM event WHERE topic LIKE '%%PaymentRefundFailed' ORDER BY 1")
+    assert [order_id for (order_id,) in said] == LATE
+    for name in LATE:
+        by_bank = Ruling(Word.EXECUTED, "sent by bank transfer", "alice", f"re_by_hand_{name[-1]}")
+        assert isinstance(await pipeline.resolver().resolve(OrderId(name), by_bank), Resolved)
+    await pipeline.until_status("payment_failed", *LATE)
+    await pipeline.until_quiet()
+    for member in members:
+        await member.leave()
+    refunded = "SELECT count(*) FROM event WHERE topic LIKE '%%PaymentRefunded' AND order_id LIKE 'late-%%'"
+    assert await pipeline.value(refunded) == 2 * len(LATE), "once by us, once by hand"
+
+
+async def test_while_it_is_not_settled_everything_adds_up(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline(refund_recheck_s=0.2, sandbox_pending_s=0.5)
+    await pipeline.join()
+    await pipeline.publish(order("late", "pm_fault_refund_fails_later", lines=NOWHERE))
+    await pipeline.until_status("manual_review", "late")
+    await assert_all_is_well(pipeline)
