@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import stripe
 
-from consumers.adapters.gateway.stripe_codes import STATE_CONFLICTS, failure_code, refusal_code
+from consumers.adapters.gateway.stripe_codes import EXPIRED, NOT_BEGUN, STATE_CONFLICTS, failure_code, refusal_code
 from consumers.adapters.gateway.stripe_currency import from_stripe
 from domain.errors import DownForEverybody
 from domain.failure_codes import FailureCode
@@ -32,7 +32,6 @@ _REFUSED = {
     OperationKind.VOID: FailureCode.GATEWAY_REFUSED,
     OperationKind.REFUND: FailureCode.GATEWAY_REFUSED,
 }
-_NOT_BEGUN = frozenset({"rate_limit", "lock_timeout"})
 
 
 def read_authorize(intent: stripe.PaymentIntent) -> GatewayOutcome:
@@ -100,8 +99,10 @@ def read_refund(call: GatewayCall, refund: stripe.Refund) -> GatewayOutcome:
             return Pending(refund.id, call.transaction_id)
 
 
-def read_refusal(kind: OperationKind, code: str | None, param: str | None) -> Declined:
-    """Return the outcome of a request that Stripe refused."""
+def read_refusal(kind: OperationKind, code: str | None, param: str | None) -> Declined | Lapsed:
+    """Return the outcome of a request that Stripe refused. An authorization that ran out holds nothing any more."""
+    if kind in {OperationKind.CAPTURE, OperationKind.VOID} and code in EXPIRED:
+        return Lapsed()
     failure = refusal_code(code, param) if kind is OperationKind.AUTHORIZE else _REFUSED[kind]
     return Declined(failure, code or param)
 
@@ -124,7 +125,7 @@ def read_error(kind: OperationKind, error: stripe.StripeError) -> GatewayOutcome
         raise DownForEverybody("Stripe refuses our key (HTTP 401): check PAYMENTS_STRIPE_API_KEY.")
     if status == 403 and said:
         return NotExecuted(f"HTTP 403: {said.get('message') or code or 'not permitted'}", forbidden=True)
-    if status == 429 or code in _NOT_BEGUN:
+    if status == 429 or code in NOT_BEGUN:
         return NotExecuted(f"HTTP {status} {code or ''}".strip(), _retry_after(error))
     if isinstance(error, stripe.IdempotencyError):
         return Unknown("this key was used with other parameters", replayed=True)
