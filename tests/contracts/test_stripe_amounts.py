@@ -84,6 +84,11 @@ def test_what_was_paid_in_a_withdrawn_currency_is_read_and_given_back(kind: Oper
     assert from_stripe(1_250, currency.lower()) == 1_250
 
 
+def test_a_void_needs_no_currency() -> None:
+    assert amount_to_send(call(OperationKind.VOID, 1_250, "DEM")) == 1_250
+    assert refused(OperationKind.REFUND, 1_250, "DEM") is FailureCode.CURRENCY_NOT_OFFERED
+
+
 @pytest.mark.parametrize("currency", ["std", "xxx"])
 def test_an_answer_in_unknown_units_is_not_believed(currency: str) -> None:
     with pytest.raises(ValueError, match="whose units we do not know"):

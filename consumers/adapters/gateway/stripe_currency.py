@@ -62,8 +62,10 @@ def amount_to_send(call: GatewayCall) -> int:
     """Return the amount of a call in Stripe's units. Raises Refusal for what cannot be asked of Stripe.
 
     Only a charge must be of a currency that Stripe offers and of its least amount: what is held or paid already can
-    always be captured, and given back in parts.
+    always be captured, and given back in parts. A void names no amount, so none can be wrong.
     """
+    if call.kind is OperationKind.VOID:
+        return call.amount_minor
     if call.kind is not OperationKind.AUTHORIZE:
         return to_stripe(call.amount_minor, call.currency)
     if call.currency not in CURRENCIES:
