@@ -29,7 +29,7 @@ def codec_of(settings: Settings, *, written_max: int = 0, registry: Registry | N
         registry=registry,
         prefix=settings.topic_prefix,
         message_bytes_max=settings.message_bytes_max,
-        amount_max_minor=settings.amount_max_minor,
+        amount_max_minor=settings.amount_limits(),
         written_max=written_max,
     )
 

@@ -2,6 +2,14 @@
 
 Gateway adapters map their codes to these. `retryable` is about another payment method. Whether an order may be retried
 also depends on the stage: always after a failed capture, never if items are missing.
+
+Two rules hold for every code, and tests check them:
+
+- The sentence offers another method, or another try, exactly when the code is retryable. What the customer reads and
+  what a retry gets are never two different things.
+- A bank that refuses a card says something of that card, and nothing of the order. So every refusal of a card may be
+  retried, also for a lost card or suspected fraud. Their sentence is that of any decline, and so is what a retry gets:
+  otherwise a thief could tell the two apart. `attempts_max` bounds the tries, and the gateway judges each one anew.
 """
 
 from dataclasses import dataclass
@@ -16,15 +24,20 @@ class FailureCode(StrEnum):
     CARD_EXPIRED = "card_expired"
     CARD_NOT_SUPPORTED = "card_not_supported"
     CURRENCY_NOT_SUPPORTED = "currency_not_supported"
+    LIMIT_EXCEEDED = "limit_exceeded"
     INCORRECT_DETAILS = "incorrect_details"
     METHOD_INVALID = "method_invalid"
     AUTHENTICATION_REQUIRED = "authentication_required"
+    AUTHENTICATION_FAILED = "authentication_failed"
     PROCESSING_ERROR = "processing_error"
     ISSUER_UNAVAILABLE = "issuer_unavailable"
     FRAUD_SUSPECTED = "fraud_suspected"
     CARD_BLOCKED = "card_blocked"
+    DUPLICATE_PAYMENT = "duplicate_payment"
     AMOUNT_REFUSED = "amount_refused"
+    AMOUNT_TOO_SMALL = "amount_too_small"
     AMOUNT_DIFFERS = "amount_differs"
+    CURRENCY_NOT_OFFERED = "currency_not_offered"
     GATEWAY_REFUSED = "gateway_refused"
     ORDER_EXPIRED = "order_expired"
     CAPTURE_REFUSED = "capture_refused"
@@ -56,6 +69,9 @@ MEANINGS: dict[FailureCode, Meaning] = {
     FailureCode.CURRENCY_NOT_SUPPORTED: Meaning(
         True, "This payment method does not support the currency. Please try another one."
     ),
+    FailureCode.LIMIT_EXCEEDED: Meaning(
+        True, "The payment is above a limit of this payment method. Please try another one."
+    ),
     FailureCode.INCORRECT_DETAILS: Meaning(
         True, "The details of the payment method are not right. Please check them or try another one."
     ),
@@ -63,19 +79,30 @@ MEANINGS: dict[FailureCode, Meaning] = {
     FailureCode.AUTHENTICATION_REQUIRED: Meaning(
         True, "Your bank asks for a confirmation that we cannot offer here. Please try another payment method."
     ),
+    FailureCode.AUTHENTICATION_FAILED: Meaning(
+        True, "The payment was not confirmed with your bank. Please try again or use another payment method."
+    ),
     FailureCode.PROCESSING_ERROR: Meaning(
         True, "The payment could not be processed. Please try again or use another payment method."
     ),
     FailureCode.ISSUER_UNAVAILABLE: Meaning(
         True, "Your bank could not be reached. Please try again or use another payment method."
     ),
-    # Lost, stolen and suspected fraud have the text of any decline: a thief must not learn what the bank knows.
-    FailureCode.FRAUD_SUSPECTED: Meaning(False, _GENERIC),
-    FailureCode.CARD_BLOCKED: Meaning(False, _GENERIC),
-    FailureCode.AMOUNT_REFUSED: Meaning(False, "The payment service does not accept this amount."),
-    FailureCode.AMOUNT_DIFFERS: Meaning(
-        True, "Your bank did not approve the right amount. You are not charged. Please try another payment method."
+    FailureCode.FRAUD_SUSPECTED: Meaning(True, _GENERIC),
+    FailureCode.CARD_BLOCKED: Meaning(True, _GENERIC),
+    # The bank has just seen the same payment, so the customer may have paid: by an order that was placed twice. To
+    # invite another payment could take the money twice. To place the order again costs a customer who has not paid
+    # only a minute.
+    FailureCode.DUPLICATE_PAYMENT: Meaning(
+        False,
+        "Your bank has just seen the same payment. Please check whether you have paid already before you order again.",
     ),
+    FailureCode.AMOUNT_REFUSED: Meaning(False, "The payment service does not accept this amount."),
+    FailureCode.AMOUNT_TOO_SMALL: Meaning(False, "The amount is below the least that the payment service accepts."),
+    FailureCode.AMOUNT_DIFFERS: Meaning(
+        True, "The payment was approved for a wrong amount, so we cancelled it. Please try another payment method."
+    ),
+    FailureCode.CURRENCY_NOT_OFFERED: Meaning(False, "The payment service does not accept this currency."),
     FailureCode.GATEWAY_REFUSED: Meaning(True, "The payment service refused the payment. Please try another method."),
     FailureCode.ORDER_EXPIRED: Meaning(False, "The order was too old to be charged. Please order again."),
     FailureCode.CAPTURE_REFUSED: Meaning(

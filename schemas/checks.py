@@ -4,21 +4,22 @@ Only upstream events are checked. An event of ours is already on its topic, and 
 """
 
 from collections import Counter
-from typing import Final
+from collections.abc import Mapping
 
 from schemas.cards import contains_card_number, is_only_digits
 from schemas.events import OrderConfirmed, PaymentMethod, PaymentRetryRequested
 from schemas.fields import INT_MAX
+from schemas.limits import AMOUNT_MAX_MINOR
 from schemas.money import is_currency
 from schemas.records import Event
 from schemas.rejection import Reason, Rejected
 
-AMOUNT_MAX_MINOR: Final = 100_000_000
-"""A million in most currencies: far above any basket, and low enough to catch most misplaced decimal points."""
 
+def check(event: Event, *, amount_max_minor: Mapping[str, int] = AMOUNT_MAX_MINOR) -> None:
+    """Refuse an event that contradicts itself or contains a card number: raise Rejected. Events of ours always pass.
 
-def check(event: Event, *, amount_max_minor: int = AMOUNT_MAX_MINOR) -> None:
-    """Refuse an event that contradicts itself or contains a card number: raise Rejected. Events of ours always pass."""
+    amount_max_minor: the largest total by currency; it names every currency that there is.
+    """
     if isinstance(event, OrderConfirmed):
         _refuse_card_number(event.payment_method)
         _check_order(event, amount_max_minor)
@@ -56,7 +57,7 @@ def _refuse_too_many_units(order: OrderConfirmed) -> None:
         )
 
 
-def _check_order(order: OrderConfirmed, amount_max_minor: int) -> None:
+def _check_order(order: OrderConfirmed, amount_max_minor: Mapping[str, int]) -> None:
     _refuse_too_many_units(order)
     computed = total_minor(order)
     if order.total_minor != computed:
@@ -69,10 +70,12 @@ def _check_order(order: OrderConfirmed, amount_max_minor: int) -> None:
             Reason.UNKNOWN_CURRENCY,
             "currency is not an ISO 4217 code with a minor unit. Correct checkout, or update the currency table.",
         )
-    if order.total_minor > amount_max_minor:
+    limit = amount_max_minor[order.currency]
+    if order.total_minor > limit:
         raise Rejected(
             Reason.AMOUNT_LIMIT,
-            f"total_minor is above {amount_max_minor}. If the order is real, raise PAYMENTS_AMOUNT_MAX_MINOR.",
+            f"total_minor is above {limit}, the limit in {order.currency}. If the order is real, raise "
+            "PAYMENTS_AMOUNT_MAX_MINOR.",
         )
     if order.payment_method is None and order.total_minor:
         raise Rejected(

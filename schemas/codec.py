@@ -3,7 +3,7 @@
 Whether an event is too old or from the future depends on the clock: the caller decides that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any, Final
 
@@ -11,9 +11,10 @@ from fastavro import schemaless_reader
 
 from schemas.blocks import Malformed, with_single_blocks
 from schemas.cards import mask
-from schemas.checks import AMOUNT_MAX_MINOR, check
+from schemas.checks import check
 from schemas.conversion import Conversion
 from schemas.framing import CONFLUENT, HEADS, FrameReader
+from schemas.limits import AMOUNT_MAX_MINOR, limits_of
 from schemas.records import Event, OwnEvent
 from schemas.registry import NotRegistered, Registry
 from schemas.rejection import Reason, Rejected
@@ -34,8 +35,9 @@ class Codec:
 
     prefix: of the topics; a registry's subjects are `<topic>-value`. With a registry events are written in Confluent's
     framing, else as single objects; both are read. message_bytes_max: no larger message of others is read.
-    amount_max_minor: no order may cost more, in minor units of any currency. written_max: so many written events are
-    kept. One that comes back is recognized by its bytes and not decoded.
+    amount_max_minor: no order may cost more, in minor units: a number for all currencies, or by currency; those that
+    are not named keep their defaults. written_max: so many written events are kept. One that comes back is recognized
+    by its bytes and not decoded.
     """
 
     def __init__(
@@ -44,13 +46,13 @@ class Codec:
         registry: Registry | None = None,
         prefix: str = "",
         message_bytes_max: int = MESSAGE_BYTES_MAX,
-        amount_max_minor: int = AMOUNT_MAX_MINOR,
+        amount_max_minor: int | Mapping[str, int] = AMOUNT_MAX_MINOR,
         written_max: int = 0,
     ) -> None:
         self._registry = registry
         self._prefix = prefix
         self._open = FrameReader(registry, prefix, message_bytes_max).open
-        self._amount_max_minor = amount_max_minor
+        self._amount_max_minor = limits_of(amount_max_minor)
         self._heads = dict(HEADS) if registry is None else {}
         self._written_max = written_max
         self._written: dict[bytes, Event] = {}
@@ -91,6 +93,15 @@ class Codec:
         Raises Rejected when this message can never be processed; SchemaAwaited or RegistryUnavailable when trying again
         may help; KeyError for an event type that has no topic.
         """
+        event = self.read(event_type, key, value)
+        check(event, amount_max_minor=self._amount_max_minor)
+        return event
+
+    def read(self, event_type: str, key: bytes | None, value: bytes | None) -> Event:
+        """Read a message as `decode` does, without the checks of `schemas.checks`: for messages of the past.
+
+        Those checks change: limits are lowered, currencies withdrawn. What once passed them must still be readable.
+        """
         event = None if value is None else self._written.pop(value, None)
         if event is None or event_type != event.TYPE:
             event = self._decode(event_type, value)
@@ -99,7 +110,6 @@ class Codec:
                 Reason.KEY_MISMATCH,
                 "The message key is not the order_id in UTF-8. Correct the publisher: keys keep the order of events.",
             )
-        check(event, amount_max_minor=self._amount_max_minor)
         return event
 
     def _decode(self, event_type: str, value: bytes | None) -> Event:

@@ -158,7 +158,7 @@ _SPECIAL = (
         (
             *(Story((token,), (_declined(token),)) for token in _DECLINES),
             Story(("pm_card_visa",), (End("amount_refused", Money.NONE),), currency="EUR", large=True),
-            Story(("pm_card_visa",), (End("currency_not_supported", Money.NONE),), currency="KPW"),
+            Story(("pm_card_visa",), (End("currency_not_offered", Money.NONE),), currency="KPW"),
         ),
         0.05,
         100_000,

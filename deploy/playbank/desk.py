@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from consumers.adapters.gateway.stripe_codes import Refusal, failure_code
-from consumers.adapters.gateway.stripe_currency import amount_max, to_stripe
+from consumers.adapters.gateway.stripe_currency import amount_max, amount_to_send
 from deploy.playbank.bank import CANCELED, CAPTURED, KEY_TTL_S, Bank, Intent, No, Refund
 from deploy.playbank.methods import Method, method_of
 from domain.failure_codes import FailureCode
@@ -173,12 +173,10 @@ def _asks(call: GatewayCall) -> tuple[object, ...]:
 def _refusal(call: GatewayCall, method: Method | None) -> Declined | None:
     """Return why the call is invalid, or None. No key remembers such a refusal."""
     try:
-        amount = to_stripe(call.amount_minor, call.currency)
+        amount = amount_to_send(call)
     except Refusal as refusal:
         return Declined(refusal.code, refusal.gateway_code)
     if call.kind is OperationKind.AUTHORIZE:
-        if amount < 1:
-            return Declined(FailureCode.AMOUNT_REFUSED, "parameter_invalid_integer")
         if amount > amount_max(call.currency):
             return Declined(FailureCode.AMOUNT_REFUSED, No.TOO_LARGE.value)
         return Declined(FailureCode.METHOD_INVALID, "resource_missing") if method is None else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumers.adapters.gateway.stripe_codes import Refusal
-from consumers.adapters.gateway.stripe_currency import CURRENCIES, amount_max, from_stripe, to_stripe
+from consumers.adapters.gateway.stripe_currency import CURRENCIES, amount_max, amount_min, from_stripe, to_stripe
 from deploy.playbank.bank import ASKS_CUSTOMER, Bank, Intent, No, PaymentMethod, Refund
 from deploy.playbank.methods import CAPTURE_REFUSED, CardDecline, method_of
 from deploy.sandbox import params
@@ -179,6 +179,8 @@ def _money(form: Form) -> tuple[int, str]:
     currency = params.required(form, "currency").lower()
     if currency.upper() not in CURRENCIES:
         raise invalid(f"Invalid currency: {currency}.", "currency")
+    if amount < amount_min(currency):
+        raise invalid(f"Amount must be at least {amount_min(currency)} {currency}.", "amount", "amount_too_small")
     if amount > amount_max(currency):
         raise invalid(f"Amount must be no more than {amount_max(currency)}.", "amount", "amount_too_large")
     try:

@@ -104,8 +104,8 @@ def ledger_json(bank: Bank) -> dict[str, Any]:
     intents = []
     for intent in bank.newest_first():
         currency = intent.currency.upper()
-        captured = from_stripe(intent.amount_received, currency)
-        refunded = from_stripe(bank.refunded(intent, with_pending=False), currency)
+        captured = _minor(intent.amount_received, currency)
+        refunded = _minor(bank.refunded(intent, with_pending=False), currency)
         of_currency = sums.setdefault(currency, {"captured_minor": 0, "refunded_minor": 0})
         of_currency["captured_minor"] += captured
         of_currency["refunded_minor"] += refunded
@@ -115,7 +115,7 @@ def ledger_json(bank: Bank) -> dict[str, Any]:
                 "order_id": intent.metadata.get("order_id"),
                 "operation_id": intent.metadata.get("operation_id"),
                 "status": intent.status,
-                "amount_minor": from_stripe(intent.amount, currency),
+                "amount_minor": _minor(intent.amount, currency),
                 "amount_captured_minor": captured,
                 "amount_refunded_minor": refunded,
                 "currency": currency,
@@ -124,10 +124,18 @@ def ledger_json(bank: Bank) -> dict[str, Any]:
                         "kind": effect["kind"],
                         "key": effect["key"],
                         "at": datetime.fromtimestamp(effect["at"], UTC).isoformat(),
-                        "amount_minor": from_stripe(effect["amount"], currency),
+                        "amount_minor": _minor(effect["amount"], currency),
                     }
                     for effect in intent.effects
                 ],
             }
         )
     return {"currency": sums, "payment_intents": intents}
+
+
+def _minor(amount: int, currency: str) -> int:
+    """Convert to ISO minor units. What has none stays as it is: one transaction must not hide all others."""
+    try:
+        return from_stripe(amount, currency)
+    except ValueError:
+        return amount

@@ -1,11 +1,12 @@
 """Every setting: its type, default, bounds and meaning. The unit stands in the name."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from deploy.settings import checks
+from deploy.settings import amounts, checks
 from deploy.settings.places import kafka_client_options, mask_database_url, mask_url, url_for
 from schemas.fields import LARGEST_EVENT_BYTES
 
@@ -91,7 +92,12 @@ class Settings(BaseModel):
     retry_window_s: Seconds = Field(86_400, description="after a failure, another method is accepted")
     attempts_max: int = Field(5, ge=1, le=100, description="attempts of an order")
     order_max_age_s: Seconds = Field(82_800, description="an older OrderConfirmed is not paid any more")
-    amount_max_minor: int = Field(100_000_000, ge=1, le=10**15, description="the largest total that is accepted")
+    amount_max_minor: str | None = Field(
+        None,
+        coerce_numbers_to_str=True,
+        description="the largest total that is accepted: a number for all currencies, or EUR=200000000,IDR=...; "
+        "a currency that is not named: about a million euros",
+    )
     message_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of a message that is read")
     unpacked_bytes_max: int = Field(
         64 << 20, ge=10_000, le=1 << 30, description="of a batch of messages once unpacked; more is unreadable"
@@ -130,6 +136,7 @@ class Settings(BaseModel):
     def _fits_together(self) -> "Settings":
         checks.check_places(self)
         checks.check_gateway(self)
+        amounts.amount_limits(self.amount_max_minor)
         checks.check_operations(self)
         checks.check_sizes(self)
         return self
@@ -157,6 +164,10 @@ class Settings(BaseModel):
     def gateway_kind(self) -> GatewayKind:
         """Return the chosen gateway. Raises SettingsError if there is none, or stripe has no key."""
         return checks.chosen_gateway(self)
+
+    def amount_limits(self) -> Mapping[str, int]:
+        """Return the largest total of every currency, in its minor units."""
+        return amounts.amount_limits(self.amount_max_minor)
 
     def masked(self) -> dict[str, Any]:
         """Return every setting by its environment variable, as JSON values, secrets masked."""

@@ -20,7 +20,7 @@ def order_lines(stored: OrderRows, events: Sequence[JournalEvent], now: datetime
     """Show an order: where it stands, its attempts, its holds, and the timeline."""
     order = stored.order
     total = Money(order["total_minor"], order["currency"])
-    yield f"{click.style(visible(order['order_id']), bold=True)}  {_coloured(order['status'])}  {total}"
+    yield f"{click.style(visible(order['order_id']), bold=True)}  {_coloured(order['status'])}  {visible(str(total))}"
     yield ""
     yield from align(list(_about(order, now)))
     yield ""

@@ -17,8 +17,12 @@ from outbox.audit.cards import check_message
 from outbox.audit.report import VIOLATIONS_KEPT_MAX
 from outbox.journal import ORIGIN, letter_id
 from outbox.schema.partitions import oldest_day
+from schemas.codec import Codec
+from schemas.records import Event
+from schemas.rejection import Reason, Rejected
 from schemas.topics import EVENTS
 
+RULES_OF_THEIR_DAY: Final = frozenset({Reason.AMOUNT_LIMIT, Reason.UNKNOWN_CURRENCY})
 DEAD_LETTERS: Final = ".dlt"
 
 _MAKE: Final[LiteralString] = """
@@ -179,7 +183,7 @@ def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[obj
         event_id = _dead_letter_id(dict(message.headers))
     elif event_type in EVENTS:
         try:
-            event = scope.codec.decode(event_type, message.key, message.value)
+            event = _read(scope.codec, event_type, message)
         except Exception:  # noqa: BLE001, S110 - its group could not read it either, and quarantined it
             pass
         else:
@@ -189,6 +193,16 @@ def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[obj
     group = scope.groups.get(event_type) if consumed else None
     body_hash = None if message.value is None else hashlib.sha256(message.value).digest()
     return message.topic, message.partition, message.offset, event_id, day, group, content, body_hash
+
+
+def _read(codec: Codec, event_type: str, message: TopicMessage) -> Event:
+    """Read a message by the rules of its day: the limit of amounts and the list of currencies may be others now."""
+    try:
+        return codec.decode(event_type, message.key, message.value)
+    except Rejected as rejected:
+        if rejected.reason not in RULES_OF_THEIR_DAY:
+            raise
+        return codec.read(event_type, message.key, message.value)
 
 
 def _dead_letter_id(headers: Mapping[str, bytes | None]) -> UUID | None:

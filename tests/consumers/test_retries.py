@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from domain.failure_codes import FailureCode, reason_of
 from schemas.events import MoneyState, NotificationKind, Stage
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
@@ -99,10 +100,36 @@ async def test_retry_of_a_paid_order_is_refused(pipeline: Pipeline) -> None:
     assert await pipeline.effects("order-1") == ["authorize", "capture"]
 
 
-async def test_retry_where_no_method_can_help_is_refused(pipeline: Pipeline) -> None:
-    await fail(pipeline, "pm_card_chargeDeclinedStolenCard")
+NO_METHOD_HELPS: list[tuple[dict[str, Any], str]] = [
+    ({"currency": "KPW"}, "currency_not_offered"),
+    ({"currency": "HUF"}, "amount_too_small"),
+    ({"discount_minor": 3_131}, "amount_too_small"),
+]
+
+
+@pytest.mark.parametrize(("changed", "code"), NO_METHOD_HELPS)
+async def test_retry_where_no_method_can_help_is_refused(
+    pipeline: Pipeline, changed: dict[str, Any], code: str
+) -> None:
+    await fail(pipeline, "pm_card_visa", **changed)
     await pipeline.publish(retry())
     assert (await refusal(pipeline)).failure_code == "not_retryable"
+    (failed,) = await pipeline.events("order-1", "PaymentFailed")
+    assert (failed.failure_code, failed.retryable, failed.money) == (code, False, MoneyState.NONE)
+    assert await pipeline.ledger("order-1") == []
+
+
+@pytest.mark.parametrize("card", ["LostCard", "StolenCard", "Fraudulent"])
+async def test_a_card_that_the_bank_suspects_is_told_like_any_and_another_card_pays(
+    pipeline: Pipeline, card: str
+) -> None:
+    await fail(pipeline, f"pm_card_chargeDeclined{card}")
+    (failed,) = await pipeline.events("order-1", "PaymentFailed")
+    assert (failed.reason, failed.retryable) == (reason_of(FailureCode.CARD_DECLINED), True)
+    await pipeline.publish(retry())
+    await pipeline.until_status("paid_and_confirmed", "order-1")
+    await assert_all_is_well(pipeline)
+    assert await pipeline.effects("order-1") == ["authorize", "capture"]
 
 
 async def test_retry_beyond_the_last_attempt_is_refused(make_pipeline: MakePipeline) -> None:

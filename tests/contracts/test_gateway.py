@@ -34,11 +34,11 @@ DECLINES = [
     ("pm_card_chargeDeclinedExpiredCard", FailureCode.CARD_EXPIRED, True),
     ("pm_card_chargeDeclinedIncorrectCvc", FailureCode.INCORRECT_DETAILS, True),
     ("pm_card_chargeDeclinedProcessingError", FailureCode.PROCESSING_ERROR, True),
-    ("pm_card_chargeDeclinedVelocityLimitExceeded", FailureCode.CARD_DECLINED, True),
-    ("pm_card_chargeDeclinedLostCard", FailureCode.CARD_BLOCKED, False),
-    ("pm_card_chargeDeclinedStolenCard", FailureCode.CARD_BLOCKED, False),
-    ("pm_card_chargeDeclinedFraudulent", FailureCode.FRAUD_SUSPECTED, False),
-    ("pm_card_radarBlock", FailureCode.FRAUD_SUSPECTED, False),
+    ("pm_card_chargeDeclinedVelocityLimitExceeded", FailureCode.LIMIT_EXCEEDED, True),
+    ("pm_card_chargeDeclinedLostCard", FailureCode.CARD_BLOCKED, True),
+    ("pm_card_chargeDeclinedStolenCard", FailureCode.CARD_BLOCKED, True),
+    ("pm_card_chargeDeclinedFraudulent", FailureCode.FRAUD_SUSPECTED, True),
+    ("pm_card_radarBlock", FailureCode.FRAUD_SUSPECTED, True),
     ("pm_card_authenticationRequired", FailureCode.AUTHENTICATION_REQUIRED, True),
 ]
 
@@ -97,10 +97,13 @@ async def test_a_decline_is_a_value_with_our_code(world: World, token: str, code
     ("changes", "code"),
     [
         ({"token": "pm_nobody_knows"}, FailureCode.METHOD_INVALID),
-        ({"currency": "XTS"}, FailureCode.CURRENCY_NOT_SUPPORTED),
+        ({"currency": "XTS"}, FailureCode.CURRENCY_NOT_OFFERED),
+        ({"currency": "ANG"}, FailureCode.CURRENCY_NOT_OFFERED),
         ({"currency": "KWD", "amount_minor": 1251}, FailureCode.AMOUNT_REFUSED),
         ({"currency": "MGA", "amount_minor": 1250}, FailureCode.AMOUNT_REFUSED),
-        ({"amount_minor": 0}, FailureCode.AMOUNT_REFUSED),
+        ({"amount_minor": 0}, FailureCode.AMOUNT_TOO_SMALL),
+        ({"amount_minor": 49}, FailureCode.AMOUNT_TOO_SMALL),
+        ({"currency": "HUF", "amount_minor": 174_99}, FailureCode.AMOUNT_TOO_SMALL),
         ({"amount_minor": 100_000_000}, FailureCode.AMOUNT_REFUSED),
     ],
 )

@@ -151,6 +151,29 @@ def test_control_characters_of_others_are_shown_and_never_reach_the_terminal(
     assert (wrong.code, "nobody\\x1b[31m" in wrong.err, "\x1b" in wrong.err) == (1, True, False)
 
 
+def test_an_order_in_a_currency_that_is_gone_hides_no_other(tmp_path: Path, deployment: dict[str, str]) -> None:
+    gone = ["ANG", "BGN", "DEM", "", "red\x1b[31m"]
+    with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
+        for number, currency in enumerate(["EUR", *gone], start=1):
+            connection.execute(
+                "INSERT INTO orders (order_id, status, version, attempt, customer_id, correlation_id, currency,"
+                " total_minor, lines, content_hash, retryable, delay_notified, resends, created_at, updated_at,"
+                " order_number) VALUES (%s, 'payment_failed', 1, 1, 'c', 'c', %s, 1250, '[[\"tea\", 1]]', '', false,"
+                " false, 0, now(), now(), %s)",
+                [f"order-{number}", currency, number],
+            )
+    listed = payments(tmp_path, "order", "list", **deployment)
+    assert (listed.code, len(listed.out.splitlines())) == (0, 2 + len(gone)), listed.err
+    for text in ("12.50 EUR", "12.50 ANG", "12.50 BGN", "1250 minor units of DEM", "minor units of red\\x1b[31m"):
+        assert text in listed.out
+    for number in range(1, 2 + len(gone)):
+        shown = payments(tmp_path, "order", "show", f"order-{number}", **deployment)
+        assert shown.code == 0, shown.err
+        assert "1250 minor units" in shown.out or "12.50 " in shown.out
+        assert "\x1b[31m" not in shown.out
+    assert payments(tmp_path, "order", "list", "--json", **deployment).code == 0
+
+
 def test_no_more_units_of_a_sku_than_can_be_counted(tmp_path: Path, deployment: dict[str, str]) -> None:
     assert payments(tmp_path, "stock", "set", "tea", str(10**12 + 1), **deployment).code == 2
     assert stock(tmp_path, deployment, "set", "tea", str(10**12))["available"] == 10**12

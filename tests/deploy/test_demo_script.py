@@ -50,7 +50,7 @@ def test_every_kind_of_decline_is_among_the_stories() -> None:
     codes = {end.failure for kind in KINDS for story in kind.variants for end in story.ends}
     assert codes >= {"insufficient_funds", "card_expired", "card_declined", "card_blocked", "incorrect_details"}
     assert codes >= {"processing_error", "fraud_suspected", "authentication_required", "method_invalid"}
-    assert codes >= {"amount_refused", "currency_not_supported", "items_unavailable", "capture_refused"}
+    assert codes >= {"amount_refused", "currency_not_offered", "items_unavailable", "capture_refused"}
     assert "pm_card_nobody_has_this" not in METHODS
 
 

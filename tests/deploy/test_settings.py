@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.settings import SECRET_NAMES, Settings, SettingsError, load_settings, setting_name
+from schemas.limits import AMOUNT_MAX_MINOR
 
 README = Path(__file__).parents[2] / "deploy" / "README.md"
 LIVE_KEY = "sk_live_0123456789abcdef"
@@ -150,6 +151,41 @@ def test_play_money_refuses_live_keys_and_addresses_elsewhere(
     with pytest.raises(SettingsError) as caught:
         load(tmp_path, PAYMENTS_GATEWAY=gateway, **environment)
     assert LIVE_KEY not in str(caught.value)
+
+
+def test_a_limit_of_amounts_is_a_number_or_by_currency(tmp_path: Path) -> None:
+    assert load(tmp_path).amount_limits() == AMOUNT_MAX_MINOR
+    everywhere = load(tmp_path, PAYMENTS_AMOUNT_MAX_MINOR="500").amount_limits()
+    assert everywhere == dict.fromkeys(AMOUNT_MAX_MINOR, 500)
+    some = load(tmp_path, PAYMENTS_AMOUNT_MAX_MINOR="EUR=500, IDR = 2000000000000")
+    assert some.amount_limits() == {**AMOUNT_MAX_MINOR, "EUR": 500, "IDR": 2_000_000_000_000}
+    assert some.masked()["PAYMENTS_AMOUNT_MAX_MINOR"] == "EUR=500, IDR = 2000000000000"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("many", "must be a number of minor units, or limits by currency"),
+        ("-5", "must be a number of minor units, or limits by currency"),
+        ("1,000", "must be a number of minor units, or limits by currency"),
+        ("0", "must be 1 to"),
+        ("9" * 5_000, "must be 1 to"),
+        ("EUR=500,600", "its part 2 has no ="),
+        ("EUR=500,", "its part 2 has no ="),
+        ("EUR=500,eur=600", "its part 2 does not begin with an ISO 4217 currency"),
+        ("ANG=500", "its part 1 does not begin with an ISO 4217 currency"),
+        ("EUR=500,EUR=600", "names EUR twice"),
+        ("EUR=5.00", "the limit of EUR must be a whole number"),
+        ("EUR=", "the limit of EUR must be a whole number"),
+        ("IDR=10000000000000000", "the limit of IDR must be 1 to"),
+    ],
+)
+def test_a_wrong_limit_of_amounts_says_what_is_wrong(tmp_path: Path, wrong: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, PAYMENTS_AMOUNT_MAX_MINOR=wrong)
+    assert str(caught.value).startswith("PAYMENTS_AMOUNT_MAX_MINOR")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_gateway_has_no_default_and_stripe_needs_a_key(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """With the topics, the audit finds messages that were taken and lost, journal rows that were not sent, and cards."""
 
+import psycopg
 import pytest
 
-from outbox.audit import Report, TopicMessage
+from outbox.audit import Report, Scope, TopicMessage, audit
 from producers.unchecked import encode_unchecked
+from schemas.codec import Codec
 from tests.outbox.world import CARD, Case, Topics, broken, violations
 from tests.schemas import builders
 
@@ -65,6 +67,13 @@ async def test_a_message_older_than_the_inbox_remembers_needs_no_row(case: Case)
     event = builders.order_confirmed(order_id="old")
     old = TopicMessage(topic_of(case, "OrderConfirmed"), 0, 1_000, b"old", case.world.scope.codec.encode(event), ())
     assert 10 not in broken(await audit_with(case, old))
+
+
+async def test_a_lowered_limit_loses_no_message_of_the_past(case: Case) -> None:
+    scope = Scope(Codec(prefix=case.world.prefix, amount_max_minor=1), case.world.scope.groups, case.world.prefix)
+    async with await psycopg.AsyncConnection.connect(case.url, autocommit=True) as connection:
+        report = await audit(connection, scope, ledger=None, topics=case.world.topics)
+    assert 10 not in broken(report)
 
 
 async def test_a_refused_message_that_no_dead_letter_remembers_is_found(case: Case) -> None:

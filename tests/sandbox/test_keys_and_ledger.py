@@ -101,7 +101,7 @@ def test_a_share_of_calls_is_slow(client: Client) -> None:
     client.http.post("/sandbox/faults", json={"slow_share": 1, "slow_s": 0.2})
     slow = client.http.get("/sandbox/health").elapsed
     answer = client.http.post(
-        "/v1/payment_intents", data={"amount": "5", "currency": "eur"}, headers={"Authorization": "Bearer sk_test_1"}
+        "/v1/payment_intents", data={"amount": "50", "currency": "eur"}, headers={"Authorization": "Bearer sk_test_1"}
     )
     client.http.post("/sandbox/faults", json={"slow_share": 0})
 
@@ -163,7 +163,12 @@ def test_a_held_connection_does_not_hold_up_the_end(tmp_path: Path) -> None:
         with pytest.raises(httpx.ReadTimeout):
             client.http.post(
                 "/v1/payment_intents",
-                data={"amount": "5", "currency": "eur", "confirm": "true", "payment_method": "pm_fault_timeout_before"},
+                data={
+                    "amount": "50",
+                    "currency": "eur",
+                    "confirm": "true",
+                    "payment_method": "pm_fault_timeout_before",
+                },
                 headers={"Authorization": "Bearer sk_test_1"},
                 timeout=0.2,
             )
@@ -191,7 +196,7 @@ def test_an_authorization_lapses_and_a_key_is_forgotten_in_time(tmp_path: Path) 
     now = 1_800_000_000.0
     bank = Bank(lambda: now, 5.0)
     with Memory(tmp_path / "journal.jsonl", bank) as memory:
-        form = {"amount": "5", "currency": "eur", "confirm": "true", "capture_method": "manual"}
+        form = {"amount": "50", "currency": "eur", "confirm": "true", "capture_method": "manual"}
         done = create(bank, form | {"payment_method": "pm_card_visa"}, "k")
         memory.remember("k", Stored("f", 200, b"{}", now), done.changed)
         now += KEY_TTL_S
@@ -206,3 +211,13 @@ def test_an_interrupt_ends_it_well(tmp_path: Path) -> None:
     with running(tmp_path / "journal.jsonl") as sandbox:
         sandbox.signal(signal.SIGINT)
         assert sandbox.stop() == 0
+
+
+def test_an_odd_amount_of_one_transaction_does_not_hide_the_others(client: Client) -> None:
+    """Half a króna has no minor unit: it is shown as Stripe counts it."""
+    intent = client.intent("k-half", payment_method="pm_wallet_captured", amount=500, currency="isk").body["id"]
+    client.post("/v1/refunds", {"payment_intent": intent, "amount": 50}, "k-half-back")
+
+    [entry] = [found for found in client.ledger()["payment_intents"] if found["id"] == intent]
+
+    assert (entry["amount_captured_minor"], entry["amount_refunded_minor"]) == (5, 50)

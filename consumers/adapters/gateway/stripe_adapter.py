@@ -13,7 +13,7 @@ import stripe
 from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
 from consumers.adapters.gateway.stripe_codes import Refusal
-from consumers.adapters.gateway.stripe_currency import to_stripe
+from consumers.adapters.gateway.stripe_currency import amount_to_send
 from consumers.adapters.gateway.stripe_lookups import StripeLookUps
 from consumers.adapters.gateway.stripe_refunds import failed_refunds
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, NotBegun, StripeRequests
@@ -92,7 +92,7 @@ class StripeGateway:
     async def _perform_readable(self, call: GatewayCall, begin: Begin) -> GatewayOutcome:
         """Perform one call. Raises one of UNREADABLE_ERRORS where the answer, or an error in it, makes no sense."""
         try:
-            outcome = await self._send(call, to_stripe(call.amount_minor, call.currency), partial(begin, call))
+            outcome = await self._send(call, amount_to_send(call), partial(begin, call))
         except Refusal as refusal:
             return Declined(refusal.code, refusal.gateway_code)
         except stripe.StripeError as error:

@@ -1,44 +1,50 @@
-"""Our failure codes for Stripe's decline, error and advice codes.
+"""Our failure codes for Stripe's decline, error and advice codes. The rows stand in `stripe_code_table.py`.
 
-Sources: docs.stripe.com/declines/codes, docs.stripe.com/error-codes. A code that is not listed is an ordinary decline.
+A code that has no row is new at Stripe: an ordinary decline.
 """
 
-from domain.failure_codes import FailureCode, may_retry
+from typing import Final
 
-_BY_MEANING: dict[FailureCode, str] = {
-    FailureCode.INSUFFICIENT_FUNDS: "insufficient_funds withdrawal_count_limit_exceeded",
-    FailureCode.CARD_EXPIRED: "expired_card",
-    FailureCode.CARD_NOT_SUPPORTED: "card_not_supported transaction_not_allowed not_permitted service_not_allowed",
-    FailureCode.CURRENCY_NOT_SUPPORTED: "currency_not_supported",
-    FailureCode.INCORRECT_DETAILS: "incorrect_cvc incorrect_number incorrect_zip incorrect_pin incorrect_address "
-    "invalid_cvc invalid_number invalid_expiry_month invalid_expiry_year invalid_pin",
-    FailureCode.METHOD_INVALID: "testmode_decline test_mode_live_card",
-    FailureCode.AUTHENTICATION_REQUIRED: "authentication_required authentication_not_handled "
-    "offline_pin_required online_or_offline_pin_required "
-    "payment_intent_authentication_failure payment_intent_action_required",
-    FailureCode.PROCESSING_ERROR: "processing_error reenter_transaction",
-    FailureCode.ISSUER_UNAVAILABLE: "issuer_not_available try_again_later",
-    FailureCode.FRAUD_SUSPECTED: "fraudulent merchant_blacklist security_violation",
-    FailureCode.CARD_BLOCKED: "lost_card stolen_card pickup_card restricted_card invalid_account stop_payment_order "
-    "revocation_of_authorization revocation_of_all_authorizations do_not_try_again",
-    FailureCode.AMOUNT_REFUSED: "invalid_amount amount_too_small amount_too_large",
-}
-_DECLINES = {stripe: ours for ours, codes in _BY_MEANING.items() for stripe in codes.split()}
+from consumers.adapters.gateway.stripe_code_table import ROWS, Kind
+from domain.failure_codes import FailureCode
 
-STATE_CONFLICTS = frozenset(
-    {
-        "payment_intent_unexpected_state",
-        "charge_already_captured",
-        "charge_already_refunded",
-        "charge_expired_for_capture",
-    }
-)
+_BY_CODE: Final = {code: row for row in ROWS for code in row.codes.split()}
+_REFUSALS: Final = frozenset({FailureCode.GATEWAY_REFUSED, FailureCode.CARD_DECLINED})
+"""Codes that say no more than that there was a refusal: anything else that Stripe says is preferred to them."""
 
-_BY_PARAM = {
+
+def codes_of(kind: Kind) -> frozenset[str]:
+    """Return all of Stripe's codes of this kind."""
+    return frozenset(code for code, row in _BY_CODE.items() if row.kind is kind)
+
+
+STATE_CONFLICTS: Final = codes_of(Kind.STATE) | codes_of(Kind.EXPIRED)
+EXPIRED: Final = codes_of(Kind.EXPIRED)
+NOT_BEGUN: Final = codes_of(Kind.NOT_BEGUN)
+ACCOUNT_FAULTS: Final = codes_of(Kind.ACCOUNT)
+
+_BY_PARAM: Final = {
     "amount": FailureCode.AMOUNT_REFUSED,
-    "currency": FailureCode.CURRENCY_NOT_SUPPORTED,
+    "currency": FailureCode.CURRENCY_NOT_OFFERED,
     "payment_method": FailureCode.METHOD_INVALID,
+    "customer": FailureCode.METHOD_INVALID,
+    "confirmation_token": FailureCode.METHOD_INVALID,
 }
+
+_ADVICE: Final = {
+    # It speaks of this card. Reasons whose sentence would invite the same card again give way.
+    "do_not_try_again": {
+        FailureCode.CARD_DECLINED: FailureCode.CARD_BLOCKED,
+        FailureCode.INCORRECT_DETAILS: FailureCode.CARD_BLOCKED,
+        FailureCode.AUTHENTICATION_FAILED: FailureCode.CARD_BLOCKED,
+        FailureCode.PROCESSING_ERROR: FailureCode.CARD_BLOCKED,
+        FailureCode.ISSUER_UNAVAILABLE: FailureCode.CARD_BLOCKED,
+    },
+    # These two only make a decline without a reason more exact. A lost card keeps the sentence of any decline.
+    "confirm_card_data": {FailureCode.CARD_DECLINED: FailureCode.INCORRECT_DETAILS},
+    "try_again_later": {FailureCode.CARD_DECLINED: FailureCode.PROCESSING_ERROR},
+}
+"""By Stripe's advice: the failure code in place of the one that the decline has. Source: docs.stripe.com/declines."""
 
 
 class Refusal(Exception):  # noqa: N818 - it becomes the value Declined before it leaves the adapter
@@ -51,17 +57,16 @@ class Refusal(Exception):  # noqa: N818 - it becomes the value Declined before i
 
 
 def failure_code(code: str | None, decline_code: str | None, advice_code: str | None = None) -> FailureCode:
-    """Return why a card was declined. Advice whether to try again takes precedence over the decline code."""
-    known = _DECLINES.get(decline_code or "") or _DECLINES.get(code or "") or FailureCode.CARD_DECLINED
-    if advice_code == "do_not_try_again" and may_retry(known):
-        return FailureCode.CARD_BLOCKED
-    if advice_code == "try_again_later" and not may_retry(known):
-        return FailureCode.ISSUER_UNAVAILABLE
-    if advice_code == "confirm_card_data" and not may_retry(known):
-        return FailureCode.INCORRECT_DETAILS
-    return known
+    """Return why a card was declined. The decline code is the issuer's own; the advice may make it more exact."""
+    rows = [_BY_CODE[said] for said in (decline_code, code) if said in _BY_CODE]
+    named = [row.failure for row in rows if row.failure not in _REFUSALS]
+    known = named[0] if named else rows[0].failure if rows else FailureCode.CARD_DECLINED
+    return _ADVICE.get(advice_code or "", {}).get(known, known)
 
 
 def refusal_code(code: str | None, param: str | None) -> FailureCode:
-    """Return why Stripe refused an authorize request as invalid, by the parameter that it names."""
-    return _BY_PARAM.get(param or "") or _DECLINES.get(code or "") or FailureCode.GATEWAY_REFUSED
+    """Return why Stripe refused an authorize request as invalid: by its code, else by the parameter that it names."""
+    row = _BY_CODE.get(code or "")
+    if row is not None and row.failure not in _REFUSALS:
+        return row.failure
+    return _BY_PARAM.get(param or "") or FailureCode.GATEWAY_REFUSED

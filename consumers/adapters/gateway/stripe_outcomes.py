@@ -11,7 +11,14 @@ from typing import Any
 import aiohttp
 import stripe
 
-from consumers.adapters.gateway.stripe_codes import STATE_CONFLICTS, failure_code, refusal_code
+from consumers.adapters.gateway.stripe_codes import (
+    ACCOUNT_FAULTS,
+    EXPIRED,
+    NOT_BEGUN,
+    STATE_CONFLICTS,
+    failure_code,
+    refusal_code,
+)
 from consumers.adapters.gateway.stripe_currency import from_stripe
 from domain.errors import DownForEverybody
 from domain.failure_codes import FailureCode
@@ -35,23 +42,6 @@ _REFUSED = {
     OperationKind.VOID: FailureCode.GATEWAY_REFUSED,
     OperationKind.REFUND: FailureCode.GATEWAY_REFUSED,
 }
-_NOT_BEGUN = frozenset({"rate_limit", "lock_timeout"})
-_ABOUT_ACCOUNT = frozenset(
-    {
-        "account_invalid",
-        "api_key_expired",
-        "capability_not_active",
-        "country_unsupported",
-        "livemode_mismatch",
-        "not_allowed_on_standard_account",
-        "platform_account_required",
-        "platform_api_key_expired",
-        "secret_key_required",
-        "testmode_charges_only",
-        "tls_version_unsupported",
-    }
-)
-"""Refusals that say something of our account or settings, nothing of the order. Source: docs.stripe.com/error-codes."""
 _CUSTOMER_WAS_ASKED = "payment_intent_authentication_failure"
 _NOT_EXECUTED_YET = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
 
@@ -132,8 +122,10 @@ def read_refund(call: GatewayCall, refund: stripe.Refund) -> GatewayOutcome:
             return _unknown_status(status)
 
 
-def read_refusal(kind: OperationKind, code: str | None, param: str | None) -> Declined:
-    """Return the outcome of a request that Stripe refused."""
+def read_refusal(kind: OperationKind, code: str | None, param: str | None) -> Declined | Lapsed:
+    """Return the outcome of a request that Stripe refused. An authorization that ran out holds nothing any more."""
+    if kind in {OperationKind.CAPTURE, OperationKind.VOID} and code in EXPIRED:
+        return Lapsed()
     failure = refusal_code(code, param) if kind is OperationKind.AUTHORIZE else _REFUSED[kind]
     return Declined(failure, code or param)
 
@@ -161,9 +153,9 @@ def read_error(kind: OperationKind, error: stripe.StripeError) -> GatewayOutcome
         raise DownForEverybody("Stripe refuses our key (HTTP 401): check PAYMENTS_STRIPE_API_KEY.")
     if status == 403 and said:
         return NotExecuted(f"HTTP 403: {said.get('message') or code or 'not permitted'}", forbidden=True)
-    if code in _ABOUT_ACCOUNT:
+    if code in ACCOUNT_FAULTS:
         return NotExecuted(f"HTTP {status}: {code}: {said.get('message') or ''}".rstrip(": "), forbidden=True)
-    if status == 429 or code in _NOT_BEGUN:
+    if status == 429 or code in NOT_BEGUN:
         return NotExecuted(f"HTTP {status} {code or ''}".strip(), _retry_after(error))
     if isinstance(error, stripe.IdempotencyError):
         return Unknown("this key was used with other parameters", replayed=True)
