@@ -71,7 +71,8 @@ def admit(operation: Operation, outcome: Outcome) -> Outcome:
         case Pending():
             return Pending(_reference(outcome.reference), _reference(outcome.transaction_id))
         case Unknown():
-            return Unknown(_note(outcome.detail) or "", outcome.replayed)
+            detail, pause = _note(outcome.detail) or "", _pause_s(outcome.retry_after_s)
+            return Unknown(detail, outcome.replayed, retry_after_s=pause)
         case NotExecuted():
             return NotExecuted(_note(outcome.detail) or "", _pause_s(outcome.retry_after_s))
         case Short():

@@ -58,12 +58,14 @@ class Pending(Value, frozen=True):
 class Unknown(Value, frozen=True):
     """We do not know whether it was executed. replayed: the gateway repeats this answer; only a look-up can help.
 
-    forbidden: our key lacks the permission for such look-ups.
+    forbidden: our key lacks the permission for such look-ups. retry_after_s: the gateway asks us to wait so long before
+    we ask again.
     """
 
     detail: str
     replayed: bool = False
     forbidden: bool = False
+    retry_after_s: float | None = None
 
 
 class NotExecuted(Value, frozen=True):

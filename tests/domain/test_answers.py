@@ -135,6 +135,8 @@ def test_words_for_an_operator_are_one_line_that_a_database_stores(said: Any, ke
 )
 def test_no_gateway_puts_an_operation_off_for_ever(said: Any, kept: float | None) -> None:
     assert admit(operation(K.CAPTURE), NotExecuted("HTTP 429", said)) == NotExecuted("HTTP 429", kept)
+    unknown = Unknown("HTTP 503", retry_after_s=said)
+    assert admit(operation(K.CAPTURE), unknown) == Unknown("HTTP 503", retry_after_s=kept)
 
 
 def test_flags_and_times_are_what_they_should_be_or_left_out() -> None:

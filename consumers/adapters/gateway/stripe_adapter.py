@@ -11,8 +11,10 @@ import stripe
 
 from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
+from consumers.adapters.gateway.stripe_advice import heed
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import to_stripe
+from consumers.adapters.gateway.stripe_http import last_headers, last_request_id
 from consumers.adapters.gateway.stripe_lookups import StripeLookUps
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, NotBegun, StripeRequests
 from domain.operation import GatewayCall, OperationKind
@@ -59,7 +61,7 @@ class StripeGateway:
 
     def perform(self, calls: Sequence[GatewayCall], begin: Begin = at_once) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Send what the calls ask, each under its idempotency key."""
-        return answers(calls, lambda call: self._perform(call, begin), self._concurrency)
+        return answers(calls, lambda call: self._perform(call, begin), self._concurrency, last_request_id)
 
     def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Read what became of the calls. One listing serves all authorize operations of the sequence."""
@@ -80,7 +82,7 @@ class StripeGateway:
         except NotBegun:
             return None
         except UNREADABLE_ERRORS:
-            return Unknown("unreadable answer")
+            return heed(Unknown("unreadable answer"), last_headers())
 
     async def _perform_readable(self, call: GatewayCall, begin: Begin) -> GatewayOutcome:
         """Perform one call. Raises one of UNREADABLE_ERRORS where the answer, or an error in it, makes no sense."""
@@ -90,10 +92,10 @@ class StripeGateway:
             return Declined(refusal.code, refusal.gateway_code)
         except stripe.StripeError as error:
             if call.kind is OperationKind.AUTHORIZE or not outcomes.is_state_conflict(error):
-                return outcomes.read_error(call.kind, error)
+                return heed(outcomes.read_error(call.kind, error), last_headers(), error)
             code = outcomes.details(error).get("code")
         except CONNECTION_ERRORS as lost:
-            return outcomes.read_lost_connection(lost)
+            return heed(outcomes.read_lost_connection(lost), last_headers())
         found = await self._look_ups.ask_state(call)
         return outcomes.read_refusal(call.kind, code, None) if isinstance(found, NotFound) else found
 

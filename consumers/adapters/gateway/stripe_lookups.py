@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextvars import Context, copy_context
 from datetime import timedelta
 from typing import Any, Final, cast
 
@@ -10,6 +11,8 @@ from stripe.params import RefundListParams
 
 from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
+from consumers.adapters.gateway.stripe_advice import pause
+from consumers.adapters.gateway.stripe_http import last_headers, last_request_id, take_over
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, StripeRequests
 from domain.errors import Transient
 from domain.operation import GatewayCall, OperationKind
@@ -35,15 +38,17 @@ class StripeLookUps:
 
     async def look_up(self, calls: Sequence[GatewayCall], at_once: int) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Read what became of the calls. One listing serves all authorize operations of the sequence."""
-        listing = asyncio.create_task(self._list([call for call in calls if call.kind is OperationKind.AUTHORIZE]))
+        said = copy_context()
+        authorizes = [call for call in calls if call.kind is OperationKind.AUTHORIZE]
+        listing = asyncio.create_task(self._list(authorizes), context=said)
 
         async def ask(call: GatewayCall) -> GatewayOutcome:
             if call.kind is OperationKind.AUTHORIZE:
-                return await self._ask(call, self._find_listed(call, listing))
+                return await self._ask(call, self._find_listed(call, listing, said))
             return await self.ask_state(call)
 
         try:
-            async for group in answers(calls, ask, at_once):
+            async for group in answers(calls, ask, at_once, last_request_id):
                 yield group
         finally:
             listing.cancel()
@@ -74,9 +79,10 @@ class StripeLookUps:
 
     async def _ask(self, call: GatewayCall, answer: Awaitable[GatewayOutcome]) -> GatewayOutcome:
         try:
-            return await self._ask_readable(call, answer)
+            outcome = await self._ask_readable(call, answer)
         except UNREADABLE_ERRORS:
-            return Unknown("unreadable answer")
+            outcome = Unknown("unreadable answer")
+        return pause(outcome, last_headers())
 
     async def _ask_readable(self, call: GatewayCall, answer: Awaitable[GatewayOutcome]) -> GatewayOutcome:
         """Await the answer. Raises one of UNREADABLE_ERRORS where the answer, or an error in it, makes no sense."""
@@ -117,8 +123,12 @@ class StripeLookUps:
         raise ValueError(f"Transaction {call.transaction_id} has over {REFUND_PAGES_MAX * PAGE} refunds.")
 
     @staticmethod
-    async def _find_listed(call: GatewayCall, listing: Awaitable[_Listing]) -> GatewayOutcome:
-        found, complete = await asyncio.shield(listing)
+    async def _find_listed(call: GatewayCall, listing: Awaitable[_Listing], said: Context) -> GatewayOutcome:
+        """Find the call in the listing. said: the context in which Stripe answered it."""
+        try:
+            found, complete = await asyncio.shield(listing)
+        finally:
+            take_over(said)
         intent = found.get(str(call.operation_id))
         if intent is not None:
             return outcomes.read_authorize(intent)
