@@ -69,7 +69,7 @@ def admit(operation: Operation, outcome: Outcome) -> Outcome:
                 outcome, gateway_code=_note(outcome.gateway_code), transaction_id=_reference(outcome.transaction_id)
             )
         case Pending():
-            return Pending(_reference(outcome.reference), _reference(outcome.transaction_id))
+            return Pending(_reference(outcome.reference), _reference(outcome.transaction_id), _note(outcome.detail))
         case Unknown():
             detail, pause = _note(outcome.detail) or "", _pause_s(outcome.retry_after_s)
             return Unknown(detail, outcome.replayed, retry_after_s=pause)

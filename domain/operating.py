@@ -116,6 +116,7 @@ def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operat
                 state=OperationState.PENDING,
                 reference=outcome.reference or operation.reference,
                 transaction_id=operation.transaction_id or outcome.transaction_id,
+                detail=outcome.detail or operation.detail,
                 unknown_since=operation.unknown_since or context.at,
                 due_at=context.after(_pending_pause_s(operation, context)),
             )

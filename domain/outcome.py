@@ -49,10 +49,14 @@ class Lapsed(Value, frozen=True):
 
 
 class Pending(Value, frozen=True):
-    """Accepted; the answer comes later. reference: its id at the gateway (a refund id)."""
+    """Accepted; the answer comes later. reference: its id at the gateway (a refund id).
+
+    detail: why it is not decided yet, for operators.
+    """
 
     reference: str | None = None
     transaction_id: str | None = None
+    detail: str | None = None
 
 
 class Unknown(Value, frozen=True):

@@ -194,7 +194,7 @@ def _refund_outcome(intent: Intent, refund: Refund) -> GatewayOutcome:
         case "pending":
             return Pending(refund.id, intent.id)
         case _:
-            return Declined(FailureCode.GATEWAY_REFUSED, "refund_failed", intent.id)
+            return Declined(FailureCode.GATEWAY_REFUSED, "refund_failed: unknown", intent.id)
 
 
 @lru_cache(maxsize=64)

@@ -16,8 +16,10 @@ from deploy.playbank.methods import METHODS, Fault, Method, method_of
 from domain.errors import DownForEverybody
 from domain.failure_codes import FailureCode, may_retry
 from domain.operation import GATEWAY_KINDS, OperationKind
-from domain.outcome import Declined, GatewayOutcome, NotExecuted, Unknown
+from domain.outcome import Declined, GatewayOutcome, NotExecuted, Pending, Unknown
+from tests.contracts.gateway_worlds import simulated_world
 
+_NO = FailureCode.GATEWAY_REFUSED
 SOFT = [
     "insufficient_funds generic_decline do_not_honor call_issuer card_not_supported currency_not_supported",
     "transaction_not_allowed expired_card incorrect_cvc incorrect_number incorrect_zip processing_error",
@@ -206,6 +208,26 @@ def test_a_lost_authorization_is_told_by_its_intent() -> None:
     assert getattr(held, "expires_at", None) == expires
     assert declined == Declined(FailureCode.FRAUD_SUSPECTED, "fraudulent", "pi_1")
     assert asks == Declined(FailureCode.AUTHENTICATION_REQUIRED, "requires_action", "pi_1")
+
+
+@pytest.mark.parametrize(
+    ("status", "reasons", "outcome"),
+    [
+        ("failed", {"failure_reason": "declined"}, Declined(_NO, "refund_failed: declined", "pi_1")),
+        ("canceled", {}, Declined(_NO, "refund_canceled", "pi_1")),
+        (
+            "pending",
+            {"pending_reason": "insufficient_funds"},
+            Pending("re_1", "pi_1", "refund_pending: insufficient_funds"),
+        ),
+        ("pending", {"pending_reason": []}, Pending("re_1", "pi_1", "refund_pending")),
+        ("requires_action", {}, Pending("re_1", "pi_1", "refund_requires_action")),
+    ],
+)
+def test_why_a_refund_is_not_through_is_told(status: str, reasons: dict[str, Any], outcome: GatewayOutcome) -> None:
+    values = {"id": "re_1", "object": "refund", "amount": 1250, "currency": "eur", "status": status} | reasons
+    call = simulated_world().call(OperationKind.REFUND, transaction_id="pi_1")
+    assert outcomes.read_refund(call, stripe.Refund.construct_from(values, None)) == outcome
 
 
 @pytest.mark.parametrize("fault", list(Fault))

@@ -121,6 +121,7 @@ def test_a_note_that_cannot_be_kept_is_left_out_and_the_answer_stands(bad: Any) 
 def test_words_for_an_operator_are_one_line_that_a_database_stores(said: Any, kept: str) -> None:
     assert admit(operation(K.CAPTURE), Unknown(said)) == Unknown(kept)
     assert admit(operation(K.CAPTURE), NotExecuted(said)) == NotExecuted(kept)
+    assert admit(operation(K.CAPTURE), Pending(None, None, said)) == Pending(None, None, kept)
     declined = admit(operation(K.CAPTURE), Declined(FailureCode.CAPTURE_REFUSED, said))
     assert declined == Declined(FailureCode.CAPTURE_REFUSED, kept)
 
