@@ -71,6 +71,8 @@ def gateway_call(operation: Operation, token: str | None) -> GatewayCall:
         transaction_id=operation.transaction_id,
         reference=operation.reference,
         opened_at=operation.opened_at,
+        request_format=operation.request_format,
+        frozen=operation.frozen,
     )
 
 

@@ -233,6 +233,7 @@ class _Review(NamedTuple):
             replayed=False,
             settled_at=None,
             detail=None,
+            request_id=None,
         )
 
 

@@ -131,7 +131,8 @@ def _asks(call: GatewayCall) -> tuple[object, ...]:
             return (call.kind, call.transaction_id, call.amount_minor)
         case _:
             metadata = (call.operation_id, call.order_id, call.attempt)
-            return (call.kind, *metadata, call.amount_minor, call.currency, call.token, call.transaction_id)
+            frozen = (call.request_format, call.frozen)
+            return (call.kind, *metadata, call.amount_minor, call.currency, call.token, call.transaction_id, *frozen)
 
 
 def _refusal(call: GatewayCall, method: Method | None, intent: Intent | None) -> Declined | None:

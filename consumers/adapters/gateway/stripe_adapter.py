@@ -14,11 +14,12 @@ from consumers.adapters.gateway.concurrent import answers
 from consumers.adapters.gateway.stripe_advice import heed
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import to_stripe
+from consumers.adapters.gateway.stripe_forms import FORMATS, authorize_form, capture_form, refund_form
 from consumers.adapters.gateway.stripe_http import last_headers, last_request_id
 from consumers.adapters.gateway.stripe_lookups import StripeLookUps
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, NotBegun, StripeRequests
 from domain.operation import GatewayCall, OperationKind
-from domain.outcome import Declined, GatewayOutcome, NotFound, Unknown
+from domain.outcome import Declined, GatewayOutcome, NotExecuted, NotFound, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
 
 API_BASE = "https://api.stripe.com"
@@ -86,6 +87,8 @@ class StripeGateway:
 
     async def _perform_readable(self, call: GatewayCall, begin: Begin) -> GatewayOutcome:
         """Perform one call. Raises one of UNREADABLE_ERRORS where the answer, or an error in it, makes no sense."""
+        if call.request_format not in FORMATS:
+            return NotExecuted(f"its request has format {call.request_format}: a process of a newer release sends it")
         try:
             return await self._send(call, to_stripe(call.amount_minor, call.currency), partial(begin, call))
         except Refusal as refusal:
@@ -105,37 +108,18 @@ class StripeGateway:
         transaction_id = call.transaction_id or ""
         match call.kind:
             case OperationKind.AUTHORIZE:
-                create = api.payment_intents.create_async(
-                    {
-                        "amount": amount,
-                        "currency": call.currency.lower(),
-                        "payment_method": call.token or "",
-                        "capture_method": "manual",
-                        "confirm": True,
-                        "error_on_requires_action": True,
-                        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-                        "metadata": _metadata(call),
-                        "expand": ["latest_charge"],
-                    },
-                    options,
-                )
+                create = api.payment_intents.create_async(authorize_form(call, amount), options)
                 return outcomes.read_authorize(await run(create, begin))
             case OperationKind.CAPTURE:
-                capture = api.payment_intents.capture_async(transaction_id, {"amount_to_capture": amount}, options)
+                capture = api.payment_intents.capture_async(transaction_id, capture_form(amount), options)
                 return outcomes.read_capture(call, await run(capture, begin))
             case OperationKind.VOID:
                 cancel = api.payment_intents.cancel_async(transaction_id, options=options)
                 return outcomes.read_void(await run(cancel, begin))
             case OperationKind.REFUND:
-                refund = api.refunds.create_async(
-                    {"payment_intent": transaction_id, "amount": amount, "metadata": _metadata(call)}, options
-                )
+                refund = api.refunds.create_async(refund_form(call, amount), options)
                 return outcomes.read_refund(call, await run(refund, begin))
             case OperationKind.RESERVE | OperationKind.CONFIRM | OperationKind.RELEASE:
                 raise AssertionError(f"{call.kind} is for the inventory")
             case _:
                 assert_never(call.kind)
-
-
-def _metadata(call: GatewayCall) -> dict[str, str]:
-    return {"order_id": call.order_id, "attempt": str(call.attempt), "operation_id": str(call.operation_id)}
