@@ -16,6 +16,7 @@ from domain.order import Attempt, Order
 from domain.outcome import Declined, Lapsed, NotExecuted, Outcome, Pending, Short, Unknown
 from domain.rules import Context, Rules
 from domain.values import replace
+from domain.wording import freeze
 
 
 class Move(StrEnum):
@@ -52,6 +53,7 @@ def open_operation(
         opened_at=context.at,
         due_at=context.after(context.rules.lease_s),
         transaction_id=attempt.transaction_id,
+        frozen=freeze(kind, order, attempt, context.rules),
     )
     return order.with_operation(operation)
 
