@@ -180,8 +180,12 @@ _ADMIT: Final[dict[type[Outcome], Callable[[Operation, Any], Outcome]]] = {
     ReturnedElsewhere: _admit_returned,
     Declined: _admit_decline,
     Undecided: _admit_undecided,
-    Pending: lambda _, outcome: Pending(_reference(outcome.reference), _reference(outcome.transaction_id)),
-    Unknown: lambda _, outcome: Unknown(_note(outcome.detail) or "", outcome.replayed),
+    Pending: lambda _, outcome: Pending(
+        _reference(outcome.reference), _reference(outcome.transaction_id), _note(outcome.detail)
+    ),
+    Unknown: lambda _, outcome: Unknown(
+        _note(outcome.detail) or "", outcome.replayed, retry_after_s=_pause_s(outcome.retry_after_s)
+    ),
     NotExecuted: lambda _, outcome: NotExecuted(_note(outcome.detail) or "", _pause_s(outcome.retry_after_s)),
     Short: _admit_shortage,
 }

@@ -16,9 +16,17 @@ _INDEFINITE: Final = (Unknown, NotExecuted, NotFound)
 
 
 def settle_answer(
-    settle: Settle, order: Order, operation: Operation, outcome: Outcome, lease: datetime | None, context: Context
+    settle: Settle,
+    order: Order,
+    operation: Operation,
+    outcome: Outcome,
+    lease: datetime | None,
+    context: Context,
+    request_id: str | None = None,
 ) -> Decision:
     """Settle the answer of a call. lease: the operation's due_at when it was called; None: it needed no lease.
+
+    request_id: the gateway's id of the request that was answered; the operation keeps the last one.
 
     A definite answer always counts. An answer that leaves the operation unfinished must not end the lease of another
     process, whose call may be under way: the operation stays due when that lease ends.
@@ -26,7 +34,10 @@ def settle_answer(
     is_late = lease is not None and lease != operation.due_at
     if is_late and operation.due_at is None and isinstance(outcome, _INDEFINITE):
         return NOTHING  # It is under review by now, and this answer says nothing new.
-    decision = settle(order, count_answer(operation, outcome), outcome, context)
+    counted = count_answer(operation, outcome)
+    if request_id is not None:
+        counted = replace(counted, request_id=request_id)
+    decision = settle(order, counted, outcome, context)
     if not is_late or operation.due_at is None or decision.order is None:
         return decision
     decided = decision.order.operation(operation.operation_id)

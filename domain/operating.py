@@ -29,6 +29,7 @@ from domain.outcome import (
 )
 from domain.rules import Context, Rules
 from domain.values import replace
+from domain.wording import freeze
 
 
 class Move(StrEnum):
@@ -66,6 +67,7 @@ def open_operation(
         opened_at=context.at,
         due_at=context.after(context.rules.lease_s),
         transaction_id=attempt.transaction_id,
+        frozen=freeze(kind, order, attempt, context.rules),
     )
     return order.with_operation(operation)
 
@@ -85,6 +87,8 @@ def gateway_call(operation: Operation, token: str | None) -> GatewayCall:
         transaction_id=operation.transaction_id,
         reference=operation.reference,
         opened_at=operation.opened_at,
+        request_format=operation.request_format,
+        frozen=operation.frozen,
     )
 
 
@@ -137,25 +141,33 @@ def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operat
                 state=OperationState.PENDING,
                 reference=outcome.reference or operation.reference,
                 transaction_id=operation.transaction_id or outcome.transaction_id,
+                detail=outcome.detail or operation.detail,
                 unknown_since=operation.unknown_since or context.at,
                 due_at=context.after(_pending_pause_s(operation, context)),
             )
         case _ if operation.state is OperationState.PENDING:
             # The gateway has accepted it: a failed look-up does not change that.
-            return replace(operation, due_at=context.after(_pending_pause_s(operation, context)))
+            pause = max(_asked_pause_s(outcome), _pending_pause_s(operation, context))
+            return replace(operation, due_at=context.after(pause))
         case NotExecuted():
             # An unknown operation stays unknown until a definite answer: an earlier copy may still be under way.
-            pause = max(outcome.retry_after_s or 0, backoff_s(operation.tries, rules.backoff_min_s, rules))
+            pause = max(_asked_pause_s(outcome), backoff_s(operation.tries, rules.backoff_min_s, rules))
             return replace(operation, detail=outcome.detail, due_at=context.after(pause))
         case _:
+            pause = max(_asked_pause_s(outcome), backoff_s(operation.tries, rules.unknown_retry_s, rules))
             return replace(
                 operation,
                 state=OperationState.UNKNOWN,
                 detail=_doubt(outcome) or operation.detail,
                 replayed=operation.replayed or (isinstance(outcome, Unknown) and outcome.replayed),
                 unknown_since=operation.unknown_since or context.at,
-                due_at=context.after(backoff_s(operation.tries, rules.unknown_retry_s, rules)),
+                due_at=context.after(pause),
             )
+
+
+def _asked_pause_s(outcome: Outcome) -> float:
+    """Return how long the gateway asks us to wait before the next try; 0 if it does not say."""
+    return (outcome.retry_after_s or 0) if isinstance(outcome, Unknown | NotExecuted) else 0
 
 
 def _pending_pause_s(operation: Operation, context: Context) -> float:

@@ -2,12 +2,17 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from domain.ids import EventId, Namespace, OperationId, OrderId
 from domain.values import Value
 
 OPERATIONS = Namespace(UUID("5b0b3e0c-5a3b-5f86-9d3c-0f5f0a1d7c11"))
+FIRST_FORMAT: Final = 1
+"""Rows of releases that kept no format: their requests hold nothing of the settings."""
+REQUEST_FORMAT: Final = 2
+"""How this release makes the request of a new operation. Raise it when the same operation gives other parameters."""
 
 
 class OperationKind(StrEnum):
@@ -40,12 +45,25 @@ class OperationState(StrEnum):
 UNFINISHED = frozenset({OperationState.OPEN, OperationState.PENDING, OperationState.UNKNOWN})
 
 
+class Frozen(Value, frozen=True, omit_defaults=True):
+    """The values of settings that enter a request, as they were when its operation was opened.
+
+    The gateway refuses a key that comes again with other parameters, and settings may change before a call is repeated.
+    A new value is a line here, one in `wording.freeze`, and one where the adapter makes the request.
+    """
+
+    statement_suffix: str | None = None
+    description: str | None = None
+
+
 class Operation(Value, frozen=True):
     """One call at the gateway or the inventory, owned by this row until it has a definite outcome.
 
     due_at: the end of the lease while somebody works on it, else the time of the next try; then the sweep may claim it.
     tries: counts calls, not claims (see operating.count_answer). unknown_since: since when we do not know the outcome.
     replayed: the gateway repeats a stored failure. by, reason: of the operator who settled it.
+    request_format, frozen: what its request is made from, besides the operation itself. request_id: the gateway's id of
+    the last request about it that had an answer, as its support asks for it.
     """
 
     operation_id: OperationId
@@ -69,6 +87,9 @@ class Operation(Value, frozen=True):
     detail: str | None = None
     by: str | None = None
     reason: str | None = None
+    request_format: int = REQUEST_FORMAT
+    frozen: Frozen | None = None
+    request_id: str | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -80,7 +101,7 @@ class GatewayCall(Value, frozen=True):
     """All parameters of a call at the gateway. The same key always has the same parameters.
 
     amount_minor: in ISO 4217 minor units. token: for authorize only. transaction_id: for all other kinds. reference:
-    the refund id, once it is known. opened_at: limits the search of a look-up.
+    the refund id, once it is known. opened_at: limits the search of a look-up. request_format, frozen: see Operation.
     """
 
     operation_id: OperationId
@@ -94,6 +115,8 @@ class GatewayCall(Value, frozen=True):
     transaction_id: str | None
     reference: str | None
     opened_at: datetime
+    request_format: int = REQUEST_FORMAT
+    frozen: Frozen | None = None
 
 
 def idempotency_key(order_id: OrderId, attempt: int, kind: OperationKind, try_number: int) -> str:

@@ -72,10 +72,14 @@ class Lapsed(Value, frozen=True):
 
 
 class Pending(Value, frozen=True):
-    """Accepted; the answer comes later. reference: its id at the gateway (a refund id)."""
+    """Accepted; the answer comes later. reference: its id at the gateway (a refund id).
+
+    detail: why it is not decided yet, for operators.
+    """
 
     reference: str | None = None
     transaction_id: str | None = None
+    detail: str | None = None
 
 
 class Undecided(Value, frozen=True):
@@ -96,12 +100,14 @@ class TransactionMissing(Value, frozen=True):
 class Unknown(Value, frozen=True):
     """We do not know whether it was executed. replayed: the gateway repeats this answer; only a look-up can help.
 
-    forbidden: our key lacks the permission for such look-ups.
+    forbidden: our key lacks the permission for such look-ups. retry_after_s: the gateway asks us to wait so long before
+    we ask again.
     """
 
     detail: str
     replayed: bool = False
     forbidden: bool = False
+    retry_after_s: float | None = None
 
 
 class NotExecuted(Value, frozen=True):

@@ -14,7 +14,7 @@ from domain.decision import Decision, silent
 from domain.failure_codes import FailureCode
 from domain.goods import capture, confirm, reserve
 from domain.operating import key_lives
-from domain.operation import Operation, OperationKind, OperationState, operation_id
+from domain.operation import REQUEST_FORMAT, Operation, OperationKind, OperationState, operation_id
 from domain.order import Attempt, Order, Status
 from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
 from domain.payment import fail_for_goods, fail_payment, fail_reservation, give_back
@@ -239,6 +239,8 @@ class _Review(NamedTuple):
             replayed=False,
             settled_at=None,
             detail=None,
+            request_format=REQUEST_FORMAT,
+            request_id=None,
         )
 
 

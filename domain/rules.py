@@ -1,4 +1,4 @@
-"""The numbers that the rules depend on. Durations are in seconds."""
+"""The settings that the rules depend on. Durations are in seconds."""
 
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -12,7 +12,10 @@ LEASE_MARGIN: Final = 0.1
 
 
 class Rules(Value, frozen=True):
-    """Set by deploy's settings; the defaults are the documented ones."""
+    """Set by deploy's settings; the defaults are the documented ones.
+
+    statement_suffix, description: templates of `domain.wording`.
+    """
 
     retry_window_s: float = 86_400
     attempts_max: int = 5
@@ -34,6 +37,8 @@ class Rules(Value, frozen=True):
     stuck_after_s: float = 900
     resends_max: int = 3
     livemode: bool = False
+    statement_suffix: str | None = None
+    description: str | None = None
 
 
 class Context(Value, frozen=True):

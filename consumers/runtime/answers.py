@@ -13,7 +13,7 @@ from domain.values import Value
 class Answer(Value, frozen=True):
     """An outcome of an operation. lease: the operation's due_at while it was called; None: it was not called.
 
-    operation: as it was claimed, if this process called it.
+    operation: as it was claimed, if this process called it. request_id: see domain.ports.gateway.GatewayAnswer.
     """
 
     order_id: OrderId
@@ -21,6 +21,7 @@ class Answer(Value, frozen=True):
     outcome: Outcome
     lease: datetime | None = None
     operation: Operation | None = None
+    request_id: str | None = None
 
 
 class Answers:

@@ -88,7 +88,8 @@ class GatewayCalls:
             outcome, operation = answer.outcome, claimed[answer.operation_id.int].operation
             if isinstance(outcome, NotExecuted) and self._breaker.is_down:
                 outcome = replace(outcome, everybody=True)  # the same answer, and why it came
-            answers.append(Answer(operation.order_id, answer.operation_id, outcome, operation.due_at, operation))
+            order_id, due_at = operation.order_id, operation.due_at
+            answers.append(Answer(order_id, answer.operation_id, outcome, due_at, operation, answer.request_id))
         self._open.remove([claimed[answer.operation_id.int] for answer in group])
         self._put(answers)
 

@@ -158,7 +158,8 @@ class Settler:
             return False
         settle = self._reactions[operation.reaction].settle
         context = work.context(operation.causation_id)
-        work.apply(settle_answer(settle, order, operation, answer.outcome, answer.lease, context))
+        outcome, lease = answer.outcome, answer.lease
+        work.apply(settle_answer(settle, order, operation, outcome, lease, context, answer.request_id))
         return True
 
     def _compare(self, answer: Answer, state: OperationState | None) -> None:

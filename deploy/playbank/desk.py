@@ -167,7 +167,8 @@ def _asks(call: GatewayCall) -> tuple[object, ...]:
             return (call.kind, call.transaction_id, call.amount_minor)
         case _:
             metadata = (call.operation_id, call.order_id, call.attempt)
-            return (call.kind, *metadata, call.amount_minor, call.currency, call.token, call.transaction_id)
+            frozen = (call.request_format, call.frozen)
+            return (call.kind, *metadata, call.amount_minor, call.currency, call.token, call.transaction_id, *frozen)
 
 
 def _refusal(call: GatewayCall, method: Method | None) -> Declined | None:
@@ -224,7 +225,7 @@ def _refund_outcome(intent: Intent, refund: Refund) -> GatewayOutcome:
         case "pending":
             return Pending(refund.id, intent.id)
         case _:
-            return Declined(FailureCode.GATEWAY_REFUSED, "refund_failed", intent.id)
+            return Declined(FailureCode.GATEWAY_REFUSED, "refund_failed: unknown", intent.id)
 
 
 @lru_cache(maxsize=64)

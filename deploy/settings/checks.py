@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from deploy.settings.errors import SettingsError
 from deploy.settings.places import check_database_url
 from domain.rules import LEASE_MARGIN
+from domain.wording import check_description, check_suffix
 
 if TYPE_CHECKING:
     from deploy.settings.model import GatewayKind, Settings
@@ -66,6 +67,17 @@ def check_gateway(settings: "Settings") -> None:
             )
     elif base is not None and base.startswith("http://") and not is_loopback(base):
         raise ValueError("PAYMENTS_STRIPE_API_BASE must be https:// when it is not on this machine")
+
+
+def check_texts(settings: "Settings") -> None:
+    """Refuse texts that Stripe could refuse with an order: then no order fails for one."""
+    for name, check in (("statement_suffix", check_suffix), ("description", check_description)):
+        template = getattr(settings, name)
+        try:
+            if template is not None:
+                check(template)
+        except ValueError as error:
+            raise ValueError(f"PAYMENTS_{name.upper()} {error}") from None
 
 
 def chosen_gateway(settings: "Settings") -> "GatewayKind":

@@ -67,6 +67,14 @@ class Settings(BaseModel):
     simulated_latency_ms: float = Field(
         50, ge=0, le=60_000, allow_inf_nan=False, description="of the simulated gateway's answers"
     )
+    statement_suffix: str | None = Field(
+        None,
+        description="text that a card's statement shows behind the account's own: literal text with {order_id}; Stripe "
+        "shows 22 characters of both; none: only the account's",
+    )
+    description: str | None = Field(
+        None, description="of a payment, in Stripe's dashboard: literal text with {order_id}; none: none"
+    )
     sandbox_listen: str = Field(
         "127.0.0.1:12111", pattern=r"^[^\s:]+:\d{1,5}$", description="host:port of the sandbox alone; port 0: any free"
     )
@@ -137,6 +145,7 @@ class Settings(BaseModel):
         checks.check_places(self)
         checks.check_gateway(self)
         amounts.amount_limits(self.amount_max_minor)
+        checks.check_texts(self)
         checks.check_operations(self)
         checks.check_sizes(self)
         return self

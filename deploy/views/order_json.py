@@ -40,6 +40,7 @@ OPERATION = (
     "tries",
     "by",
     "reason",
+    "request_id",
     "transaction_id",
     "amount_minor",
     "currency",

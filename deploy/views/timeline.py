@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from domain.errors import Transient
+from domain.operation import OperationState
 from outbox.operators.queries import OrderRows, Record
 from schemas.events import Event
 from schemas.money import Money
@@ -80,16 +81,18 @@ def timeline(stored: OrderRows, events: Sequence[JournalEvent]) -> list[Entry]:
 def _of_operation(number: int, row: Record) -> Iterator[Entry]:
     kind, again = row["kind"], "" if row["try_number"] == 1 else f", try {row['try_number']}"
     amount = str(Money(row["amount_minor"], row["currency"])) if row["amount_minor"] else ""
-    details = _joined(f"attempt {row['attempt']}{again}", amount)
-    yield Entry(row["opened_at"], Rank.OPENED, number, row["reaction"], f"{kind} begun", details)
     calls = "" if row["tries"] <= 1 else f"{row['tries']} calls"
+    turned_away = row["state"] == OperationState.OPEN and row["tries"] > 0
+    answers = (row["detail"], row["request_id"], calls) if turned_away else ()
+    details = _joined(f"attempt {row['attempt']}{again}", amount, *answers)
+    yield Entry(row["opened_at"], Rank.OPENED, number, row["reaction"], f"{kind} begun", details)
     if row["settled_at"] is not None:
         who = row["by"] or "gateway"
-        said = _joined(row["transaction_id"], row["reference"], row["detail"], row["reason"], calls)
+        said = _joined(row["transaction_id"], row["reference"], row["detail"], row["reason"], row["request_id"], calls)
         yield Entry(row["settled_at"], Rank.SETTLED, number, who, f"{kind} {row['state']}", said)
     elif row["unknown_since"] is not None:
         due = "" if row["due_at"] is None else f"next look {moment(row['due_at'])}"
-        said = _joined(row["transaction_id"], row["reference"], row["detail"], calls, due)
+        said = _joined(row["transaction_id"], row["reference"], row["detail"], row["request_id"], calls, due)
         yield Entry(row["unknown_since"], Rank.SETTLED, number, "gateway", f"{kind} {row['state']}", said)
 
 

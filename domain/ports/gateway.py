@@ -13,10 +13,14 @@ from domain.values import Value
 
 
 class GatewayAnswer(Value, frozen=True):
-    """The gateway's answer about one operation."""
+    """The gateway's answer about one operation.
+
+    request_id: the gateway's id of the last request about it that was answered at all, refusals and look-ups included.
+    """
 
     operation_id: OperationId
     outcome: GatewayOutcome
+    request_id: str | None = None
 
 
 Begin = Callable[[GatewayCall], bool]

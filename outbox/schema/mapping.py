@@ -8,10 +8,11 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Final, Generic, LiteralString, TypeVar
 
+import msgspec
 import orjson
 
 from domain.failure_codes import FailureCode
-from domain.operation import Operation, OperationKind, OperationState
+from domain.operation import FIRST_FORMAT, Frozen, Operation, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status
 from domain.outcome import Missing
 from domain.values import Value
@@ -114,6 +115,15 @@ def _read_missing(missing: Iterable[Any]) -> tuple[Missing, ...]:
     return tuple(Missing(*item) for item in missing)
 
 
+def _write_frozen(frozen: Frozen | None) -> str | None:
+    return None if frozen is None else msgspec.json.encode(frozen).decode()
+
+
+def _read_frozen(cell: object) -> Frozen:
+    """Read what was frozen. Values that only a newer release knows are left out."""
+    return msgspec.convert(cell, Frozen)
+
+
 NUMBER: Final = Column("order_number", "bigint", "orders.order_number: what the rows of an order are found by")
 BLOCK: Final = 1000
 """How many order numbers one value of the sequence stands for: its increment."""
@@ -205,6 +215,22 @@ OPERATIONS: Final = Table(
         Column("amount_minor", "bigint", "minor units"),
         word("currency", "ISO 4217"),
         Column("opened_at", TIME, "when it was planned; the key lives from here"),
+        Column(
+            "request_format",
+            "integer",
+            "how its request is made from this row, see domain.operation; null: written before 0005",
+            nullable=True,
+            read=int,
+            null=FIRST_FORMAT,
+        ),
+        Column(
+            "frozen",
+            JSONB,
+            "values of settings that enter its request, as they were when it was opened; null: none",
+            nullable=True,
+            write=_write_frozen,
+            read=_read_frozen,
+        ),
     ),
     state=(
         word("state", "open, approved, declined, pending, unknown, not_executed", read=_member(OperationState)),
@@ -218,6 +244,7 @@ OPERATIONS: Final = Table(
         Column("detail", comment="what the gateway said, for operators", nullable=True),
         Column("by", comment="the operator who settled it", nullable=True),
         Column("reason", comment="why the operator did", nullable=True),
+        Column("request_id", comment="the gateway's id of the last request about it that had an answer", nullable=True),
     ),
 )
 

@@ -87,13 +87,17 @@ async def test_late_answer_that_says_nothing_for_sure_does_not_end_the_lease_of_
 
 
 async def begun(make_pipeline: MakePipeline) -> Pipeline:
-    """Make a pipeline with an operation whose process has died."""
+    """Make a pipeline with an operation whose process has died over its call."""
     pipeline = await make_pipeline()
     await pipeline.stock(SKU_1=10, SKU_2=10)
     pipeline.gateway.hangs_on = {OperationKind.AUTHORIZE: False}
     dying = await pipeline.join([authorize_payment], relay=False, sweep=False)
     await pipeline.publish(order())
-    await pipeline.until(lambda: pipeline.has("SELECT 1 FROM operation"), "the operation")
+
+    async def called() -> bool:
+        return "order-1" in pipeline.gateway.performed
+
+    await pipeline.until(called, "its call")
     await dying.crash()
     pipeline.gateway.hangs_on = {}
     await pipeline.end_leases()

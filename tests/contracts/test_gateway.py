@@ -319,7 +319,7 @@ async def test_a_refund_can_fail_after_it_had_succeeded(world: World) -> None:
 
     outcome = await world.look_up_until(refund, Declined)
 
-    assert same(outcome) == Declined(FailureCode.GATEWAY_REFUSED, "refund_failed", "")
+    assert same(outcome) == Declined(FailureCode.GATEWAY_REFUSED, "refund_failed: unknown", "")
     entry = await world.entry(first.order_id)
     assert entry is not None
     assert entry.refunded_minor == 0

@@ -25,10 +25,14 @@ from domain.outcome import (
     NotExecuted,
     NotFound,
     OtherAmount,
+    Pending,
     Undecided,
     Unknown,
 )
+from tests.contracts.gateway_worlds import simulated_world
 from tests.domain.builders import operation
+
+_NO = FailureCode.GATEWAY_REFUSED
 
 
 @pytest.mark.parametrize(
@@ -257,6 +261,26 @@ def _refund(**fields: Any) -> stripe.Refund:
     return stripe.Refund.construct_from(
         {"id": "re_1", "object": "refund", "amount": 5, "currency": "eur"} | fields, None
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "reasons", "outcome"),
+    [
+        ("failed", {"failure_reason": "declined"}, Declined(_NO, "refund_failed: declined", "pi_1")),
+        ("canceled", {}, Declined(_NO, "refund_canceled", "pi_1")),
+        (
+            "pending",
+            {"pending_reason": "insufficient_funds"},
+            Pending("re_1", "pi_1", "refund_pending: insufficient_funds"),
+        ),
+        ("pending", {"pending_reason": []}, Pending("re_1", "pi_1", "refund_pending")),
+        ("requires_action", {}, Pending("re_1", "pi_1", "refund_requires_action")),
+    ],
+)
+def test_why_a_refund_is_not_through_is_told(status: str, reasons: dict[str, Any], outcome: GatewayOutcome) -> None:
+    values = {"id": "re_1", "object": "refund", "amount": 1250, "currency": "eur", "status": status} | reasons
+    call = simulated_world().call(OperationKind.REFUND, transaction_id="pi_1")
+    assert outcomes.read_refund(call, stripe.Refund.construct_from(values, None)) == outcome
 
 
 @pytest.mark.parametrize("fault", list(Fault))

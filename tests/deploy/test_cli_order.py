@@ -49,7 +49,7 @@ def test_an_order_that_is_retried_and_paid_is_told_from_end_to_end(tmp_path: Pat
         (2, "authorize", "approved", 1, None, None),
         (2, "capture", "approved", 1, None, None),
     ]
-    assert {"id", "reference"} <= order["operations"][0].keys()
+    assert {"id", "reference", "request_id"} <= order["operations"][0].keys()
     assert [(e["version"], e["type"]) for e in order["events"]] == [
         (1, "PaymentFailed"),
         (1, "CustomerNotificationRequested"),

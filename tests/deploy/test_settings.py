@@ -123,6 +123,9 @@ def test_a_secret_given_twice_or_unreadable_is_refused(tmp_path: Path) -> None:
         ({"PAYMENTS_GATEWAY": "adyen"}, "PAYMENTS_GATEWAY must be 'stripe', 'sandbox' or 'simulated'"),
         ({"PAYMENTS_TOPIC_PREFIX": "a b"}, "PAYMENTS_TOPIC_PREFIX"),
         ({"PAYMENTS_EVENT_BYTES_MAX": "299999"}, "PAYMENTS_EVENT_BYTES_MAX must be greater than or equal to 300000"),
+        ({"PAYMENTS_STATEMENT_SUFFIX": "{order_id}"}, "PAYMENTS_STATEMENT_SUFFIX must have at least one letter"),
+        ({"PAYMENTS_STATEMENT_SUFFIX": "x" * 23}, "PAYMENTS_STATEMENT_SUFFIX must have at most 22 characters"),
+        ({"PAYMENTS_DESCRIPTION": "{customer_id}"}, "PAYMENTS_DESCRIPTION may have one {order_id} and no other braces"),
         ({"PAYMENTS_CLOCK_SKEW_MAX_S": "86401"}, "PAYMENTS_CLOCK_SKEW_MAX_S must be less than or equal to 86400"),
     ],
 )

@@ -151,6 +151,7 @@ def test_a_note_that_cannot_be_kept_is_left_out_and_the_answer_stands(bad: Any) 
 def test_words_for_an_operator_are_one_line_that_a_database_stores(said: Any, kept: str) -> None:
     assert admit(operation(K.CAPTURE), Unknown(said)) == Unknown(kept)
     assert admit(operation(K.CAPTURE), NotExecuted(said)) == NotExecuted(kept)
+    assert admit(operation(K.CAPTURE), Pending(None, None, said)) == Pending(None, None, kept)
     declined = admit(operation(K.CAPTURE), Declined(FailureCode.CAPTURE_REFUSED, said))
     assert declined == Declined(FailureCode.CAPTURE_REFUSED, kept)
 
@@ -165,6 +166,8 @@ def test_words_for_an_operator_are_one_line_that_a_database_stores(said: Any, ke
 )
 def test_no_gateway_puts_an_operation_off_for_ever(said: Any, kept: float | None) -> None:
     assert admit(operation(K.CAPTURE), NotExecuted("HTTP 429", said)) == NotExecuted("HTTP 429", kept)
+    unknown = Unknown("HTTP 503", retry_after_s=said)
+    assert admit(operation(K.CAPTURE), unknown) == Unknown("HTTP 503", retry_after_s=kept)
 
 
 def test_flags_and_times_are_what_they_should_be_or_left_out() -> None:

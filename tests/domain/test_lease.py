@@ -20,10 +20,10 @@ THEIRS: Final = later(75)
 WAITING: Final = (Unknown("time-out"), NotExecuted("HTTP 429"), NotFound())
 
 
-def answer(outcome: Outcome, *, lease: Any, **known: Any) -> Decision:
+def answer(outcome: Outcome, *, lease: Any, said: str | None = None, **known: Any) -> Decision:
     waiting = operation(K.AUTHORIZE, **known)
     found = order(Status.CONFIRMED, attempt(), operations=(waiting,))
-    return settle_answer(BY_NAME["authorize_payment"].settle, found, waiting, outcome, lease, context())
+    return settle_answer(BY_NAME["authorize_payment"].settle, found, waiting, outcome, lease, context(), said)
 
 
 def waiting_in(decision: Decision) -> Operation:
@@ -56,6 +56,14 @@ def test_a_definite_answer_counts_whoever_brings_it() -> None:
 @pytest.mark.parametrize("outcome", WAITING)
 def test_what_a_person_has_is_not_taken_up_again_by_a_late_answer_that_tells_nothing(outcome: Outcome) -> None:
     assert answer(outcome, lease=MINE, due_at=None) is NOTHING
+
+
+@pytest.mark.parametrize("outcome", [*WAITING, Pending("re_1"), Approved("pi_1", None, TOTAL)])
+def test_the_last_request_id_stays_with_the_operation(outcome: Outcome) -> None:
+    first = waiting_in(answer(outcome, lease=MINE, due_at=MINE, said="req_1"))
+    again = waiting_in(answer(outcome, lease=MINE, due_at=MINE, request_id="req_1", said="req_2"))
+    silent = waiting_in(answer(outcome, lease=MINE, due_at=MINE, request_id="req_1"))
+    assert [found.request_id for found in (first, again, silent)] == ["req_1", "req_2", "req_1"]
 
 
 def test_an_operation_begins_without_a_try_and_each_answer_is_one() -> None:

@@ -104,6 +104,17 @@ def test_not_executed_leaves_an_operation_open_for_the_same_call() -> None:
 @pytest.mark.parametrize(("asked", "pause_s"), [(None, 1), (0.5, 1), (30.0, 30)])
 def test_the_gateways_wish_for_a_pause_is_granted(asked: float | None, pause_s: float) -> None:
     assert postpone(operation(K.CAPTURE), NotExecuted("HTTP 429", asked), context()).due_at == later(pause_s)
+    unknown = Unknown("HTTP 503", retry_after_s=asked)
+    soonest = RULES.unknown_retry_s
+    assert postpone(operation(K.CAPTURE), unknown, context()).due_at == later(max(pause_s, soonest))
+    assert postpone(waiting(O.PENDING), unknown, context()).due_at == later(max(pause_s, soonest))
+
+
+def test_why_a_refund_is_pending_is_kept_until_it_is_decided() -> None:
+    pending = postpone(operation(K.REFUND), Pending("re_1", None, "refund_pending: insufficient_funds"), context())
+    assert pending.detail == "refund_pending: insufficient_funds"
+    assert postpone(pending, Unknown("time-out"), context()).detail == pending.detail
+    assert close(pending, Approved("pi_1", "re_1", TOTAL), context()).detail is None
 
 
 def test_not_executed_never_replaces_unknown() -> None:

@@ -11,7 +11,14 @@ from domain.alarms import ALARMS
 from domain.decision import Decision
 from domain.edges import EDGES
 from domain.failure_codes import FailureCode
-from domain.operation import INVENTORY_KINDS, Operation, OperationKind, OperationState
+from domain.operation import (
+    FIRST_FORMAT,
+    INVENTORY_KINDS,
+    REQUEST_FORMAT,
+    Operation,
+    OperationKind,
+    OperationState,
+)
 from domain.order import Attempt, Hold, HoldState, Order, Status
 from domain.outcome import AlreadyCaptured, Approved, Declined, Outcome, Pending, Reserved
 from domain.resolving import OWNERS, No, Ruling, Word, resolve
@@ -306,7 +313,8 @@ def test_it_is_sent_again_by_the_same_key_while_the_gateway_remembers_it_and_as_
     name: str,
 ) -> None:
     review = CALLS[name]
-    waiting = call_of(review, state=O.UNKNOWN, unknown_since=AT, tries=9)
+    older = {"request_format": FIRST_FORMAT, "request_id": "req_1"}
+    waiting = call_of(review, state=O.UNKNOWN, unknown_since=AT, tries=9, **older)
     known = under(review, f"{review.kind}_unknown", waiting)
     alive = decided(rule(known, NO)).order
     assert alive is not None
@@ -318,6 +326,7 @@ def test_it_is_sent_again_by_the_same_key_while_the_gateway_remembers_it_and_as_
     ended, again = dead.operations
     assert (ended.state, ended.settled_at, ended.by) == (O.NOT_EXECUTED, late, "alice")
     assert (again.state, again.try_number, again.opened_at, again.due_at) == (O.OPEN, 2, late, late)
+    assert (again.request_format, again.request_id) == (REQUEST_FORMAT, None)
     assert dead.busy()
 
 

@@ -10,11 +10,15 @@ from domain.ports.gateway import GatewayAnswer
 
 
 async def answers(
-    calls: Sequence[GatewayCall], ask: Callable[[GatewayCall], Awaitable[GatewayOutcome | None]], at_once: int
+    calls: Sequence[GatewayCall],
+    ask: Callable[[GatewayCall], Awaitable[GatewayOutcome | None]],
+    at_once: int,
+    request_id: Callable[[], str | None] = lambda: None,
 ) -> AsyncIterator[Sequence[GatewayAnswer]]:
     """Ask for every call, `at_once` at a time, and yield all answers that are ready, as soon as there are some.
 
-    A call for which ask returns None was not made, and has no answer.
+    A call for which ask returns None was not made, and has no answer. Each is asked in a task of its own, in which
+    request_id then gives the gateway's id of the request.
     When one is refused for everybody, what already runs is awaited and given, nothing more is asked, and the refusal is
     raised. Leaving early cancels what runs and waits for it to be over.
     """
@@ -29,7 +33,7 @@ async def answers(
                 return None
             try:
                 outcome = await ask(call)
-                return None if outcome is None else GatewayAnswer(call.operation_id, outcome)
+                return None if outcome is None else GatewayAnswer(call.operation_id, outcome, request_id())
             except DownForEverybody as down:
                 refusal = down
                 return None

@@ -12,13 +12,16 @@ import stripe
 
 from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
+from consumers.adapters.gateway.stripe_advice import heed
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import amount_to_send
+from consumers.adapters.gateway.stripe_forms import FORMATS, authorize_form, capture_form, refund_form
+from consumers.adapters.gateway.stripe_http import last_headers, last_request_id
 from consumers.adapters.gateway.stripe_lookups import StripeLookUps
 from consumers.adapters.gateway.stripe_refunds import failed_refunds
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, NotBegun, StripeRequests
 from domain.operation import GatewayCall, OperationKind
-from domain.outcome import Declined, GatewayOutcome, NotFound, Unknown
+from domain.outcome import Declined, GatewayOutcome, NotExecuted, NotFound, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.told import RefundFailure
 
@@ -62,7 +65,7 @@ class StripeGateway:
 
     def perform(self, calls: Sequence[GatewayCall], begin: Begin = at_once) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Send what the calls ask, each under its idempotency key."""
-        return answers(calls, lambda call: self._perform(call, begin), self._concurrency)
+        return answers(calls, lambda call: self._perform(call, begin), self._concurrency, last_request_id)
 
     def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Read what became of the calls. One listing serves all authorize operations of the sequence."""
@@ -87,10 +90,12 @@ class StripeGateway:
         except NotBegun:
             return None
         except UNREADABLE_ERRORS:
-            return Unknown("unreadable answer")
+            return heed(Unknown("unreadable answer"), last_headers())
 
     async def _perform_readable(self, call: GatewayCall, begin: Begin) -> GatewayOutcome:
         """Perform one call. Raises one of UNREADABLE_ERRORS where the answer, or an error in it, makes no sense."""
+        if call.request_format not in FORMATS:
+            return NotExecuted(f"its request has format {call.request_format}: a process of a newer release sends it")
         try:
             outcome = await self._send(call, amount_to_send(call), partial(begin, call))
         except Refusal as refusal:
@@ -98,21 +103,22 @@ class StripeGateway:
         except stripe.StripeError as error:
             return await self._read_refusal(call, error)
         except CONNECTION_ERRORS as lost:
-            return outcomes.read_lost_connection(lost)
+            return heed(outcomes.read_lost_connection(lost), last_headers())
         else:
-            self._look_ups.note_ours()
+            self._look_ups.transactions.note_ours()
             return outcome
 
     async def _read_refusal(self, call: GatewayCall, error: stripe.StripeError) -> GatewayOutcome:
         """Read an error. What may contradict our belief about the transaction is looked up before it counts."""
+        headers = last_headers()
         if call.kind is OperationKind.AUTHORIZE:
-            return outcomes.read_error(call.kind, error)
+            return heed(outcomes.read_error(call.kind, error), headers, error)
         if outcomes.is_missing(error):
             outcome = await self._look_ups.judge_missing(call)
         elif outcomes.is_state_conflict(error):
             outcome = await self._look_ups.ask_state(call)
         else:
-            outcome = outcomes.read_error(call.kind, error)
+            outcome = heed(outcomes.read_error(call.kind, error), headers, error)
         if isinstance(outcome, NotFound):
             outcome = outcomes.read_refusal(call.kind, outcomes.details(error).get("code"), None)
         if call.kind is OperationKind.REFUND and isinstance(outcome, Declined):
@@ -126,37 +132,18 @@ class StripeGateway:
         transaction_id = call.transaction_id or ""
         match call.kind:
             case OperationKind.AUTHORIZE:
-                create = api.payment_intents.create_async(
-                    {
-                        "amount": amount,
-                        "currency": call.currency.lower(),
-                        "payment_method": call.token or "",
-                        "capture_method": "manual",
-                        "confirm": True,
-                        "error_on_requires_action": True,
-                        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-                        "metadata": _metadata(call),
-                        "expand": ["latest_charge"],
-                    },
-                    options,
-                )
+                create = api.payment_intents.create_async(authorize_form(call, amount), options)
                 return outcomes.read_authorize(call, await run(create, begin))
             case OperationKind.CAPTURE:
-                capture = api.payment_intents.capture_async(transaction_id, {"amount_to_capture": amount}, options)
+                capture = api.payment_intents.capture_async(transaction_id, capture_form(amount), options)
                 return outcomes.read_capture(await run(capture, begin))
             case OperationKind.VOID:
                 cancel = api.payment_intents.cancel_async(transaction_id, options=options)
                 return outcomes.read_void(await run(cancel, begin))
             case OperationKind.REFUND:
-                refund = api.refunds.create_async(
-                    {"payment_intent": transaction_id, "amount": amount, "metadata": _metadata(call)}, options
-                )
+                refund = api.refunds.create_async(refund_form(call, amount), options)
                 return outcomes.read_refund(call, await run(refund, begin))
             case OperationKind.RESERVE | OperationKind.CONFIRM | OperationKind.RELEASE:
                 raise AssertionError(f"{call.kind} is for the inventory")
             case _:
                 assert_never(call.kind)
-
-
-def _metadata(call: GatewayCall) -> dict[str, str]:
-    return {"order_id": call.order_id, "attempt": str(call.attempt), "operation_id": str(call.operation_id)}

@@ -2,27 +2,25 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextvars import Context, copy_context
 from datetime import timedelta
 from typing import Any, Final, cast
 
 import stripe
-from stripe.params import RefundListParams
 
 from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
-from consumers.adapters.gateway.stripe_currency import from_stripe
+from consumers.adapters.gateway.stripe_advice import pause
+from consumers.adapters.gateway.stripe_http import last_headers, last_request_id, take_over
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, StripeRequests
-from domain.errors import DownForEverybody, Transient
+from consumers.adapters.gateway.stripe_transactions import StripeTransactions
+from domain.errors import Transient
 from domain.operation import GatewayCall, OperationKind
-from domain.outcome import GatewayOutcome, NotExecuted, NotFound, ReturnedElsewhere, TransactionMissing, Unknown
+from domain.outcome import GatewayOutcome, NotExecuted, NotFound, Unknown
 from domain.ports.gateway import GatewayAnswer
 
 PAGE: Final = 100
 """The largest page that Stripe gives."""
-REFUND_PAGES_MAX: Final = 10
-OURS_PAGES_MAX: Final = 10
-"""How far we search for another transaction of ours."""
-_MONEY_IS_BACK: Final = frozenset({"succeeded", "pending", "requires_action"})
 LISTING_MARGIN: Final = timedelta(minutes=5)
 """How far our clock and Stripe's may differ."""
 
@@ -36,23 +34,21 @@ class StripeLookUps:
     def __init__(self, requests: StripeRequests, listing_pages_max: int) -> None:
         self._requests = requests
         self._listing_pages_max = listing_pages_max
-        self._has_ours = False
-
-    def note_ours(self) -> None:
-        """Note that Stripe has a transaction of ours: our key is that of the right account."""
-        self._has_ours = True
+        self.transactions = StripeTransactions(requests)
 
     async def look_up(self, calls: Sequence[GatewayCall], at_once: int) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Read what became of the calls. One listing serves all authorize operations of the sequence."""
-        listing = asyncio.create_task(self._list([call for call in calls if call.kind is OperationKind.AUTHORIZE]))
+        said = copy_context()
+        authorizes = [call for call in calls if call.kind is OperationKind.AUTHORIZE]
+        listing = asyncio.create_task(self._list(authorizes), context=said)
 
         async def ask(call: GatewayCall) -> GatewayOutcome:
             if call.kind is OperationKind.AUTHORIZE:
-                return await self._ask(call, self._find_listed(call, listing))
+                return await self._ask(call, self._find_listed(call, listing, said))
             return await self.ask_state(call)
 
         try:
-            async for group in answers(calls, ask, at_once):
+            async for group in answers(calls, ask, at_once, last_request_id):
                 yield group
         finally:
             listing.cancel()
@@ -64,14 +60,14 @@ class StripeLookUps:
 
     async def find_returned(self, call: GatewayCall) -> GatewayOutcome:
         """Read whether somebody else gave money back, so that our refund was refused; NotFound if nobody did."""
-        return await self._ask(call, self._read_returned(call))
+        return await self._ask(call, self.transactions.read_returned(call))
 
     async def judge_missing(self, call: GatewayCall) -> GatewayOutcome:
         """Judge that Stripe does not have what the call names; NotFound if it has the transaction after all.
 
         Raises DownForEverybody if it has no transaction of ours at all: the key is that of another account.
         """
-        return await self._ask(call, self._judge_missing(call))
+        return await self._ask(call, self.transactions.judge_missing(call))
 
     async def order_of(self, reference: str) -> str | None:
         """Return the order that a transaction, or the transaction of a refund, names; "" if it names none.
@@ -94,9 +90,10 @@ class StripeLookUps:
 
     async def _ask(self, call: GatewayCall, answer: Awaitable[GatewayOutcome]) -> GatewayOutcome:
         try:
-            return await self._ask_readable(call, answer)
+            outcome = await self._ask_readable(call, answer)
         except UNREADABLE_ERRORS:
-            return Unknown("unreadable answer")
+            outcome = Unknown("unreadable answer")
+        return pause(outcome, last_headers())
 
     async def _ask_readable(self, call: GatewayCall, answer: Awaitable[GatewayOutcome]) -> GatewayOutcome:
         """Await the answer. Raises one of UNREADABLE_ERRORS where the answer, or an error in it, makes no sense."""
@@ -114,83 +111,18 @@ class StripeLookUps:
 
     async def _read_state(self, call: GatewayCall) -> GatewayOutcome:
         if call.kind is OperationKind.REFUND:
-            refund = await self._find_refund(call)
+            refund = await self.transactions.find_refund(call)
             return NotFound() if refund is None else outcomes.read_refund(call, refund)
-        intent = await self._retrieve(call)
+        intent = await self.transactions.retrieve(call)
         return outcomes.read_capture(intent) if call.kind is OperationKind.CAPTURE else outcomes.read_void(intent)
 
-    async def _retrieve(self, call: GatewayCall) -> stripe.PaymentIntent:
-        intents = self._requests.client().v1.payment_intents
-        intent = await self._requests.run(intents.retrieve_async(call.transaction_id or ""))
-        self.note_ours()
-        return intent
-
-    async def _read_returned(self, call: GatewayCall) -> GatewayOutcome:
-        intent = await self._retrieve(call)
-        received = from_stripe(intent.amount_received, intent.currency)
-        total, newest = 0, None
-        async for refund in self._refunds(call):
-            if refund.status in _MONEY_IS_BACK:
-                total += from_stripe(refund.amount, refund.currency)
-                newest = newest or refund.id
-        if newest is None or received - total >= call.amount_minor:
-            return NotFound()
-        return ReturnedElsewhere(total, newest)
-
-    async def _judge_missing(self, call: GatewayCall) -> GatewayOutcome:
-        try:
-            await self._retrieve(call)
-        except stripe.StripeError as error:
-            if not outcomes.is_missing(error):
-                raise
-        else:
-            return NotFound()
-        if not self._has_ours and not await self._find_ours():
-            raise DownForEverybody(
-                f"Stripe has no payment of ours, and not {call.transaction_id}: PAYMENTS_STRIPE_API_KEY is that of "
-                "another account, or of the other mode."
-            )
-        return TransactionMissing()
-
-    async def _find_ours(self) -> bool:
-        """Search the newest transactions for one of ours."""
-        client, asked = self._requests.client(), {"limit": PAGE}
-        for _ in range(OURS_PAGES_MAX):
-            page = (await self._requests.run(client.raw_request_async("get", "/v1/payment_intents", **asked))).data
-            if any("operation_id" in intent["metadata"] for intent in page["data"]):
-                self.note_ours()
-                return True
-            if not page["has_more"]:
-                return False
-            asked["starting_after"] = page["data"][-1]["id"]
-        return False
-
-    async def _find_refund(self, call: GatewayCall) -> stripe.Refund | None:
-        """Return the call's refund: by its reference once it has one, else by the operation id in the metadata."""
-        refunds = self._requests.client().v1.refunds
-        if call.reference is not None:
-            return await self._requests.run(refunds.retrieve_async(call.reference))
-        async for refund in self._refunds(call):
-            if getattr(refund.metadata, "operation_id", None) == str(call.operation_id):
-                return refund
-        return None
-
-    async def _refunds(self, call: GatewayCall) -> AsyncIterator[stripe.Refund]:
-        """Yield all refunds of the call's transaction, the newest first."""
-        refunds = self._requests.client().v1.refunds
-        asked: RefundListParams = {"payment_intent": call.transaction_id or "", "limit": PAGE}
-        for _ in range(REFUND_PAGES_MAX):
-            page = await self._requests.run(refunds.list_async(asked))
-            for refund in page.data:
-                yield refund
-            if not page.has_more:
-                return
-            asked["starting_after"] = page.data[-1].id
-        raise ValueError(f"Transaction {call.transaction_id} has over {REFUND_PAGES_MAX * PAGE} refunds.")
-
     @staticmethod
-    async def _find_listed(call: GatewayCall, listing: Awaitable[_Listing]) -> GatewayOutcome:
-        found, complete = await asyncio.shield(listing)
+    async def _find_listed(call: GatewayCall, listing: Awaitable[_Listing], said: Context) -> GatewayOutcome:
+        """Find the call in the listing. said: the context in which Stripe answered it."""
+        try:
+            found, complete = await asyncio.shield(listing)
+        finally:
+            take_over(said)
         intent = found.get(str(call.operation_id))
         if intent is not None:
             return outcomes.read_authorize(call, intent)

@@ -115,9 +115,10 @@ def read_refund(call: GatewayCall, refund: stripe.Refund) -> GatewayOutcome:
             amount = from_stripe(refund.amount, refund.currency)
             return Approved(call.transaction_id, refund.id, amount)
         case "failed" | "canceled":
-            return Declined(FailureCode.GATEWAY_REFUSED, f"refund_{refund.status}", call.transaction_id)
+            said = _joined(f"refund_{refund.status}", refund, "failure_reason")
+            return Declined(FailureCode.GATEWAY_REFUSED, said, call.transaction_id)
         case "pending" | "requires_action":
-            return Pending(refund.id, call.transaction_id)
+            return Pending(refund.id, call.transaction_id, _joined(f"refund_{refund.status}", refund, "pending_reason"))
         case status:
             return _unknown_status(status)
 
@@ -183,6 +184,12 @@ def details(error: stripe.StripeError) -> dict[str, Any]:
     body = error.json_body
     said = body.get("error") if isinstance(body, dict) else None
     return said if isinstance(said, dict) else {}
+
+
+def _joined(what: str, refund: stripe.Refund, field: str) -> str:
+    """Return what happened, with Stripe's reason if it gives one."""
+    reason = getattr(refund, field, None)
+    return f"{what}: {reason}" if isinstance(reason, str) else what
 
 
 def _approve_captured(intent: stripe.PaymentIntent) -> Approved:

@@ -8,6 +8,8 @@ from typing import Any, Final, TypeVar
 import aiohttp
 import stripe
 
+from consumers.adapters.gateway.stripe_http import ListeningClient
+
 CONNECTION_ERRORS: Final = (aiohttp.ClientError, TimeoutError, OSError)
 UNREADABLE_ERRORS: Final = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 """What the SDK and our own reading raise for odd values in an answer."""
@@ -24,6 +26,9 @@ class StripeRequests:
 
     timeout_s bounds one request from its sending to the last byte, connect_timeout_s the connection. The SDK retries
     nothing: the operation's row decides whether a request is sent again.
+
+    The SDK's telemetry is off, for the whole process, because the SDK has one switch. Otherwise it would write a file
+    with an id of its own into the home directory, and send that id, the platform, and how long requests took.
     """
 
     def __init__(
@@ -52,7 +57,8 @@ class StripeRequests:
             trusted = ssl.create_default_context(cafile=stripe.ca_bundle_path)
             session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self._concurrency, ssl=trusted))
             # The SDK hands the time-out to aiohttp as it is, so aiohttp's record of several limits works.
-            http = stripe.AIOHTTPClient(timeout=self._timeout, session=session)
+            http = ListeningClient(timeout=self._timeout, session=session)
+            stripe.enable_telemetry = False
             client = stripe.StripeClient(
                 self._api_key, base_addresses={"api": self._api_base}, http_client=http, max_network_retries=0
             )
