@@ -54,5 +54,5 @@ def reconcile(*, since: datetime | None, as_json: bool) -> int:
     """
     settings = settings_with_schema()
     found = run(run_reconcile(settings, since or now() - SINCE, seldom(say)))
-    answer(found.as_json(), reconcile_lines(found), as_json=as_json)
+    answer(found.as_json(), reconcile_lines(found), as_json=as_json, tell=click.echo)
     return 0 if found.same else ANSWER_IS_NO

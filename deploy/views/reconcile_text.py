@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import click
 
+from deploy.views.terminal import visible
 from outbox.audit import Difference, Kind, Reconciliation
 
 SHOWN_MAX: Final = 20
@@ -24,7 +25,8 @@ MEANINGS: Final[Mapping[Kind, Meaning]] = {
     Kind.ORDER_UNKNOWN: Meaning(
         "the gateway has our metadata for an order that we do not have",
         "check that PAYMENTS_DATABASE_URL and PAYMENTS_STRIPE_API_KEY belong together. If they do, the database has "
-        "lost the order, or somebody copied our metadata: give the money back in the gateway's dashboard.",
+        "lost the order, or another deployment uses the same account. If nobody knows the order, give the money back "
+        "in the gateway's dashboard.",
     ),
     Kind.TRANSACTION_UNKNOWN: Meaning(
         "an order of ours has a transaction that no attempt knows",
@@ -102,8 +104,9 @@ def reconcile_lines(found: Reconciliation) -> Iterator[str]:
         yield from _listed(list(alike), found.found[kind])
         yield f"    to do: {MEANINGS[kind].todo}"
     if found.for_operator:
-        yield f"{len(found.for_operator)} differences of orders that wait for `payments order resolve`:"
-        yield from _listed(found.for_operator, len(found.for_operator))
+        number = len(found.for_operator)
+        yield f"{number} difference{'s' if number > 1 else ''} of orders that wait for `payments order resolve`:"
+        yield from _listed(found.for_operator, number)
     yield (
         f"compared {found.orders} orders ({found.attempts} attempts) with {found.transactions} transactions and "
         f"{found.refunds} refunds since {found.listed_since:%F %H:%M} UTC"
@@ -120,6 +123,6 @@ def reconcile_lines(found: Reconciliation) -> Iterator[str]:
 
 def _listed(those: Sequence[Difference], total: int) -> Iterator[str]:
     for difference in those[:SHOWN_MAX]:
-        yield f"    order {difference.order_id or '(none)'}: {difference.text}"
+        yield visible(f"    order {difference.order_id or '(none)'}: {difference.text}")
     if total > SHOWN_MAX:
         yield f"    {total} in all; --json lists more"

@@ -1,6 +1,7 @@
 """`payments reconcile`: every difference with the gateway's lists has a name, and nothing else is one."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,10 +12,10 @@ import pytest
 
 from deploy.cli.reconcile import Since
 from deploy.running import now
-from deploy.views.reconcile_text import MEANINGS
+from deploy.views.reconcile_text import MEANINGS, reconcile_lines
 from domain.ids import OrderId
 from domain.operation import OperationKind, operation_id
-from outbox.audit import Kind
+from outbox.audit import Difference, Kind, Reconciliation
 from tests.deploy.commands import Ran, payments
 from tests.deploy.orders import confirmed, publish, status_of
 from tests.embedded.support import connected
@@ -74,7 +75,7 @@ def test_hundreds_of_orders_of_every_kind_have_no_difference(
 ) -> None:
     tokens = ["pm_card_visa", "pm_card_chargeDeclined", "pm_wallet_captured", "pm_fault_500_after", "pm_fault_429"]
     tokens += ["pm_fault_capture_refused", "pm_fault_reset_after", "pm_fault_truncated_on_capture"]
-    orders = [confirmed(f"order-{n}", tokens[n % len(tokens)]) for n in range(120)]
+    orders = [confirmed(f"order-{n}", tokens[n % len(tokens)]) for n in range(200)]
     orders += [confirmed(f"short-{n}", tokens[n % 3], quantity=9_999) for n in range(30)]
     orders += [confirmed("pending", "pm_fault_refund_pending", quantity=9_999)]
     play(tmp_path, shop, *orders)
@@ -85,13 +86,13 @@ def test_hundreds_of_orders_of_every_kind_have_no_difference(
     ran, found = asked(tmp_path, shop)
     assert (ran.code, found["differences"]) == (0, [])
     assert found["same"] is True
-    assert found["compared"] == {"orders": 151, "attempts": 151, "transactions": 151, "refunds": 11}
+    assert found["compared"] == {"orders": 231, "attempts": 231, "transactions": 231, "refunds": 11}
     assert found["foreign"] == {"transactions": 3, "refunds": 1}
     assert (found["under_way"], found["found"], found["for_operator"]) == (0, {}, [])
     told = payments(tmp_path, "reconcile", "--since", "1h", **shop)
     assert told.code == 0
     assert told.out.splitlines()[0].startswith(
-        "compared 151 orders (151 attempts) with 151 transactions and 11 refunds"
+        "compared 231 orders (231 attempts) with 231 transactions and 11 refunds"
     )
     assert told.out.splitlines()[-2:] == ["3 transactions and 1 refunds of the account are not ours", "no differences"]
 
@@ -272,6 +273,25 @@ def test_since_may_be_a_time_in_utc_or_with_an_offset_and_reaches_back_to_2011()
 def test_since_is_no_other_text_and_not_in_the_future(text: str) -> None:
     with pytest.raises(click.BadParameter):
         Since().convert(text, None, None)
+
+
+def test_the_text_names_twenty_of_a_kind_counts_all_and_shows_no_control_character() -> None:
+    many = [Difference(Kind.CAPTURED, f"order-{n}", "red\x1b[31m") for n in range(25)]
+    asked = [Difference(Kind.AUTHORIZED, "asked", "other")]
+    found = Counter({Kind.CAPTURED: 2_000})
+    lines = list(
+        reconcile_lines(Reconciliation(datetime(2026, 3, 1, tzinfo=UTC), 9, 8, 7, 6, 0, 0, 5, found, many, asked))
+    )
+    assert lines[0].endswith("the captured amounts differ (captured, 2000):")
+    assert lines[1:21] == [f"    order order-{n}: red\\x1b[31m" for n in range(20)]
+    assert lines[21] == "    2000 in all; --json lists more"
+    assert lines[23:] == [
+        "1 difference of orders that wait for `payments order resolve`:",
+        "    order asked: other",
+        "compared 9 orders (8 attempts) with 7 transactions and 6 refunds since 2026-03-01 00:00 UTC",
+        "5 orders are being worked on and were not judged: run it again later",
+        "2000 differences",
+    ]
 
 
 def test_every_kind_of_difference_says_what_to_do() -> None:
