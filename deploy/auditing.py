@@ -1,16 +1,34 @@
-"""An audit of the deployment that the settings name, with the gateway's ledger and the messages on the topics."""
+"""Audits of the deployment that the settings name: with the gateway's record, and the messages on the topics."""
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from typing import Final
 
 from deploy.contracts import codec_of
 from deploy.kafka_topics import GROUPS, KafkaTopics
 from deploy.playbank.ledger import SandboxLedger
 from deploy.readiness import check_session
+from deploy.running import now
 from deploy.settings import Settings, SettingsError
 from deploy.topics import check_present
+from deploy.wiring import lists_of
 from domain.ports.gateway import GatewayLedger
-from outbox.audit import Report, Scope, audit, wait_until_quiet
+from outbox.audit import (
+    LATE,
+    Lists,
+    Reconciliation,
+    Report,
+    Scope,
+    audit,
+    read_lists,
+    reconcile,
+    wait_until_quiet,
+)
 from outbox.driver.conninfo import connect
+
+SINCE: Final = timedelta(days=7)
+"""A comparison with the gateway's lists begins so long ago, if nobody says otherwise."""
 
 
 async def run_audit(
@@ -20,25 +38,48 @@ async def run_audit(
     wait_s: float | None = None,
     ledger: GatewayLedger | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    listing: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Wait until the pipeline is quiet, at most wait_s (None: not at all), then audit it.
 
-    ledger: the gateway's ledger, by default that of the sandbox if that is the gateway. Kafka, if it is set, is asked
-    whether the consumers have read everything. Raises Transient or psycopg.OperationalError for what does not answer.
+    ledger: the gateway's ledger, by default that of the sandbox if that is the gateway. For Stripe, its lists of the
+    last weeks; listing gets a line after each page. Kafka, if it is set, is asked whether the consumers have read
+    everything. Raises Transient or psycopg.OperationalError for what does not answer.
     """
     ledger = ledger or ledger_of(settings)
+    listed = ledger is None and settings.gateway == "stripe"
     reader = KafkaTopics(settings) if topics or settings.kafka_bootstrap_servers is not None else None
     if reader is not None:
         await check_present(settings)
-    if topics:
-        await check_session(settings, "an audit of the topics")
+    if topics or listed:
+        await check_session(settings, "an audit of the topics" if topics else "an audit with Stripe's lists")
     scope = Scope(codec_of(settings), GROUPS, settings.topic_prefix)
     lag = reader.lag if reader is not None else None
-    # The audit uses several transactions and a temporary table, so it cannot run through a pooler.
-    async with await connect(settings.direct_url(), name="payments audit", autocommit=True) as connection:
+    # The audit uses several transactions and temporary tables, so it cannot run through a pooler.
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(
+            await connect(settings.direct_url(), name="payments audit", autocommit=True)
+        )
         if wait_s is not None:
             await wait_until_quiet(connection, scope, wait_s, lag=lag, progress=progress)
-        return await audit(connection, scope, ledger=ledger, topics=reader if topics else None, lag=lag)
+        record: GatewayLedger | Lists | None = ledger
+        if listed:
+            lists = await stack.enter_async_context(lists_of(settings))
+            record = await read_lists(connection, lists, now() - SINCE - LATE, listing)
+        return await audit(connection, scope, ledger=record, topics=reader if topics else None, lag=lag)
+
+
+async def run_reconcile(
+    settings: Settings, since: datetime, progress: Callable[[str], None] = lambda _: None
+) -> Reconciliation:
+    """Compare our books with the gateway's lists, from LATE before since on: payments are captured so late.
+
+    Raises SettingsError for a gateway without lists, Transient or psycopg.OperationalError for what does not answer.
+    """
+    async with lists_of(settings) as lists:
+        await check_session(settings, "a comparison with the gateway's lists")
+        async with await connect(settings.direct_url(), name="payments reconcile", autocommit=True) as connection:
+            return await reconcile(connection, await read_lists(connection, lists, since - LATE, progress))
 
 
 def ledger_of(settings: Settings) -> GatewayLedger | None:

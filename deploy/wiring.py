@@ -10,6 +10,8 @@ from typing import Any
 
 from consumers.adapters.gateway.references import could_name
 from consumers.adapters.gateway.stripe_adapter import API_BASE, StripeGateway, check_play
+from consumers.adapters.gateway.stripe_lists import StripeLists
+from consumers.adapters.gateway.stripe_requests import StripeRequests
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.kafka.source import KafkaSource
 from consumers.adapters.notifier import LogNotifier
@@ -40,6 +42,8 @@ from schemas.topics import topic_name
 
 WRITTEN_MAX = 10_000
 """So many events that a process wrote it need not decode when it reads them: some 15 MB."""
+LISTS_AT_ONCE = 1
+"""Pages are read one after the other: each begins behind the last one."""
 SANDBOX_KEY = "sk_test_sandbox"
 """The sandbox accepts any test key."""
 
@@ -75,15 +79,7 @@ def gateway_of(settings: Settings) -> Gateway:
             timeout_s=settings.gateway_timeout_s,
             pending_s=settings.sandbox_pending_s,
         )
-    key = settings.stripe_api_key.get_secret_value() if settings.stripe_api_key else SANDBOX_KEY
-    base = settings.stripe_api_base or API_BASE
-    if kind == "sandbox":
-        if settings.stripe_api_base is None:
-            raise SettingsError(
-                "the sandbox's address is not known: set PAYMENTS_STRIPE_API_BASE, or let `payments up --embedded` or "
-                "`payments embedded` start one"
-            )
-        check_play(key, base)
+    key, base = _stripe(settings)
     return StripeGateway(
         key,
         api_base=base,
@@ -91,6 +87,43 @@ def gateway_of(settings: Settings) -> Gateway:
         connect_timeout_s=settings.gateway_connect_timeout_s,
         timeout_s=settings.gateway_timeout_s,
     )
+
+
+def _stripe(settings: Settings) -> tuple[str, str]:
+    """Return the key and the address of Stripe, or of the sandbox. Raises SettingsError as gateway_of."""
+    key = settings.stripe_api_key.get_secret_value() if settings.stripe_api_key else SANDBOX_KEY
+    base = settings.stripe_api_base or API_BASE
+    if settings.gateway_kind() == "sandbox":
+        if settings.stripe_api_base is None:
+            raise SettingsError(
+                "the sandbox's address is not known: set PAYMENTS_STRIPE_API_BASE, or let `payments up --embedded` or "
+                "`payments embedded` start one"
+            )
+        check_play(key, base)
+    return key, base
+
+
+@asynccontextmanager
+async def lists_of(settings: Settings) -> AsyncIterator[StripeLists]:
+    """Make what reads the gateway's lists; closed at the end. Raises SettingsError for a gateway without lists."""
+    if settings.gateway_kind() == "simulated":
+        raise SettingsError(
+            "the simulated gateway has no lists: it lives in the memory of its process. Set PAYMENTS_GATEWAY"
+        )
+    key, base = _stripe(settings)
+    lists = StripeLists(
+        StripeRequests(
+            key,
+            base,
+            LISTS_AT_ONCE,
+            connect_timeout_s=settings.gateway_connect_timeout_s,
+            timeout_s=settings.gateway_timeout_s,
+        )
+    )
+    try:
+        yield lists
+    finally:
+        await lists.close()
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ COMMANDS = (
     Command("order", "deploy.cli.order:order", "orders: show one with its timeline, list, resolve a review"),
     Command("dlq", "deploy.cli.dlq:dlq", "dead letters: list, show, redrive, give up, pass over"),
     Command("audit", "deploy.cli.audit:audit", "the invariants of the whole pipeline"),
+    Command("reconcile", "deploy.cli.reconcile:reconcile", "our operations beside the gateway's lists"),
     Command("choreography", "deploy.cli.choreography:choreography", "topics, reactions, and every row of both tables"),
     Command("sandbox", "deploy.cli.sandbox:sandbox", "the gateway sandbox alone"),
     Command("config", "deploy.cli.config:config", "the settings in force, secrets masked"),

@@ -1,8 +1,9 @@
 """What the commands share: options, settings, printing, running."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -10,6 +11,7 @@ from deploy.settings import Settings, load_settings
 from deploy.views.terminal import visible, visible_json
 
 F = TypeVar("F", bound=Callable[..., Any])
+TOLD_EVERY_S: Final = 5.0
 
 
 def json_option(command: F) -> F:
@@ -23,6 +25,19 @@ def say(text: str) -> None:
     """Print one line for people on stderr: stdout is for results."""
     sys.stderr.write(visible(text) + "\n")
     sys.stderr.flush()
+
+
+def seldom(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Pass on a line of progress every TOLD_EVERY_S seconds only."""
+    told_at = time.monotonic()
+
+    def progress(text: str) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= TOLD_EVERY_S:
+            told_at = time.monotonic()
+            tell(text)
+
+    return progress
 
 
 def emit(text: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from domain.ids import OperationId, OrderId
@@ -91,12 +92,86 @@ class LedgerEntry:
     refunded_minor: int
     effects: tuple[Effect, ...]
 
+    @property
+    def authorized_minor(self) -> int:
+        """What was approved, captured and cancelled amounts included."""
+        return sum(effect.amount_minor for effect in self.effects if effect.kind == "authorize")
+
+    @property
+    def held_minor(self) -> int:
+        """What is approved, and neither captured nor cancelled."""
+        kinds = {effect.kind for effect in self.effects}
+        return self.amount_minor if "authorize" in kinds and not kinds & {"capture", "cancel"} else 0
+
+    @property
+    def kept_minor(self) -> int:
+        """What was captured and not given back."""
+        return self.captured_minor - self.refunded_minor
+
 
 class GatewayLedger(Protocol):
-    """The gateway's own record of money, for the audit."""
+    """The gateway's own record of money, with every effect and its key, for the audit."""
 
     async def entries(self) -> Sequence[LedgerEntry]:
         """Return every transaction. Raises Transient if the gateway does not answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTransaction:
+    """One transaction in the gateway's list: its state now, in ISO minor units. Effects and keys are not shown.
+
+    operation_id, order_id: from its metadata; None if it has none. authorized_minor: what was approved, also if it was
+    captured or cancelled since. undecided: neither approved nor over. status: the gateway's word.
+    """
+
+    transaction_id: str
+    order_id: str | None
+    operation_id: str | None
+    status: str
+    currency: str
+    amount_minor: int
+    authorized_minor: int
+    captured_minor: int
+    cancelled: bool
+    undecided: bool
+    created_at: datetime
+
+
+class RefundState(StrEnum):
+    """Where a refund at the gateway stands."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRefund:
+    """One refund in the gateway's list, in ISO minor units. operation_id, order_id: as in ListedTransaction."""
+
+    refund_id: str
+    transaction_id: str | None
+    order_id: str | None
+    operation_id: str | None
+    state: RefundState
+    currency: str
+    amount_minor: int
+    created_at: datetime
+
+
+class GatewayLists(Protocol):
+    """The gateway's lists, in pages, the newest first. They may be long, so nobody keeps them in memory.
+
+    The iterations raise Transient if the gateway does not answer.
+    """
+
+    def transactions(self, since: datetime) -> AsyncIterator[Sequence[ListedTransaction]]:
+        """Return all transactions that were made since then, those of others on the same account included."""
+        ...
+
+    def refunds(self, since: datetime) -> AsyncIterator[Sequence[ListedRefund]]:
+        """Return all refunds that were made since then, whoever made them."""
         ...
 
 

@@ -1,20 +1,47 @@
-"""Compares our attempts with the gateway's ledger, order by order, both ways.
+"""Compares our attempts with the gateway's record, order by order, both ways; each difference breaks an invariant.
 
-The ledger is read after the snapshot, so it has everything that the snapshot has, and perhaps more. So an order on
-which somebody works is not judged, and a difference counts only if the order has not changed meanwhile.
+A ledger is read after the snapshot, so it has everything that the snapshot has, and perhaps more. So an order on
+which somebody works is not judged, and a difference counts only if the order has not changed meanwhile. Lists are read
+before the snapshot: see listed.py.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Final, LiteralString, NamedTuple
+from datetime import datetime
+from typing import Any, Final, LiteralString
 
 from domain.ports.gateway import LedgerEntry
+from outbox.audit.accounts import OurAttempt, OurOrder, Pair
 from outbox.audit.books import Books
+from outbox.audit.differences import Difference, Kind, differences
 from outbox.audit.report import Findings
 
 NO_LEDGER: Final = "checked against the database alone: this gateway has no ledger to compare with"
+NO_EFFECTS: Final = "this gateway's lists do not show its effects by key: only what they show was checked"
 COMPARED: Final = (1, 2, 3, 8, 9)
+BY_EFFECTS: Final = (2, 3)
+"""The invariants that speak of what the gateway did under each key."""
+
+INVARIANTS: Final[Mapping[Kind, tuple[int, ...]]] = {
+    Kind.ORDER_UNKNOWN: (2,),
+    Kind.TRANSACTION_UNKNOWN: (2,),
+    Kind.TRANSACTION_MISSING: (1,),
+    Kind.CURRENCY: (1,),
+    Kind.AUTHORIZED: (1,),
+    Kind.CAPTURED: (1, 8),
+    Kind.REFUNDED: (1, 8),
+    Kind.REFUNDED_ELSEWHERE: (1, 8),
+    Kind.REFUND_FAILED: (1, 8),
+    Kind.REFUND_MISSING: (1,),
+    Kind.STILL_HELD: (9,),
+    Kind.HOLD_GONE: (),
+    Kind.UNDECIDED: (),
+    Kind.AUTHORIZED_TWICE: (2,),
+    Kind.KEPT_TWICE: (2,),
+    Kind.KEPT_TOO_MUCH: (1,),
+}
+"""What each difference breaks. A hold that lapsed and a transaction without a decision have moved no money."""
 
 _ATTEMPTS: Final[LiteralString] = """
     WITH work AS (
@@ -31,60 +58,37 @@ _ATTEMPTS: Final[LiteralString] = """
      ORDER BY o.order_id, a.attempt"""
 
 
-class OurAttempt(NamedTuple):
-    """One attempt in the snapshot, amounts in minor units."""
-
-    attempt: int
-    transaction_id: str | None
-    authorized: int
-    captured: int
-    refunded: int
-    voided: bool
-
-
-class OurOrder(NamedTuple):
-    """One order in the snapshot. returning: the amount of unfinished refunds, done at the gateway or not."""
-
-    order_id: str
-    status: str
-    currency: str
-    total: int
-    working: bool
-    given_up: bool
-    returning: int
-    attempts: Sequence[OurAttempt]
-
-
-async def compare(books: Books, entries: Sequence[LedgerEntry]) -> None:
-    """Compare every order and every transaction."""
-    by_order: dict[str | None, list[LedgerEntry]] = defaultdict(list)
-    for entry in entries:
-        by_order[entry.order_id].append(entry)
+async def compare(books: Books, pairs: AsyncIterator[Pair]) -> None:
+    """Judge every pair."""
     balance: Counter[str] = Counter()
     ours: Counter[str] = Counter()
-    async for account in _accounts(books):
-        theirs = by_order.pop(account.order_id, [])
-        ours[account.currency] += sum(a.captured - a.refunded for a in account.attempts)
-        for entry in theirs:
-            balance[entry.currency] += _kept(entry)
-        _Comparison(books, account, theirs).run()
-    for order_id, strangers in by_order.items():
-        for entry in strangers:
-            balance[entry.currency] += _kept(entry)
+    checked = 0
+    async for pair in pairs:
+        checked += len(pair.theirs)
+        for entry in pair.theirs:
+            balance[entry.currency] += entry.kept_minor
             _check_effects(books, entry)
-            if entry.effects:
-                text = (
-                    f"transaction {entry.transaction_id} of order {order_id}, which we do not know: {_describe(entry)}"
-                )
-                books.findings[2].add_suspect(order_id or "", text)
-                if _kept(entry):
-                    books.findings[8].add_suspect(order_id or "", text)
+        if pair.ours is not None:
+            ours[pair.ours.currency] += sum(a.captured - a.refunded for a in pair.ours.attempts)
+        for difference in differences(pair):
+            _report(books, pair.ours, difference)
     for currency in sorted(balance | ours):
         books.findings[8].notes.append(
             f"{currency}: the gateway keeps {balance[currency]}, our attempts {ours[currency]}"
         )
     for number in COMPARED:
-        books.findings[number].checked += len(entries)
+        books.findings[number].checked += checked
+
+
+async def pairs_of(books: Books, entries: Sequence[LedgerEntry]) -> AsyncIterator[Pair]:
+    """Yield every order with its transactions in a ledger, then the transactions of orders that we do not know."""
+    by_order: dict[str | None, list[LedgerEntry]] = defaultdict(list)
+    for entry in entries:
+        by_order[entry.order_id].append(entry)
+    async for account in _accounts(books):
+        yield Pair(account.order_id, account, by_order.pop(account.order_id, []))
+    for order_id, strangers in by_order.items():
+        yield Pair(order_id, None, strangers)
 
 
 async def _accounts(books: Books) -> AsyncIterator[OurOrder]:
@@ -95,86 +99,26 @@ async def _accounts(books: Books) -> AsyncIterator[OurOrder]:
         async for row in await books.stream(stack, _ATTEMPTS):
             if fixed != row[:7]:
                 if fixed is not None:
-                    yield OurOrder._make((*fixed, attempts))
+                    yield OurOrder._make((*fixed, attempts, ()))
                 fixed, attempts = row[:7], []
             attempts.append(OurAttempt(*row[7:]))
         if fixed is not None:
-            yield OurOrder._make((*fixed, attempts))
+            yield OurOrder._make((*fixed, attempts, ()))
 
 
-class _Comparison:
-    """Compares one order here with its transactions at the gateway."""
-
-    def __init__(self, books: Books, account: OurOrder, theirs: Sequence[LedgerEntry]) -> None:
-        self._books = books
-        self._account = account
-        self._theirs = {entry.transaction_id: entry for entry in theirs}
-
-    def run(self) -> None:
-        """Compare."""
-        account = self._account
-        for entry in self._theirs.values():
-            _check_effects(self._books, entry)
-            if entry.currency != account.currency:
-                self._report(1, f"transaction {entry.transaction_id} is in {entry.currency}, not {account.currency}")
-        self._compare_order()
-        known = {a.transaction_id for a in account.attempts}
-        for ours in account.attempts:
-            self._compare_attempt(ours)
-        for entry in self._theirs.values():
-            if entry.transaction_id not in known and entry.effects:
-                text = f"no attempt knows transaction {entry.transaction_id}: {_describe(entry)}"
-                self._report(2, text)
-                if _kept(entry):
-                    self._report(8, text)
-
-    def _compare_order(self) -> None:
-        """Judge all transactions of the order together."""
-        kept = {i: _kept(e) for i, e in self._theirs.items()}
-        keeping = sorted(i for i, amount in kept.items() if amount > 0)
-        if len(keeping) > 1:
-            self._report(2, f"the gateway has captured and not refunded {' and '.join(keeping)}")
-        if sum(kept.values()) > self._account.total:
-            self._report(1, f"the gateway keeps {sum(kept.values())} of an order that costs {self._account.total}")
-        approved = Counter(e.operation_id for e in self._theirs.values() for f in e.effects if f.kind == "authorize")
-        for operation_id, times in approved.items():
-            if times > 1:
-                self._report(2, f"the gateway has authorized operation {operation_id} {times} times")
-
-    def _compare_attempt(self, ours: OurAttempt) -> None:
-        """Compare one attempt with its transaction."""
-        entry = self._theirs.get(ours.transaction_id or "")
-        if entry is None:
-            if ours.authorized or ours.captured or ours.refunded:
-                what = ours.transaction_id or "no transaction"
-                self._report(1, f"attempt {ours.attempt} has moved money with {what}, which the gateway does not have")
-            return
-        authorized = sum(e.amount_minor for e in entry.effects if e.kind == "authorize")
-        for name, our, their in (
-            ("authorized", ours.authorized, authorized),
-            ("captured", ours.captured, entry.captured_minor),
-            ("refunded", ours.refunded, entry.refunded_minor),
-        ):
-            late = name == "refunded" and their == our + self._account.returning
-            # We cancelled what nobody had decided on; the gateway may have approved it just before.
-            unseen = name == "authorized" and our == 0 and ours.voided and not _held(entry)
-            if our != their and not (late or unseen):
-                text = f"attempt {ours.attempt} has {name} {our}, and the gateway {their} ({entry.transaction_id})"
-                self._report(1, text)
-                if name != "authorized":
-                    self._report(8, text)
-        if _held(entry) and (ours.voided or self._account.status == "payment_failed"):
-            why = "voided attempt" if ours.voided else "failed order's attempt"
-            self._report(9, f"the gateway still holds {_held(entry)} for {why} {ours.attempt} ({entry.transaction_id})")
-
-    def _report(self, invariant: int, text: str) -> None:
-        account, findings = self._account, self._books.findings[invariant]
-        if account.working:
+def _report(books: Books, ours: OurOrder | None, difference: Difference) -> None:
+    numbers = INVARIANTS[difference.kind] + ((8,) if difference.kept else ())
+    text = difference.text if ours is None else f"order {ours.order_id}: {difference.text}"
+    for number in numbers:
+        findings = books.findings[number]
+        if ours is None:
+            findings.add_suspect(difference.order_id or "", text)
+        elif ours.working:
             findings.add_unsure()
-        elif account.given_up:
-            findings.notes.append(f"order {account.order_id}, for an operator to settle: {text}")
+        elif ours.given_up:
+            findings.notes.append(f"order {ours.order_id}, for an operator to settle: {difference.text}")
         else:
-            findings.add_suspect(account.order_id, f"order {account.order_id}: {text}")
+            findings.add_suspect(ours.order_id, text)
 
 
 def _check_effects(books: Books, entry: LedgerEntry) -> None:
@@ -199,17 +143,12 @@ def _check_effects(books: Books, entry: LedgerEntry) -> None:
         )
 
 
-def _held(entry: LedgerEntry) -> int:
-    kinds = {effect.kind for effect in entry.effects}
-    return entry.amount_minor if "authorize" in kinds and not kinds & {"capture", "cancel"} else 0
-
-
-def _kept(entry: LedgerEntry) -> int:
-    return entry.captured_minor - entry.refunded_minor
-
-
-def _describe(entry: LedgerEntry) -> str:
-    return f"{_kept(entry)} {entry.currency} kept, {_held(entry)} held"
+def note_lists(books: Books, since: datetime) -> None:
+    """Note how far lists reach, and what they do not show."""
+    for number in COMPARED:
+        books.findings[number].notes.append(f"compared with the gateway's lists since {since:%F %T}")
+    for number in BY_EFFECTS:
+        books.findings[number].note_part(NO_EFFECTS)
 
 
 def without_ledger(findings: Sequence[Findings]) -> None:

@@ -78,6 +78,7 @@ class Findings:
         self._total = 0
         self._suspects: list[tuple[str, str]] = []
         self._unsure = 0
+        self._in_part = False
 
     def add_violations(self, texts: str | Iterable[str], times: int = 0) -> None:
         """Add violations. times: how many there are in all, if texts has only some of them."""
@@ -88,6 +89,11 @@ class Findings:
     def add_unsure(self) -> None:
         """Count a difference that cannot be judged now, because somebody still works on the order."""
         self._unsure += 1
+
+    def note_part(self, text: str) -> None:
+        """Note that only a part could be checked: so violations may be found, but it cannot be said that none is."""
+        self._in_part = True
+        self.notes.append(text)
 
     def add_suspect(self, order_id: str, text: str) -> None:
         """Add a difference that is a violation, unless the order has changed since the snapshot."""
@@ -117,5 +123,5 @@ class Findings:
         violations = (*self._violations, f"and {left} more") if left > 0 else tuple(self._violations)
         if self._unsure:
             notes.append(f"{self._unsure} differences on orders that are being worked on: ask again when it is quiet")
-        holds = False if violations else None if self._unsure else True
+        holds = False if violations else None if self._unsure or self._in_part else True
         return Invariant(self.number, NAMES[self.number], holds, self.checked, violations, tuple(notes), self._total)

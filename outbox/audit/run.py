@@ -15,6 +15,7 @@ from outbox.audit import ledger as gateway
 from outbox.audit.books import Books, Scope
 from outbox.audit.cards import check_tables
 from outbox.audit.histories import history_problems, journal_problems
+from outbox.audit.listed import Lists
 from outbox.audit.money import LISTED_MAX, check_bounds, check_sums
 from outbox.audit.orders import capture_problems, leftover_problems, outcome_problems, twice_problems
 from outbox.audit.profiles import Profile, ProfileGroup, read_profiles
@@ -64,11 +65,13 @@ async def audit(
     connection: psycopg.AsyncConnection[Any],
     scope: Scope,
     *,
-    ledger: GatewayLedger | None = None,
+    ledger: GatewayLedger | Lists | None = None,
     topics: TopicReader | None = None,
     lag: Lag | None = None,
 ) -> Report:
     """Check invariants 1 to 9 in one snapshot, and 10 and 11 if topics are given. ledger None: database only.
+
+    ledger: a gateway's ledger is read after the snapshot; lists were read before, over this connection.
 
     The connection must be idle, and is idle afterwards. Changes nothing; for topics it makes a temporary table. Raises
     psycopg.OperationalError if the database does not answer, Transient if the gateway or Kafka does not, and Transient
@@ -87,10 +90,7 @@ async def audit(
                 await connection.execute(statement)
             waiting = behind + await unfinished_work(connection, scope)
             await _check_database(books)
-            if ledger is None:
-                gateway.without_ledger([books.findings[number] for number in gateway.COMPARED])
-            else:
-                await gateway.compare(books, await ledger.entries())
+            await _compare(books, ledger)
             before = await _changed(books)
             if topics is not None:
                 await check_tables(books)
@@ -132,6 +132,17 @@ async def wait_until_quiet(
             return False
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 1.5, POLL_MAX_S)
+
+
+async def _compare(books: Books, ledger: GatewayLedger | Lists | None) -> None:
+    """Compare our attempts with what the gateway shows."""
+    if ledger is None:
+        gateway.without_ledger([books.findings[number] for number in gateway.COMPARED])
+    elif isinstance(ledger, Lists):
+        await gateway.compare(books, ledger.pairs())
+        gateway.note_lists(books, ledger.since)
+    else:
+        await gateway.compare(books, gateway.pairs_of(books, await ledger.entries()))
 
 
 async def _check_database(books: Books) -> None:
