@@ -15,6 +15,8 @@ from domain.ports.gateway import Effect, LedgerEntry
 
 SPOILT = Unknown("HTTP 500")
 STORED_ERROR = Unknown("HTTP 500", replayed=True)
+# What Stripe names when it refuses a refund: a code, a parameter, or nothing.
+_NO_REFUND = {No.REFUNDED: No.REFUNDED.value, No.TOO_LARGE: "amount", No.UNEXPECTED_STATE: None, No.REFUSED: None}
 _OTHER_PARAMETERS = Unknown("this key was used with other parameters", replayed=True)
 
 
@@ -103,7 +105,7 @@ class Desk:
             case OperationKind.REFUND:
                 made = self._bank.refund(intent, key, amount, metadata={"operation_id": call.operation_id})
                 if isinstance(made, No):
-                    return Declined(FailureCode.GATEWAY_REFUSED, made.value)
+                    return Declined(FailureCode.GATEWAY_REFUSED, _NO_REFUND[made])
                 return _refund_outcome(intent, made)
             case _:
                 raise ValueError(f"A gateway does not do {call.kind}: send it to the inventory.")
