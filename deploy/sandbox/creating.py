@@ -112,8 +112,8 @@ def card_error(decline: CardDecline, intent: Intent) -> dict[str, Any]:
 
 def _check_needs_confirm(form: Form, *, confirm: bool) -> None:
     """Refuse what only a confirmation can have."""
-    for name in ("error_on_requires_action", "off_session"):
-        if params.boolean(form, name) and not confirm:
+    for name, others in (("error_on_requires_action", frozenset[str]()), ("off_session", known.OFF_SESSION_WORDS)):
+        if params.boolean(form, name, others) and not confirm:
             raise invalid(f"{name} needs confirm=true.", name)
     if params.text(form, "return_url") is not None:
         if not confirm:
@@ -144,15 +144,18 @@ def _terms(form: Form) -> dict[str, Any]:
         redirects = form.get("automatic_payment_methods[allow_redirects]", "always")
         terms["automatic_payment_methods"] = {"enabled": True, "allow_redirects": redirects}
     card = "payment_method_options[card]"
-    if params.one_of(form, f"{card}[capture_method]", ("manual",)) is not None:
+    if form.get(f"{card}[capture_method]") and params.one_of(form, f"{card}[capture_method]", ("manual",)):
         terms["card_capture"] = "manual"
     params.one_of(form, f"{card}[request_three_d_secure]", ("automatic",), frozenset({"any", "challenge"}))
     return terms
 
 
 def _terms_of_confirmation(form: Form) -> dict[str, Any]:
-    values = {name: params.text(form, name) for name in ("receipt_email", "return_url")}
-    return {name: value for name, value in values.items() if value is not None}
+    values = {
+        "receipt_email": params.text_or_unset(form, "receipt_email"),
+        "return_url": params.text(form, "return_url"),
+    }
+    return {name: value or None for name, value in values.items() if value is not None}
 
 
 def check_customer(customer: str | None) -> None:

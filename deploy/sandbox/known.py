@@ -15,6 +15,7 @@ def _names(text: str) -> frozenset[str]:
 CUSTOMER_PREFIX: Final = "cus_play"
 """Customers are not made here: every id that begins so exists."""
 
+OFF_SESSION_WORDS: Final = frozenset({"one_off", "recurring"})
 CAPTURE_METHODS: Final = ("automatic", "automatic_async", "manual")
 CANCELLATION_REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer", "abandoned")
 REFUND_REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
@@ -29,7 +30,7 @@ METHOD_TYPES: Final = _names(
 """Types of payment methods other than cards; the play bank has cards only."""
 
 
-_MONEY_OF_OTHERS = _names("application_fee_amount on_behalf_of transfer_data transfer_group")
+_MONEY_OF_OTHERS = _names("application_fee_amount transfer_data transfer_group")
 _DETAILS = _names("amount_details hooks payment_details")
 _ACTS = _names("expand[] metadata metadata[*]")
 
@@ -46,8 +47,8 @@ CREATE: Final = Known(
     | _DETAILS
     | _names(
         "allowed_payment_method_types confirmation_token customer_account excluded_payment_method_types mandate "
-        "mandate_data payment_method_configuration payment_method_data payment_method_options radar_options "
-        "setup_future_usage shipping"
+        "mandate_data on_behalf_of payment_method_configuration payment_method_data payment_method_options "
+        "radar_options setup_future_usage shipping"
     ),
 )
 UPDATE: Final = Known(
@@ -81,7 +82,8 @@ REFUND: Final = Known(
 METADATA_ONLY: Final = Known(_ACTS)
 CREATE_METHOD: Final = Known(
     _ACTS | _names("type card[token]"),
-    METHOD_TYPES | _names("allow_redisplay billing_details card customer payment_method radar_options"),
+    METHOD_TYPES - {"card_present"}
+    | _names("allow_redisplay billing_details card customer payment_method radar_options"),
 )
 
 _PAGE = _names("limit starting_after ending_before created created[gt] created[gte] created[lt] created[lte] expand[]")

@@ -21,11 +21,11 @@ def update(bank: Bank, intent: Intent, form: Form, _key: str) -> Done:
     expand = params.expands(form, known.EXPANDS_INTENT, known.OTHERS_OF_INTENT)
     metadata = params.metadata(form, kept=intent.metadata)
     description = params.text(form, "description", DESCRIPTION_MAX)
-    email = params.text(form, "receipt_email")
+    email = params.text_or_unset(form, "receipt_email")
     texts = statement_texts(form)
     intent.metadata = metadata
     intent.description = description or intent.description
-    intent.terms = intent.asked | texts | ({} if email is None else {"receipt_email": email})
+    intent.terms = intent.asked | texts | ({} if email is None else {"receipt_email": email or None})
     return Done(intent_json(bank, intent, expand), {"intent": intent})
 
 

@@ -90,9 +90,16 @@ def positive(form: Form, name: str) -> int | None:
     return int(value)
 
 
-def boolean(form: Form, name: str) -> bool:
-    """Return true or false; false if it is not given."""
+def text_or_unset(form: Form, name: str) -> str | None:
+    """Return a value; "" where the caller unsets it, None where it is not given."""
+    return "" if form.get(name) == "" else text(form, name)
+
+
+def boolean(form: Form, name: str, others: frozenset[str] = frozenset()) -> bool:
+    """Return true or false; false if it is not given. others: words that only Stripe takes in its place."""
     value = text(form, name)
+    if value in others:
+        raise not_played(name)
     if value not in {None, "true", "false"}:
         raise invalid(f"Invalid boolean: {value}", name)
     return value == "true"

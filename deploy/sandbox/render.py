@@ -11,9 +11,11 @@ from deploy.sandbox.render_charge import charge_json, method_json
 # What Stripe sends with every PaymentIntent, and a card payment of one account never fills.
 _EMPTY_OF_INTENT = dict.fromkeys(
     (
+        "allowed_payment_method_types",
         "application",
         "application_fee_amount",
         "customer_account",
+        "excluded_payment_method_types",
         "on_behalf_of",
         "payment_method_configuration_details",
         "processing",
