@@ -112,6 +112,9 @@ ASKS_CUSTOMER = {
 SET_UP_FOR_OFF_SESSION = "authenticationRequiredSetupForOffSession"
 
 
+_ADVICE = {"generic_decline": "try_again_later"}
+
+
 def good_cards() -> Iterator[tuple[str, Card]]:
     """Return every test card that is simply authorized, by its name without `pm_card_`."""
     yield from _BRANDS.items()
@@ -122,5 +125,5 @@ def good_cards() -> Iterator[tuple[str, Card]]:
 
 
 def declined(code: str, decline_code: str) -> CardDecline:
-    """Return a decline with these codes."""
-    return CardDecline(code, decline_code, f"The card was declined ({decline_code}).")
+    """Return a decline with these codes, and with the advice that recordings of Stripe's test mode show for it."""
+    return CardDecline(code, decline_code, f"The card was declined ({decline_code}).", _ADVICE.get(decline_code))

@@ -11,15 +11,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deploy.playbank.bank import Bank, Intent
-from deploy.sandbox import creating, operations, params, reading, signing
+from deploy.sandbox import creating, elsewhere, operations, params, reading, signing
 from deploy.sandbox.creating import Done
-from deploy.sandbox.customer import Customer
-from deploy.sandbox.errors import ApiError, invalid, missing
+from deploy.sandbox.errors import ApiError, missing
 from deploy.sandbox.faults import GlobalFaults, Reset
 from deploy.sandbox.journal import Memory
 from deploy.sandbox.keyed import KeyedRequests, json_answer
+from deploy.sandbox.ours import Ours
 from deploy.sandbox.params import Form
-from deploy.sandbox.render import ledger_json
 from domain.operation import OperationKind
 
 
@@ -30,11 +29,15 @@ class Sandbox:
         self._bank = bank
         self._faults_of_all = GlobalFaults()
         self._keyed = KeyedRequests(bank, memory, self._faults_of_all)
-        self._customer = Customer(bank, memory)
+        self._ours = Ours(bank, memory, self._faults_of_all)
 
     def routes(self) -> list[Route]:
         """Return every route."""
-        return [*self._of_intents(), *self._of_others(), *self._ours()]
+        methods = ["GET", "POST", "DELETE", "PUT", "PATCH"]
+        unknown = self._guard(_unknown_url)
+        searches = [Route(f"/v1/{name}/search", unknown, methods=["GET"]) for name in ("payment_intents", "charges")]
+        rest = Route("/{path:path}", unknown, methods=methods)
+        return [*searches, *self._of_intents(), *self._of_others(), *self._ours.routes(), rest]
 
     def _of_intents(self) -> list[Route]:
         intents, one = "/v1/payment_intents", "/v1/payment_intents/{id}"
@@ -51,22 +54,14 @@ class Sandbox:
     def _of_others(self) -> list[Route]:
         return [
             self._get("/v1/charges/{id}", reading.get_charge),
-            self._post("/v1/payment_methods", self._create_method),
+            self._post("/v1/test_helpers/confirmation_tokens", partial(self._make, operations.create_token)),
+            self._get("/v1/confirmation_tokens/{id}", reading.get_token),
+            self._post("/v1/payment_methods", partial(self._make, operations.create_method)),
             self._get("/v1/payment_methods/{id}", reading.get_method),
             self._post("/v1/refunds", self._refund),
             self._get("/v1/refunds", reading.list_refunds),
             self._get("/v1/refunds/{id}", reading.get_refund),
             self._post("/v1/refunds/{id}", self._update_refund),
-        ]
-
-    def _ours(self) -> list[Route]:
-        methods = ["GET", "POST", "DELETE", "PUT", "PATCH"]
-        return [
-            Route("/sandbox/ledger", self._ledger, methods=["GET"]),
-            Route("/sandbox/faults", self._faults, methods=["POST"]),
-            Route("/sandbox/health", self._health, methods=["GET"]),
-            Route("/sandbox/3ds/{id}", self._act, methods=["GET", "POST"]),
-            Route("/{path:path}", self._guard(_unknown_url), methods=methods),
         ]
 
     def _post(self, path: str, endpoint: Callable[[Request], Any]) -> Route:
@@ -110,9 +105,9 @@ class Sandbox:
         change = partial(creating.confirm, address=_address(request))
         return await self._change(OperationKind.AUTHORIZE, change, request)
 
-    async def _create_method(self, request: Request) -> Response:
+    async def _make(self, make: Callable[[Bank, Form, str], Done], request: Request) -> Response:
         form = params.parse(await request.body())
-        return await self._keyed.answer(request, form, None, None, partial(operations.create_method, self._bank, form))
+        return await self._keyed.answer(request, form, None, None, partial(make, self._bank, form))
 
     async def _change(
         self, kind: OperationKind | None, change: Callable[[Bank, Intent, Form, str], Done], request: Request
@@ -137,7 +132,7 @@ class Sandbox:
         change: Callable[[Bank, Intent, Form, str], Done],
     ) -> Response:
         intent = self._bank.intent(intent_id)
-        token = intent.behaves_as if intent is not None else None
+        token = form.get("payment_method") or (intent.behaves_as if intent is not None else None)
 
         def execute(key: str) -> Done:
             now = self._bank.intent(intent_id)
@@ -159,25 +154,6 @@ class Sandbox:
 
         return await self._keyed.answer(request, form, None, None, execute)
 
-    async def _act(self, request: Request) -> Response:
-        try:
-            return await self._customer.answer(request)
-        except ApiError as error:
-            return json_answer(error.status, error.body())
-
-    async def _ledger(self, _request: Request) -> Response:
-        return json_answer(200, orjson.dumps(ledger_json(self._bank)))
-
-    async def _faults(self, request: Request) -> Response:
-        try:
-            self._faults_of_all.change(await request.body())
-        except ApiError as error:
-            return json_answer(error.status, error.body())
-        return json_answer(200, orjson.dumps(self._faults_of_all))
-
-    async def _health(self, _request: Request) -> Response:
-        return json_answer(200, b'{"status":"ok"}')
-
 
 def create_app(bank: Bank, memory: Memory) -> Starlette:
     """Return the application. memory: that of the bank."""
@@ -185,7 +161,7 @@ def create_app(bank: Bank, memory: Memory) -> Starlette:
 
 
 async def _unknown_url(request: Request) -> Response:
-    raise invalid(f"Unrecognized request URL ({request.method}: {request.url.path}).", status=404)
+    raise elsewhere.refusal(request.method, request.url.path)
 
 
 def _address(request: Request) -> str:

@@ -14,7 +14,9 @@ from deploy.sandbox.errors import ApiError, conflict, declined, invalid, missing
 from deploy.sandbox.params import Form
 from deploy.sandbox.render import intent_json
 from deploy.sandbox.texts import DESCRIPTION_MAX, statement_texts
+from deploy.sandbox.tokens import method_of_token
 
+_PARAMS_OF_CARD = {"expired_card": "exp_month", "incorrect_cvc": "cvc"}
 Changed = dict[str, Intent | Refund | PaymentMethod]
 
 
@@ -36,7 +38,7 @@ def create(bank: Bank, form: Form, key: str, address: str = "") -> Done:
     capture_method = params.one_of(form, "capture_method", known.CAPTURE_METHODS) or "automatic_async"
     params.one_of(form, "confirmation_method", ("automatic",), frozenset({"manual"}))
     types = _payment_method_types(form)
-    token = params.text(form, "payment_method")
+    token = _token(bank, form, params.text(form, "payment_method"))
     behaves_as, made = _payment_method(bank, token, confirm=confirm)
     expand = params.expands(form, known.EXPANDS_INTENT, known.OTHERS_OF_INTENT)
     terms = _terms(form)
@@ -66,7 +68,7 @@ def confirm(bank: Bank, intent: Intent, form: Form, key: str, address: str = "")
     params.check_names(form, known.CONFIRM)
     _check_needs_confirm(form, confirm=True)
     expand = params.expands(form, known.EXPANDS_INTENT, known.OTHERS_OF_INTENT)
-    token = params.text(form, "payment_method") or intent.payment_method
+    token = _token(bank, form, params.text(form, "payment_method") or intent.payment_method)
     behaves_as, made = _payment_method(bank, token, confirm=True)
     terms = intent.asked | _terms_of_confirmation(form)
     _check_way_back(terms)
@@ -107,7 +109,8 @@ def card_error(decline: CardDecline, intent: Intent) -> dict[str, Any]:
     if decline.code == "payment_intent_authentication_failure":
         return {"type": "invalid_request_error", **error}
     error |= {"type": "card_error", "decline_code": decline.decline_code, "charge": intent.charge}
-    return error if decline.advice_code is None else {**error, "advice_code": decline.advice_code}
+    named = {"advice_code": decline.advice_code, "param": _PARAMS_OF_CARD.get(decline.code)}
+    return error | {name: value for name, value in named.items() if value is not None}
 
 
 def _check_needs_confirm(form: Form, *, confirm: bool) -> None:
@@ -164,6 +167,16 @@ def check_customer(customer: str | None) -> None:
         raise missing("customer", customer, "customer", status=400)
 
 
+def _token(bank: Bank, form: Form, payment_method: str | None) -> str | None:
+    """Return the payment method of a request: its own, or that of its ConfirmationToken."""
+    token = params.text(form, "confirmation_token")
+    if token is None:
+        return payment_method
+    if "payment_method" in form:
+        raise invalid("Give payment_method or confirmation_token, not both.", "payment_method")
+    return method_of_token(bank, token)
+
+
 def _payment_method(bank: Bank, token: str | None, *, confirm: bool) -> tuple[str | None, PaymentMethod | None]:
     """Return the test method that this token behaves as, and the method if one was made here (to be used once)."""
     if token is None:
@@ -176,7 +189,7 @@ def _payment_method(bank: Bank, token: str | None, *, confirm: bool) -> tuple[st
             raise missing("PaymentMethod", token, "payment_method", status=400)
         return token, None
     if made.used:
-        message = "This PaymentMethod was used before and has no customer: it cannot be used again."
+        message = "This payment method was used before and has no customer: it cannot be used again."
         raise invalid(message, "payment_method")
     return made.behaves_as, made
 

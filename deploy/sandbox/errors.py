@@ -28,10 +28,10 @@ def invalid(message: str, param: str | None = None, code: str | None = None, *, 
     return _refuse(status, "invalid_request_error", message, param=param, code=code)
 
 
-def not_played(name: str) -> ApiError:
-    """Refuse a parameter that is valid at Stripe and has no effect here. No answer of Stripe's looks like this."""
+def not_played(name: str, *, is_param: bool = True) -> ApiError:
+    """Refuse what is valid at Stripe and has no effect here. No answer of Stripe's looks like this."""
     message = f"The sandbox does not play {name}: leave it out, or use Stripe's test mode."
-    return _refuse(501, "api_error", message, code="not_played", param=name)
+    return _refuse(501, "api_error", message, code="not_played", param=name if is_param else None)
 
 
 def missing(kind: str, reference: str, param: str, *, status: int = 404) -> ApiError:

@@ -37,7 +37,8 @@ _ACTS = _names("expand[] metadata metadata[*]")
 CREATE: Final = Known(
     _ACTS
     | _names(
-        "amount currency confirm capture_method confirmation_method customer payment_method payment_method_types[] "
+        "amount currency confirm capture_method confirmation_method confirmation_token customer payment_method "
+        "payment_method_types[] "
         "automatic_payment_methods[enabled] automatic_payment_methods[allow_redirects] error_on_requires_action "
         "description statement_descriptor statement_descriptor_suffix off_session return_url receipt_email "
         "use_stripe_sdk payment_method_options[card][capture_method] "
@@ -46,7 +47,7 @@ CREATE: Final = Known(
     _MONEY_OF_OTHERS
     | _DETAILS
     | _names(
-        "allowed_payment_method_types confirmation_token customer_account excluded_payment_method_types mandate "
+        "allowed_payment_method_types customer_account excluded_payment_method_types mandate "
         "mandate_data on_behalf_of payment_method_configuration payment_method_data payment_method_options "
         "radar_options setup_future_usage shipping"
     ),
@@ -62,10 +63,13 @@ UPDATE: Final = Known(
     ),
 )
 CONFIRM: Final = Known(
-    _names("expand[] payment_method return_url off_session error_on_requires_action receipt_email use_stripe_sdk"),
+    _names(
+        "confirmation_token expand[] payment_method return_url off_session error_on_requires_action receipt_email "
+        "use_stripe_sdk"
+    ),
     _DETAILS
     | _names(
-        "allowed_payment_method_types amount_to_confirm capture_method client_secret confirmation_token "
+        "allowed_payment_method_types amount_to_confirm capture_method client_secret "
         "excluded_payment_method_types mandate mandate_data payment_method_data payment_method_options "
         "payment_method_types radar_options setup_future_usage shipping"
     ),
@@ -84,6 +88,10 @@ CREATE_METHOD: Final = Known(
     _ACTS | _names("type card[token]"),
     METHOD_TYPES - {"card_present"}
     | _names("allow_redisplay billing_details card customer payment_method radar_options"),
+)
+CREATE_TOKEN: Final = Known(
+    _names("payment_method expand[]"),
+    _names("payment_method_data payment_method_options return_url setup_future_usage shipping"),
 )
 
 _PAGE = _names("limit starting_after ending_before created created[gt] created[gte] created[lt] created[lte] expand[]")

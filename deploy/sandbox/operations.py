@@ -13,6 +13,7 @@ from deploy.sandbox.params import Form
 from deploy.sandbox.render import intent_json, refund_json
 from deploy.sandbox.render_charge import method_json
 from deploy.sandbox.texts import DESCRIPTION_MAX, statement_texts
+from deploy.sandbox.tokens import make_token, token_json
 
 
 def update(bank: Bank, intent: Intent, form: Form, _key: str) -> Done:
@@ -117,6 +118,14 @@ def create_method(bank: Bank, form: Form, _key: str) -> Done:
         raise missing("token", token, "card[token]", status=400)
     method = bank.make_method(behaves_as, metadata)
     return Done(method_json(bank, method.id), {"method": method})
+
+
+def create_token(bank: Bank, form: Form, _key: str) -> Done:
+    """Make a ConfirmationToken from a test payment method, as Stripe's test mode does."""
+    method_id = make_token(bank, form)
+    method = bank.method(method_id)
+    assert method is not None, "it was made just now"
+    return Done(token_json(bank, method_id), {"method": method})
 
 
 def _said(intent: Intent, amount: int) -> str:

@@ -11,6 +11,7 @@ from deploy.sandbox.errors import invalid, missing
 from deploy.sandbox.params import Form
 from deploy.sandbox.render import intent_json, list_json, refund_json
 from deploy.sandbox.render_charge import charge_json, method_json
+from deploy.sandbox.tokens import method_of_token, token_json
 
 _LIMIT = 10
 _LIMIT_MAX = 100
@@ -84,6 +85,13 @@ def get_method(bank: Bank, form: Form, path: Mapping[str, Any]) -> dict[str, Any
     if bank.method(path["id"]) is None and method_of(path["id"]) is None:
         raise missing("PaymentMethod", path["id"], "payment_method")
     return method_json(bank, path["id"])
+
+
+def get_token(bank: Bank, form: Form, path: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one ConfirmationToken."""
+    params.check_names(form, known.GET)
+    params.expands(form, ())
+    return token_json(bank, method_of_token(bank, path["id"], status=404))
 
 
 def _intent(bank: Bank, intent_id: str, param: str) -> Intent:

@@ -1,5 +1,6 @@
 """A caller of the sandbox that keeps every answer, and holds each against what all answers of Stripe's have."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -32,6 +33,11 @@ class Caller:
         headers = _HEADERS | {"Idempotency-Key": key or f"conformance-{next(_keys)}"}
         response = self.http.post(_with(path, id_), data=dict(form), headers=headers)
         return self._keep(what or f"POST {path}", "post", path, response)
+
+    def other(self, method: str, path: str) -> Answer:
+        """Ask for an endpoint that the sandbox may not have, with an id that does not exist for each in its path."""
+        url = re.sub(r"\{\w+\}", "x_1", path)
+        return self._keep(f"{method.upper()} {path}", method, path, self.http.request(method, url, headers=_HEADERS))
 
     def _keep(self, what: str, method: str, path: str, response: httpx.Response) -> Answer:
         answer = Answer(what, method, path, response.status_code, response.json(), response.headers)

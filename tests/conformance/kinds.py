@@ -129,6 +129,13 @@ def _others(caller: Caller) -> None:
     _is(caller.get("/v1/payment_methods/{payment_method}", id_=made, what="a made method"), 200)
     _is(caller.post(_INTENTS, _CONFIRMED | _WHOLE | {"payment_method": made}, what="used once"), 200)
     _is(caller.post(_INTENTS, _CONFIRMED | {"payment_method": made}, what="used twice"), 400)
+    asked = {"payment_method": "pm_card_gb"}
+    token = _is(caller.post("/v1/test_helpers/confirmation_tokens", asked, what="a token is made"), 200)["id"]
+    _is(caller.get("/v1/confirmation_tokens/{confirmation_token}", id_=token, what="a token"), 200)
+    by_token = {name: value for name, value in _CONFIRMED.items() if name != "payment_method"}
+    _is(caller.post(_INTENTS, by_token | _WHOLE | {"confirmation_token": token}, what="confirmed by token"), 200)
+    _is(caller.post(_INTENTS, by_token | {"confirmation_token": token}, what="token used twice"), 400)
+    _is(caller.post(_INTENTS, by_token | {"confirmation_token": "x"}, what="no such token"), 400, "resource_missing")
 
 
 def _refusals(caller: Caller) -> None:

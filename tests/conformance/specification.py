@@ -17,6 +17,8 @@ OURS: Final = (
     ("get", "/v1/charges/{charge}"),
     ("post", "/v1/payment_methods"),
     ("get", "/v1/payment_methods/{payment_method}"),
+    ("post", "/v1/test_helpers/confirmation_tokens"),
+    ("get", "/v1/confirmation_tokens/{confirmation_token}"),
     ("post", "/v1/refunds"),
     ("get", "/v1/refunds"),
     ("get", "/v1/refunds/{refund}"),

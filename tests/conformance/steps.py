@@ -79,7 +79,7 @@ async def specification(*, install: bool, progress: tools.Progress, every: int =
         kinds = len(caller.answers)
         walk = Walker(spec, caller).all(every)
         violations = [text for answer in caller.answers for text in judge.violations(answer)]
-    parameters = sum(count for end, count in walk.counts.items() if end != "unknown here")
+    parameters = sum(walk.counts[end] for end in ("taken", "refused", "not_played"))
     counts = ", ".join(f"{count} {end}" for end, count in sorted(walk.counts.items()))
     found.figures += [
         f"version {spec['info']['version']}; {kinds} answers of every kind, {len(caller.answers)} in all judged",

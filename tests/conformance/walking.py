@@ -37,12 +37,14 @@ _SAMPLES: Final = {
     "card[token]": "tok_mastercard",
     "payment_method_types[0]": "card",
 }
+# Of two parameters that exclude each other, the one of the base that gives way.
+_REPLACES: Final = {"charge": "payment_intent", "confirmation_token": "payment_method"}
 _INVALID_CODES: Final = frozenset({"parameter_unknown", "parameter_invalid_integer", "parameter_invalid_empty"})
 
 
 @dataclass
 class Walk:
-    """What came of it. counts: by taken, refused, not_played, unknown here. faults: what must not be."""
+    """What came of it. counts: by what the sandbox answered. faults: what must not be."""
 
     counts: Counter[str] = field(default_factory=Counter)
     requests: int = 0
@@ -69,7 +71,18 @@ class Walker:
                 self._parameter(method, path, parameter)
             for foreign in sorted(everywhere - roots[method, path])[::every]:
                 self._foreign(method, path, foreign)
+        for path in sorted(self._specification["paths"])[::every]:
+            for method in self._specification["paths"][path]:
+                if (method, path) not in OURS:
+                    self._elsewhere(method, path)
         return self.walk
+
+    def _elsewhere(self, method: str, path: str) -> None:
+        """Ask for an endpoint that Stripe has and the sandbox does not."""
+        answer = self._caller.other(method, path)
+        self.walk.counts["endpoints not played"] += 1
+        if (answer.status, answer.code) != (501, "not_played"):
+            self.walk.faults.append(f"{answer.what} is Stripe's, and was answered {answer.status} {answer.code}")
 
     def _foreign(self, method: str, path: str, name: str) -> None:
         """Send a parameter of another endpoint: here Stripe does not know it."""
@@ -96,7 +109,7 @@ class Walker:
 
     def _values(self, method: str, path: str, parameter: Parameter) -> tuple[str, ...]:
         if parameter.name == "expand[0]":
-            return expandable(self._specification, method, path)
+            return expandable(self._specification, method, path) or ("id",)
         exists = _EXISTING.get((path, parameter.name))
         if exists is not None:
             return (exists(self._caller),)
@@ -123,8 +136,8 @@ class Walker:
         base, id_ = _BASES[method, path](self._caller)
         if name.startswith("automatic_payment_methods["):
             base = {key: of for key, of in base.items() if key not in _CARD} | _AUTOMATIC
-        if name == "charge" and method == "post":
-            base = {}
+        replaced = _REPLACES.get(name) if method == "post" else None
+        base = {key: of for key, of in base.items() if key != replaced}
         if method == "get":
             return self._caller.get(path, base | {name: value}, id_, what)
         return self._caller.post(path, base | {name: value}, id_, what)
@@ -139,6 +152,10 @@ def _made(caller: Caller, form: Mapping[str, str]) -> str:
 def _refund(caller: Caller) -> str:
     intent = _made(caller, _HELD)
     return str(caller.post("/v1/refunds", {"payment_intent": intent, "amount": "1"}).body["id"])
+
+
+def _token(caller: Caller) -> str:
+    return str(caller.post("/v1/test_helpers/confirmation_tokens", {}).body["id"])
 
 
 Base = tuple[dict[str, str], str]
@@ -156,6 +173,8 @@ _BASES: Final[Mapping[tuple[str, str], Callable[[Caller], Base]]] = {
     ("get", "/v1/charges/{charge}"): lambda caller: ({}, f"ch_{_made(caller, _HELD)[3:]}"),
     ("post", "/v1/payment_methods"): lambda _: ({"type": "card", "card[token]": "tok_visa"}, ""),
     ("get", "/v1/payment_methods/{payment_method}"): lambda _: ({}, "pm_card_visa"),
+    ("post", "/v1/test_helpers/confirmation_tokens"): lambda _: ({}, ""),
+    ("get", "/v1/confirmation_tokens/{confirmation_token}"): lambda caller: ({}, _token(caller)),
     ("post", "/v1/refunds"): lambda caller: ({"payment_intent": _made(caller, _HELD)}, ""),
     ("get", "/v1/refunds"): lambda _: ({"limit": "2"}, ""),
     ("get", "/v1/refunds/{refund}"): lambda caller: ({}, _refund(caller)),
@@ -166,6 +185,8 @@ _BASES: Final[Mapping[tuple[str, str], Callable[[Caller], Base]]] = {
 _EXISTING: Final[Mapping[tuple[str, str], Callable[[Caller], str]]] = {
     ("/v1/payment_intents", "starting_after"): lambda caller: _made(caller, _HELD),
     ("/v1/payment_intents", "ending_before"): lambda caller: _made(caller, _HELD),
+    ("/v1/payment_intents", "confirmation_token"): _token,
+    (f"{_INTENT}/confirm", "confirmation_token"): _token,
     ("/v1/refunds", "starting_after"): _refund,
     ("/v1/refunds", "ending_before"): _refund,
     ("/v1/refunds", "payment_intent"): lambda caller: _made(caller, _HELD),

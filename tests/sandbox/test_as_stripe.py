@@ -267,3 +267,23 @@ def test_a_declined_intent_can_be_confirmed_with_another_method(client: Client) 
     assert (answer.status, answer.body["status"], answer.body["last_payment_error"]) == (200, "requires_capture", None)
     again = client.post(f"/v1/payment_intents/{failed}/confirm", {"payment_method": "pm_card_visa"})
     assert again.error == (400, "payment_intent_unexpected_state", None)
+
+
+def test_a_confirmation_token_is_confirmed_once(client: Client) -> None:
+    made = client.post("/v1/test_helpers/confirmation_tokens", {"payment_method": "pm_card_gb"}).body
+    by_token = {"payment_method": None, "confirmation_token": made["id"]}
+
+    first = client.intent(**by_token)
+
+    assert (first.status, first.body["status"]) == (200, "requires_capture")
+    assert client.get(f"/v1/payment_methods/{first.body['payment_method']}").body["card"]["country"] == "GB"
+    assert client.intent(**by_token).error == (400, None, "payment_method")
+    assert client.intent(confirmation_token=made["id"]).error == (400, None, "payment_method")
+    unknown = client.intent(payment_method=None, confirmation_token="ctoken_nobody")
+    assert unknown.error == (400, "resource_missing", "confirmation_token")
+
+
+def test_a_generic_decline_advises_to_try_later(client: Client) -> None:
+    error = client.intent(payment_method="pm_card_chargeDeclined").body["error"]
+
+    assert (error["decline_code"], error["advice_code"]) == ("generic_decline", "try_again_later")

@@ -51,14 +51,15 @@ def test_what_does_not_exist_is_missing(client: Client) -> None:
     assert client.get("/v1/refunds/re_1").error == (404, "resource_missing", "refund")
     assert client.post("/v1/payment_intents/pi_1/capture", {}).error == (404, "resource_missing", "intent")
     assert client.post("/v1/refunds", {"payment_intent": "pi_1"}).error == (404, "resource_missing", "payment_intent")
-    assert client.get("/v1/customers").status == 404
+    assert client.get("/v1/no_such_thing").error == (404, None, None)
+    assert client.get("/v1/customers").error == (501, "not_played", None)
 
 
 def test_a_decline_carries_the_intent_that_it_leaves_behind(client: Client) -> None:
     answer = client.intent(payment_method="pm_card_chargeDeclinedExpiredCard")
 
     error = answer.body["error"]
-    assert answer.error == (402, "expired_card", None)
+    assert answer.error == (402, "expired_card", "exp_month")
     assert (error["type"], error["decline_code"]) == ("card_error", "expired_card")
     assert error["payment_intent"]["status"] == "requires_payment_method"
     assert client.get(f"/v1/payment_intents/{error['payment_intent']['id']}").body == error["payment_intent"]
