@@ -62,8 +62,12 @@ class KeyedRequests:
             return Reset()
         if fault is Fault.TIMEOUT_AFTER:
             return await hold(request)
-        body = cut(answer.body) if fault is Fault.TRUNCATED else answer.body
-        return json_answer(answer.status, body, _headers(key, answer, replayed=replayed))
+        headers = _headers(key, answer, replayed=replayed)
+        if fault is Fault.TRUNCATED:
+            # What cuts the answer is no part of Stripe, and gives no advice of Stripe's.
+            headers.pop("Stripe-Should-Retry", None)
+            return json_answer(answer.status, cut(answer.body), headers)
+        return json_answer(answer.status, answer.body, headers)
 
     def _fault(self, kind: OperationKind | None, token: str | None, key: str | None) -> Fault | None:
         method = method_of(token) if token is not None else None
