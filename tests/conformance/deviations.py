@@ -37,6 +37,7 @@ MOCK_DIFFERS: Final = (
 
 SANDBOX_DIFFERS: Final = (
     "not_played (HTTP 501) is an error of the sandbox's own; Stripe never gives it",
+    "a decline carries no payment_method, and advice only where recordings of test mode show it",
     "a card is known by the name of its test method; Stripe gives every use of pm_card_visa an id of its own",
 )
 """Where the sandbox knowingly is not Stripe."""

@@ -13,7 +13,7 @@ from domain.operation import GatewayCall, OperationKind, idempotency_key, operat
 from domain.outcome import GatewayOutcome
 from domain.ports.gateway import GatewayAnswer
 
-AMOUNTS: Final = ((1250, "EUR"), (1, "USD"), (500, "JPY"), (12340, "KWD"), (7, "ISK"), (500, "MGA"), (99, "HUF"))
+AMOUNTS: Final = ((1250, "EUR"), (50, "USD"), (500, "JPY"), (12340, "KWD"), (700, "ISK"), (500, "MGA"), (17500, "HUF"))
 """Of every kind of currency: two decimals, none, three, and those that Stripe counts in its own way."""
 _orders = count(1)
 
