@@ -31,7 +31,7 @@ def list_intents(bank: Bank, form: Form, _path: Mapping[str, Any]) -> dict[str, 
     expand = _expands_of_list(form, known.EXPANDS_INTENT, known.OTHERS_OF_INTENT)
     customer = params.text(form, "customer")
     check_customer(customer)
-    low, high = _created(form)
+    low, high = created_within(form)
     limit, after, before = _page(form)
     newer = _intent(bank, after, "starting_after") if after else None
     older = _intent(bank, before, "ending_before") if before else None
@@ -57,7 +57,7 @@ def list_refunds(bank: Bank, form: Form, _path: Mapping[str, Any]) -> dict[str, 
     params.check_names(form, known.LIST_REFUNDS)
     expand = _expands_of_list(form, known.EXPANDS_REFUND, known.OTHERS_OF_REFUND)
     of, charge = params.text(form, "payment_intent"), params.text(form, "charge")
-    low, high = _created(form)
+    low, high = created_within(form)
     limit, after, before = _page(form)
     refunds = bank.all_refunds()
     if of is not None:
@@ -115,11 +115,17 @@ def _refund(bank: Bank, refund_id: str, param: str) -> Refund:
     return refund
 
 
-def _page(form: Form) -> tuple[int, str | None, str | None]:
-    """Return the limit, and the object after which and the one before which the page lies."""
+def page_limit(form: Form) -> int:
+    """Return the size of a page, 10 if none is given."""
     limit = params.positive(form, "limit") or _LIMIT
     if limit > _LIMIT_MAX:
         raise invalid(f"limit is {_LIMIT_MAX} at the most.", "limit", "parameter_invalid_integer")
+    return limit
+
+
+def _page(form: Form) -> tuple[int, str | None, str | None]:
+    """Return the limit, and the object after which and the one before which the page lies."""
+    limit = page_limit(form)
     after, before = params.text(form, "starting_after"), params.text(form, "ending_before")
     if after is not None and before is not None:
         raise invalid("Give starting_after or ending_before, not both.", "ending_before")
@@ -138,8 +144,8 @@ def _expands_of_list(form: Form, allowed: tuple[str, ...], others: frozenset[str
     return frozenset(name.removeprefix("data.") for name in wanted)
 
 
-def _created(form: Form) -> tuple[float, float]:
-    """Return the first and the last second asked for."""
+def created_within(form: Form) -> tuple[float, float]:
+    """Return the first and the last second that a list is about."""
     low, high = 0.0, float("inf")
     if (at := params.positive(form, "created")) is not None:
         low = high = at
