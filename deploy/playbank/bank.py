@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from deploy.playbank.methods import CAPTURE_REFUSED, CardDecline, Method, RefundPath, method_of
+from deploy.playbank.cards import CardDecline
+from deploy.playbank.methods import CAPTURE_REFUSED, Method, RefundPath, method_of
 
 KEY_TTL_S = 24 * 3600.0  # Stripe forgets keys after a day at the earliest
 AUTHORIZATION_TTL_S = 7 * 24 * 3600  # Stripe's time for most cards
@@ -20,6 +21,9 @@ HELD, CAPTURED, CANCELED, DECLINED = "requires_capture", "succeeded", "canceled"
 ASKS_CUSTOMER = "requires_action"
 _CANCELABLE = frozenset([DECLINED, HELD, "requires_confirmation", ASKS_CUSTOMER, "processing"])
 _PLAIN = Method()
+_NOT_AUTHENTICATED = CardDecline(
+    "payment_intent_authentication_failure", "authentication_required", "The customer did not prove who they are."
+)
 
 
 class No(StrEnum):
@@ -35,7 +39,8 @@ class No(StrEnum):
 class Intent:
     """A PaymentIntent, and the only code that moves its money.
 
-    `effects` is the ledger: what really happened, each with the idempotency key that did it.
+    `effects` is the ledger: what really happened, each with the idempotency key that did it. `terms`: what else the
+    caller asked for (customer, texts, return URL, capture of this method alone), by name.
     """
 
     id: str
@@ -57,6 +62,12 @@ class Intent:
     charge: str | None = None
     last_payment_error: dict[str, Any] | None = None
     effects: list[dict[str, Any]] = field(default_factory=list)
+    terms: dict[str, Any] | None = None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What else the caller asked for; empty if nothing."""
+        return self.terms or {}
 
     @property
     def method(self) -> Method:
@@ -69,11 +80,18 @@ class Intent:
         if method.decline is not None:
             self.status = DECLINED
             return method.decline
-        self.add_effect("authorize", key, now, self.amount)
-        if method.captures_at_once or self.capture_method != "manual":
-            self._take(key, now, self.amount)
-        else:
-            self.status, self.capture_before = HELD, now + AUTHORIZATION_TTL_S
+        self._approve(method, key, now)
+        return None
+
+    def authenticate(self, key: str, now: float, *, passed: bool) -> CardDecline | No | None:
+        """Go on once the customer proved who they are, or failed to. Return why the issuer declined, or None."""
+        if self.status != ASKS_CUSTOMER:
+            return No.UNEXPECTED_STATE
+        decline = self.method.after_action if passed else _NOT_AUTHENTICATED
+        if decline is not None:
+            self.status = DECLINED
+            return decline
+        self._approve(self.method, key, now)
         return None
 
     def capture(self, key: str, now: float, amount: int) -> No | None:
@@ -104,6 +122,13 @@ class Intent:
     def add_effect(self, kind: str, key: str, at: float, amount: int) -> None:
         """Write an effect into the ledger."""
         self.effects.append({"kind": kind, "key": key, "at": at, "amount": amount})
+
+    def _approve(self, method: Method, key: str, now: float) -> None:
+        self.add_effect("authorize", key, now, self.amount)
+        if method.captures_at_once or not (self.capture_method == "manual" or self.asked.get("card_capture")):
+            self._take(key, now, self.amount)
+        else:
+            self.status, self.capture_before = HELD, now + AUTHORIZATION_TTL_S
 
     def _take(self, key: str, now: float, amount: int) -> None:
         self.status, self.amount_received = CAPTURED, amount
@@ -138,6 +163,7 @@ class PaymentMethod:
     behaves_as: str
     created: float
     used: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 class Bank:
@@ -171,9 +197,10 @@ class Bank:
             case PaymentMethod():
                 self._methods[thing.id] = thing
 
-    def make_method(self, behaves_as: str) -> PaymentMethod:
+    def make_method(self, behaves_as: str, metadata: dict[str, str] | None = None) -> PaymentMethod:
         """Make a payment method that can be confirmed once."""
-        method = PaymentMethod(f"pm_1{self.born}{len(self._methods)}", behaves_as, self.now())
+        number = f"pm_1{self.born}{len(self._methods)}"
+        method = PaymentMethod(number, behaves_as, self.now(), metadata=metadata or {})
         self._methods[method.id] = method
         return method
 

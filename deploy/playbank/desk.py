@@ -27,6 +27,8 @@ from domain.told import RefundFailure
 
 SPOILT = Unknown("HTTP 500")
 STORED_ERROR = Unknown("HTTP 500", replayed=True)
+# What Stripe names when it refuses a refund: a code, a parameter, or nothing.
+_NO_REFUND = {No.REFUNDED: No.REFUNDED.value, No.TOO_LARGE: "amount", No.UNEXPECTED_STATE: None, No.REFUSED: None}
 _OTHER_PARAMETERS = Unknown("this key was used with other parameters", replayed=True)
 
 
@@ -117,7 +119,7 @@ class Desk:
             case OperationKind.REFUND:
                 made = self._bank.refund(intent, key, amount, metadata={"operation_id": call.operation_id})
                 if isinstance(made, No):
-                    return self._returned(call, intent) or Declined(FailureCode.GATEWAY_REFUSED, made.value)
+                    return self._returned(call, intent) or Declined(FailureCode.GATEWAY_REFUSED, _NO_REFUND[made])
                 return _refund_outcome(intent, made)
             case _:
                 raise ValueError(f"A gateway does not do {call.kind}: send it to the inventory.")

@@ -6,11 +6,13 @@ One table for the simulated gateway and the HTTP sandbox. Stripe's documented te
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 
+from deploy.playbank import cards
+from deploy.playbank.cards import Card, CardDecline
 from domain.operation import GATEWAY_KINDS, OperationKind
 
 SLOW_S = 3.0
@@ -33,16 +35,6 @@ class Fault(StrEnum):
 NOT_EXECUTED = frozenset({Fault.RESET_BEFORE, Fault.TIMEOUT_BEFORE, Fault.RATE_LIMITED, Fault.HTML})
 
 
-@dataclass(frozen=True, slots=True)
-class CardDecline:
-    """Why an issuer declined, in Stripe's words."""
-
-    code: str
-    decline_code: str
-    message: str
-    advice_code: str | None = None
-
-
 class RefundPath(StrEnum):
     """How a refund ends: at once, later, or with a failure after it had succeeded."""
 
@@ -53,10 +45,20 @@ class RefundPath(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """Everything a test payment method does. A fault affects only the first request of a key, unless `always`."""
+    """Everything a test payment method does. A fault affects only the first request of a key, unless `always`.
+
+    decline: the issuer's answer as long as the customer does nothing. asks_customer: the customer may prove who they
+    are, and after_action is what the issuer says then (None: it approves). off_session_passes: set up for payments
+    in the customer's absence. dispute: the reason of the dispute that follows the capture.
+    """
 
     captures_at_once: bool = False
     decline: CardDecline | None = None
+    asks_customer: bool = False
+    after_action: CardDecline | None = None
+    off_session_passes: bool = False
+    dispute: str | None = None
+    card: Card = field(default_factory=Card)
     capture_refused: bool = False
     void_finds_captured: bool = False
     refund: RefundPath = RefundPath.AT_ONCE
@@ -77,38 +79,19 @@ _AUTHENTICATION = CardDecline(
 )
 
 
-def _declined(decline_code: str, code: str = "card_declined", advice_code: str | None = None) -> Method:
-    return Method(decline=CardDecline(code, decline_code, f"The card was declined ({decline_code}).", advice_code))
-
-
-_GOOD = (
-    "visa visa_debit mastercard mastercard_debit mastercard_prepaid amex discover diners jcb unionpay us gb de fr es "
-    "it nl br ca jp bypassPending threeDSecureOptional threeDSecureNotSupported riskLevelElevated cvcCheckFail avsFail"
-)
-_DECLINED: Mapping[str, Method] = {
-    "chargeDeclined": _declined("generic_decline"),
-    "chargeDeclinedInsufficientFunds": _declined("insufficient_funds"),
-    "chargeDeclinedLostCard": _declined("lost_card"),
-    "chargeDeclinedStolenCard": _declined("stolen_card"),
-    "chargeDeclinedExpiredCard": _declined("expired_card", "expired_card"),
-    "chargeDeclinedIncorrectCvc": _declined("incorrect_cvc", "incorrect_cvc"),
-    "chargeDeclinedProcessingError": _declined("processing_error", "processing_error"),
-    "chargeDeclinedFraudulent": _declined("fraudulent"),
-    "chargeDeclinedVelocityLimitExceeded": _declined("card_velocity_exceeded"),
-    "radarBlock": _declined("fraudulent"),
-    "chargeCustomerFail": _declined("generic_decline"),
-}
-_ASKS_CUSTOMER = (
-    "authenticationRequired authenticationRequiredOnSetup threeDSecureRequired threeDSecure2Required "
-    "authenticationRequiredChargeDeclinedInsufficientFunds"
-)
-
-
 def _table() -> dict[str, Method]:
-    methods = {f"pm_card_{name}": Method() for name in _GOOD.split()}
-    for name, method in _DECLINED.items():
-        methods[f"pm_card_{name}"] = methods[f"pm_card_visa_{name}"] = method
-    methods |= {f"pm_card_{name}": Method(decline=_AUTHENTICATION) for name in _ASKS_CUSTOMER.split()}
+    methods = {f"pm_card_{name}": Method(card=card) for name, card in cards.good_cards()}
+    for name, codes in cards.DECLINES.items():
+        methods[f"pm_card_{name}"] = methods[f"pm_card_visa_{name}"] = Method(decline=cards.declined(*codes))
+    for name, after in cards.ASKS_CUSTOMER.items():
+        methods[f"pm_card_{name}"] = Method(
+            decline=_AUTHENTICATION,
+            asks_customer=True,
+            after_action=None if after is None else cards.declined(*after),
+            off_session_passes=name == cards.SET_UP_FOR_OFF_SESSION,
+        )
+    methods |= {f"pm_card_{name}": Method(dispute=reason) for name, reason in cards.DISPUTES.items()}
+    methods |= {f"pm_card_{name}": Method() for name in cards.EARLY_FRAUD_WARNINGS}
     methods["pm_card_pendingRefund"] = Method(refund=RefundPath.PENDING)
     methods["pm_card_refundFail"] = Method(refund=RefundPath.FAILS_LATER)
     methods["pm_wallet_captured"] = Method(captures_at_once=True)

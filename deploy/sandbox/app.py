@@ -11,17 +11,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deploy.playbank.bank import Bank, Intent
-from deploy.sandbox import operations, params, reading
-from deploy.sandbox.errors import ApiError, invalid, missing, unauthorized
+from deploy.sandbox import creating, elsewhere, operations, params, reading, signing
+from deploy.sandbox.creating import Done
+from deploy.sandbox.errors import ApiError, missing
 from deploy.sandbox.faults import GlobalFaults, Reset
 from deploy.sandbox.journal import Memory
 from deploy.sandbox.keyed import KeyedRequests, json_answer
-from deploy.sandbox.operations import Done
+from deploy.sandbox.ours import Ours
 from deploy.sandbox.params import Form
-from deploy.sandbox.render import ledger_json
 from domain.operation import OperationKind
-
-_KEYS = ("sk_test_", "rk_test_")
 
 
 class Sandbox:
@@ -31,44 +29,59 @@ class Sandbox:
         self._bank = bank
         self._faults_of_all = GlobalFaults()
         self._keyed = KeyedRequests(bank, memory, self._faults_of_all)
+        self._ours = Ours(bank, memory, self._faults_of_all)
 
     def routes(self) -> list[Route]:
         """Return every route."""
-        intents = "/v1/payment_intents"
+        methods = ["GET", "POST", "DELETE", "PUT", "PATCH"]
+        unknown = self._guard(_unknown_url)
+        searches = [Route(f"/v1/{name}/search", unknown, methods=["GET"]) for name in ("payment_intents", "charges")]
+        rest = Route("/{path:path}", unknown, methods=methods)
+        return [*searches, *self._of_intents(), *self._of_others(), *self._ours.routes(), rest]
+
+    def _of_intents(self) -> list[Route]:
+        intents, one = "/v1/payment_intents", "/v1/payment_intents/{id}"
         return [
-            Route(intents, self._guard(self._create), methods=["POST"]),
-            Route(intents, self._guard(self._read(reading.list_intents)), methods=["GET"]),
-            Route(f"{intents}/{{id}}", self._guard(self._read(reading.get_intent)), methods=["GET"]),
-            Route(
-                f"{intents}/{{id}}/capture",
-                self._guard(partial(self._change, OperationKind.CAPTURE, operations.capture)),
-                methods=["POST"],
-            ),
-            Route(
-                f"{intents}/{{id}}/cancel",
-                self._guard(partial(self._change, OperationKind.VOID, operations.cancel)),
-                methods=["POST"],
-            ),
-            Route("/v1/payment_methods", self._guard(self._create_method), methods=["POST"]),
-            Route("/v1/refunds", self._guard(self._refund), methods=["POST"]),
-            Route("/v1/refunds", self._guard(self._read(reading.list_refunds)), methods=["GET"]),
-            Route("/v1/refunds/{id}", self._guard(self._read(reading.get_refund)), methods=["GET"]),
-            Route("/sandbox/ledger", self._ledger, methods=["GET"]),
-            Route("/sandbox/faults", self._faults, methods=["POST"]),
-            Route("/sandbox/health", self._health, methods=["GET"]),
-            Route("/{path:path}", self._guard(_unknown_url), methods=["GET", "POST", "DELETE", "PUT", "PATCH"]),
+            self._post(intents, self._create),
+            self._get(intents, reading.list_intents),
+            self._get(one, reading.get_intent),
+            self._post(one, partial(self._change, None, operations.update)),
+            self._post(f"{one}/confirm", self._confirm),
+            self._post(f"{one}/capture", partial(self._change, OperationKind.CAPTURE, operations.capture)),
+            self._post(f"{one}/cancel", partial(self._change, OperationKind.VOID, operations.cancel)),
         ]
+
+    def _of_others(self) -> list[Route]:
+        return [
+            self._get("/v1/charges/{id}", reading.get_charge),
+            self._post("/v1/test_helpers/confirmation_tokens", partial(self._make, operations.create_token)),
+            self._get("/v1/confirmation_tokens/{id}", reading.get_token),
+            self._post("/v1/payment_methods", partial(self._make, operations.create_method)),
+            self._get("/v1/payment_methods/{id}", reading.get_method),
+            self._post("/v1/refunds", self._refund),
+            self._get("/v1/refunds", reading.list_refunds),
+            self._get("/v1/refunds/{id}", reading.get_refund),
+            self._post("/v1/refunds/{id}", self._update_refund),
+        ]
+
+    def _post(self, path: str, endpoint: Callable[[Request], Any]) -> Route:
+        return Route(path, self._guard(endpoint), methods=["POST"])
+
+    def _get(self, path: str, read: Callable[[Bank, Form, Mapping[str, Any]], dict[str, Any]]) -> Route:
+        return Route(path, self._guard(self._read(read)), methods=["GET"])
 
     def _guard(self, endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def guarded(request: Request) -> Response:
             if self._faults_of_all.down:
                 return Reset()
+            signing.begin(request)
             try:
-                _authenticate(request)
+                signing.authenticate(request)
+                signing.check_version(request)
                 answer: Response = await endpoint(request)
             except ApiError as error:
-                return json_answer(error.status, error.body())
-            return answer
+                answer = json_answer(error.status, error.body())
+            return signing.sign(request, answer)
 
         return guarded
 
@@ -82,15 +95,22 @@ class Sandbox:
     async def _create(self, request: Request) -> Response:
         form = params.parse(await request.body())
         kind = OperationKind.AUTHORIZE if form.get("confirm") == "true" else None
-        execute = partial(operations.create, self._bank, form)
+
+        def execute(key: str) -> Done:
+            return creating.create(self._bank, form, key, _address(request))
+
         return await self._keyed.answer(request, form, kind, form.get("payment_method"), execute)
 
-    async def _create_method(self, request: Request) -> Response:
+    async def _confirm(self, request: Request) -> Response:
+        change = partial(creating.confirm, address=_address(request))
+        return await self._change(OperationKind.AUTHORIZE, change, request)
+
+    async def _make(self, make: Callable[[Bank, Form, str], Done], request: Request) -> Response:
         form = params.parse(await request.body())
-        return await self._keyed.answer(request, form, None, None, partial(operations.create_method, self._bank, form))
+        return await self._keyed.answer(request, form, None, None, partial(make, self._bank, form))
 
     async def _change(
-        self, kind: OperationKind, change: Callable[[Bank, Intent, Form, str], Done], request: Request
+        self, kind: OperationKind | None, change: Callable[[Bank, Intent, Form, str], Done], request: Request
     ) -> Response:
         form = params.parse(await request.body())
         return await self._on_intent(request, form, kind, request.path_params["id"], "intent", change)
@@ -106,13 +126,13 @@ class Sandbox:
         self,
         request: Request,
         form: Form,
-        kind: OperationKind,
+        kind: OperationKind | None,
         intent_id: str,
         param: str,
         change: Callable[[Bank, Intent, Form, str], Done],
     ) -> Response:
         intent = self._bank.intent(intent_id)
-        token = intent.behaves_as if intent is not None else None
+        token = form.get("payment_method") or (intent.behaves_as if intent is not None else None)
 
         def execute(key: str) -> Done:
             now = self._bank.intent(intent_id)
@@ -122,18 +142,17 @@ class Sandbox:
 
         return await self._keyed.answer(request, form, kind, token, execute)
 
-    async def _ledger(self, _request: Request) -> Response:
-        return json_answer(200, orjson.dumps(ledger_json(self._bank)))
+    async def _update_refund(self, request: Request) -> Response:
+        form = params.parse(await request.body())
+        refund_id = request.path_params["id"]
 
-    async def _faults(self, request: Request) -> Response:
-        try:
-            self._faults_of_all.change(await request.body())
-        except ApiError as error:
-            return json_answer(error.status, error.body())
-        return json_answer(200, orjson.dumps(self._faults_of_all))
+        def execute(key: str) -> Done:
+            made = self._bank.refund_made(refund_id)
+            if made is None:
+                raise missing("refund", refund_id, "refund")
+            return operations.update_refund(self._bank, made, form, key)
 
-    async def _health(self, _request: Request) -> Response:
-        return json_answer(200, b'{"status":"ok"}')
+        return await self._keyed.answer(request, form, None, None, execute)
 
 
 def create_app(bank: Bank, memory: Memory) -> Starlette:
@@ -142,12 +161,8 @@ def create_app(bank: Bank, memory: Memory) -> Starlette:
 
 
 async def _unknown_url(request: Request) -> Response:
-    raise invalid(f"Unrecognized request URL ({request.method}: {request.url.path}).", status=404)
+    raise elsewhere.refusal(request.method, request.url.path)
 
 
-def _authenticate(request: Request) -> None:
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key:
-        raise unauthorized("You did not provide an API key: send it as a Bearer token.")
-    if not key.startswith(_KEYS):
-        raise unauthorized("Invalid API key: the sandbox takes keys that begin with sk_test_.")
+def _address(request: Request) -> str:
+    return str(request.base_url).rstrip("/")

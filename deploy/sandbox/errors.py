@@ -17,12 +17,21 @@ class ApiError(Exception):
 
     def body(self) -> bytes:
         """Return the JSON that Stripe would send."""
-        return orjson.dumps({"error": {key: value for key, value in self.error.items() if value is not None}})
+        said = {key: value for key, value in self.error.items() if value is not None}
+        if "code" in said:
+            said["doc_url"] = f"https://stripe.com/docs/error-codes/{said['code'].replace('_', '-')}"
+        return orjson.dumps({"error": said})
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None, *, status: int = 400) -> ApiError:
     """Refuse a request that never began to execute; no key remembers it."""
     return _refuse(status, "invalid_request_error", message, param=param, code=code)
+
+
+def not_played(name: str, *, is_param: bool = True) -> ApiError:
+    """Refuse what is valid at Stripe and has no effect here. No answer of Stripe's looks like this."""
+    message = f"The sandbox does not play {name}: leave it out, or use Stripe's test mode."
+    return _refuse(501, "api_error", message, code="not_played", param=name if is_param else None)
 
 
 def missing(kind: str, reference: str, param: str, *, status: int = 404) -> ApiError:
@@ -33,6 +42,11 @@ def missing(kind: str, reference: str, param: str, *, status: int = 404) -> ApiE
 def conflict(message: str, code: str, intent: Mapping[str, Any] | None = None, param: str | None = None) -> ApiError:
     """Refuse a transition that the state of the PaymentIntent does not allow; the key remembers it."""
     return _refuse(400, "invalid_request_error", message, code=code, param=param, payment_intent=intent, stored=True)
+
+
+def not_refundable(message: str, param: str | None = None) -> ApiError:
+    """Refuse a refund for which there is no money; the key remembers it. Stripe gives no code for it."""
+    return _refuse(400, "invalid_request_error", message, param=param, stored=True)
 
 
 def declined(error: Mapping[str, Any], intent: Mapping[str, Any]) -> ApiError:

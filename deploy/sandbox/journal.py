@@ -33,12 +33,13 @@ class InUse(RuntimeError):  # noqa: N818 - its name says what is wrong
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The first executed answer of an idempotency key."""
+    """The first executed answer of an idempotency key. request_id: of that request; "" in an older release's file."""
 
     fingerprint: str
     status: int
     body: bytes
     at: float
+    request_id: str = ""
 
 
 class Memory:
@@ -82,7 +83,7 @@ class Memory:
         """Keep an executed answer together with what it changed (intent, refund, method), in one line."""
         line: dict[str, Any] = dict(changed)
         if key is not None:
-            line["key"] = [key, answer.fingerprint, answer.status, answer.body.decode(), answer.at]
+            line["key"] = [key, answer.fingerprint, answer.status, answer.body.decode(), answer.at, answer.request_id]
         self._write(line, apply=False)
         if key is not None:
             self._stored[key] = answer
@@ -120,5 +121,5 @@ class Memory:
             if line.get(name):
                 self._bank.put(kind(**line[name]))
         if "key" in line:
-            key, fingerprint, status, body, at = line["key"]
-            self._stored[key] = Stored(fingerprint, status, body.encode(), at)
+            key, fingerprint, status, body, *rest = line["key"]
+            self._stored[key] = Stored(fingerprint, status, body.encode(), *rest)

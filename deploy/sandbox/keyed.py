@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from deploy.playbank.bank import Bank
 from deploy.playbank.methods import SLOW_S, Fault, method_of
+from deploy.sandbox.creating import Done
 from deploy.sandbox.errors import internal, invalid, key_in_use, key_reused, rate_limited
 from deploy.sandbox.faults import GlobalFaults, Reset, bad_gateway, cut, hold
 from deploy.sandbox.journal import Memory, Stored
-from deploy.sandbox.operations import Done
 from deploy.sandbox.params import Form
 from domain.operation import OperationKind
 
@@ -62,8 +62,12 @@ class KeyedRequests:
             return Reset()
         if fault is Fault.TIMEOUT_AFTER:
             return await hold(request)
-        body = cut(answer.body) if fault is Fault.TRUNCATED else answer.body
-        return json_answer(answer.status, body, {"Idempotent-Replayed": "true"} if replayed else {})
+        headers = _headers(key, answer, replayed=replayed)
+        if fault is Fault.TRUNCATED:
+            # What cuts the answer is no part of Stripe, and gives no advice of Stripe's.
+            headers.pop("Stripe-Should-Retry", None)
+            return json_answer(answer.status, cut(answer.body), headers)
+        return json_answer(answer.status, answer.body, headers)
 
     def _fault(self, kind: OperationKind | None, token: str | None, key: str | None) -> Fault | None:
         method = method_of(token) if token is not None else None
@@ -97,7 +101,7 @@ class KeyedRequests:
             status, body = done.refusal.status, done.refusal.body()
         else:
             status, body = 200, orjson.dumps(done.body)
-        answer = Stored(fingerprint, status, body, self._bank.now())
+        answer = Stored(fingerprint, status, body, self._bank.now(), request.state.request_id)
         self._memory.remember(key, answer, done.changed)
         return answer, False
 
@@ -113,6 +117,18 @@ class KeyedRequests:
 def json_answer(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
     """Return a response whose body is JSON."""
     return Response(body, status, headers, media_type="application/json")
+
+
+def _headers(key: str | None, answer: Stored, *, replayed: bool) -> dict[str, str]:
+    """Return what Stripe says of a key: which request it first came with, and that a retry would change nothing."""
+    if key is None:
+        return {}
+    headers = {"Idempotency-Key": key}
+    if answer.request_id:
+        headers["Original-Request"] = answer.request_id
+    if answer.status < 500:
+        headers["Stripe-Should-Retry"] = "false"
+    return headers | ({"Idempotent-Replayed": "true"} if replayed else {})
 
 
 def _fingerprint(request: Request, form: Form) -> str:

@@ -1,36 +1,62 @@
-"""Form parameters, checked strictly: unknown names, wrong types and empty values are refused, as Stripe does."""
+"""Form parameters, checked strictly: unknown names, wrong types and empty values are refused, as Stripe does.
+
+What Stripe knows and the sandbox does not play is refused by an error of its own kind: `not_played`.
+"""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from deploy.sandbox.errors import invalid
+from deploy.sandbox.errors import invalid, not_played
 
 METADATA_KEYS_MAX = 50
-_METADATA_KEY_MAX = 40
-_METADATA_VALUE_MAX = 500
+METADATA_KEY_MAX = 40
+METADATA_VALUE_MAX = 500
+_TEXT_MAX = 5000
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
 _INDEX = re.compile(r"\[\d*\]$")
+_KEYED = re.compile(r"metadata\[([^\[\]]*)\]")
 
 Form = Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The parameters that Stripe knows for one endpoint.
+
+    played: full names; `x[*]` is any key below x, `x[]` list items. others: names, or the first part of names, that
+    are valid at Stripe and not played here.
+    """
+
+    played: frozenset[str]
+    others: frozenset[str] = field(default_factory=frozenset)
+
+
 def parse(body: bytes) -> dict[str, str]:
-    """Read a form or a query string; list items keep their place in their name (`expand[0]`)."""
+    """Read a form or a query string. List items are numbered in their name (`expand[0]`), however they came."""
     try:
-        text = body.decode("ascii")
-        return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text)))
+        text_ = body.decode("ascii")
+        pairs = parse_qsl(text_, keep_blank_values=True, strict_parsing=bool(text_))
     except ValueError as broken:
         raise invalid("The body is not a form: encode it as application/x-www-form-urlencoded.") from broken
+    form: dict[str, str] = {}
+    for name, value in pairs:
+        root = name.removesuffix("[]")
+        form[name if root == name else f"{root}[{sum(other.startswith(f'{root}[') for other in form)}]"] = value
+    return form
 
 
-def check_names(form: Form, allowed: frozenset[str]) -> None:
-    """Refuse names that the endpoint does not know. `x[*]` allows any key below x, `x[]` list items."""
+def check_names(form: Form, known: Known) -> None:
+    """Refuse names that Stripe does not know for the endpoint, and those that the sandbox does not play."""
     for name in form:
-        if name in allowed or _INDEX.sub("[]", name) in allowed:
+        root = name.partition("[")[0]
+        if name in known.played or _INDEX.sub("[]", name) in known.played:
             continue
-        if name.startswith("metadata[") and name.endswith("]") and "metadata[*]" in allowed:
+        if name != root and f"{root}[*]" in known.played:
             continue
+        if root in known.others:
+            raise not_played(name)
         raise invalid(f"Received unknown parameter: {name}", name, "parameter_unknown")
 
 
@@ -42,11 +68,13 @@ def required(form: Form, name: str) -> str:
     return value
 
 
-def text(form: Form, name: str) -> str | None:
-    """Return a value, which must not be empty when it is given."""
+def text(form: Form, name: str, length_max: int = _TEXT_MAX) -> str | None:
+    """Return a value, which must not be empty when it is given. length_max: in characters."""
     value = form.get(name)
     if value == "":
         raise invalid(f"You passed an empty string for '{name}': leave it out.", name, "parameter_invalid_empty")
+    if value is not None and len(value) > length_max:
+        raise invalid(f"Invalid string: {value[:10]}...; must be at most {length_max} characters", name)
     return value
 
 
@@ -62,37 +90,75 @@ def positive(form: Form, name: str) -> int | None:
     return int(value)
 
 
-def boolean(form: Form, name: str) -> bool:
-    """Return true or false; false if it is not given."""
+def text_or_unset(form: Form, name: str) -> str | None:
+    """Return a value; "" where the caller unsets it, None where it is not given."""
+    return "" if form.get(name) == "" else text(form, name)
+
+
+def boolean(form: Form, name: str, others: frozenset[str] = frozenset()) -> bool:
+    """Return true or false; false if it is not given. others: words that only Stripe takes in its place."""
     value = text(form, name)
+    if value in others:
+        raise not_played(name)
     if value not in {None, "true", "false"}:
         raise invalid(f"Invalid boolean: {value}", name)
     return value == "true"
 
 
-def one_of(form: Form, name: str, choices: tuple[str, ...]) -> str | None:
-    """Return one of the words allowed."""
+def one_of(form: Form, name: str, choices: tuple[str, ...], others: frozenset[str] = frozenset()) -> str | None:
+    """Return one of the words allowed. others: words that Stripe knows and the sandbox does not play."""
     value = text(form, name)
     if value is not None and value not in choices:
+        if value in others:
+            raise not_played(name)
         raise invalid(f"Invalid {name}: must be one of {', '.join(choices)}", name)
     return value
 
 
-def metadata(form: Form) -> dict[str, str]:
-    """Return the metadata, within Stripe's bounds."""
-    found = {name[9:-1]: value for name, value in form.items() if name.startswith("metadata[")}
+def metadata(form: Form, *, kept: Mapping[str, str] | None = None, may_unset: bool = True) -> dict[str, str]:
+    """Return the metadata after this request, within Stripe's bounds.
+
+    kept: what the object has. An empty value unsets its key; `metadata` itself, empty, unsets all where may_unset.
+    """
+    found = dict(kept or {})
+    if form.get("metadata") == "" and may_unset:
+        found.clear()
+    elif "metadata" in form:
+        raise invalid("Invalid object: metadata holds keys with values.", "metadata")
+    for name, value in form.items():
+        if not name.startswith("metadata["):
+            continue
+        match = _KEYED.fullmatch(name)
+        if match is None:
+            raise invalid("Metadata keys have no square brackets, and their values are texts.", "metadata")
+        _check_pair(match[1], value)
+        if value:
+            found[match[1]] = value
+        else:
+            found.pop(match[1], None)
     if len(found) > METADATA_KEYS_MAX:
         raise invalid(f"Metadata can have up to {METADATA_KEYS_MAX} keys.", "metadata")
-    for key, value in found.items():
-        if not 0 < len(key) <= _METADATA_KEY_MAX or len(value) > _METADATA_VALUE_MAX:
-            raise invalid(f"Metadata keys have up to 40 characters and values 500: {key}", "metadata")
     return found
 
 
-def expands(form: Form, allowed: tuple[str, ...]) -> frozenset[str]:
-    """Return the properties to expand. Raises ApiError for any that is not allowed."""
-    wanted = frozenset(value for name, value in form.items() if name.startswith("expand["))
-    for value in wanted:
+def _check_pair(key: str, value: str) -> None:
+    if not 0 < len(key) <= METADATA_KEY_MAX:
+        raise invalid(f"Metadata keys have 1 to {METADATA_KEY_MAX} characters: {key[:50]}", "metadata")
+    if len(value) > METADATA_VALUE_MAX:
+        raise invalid(
+            f"Metadata values have up to {METADATA_VALUE_MAX} characters; that of {key} has more.", "metadata"
+        )
+
+
+def expands(form: Form, allowed: tuple[str, ...], others: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Return the properties to expand. others: properties that only Stripe expands.
+
+    Raises ApiError for any that is not allowed.
+    """
+    wanted = {name: value for name, value in form.items() if name.startswith("expand[")}
+    for name, value in wanted.items():
+        if value in others:
+            raise not_played(name)
         if value not in allowed:
             raise invalid(f"This property cannot be expanded ({value}).", "expand")
-    return wanted
+    return frozenset(wanted.values())

@@ -16,6 +16,7 @@ from domain.ports.gateway import Gateway, GatewayAnswer, GatewayLedger, LedgerEn
 from domain.values import replace
 
 TIMEOUT_S = 1.0  # of the client: shorter than a slow call, longer than a busy machine takes for a quick one
+CONCURRENCY = 16  # so few that each is answered within TIMEOUT_S on a busy machine
 PENDING_S = 0.2
 PATIENCE_S = 10.0
 
@@ -136,7 +137,13 @@ def simulated_world(**settings: float) -> World:
 
 def stripe_world(address: str) -> World:
     """Build a world in the real time of a sandbox."""
-    gateway = StripeGateway("sk_test_contract", api_base=address, timeout_s=TIMEOUT_S, connect_timeout_s=TIMEOUT_S)
+    gateway = StripeGateway(
+        "sk_test_contract",
+        api_base=address,
+        concurrency=CONCURRENCY,
+        timeout_s=TIMEOUT_S,
+        connect_timeout_s=TIMEOUT_S,
+    )
     return World(gateway, SandboxLedger(address), lambda: datetime.now(UTC), lambda _: None)  # noqa: TID251 - real time
 
 

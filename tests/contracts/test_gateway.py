@@ -188,7 +188,7 @@ async def test_a_refund_one_unit_over_is_refused(world: World) -> None:
 
     outcome = await world.perform(world.follow_up(first, REFUND, transaction_id, 1251))
 
-    assert outcome == Declined(FailureCode.GATEWAY_REFUSED, "amount_too_large")
+    assert outcome == Declined(FailureCode.GATEWAY_REFUSED, "amount")
 
 
 async def test_voiding_what_is_captured_says_so(world: World) -> None:
@@ -277,8 +277,7 @@ async def test_refunding_what_is_only_held_is_refused(world: World) -> None:
     first = world.authorize()
     refund = world.follow_up(first, REFUND, await world.approved(first))
 
-    expected = Declined(FailureCode.GATEWAY_REFUSED, "payment_intent_unexpected_state")
-    assert await world.perform(refund) == expected
+    assert await world.perform(refund) == Declined(FailureCode.GATEWAY_REFUSED)
     assert await world.effects(first.order_id) == [("authorize", 1250)]
 
 

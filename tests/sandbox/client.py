@@ -49,6 +49,8 @@ class Client:
             "confirm": "true",
             "capture_method": "manual",
             "payment_method": "pm_card_visa",
+            "automatic_payment_methods[enabled]": "true",
+            "automatic_payment_methods[allow_redirects]": "never",
             **changes,
         }
         return self.post("/v1/payment_intents", {name: value for name, value in form.items() if value is not None}, key)

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from deploy.playbank.bank import AUTHORIZATION_TTL_S, KEY_TTL_S, Bank
+from deploy.sandbox.creating import create
 from deploy.sandbox.journal import Memory, Stored
-from deploy.sandbox.operations import create
 from deploy.sandbox.render import ledger_json
 from tests.sandbox.client import Client, client_of
 from tests.sandbox.process import running
@@ -197,6 +197,7 @@ def test_an_authorization_lapses_and_a_key_is_forgotten_in_time(tmp_path: Path) 
     bank = Bank(lambda: now, 5.0)
     with Memory(tmp_path / "journal.jsonl", bank) as memory:
         form = {"amount": "50", "currency": "eur", "confirm": "true", "capture_method": "manual"}
+        form["payment_method_types[]"] = "card"
         done = create(bank, form | {"payment_method": "pm_card_visa"}, "k")
         memory.remember("k", Stored("f", 200, b"{}", now), done.changed)
         now += KEY_TTL_S
