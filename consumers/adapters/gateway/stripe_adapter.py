@@ -13,6 +13,7 @@ from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import to_stripe
+from consumers.adapters.gateway.stripe_event_list import StripeEventList
 from consumers.adapters.gateway.stripe_lookups import StripeLookUps
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, NotBegun, StripeRequests
 from domain.operation import GatewayCall, OperationKind
@@ -56,6 +57,7 @@ class StripeGateway:
             api_key, api_base, concurrency, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s
         )
         self._look_ups = StripeLookUps(self._requests, listing_pages_max)
+        self.events = StripeEventList(self._requests)
 
     def perform(self, calls: Sequence[GatewayCall], begin: Begin = at_once) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Send what the calls ask, each under its idempotency key."""
