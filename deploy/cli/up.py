@@ -35,7 +35,7 @@ def up(*, embedded: bool, data: Path | None) -> int:
     with Stopping() as stopping:
         surroundings = _with_servers(settings, overrides, stopping) if embedded else _with_sandbox(settings, stopping)
         with surroundings as (complete, ready):
-            work = partial(roles_until, complete, Roles(consume=REACTIONS, relay=True, sweep=True))
+            work = partial(roles_until, complete, Roles(consume=REACTIONS, relay=True, sweep=True, webhooks=True))
             return run_until_stopped(complete, work, ready, stopping, roles="consume,relay,sweep")
 
 

@@ -1,0 +1,87 @@
+"""`payments webhooks`, and `up`: they listen only with a secret, keep what is signed, and say nothing secret."""
+
+import http.client
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from deploy.webhooks.endpoint import PATH
+from tests.deploy.commands import payments
+from tests.embedded.support import connected
+from tests.processes import Process, started
+from tests.webhooks.gateway import event, header
+
+pytestmark = pytest.mark.integration
+
+OLD, NEW = "whsec_0123456789old", "whsec_0123456789new"
+ANY_PORT = {"PAYMENTS_WEBHOOKS_LISTEN": "127.0.0.1:0"}
+
+
+def post(process: Process, body: bytes, signature: str) -> int:
+    """Send one webhook to the address that the process logged."""
+    process.await_line("listening for webhooks")
+    (port,) = re.findall(r"listening for webhooks.*127\.0\.0\.1:(\d+)", process.log)
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
+    try:
+        connection.request("POST", PATH, body, {"Stripe-Signature": signature})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def kept(deployment: dict[str, str]) -> list[tuple[Any, ...]]:
+    with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
+        return connection.execute(b"SELECT notice_id, order_id, intent_id FROM gateway_notice").fetchall()
+
+
+def test_without_a_secret_it_ends_with_2_and_says_what_to_set(tmp_path: Path, deployment: dict[str, str]) -> None:
+    ran = payments(tmp_path, "webhooks", **deployment)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "set PAYMENTS_STRIPE_WEBHOOK_SECRET" in ran.err
+
+
+def test_it_needs_the_database_and_nothing_else(tmp_path: Path, deployment: dict[str, str]) -> None:
+    alone = {"PAYMENTS_DATABASE_URL": deployment["PAYMENTS_DATABASE_URL"], **ANY_PORT}
+    body = orjson.dumps(event(1, "order-1", "pi_1"))
+    with started(tmp_path, "webhooks", PAYMENTS_STRIPE_WEBHOOK_SECRET=f"{OLD},{NEW}", **alone) as process:
+        statuses = [post(process, body, header(body, secret)) for secret in (OLD, NEW, "whsec_forged")]
+        assert process.stop() == 0
+    assert statuses == [200, 200, 400]
+    assert kept(deployment) == [("evt_1", "order-1", "pi_1")]
+    for secret in (OLD, NEW, header(body, OLD)[20:], "jane@example.com"):
+        assert secret not in process.log
+
+
+def test_an_address_in_use_ends_it_with_2(tmp_path: Path, deployment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        taking = {"PAYMENTS_STRIPE_WEBHOOK_SECRET": OLD, "PAYMENTS_WEBHOOKS_LISTEN": listen}
+        for command in ("webhooks", "up"):
+            ran = payments(tmp_path, command, **deployment, **taking)
+            assert (ran.code, "set PAYMENTS_WEBHOOKS_LISTEN" in ran.err) == (2, True), ran.err
+
+
+def test_without_the_table_it_names_the_command_that_makes_it(tmp_path: Path, places: dict[str, str]) -> None:
+    ran = payments(tmp_path, "webhooks", PAYMENTS_STRIPE_WEBHOOK_SECRET=OLD, **places)
+    assert (ran.code, "run `payments migrate`" in ran.err) == (3, True)
+
+
+def test_up_listens_with_a_secret_and_otherwise_says_once_that_it_polls(
+    tmp_path: Path, deployment: dict[str, str]
+) -> None:
+    with started(tmp_path, "up", **deployment, **ANY_PORT) as up:
+        up.await_line("running")
+        assert up.stop() == 0
+    assert up.log.count("no webhooks are taken") == 1
+    assert "listening for webhooks" not in up.log
+    body = orjson.dumps(event(1, "order-1", "pi_1"))
+    with started(tmp_path, "up", PAYMENTS_STRIPE_WEBHOOK_SECRET=NEW, **deployment, **ANY_PORT) as up:
+        up.await_line("running")
+        assert post(up, body, header(body, NEW)) == 200
+        assert up.stop() == 0
+    assert kept(deployment) == [("evt_1", "order-1", "pi_1")]
+    assert "no webhooks are taken" not in up.log
