@@ -21,7 +21,7 @@ HEADER_MAX: Final = 4096
 SIGNATURES_MAX: Final = 16
 """Stripe signs with every active secret of an endpoint: two while a secret is changed."""
 
-_ID: Final = re.compile(r"[A-Za-z0-9_]{1,255}")
+_ID: Final = re.compile(r"[!-~]{1,255}")
 _ORDER_ID: Final = re.compile(r"[!-~]{1,64}")
 """As schemas.fields.OrderIdText."""
 _TIME: Final = re.compile(r"[0-9]{1,12}")
