@@ -13,6 +13,7 @@ from starlette.routing import Route
 from deploy.playbank.bank import Bank, Intent
 from deploy.sandbox import operations, params, reading
 from deploy.sandbox.errors import ApiError, invalid, missing, unauthorized
+from deploy.sandbox.event_list import get_event, list_events
 from deploy.sandbox.faults import GlobalFaults, Reset
 from deploy.sandbox.journal import Memory
 from deploy.sandbox.keyed import KeyedRequests, json_answer
@@ -30,6 +31,7 @@ class Sandbox:
     def __init__(self, bank: Bank, memory: Memory) -> None:
         self._bank = bank
         self._faults_of_all = GlobalFaults()
+        self._events = memory.events
         self._keyed = KeyedRequests(bank, memory, self._faults_of_all)
 
     def routes(self) -> list[Route]:
@@ -53,6 +55,8 @@ class Sandbox:
             Route("/v1/refunds", self._guard(self._refund), methods=["POST"]),
             Route("/v1/refunds", self._guard(self._read(reading.list_refunds)), methods=["GET"]),
             Route("/v1/refunds/{id}", self._guard(self._read(reading.get_refund)), methods=["GET"]),
+            Route("/v1/events", self._guard(self._list_events), methods=["GET"]),
+            Route("/v1/events/{id}", self._guard(self._get_event), methods=["GET"]),
             Route("/sandbox/ledger", self._ledger, methods=["GET"]),
             Route("/sandbox/faults", self._faults, methods=["POST"]),
             Route("/sandbox/health", self._health, methods=["GET"]),
@@ -121,6 +125,13 @@ class Sandbox:
             return change(self._bank, now, form, key)
 
         return await self._keyed.answer(request, form, kind, token, execute)
+
+    async def _list_events(self, request: Request) -> Response:
+        return json_answer(200, list_events(self._events, params.parse(str(request.url.query).encode())))
+
+    async def _get_event(self, request: Request) -> Response:
+        form = params.parse(str(request.url.query).encode())
+        return json_answer(200, get_event(self._events, request.path_params["id"], form))
 
     async def _ledger(self, _request: Request) -> Response:
         return json_answer(200, orjson.dumps(ledger_json(self._bank)))

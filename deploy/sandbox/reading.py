@@ -24,10 +24,10 @@ def list_intents(bank: Bank, form: Form, _path: Mapping[str, Any]) -> dict[str, 
     """Return a page of PaymentIntents, newest first."""
     params.check_names(form, _LIST | {"expand[]"})
     expand = frozenset(name[5:] for name in params.expands(form, ("data.latest_charge",)))
-    limit = _limit(form)
+    limit = page_limit(form)
     after = params.text(form, "starting_after")
     page: list[dict[str, Any]] = []
-    low, high = _created(form)
+    low, high = created_within(form)
     for intent in bank.newest_first(_intent(bank, after, "starting_after") if after else None):
         created = int(intent.created)
         if created < low:
@@ -49,9 +49,9 @@ def get_refund(bank: Bank, form: Form, path: Mapping[str, Any]) -> dict[str, Any
 def list_refunds(bank: Bank, form: Form, _path: Mapping[str, Any]) -> dict[str, Any]:
     """Return a page of refunds, newest first."""
     params.check_names(form, _LIST | {"payment_intent"})
-    limit = _limit(form)
+    limit = page_limit(form)
     of = params.text(form, "payment_intent")
-    low, high = _created(form)
+    low, high = created_within(form)
     refunds = bank.refunds_of(_intent(bank, of, "payment_intent")) if of is not None else bank.all_refunds()
     after = params.text(form, "starting_after")
     last = refunds.index(_refund(bank, after, "starting_after")) if after is not None else len(refunds)
@@ -74,14 +74,16 @@ def _refund(bank: Bank, refund_id: str, param: str) -> Refund:
     return refund
 
 
-def _limit(form: Form) -> int:
+def page_limit(form: Form) -> int:
+    """Return the size of a page, 10 if none is given."""
     limit = params.positive(form, "limit") or _LIMIT
     if limit > _LIMIT_MAX:
         raise invalid(f"limit is {_LIMIT_MAX} at the most.", "limit", "parameter_invalid_integer")
     return limit
 
 
-def _created(form: Form) -> tuple[float, float]:
+def created_within(form: Form) -> tuple[float, float]:
+    """Return the first and the last second that a list is about."""
     low, high = 0.0, float("inf")
     if (after := params.positive(form, "created[gt]")) is not None:
         low = after + 1
