@@ -67,7 +67,8 @@ _RUNNING: Final = {
         "secret, and check this machine's clock. Else somebody forges: block the sender in front of the endpoint.",
     ),
     "notices_unread": Alarm(
-        "The gateway's list of events cannot be read. Unknown outcomes are still looked up, and webhooks still come.",
+        "The gateway's list of events could not be read for ten minutes. Unknown outcomes are still looked up, and "
+        "webhooks still come.",
         "Check the line's `error`. A restricted PAYMENTS_STRIPE_API_KEY needs permission to read events.",
     ),
     "notice_orphaned": Alarm(

@@ -11,6 +11,7 @@ import pytest
 
 from deploy.webhooks.endpoint import PATH
 from tests.deploy.commands import payments
+from tests.deploy.orders import confirmed, publish, status_of
 from tests.embedded.support import connected
 from tests.processes import Process, started
 from tests.webhooks.gateway import event, header
@@ -85,3 +86,44 @@ def test_up_listens_with_a_secret_and_otherwise_says_once_that_it_polls(
         assert up.stop() == 0
     assert kept(deployment) == [("evt_1", "order-1", "pi_1")]
     assert "no webhooks are taken" not in up.log
+
+
+SLOW_POLLS = {"PAYMENTS_UNKNOWN_RETRY_S": "600", "PAYMENTS_BACKOFF_MAX_S": "600", "PAYMENTS_GATEWAY": "sandbox"}
+"""Whatever an unknown outcome comes to within a test, no look-up by time found it."""
+LOST = "pm_fault_reset_after_on_authorize"
+
+
+def test_the_sandbox_tells_up_of_a_payment_whose_answer_was_lost(tmp_path: Path, deployment: dict[str, str]) -> None:
+    payments(tmp_path, "stock", "set", "tea", "10", **deployment)
+    with started(tmp_path, "up", **{**deployment, **SLOW_POLLS}) as up:
+        up.await_line("running")
+        publish(tmp_path, deployment, confirmed("order-1", LOST))
+        up.eventually(lambda: status_of(deployment, "order-1") == "paid_and_confirmed", "paid")
+        assert up.stop() == 0
+    assert "that no webhook brought" not in up.log
+    with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
+        woken = connection.execute(b"SELECT DISTINCT order_id FROM gateway_notice WHERE fate = 'woken'").fetchall()
+    assert woken == [("order-1",)]
+
+
+def test_without_webhooks_a_sweep_finds_it_in_the_list_of_events(tmp_path: Path, deployment: dict[str, str]) -> None:
+    payments(tmp_path, "stock", "set", "tea", "10", **deployment)
+    with started(tmp_path, "sandbox", PAYMENTS_SANDBOX_LISTEN="127.0.0.1:0") as sandbox:
+        sandbox.eventually(lambda: sandbox.out.endswith("\n"), "ready")
+        address = sandbox.out.removeprefix("sandbox ready on ").strip()
+        here = {**deployment, **SLOW_POLLS, "PAYMENTS_STRIPE_API_BASE": address}
+        with started(tmp_path, "up", **here) as up:
+            up.await_line("running")
+            publish(tmp_path, deployment, confirmed("order-1", LOST))
+            up.eventually(lambda: _is_unknown(deployment), "unknown")
+            swept = payments(tmp_path, "sweep", "--once", **here)
+            assert (swept.code, swept.out) == (0, "1 operations were due\n"), swept.err
+            up.eventually(lambda: status_of(deployment, "order-1") == "paid_and_confirmed", "paid")
+            again = payments(tmp_path, "sweep", "--once", **here)
+            assert (again.code, again.out) == (0, "0 operations were due\n"), again.err
+    assert up.log.count("no webhooks are taken") == 1
+
+
+def _is_unknown(deployment: dict[str, str]) -> bool:
+    with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
+        return bool(connection.execute(b"SELECT 1 FROM operation WHERE state = 'unknown'").fetchall())

@@ -33,7 +33,7 @@ class StripeEventList:
             answer = await self._requests.run(client.raw_request_async("get", "/v1/events", **asked))
             return self._page(answer.data)
         except stripe.StripeError as error:
-            code = error.code or error.http_status
+            code = error.code or error.http_status or type(error).__name__
             raise Transient(f"the gateway does not list its events ({code})") from error
         except (*CONNECTION_ERRORS, *UNREADABLE_ERRORS) as error:
             raise Transient(f"the gateway's list of events cannot be read ({type(error).__name__})") from error

@@ -17,6 +17,7 @@ PAGES_MAX: Final = 10
 """Pages of the list in one turn. What is left comes in the next turn, which follows at once."""
 OVERLAP: Final = timedelta(minutes=5)
 """Read again at each turn: an event may appear in the list a little after its time. What we have is not kept twice."""
+RING_AFTER_S: Final = 600
 FORGET_EVERY_S: Final = 600
 FORGET_MAX: Final = 5_000
 
@@ -80,6 +81,7 @@ class ListedNotices(Job):
         self._next_s = 0.0
         self._place: _Place | None = None
         self._down = Lasting(self._log, "notices_unread")
+        self._down_since: float | None = None
 
     async def do(self, stop: asyncio.Event | None) -> int:
         """Read on in the list, if it is time; return 0.
@@ -109,10 +111,20 @@ class ListedNotices(Job):
         try:
             page = await self._list.list_notices(place.since, place.after)
         except Transient as error:
-            self._down.again(now, "the gateway's list of events is not read", error=str(error))
+            self._note_down(now, str(error))
             return None
         self._down.end(now, "the gateway's list of events is read again")
+        self._down_since = None
         return page
+
+    def _note_down(self, now: float, error: str) -> None:
+        """Log that the list is not read; ring once that lasts. In an outage of the gateway others ring at once."""
+        text = "the gateway's list of events is not read"
+        self._down_since = now if self._down_since is None else self._down_since
+        if now < self._down_since + RING_AFTER_S:
+            self._log.warning(text, error=error)
+        else:
+            self._down.again(now, text, error=error)
 
     async def _keep(self, notices: Sequence[Notice], stop: asyncio.Event | None) -> None:
         new = await self._look(lambda _: self._notices.keep(notices), stop)
