@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
+import structlog
 from aiohttp import web
 
 from consumers.adapters.gateway.stripe_notices import SIGNATURE_HEADER, Forged, Unreadable, check_signature, read_event
@@ -58,10 +59,15 @@ class Endpoint:
         self._now_s = now_s
         self._tolerance_s = tolerance_s
         self._body_s = body_s
+        self._log: Any = structlog.get_logger("deploy.webhooks")
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """Return 200 only if the notice is committed, or if there is nothing to keep."""
-        came, why = await self._take(request)
+        try:
+            came, why = await self._take(request)
+        except Exception as error:  # noqa: BLE001 - a bug about one request must not take the others down
+            self._log.error("a webhook raised; the gateway sends it again", exc_info=error)
+            came, why = Came.NOT_KEPT, ""
         self._tally.note(came, asyncio.get_running_loop().time(), why)
         response = web.Response(status=_STATUS[came], text=f"{came}\n")
         if came in _ENDS:

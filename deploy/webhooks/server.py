@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -37,6 +38,7 @@ class _Server(web.Server):
             keepalive_timeout=silent_s,
             lingering_time=LINGER_S,
             access_log=None,
+            logger=_silent(),
             # The signature is over the bytes as they came.
             auto_decompress=False,
         )
@@ -45,6 +47,14 @@ class _Server(web.Server):
     def protocol(self) -> asyncio.Protocol:
         """Return the protocol of a new connection."""
         return self() if len(self.connections) < self._connections_max else _Refusing()
+
+
+def _silent() -> logging.Logger:
+    """Return a logger that drops all. aiohttp logs every malformed request as an error, and quotes what was sent."""
+    logger = logging.getLogger("deploy.webhooks.http")
+    logger.propagate = False
+    logger.handlers = [logging.NullHandler()]
+    return logger
 
 
 @contextlib.asynccontextmanager
