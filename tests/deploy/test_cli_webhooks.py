@@ -91,6 +91,16 @@ def test_up_listens_with_a_secret_and_otherwise_says_once_that_it_polls(
 SLOW_POLLS = {"PAYMENTS_UNKNOWN_RETRY_S": "600", "PAYMENTS_BACKOFF_MAX_S": "600", "PAYMENTS_GATEWAY": "sandbox"}
 """Whatever an unknown outcome comes to within a test, no look-up by time found it."""
 LOST = "pm_fault_reset_after_on_authorize"
+FAILING = (
+    confirmed("declined", "pm_card_chargeDeclined"),
+    confirmed("action", "pm_card_authenticationRequired"),
+    confirmed("capture-refused", "pm_fault_capture_refused"),
+    confirmed("voided", quantity=99),
+    confirmed("refunded", "pm_wallet_captured", quantity=99),
+    confirmed("refunded-late", "pm_fault_refund_pending", quantity=99),
+)
+NOTICES = 15
+"""Two each of `order-1` and `paid`, and of FAILING 1, 1, 2, 2, 2 and 3."""
 
 
 def test_the_sandbox_tells_up_of_a_payment_whose_answer_was_lost(tmp_path: Path, deployment: dict[str, str]) -> None:
@@ -99,11 +109,14 @@ def test_the_sandbox_tells_up_of_a_payment_whose_answer_was_lost(tmp_path: Path,
         up.await_line("running")
         publish(tmp_path, deployment, confirmed("order-1", LOST))
         up.eventually(lambda: status_of(deployment, "order-1") == "paid_and_confirmed", "paid")
+        publish(tmp_path, deployment, confirmed("paid"), *FAILING)
+        up.eventually(lambda: _fates(deployment) == {"applied or known": NOTICES}, "nothing is kept or waits")
         assert up.stop() == 0
+    assert {status_of(deployment, order["order_id"]) for order in FAILING} == {"payment_failed"}
     assert "that no webhook brought" not in up.log
     with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
         woken = connection.execute(b"SELECT DISTINCT order_id FROM gateway_notice WHERE fate = 'woken'").fetchall()
-    assert woken == [("order-1",)]
+    assert {"order-1", "refunded-late"} == {order_id for (order_id,) in woken}
 
 
 def test_without_webhooks_a_sweep_finds_it_in_the_list_of_events(tmp_path: Path, deployment: dict[str, str]) -> None:
@@ -122,6 +135,14 @@ def test_without_webhooks_a_sweep_finds_it_in_the_list_of_events(tmp_path: Path,
             again = payments(tmp_path, "sweep", "--once", **here)
             assert (again.code, again.out) == (0, "0 operations were due\n"), again.err
     assert up.log.count("no webhooks are taken") == 1
+
+
+def _fates(deployment: dict[str, str]) -> dict[str, int]:
+    """Count the notices by fate. Whether one woke its operation or came after its answer is a race."""
+    query = b"""SELECT CASE WHEN fate IN ('woken', 'known') THEN 'applied or known' ELSE fate END, count(*)
+                  FROM gateway_notice GROUP BY 1"""
+    with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
+        return dict(connection.execute(query).fetchall())
 
 
 def _is_unknown(deployment: dict[str, str]) -> bool:
