@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 import pytest
@@ -50,6 +50,12 @@ def test_our_scheme_is_that_of_the_sdk() -> None:
     header = f"t={NOW},v1={signature(BODY, OLD)}"
     assert stripe.WebhookSignature.verify_header(BODY, header, OLD.decode(), tolerance=None)
     check(BODY, stripe.WebhookSignature.generate_signature_header(BODY.decode(), OLD.decode(), NOW))
+
+
+def test_the_sdk_knows_every_type_that_we_take() -> None:
+    known = set(get_args(get_type_hints(stripe.Event)["type"]))
+    assert len(known) > 200
+    assert known >= set(TYPES)
 
 
 @pytest.mark.parametrize("signer", [OLD, NEW])
