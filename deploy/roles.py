@@ -15,10 +15,12 @@ from consumers.runtime.guard import Guard
 from deploy.failures import ANSWER_IS_NO
 from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import Stopping, run
-from deploy.settings import Settings
+from deploy.settings import Settings, SettingsError
 from deploy.topics import check_topics
-from deploy.wiring import bounds_of, engine_of, relay_of, source_maker
+from deploy.webhooks.run import Webhooks
+from deploy.wiring import bounds_of, engine_of, notices_of, relay_of, source_maker, webhooks_of
 from domain.alarms import ring
+from domain.ports.notices import KeepsNotices
 from domain.reaction import Reaction
 from outbox.schema.privileges import Process
 
@@ -28,11 +30,12 @@ Work = Callable[[asyncio.Event, Started], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """What one process does. consume: reactions whose topics it reads."""
+    """What one process does. consume: reactions whose topics it reads. webhooks: only if there is a secret for them."""
 
     consume: Sequence[Reaction] = ()
     relay: bool = False
     sweep: bool = False
+    webhooks: bool = False
 
 
 def quieten_kafka(settings: Settings) -> None:
@@ -44,15 +47,23 @@ def quieten_kafka(settings: Settings) -> None:
 
 
 def run_until_stopped(
-    settings: Settings, work: Work, ready: Started = lambda: None, stopping: Stopping | None = None, **running: object
+    settings: Settings,
+    work: Work,
+    ready: Started = lambda: None,
+    stopping: Stopping | None = None,
+    *,
+    kafka: bool = True,
+    **running: object,
 ) -> int:
     """Check what is needed, run the work until a signal, and return the process's exit code.
 
-    stopping: the handler of signals, if there is one already. Once the work runs, a line with the fields of running is
-    logged and ready is called. Errors before that are raised. Later ones are bugs: they are logged, and the code is 1.
+    stopping: the handler of signals, if there is one already. kafka: the work needs it. Once the work runs, a line with
+    the fields of running is logged and ready is called. Errors before that are raised. Later ones are bugs: they are
+    logged, and the code is 1.
     """
     quieten_kafka(settings)
-    settings.kafka_options()
+    if kafka:
+        settings.kafka_options()
     log = structlog.get_logger("deploy.roles")
     has_started = False
 
@@ -117,9 +128,37 @@ async def roles_until(settings: Settings, roles: Roles, stop: asyncio.Event, sta
     """
     async with engine_of(settings, relay=roles.relay, sweep=roles.sweep) as engine:
         tune_gc()
-        started()
         also = [relay_of(settings, engine.guard.turn).run(stop)] if roles.relay else []
+        webhooks = _webhooks_of(settings, engine.ports.notices) if roles.webhooks else None
+        if webhooks is None:
+            started()
+        else:
+            also.append(webhooks.run(stop, started))
         await engine.run(stop, roles.consume, source_maker(settings), sweep=roles.sweep, also=also)
+
+
+def _webhooks_of(settings: Settings, notices: KeepsNotices | None) -> Webhooks | None:
+    """Return the endpoint; None, and a line of the log, if there is no secret to check webhooks with."""
+    if notices is None or not settings.webhook_secrets():
+        text = "no webhooks are taken, for PAYMENTS_STRIPE_WEBHOOK_SECRET is not set; the gateway's events are polled"
+        structlog.get_logger("deploy.roles").info(text)
+        return None
+    return webhooks_of(settings, notices)
+
+
+async def webhooks_until(settings: Settings, stop: asyncio.Event, started: Started) -> None:
+    """Take webhooks until stop is set. It needs neither Kafka nor the gateway's key.
+
+    Raises SettingsError if there is no secret.
+    """
+    if not settings.webhook_secrets():
+        raise SettingsError(
+            "set PAYMENTS_STRIPE_WEBHOOK_SECRET (or PAYMENTS_STRIPE_WEBHOOK_SECRET_FILE) to the signing secret of the "
+            "endpoint, which the gateway's dashboard shows (whsec_...)"
+        )
+    await check_all(*database_checks(settings, Process.WEBHOOKS))
+    async with notices_of(settings) as notices:
+        await webhooks_of(settings, notices).run(stop, started)
 
 
 def tune_gc() -> None:

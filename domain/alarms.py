@@ -65,6 +65,22 @@ _RUNNING: Final = {
         "another payment method.",
         "Look the transaction up at the gateway. If it happens again, ask the gateway's support.",
     ),
+    "webhook_refused": Alarm(
+        "The endpoint for webhooks refused requests without a valid signature. They had no effect. The line counts "
+        "them, once a minute at most.",
+        "If the gateway's dashboard shows failed webhooks, set PAYMENTS_STRIPE_WEBHOOK_SECRET to the endpoint's "
+        "secret, and check this machine's clock. Else somebody forges: block the sender in front of the endpoint.",
+    ),
+    "notices_unread": Alarm(
+        "The gateway's list of events could not be read for ten minutes. Unknown outcomes are still looked up, and "
+        "webhooks still come.",
+        "Check the line's `error`. A restricted PAYMENTS_STRIPE_API_KEY needs permission to read events.",
+    ),
+    "notice_orphaned": Alarm(
+        "The gateway tells of orders of ours that have not been in this database for a day.",
+        "If another deployment uses the same account of the gateway, nothing is to be done. Else look for a database "
+        "that was restored to an older state, and compare these payments with the gateway by hand.",
+    ),
     "contradiction": Alarm(
         "The gateway gave an answer that contradicts an earlier definite one. The earlier one stands.",
         "Look the transaction up at the gateway and compare it with `payments order show ID`.",

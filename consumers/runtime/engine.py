@@ -38,7 +38,7 @@ class Engine:
     """reactions: all of them by name, for settling; a process may run the consumers of only some."""
 
     def __init__(self, ports: Ports, reactions: Mapping[str, Reaction], rules: Rules, bounds: Bounds) -> None:
-        self._ports = ports
+        self.ports = ports
         self._reactions = reactions
         self._rules = rules
         self._bounds = bounds
@@ -100,10 +100,10 @@ class Engine:
         return [group.create_task(work) for work in (*settling, self.performer.watch())]
 
     def _runner(self, reaction: Reaction, source: Source) -> Runner:
-        letters = Letters(reaction.group, reaction.trigger.TYPE, self._ports.mask)
-        reader = Reader(reaction, self._ports.decode, letters)
-        planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
-        passing = Passing(reaction, self._ports.store, letters, self.guard)
+        letters = Letters(reaction.group, reaction.trigger.TYPE, self.ports.mask)
+        reader = Reader(reaction, self.ports.decode, letters)
+        planner = Planner(reaction, self._reactions, self.ports, self._rules, self._bounds)
+        passing = Passing(reaction, self.ports.store, letters, self.guard)
         processor = BatchProcessor(reaction, source, reader, planner, passing, self.performer, self.guard, self._watch)
         return Runner(reaction, source, processor, passing, self.performer, self.guard, self.breaker, self._bounds)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from domain.ports.gateway import Gateway
 from domain.ports.inventory import LocalInventory
+from domain.ports.notices import NoticeList, Notices
 from domain.ports.notifier import Notifier
 from domain.ports.store import Store
 from schemas.events import Event
@@ -18,6 +19,7 @@ class Ports:
     """The outside world. decode: from event type, key and body to an event; raises schemas.rejection.Rejected.
 
     mask: from event type and bytes to the same bytes with card numbers made unreadable, and how many there were.
+    notices: where the gateway's notices are kept; notice_list: its own list of them. None: there are none.
     """
 
     store: Store
@@ -26,6 +28,8 @@ class Ports:
     notifier: Notifier
     decode: Decode
     mask: Mask
+    notices: Notices | None = None
+    notice_list: NoticeList | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ COMMANDS = (
     Command("consume", "deploy.cli.consume:consume", "the consumers of these triggers, or all"),
     Command("relay", "deploy.cli.relay:relay", "from the outbox to Kafka"),
     Command("sweep", "deploy.cli.sweep:sweep", "due and unknown operations, lapsed leases, expiries"),
+    Command("webhooks", "deploy.cli.webhooks:webhooks", "the endpoint for the gateway's webhooks"),
     Command("migrate", "deploy.cli.migrate:migrate", "database schema to head"),
     Command("topics", "deploy.cli.topics:topics", "Kafka topics: create, compare, mend"),
     Command("schemas", "deploy.cli.schemas:schemas", "contracts: list, check, register"),

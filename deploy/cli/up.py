@@ -35,7 +35,7 @@ def up(*, embedded: bool, data: Path | None) -> int:
     with Stopping() as stopping:
         surroundings = _with_servers(settings, overrides, stopping) if embedded else _with_sandbox(settings, stopping)
         with surroundings as (complete, ready):
-            work = partial(roles_until, complete, Roles(consume=REACTIONS, relay=True, sweep=True))
+            work = partial(roles_until, complete, Roles(consume=REACTIONS, relay=True, sweep=True, webhooks=True))
             return run_until_stopped(complete, work, ready, stopping, roles="consume,relay,sweep")
 
 
@@ -86,6 +86,6 @@ def _with_sandbox(settings: Settings, stopping: Stopping) -> Iterator[Surroundin
         yield settings, lambda: None
         return
     progress = progress_of(settings)
-    with own_sandbox(settings, stopping, progress) as api_base:
-        progress(f"the gateway sandbox runs at {api_base}")
-        yield settings.model_copy(update={"stripe_api_base": api_base}), lambda: None
+    with own_sandbox(settings, stopping, progress) as complete:
+        progress(f"the gateway sandbox runs at {complete.stripe_api_base}")
+        yield complete, lambda: None

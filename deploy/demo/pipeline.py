@@ -19,7 +19,7 @@ def main(folder: Path) -> int:
     """Run until SIGTERM; the file pipeline.ready appears once it runs. Returns the exit code."""
     settings = load_settings({}, directory=folder, use_embedded=False)
     telemetry.configure(settings.log_format, settings.log_level)
-    work = partial(roles_until, settings, Roles(consume=REACTIONS, relay=True, sweep=True))
+    work = partial(roles_until, settings, Roles(consume=REACTIONS, relay=True, sweep=True, webhooks=True))
     return run_until_stopped(settings, work, (folder / READY).touch)
 
 

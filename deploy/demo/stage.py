@@ -27,7 +27,7 @@ from deploy.embedded import (
 )
 from deploy.embedded.files import last_lines, write_whole
 from deploy.embedded.process import Command
-from deploy.local_servers import sandbox_of
+from deploy.local_servers import PlayWebhooks, sandbox_of
 from deploy.preparing import make_topics, migrate_database, set_stock
 from deploy.running import run
 from deploy.settings import Settings, load_settings
@@ -139,6 +139,7 @@ def _settings(servers: EmbeddedServers, sandbox: ManagedProcess) -> Settings:
         "PAYMENTS_DATABASE_URL": servers.database_url,
         "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap,
         "PAYMENTS_STRIPE_API_BASE": f"http://{sandbox.address}",
+        **PlayWebhooks.of(servers.data_dir).lines,
     }
     write_whole(servers.data_dir / ".env", "".join(f"{name}={value}\n" for name, value in lines.items()))
     return load_settings({}, directory=servers.data_dir, use_embedded=False)

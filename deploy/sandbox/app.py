@@ -14,6 +14,7 @@ from deploy.playbank.bank import Bank, Intent
 from deploy.sandbox import creating, elsewhere, operations, params, reading, signing
 from deploy.sandbox.creating import Done
 from deploy.sandbox.errors import ApiError, missing
+from deploy.sandbox.event_list import get_event, list_events
 from deploy.sandbox.faults import GlobalFaults, Reset
 from deploy.sandbox.journal import Memory
 from deploy.sandbox.keyed import KeyedRequests, json_answer
@@ -28,6 +29,7 @@ class Sandbox:
     def __init__(self, bank: Bank, memory: Memory) -> None:
         self._bank = bank
         self._faults_of_all = GlobalFaults()
+        self._events = memory.events
         self._keyed = KeyedRequests(bank, memory, self._faults_of_all)
         self._ours = Ours(bank, memory, self._faults_of_all)
 
@@ -62,6 +64,8 @@ class Sandbox:
             self._get("/v1/refunds", reading.list_refunds),
             self._get("/v1/refunds/{id}", reading.get_refund),
             self._post("/v1/refunds/{id}", self._update_refund),
+            Route("/v1/events", self._guard(self._list_events), methods=["GET"]),
+            Route("/v1/events/{id}", self._guard(self._get_event), methods=["GET"]),
         ]
 
     def _post(self, path: str, endpoint: Callable[[Request], Any]) -> Route:
@@ -141,6 +145,13 @@ class Sandbox:
             return change(self._bank, now, form, key)
 
         return await self._keyed.answer(request, form, kind, token, execute)
+
+    async def _list_events(self, request: Request) -> Response:
+        return json_answer(200, list_events(self._events, params.parse(str(request.url.query).encode())))
+
+    async def _get_event(self, request: Request) -> Response:
+        form = params.parse(str(request.url.query).encode())
+        return json_answer(200, get_event(self._events, request.path_params["id"], form))
 
     async def _update_refund(self, request: Request) -> Response:
         form = params.parse(await request.body())

@@ -15,10 +15,10 @@ from typing import Any, Self
 import orjson
 
 from deploy.playbank.bank import KEY_TTL_S, Bank, Intent, PaymentMethod, Refund
+from deploy.sandbox.events import EventLog
 
 if sys.platform != "win32":
     import fcntl
-
 
 _KINDS: Mapping[str, Callable[..., Intent | Refund | PaymentMethod]] = {
     "intent": Intent,
@@ -47,6 +47,7 @@ class Memory:
 
     def __init__(self, path: Path, bank: Bank) -> None:
         self._bank = bank
+        self.events = EventLog(bank)
         self._stored: dict[str, Stored] = {}
         self._struck: dict[str, int] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +88,7 @@ class Memory:
         self._write(line, apply=False)
         if key is not None:
             self._stored[key] = answer
+        self.events.note(changed.values(), answer.at)
 
     def _write(self, line: dict[str, Any], *, apply: bool = True) -> None:
         os.write(self._file, orjson.dumps(line) + b"\n")
@@ -117,9 +119,10 @@ class Memory:
             self._bank.born = line["born"]
         if "struck" in line:
             self._struck[line["struck"]] = self._struck.get(line["struck"], 0) + 1
-        for name, kind in _KINDS.items():
-            if line.get(name):
-                self._bank.put(kind(**line[name]))
+        things = [kind(**line[name]) for name, kind in _KINDS.items() if line.get(name)]
+        for thing in things:
+            self._bank.put(thing)
+        self.events.note(things, line["key"][4] if "key" in line else self._bank.now())
         if "key" in line:
             key, fingerprint, status, body, *rest = line["key"]
             self._stored[key] = Stored(fingerprint, status, body.encode(), *rest)

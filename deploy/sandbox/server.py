@@ -12,8 +12,10 @@ import uvicorn
 from deploy.playbank.bank import Bank
 from deploy.running import Stopping, now
 from deploy.sandbox.app import create_app
+from deploy.sandbox.events import EventLog
 from deploy.sandbox.faults import Protocol
 from deploy.sandbox.journal import Memory
+from deploy.sandbox.webhooks import Hook, telling
 
 KEEP_ALIVE_S = 120  # longer than our clients keep a connection: no request is sent on one that closes
 DRAIN_S = 1  # connections still open then are held on purpose: do not wait for them
@@ -59,8 +61,11 @@ def loopback(listen: str) -> tuple[str, int]:
     raise WrongAddress(f"The sandbox listens on loopback only (127.0.0.1, ::1), not on {host!r}.")
 
 
-def serve(listen: str, data: Path, pending_s: float, ready: Callable[[str], None]) -> None:
-    """Run until SIGTERM or SIGINT. `ready` is called with the address as soon as the sandbox answers."""
+def serve(listen: str, data: Path, pending_s: float, ready: Callable[[str], None], hook: Hook | None = None) -> None:
+    """Run until SIGTERM or SIGINT. `ready` is called with the address as soon as the sandbox answers.
+
+    hook: where its webhooks go; None: it sends none.
+    """
     host, port = loopback(listen)
     bank = Bank(lambda: now().timestamp(), pending_s)
     with Memory(data, bank) as memory:
@@ -79,4 +84,9 @@ def serve(listen: str, data: Path, pending_s: float, ready: Callable[[str], None
             timeout_graceful_shutdown=DRAIN_S,
         )
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_Server(config, ready).serve())
+            runner.run(_serve(_Server(config, ready), memory.events, hook))
+
+
+async def _serve(server: _Server, events: EventLog, hook: Hook | None) -> None:
+    async with telling(events, hook, lambda: now().timestamp()):
+        await server.serve()

@@ -8,5 +8,6 @@ from deploy.settings.errors import SettingsError
 from deploy.settings.load import load_settings
 from deploy.settings.model import Settings
 from deploy.settings.names import SECRET_NAMES, setting_name
+from deploy.settings.places import split_address
 
-__all__ = ["SECRET_NAMES", "Settings", "SettingsError", "load_settings", "setting_name"]
+__all__ = ["SECRET_NAMES", "Settings", "SettingsError", "load_settings", "setting_name", "split_address"]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Stripe forgets an idempotency key after 24 h and then executes it again. One hour is left for a call under way.
 UNKNOWN_GIVE_UP_MAX_S = 82_800
+WEBHOOK_SECRETS_MAX = 2
 LIVE_KEY_PREFIXES = ("sk_live_", "rk_live_")
 
 
@@ -78,6 +79,21 @@ def check_texts(settings: "Settings") -> None:
                 check(template)
         except ValueError as error:
             raise ValueError(f"PAYMENTS_{name.upper()} {error}") from None
+
+
+def webhook_secrets(settings: "Settings") -> tuple[str, ...]:
+    """Return the secrets of PAYMENTS_STRIPE_WEBHOOK_SECRET."""
+    given = settings.stripe_webhook_secret.get_secret_value() if settings.stripe_webhook_secret else ""
+    return tuple(secret.strip() for secret in given.split(",")) if given else ()
+
+
+def check_webhooks(settings: "Settings") -> None:
+    """Refuse more than two secrets, and an empty one: it would accept what anybody signs with nothing."""
+    secrets = webhook_secrets(settings)
+    if len(secrets) > WEBHOOK_SECRETS_MAX or not all(secrets):
+        raise ValueError(
+            "PAYMENTS_STRIPE_WEBHOOK_SECRET must be one secret, or two with a comma between while it is changed"
+        )
 
 
 def chosen_gateway(settings: "Settings") -> "GatewayKind":

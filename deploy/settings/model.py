@@ -13,6 +13,7 @@ from schemas.fields import LARGEST_EVENT_BYTES
 GatewayKind = Literal["stripe", "sandbox", "simulated"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+LISTEN = r"^([^\s:]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$"
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 
 
@@ -76,9 +77,14 @@ class Settings(BaseModel):
         None, description="of a payment, in Stripe's dashboard: literal text with {order_id}; none: none"
     )
     sandbox_listen: str = Field(
-        "127.0.0.1:12111", pattern=r"^[^\s:]+:\d{1,5}$", description="host:port of the sandbox alone; port 0: any free"
+        "127.0.0.1:12111", pattern=LISTEN, description="host:port of the sandbox alone; port 0: any free"
     )
     sandbox_pending_s: Seconds = Field(2, description="until a pending refund of the sandbox succeeds")
+    stripe_webhook_secret: SecretStr | None = Field(
+        None, description="of the webhooks; two, with a comma, to change it"
+    )
+    webhook_tolerance_s: Seconds = Field(300, description="how far a webhook's time-stamp may be from our clock")
+    webhooks_listen: str = Field("127.0.0.1:12112", pattern=LISTEN, description="host:port of the webhook endpoint")
 
     # operations
     operations_open_max: int = Field(4000, ge=1, le=1_000_000, description="open operations at which consuming pauses")
@@ -146,6 +152,7 @@ class Settings(BaseModel):
         checks.check_gateway(self)
         amounts.amount_limits(self.amount_max_minor)
         checks.check_texts(self)
+        checks.check_webhooks(self)
         checks.check_operations(self)
         checks.check_sizes(self)
         return self
@@ -169,6 +176,10 @@ class Settings(BaseModel):
     def kafka_options(self) -> dict[str, Any]:
         """Return the connection arguments of every aiokafka client. Raises SettingsError if no Kafka is set."""
         return kafka_client_options(self)
+
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """Return the secrets that sign webhooks: none, one, or two while it is changed."""
+        return checks.webhook_secrets(self)
 
     def gateway_kind(self) -> GatewayKind:
         """Return the chosen gateway. Raises SettingsError if there is none, or stripe has no key."""

@@ -16,6 +16,7 @@ SECRET_NAMES = frozenset(
         "PAYMENTS_DATABASE_DIRECT_URL",
         "PAYMENTS_KAFKA_SASL_PASSWORD",
         "PAYMENTS_STRIPE_API_KEY",
+        "PAYMENTS_STRIPE_WEBHOOK_SECRET",
     }
 )
 FILE_SUFFIX = "_FILE"
@@ -24,8 +25,6 @@ FILE_SUFFIX = "_FILE"
 NOT_BUILT = {
     "PAYMENTS_INVENTORY_URL": "it belongs to the http inventory; this release has the internal one only",
     "PAYMENTS_INVENTORY_TIMEOUT_S": "it belongs to the http inventory; this release has the internal one only",
-    "PAYMENTS_WEBHOOKS_LISTEN": "this release has no webhook endpoint; outcomes are fetched by the sweep",
-    "PAYMENTS_STRIPE_WEBHOOK_SECRET": "this release has no webhook endpoint; outcomes are fetched by the sweep",
 }
 
 

@@ -44,6 +44,12 @@ def check_database_url(name: str, url: str) -> None:
         raise ValueError(f"{wanted}, or like host1:5432,host2:5433 of several hosts; {ENCODE}")
 
 
+def split_address(listen: str) -> tuple[str, int]:
+    """Split a checked host:port; an IPv6 address stands in brackets."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def mask_database_url(url: str | None) -> str | None:
     """Return a checked database URL with its passwords masked. It may name several hosts, or a socket's folder."""
     if url is None:

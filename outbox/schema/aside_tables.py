@@ -1,4 +1,4 @@
-"""Tables beside the orders: dead letters, quarantine, operators' words, the relay's lease, the searches' marks."""
+"""Tables beside the orders: dead letters, quarantine, operators' words, the relay's lease, searches' marks, notices."""
 
 from typing import Final
 
@@ -126,3 +126,21 @@ low_waters = sa.Table(
     column("at", Time, "nothing older is of interest to that search"),
     comment="Where the sweep's searches over all orders begin",
 )
+
+gateway_notices = sa.Table(
+    "gateway_notice",
+    metadata,
+    column("notice_id", sa.Text, "the gateway's id of its event: kept once", primary_key=True),
+    column("type", sa.Text, "the gateway's type of event, see domain.notices"),
+    column("occurred_at", Time, "when, by the gateway's clock"),
+    column("object_id", sa.Text, "the gateway's id of what it is about"),
+    column("intent_id", sa.Text, "the gateway's transaction; null: the object names none", nullable=True),
+    column("order_id", sa.Text, "the order, from our metadata; null: the object has none", nullable=True),
+    column("operation_id", UUID, "the operation, from our metadata; null: the object has none", nullable=True),
+    column("received_at", Time, "when we kept it", server_default=sa.text("now()")),
+    column("fate", sa.Text, "waiting, woken, known, kept (not applied yet), unknown_order"),
+    column("due_at", Time, "when it is looked at next; null: not again", nullable=True),
+    comment="What the gateway told unasked; never its body",
+)
+sa.Index("gateway_notice_due_at_idx", gateway_notices.c.due_at, postgresql_where=sa.text("due_at IS NOT NULL"))
+sa.Index("gateway_notice_received_at_idx", gateway_notices.c.received_at)

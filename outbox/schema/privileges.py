@@ -8,11 +8,12 @@ from outbox.driver.conninfo import connect_now
 
 
 class Process(StrEnum):
-    """A kind of user: of the consumers and the sweep, of a relay in its own process, of the inbox's upkeep."""
+    """A kind of user: of consumers and sweep, of a relay or an endpoint for webhooks in its own process, of upkeep."""
 
     ENGINE = "engine"
     RELAY = "relay"
     UPKEEP = "upkeep"
+    WEBHOOKS = "webhooks"
 
 
 _ALL: Final = ("SELECT", "INSERT", "UPDATE")
@@ -31,6 +32,7 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "quarantine": ("SELECT", "INSERT"),
         "passed_stretch": ("SELECT", "UPDATE"),
         "low_water": _ALL,
+        "gateway_notice": (*_ALL, "DELETE"),
     },
     Process.RELAY: {
         "event": ("SELECT",),
@@ -40,11 +42,13 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "quarantine": ("SELECT", "INSERT"),
     },
     Process.UPKEEP: {"inbox": ("SELECT",)},
+    Process.WEBHOOKS: {"gateway_notice": ("SELECT", "INSERT")},
 }
 SEQUENCES: Final[dict[Process, tuple[str, ...]]] = {
     Process.ENGINE: ("order_number_seq", "event_id_seq"),
     Process.RELAY: (),
     Process.UPKEEP: (),
+    Process.WEBHOOKS: (),
 }
 _OF_UPKEEP: LiteralString = """
     SELECT pg_has_role(c.relowner, 'USAGE'), has_schema_privilege(c.relnamespace, 'CREATE'),

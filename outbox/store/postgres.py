@@ -18,6 +18,7 @@ from outbox.schema.mapping import OPERATIONS
 from outbox.store import locks, questions, statements
 from outbox.store.faults import in_domain, is_repeated_event, lacks_day
 from outbox.store.learned import Learned
+from outbox.store.notices import PgNotices
 from outbox.store.searching import StuckSearch
 from outbox.store.transaction import PgTransaction
 from outbox.store.upkeep import Upkeep
@@ -49,6 +50,7 @@ class PostgresStore:
         few_max: int = FEW_MAX,
     ) -> None:
         self._connections = connections
+        self.notices = PgNotices(connections)
         self._few_max = few_max
         self._upkeep = Upkeep(upkeep_url or connections.url, inbox_retention_days)
         self._encoder = RowEncoder(encode, prefix, event_bytes_max)

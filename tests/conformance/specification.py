@@ -23,6 +23,8 @@ OURS: Final = (
     ("get", "/v1/refunds"),
     ("get", "/v1/refunds/{refund}"),
     ("post", "/v1/refunds/{refund}"),
+    ("get", "/v1/events"),
+    ("get", "/v1/events/{id}"),
 )
 _LONGER_THAN_ANY = 5000
 

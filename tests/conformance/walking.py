@@ -158,6 +158,11 @@ def _token(caller: Caller) -> str:
     return str(caller.post("/v1/test_helpers/confirmation_tokens", {}).body["id"])
 
 
+def _event(caller: Caller) -> str:
+    _made(caller, _HELD)
+    return str(caller.get("/v1/events", {"limit": "1"}).body["data"][0]["id"])
+
+
 Base = tuple[dict[str, str], str]
 _BASES: Final[Mapping[tuple[str, str], Callable[[Caller], Base]]] = {
     ("post", "/v1/payment_intents"): lambda _: (dict(_HELD), ""),
@@ -179,6 +184,8 @@ _BASES: Final[Mapping[tuple[str, str], Callable[[Caller], Base]]] = {
     ("get", "/v1/refunds"): lambda _: ({"limit": "2"}, ""),
     ("get", "/v1/refunds/{refund}"): lambda caller: ({}, _refund(caller)),
     ("post", "/v1/refunds/{refund}"): lambda caller: ({}, _refund(caller)),
+    ("get", "/v1/events"): lambda _: ({"limit": "2"}, ""),
+    ("get", "/v1/events/{id}"): lambda caller: ({}, _event(caller)),
 }
 
 # Parameters whose value is the id of something that exists.
@@ -187,6 +194,8 @@ _EXISTING: Final[Mapping[tuple[str, str], Callable[[Caller], str]]] = {
     ("/v1/payment_intents", "ending_before"): lambda caller: _made(caller, _HELD),
     ("/v1/payment_intents", "confirmation_token"): _token,
     (f"{_INTENT}/confirm", "confirmation_token"): _token,
+    ("/v1/events", "starting_after"): _event,
+    ("/v1/events", "ending_before"): _event,
     ("/v1/refunds", "starting_after"): _refund,
     ("/v1/refunds", "ending_before"): _refund,
     ("/v1/refunds", "payment_intent"): lambda caller: _made(caller, _HELD),

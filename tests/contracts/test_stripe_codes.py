@@ -77,7 +77,7 @@ def test_every_advice_of_the_sdk_is_heeded() -> None:
     assert told == {
         "do_not_try_again": FailureCode.CARD_BLOCKED,
         "confirm_card_data": FailureCode.INCORRECT_DETAILS,
-        "try_again_later": FailureCode.PROCESSING_ERROR,
+        "try_again_later": FailureCode.CARD_DECLINED,
     }
 
 

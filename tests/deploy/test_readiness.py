@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, LiteralString
 
+import orjson
 import pytest
 from psycopg import sql
 from sqlalchemy import make_url
@@ -13,9 +14,11 @@ from sqlalchemy import make_url
 from outbox.schema.privileges import SEQUENCES, TABLES, Process
 from tests.deploy.commands import Ran, payments
 from tests.deploy.orders import confirmed, publish, status_of
+from tests.deploy.test_cli_webhooks import post
 from tests.embedded.support import connected
 from tests.processes import started
 from tests.schemas.registry_server import registry_server
+from tests.webhooks.gateway import SECRET, event, header
 
 pytestmark = pytest.mark.integration
 
@@ -128,6 +131,21 @@ def test_a_relay_needs_no_more_than_its_part(tmp_path: Path, deployment: dict[st
         assert consume.stop() == 0
     grant(deployment[URL], user, Process.RELAY)
     assert payments(tmp_path, "relay", "--once", **{**deployment, URL: user}).out == "1 messages sent\n"
+
+
+def test_an_endpoint_for_webhooks_needs_no_more_than_its_part(
+    tmp_path: Path, deployment: dict[str, str], user: str
+) -> None:
+    limited = {URL: user, "PAYMENTS_STRIPE_WEBHOOK_SECRET": SECRET, "PAYMENTS_WEBHOOKS_LISTEN": "127.0.0.1:0"}
+    grant(deployment[URL], user, Process.RELAY)
+    assert "lacks SELECT on gateway_notice, INSERT on gateway_notice" in refused(
+        payments(tmp_path, "webhooks", **limited)
+    )
+    grant(deployment[URL], user, Process.WEBHOOKS)
+    body = orjson.dumps(event(1, "order-1", "pi_1"))
+    with started(tmp_path, "webhooks", **limited) as process:
+        assert [post(process, body, header(body)) for _ in range(2)] == [200, 200]
+        assert process.stop() == 0
 
 
 def test_what_a_user_lacks_is_named(tmp_path: Path, deployment: dict[str, str], user: str) -> None:

@@ -47,8 +47,6 @@ def test_an_empty_value_counts_as_not_set(tmp_path: Path) -> None:
         ("PAYMENTS_BATCH_MAX_FILE", "is not a setting"),
         ("PAYMENTS_XYZZY", "see deploy/README.md"),
         ("PAYMENTS_INVENTORY_URL", "unset it"),
-        ("PAYMENTS_STRIPE_WEBHOOK_SECRET", "no webhook endpoint"),
-        ("PAYMENTS_STRIPE_WEBHOOK_SECRET_FILE", "no webhook endpoint"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path: Path, name: str, hint: str) -> None:
@@ -94,6 +92,12 @@ def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path, name: str
     assert "hunter2" not in repr(settings) + str(settings) + json.dumps(settings.masked())
 
 
+def test_two_webhook_secrets_stand_with_a_comma_between(tmp_path: Path) -> None:
+    assert load(tmp_path).webhook_secrets() == ()
+    assert load(tmp_path, PAYMENTS_STRIPE_WEBHOOK_SECRET="old").webhook_secrets() == ("old",)
+    assert load(tmp_path, PAYMENTS_STRIPE_WEBHOOK_SECRET="old, new").webhook_secrets() == ("old", "new")
+
+
 def test_a_secret_given_twice_or_unreadable_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="both set"):
         load(tmp_path, PAYMENTS_STRIPE_API_KEY="a", PAYMENTS_STRIPE_API_KEY_FILE="b")
@@ -120,6 +124,11 @@ def test_a_secret_given_twice_or_unreadable_is_refused(tmp_path: Path) -> None:
         ({"PAYMENTS_KAFKA_SASL_PASSWORD": "hunter2"}, "login is set but not used"),
         ({"PAYMENTS_KAFKA_SSL_CAFILE": "/nowhere.pem"}, "there is no file /nowhere.pem"),
         ({"PAYMENTS_INVENTORY": "http"}, "internal inventory only"),
+        ({"PAYMENTS_STRIPE_WEBHOOK_SECRET": "hunter2,hunter2b,hunter2c"}, "one secret, or two"),
+        ({"PAYMENTS_STRIPE_WEBHOOK_SECRET": "hunter2,"}, "one secret, or two"),
+        ({"PAYMENTS_STRIPE_WEBHOOK_SECRET": " , hunter2"}, "one secret, or two"),
+        ({"PAYMENTS_WEBHOOKS_LISTEN": "8080"}, "PAYMENTS_WEBHOOKS_LISTEN"),
+        ({"PAYMENTS_WEBHOOK_TOLERANCE_S": "0"}, "PAYMENTS_WEBHOOK_TOLERANCE_S must be greater than 0"),
         ({"PAYMENTS_GATEWAY": "adyen"}, "PAYMENTS_GATEWAY must be 'stripe', 'sandbox' or 'simulated'"),
         ({"PAYMENTS_TOPIC_PREFIX": "a b"}, "PAYMENTS_TOPIC_PREFIX"),
         ({"PAYMENTS_EVENT_BYTES_MAX": "299999"}, "PAYMENTS_EVENT_BYTES_MAX must be greater than or equal to 300000"),

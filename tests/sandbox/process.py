@@ -4,7 +4,7 @@ import contextlib
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 STOP_S = 10.0
@@ -13,9 +13,10 @@ STOP_S = 10.0
 class SandboxProcess:
     """`python -m deploy.sandbox` on a free port; its data stay in one file."""
 
-    def __init__(self, data: Path, pending_s: float = 0.2) -> None:
+    def __init__(self, data: Path, pending_s: float = 0.2, more: Sequence[str] = ()) -> None:
         command = [sys.executable, "-m", "deploy.sandbox", "--listen", "127.0.0.1:0", "--data", str(data)]
-        self._process = subprocess.Popen([*command, "--pending-s", str(pending_s)], stdout=subprocess.PIPE, text=True)
+        command += ["--pending-s", str(pending_s), *more]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line.startswith("sandbox ready on "), f"the sandbox did not start: {line!r}"
@@ -47,9 +48,9 @@ class SandboxProcess:
 
 
 @contextlib.contextmanager
-def running(data: Path, pending_s: float = 0.2) -> Iterator[SandboxProcess]:
+def running(data: Path, pending_s: float = 0.2, more: Sequence[str] = ()) -> Iterator[SandboxProcess]:
     """Run a sandbox for the length of a block."""
-    sandbox = SandboxProcess(data, pending_s)
+    sandbox = SandboxProcess(data, pending_s, more)
     try:
         yield sandbox
     finally:

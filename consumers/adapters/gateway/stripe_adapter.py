@@ -15,6 +15,7 @@ from consumers.adapters.gateway.concurrent import answers
 from consumers.adapters.gateway.stripe_advice import heed
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import amount_to_send
+from consumers.adapters.gateway.stripe_event_list import StripeEventList
 from consumers.adapters.gateway.stripe_forms import FORMATS, authorize_form, capture_form, refund_form
 from consumers.adapters.gateway.stripe_http import last_headers, last_request_id
 from consumers.adapters.gateway.stripe_lookups import StripeLookUps
@@ -62,6 +63,7 @@ class StripeGateway:
             api_key, api_base, concurrency, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s
         )
         self._look_ups = StripeLookUps(self._requests, listing_pages_max)
+        self.events = StripeEventList(self._requests)
 
     def perform(self, calls: Sequence[GatewayCall], begin: Begin = at_once) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Send what the calls ask, each under its idempotency key."""

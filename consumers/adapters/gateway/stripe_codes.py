@@ -40,9 +40,8 @@ _ADVICE: Final = {
         FailureCode.PROCESSING_ERROR: FailureCode.CARD_BLOCKED,
         FailureCode.ISSUER_UNAVAILABLE: FailureCode.CARD_BLOCKED,
     },
-    # These two only make a decline without a reason more exact. A lost card keeps the sentence of any decline.
+    # It only makes a decline without a reason more exact. A lost card keeps the sentence of any decline.
     "confirm_card_data": {FailureCode.CARD_DECLINED: FailureCode.INCORRECT_DETAILS},
-    "try_again_later": {FailureCode.CARD_DECLINED: FailureCode.PROCESSING_ERROR},
 }
 """By Stripe's advice: the failure code in place of the one that the decline has. Source: docs.stripe.com/declines."""
 

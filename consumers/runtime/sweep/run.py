@@ -16,6 +16,7 @@ from consumers.runtime.sweep.claims import DueOperations
 from consumers.runtime.sweep.delays import DelayedPayments
 from consumers.runtime.sweep.holds import LapsedHolds
 from consumers.runtime.sweep.job import Job, Tools
+from consumers.runtime.sweep.notices import ListedNotices, WakeUps
 from consumers.runtime.sweep.refunds import FailedRefunds
 from consumers.runtime.sweep.stuck import StuckOrders
 from consumers.runtime.waiting import pause
@@ -45,6 +46,7 @@ class Sweep:
         self._settler = settler
         tools = Tools(ports, reactions, rules, guard, Quarantine(ports.store, bounds.quarantine_max), watch)
         self._jobs: tuple[Job, ...] = (
+            *_of_notices(tools),
             LapsedHolds(tools),
             DelayedPayments(tools),
             StuckOrders(tools),
@@ -94,3 +96,12 @@ class Sweep:
             self._log.warning("stopped while waiting; what is due stays due", name=job.name)
         finally:
             self._guard.done(job.name)
+
+
+def _of_notices(tools: Tools) -> list[Job]:
+    """Return the jobs about notices. They come before the claims: `once` then performs what they make due."""
+    notices, notice_list = tools.ports.notices, tools.ports.notice_list
+    if notices is None:
+        return []
+    listing = [ListedNotices(tools, notices, notice_list)] if notice_list is not None else []
+    return [*listing, WakeUps(tools, notices)]

@@ -1,0 +1,147 @@
+"""Notices: what the gateway tells us unasked, by webhook or in its list of events, and what we do about each.
+
+A notice is a wake-up. It never carries a fact into our books: the operation that it is about is made due, and what the
+gateway then answers is settled as always. So a notice may come early, late, twice or out of order.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from domain.ids import OperationId, OrderId
+from domain.operation import OperationState
+from domain.values import Value
+
+PAYMENT: Final = (
+    "payment_intent.succeeded",
+    "payment_intent.canceled",
+    "payment_intent.payment_failed",
+    "payment_intent.amount_capturable_updated",
+    "payment_intent.requires_action",
+)
+REFUND: Final = ("charge.refunded", "refund.updated", "refund.failed")
+UNASKED: Final = (
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.closed",
+    "radar.early_fraud_warning.created",
+)
+"""The gateway's objects of these have no metadata of ours, so only the transaction's id leads to an order."""
+TYPES: Final = (*PAYMENT, *REFUND, *UNASKED)
+"""All that we take. Stripe's list of events filters by 20 types at most."""
+
+ORPHAN_AFTER: Final = timedelta(hours=24)
+"""A notice of an order that is not in the database is tried for so long: a restore may bring the order back."""
+PAUSE_MIN: Final = timedelta(seconds=1)
+PAUSE_MAX: Final = timedelta(minutes=5)
+
+
+class Notice(Value, frozen=True):
+    """One event of the gateway, without its body.
+
+    notice_id: the gateway's. occurred_at: by the gateway's clock. intent_id: the transaction, if the object names one.
+    order_id, operation_id: from the metadata that we gave the object; None for UNASKED.
+    """
+
+    notice_id: str
+    type: str
+    occurred_at: datetime
+    object_id: str
+    intent_id: str | None
+    order_id: OrderId | None
+    operation_id: OperationId | None
+
+
+class Fate(StrEnum):
+    """What became of a notice.
+
+    WAITING: it is looked at again later. WOKEN: an operation was made due. KNOWN: our books have it already. KEPT: it
+    is not applied yet, for no rule of this release does. UNKNOWN_ORDER: its order never came.
+    """
+
+    WAITING = "waiting"
+    WOKEN = "woken"
+    KNOWN = "known"
+    KEPT = "kept"
+    UNKNOWN_ORDER = "unknown_order"
+
+
+class Work(Value, frozen=True):
+    """The unfinished operation that a notice may be about.
+
+    due: it is due already. waits: it waits for its next try, and surely no process has a lease on it. aside: it is in
+    quarantine, or an operator is asked.
+    """
+
+    state: OperationState
+    due: bool
+    waits: bool
+    aside: bool
+
+
+class Money(Value, frozen=True):
+    """What our books say about the notice's transaction. Amounts in minor units."""
+
+    authorized_minor: int
+    captured_minor: int
+    refunded_minor: int
+    voided: bool
+
+
+class Found(Value, frozen=True):
+    """What the database has about a notice. free: the order's row was locked for this; False: another session has it.
+
+    money: None if no attempt of the order has this transaction.
+    """
+
+    order_exists: bool
+    free: bool = True
+    work: Work | None = None
+    money: Money | None = None
+
+
+def first_fate(notice: Notice) -> Fate:
+    """Return the fate of a notice that has just come."""
+    return Fate.WAITING if notice.order_id is not None else Fate.KEPT
+
+
+def judge(notice: Notice, age: timedelta, found: Found) -> Fate:
+    """Decide about a notice that waits. age: since we have it. WOKEN: make the operation due, unless it is."""
+    if not found.order_exists:
+        return Fate.UNKNOWN_ORDER if age >= ORPHAN_AFTER else Fate.WAITING
+    if not found.free:
+        return Fate.WAITING
+    work = found.work
+    if work is None:
+        return Fate.KNOWN if _is_booked(notice, found.money) else Fate.KEPT
+    if work.aside:
+        return Fate.KEPT
+    if work.state is OperationState.OPEN:
+        return Fate.WAITING  # Its call is under way or will be made: the answer says what the notice says.
+    return Fate.WOKEN if work.due or work.waits else Fate.WAITING
+
+
+def pause(age: timedelta) -> timedelta:
+    """Return how long to wait before a notice of this age is looked at again."""
+    return min(max(age, PAUSE_MIN), PAUSE_MAX)
+
+
+def _is_booked(notice: Notice, money: Money | None) -> bool:
+    """Whether our books have what the notice tells. If not, somebody acted at the gateway without us."""
+    if money is None:
+        return False
+    match notice.type:
+        case "payment_intent.succeeded":
+            return money.captured_minor > 0
+        case "payment_intent.canceled":
+            return money.voided or money.authorized_minor == 0
+        case "payment_intent.amount_capturable_updated":
+            return money.authorized_minor > 0
+        case "payment_intent.payment_failed" | "payment_intent.requires_action":
+            return True  # An attempt that has ended, or was authorized afterwards.
+        case "charge.refunded" | "refund.updated":
+            return money.refunded_minor >= money.captured_minor > 0
+        case _:
+            return False
