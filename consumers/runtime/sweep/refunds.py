@@ -8,7 +8,7 @@ from typing import Final
 from consumers.gateway_told import refund_failed
 from consumers.runtime.cutting import or_cut
 from consumers.runtime.locks import Detour
-from consumers.runtime.sweep.job import Job, Tools
+from consumers.runtime.sweep.job import CLAIM_MAX, Job, Tools
 from domain.blame import blame
 from domain.errors import Busy, Transient
 from domain.ids import OrderId
@@ -34,25 +34,33 @@ class FailedRefunds(Job):
         self._detour: Detour[RefundFailure] = Detour(tools.watch, lambda failure: OrderId(failure.order_id))
 
     async def do(self, stop: asyncio.Event | None) -> int:
-        """Look through the refunds if it is time. An outage of the gateway is waited for, and holds nobody up."""
+        """Look through the refunds if it is time. While the gateway does not answer, it is asked again in a while.
+
+        So it is by the next sweep, too: what is due is done, and these refunds are looked for again each time.
+        """
         now = asyncio.get_running_loop().time()
         if now < self._next_s:
             return 0
         self._next_s = now + min(AGAIN_S, self._every_s)
         since = datetime.now(UTC) - LOOK_BACK  # noqa: TID251 - of the gateway's calendar, not of a decision
+        found: list[RefundFailure] = []
         try:
             async for failures in self._tools.ports.gateway.failed_refunds(since):
-                if failures:
-                    await self._book(failures, stop)
+                found += failures
         except Transient as error:
-            if stop is None:
-                raise
             self._log.warning("failed refunds not looked for; tried again in a while", error=str(error))
             return 0
-        self._next_s = now + self._every_s
+        left = False
+        for n in range(0, len(found), CLAIM_MAX):
+            left |= await self._book(found[n : n + CLAIM_MAX], stop)
+        if left and stop is None:
+            raise Busy("another session holds a row of an order whose refund failed")
+        if not left:
+            self._next_s = now + self._every_s
         return 0
 
-    async def _book(self, failures: Sequence[RefundFailure], stop: asyncio.Event | None) -> None:
+    async def _book(self, failures: Sequence[RefundFailure], stop: asyncio.Event | None) -> bool:
+        """Book these; return whether some are left, because another session holds a row of their orders."""
         tools, patient = self._tools, stop is not None
 
         async def work(piece: Sequence[RefundFailure]) -> None:
@@ -70,8 +78,7 @@ class FailedRefunds(Job):
                 patient=patient,
             )
 
-        if await self._detour.work(failures, work, set_aside):
-            raise Busy("another session holds a row of an order whose refund failed; it is looked at again")
+        return bool(await self._detour.work(failures, work, set_aside))
 
     async def _settle(self, failures: Sequence[RefundFailure]) -> None:
         async with self._tools.ports.store.transaction(contended=False) as transaction:
