@@ -10,7 +10,8 @@ from domain.rules import LEASE_MARGIN
 from domain.wording import check_description, check_suffix
 
 if TYPE_CHECKING:
-    from deploy.settings.model import GatewayKind, Settings
+    from deploy.settings.model import Settings
+    from deploy.settings.sections import GatewayKind
 
 # Stripe forgets an idempotency key after 24 h and then executes it again. One hour is left for a call under way.
 UNKNOWN_GIVE_UP_MAX_S = 82_800

@@ -1,150 +1,29 @@
-"""Every setting: its type, default, bounds and meaning. The unit stands in the name."""
+"""All settings together: what must fit together, and what is made of several."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import model_validator
 
 from deploy.settings import amounts, checks
 from deploy.settings.places import kafka_client_options, mask_database_url, mask_url, url_for
-from schemas.fields import LARGEST_EVENT_BYTES
+from deploy.settings.sections import (
+    Gateway,
+    GatewayKind,
+    Inventory,
+    Operations,
+    Places,
+    RulesOfOrders,
+    Runtime,
+    Topics,
+)
 
-GatewayKind = Literal["stripe", "sandbox", "simulated"]
-SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
-SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
-LISTEN = r"^([^\s:]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$"
-Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 
-
-class Settings(BaseModel):
+class Settings(Runtime, RulesOfOrders, Inventory, Operations, Gateway, Topics, Places):
     """All settings in force, frozen. `load_settings` reads them; the constructor reads nothing.
 
     Durations are seconds unless the name says otherwise, amounts are minor units, sizes are bytes.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
-
-    # places
-    database_url: SecretStr | None = Field(
-        None, description="PostgreSQL, as postgresql://user:password@host:port/database; several as host:port,host:port"
-    )
-    database_direct_url: SecretStr | None = Field(
-        None, description="PostgreSQL past a pooler, for relay and upkeep; none: as PAYMENTS_DATABASE_URL"
-    )
-    database_pool: int = Field(10, ge=1, le=500, description="connections a process may open")
-    kafka_bootstrap_servers: str | None = Field(None, description="Kafka brokers, as host:port[,host:port]")
-    kafka_security_protocol: SecurityProtocol = Field("PLAINTEXT", description="how to speak to the brokers")
-    kafka_sasl_mechanism: SaslMechanism = Field("SCRAM-SHA-512", description="how to log in, with SASL_*")
-    kafka_sasl_username: str | None = Field(None, description="who logs in, with SASL_*")
-    kafka_sasl_password: SecretStr | None = Field(None, description="password of that user")
-    kafka_ssl_cafile: Path | None = Field(None, description="certificates to trust (PEM); none: the system's")
-    schema_registry_url: str | None = Field(
-        None,
-        pattern=r"^https?://",
-        repr=False,
-        description="Confluent-compatible registry; none: schemas by fingerprint",
-    )
-    data: Path = Field(Path(".payments"), description="folder of the embedded servers")
-
-    # topics
-    topic_prefix: str = Field(
-        "", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="stands before every topic's name"
-    )
-    topic_partitions: int = Field(
-        12, ge=1, le=1000, description="partitions of a topic that is created; fewer are logged at start"
-    )
-    topic_replication_factor: int = Field(
-        3, ge=1, le=9, description="copies of a topic that is created; fewer are logged at start"
-    )
-
-    # gateway
-    gateway: GatewayKind | None = Field(None, description="who moves the money: stripe, sandbox or simulated")
-    stripe_api_key: SecretStr | None = Field(None, description="secret or restricted key")
-    stripe_api_base: str | None = Field(None, description="the API's address; none: Stripe's, or the sandbox's own")
-    gateway_concurrency: int = Field(64, ge=1, le=10_000, description="calls in flight, a process")
-    gateway_connect_timeout_s: Seconds = Field(5, description="until a connection stands")
-    gateway_timeout_s: Seconds = Field(20, description="until an answer; afterwards the outcome is unknown")
-    simulated_latency_ms: float = Field(
-        50, ge=0, le=60_000, allow_inf_nan=False, description="of the simulated gateway's answers"
-    )
-    statement_suffix: str | None = Field(
-        None,
-        description="text that a card's statement shows behind the account's own: literal text with {order_id}; Stripe "
-        "shows 22 characters of both; none: only the account's",
-    )
-    description: str | None = Field(
-        None, description="of a payment, in Stripe's dashboard: literal text with {order_id}; none: none"
-    )
-    sandbox_listen: str = Field(
-        "127.0.0.1:12111", pattern=LISTEN, description="host:port of the sandbox alone; port 0: any free"
-    )
-    sandbox_pending_s: Seconds = Field(2, description="until a pending refund of the sandbox succeeds")
-    stripe_webhook_secret: SecretStr | None = Field(
-        None, description="of the webhooks; two, with a comma, to change it"
-    )
-    webhook_tolerance_s: Seconds = Field(300, description="how far a webhook's time-stamp may be from our clock")
-    webhooks_listen: str = Field("127.0.0.1:12112", pattern=LISTEN, description="host:port of the webhook endpoint")
-
-    # operations
-    operations_open_max: int = Field(4000, ge=1, le=1_000_000, description="open operations at which consuming pauses")
-    lease_s: Seconds = Field(60, description="an operation belongs to the process that took it")
-    backoff_min_s: Seconds = Field(1, description="before the first further try")
-    backoff_max_s: Seconds = Field(300, description="between tries, at the most")
-    tries_max: int = Field(20, ge=1, le=1000, description="calls that were turned away before an operator is asked")
-    unknown_retry_s: Seconds = Field(5, description="between look-ups of an unknown outcome")
-    unknown_give_up_s: Seconds = Field(82_800, description="an outcome unknown for so long goes to an operator")
-    delayed_notice_s: Seconds = Field(900, description="until the customer is told that payment takes longer")
-    sweep_interval_s: Seconds = Field(1, description="between looks for due and lapsed work")
-    refund_recheck_s: Seconds = Field(86_400, description="between looks for refunds that failed after all")
-
-    # inventory
-    inventory: Literal["internal"] = Field("internal", description="where stock is kept: internal")
-    reservation_ttl_s: Seconds = Field(900, description="a hold on goods lapses")
-
-    # rules
-    retry_window_s: Seconds = Field(86_400, description="after a failure, another method is accepted")
-    attempts_max: int = Field(5, ge=1, le=100, description="attempts of an order")
-    order_max_age_s: Seconds = Field(82_800, description="an older OrderConfirmed is not paid any more")
-    amount_max_minor: str | None = Field(
-        None,
-        coerce_numbers_to_str=True,
-        description="the largest total that is accepted: a number for all currencies, or EUR=200000000,IDR=...; "
-        "a currency that is not named: about a million euros",
-    )
-    message_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of a message that is read")
-    unpacked_bytes_max: int = Field(
-        64 << 20, ge=10_000, le=1 << 30, description="of a batch of messages once unpacked; more is unreadable"
-    )
-    # Never below the largest event of an accepted order, or the order could not be written.
-    event_bytes_max: int = Field(
-        1_000_000, ge=LARGEST_EVENT_BYTES, le=10_000_000, description="of an event that is written, 300000 at least"
-    )
-    # The inbox has partitions for three days ahead: every accepted event needs one.
-    clock_skew_max_s: float = Field(
-        300,
-        gt=0,
-        le=86_400,
-        allow_inf_nan=False,
-        description="an event from further in the future is refused; a day at most",
-    )
-    quarantine_max: int = Field(
-        20, ge=1, le=10_000, description="messages in ten minutes that may raise; one more stops the process"
-    )
-    inbox_retention_days: int = Field(14, ge=2, le=365, description="duplicates are recognised for so long")
-
-    # runtime
-    batch_max: int = Field(1000, ge=1, le=10_000, description="messages in a transaction")
-    batches_in_flight_max: int = Field(4, ge=1, le=64, description="batches whose answers are outstanding")
-    linger_ms: float = Field(5, ge=0, le=1000, allow_inf_nan=False, description="to let a batch fill up")
-    drain_timeout_s: Seconds = Field(20, description="to finish calls after SIGTERM")
-    relay_batch: int = Field(2000, ge=1, le=50_000, description="messages sent at a time")
-    relay_lease_s: float = Field(
-        10, ge=2, le=600, allow_inf_nan=False, description="a frozen relay is replaced; half of it is Kafka's to answer"
-    )
-    relay_poll_s: Seconds = Field(1, description="between looks at the outbox without a wake-up")
-    log_format: Literal["console", "json"] = Field("console", description="of the log on stderr")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
