@@ -60,6 +60,11 @@ _RUNNING: Final = {
         "The gateway takes our key, but does not permit one kind of call. Such calls are tried again; others go on.",
         "Give PAYMENTS_STRIPE_API_KEY the permission that the line's `why` names. Orders that gave up are in review.",
     ),
+    "refunds_unread": Alarm(
+        "The gateway's list of refunds could not be read for ten minutes. Refunds that fail late are not noticed "
+        "meanwhile.",
+        "Check the line's `error`. A restricted PAYMENTS_STRIPE_API_KEY needs permission to read refunds.",
+    ),
     "amount_differs": Alarm(
         "The gateway approved another amount than we asked for. The approval is given back; the customer may try "
         "another payment method.",

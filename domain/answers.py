@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from domain.operation import Operation, OperationKind
+from domain.failure_codes import FailureCode
+from domain.operation import Operation, OperationKind, OperationState
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
@@ -36,6 +37,17 @@ RETRY_AFTER_MAX_S: Final = 3_600
 """We never wait longer before the next try, whatever the gateway says: the key could expire meanwhile."""
 NO_REFERENCE: Final = Unknown("approved, but without a usable id of the transaction: look it up at the gateway", True)
 OTHER_AMOUNT: Final = Unknown("the answer has another amount than we asked for: look it up at the gateway", True)
+REFUSED_AGAIN: Final = Unknown("refused when it was sent again; the first call may have been executed", True)
+_OF_THE_REQUEST: Final = frozenset(
+    {
+        FailureCode.METHOD_INVALID,
+        FailureCode.AMOUNT_REFUSED,
+        FailureCode.AMOUNT_TOO_SMALL,
+        FailureCode.CURRENCY_NOT_OFFERED,
+        FailureCode.GATEWAY_REFUSED,
+    }
+)
+"""Refusals of a request, before any bank was asked. They say nothing of an earlier copy that may have been executed."""
 NO_ANSWER_OF_ITS_KIND: Final = Unknown("an answer that such a call cannot have: look it up at the gateway", True)
 
 _K = OperationKind
@@ -107,6 +119,10 @@ def _admit_other_amount(_: Operation, outcome: OtherAmount) -> Outcome:
 def _admit_captured(operation: Operation, outcome: AlreadyCaptured) -> Outcome:
     if not _is_amount(outcome.amount_minor) or outcome.amount_minor == 0:
         return OTHER_AMOUNT
+    if operation.kind is OperationKind.CAPTURE and outcome.amount_minor != operation.amount_minor:
+        return _admit_other_amount(
+            operation, OtherAmount(outcome.transaction_id or operation.transaction_id or "", outcome.amount_minor)
+        )
     return replace(outcome, transaction_id=_reference(outcome.transaction_id) or operation.transaction_id or "")
 
 
@@ -115,7 +131,10 @@ def _admit_returned(_: Operation, outcome: ReturnedElsewhere) -> Outcome:
     return ReturnedElsewhere(total, reference) if _is_amount(total) and total > 0 and reference else OTHER_AMOUNT
 
 
-def _admit_decline(_: Operation, outcome: Declined) -> Outcome:
+def _admit_decline(operation: Operation, outcome: Declined) -> Outcome:
+    unknown = operation.kind is OperationKind.AUTHORIZE and operation.state is OperationState.UNKNOWN
+    if unknown and outcome.transaction_id is None and outcome.code in _OF_THE_REQUEST:
+        return REFUSED_AGAIN
     return replace(outcome, gateway_code=_note(outcome.gateway_code), transaction_id=_reference(outcome.transaction_id))
 
 

@@ -2,7 +2,7 @@
 
 from domain.case import Case
 from domain.failure_codes import FailureCode
-from domain.operation import OperationKind
+from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
 from domain.retries import is_too_old, retry_refusal
 from schemas.events import OrderConfirmed, PaymentRetryRequested
@@ -96,6 +96,11 @@ def approved_late(case: Case) -> bool:
     """Whether a void of what nobody had decided found all of it captured."""
     whole = case.attempt.kept_minor == case.order.total_minor
     return of_current_attempt(case) and case.call.amount_minor == 0 and whole
+
+
+def was_pending(case: Case) -> bool:
+    """Whether the gateway was processing the payment before: the refusal may be what its key was answered then."""
+    return case.call.state is OperationState.PENDING
 
 
 def rest_is_kept(case: Case) -> bool:

@@ -105,8 +105,16 @@ def next_move(operation: Operation, at: datetime, rules: Rules) -> Move:
 
 
 def may_send_again(operation: Operation, at: datetime, rules: Rules) -> bool:
-    """Whether the same call, with the same key, may follow a look-up that found nothing."""
-    return operation.state is not OperationState.PENDING and not operation.replayed and key_lives(operation, at, rules)
+    """Whether the same call, with the same key, may follow a look-up that found nothing.
+
+    A pending refund exists, whatever a look-up says. A capture or a void was pending because the payment was being
+    processed; if the look-up finds it untouched afterwards, the call had no effect.
+    """
+    pending = operation.state is OperationState.PENDING and operation.kind not in _OF_THE_PAYMENT
+    return not pending and not operation.replayed and key_lives(operation, at, rules)
+
+
+_OF_THE_PAYMENT: Final = frozenset({OperationKind.CAPTURE, OperationKind.VOID})
 
 
 def count_answer(operation: Operation, outcome: Outcome) -> Operation:

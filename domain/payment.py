@@ -136,9 +136,26 @@ def cancel_undecided(case: Case) -> Decision:
     return silent(open_operation(case.order, case.context, OperationKind.VOID, attempt, case.reaction, 0))
 
 
+def void_again(case: Case) -> Decision:
+    """Open the void once more as the next try: the old key holds an old refusal."""
+    call = case.call
+    return silent(
+        open_operation(
+            case.order,
+            case.context,
+            OperationKind.VOID,
+            case.attempt,
+            case.reaction,
+            call.amount_minor,
+            try_number=call.try_number + 1,
+        )
+    )
+
+
 def take_late_approval(case: Case) -> Decision:
     """Move to payment_authorized after all: what we wanted to cancel was captured meanwhile, with the right amount."""
-    order = case.order.with_attempt(replace(case.attempt, failure_code=None))
+    order = _leave_review(case.order, Status.PAYMENT_AUTHORIZED)
+    order = order.with_attempt(replace(case.attempt, failure_code=None))
     return mark_authorized(Case(order, case.context, case.reaction, None, case.operation, case.outcome))
 
 

@@ -113,7 +113,7 @@ class _Review(NamedTuple):
         """Return the void or refund that the gateway refused, if the review is about one."""
         kind = _REFUSED.get(self.order.review_reason or "")
         refused = [o for o in self.history if o.kind is kind and o.state is OperationState.DECLINED]
-        return refused[-1] if refused and self._owed(refused[-1]) else None
+        return next((o for o in reversed(refused) if self._is_owed(o)), None)
 
     def settle_refusal(self, refused: Operation) -> Decision | No:
         """Book the money as given back by other means (executed), or send the call again with a new key (not executed).
@@ -148,6 +148,8 @@ class _Review(NamedTuple):
         """Give back what was captured or is held; then the order fails."""
         if self.order.effective_status is Status.RESERVATION_FAILED:
             return self.go_on()
+        if self.order.effective_status is Status.PAID_AND_CONFIRMED:
+            return No("it was paid_and_confirmed, and that is never revoked: nothing of it is refused or unknown")
         attempt = replace(self.order.current, failure_code=FailureCode.CANCELLED_BY_OPERATOR)
         order = self.order.with_attempt(attempt)
         if attempt.held_minor > 0 or attempt.kept_minor > 0:
@@ -221,6 +223,12 @@ class _Review(NamedTuple):
         ruling = self.ruling
         ended = replace(call, state=OperationState.NOT_EXECUTED, settled_at=at, by=ruling.by, reason=ruling.reason)
         return silent(self.order.with_operation(ended).with_operation(self._next_try(call)))
+
+    def _is_owed(self, refused: Operation) -> bool:
+        """Whether what was refused must still be done. A void of what nobody had decided on is about no amount."""
+        attempt = self.order.attempts[refused.attempt - 1]
+        undecided = refused.kind is OperationKind.VOID and refused.amount_minor == 0 and not attempt.voided
+        return self._owed(refused) > 0 or undecided
 
     def _owed(self, call: Operation) -> int:
         attempt = self.order.attempts[call.attempt - 1]

@@ -3,7 +3,7 @@
 from typing import Final
 
 from domain.case import Case
-from domain.conditions import ahead_of_us, always, nothing_came_back, rest_is_kept
+from domain.conditions import ahead_of_us, always, nothing_came_back, rest_is_kept, was_pending
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.ids import ReservationId
 from domain.operating import give_up_reason
@@ -22,7 +22,7 @@ from domain.outcome import (
     Undecided,
     Unknown,
 )
-from domain.payment import cancel_undecided, draft_return, give_back, give_back_rest, money_state
+from domain.payment import cancel_undecided, draft_return, give_back, give_back_rest, money_state, void_again
 from domain.rows import ANY, EVERY, NO_ORDER, On, When
 from domain.rules import Context
 from domain.values import replace
@@ -60,8 +60,12 @@ def end_void(case: Case) -> Decision:
 
 def end_refund(case: Case) -> Decision:
     """Emit that the money is on its way back, and notify the customer. End a review that was about it."""
+    returned = draft_return(case)
     notice = _notice(case.order, case.attempt, NotificationKind.REFUNDED, REFUNDED, MoneyState.RETURNED)
-    return emit(_end_review(case.order), case.context, *draft_return(case), notice)
+    # The customer hears of what goes back, not of what the order costs.
+    amounts = {name: draft.fields[name] for draft in returned for name in ("amount_minor",)}
+    told = Draft(notice.event, {**notice.fields, **amounts})
+    return emit(_end_review(case.order), case.context, *returned, told)
 
 
 def end_release(case: Case) -> Decision:
@@ -137,7 +141,8 @@ def review(order: Order, operation: Operation | None, reason: str, context: Cont
     attempt = order.attempts[operation.attempt - 1] if operation else order.current
     # A call at the inventory leaves no doubt about the money.
     called = operation if operation and operation.kind in GATEWAY_KINDS else None
-    if called and (reason.endswith("_unknown") or reason in _MONEY_UNKNOWN):
+    undecided = called is not None and called.kind is OperationKind.VOID and called.amount_minor == 0
+    if called and (reason.endswith("_unknown") or reason in _MONEY_UNKNOWN or undecided):
         money = ReviewMoney.UNKNOWN
     elif attempt.kept_minor > 0:
         money = ReviewMoney.CAPTURED
@@ -223,6 +228,7 @@ LAST: Final = (
     On(EVERY, (Pending,), always, wait),
     On(OperationKind.VOID, (AlreadyCaptured,), always, give_back),
     On(OperationKind.AUTHORIZE, (Undecided,), always, cancel_undecided),
+    On(OperationKind.VOID, (Declined,), was_pending, void_again),
     On(OperationKind.VOID, (Declined,), always, ask_operator),
     On(OperationKind.REFUND, (Declined, Lapsed), always, ask_operator),
     On(OperationKind.VOID, (Approved, Lapsed), always, end_void),

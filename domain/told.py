@@ -1,8 +1,8 @@
 """What the gateway says unasked of something that was settled before, and what it makes of an order."""
 
 from domain.decision import NOTHING, Decision, Draft
-from domain.operation import OperationKind, OperationState
-from domain.order import Order
+from domain.operation import Operation, OperationKind, OperationState
+from domain.order import Order, Status
 from domain.rules import Context
 from domain.settling import review
 from domain.values import Value, replace
@@ -22,14 +22,25 @@ class RefundFailure(Value, frozen=True):
     reason: str
 
 
+AT_REST = frozenset({Status.PAYMENT_FAILED, Status.PAID_AND_CONFIRMED})
+
+
+def must_wait(order: Order, failure: RefundFailure) -> bool:
+    """Whether it is new, and something else is under way for the order, whose end comes first.
+
+    There is one review at a time, and another attempt's outcome must not end it. The gateway lists the failure for
+    weeks, so it is looked at again.
+    """
+    return _refund_of(order, failure) is not None and (order.status not in AT_REST or order.busy())
+
+
 def take_back_refund(order: Order, failure: RefundFailure, context: Context) -> Decision:
     """Book that a refund failed after it had succeeded, and ask an operator. Said again, it has no effect.
 
-    order: with that refund among its operations, though it is finished. A refund that is still unfinished hears of its
-    failure by its own look-up.
+    order: with that refund among its operations, though it is finished.
     """
-    refund = next((o for o in order.operations if str(o.operation_id) == failure.operation_id), None)
-    if refund is None or refund.kind is not OperationKind.REFUND or refund.state is not OperationState.APPROVED:
+    refund = _refund_of(order, failure)
+    if refund is None or must_wait(order, failure):
         return NOTHING
     attempt = order.attempts[refund.attempt - 1]
     returned = attempt.refunded_minor - min(failure.amount_minor, attempt.refunded_minor)
@@ -45,3 +56,15 @@ def take_back_refund(order: Order, failure: RefundFailure, context: Context) -> 
     }
     context = replace(context, causation_id=refund.causation_id)
     return review(order, failed, "refund_failed", context, Draft(PaymentRefundFailed, fields))
+
+
+def _refund_of(order: Order, failure: RefundFailure) -> Operation | None:
+    """Return the refund that is to be booked as failed.
+
+    One that is still unfinished hears of its failure by its own look-up. One that a person has made good by other means
+    has the id of that, and stays.
+    """
+    refund = next((o for o in order.operations if str(o.operation_id) == failure.operation_id), None)
+    if refund is None or refund.kind is not OperationKind.REFUND or refund.state is not OperationState.APPROVED:
+        return None
+    return refund if refund.reference in {None, failure.refund_id} else None

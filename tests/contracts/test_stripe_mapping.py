@@ -85,7 +85,8 @@ def test_a_fraction_of_a_minor_unit_is_never_rounded() -> None:
 
 def _error(status: int, code: str | None = None, **said: Any) -> Any:
     made: Any = stripe  # the SDK's error classes are not typed
-    error = {"code": code, "message": "m", **said}
+    kind = "card_error" if status == 402 else "invalid_request_error" if status in {400, 403, 404} else "api_error"
+    error = {"type": kind, "code": code, "message": "m", **said}
     body: dict[str, Any] = {"error": error}
     headers = {"Idempotent-Replayed": "true"} if said.get("replayed") else {}
     if status == 402:
@@ -225,6 +226,26 @@ def test_without_stripes_own_error_nobody_has_decided() -> None:
         Undecided("pi_1", "requires_action", asks_customer=True),
         Undecided("pi_1", "payment_intent_authentication_failure", asks_customer=True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (404, {"message": "Unrecognized request URL", "type": "invalid_request_error"}),
+        (404, {"code": "resource_missing", "type": None}),
+        (400, {"code": "BAD_REQUEST", "type": "proxy"}),
+        (402, {"message": "quota", "type": None}),
+    ],
+)
+@pytest.mark.parametrize("kind", sorted(GATEWAY_KINDS))
+def test_what_is_not_stripes_own_refusal_is_no_decline(kind: OperationKind, status: int, said: dict[str, Any]) -> None:
+    error = _error(status, said.get("code"), **{name: value for name, value in said.items() if name != "code"})
+    assert outcomes.read_error(kind, error) == Unknown(f"HTTP {status}")
+
+
+def test_a_capture_of_nothing_is_no_capture() -> None:
+    nothing = _intent(status="succeeded", amount_received=0)
+    assert isinstance(outcomes.read_capture(nothing), Unknown)
 
 
 def test_a_status_that_we_do_not_know_is_unknown_for_every_call() -> None:

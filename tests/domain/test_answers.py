@@ -50,7 +50,7 @@ BAD_AMOUNTS: list[Any] = [-1, LONG_MAX + 1, 1.0, "3080", None, True]
     [
         Approved("pi_1", "re_1", TOTAL, captured=True, expires_at=AT, livemode=True),
         Approved("p" * 255, None, 0),
-        AlreadyCaptured("pi_1", 1),
+        AlreadyCaptured("pi_1", TOTAL),
         Declined(FailureCode.CARD_DECLINED, "generic_decline", "pi_1"),
         Declined(FailureCode.CARD_DECLINED),
         Lapsed(),

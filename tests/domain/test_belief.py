@@ -232,3 +232,62 @@ def test_a_decline_is_still_a_decline() -> None:
     decision = undecided(Declined(FailureCode.INSUFFICIENT_FUNDS, "insufficient_funds", "pi_1"))
 
     assert after(decision)[0] is S.PAYMENT_FAILED
+
+
+# What a breaker found
+
+
+def test_a_void_that_was_processing_is_sent_again_under_a_new_key() -> None:
+    pending = {"state": OperationState.PENDING, "unknown_since": AT, "amount_minor": 0}
+    refused = Declined(FailureCode.GATEWAY_REFUSED, "payment_intent_unexpected_state")
+
+    decision = settle(S.CONFIRMED, K.VOID, attempt(transaction_id="pi_1"), refused, waiting=pending)
+
+    _, void = going_on(decision)
+    assert (void.kind, void.amount_minor, void.try_number) == (K.VOID, 0, 2)
+
+
+@pytest.mark.parametrize("word", list(Word))
+def test_a_refused_void_of_what_nobody_decided_on_is_settled_before_the_order_may_be_paid(word: Word) -> None:
+    refused = Declined(FailureCode.GATEWAY_REFUSED, "payment_intent_unexpected_state")
+    money = attempt(transaction_id="pi_1", failure_code=FailureCode.ISSUER_UNAVAILABLE)
+    review = settle(S.CONFIRMED, K.VOID, money, refused, waiting={"amount_minor": 0})
+    assert facts(review)[0] | {"reason": "void_refused", "money": "UNKNOWN"} == facts(review)[0]
+    assert review.order is not None
+
+    ruling = ruled(review.order, word)
+
+    assert isinstance(ruling, Decision)
+    if word is Word.NOT_EXECUTED:
+        _, void = going_on(ruling)
+        assert (void.kind, void.try_number) == (K.VOID, 2)
+    else:
+        assert after(ruling)[0] is S.PAYMENT_FAILED
+
+
+@pytest.mark.parametrize("code", [FailureCode.METHOD_INVALID, FailureCode.CURRENCY_NOT_OFFERED])
+def test_a_refused_request_says_nothing_of_an_earlier_copy_of_it(code: FailureCode) -> None:
+    asked = operation(K.AUTHORIZE, state=OperationState.UNKNOWN, unknown_since=AT)
+    known = order(S.CONFIRMED, attempt(), operations=(asked,))
+
+    decision = answer(known, asked, Declined(code, "resource_missing"))
+
+    assert (after(decision)[0], going_on(decision)[1].replayed) == (S.CONFIRMED, True)
+    declined = answer(known, asked, Declined(FailureCode.CARD_DECLINED, "generic_decline", "pi_1"))
+    assert after(declined)[0] is S.PAYMENT_FAILED
+
+
+def test_a_capture_that_finds_a_part_captured_is_a_part() -> None:
+    decision = settle(S.ITEMS_RESERVED, K.CAPTURE, authorized(), AlreadyCaptured("pi_1", 100), **pinned())
+    assert decision.alarm == "review_captured_in_part"
+
+
+def test_a_customer_hears_of_the_amount_that_goes_back() -> None:
+    decision = settle(
+        S.PAYMENT_FAILED,
+        K.REFUND,
+        captured(refunded_minor=TOTAL - 100),
+        Approved("pi_1", "re_2", 100),
+        waiting={"amount_minor": 100},
+    )
+    assert [event["amount_minor"] for event in facts(decision)] == [100, 100]

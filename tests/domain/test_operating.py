@@ -75,7 +75,8 @@ def test_only_an_open_operation_with_a_living_key_is_sent_without_a_look_up(
         (O.UNKNOWN, False, ALIVE, True),
         (O.UNKNOWN, False, DEAD, False),
         (O.UNKNOWN, True, ALIVE, False),
-        (O.PENDING, False, ALIVE, False),
+        (O.PENDING, False, ALIVE, True),
+        (O.PENDING, False, DEAD, False),
     ],
 )
 def test_what_was_not_found_is_sent_again_only_while_the_key_can_tell_a_copy(
@@ -85,6 +86,11 @@ def test_what_was_not_found_is_sent_again_only_while_the_key_can_tell_a_copy(
     again: bool,  # noqa: FBT001 - a parameter of the table
 ) -> None:
     assert may_send_again(waiting(state, replayed=replayed), at, RULES) is again
+
+
+def test_a_pending_refund_is_there_whatever_a_look_up_says() -> None:
+    refund = operation(K.REFUND, state=O.PENDING, unknown_since=AT)
+    assert not may_send_again(refund, ALIVE, RULES)
 
 
 def test_an_unknown_outcome_is_looked_up_soon_and_dated_from_when_it_was_last_known() -> None:

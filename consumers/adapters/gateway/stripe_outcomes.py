@@ -42,6 +42,8 @@ _REFUSED = {
     OperationKind.VOID: FailureCode.GATEWAY_REFUSED,
     OperationKind.REFUND: FailureCode.GATEWAY_REFUSED,
 }
+_STRIPES_OWN = frozenset({"api_error", "card_error", "idempotency_error", "invalid_request_error"})
+"""Types of Stripe's errors. A proxy between us and Stripe may have others, and none of them is a decline."""
 _CUSTOMER_WAS_ASKED = "payment_intent_authentication_failure"
 _NOT_EXECUTED_YET = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
 
@@ -160,10 +162,8 @@ def read_error(kind: OperationKind, error: stripe.StripeError) -> GatewayOutcome
         return NotExecuted(f"HTTP {status} {code or ''}".strip(), _retry_after(error))
     if isinstance(error, stripe.IdempotencyError):
         return Unknown("this key was used with other parameters", replayed=True)
-    if isinstance(error, stripe.CardError):
-        return _read_card_error(kind, said)
-    if status in {400, 404} and said:
-        return read_refusal(kind, code, said.get("param"))
+    if (refused := _read_own_refusal(kind, error, said)) is not None:
+        return refused
     if status == 200:
         return Unknown("unreadable answer")
     return Unknown(f"HTTP {status}", replayed=(error.headers or {}).get("Idempotent-Replayed") == "true")
@@ -192,15 +192,28 @@ def _joined(what: str, refund: stripe.Refund, field: str) -> str:
     return f"{what}: {reason}" if isinstance(reason, str) else what
 
 
-def _approve_captured(intent: stripe.PaymentIntent) -> Approved:
+def _approve_captured(intent: stripe.PaymentIntent) -> Approved | Unknown:
     amount = from_stripe(intent.amount_received, intent.currency)
+    if amount == 0:
+        return Unknown("captured, and nothing was received", replayed=True)
     return Approved(intent.id, amount_minor=amount, captured=True, livemode=intent.livemode)
+
+
+def _read_own_refusal(kind: OperationKind, error: stripe.StripeError, said: dict[str, Any]) -> GatewayOutcome | None:
+    """Read a refusal, if it is Stripe's own: a wrong address, or a proxy, may answer with the same status."""
+    if said.get("type") not in _STRIPES_OWN:
+        return None
+    if isinstance(error, stripe.CardError):
+        return _read_card_error(kind, said)
+    if error.http_status == 400 or is_missing(error):
+        return read_refusal(kind, said.get("code"), said.get("param"))
+    return None
 
 
 def _read_last_error(intent: stripe.PaymentIntent) -> GatewayOutcome:
     """Read an intent that lacks a payment method: declined if it has the error, else nobody has decided yet."""
     error = intent.last_payment_error
-    if error is None:
+    if not (getattr(error, "code", None) or getattr(error, "decline_code", None)):
         return Undecided(intent.id, intent.status)
     code, decline_code = getattr(error, "code", None), getattr(error, "decline_code", None)
     if code == _CUSTOMER_WAS_ASKED:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import stripe
+import structlog
 
 from consumers.adapters.gateway.stripe_currency import from_stripe
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, StripeRequests
@@ -29,8 +30,9 @@ async def failed_refunds(requests: StripeRequests, since: datetime) -> AsyncIter
     try:
         for _ in range(PAGES_MAX):
             page = (await requests.run(client.raw_request_async("get", "/v1/refunds", **asked))).data
-            if failed := [_read(refund) for refund in page["data"] if refund["status"] in _FAILED and _is_ours(refund)]:
-                yield failed
+            failed = [_read(refund) for refund in page["data"] if refund["status"] in _FAILED and _is_ours(refund)]
+            if readable := [each for each in failed if each is not None]:
+                yield readable
             if not page["has_more"]:
                 return
             asked["starting_after"] = page["data"][-1]["id"]
@@ -46,12 +48,20 @@ def _is_ours(refund: Mapping[str, Any]) -> bool:
     return "operation_id" in metadata and "order_id" in metadata
 
 
-def _read(refund: Mapping[str, Any]) -> RefundFailure:
+def _read(refund: Mapping[str, Any]) -> RefundFailure | None:
+    """Read one refund. None, with a line in the log, if its amount makes no sense: it must not hide the others."""
     reason = refund.get("failure_reason")
+    try:
+        amount = from_stripe(refund["amount"], refund["currency"])
+    except (KeyError, ValueError) as error:
+        structlog.get_logger("consumers.gateway").error(
+            "a failed refund cannot be read; look it up at the gateway", refund_id=str(refund["id"]), error=str(error)
+        )
+        return None
     return RefundFailure(
         order_id=str(refund["metadata"]["order_id"]),
         operation_id=str(refund["metadata"]["operation_id"]),
         refund_id=str(refund["id"]),
-        amount_minor=from_stripe(refund["amount"], refund["currency"]),
+        amount_minor=amount,
         reason=reason if isinstance(reason, str) and _CODE.fullmatch(reason) else "unknown",
     )

@@ -5,10 +5,11 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from consumers.gateway_told import refund_failed
+from consumers.gateway_told import refund_failed, waits
 from consumers.runtime.cutting import or_cut
 from consumers.runtime.locks import Detour
 from consumers.runtime.sweep.job import CLAIM_MAX, Job, Tools
+from domain.alarms import Lasting
 from domain.blame import blame
 from domain.errors import Busy, Transient
 from domain.ids import OrderId
@@ -20,6 +21,10 @@ LOOK_BACK: Final = timedelta(days=35)
 """So long after it was made a refund may fail. Source: Stripe's page on refunds (about 30 days), and some more."""
 AGAIN_S: Final = 60.0
 """Between tries while the gateway does not answer."""
+UNREAD_S: Final = 600.0
+"""If the gateway does not list refunds for so long, that is an alarm."""
+WAITING_S: Final = 3_600.0
+"""Until the next look if something else is under way for an order whose refund failed."""
 
 
 class FailedRefunds(Job):
@@ -31,6 +36,9 @@ class FailedRefunds(Job):
         super().__init__(tools)
         self._every_s = every_s
         self._next_s = 0.0
+        self._waiting = False
+        self._unread = Lasting(self._log, "refunds_unread")
+        self._read_at: float | None = None
         self._detour: Detour[RefundFailure] = Detour(tools.watch, lambda failure: OrderId(failure.order_id))
 
     async def do(self, stop: asyncio.Event | None) -> int:
@@ -43,20 +51,26 @@ class FailedRefunds(Job):
             return 0
         self._next_s = now + min(AGAIN_S, self._every_s)
         since = datetime.now(UTC) - LOOK_BACK  # noqa: TID251 - of the gateway's calendar, not of a decision
+        self._read_at = self._read_at or now
         found: list[RefundFailure] = []
         try:
             async for failures in self._tools.ports.gateway.failed_refunds(since):
                 found += failures
         except Transient as error:
             self._log.warning("failed refunds not looked for; tried again in a while", error=str(error))
+            if now - self._read_at >= UNREAD_S:
+                self._unread.again(now, "the gateway does not list refunds", error=str(error))
             return 0
+        self._read_at = now
+        self._unread.end(now, "the gateway lists refunds again")
+        self._waiting = False
         left = False
         for n in range(0, len(found), CLAIM_MAX):
             left |= await self._book(found[n : n + CLAIM_MAX], stop)
         if left and stop is None:
             raise Busy("another session holds a row of an order whose refund failed")
         if not left:
-            self._next_s = now + self._every_s
+            self._next_s = now + (min(WAITING_S, self._every_s) if self._waiting else self._every_s)
         return 0
 
     async def _book(self, failures: Sequence[RefundFailure], stop: asyncio.Event | None) -> bool:
@@ -89,10 +103,13 @@ class FailedRefunds(Job):
                 for order_id, order in loaded.items()
             }
             work = self._begin(transaction, orders)
+            waiting = False
             for failure in failures:
                 if (order := work.order(OrderId(failure.order_id))) is not None:
+                    waiting |= waits(order, failure)
                     work.apply(refund_failed(order, failure, work.context(None)))
             await work.finish(self._tools.ports)
+        self._waiting |= waiting
         work.report(self._log)
 
 
