@@ -107,7 +107,8 @@ class StripeGateway:
         except CONNECTION_ERRORS as lost:
             return heed(outcomes.read_lost_connection(lost), last_headers())
         else:
-            self._look_ups.transactions.note_ours()
+            if call.kind is not OperationKind.AUTHORIZE:  # a new payment may be made in any account
+                self._look_ups.transactions.note_ours()
             return outcome
 
     async def _read_refusal(self, call: GatewayCall, error: stripe.StripeError) -> GatewayOutcome:
