@@ -101,7 +101,10 @@ async def test_adapters_own_time_out_is_no_end_of_the_lease(make_pipeline: MakeP
             raise TimeoutError
         yield ()
 
-    gateway = SimpleNamespace(perform=late, look_up=late)
+    async def no_refunds(_: object) -> AsyncIterator[Sequence[object]]:
+        yield ()
+
+    gateway = SimpleNamespace(perform=late, look_up=late, failed_refunds=no_refunds)
     await pipeline.publish(order("bad"))
     await pipeline.join(ports={"gateway": gateway})
     await until_kept(pipeline)

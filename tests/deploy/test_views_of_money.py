@@ -61,6 +61,7 @@ def operation(currency: str, amount_minor: int) -> dict[str, Any]:
         "settled_at": NOW,
         "unknown_since": None,
         "by": None,
+        "request_id": None,
         "reason": None,
         "transaction_id": "pi_1",
         "reference": None,

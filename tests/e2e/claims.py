@@ -36,7 +36,7 @@ def check_audit(shop: Deployment) -> None:
     report = asyncio.run(run_audit(settings, topics=True, wait_s=AUDIT_WAIT_S))
     assert report.quiescent, report.waiting
     broken = {i.id: (i.holds, i.violations, i.notes) for i in report.invariants if i.holds is not True}
-    assert broken == {}
+    assert not broken, broken
 
 
 def check_topics(shop: Deployment) -> None:
