@@ -113,7 +113,7 @@ class _Review(NamedTuple):
         """Return the void or refund that the gateway refused, if the review is about one."""
         kind = _REFUSED.get(self.order.review_reason or "")
         refused = [o for o in self.history if o.kind is kind and o.state is OperationState.DECLINED]
-        return next((o for o in reversed(refused) if self._is_owed(o)), None)
+        return next((o for o in reversed(refused) if _is_owed(self.order, o)), None)
 
     def settle_refusal(self, refused: Operation) -> Decision | No:
         """Book the money as given back by other means (executed), or send the call again with a new key (not executed).
@@ -158,7 +158,7 @@ class _Review(NamedTuple):
 
     def _settle(self, order: Order, call: Operation) -> Decision | No:
         executed = self.ruling.word is Word.EXECUTED
-        outcome = self._make_executed(call) if executed else self._make_not_executed(call)
+        outcome = self._make_executed(call) if executed else _make_not_executed(self.order, call)
         if isinstance(outcome, No):
             return outcome
         context = replace(self.context, causation_id=call.causation_id)
@@ -205,11 +205,6 @@ class _Review(NamedTuple):
     def _others(self, call: Operation) -> list[Attempt]:
         return [attempt for attempt in self.order.attempts if attempt.number != call.attempt]
 
-    def _make_not_executed(self, call: Operation) -> Outcome:
-        if call.kind is OperationKind.RESERVE:
-            return Short(tuple(Missing(line.sku, line.quantity, 0) for line in self.order.lines))
-        return Declined(FailureCode.CANCELLED_BY_OPERATOR)
-
     def _send_again(self, call: Operation) -> Decision:
         """Have a void, refund or release sent again, with the same key while the gateway surely has it.
 
@@ -224,20 +219,10 @@ class _Review(NamedTuple):
         ended = replace(call, state=OperationState.NOT_EXECUTED, settled_at=at, by=ruling.by, reason=ruling.reason)
         return silent(self.order.with_operation(ended).with_operation(self._next_try(call)))
 
-    def _is_owed(self, refused: Operation) -> bool:
-        """Whether what was refused must still be done. A void of what nobody had decided on is about no amount."""
-        attempt = self.order.attempts[refused.attempt - 1]
-        undecided = refused.kind is OperationKind.VOID and refused.amount_minor == 0 and not attempt.voided
-        return self._owed(refused) > 0 or undecided
-
-    def _owed(self, call: Operation) -> int:
-        attempt = self.order.attempts[call.attempt - 1]
-        return attempt.kept_minor or attempt.held_minor
-
     def _next_try(self, call: Operation) -> Operation:
         return replace(
             _give_next_number(call, self.history),
-            amount_minor=self._owed(call),
+            amount_minor=_owed(self.order, call),
             opened_at=self.context.at,
             due_at=self.context.at,
             state=OperationState.OPEN,
@@ -250,6 +235,24 @@ class _Review(NamedTuple):
             request_format=REQUEST_FORMAT,
             request_id=None,
         )
+
+
+def _make_not_executed(order: Order, call: Operation) -> Outcome:
+    if call.kind is OperationKind.RESERVE:
+        return Short(tuple(Missing(line.sku, line.quantity, 0) for line in order.lines))
+    return Declined(FailureCode.CANCELLED_BY_OPERATOR)
+
+
+def _is_owed(order: Order, refused: Operation) -> bool:
+    """Whether what was refused must still be done. A void of what nobody had decided on is about no amount."""
+    attempt = order.attempts[refused.attempt - 1]
+    undecided = refused.kind is OperationKind.VOID and refused.amount_minor == 0 and not attempt.voided
+    return _owed(order, refused) > 0 or undecided
+
+
+def _owed(order: Order, call: Operation) -> int:
+    attempt = order.attempts[call.attempt - 1]
+    return attempt.kept_minor or attempt.held_minor
 
 
 def _renumber(decision: Decision, history: Sequence[Operation]) -> Decision:
