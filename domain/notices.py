@@ -19,7 +19,8 @@ PAYMENT: Final = (
     "payment_intent.amount_capturable_updated",
     "payment_intent.requires_action",
 )
-REFUND: Final = ("charge.refunded", "refund.updated", "refund.failed")
+REFUND_FAILED: Final = "refund.failed"
+REFUND: Final = ("charge.refunded", "refund.updated", REFUND_FAILED)
 UNASKED: Final = (
     "charge.dispute.created",
     "charge.dispute.updated",

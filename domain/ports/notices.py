@@ -28,10 +28,14 @@ class NoticeList(Protocol):
 
 
 class Sorted(NamedTuple):
-    """What one look at waiting notices did. fates: how many got which. orphans: those whose order never came."""
+    """What one look at waiting notices did. fates: how many got which. orphans: those whose order never came.
+
+    refund_failed: the gateway tells that a refund failed, and none of ours is unfinished: it had succeeded before.
+    """
 
     fates: dict[Fate, int]
     orphans: Sequence[Notice]
+    refund_failed: bool = False
 
     @property
     def looked_at(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 import psycopg
 
 from domain.ids import OperationId, OrderId
-from domain.notices import Fate, Found, Money, Notice, Work, first_fate, judge, pause
+from domain.notices import REFUND_FAILED, Fate, Found, Money, Notice, Work, first_fate, judge, pause
 from domain.operation import OperationState
 from domain.ports.notices import Sorted
 from outbox.driver.batches import Column, batch, unnest, word
@@ -141,7 +141,8 @@ class PgNotices:
             rows = [(w.notice.notice_id, fate, _due(w, fate)) for w, fate in judged]
             await connection.execute(_SORT.sql, _SORT.arrays(rows))
         orphans = [w.notice for w, fate in judged if fate is Fate.UNKNOWN_ORDER]
-        return Sorted(dict(Counter(fate for _, fate in judged)), orphans)
+        failed = any(w.notice.type == REFUND_FAILED and fate is Fate.KEPT for w, fate in judged)
+        return Sorted(dict(Counter(fate for _, fate in judged)), orphans, failed)
 
     async def listed_until(self) -> datetime:
         """Return the mark; make it if there is none."""

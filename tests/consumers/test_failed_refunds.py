@@ -4,10 +4,12 @@ import pytest
 
 from consumers.runtime.resolving import Resolved
 from domain.ids import OrderId
+from domain.notices import Notice
 from domain.resolving import Ruling, Word
 from schemas.events import Line
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
+from tests.consumers.harness import now
 from tests.consumers.orders import order
 
 pytestmark = pytest.mark.integration
@@ -50,3 +52,17 @@ async def test_while_it_is_not_settled_everything_adds_up(make_pipeline: MakePip
     await pipeline.publish(order("late", "pm_fault_refund_fails_later", lines=NOWHERE))
     await pipeline.until_status("manual_review", "late")
     await assert_all_is_well(pipeline)
+
+
+async def test_the_gateways_word_makes_it_be_looked_for_at_once(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline(refund_recheck_s=86_400, sandbox_pending_s=0.5)
+    await pipeline.join(ports={"notices": pipeline.store().notices})
+    await pipeline.publish(order("late", "pm_fault_refund_fails_later", lines=NOWHERE))
+    await pipeline.until_status("payment_failed", "late")
+    refund_id, intent_id = (await pipeline.rows("SELECT refund_id, transaction_id FROM attempt"))[0]
+    operation_id = await pipeline.value("SELECT operation_id FROM operation WHERE kind = 'refund'")
+    told = Notice("evt_1", "refund.failed", now(), refund_id, intent_id, OrderId("late"), operation_id)
+
+    assert await pipeline.store().notices.keep([told]) == 1
+
+    await pipeline.until_status("manual_review", "late")

@@ -21,6 +21,8 @@ LOOK_BACK: Final = timedelta(days=35)
 """So long after it was made a refund may fail. Source: Stripe's page on refunds (about 30 days), and some more."""
 AGAIN_S: Final = 60.0
 """Between tries while the gateway does not answer."""
+SOON_S: Final = 5.0
+"""Between two looks that the gateway's notices ask for: it tells of many at once."""
 UNREAD_S: Final = 600.0
 """If the gateway does not list refunds for so long, that is an alarm."""
 WAITING_S: Final = 3_600.0
@@ -36,10 +38,17 @@ class FailedRefunds(Job):
         super().__init__(tools)
         self._every_s = every_s
         self._next_s = 0.0
+        self._looked_s = 0.0
+        self._asked = False
         self._waiting = False
         self._unread = Lasting(self._log, "refunds_unread")
         self._read_at: float | None = None
         self._detour: Detour[RefundFailure] = Detour(tools.watch, lambda failure: OrderId(failure.order_id))
+
+    def look_soon(self) -> None:
+        """Look at the refunds in some seconds: the gateway tells that one has failed."""
+        self._asked = True
+        self._next_s = min(self._next_s, self._looked_s + SOON_S)
 
     async def do(self, stop: asyncio.Event | None) -> int:
         """Look through the refunds if it is time. While the gateway does not answer, it is asked again in a while.
@@ -49,6 +58,7 @@ class FailedRefunds(Job):
         now = asyncio.get_running_loop().time()
         if now < self._next_s:
             return 0
+        self._looked_s, self._asked = now, False
         self._next_s = now + min(AGAIN_S, self._every_s)
         since = datetime.now(UTC) - LOOK_BACK  # noqa: TID251 - of the gateway's calendar, not of a decision
         self._read_at = self._read_at or now
@@ -70,8 +80,14 @@ class FailedRefunds(Job):
         if left and stop is None:
             raise Busy("another session holds a row of an order whose refund failed")
         if not left:
-            self._next_s = now + (min(WAITING_S, self._every_s) if self._waiting else self._every_s)
+            self._next_s = now + self._pause_s()
         return 0
+
+    def _pause_s(self) -> float:
+        """Return how long until the next look after one that went well."""
+        if self._asked:  # while this look was under way
+            return SOON_S
+        return min(WAITING_S, self._every_s) if self._waiting else self._every_s
 
     async def _book(self, failures: Sequence[RefundFailure], stop: asyncio.Event | None) -> bool:
         """Book these; return whether some are left, because another session holds a row of their orders."""

@@ -1,7 +1,7 @@
 """Running the jobs of the sweep: each by itself, until stop is set, or all of them once."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -45,12 +45,13 @@ class Sweep:
         self._performer = performer
         self._settler = settler
         tools = Tools(ports, reactions, rules, guard, Quarantine(ports.store, bounds.quarantine_max), watch)
+        refunds = FailedRefunds(tools, bounds.refund_recheck_s)
         self._jobs: tuple[Job, ...] = (
-            *_of_notices(tools),
+            *_of_notices(tools, refunds.look_soon),
             LapsedHolds(tools),
             DelayedPayments(tools),
             StuckOrders(tools),
-            FailedRefunds(tools, bounds.refund_recheck_s),
+            refunds,
             DueOperations(tools, bounds, breaker, performer, settler.without_kept),
         )
         self._log = structlog.get_logger("consumers.sweep")
@@ -98,10 +99,10 @@ class Sweep:
             self._guard.done(job.name)
 
 
-def _of_notices(tools: Tools) -> list[Job]:
+def _of_notices(tools: Tools, refund_failed: Callable[[], None]) -> list[Job]:
     """Return the jobs about notices. They come before the claims: `once` then performs what they make due."""
     notices, notice_list = tools.ports.notices, tools.ports.notice_list
     if notices is None:
         return []
     listing = [ListedNotices(tools, notices, notice_list)] if notice_list is not None else []
-    return [*listing, WakeUps(tools, notices)]
+    return [*listing, WakeUps(tools, notices, refund_failed)]
