@@ -128,7 +128,9 @@ def _error(status: int, code: str | None = None, **said: Any) -> Any:
             _error(404, "resource_missing", param="payment_method"),
             Declined(FailureCode.METHOD_INVALID, "resource_missing"),
         ),
-        (_error(400, "parameter_unknown", param="x"), Declined(FailureCode.GATEWAY_REFUSED, "parameter_unknown")),
+        (_error(400, "parameter_missing", param="x"), Declined(FailureCode.GATEWAY_REFUSED, "parameter_missing")),
+        # A request that is wrong for every order is a fault of this release.
+        (_error(400, "parameter_unknown", param="x"), NotExecuted("HTTP 400: parameter_unknown: m", forbidden=True)),
     ],
 )
 def test_an_error_of_an_authorization_means(error: stripe.StripeError, outcome: GatewayOutcome) -> None:

@@ -22,7 +22,7 @@ class Kind(StrEnum):
     NOT_BEGUN = "Stripe did not begin: the same request may be sent again"
     UNDER_WAY = "the same request is under way: nothing is known yet"
     REFUND = "a refund is refused; it says nothing of an authorization"
-    ACCOUNT = "our account, its settings or our key are wrong, for every order"
+    ACCOUNT = "our account, its settings, our key or our requests are wrong, for every order"
     REQUEST = "the request makes no sense to Stripe; the parameter that it names says why"
     ELSEWHERE = "belongs to a part of Stripe that we do not call"
 
@@ -164,15 +164,16 @@ ROWS: Final = (
         "account_invalid api_key_expired platform_api_key_expired platform_account_required secret_key_required "
         "livemode_mismatch testmode_charges_only tls_version_unsupported capability_not_active "
         "payment_method_unactivated payment_method_configuration_failures progressive_onboarding_limit_exceeded "
-        "application_fees_not_allowed not_allowed_on_standard_account",
+        "application_fees_not_allowed not_allowed_on_standard_account "
+        "parameter_unknown parameters_exclusive url_invalid",
     ),
     Row(
         Kind.REQUEST,
         _REFUSED,
         "parameter_invalid_empty parameter_invalid_integer parameter_invalid_string_blank "
-        "parameter_invalid_string_empty parameter_missing parameter_unknown parameters_exclusive "
+        "parameter_invalid_string_empty parameter_missing "
         "resource_already_exists resource_missing charge_invalid_parameter payment_intent_invalid_parameter "
-        "payment_intent_rate_limit_exceeded url_invalid",
+        "payment_intent_rate_limit_exceeded",
     ),
     # Accounts, identity, taxes, addresses
     Row(
