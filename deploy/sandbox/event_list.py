@@ -48,7 +48,7 @@ def _behind(events: EventLog, form: Form) -> Iterator[Event]:
 
 
 def _types(form: Form) -> set[str]:
-    one, many = params.text(form, "type"), {value for name, value in form.items() if name.startswith("types[")}
+    one, many = params.text(form, "type"), {params.text(form, name) or "" for name in form if name.startswith("types[")}
     if one is not None and many:
         raise invalid("You may only specify one of these parameters: type, types.", "type")
     if len(many) > TYPES_MAX:

@@ -99,10 +99,10 @@ GET: Final = Known(_names("expand[]"))
 GET_INTENT: Final = Known(_names("expand[]"), _names("client_secret"))
 LIST_INTENTS: Final = Known(_PAGE | _names("customer"), _names("customer_account"))
 LIST_REFUNDS: Final = Known(_PAGE | _names("payment_intent charge"))
-GET_EVENT: Final = Known(frozenset(), _names("expand[]"))
+GET_EVENT: Final = Known(frozenset(), _names("expand"))
 LIST_EVENTS: Final = Known(
     _names("limit starting_after created created[gt] created[gte] created[lt] created[lte] type types[]"),
-    _names("ending_before delivery_success expand[]"),
+    _names("ending_before delivery_success expand"),
 )
 
 EXPANDS_INTENT: Final = ("latest_charge", "payment_method")

@@ -22,6 +22,7 @@ LOCALSTRIPE_DIFFERS: Final = (
     "an idempotency key is not looked at: a replay makes a second intent, so no story sends a key twice",
     "a cancel is not refused after a cancel, nor a capture: no story ends an intent twice",
     "a refund may be larger than what is left, so no story over-refunds",
+    "a payment method that does not exist is answered 404 without a code, so that we do not take it for a refusal",
     "lists are oldest first",
     "it has no headers of Stripe's (Request-Id, Stripe-Version)",
     "its store is kept in /tmp/localstripe.pickle on every change; we start it with that switched off",
