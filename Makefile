@@ -35,10 +35,10 @@ demo: $(RUN)  ## the whole pipeline, once, with every kind of order
 	@$(BIN)/payments demo $(ARGS)
 
 test: $(DEV)  ## all tests but the longest
-	@$(PYTEST) $(SHARED) -m "not long" $(ARGS)
+	@$(PYTEST) $(SHARED) -m "not long and not conformance" $(ARGS)
 
 test-long: $(DEV)  ## the longer forms of the kill and outage tests
-	@$(PYTEST) $(SHARED) $(ARGS)
+	@$(PYTEST) $(SHARED) -m "not conformance" $(ARGS)
 
 test-pooler: $(DEV)  ## behind PgBouncer, which must be installed (apt-get install pgbouncer)
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null || \
@@ -53,6 +53,7 @@ chaos: $(DEV)  ## faults dealt to the real thing while orders flow; ORDERS=20000
 
 conformance: $(DEV)  ## adapter and sandbox before stripe-mock, Stripe's specification and localstripe (needs Go the first time)
 	@$(BIN)/python -m tests.conformance $(ARGS)
+	@$(PYTEST) tests/conformance -m conformance
 
 check: $(DEV)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

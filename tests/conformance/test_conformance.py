@@ -1,6 +1,5 @@
-"""The short form of `make conformance`, where its tools are installed; and that its judge is not blind."""
+"""Every endpoint of the sandbox is judged by `make conformance`, and its judge is not blind."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -8,36 +7,16 @@ import pytest
 from deploy.playbank.bank import Bank
 from deploy.sandbox.app import Sandbox
 from deploy.sandbox.journal import Memory
-from tests.conformance import steps, tools
+from tests.conformance import tools
 from tests.conformance.judging import Answer, judging
 from tests.conformance.specification import OURS
 
-EVERY = 15
 _GET_REFUND = ("get", "/v1/refunds/{refund}")
 _REFUND = {"id": "re_1", "object": "refund", "amount": 1, "created": 1, "currency": "eur"}
 
 
 def _silent(_text: str) -> None:
     """Report no progress."""
-
-
-async def _found(step: Callable[..., Awaitable[steps.Found]], **options: int) -> steps.Found:
-    try:
-        return await step(install=False, progress=_silent, **options)
-    except tools.Missing as missing:
-        pytest.skip(str(missing))
-
-
-async def test_stripe_mock_refuses_no_request_of_our_adapter() -> None:
-    assert (await _found(steps.requests)).faults == []
-
-
-async def test_stripes_specification_has_nothing_against_our_sandbox() -> None:
-    assert (await _found(steps.specification, every=EVERY)).faults == []
-
-
-async def test_the_stories_of_an_order_end_well_before_localstripe() -> None:
-    assert (await _found(steps.localstripe)).faults == []
 
 
 def test_every_endpoint_of_the_sandbox_is_judged(tmp_path: Path) -> None:
@@ -54,6 +33,7 @@ def test_every_endpoint_of_the_sandbox_is_judged(tmp_path: Path) -> None:
     assert {(method, path) for method, path in served if path.startswith("/v1/")} == ours
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize(
     ("change", "violation"),
     [
@@ -65,11 +45,8 @@ def test_every_endpoint_of_the_sandbox_is_judged(tmp_path: Path) -> None:
     ],
 )
 def test_the_judge_finds_what_is_wrong(change: dict[str, object], violation: str) -> None:
-    try:
-        mock = tools.stripe_mock(install=False, progress=_silent)
-        python = tools.tools_python(install=False, progress=_silent)
-    except tools.Missing as missing:
-        pytest.skip(str(missing))
+    mock = tools.stripe_mock(install=False, progress=_silent)
+    python = tools.tools_python(install=False, progress=_silent)
     with judging(python, mock.specification) as judge:
         found = judge.violations(Answer("a refund", *_GET_REFUND, 200, _REFUND | change, {}))
 

@@ -43,10 +43,10 @@ class Table(Notices):
         self.mark = max(self.mark, until)
 
     async def sort(self, limit: int, lease_s: float) -> Sorted:
-        raise NotImplementedError
+        raise AssertionError("reading the list sorts nothing and forgets nothing")
 
     async def forget_old(self, limit: int) -> int:
-        raise NotImplementedError
+        raise AssertionError("reading the list sorts nothing and forgets nothing")
 
 
 class List:
