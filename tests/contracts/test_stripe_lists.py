@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from consumers.adapters.gateway.stripe_lists import PAGE, TRIES_MAX, StripeLists, read_refund, read_transaction
-from consumers.adapters.gateway.stripe_requests import StripeRequests
+from consumers.adapters.gateway.stripe_lists import TRIES_MAX, StripeLists, read_refund, read_transaction
+from consumers.adapters.gateway.stripe_requests import PAGE, StripeRequests
 from domain.errors import Transient
 from domain.ports.gateway import ListedRefund, ListedTransaction, RefundState
 from tests.sandbox.client import Client, client_of

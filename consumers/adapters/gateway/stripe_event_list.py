@@ -1,19 +1,16 @@
 """Stripe's list of events, for what no webhook brought. It has the events of 30 days, the newest first."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import stripe
 import structlog
 
 from consumers.adapters.gateway.stripe_notices import Unreadable, notice_of
-from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, StripeRequests
+from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, PAGE, UNREADABLE_ERRORS, StripeRequests
 from domain.errors import Transient
 from domain.notices import TYPES, Notice
 from domain.ports.notices import NoticePage
-
-PAGE: Final = 100
-"""The largest page that Stripe gives."""
 
 
 class StripeEventList:

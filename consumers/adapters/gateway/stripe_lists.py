@@ -8,12 +8,10 @@ from typing import Any, Final, TypeVar
 import stripe
 
 from consumers.adapters.gateway.stripe_currency import from_stripe
-from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, StripeRequests
+from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, PAGE, UNREADABLE_ERRORS, StripeRequests
 from domain.errors import Transient
 from domain.ports.gateway import ListedRefund, ListedTransaction, RefundState
 
-PAGE: Final = 100
-"""The largest page that Stripe gives."""
 TRIES_MAX: Final = 4
 PAUSE_S: Final = 1.0
 """Before the first further try of a page; it doubles with each."""

@@ -12,15 +12,13 @@ from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
 from consumers.adapters.gateway.stripe_advice import pause
 from consumers.adapters.gateway.stripe_http import last_headers, last_request_id, take_over
-from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, StripeRequests
+from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, PAGE, UNREADABLE_ERRORS, StripeRequests
 from consumers.adapters.gateway.stripe_transactions import StripeTransactions
 from domain.errors import Transient
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import GatewayOutcome, NotExecuted, NotFound, Unknown
 from domain.ports.gateway import GatewayAnswer
 
-PAGE: Final = 100
-"""The largest page that Stripe gives."""
 LISTING_MARGIN: Final = timedelta(minutes=5)
 """How far our clock and Stripe's may differ."""
 

@@ -9,11 +9,10 @@ import stripe
 import structlog
 
 from consumers.adapters.gateway.stripe_currency import from_stripe
-from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, StripeRequests
+from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, PAGE, UNREADABLE_ERRORS, StripeRequests
 from domain.errors import Transient
 from domain.told import RefundFailure
 
-PAGE: Final = 100
 PAGES_MAX: Final = 5_000
 """Half a million refunds in the time that is looked at."""
 _FAILED: Final = frozenset({"failed", "canceled"})

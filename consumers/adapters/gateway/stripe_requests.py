@@ -10,6 +10,8 @@ import stripe
 
 from consumers.adapters.gateway.stripe_http import ListeningClient
 
+PAGE: Final = 100
+"""The largest page that Stripe gives."""
 CONNECTION_ERRORS: Final = (aiohttp.ClientError, TimeoutError, OSError)
 UNREADABLE_ERRORS: Final = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
 """What the SDK and our own reading raise for odd values in an answer."""

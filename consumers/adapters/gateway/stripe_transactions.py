@@ -8,13 +8,11 @@ from stripe.params import RefundListParams
 
 from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.stripe_currency import from_stripe
-from consumers.adapters.gateway.stripe_requests import StripeRequests
+from consumers.adapters.gateway.stripe_requests import PAGE, StripeRequests
 from domain.errors import DownForEverybody
 from domain.operation import GatewayCall
 from domain.outcome import GatewayOutcome, NotFound, ReturnedElsewhere, TransactionMissing
 
-PAGE: Final = 100
-"""The largest page that Stripe gives."""
 REFUND_PAGES_MAX: Final = 10
 OURS_PAGES_MAX: Final = 10
 """How far we search for another transaction of ours."""
