@@ -3,7 +3,7 @@
 import hashlib
 from typing import Final
 
-from schemas.events import Event, OrderConfirmed, PaymentRetryRequested, UpstreamEvent
+from schemas.events import Event, OrderConfirmed, PaymentMethod, PaymentRetryRequested, UpstreamEvent
 
 _OF_THE_MESSAGE: Final = {"event_id", "occurred_at", "correlation_id", "causation_id"}
 INBOX_BYTES: Final = 8
@@ -19,7 +19,7 @@ def content_hash(event: OrderConfirmed) -> bytes:
         event.currency,
         tuple((line.sku, line.quantity, line.unit_price_minor) for line in event.lines),
         (event.discount_minor, event.delivery_fee_minor, event.service_fee_minor, event.tax_minor, event.total_minor),
-        None if method is None else (str(method.kind), method.token),
+        None if method is None else _of_method(method),
     )
     return hashlib.sha256(repr(content).encode()).digest()
 
@@ -33,12 +33,19 @@ def hash_content(event: Event, body: bytes) -> bytes:
     if isinstance(event, OrderConfirmed):
         return content_hash(event)
     if isinstance(event, PaymentRetryRequested):
-        method = event.payment_method
-        content = (event.order_id, event.after_attempt, str(method.kind), method.token)
+        content = (event.order_id, event.after_attempt, *_of_method(event.payment_method))
         return hashlib.sha256(repr(content).encode()).digest()
     if isinstance(event, UpstreamEvent):
         return hashlib.sha256(event.model_dump_json(exclude=_OF_THE_MESSAGE).encode()).digest()
     return hashlib.sha256(body).digest()
+
+
+def _of_method(method: PaymentMethod) -> tuple[object, ...]:
+    """Return what is hashed of a method. What came with 0.2 enters only if it is set, for hashes are stored."""
+    known = (str(method.kind), method.token)
+    if method.gateway_customer_id is None and not method.off_session:
+        return known
+    return (*known, method.gateway_customer_id, method.off_session)
 
 
 def inbox_content(content: bytes) -> int:

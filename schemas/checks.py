@@ -21,10 +21,10 @@ def check(event: Event, *, amount_max_minor: Mapping[str, int] = AMOUNT_MAX_MINO
     amount_max_minor: the largest total by currency; it names every currency that there is.
     """
     if isinstance(event, OrderConfirmed):
-        _refuse_card_number(event.payment_method)
+        _check_method(event.payment_method)
         _check_order(event, amount_max_minor)
     elif isinstance(event, PaymentRetryRequested):
-        _refuse_card_number(event.payment_method)
+        _check_method(event.payment_method)
 
 
 def total_minor(order: OrderConfirmed) -> int:
@@ -33,11 +33,25 @@ def total_minor(order: OrderConfirmed) -> int:
     return sold - order.discount_minor + order.delivery_fee_minor + order.service_fee_minor + order.tax_minor
 
 
-def _refuse_card_number(method: PaymentMethod | None) -> None:
-    if method is not None and (is_only_digits(method.token) or contains_card_number(method.token)):
+def _check_method(method: PaymentMethod | None) -> None:
+    if method is None:
+        return
+    _refuse_card_number("token", method.token, "a token")
+    if method.gateway_customer_id is not None:
+        _refuse_card_number("gateway_customer_id", method.gateway_customer_id, "the customer's id")
+    elif method.off_session:
+        raise Rejected(
+            Reason.INVALID_FIELD,
+            "payment_method.off_session: true without gateway_customer_id. Only a saved method can be charged while "
+            "the customer is away: correct the publisher.",
+        )
+
+
+def _refuse_card_number(name: str, text: str, wanted: str) -> None:
+    if is_only_digits(text) or contains_card_number(text):
         raise Rejected(
             Reason.CARD_NUMBER,
-            "payment_method.token is or may be a card number. Find out who sent it. Send a token of the gateway.",
+            f"payment_method.{name} is or may be a card number. Find out who sent it. Send {wanted} of the gateway.",
         )
 
 

@@ -129,8 +129,9 @@ class Codec:
     def mask(self, event_type: str, value: bytes) -> tuple[bytes, int]:
         """Mask card numbers in a body that is kept as a dead letter; return it and how many there were.
 
-        In a body that can be decoded only the token and the currency are searched: ids, SKUs and amounts may look like
-        card numbers. In any other body every such run of digits is masked. The length stays the same.
+        In a body that can be decoded only the token, the gateway's id of the customer and the currency are searched:
+        our ids, SKUs and amounts may look like card numbers. In any other body every such run of digits is masked. The
+        length stays the same.
         """
         try:
             writer, body = self._open(event_type, value)
@@ -138,9 +139,9 @@ class Codec:
         except Exception:  # noqa: BLE001 - it is stored, whatever is wrong with it
             return mask(value)
         method = wire.get("payment_method")
-        token = method.get("token") if isinstance(method, dict) else None
+        named = method if isinstance(method, dict) else {}
         total = 0
-        for text in (token, wire.get("currency")):
+        for text in (named.get("token"), named.get("gateway_customer_id"), wire.get("currency")):
             clear = text.encode() if isinstance(text, str) else b""
             hidden, count = mask(clear)
             if count:

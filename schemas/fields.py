@@ -44,6 +44,8 @@ CorrelationText = Annotated[str, StringConstraints(min_length=1, max_length=255,
 CustomerText = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_PRINTABLE)]
 SkuText = Annotated[str, StringConstraints(min_length=1, max_length=SKU_LENGTH_MAX, pattern=_PRINTABLE)]
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
+GatewayCustomerText = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,255}$")]
+"""The gateway's id of a customer. No such id has blanks; they are let in so that a card number is refused as one."""
 ReferenceText = Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_LENGTH_MAX, pattern=_PRINTABLE)]
 """An id that the gateway gave."""
 CodeText = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]

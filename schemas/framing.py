@@ -8,7 +8,7 @@ from schemas.registry import Registry
 from schemas.rejection import Reason, Rejected
 from schemas.shapes import BY_FINGERPRINT, SHAPES
 from schemas.topics import EVENTS, subject_name
-from schemas.versions import OURS, Writer, make_writer, reject_schema
+from schemas.versions import OURS, RELEASED, Writer, make_writer, reject_schema
 
 SINGLE_OBJECT: Final = b"\xc3\x01"
 """Avro's single-object encoding; 8 bytes of fingerprint follow."""
@@ -18,6 +18,7 @@ HEADS: Final = {event_type: SINGLE_OBJECT + shape.fingerprint for event_type, sh
 """The first bytes of our events as single objects, by event type."""
 _FINGERPRINT_END: Final = 10
 _ID_END: Final = 5
+_OLDER: Final = {fingerprint: event_type for event_type, fingerprint in RELEASED}
 _OURS_TO_READ: Final = frozenset(t for t, model in EVENTS.items() if issubclass(model, OwnEvent))
 
 
@@ -43,7 +44,11 @@ class FrameReader:
         if value[:_FINGERPRINT_END] == HEADS[event_type]:
             return ours, value[_FINGERPRINT_END:]
         if value[:2] == SINGLE_OBJECT and len(value) >= _FINGERPRINT_END:
-            raise _reject_fingerprint(value[2:_FINGERPRINT_END])
+            fingerprint = value[2:_FINGERPRINT_END]
+            released = RELEASED.get((event_type, fingerprint))
+            if released is None:
+                raise _reject_fingerprint(fingerprint)
+            return released, value[_FINGERPRINT_END:]
         if value[:1] == CONFLUENT and len(value) >= _ID_END:
             return self._writer(event_type, int.from_bytes(value[1:_ID_END], "big")), value[_ID_END:]
         raise Rejected(
@@ -71,7 +76,7 @@ def _may_be_ours(event_type: str, value: bytes) -> bool:
 
 
 def _reject_fingerprint(found: bytes) -> Rejected:
-    other = BY_FINGERPRINT.get(found)
+    other = BY_FINGERPRINT.get(found) or _OLDER.get(found)
     if other is not None:
         return Rejected(Reason.WRONG_SCHEMA, f"This is a {other}, on another event's topic. Publish it on its own.")
     return reject_schema(f"No schema of this topic has the fingerprint {found.hex()}")

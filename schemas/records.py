@@ -9,6 +9,8 @@ from schemas.fields import (
     Amount,
     Available,
     CorrelationText,
+    Flag,
+    GatewayCustomerText,
     Id,
     Moment,
     OrderIdText,
@@ -52,10 +54,15 @@ class MissingItem(Record):
 
 
 class PaymentMethod(Record):
-    """What the customer pays with. The token is opaque, and repr() never shows it."""
+    """What the customer pays with. The token is opaque; repr() shows neither it nor the gateway's id of the customer.
+
+    gateway_customer_id: whose saved method it is; None if it is not saved. off_session: the customer is away.
+    """
 
     kind: PaymentMethodKind
     token: Annotated[TokenText, Field(repr=False)]
+    gateway_customer_id: Annotated[GatewayCustomerText | None, Field(repr=False)] = None
+    off_session: Flag = False
 
 
 class Event(Record):

@@ -1,4 +1,4 @@
-"""The schema that a body was written with: ours, or another version that the registry has."""
+"""The schema that a body was written with: ours, a released one, or another version that the registry has."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -8,6 +8,7 @@ from fastavro import schemaless_writer
 
 from schemas.compatibility import unreadable
 from schemas.rejection import Reason, Rejected
+from schemas.releases import releases
 from schemas.shapes import SHAPES, Shape, UnsafeSchema, shape_of
 from schemas.writing import Write, wire_writer
 
@@ -52,3 +53,19 @@ def reject_schema(what: str) -> Rejected:
     return Rejected(
         Reason.UNKNOWN_SCHEMA, f"{what}. Publish with a released schema, or run a release that knows this one."
     )
+
+
+def _of_releases() -> dict[tuple[str, bytes], Writer]:
+    made = {}
+    for released in releases():
+        ours = SHAPES.get(released.event_type)
+        if ours is None:
+            continue
+        writer = make_writer(f"The schema of release {released.release}", released.schema, ours)
+        if isinstance(writer, Writer) and writer.resolve:
+            made[released.event_type, shape_of(released.schema).fingerprint] = writer
+    return made
+
+
+RELEASED: Final = _of_releases()
+"""By event type and fingerprint: schemas of releases that are not today's. Topics and tables have messages of them."""

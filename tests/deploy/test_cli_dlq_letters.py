@@ -19,6 +19,7 @@ pytestmark = pytest.mark.integration
 
 CONTRACT = ["id", "topic", "partition", "offset", "order_id", "event_id", "reason", "detail", "at", "count", "redriven"]
 TOKEN = "pm_card_mastercard"
+CUSTOMER = "cus_of_order_1"
 
 
 class Operator:
@@ -62,7 +63,9 @@ def test_letters_are_listed_shown_and_redriven_by_what_they_have_in_common(opera
     directory, environment = operator.directory, operator.environment
     assert payments(directory, "stock", "set", "tea", "10", **environment).code == 0
     with started(directory, "up", **environment) as up:
-        operator.publish(retried("order-1", 1, TOKEN))
+        saved = retried("order-1", 1, TOKEN)
+        saved["payment_method"] |= {"gateway_customer_id": CUSTOMER, "off_session": True}
+        operator.publish(saved)
         operator.until_letters(up, 1)
         operator.publish(retried("order-2", 1, TOKEN))
         operator.until_letters(up, 2)
@@ -84,11 +87,13 @@ def test_letters_are_listed_shown_and_redriven_by_what_they_have_in_common(opera
 
         (shown,) = operator.json("show", str(first["id"]))["letters"]
         assert {name: shown[name] for name in first} == first
-        assert shown["event"]["payment_method"] == {"kind": "CARD", "token": "(hidden)"}
+        hidden = {"token": "(hidden)", "gateway_customer_id": "(hidden)", "off_session": True}
+        assert shown["event"]["payment_method"] == {"kind": "CARD", **hidden}
         assert (shown["key"], dict(shown["headers"])["ce_subject"]) == ("order-1", "order-1")
         text = operator.dlq("show", str(first["id"])).out
         assert "unknown_order" in text
         assert TOKEN not in text + json.dumps(shown)
+        assert CUSTOMER not in text + json.dumps(shown)
 
         told = operator.json("redrive", "--all", "--dry-run", code=1)
         assert [letter["done"] for letter in told["letters"]] == [False, False]

@@ -57,7 +57,9 @@ PRICES: Final = mostly([0, 1, 500], st.sampled_from([AMOUNT_MAX, LONG_MAX, -1]))
 METHODS: Final = st.fixed_dictionaries(
     {
         "kind": st.sampled_from(["CARD", "WALLET", "BANK", "OTHER"]),
-        "token": mostly(["pm_card_visa", "pm_wallet_captured", "t" * 255], texts(255)),
+        "token": mostly(["pm_card_visa", "pm_wallet_captured", "ctoken_1", "t" * 255], texts(255)),
+        "gateway_customer_id": mostly([None, "cus_1", "c" * 255], texts(255)),
+        "off_session": mostly([False], st.just(value=True), 30),
     }
 )
 WHEN: Final = mostly(

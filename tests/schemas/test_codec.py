@@ -37,7 +37,18 @@ ITEMS = st.lists(st.builds(events.Item, sku=words(64), quantity=QUANTITIES), max
 MISSING = st.lists(
     st.builds(events.MissingItem, sku=words(64), requested=QUANTITIES, available=st.none() | AMOUNTS), max_size=3
 ).map(tuple)
-METHODS = st.builds(events.PaymentMethod, kind=st.sampled_from(events.PaymentMethodKind), token=CODES)
+METHODS = st.builds(
+    events.PaymentMethod,
+    kind=st.sampled_from(events.PaymentMethodKind),
+    token=CODES,
+    gateway_customer_id=st.none() | CODES,
+) | st.builds(
+    events.PaymentMethod,
+    kind=st.sampled_from(events.PaymentMethodKind),
+    token=CODES,
+    gateway_customer_id=CODES,
+    off_session=st.just(value=True),
+)
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "event_id": st.uuids(),

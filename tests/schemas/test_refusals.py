@@ -34,8 +34,8 @@ def framed(**fields: bytes) -> bytes:
     return wire.single_object(SCHEMA, wire.order(**fields))
 
 
-def method(token: str) -> bytes:
-    return long(1) + long(0) + text(token)
+def method(token: str, customer_id: str | None = None, *, off_session: bool = False) -> bytes:
+    return long(1) + wire.method(token, customer_id, off_session=off_session)
 
 
 def over_long(number: int, length: int) -> bytes:
@@ -63,8 +63,8 @@ def test_the_reasons_are_the_contracts() -> None:
         pytest.param(framed()[:-1], id="last byte missing"),
         pytest.param(framed()[:40], id="cut in the middle"),
         pytest.param(framed()[:10], id="framing only"),
-        pytest.param(framed(payment_method=long(7) + long(0) + text("t")), id="no such branch"),
-        pytest.param(framed(payment_method=long(1) + long(9) + text("t")), id="no such symbol"),
+        pytest.param(framed(payment_method=long(7) + wire.method("t")), id="no such branch"),
+        pytest.param(framed(payment_method=long(1) + long(9) + wire.method("t")[1:]), id="no such symbol"),
         pytest.param(framed(customer_id=long(2) + b"\xff\xfe"), id="no UTF-8"),
         pytest.param(framed(customer_id=long(2**40) + b"abc"), id="text longer than the body"),
         pytest.param(framed(lines=long(2**50) + LINE_1), id="more lines than the body"),
@@ -84,8 +84,8 @@ def test_a_body_cut_anywhere_is_refused(cut: int) -> None:
     [
         pytest.param(framed() + b"\x00", id="a byte left over"),
         pytest.param(framed() + framed()[10:], id="two records"),
-        pytest.param(framed(payment_method=long(-1) + long(0) + text("pm_card_visa")), id="negative branch"),
-        pytest.param(framed(payment_method=long(1) + long(-4) + text("pm_card_visa")), id="negative symbol"),
+        pytest.param(framed(payment_method=long(-1) + wire.method("pm_card_visa")), id="negative branch"),
+        pytest.param(framed(payment_method=long(1) + long(-4) + wire.method("pm_card_visa")[1:]), id="negative symbol"),
         pytest.param(framed(tax_minor=over_long(40, 3)), id="number of three bytes where two do"),
         pytest.param(framed(tax_minor=over_long(40, 11)), id="number of eleven bytes"),
         pytest.param(framed(causation_id=over_long(0, 2)), id="branch of two bytes"),
@@ -200,6 +200,11 @@ def test_a_key_that_is_not_the_order_id_is_refused(key: bytes | None) -> None:
         pytest.param({"currency": text("E\x00R")}, id="unprintable currency"),
         pytest.param({"payment_method": method("")}, id="empty token"),
         pytest.param({"payment_method": method("t" * 256)}, id="long token"),
+        pytest.param({"payment_method": method("t", "")}, id="empty customer"),
+        pytest.param({"payment_method": method("t", "c" * 256)}, id="long customer"),
+        pytest.param({"payment_method": method("t", "cus_\N{LATIN SMALL LETTER E WITH ACUTE}")}, id="no ASCII"),
+        pytest.param({"payment_method": method("t", "cus_\n1")}, id="customer of two lines"),
+        pytest.param({"payment_method": method("t", off_session=True)}, id="away, and nothing is saved"),
         pytest.param({"payment_method": long(0)}, id="nothing to pay with"),
     ],
 )
@@ -211,7 +216,7 @@ def test_a_value_out_of_bounds_is_an_invalid_field(fields: dict[str, bytes]) -> 
 
 
 def test_an_int_of_40_bits_is_an_invalid_field() -> None:
-    body = b"".join(wire.ORDER[name] for name in list(wire.ORDER)[:5]) + long(2**40) + long(0) + text("pm_card_visa")
+    body = b"".join(wire.ORDER[name] for name in list(wire.ORDER)[:5]) + long(2**40) + wire.method("pm_card_visa")
     value = wire.single_object(load("PaymentRetryRequested"), body)
 
     assert refusal(value, event_type="PaymentRetryRequested").reason is Reason.INVALID_FIELD

@@ -107,7 +107,7 @@ def test_a_newer_writers_field_and_symbol_are_read_around(registry: FakeRegistry
         field(schema, "payment_method")["type"][1]["fields"][0]["type"]["symbols"].append("CRYPTO")
 
     schema_id = registry.add(SUBJECT, changed(change))
-    method = wire.long(1) + wire.long(4) + wire.text("pm_crypto")
+    method = wire.long(1) + wire.long(4) + wire.method("pm_crypto")[1:]
     value = wire.confluent(schema_id, wire.order(payment_method=method) + wire.text("new"))
     codec = Codec(registry=registry, prefix="shop.")
 

@@ -24,6 +24,12 @@ def text(value: str) -> bytes:
     return long(len(data)) + data
 
 
+def method(token: str, customer_id: str | None = None, *, off_session: bool = False) -> bytes:
+    """Encode a card's payment method, without the branch of its union."""
+    customer = long(0) if customer_id is None else long(1) + text(customer_id)
+    return long(0) + text(token) + customer + bytes([off_session])
+
+
 LINE_1 = text("SKU-1") + long(2) + long(1_000)
 LINE_2 = text("SKU-2") + long(1) + long(550)
 
@@ -41,7 +47,7 @@ ORDER: dict[str, bytes] = {
     "service_fee_minor": long(150),
     "tax_minor": long(80),
     "total_minor": long(3_080),
-    "payment_method": long(1) + long(0) + text("pm_card_visa"),
+    "payment_method": long(1) + method("pm_card_visa"),
 }
 """The fields of builders.order_confirmed(), encoded."""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -16,8 +17,10 @@ from outbox.operators.queries import Record, snapshot
 from schemas.cards import mask
 
 _ID = re.compile(r"Q?[1-9][0-9]{0,17}")
-_TOKEN = re.compile(r"\b(?:pm|tok|src)_\w{4,}|\bBearer\s+\S+", re.IGNORECASE)
-"""Tokens of payment methods, and credentials."""
+_TOKEN = re.compile(r"\b(?:pm|tok|src|ctoken|cus)_\w{4,}|\bBearer\s+\S+", re.IGNORECASE)
+"""Tokens of payment methods, the gateway's customers, and credentials."""
+_SECRET = ("token", "gateway_customer_id")
+"""Of payment_method."""
 CLOUD_EVENTS = "ce_"
 HIDDEN = "(hidden)"
 
@@ -41,7 +44,7 @@ class LetterId(click.ParamType):  # type: ignore[type-arg]
 def show(*, letter_id: str, as_json: bool) -> None:
     """Show letter ID: why it was refused, what it says, and who had it redriven.
 
-    The token of a payment method is never shown.
+    The token of a payment method, and the gateway's id of the customer, are never shown.
     """
     settings = settings_with_schema()
     with snapshot(settings.sqlalchemy_url()) as connection:
@@ -65,13 +68,13 @@ def _work(record: Record) -> dict[str, Any]:
 
 def _contents(settings: Settings, record: Record, carried: Record) -> dict[str, Any]:
     body, event = carried["body"], _event(settings, record, carried)
-    token = None if event is None else (event.get("payment_method") or {}).get("token")
-    if token is not None and event is not None:
-        event["payment_method"]["token"] = HIDDEN
+    method = {} if event is None else event.get("payment_method") or {}
+    secrets = [method[name] for name in _SECRET if method.get(name)]
+    method |= dict.fromkeys([name for name in _SECRET if method.get(name)], HIDDEN)
     names, values = carried["header_names"], carried["header_values"]
     return {
         "key": _text(carried["key"]),
-        "headers": [list(_header(name, value, token)) for name, value in zip(names, values, strict=True)],
+        "headers": [list(_header(name, value, secrets)) for name, value in zip(names, values, strict=True)],
         "body_bytes": None if body is None else len(body),
         "body_sha256": None if body is None else hashlib.sha256(body).hexdigest(),
         "event": event,
@@ -89,13 +92,13 @@ def _event(settings: Settings, record: Record, carried: Record) -> dict[str, Any
     return said
 
 
-def _header(name: str, value: bytes | None, token: str | None) -> tuple[str, str | None]:
+def _header(name: str, value: bytes | None, secrets: Sequence[str]) -> tuple[str, str | None]:
     """Return a header without card numbers and tokens. CloudEvents' headers hold ids, which may look like either."""
     if name.startswith(CLOUD_EVENTS) or value is None:
         return _mask(name), _text(value)
     text = _mask(_text(value) or "")
-    if token:
-        text = text.replace(token, HIDDEN)
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
     return _mask(name), _TOKEN.sub(HIDDEN, text)
 
 
