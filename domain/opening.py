@@ -17,6 +17,7 @@ from schemas.events import (
     MoneyState,
     NotificationKind,
     OrderConfirmed,
+    PaymentMethod,
     PaymentRetryRequested,
     Stage,
 )
@@ -58,7 +59,8 @@ def begin_order(event: OrderConfirmed, context: Context) -> Order:
 
 def authorize(case: Case) -> Decision:
     """Begin the order and ask for the first authorization."""
-    return _ask(begin_order(case.event_as(OrderConfirmed), case.context), case)
+    event = case.event_as(OrderConfirmed)
+    return _ask(begin_order(event, case.context), event.payment_method, case)
 
 
 def accept_free(case: Case) -> Decision:
@@ -101,7 +103,7 @@ def retry(case: Case) -> Decision:
         delay_notified=False,
         resends=0,
     )
-    return _ask(order, case)
+    return _ask(order, method, case)
 
 
 def refuse_retry(case: Case) -> Decision:
@@ -138,7 +140,6 @@ def refuse_early_retry(case: Case) -> Decision:
     )
 
 
-def _ask(order: Order, case: Case) -> Decision:
-    return silent(
-        open_operation(order, case.context, OperationKind.AUTHORIZE, order.current, case.reaction, order.total_minor)
-    )
+def _ask(order: Order, method: PaymentMethod | None, case: Case) -> Decision:
+    kind, amount = OperationKind.AUTHORIZE, order.total_minor
+    return silent(open_operation(order, case.context, kind, order.current, case.reaction, amount, method=method))

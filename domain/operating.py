@@ -30,6 +30,7 @@ from domain.outcome import (
 from domain.rules import Context, Rules
 from domain.values import replace
 from domain.wording import freeze
+from schemas.events import PaymentMethod
 
 
 class Move(StrEnum):
@@ -47,12 +48,13 @@ def open_operation(
     reaction: str,
     amount_minor: int,
     try_number: int = 1,
+    method: PaymentMethod | None = None,
 ) -> Order:
     """Return the order with a new operation, under the lease of the caller's process.
 
     The try number is 1, so the idempotency key is the same for the life of the attempt. A higher one is right only
     after a stored, definite answer under the last one: a refusal that an operator has looked at (domain.resolving), or
-    a refund of less than was asked for.
+    a refund of less than was asked for. method: what the customer pays with, for an authorize.
     """
     operation = Operation(
         operation_id=operation_id(order.order_id, attempt.number, kind, try_number),
@@ -67,7 +69,7 @@ def open_operation(
         opened_at=context.at,
         due_at=context.after(context.rules.lease_s),
         transaction_id=attempt.transaction_id,
-        frozen=freeze(kind, order, attempt, context.rules),
+        frozen=freeze(kind, order, attempt, context.rules, method),
     )
     return order.with_operation(operation)
 
@@ -120,9 +122,11 @@ _OF_THE_PAYMENT: Final = frozenset({OperationKind.CAPTURE, OperationKind.VOID})
 def count_answer(operation: Operation, outcome: Outcome) -> Operation:
     """Count the call that this outcome answers.
 
-    Not counted: an answer that every call gets while the gateway is down, and polls of a pending operation.
+    Not counted: an answer that every call gets while the gateway is down, a call that was left to a process of a newer
+    release, and polls of a pending operation.
     """
-    if operation.state is OperationState.PENDING or (isinstance(outcome, NotExecuted) and outcome.everybody):
+    uncounted = isinstance(outcome, NotExecuted) and (outcome.everybody or outcome.not_asked)
+    if operation.state is OperationState.PENDING or uncounted:
         return operation
     return replace(operation, tries=operation.tries + 1)
 

@@ -11,7 +11,7 @@ from domain.values import Value
 OPERATIONS = Namespace(UUID("5b0b3e0c-5a3b-5f86-9d3c-0f5f0a1d7c11"))
 FIRST_FORMAT: Final = 1
 """Rows of releases that kept no format: their requests hold nothing of the settings."""
-REQUEST_FORMAT: Final = 2
+REQUEST_FORMAT: Final = 3
 """How this release makes the request of a new operation. Raise it when the same operation gives other parameters."""
 
 
@@ -46,14 +46,26 @@ UNFINISHED = frozenset({OperationState.OPEN, OperationState.PENDING, OperationSt
 
 
 class Frozen(Value, frozen=True, omit_defaults=True):
-    """The values of settings that enter a request, as they were when its operation was opened.
+    """What enters a request besides the operation, as it was when the operation was opened.
 
     The gateway refuses a key that comes again with other parameters, and settings may change before a call is repeated.
     A new value is a line here, one in `wording.freeze`, and one where the adapter makes the request.
+
+    statement_suffix, description, return_url: made from the settings' templates. customer_id: the gateway's id of the
+    customer whose saved method it is. off_session: the customer is away. method_kind: only if it is no card.
     """
 
     statement_suffix: str | None = None
     description: str | None = None
+    return_url: str | None = None
+    customer_id: str | None = None
+    off_session: bool = False
+    method_kind: str | None = None
+
+    def __repr__(self) -> str:
+        """Show all fields except the customer's id, which no log may contain."""
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__ if name != "customer_id")
+        return f"Frozen({', '.join(f'{name}={value!r}' for name, value in shown)})"
 
 
 class Operation(Value, frozen=True):

@@ -115,12 +115,14 @@ class NotExecuted(Value, frozen=True):
 
     everybody: the gateway refuses every call; this does not count as a try of the operation.
     forbidden: our key lacks the permission for such calls.
+    not_asked: this process cannot make the request, a newer one can. It is no try, and says nothing of the gateway.
     """
 
     detail: str
     retry_after_s: float | None = None
     everybody: bool = False
     forbidden: bool = False
+    not_asked: bool = False
 
 
 class NotFound(Value, frozen=True):

@@ -14,7 +14,7 @@ LEASE_MARGIN: Final = 0.1
 class Rules(Value, frozen=True):
     """Set by deploy's settings; the defaults are the documented ones.
 
-    statement_suffix, description: templates of `domain.wording`.
+    statement_suffix, description, return_url: templates of `domain.wording`.
     """
 
     retry_window_s: float = 86_400
@@ -39,6 +39,7 @@ class Rules(Value, frozen=True):
     livemode: bool = False
     statement_suffix: str | None = None
     description: str | None = None
+    return_url: str | None = None
 
 
 class Context(Value, frozen=True):

@@ -79,6 +79,8 @@ class GatewayCalls:
             call = f"{asked}{kind}" if asked else kind
             if not isinstance(outcome, Unknown | NotExecuted):
                 self._breaker.note_answer(call)
+            elif isinstance(outcome, NotExecuted) and outcome.not_asked:
+                self._log.warning("not called", kind=kind, why=outcome.detail)
             elif outcome.forbidden:
                 self._breaker.note_forbidden(call, outcome.detail)
             else:
@@ -129,7 +131,14 @@ class GatewayCalls:
     async def _set_aside(self, claimed: Claimed, error: Exception) -> None:
         """Put an operation whose call raises in quarantine, for an operator."""
         operation = claimed.operation
-        blamed = blame(error, operation.order_id, operation.transaction_id, operation.reference, claimed.token)
+        blamed = blame(
+            error,
+            operation.order_id,
+            operation.transaction_id,
+            operation.reference,
+            operation.frozen,
+            claimed.token,
+        )
         try:
             await self._quarantine.set_aside_operation(operation.order_id, operation.operation_id, blamed)
         except Transient as down:

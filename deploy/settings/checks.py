@@ -1,13 +1,12 @@
 """Checks of settings against each other. Each error says what to change, and never shows a secret."""
 
-import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from deploy.settings.errors import SettingsError
 from deploy.settings.places import check_database_url
 from domain.rules import LEASE_MARGIN
-from domain.wording import check_description, check_suffix
+from domain.wording import check_description, check_return_url, check_suffix, is_this_machine
 
 if TYPE_CHECKING:
     from deploy.settings.model import Settings
@@ -21,13 +20,7 @@ LIVE_KEY_PREFIXES = ("sk_live_", "rk_live_")
 
 def is_loopback(address: str) -> bool:
     """Whether the host of a URL is this machine. Names that need a look-up do not count."""
-    host = urlsplit(address).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_this_machine(urlsplit(address).hostname or "")
 
 
 def check_places(settings: "Settings") -> None:
@@ -71,9 +64,12 @@ def check_gateway(settings: "Settings") -> None:
         raise ValueError("PAYMENTS_STRIPE_API_BASE must be https:// when it is not on this machine")
 
 
+_TEXTS = {"statement_suffix": check_suffix, "description": check_description, "return_url": check_return_url}
+
+
 def check_texts(settings: "Settings") -> None:
-    """Refuse texts that Stripe could refuse with an order: then no order fails for one."""
-    for name, check in (("statement_suffix", check_suffix), ("description", check_description)):
+    """Refuse templates that Stripe could refuse with an order: then no order fails for one."""
+    for name, check in _TEXTS.items():
         template = getattr(settings, name)
         try:
             if template is not None:

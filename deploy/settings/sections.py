@@ -79,6 +79,10 @@ class Gateway(Section):
     description: str | None = Field(
         None, description="of a payment, in Stripe's dashboard: literal text with {order_id}; none: none"
     )
+    return_url: str | None = Field(
+        None,
+        description="where customers come back to from their bank: a URL with {order_id}; none: none is sent there",
+    )
     sandbox_listen: str = Field(
         "127.0.0.1:12111", pattern=LISTEN, description="host:port of the sandbox alone; port 0: any free"
     )

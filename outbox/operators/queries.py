@@ -1,4 +1,7 @@
-"""What operators read of orders and stock, each answer from one snapshot. Tokens are never read."""
+"""What operators read of orders and stock, each answer from one snapshot.
+
+Tokens, and the gateway's ids of customers, are never read.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +28,7 @@ Record = Mapping[str, Any]
 
 _ORDER: Final = [c for c in orders.c if c.name != "content_hash"]
 _ATTEMPT: Final = [c for c in attempts.c if c.name != "token"]
+_OPERATION: Final = [c for c in operations.c if c.name != "frozen"]
 _IN_LIST: Final = (
     orders.c.order_id,
     orders.c.status,
@@ -82,7 +86,7 @@ def read_order(connection: sa.Connection, order_id: str) -> OrderRows | None:
         ),
         operations=_all(
             connection,
-            sa.select(operations)
+            sa.select(*_OPERATION)
             .where(operations.c.order_number == number)
             .order_by(operations.c.opened_at, operations.c.attempt, operations.c.try_number, operations.c.kind),
         ),

@@ -226,7 +226,7 @@ OPERATIONS: Final = Table(
         Column(
             "frozen",
             JSONB,
-            "values of settings that enter its request, as they were when it was opened; null: none",
+            "what else enters its request, as it was when it was opened: texts, URL, the gateway's id of the customer",
             nullable=True,
             write=_write_frozen,
             read=_read_frozen,

@@ -24,7 +24,8 @@ from domain.case import Case
 from domain.ids import OrderId
 from domain.opening import authorize
 from domain.operating import gateway_call
-from domain.operation import FIRST_FORMAT, REQUEST_FORMAT, Frozen, GatewayCall, OperationState
+from domain.operation import REQUEST_FORMAT, Frozen, GatewayCall, OperationState
+from domain.order import Order
 from domain.outcome import GatewayOutcome, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.ports.store import Change, Changes
@@ -47,8 +48,28 @@ pytestmark = pytest.mark.integration
 
 CODEC = Codec()
 BEFORE = "0004"
-TEXTS: dict[str, Any] = {"statement_suffix": "NO {order_id}", "description": "Order {order_id}"}
-OTHER_TEXTS: dict[str, Any] = {"statement_suffix": "{order_id} SHOP", "description": "Flowers"}
+TEXTS: dict[str, Any] = {
+    "statement_suffix": "NO {order_id}",
+    "description": "Order {order_id}",
+    "return_url": "https://shop.example/back/{order_id}",
+}
+OTHER_TEXTS: dict[str, Any] = {
+    "statement_suffix": "{order_id} SHOP",
+    "description": "Flowers",
+    "return_url": "https://shop.example/elsewhere",
+}
+CUSTOMER = "cus_play_1"
+METHODS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"kind": "CARD"}, {}),
+    ({"kind": "CARD", "gateway_customer_id": CUSTOMER}, {"customer_id": CUSTOMER}),
+    (
+        {"kind": "CARD", "gateway_customer_id": CUSTOMER, "off_session": True},
+        {"customer_id": CUSTOMER, "off_session": True, "return_url": None},
+    ),
+    ({"kind": "WALLET"}, {"method_kind": "WALLET", "statement_suffix": None}),
+    ({"kind": "OTHER"}, {"method_kind": "OTHER", "statement_suffix": None}),
+]
+"""What the customer pays with, and what is frozen otherwise than with the first."""
 DECLINED = "pm_card_chargeDeclined"
 OPEN, UNKNOWN = OperationState.OPEN, OperationState.UNKNOWN
 WAYS = [
@@ -131,9 +152,10 @@ async def open_orders(store: PostgresStore, order_ids: Sequence[str], **texts: A
     rules = rules_of(Settings(gateway="sandbox", lease_s=30, **texts))
     async with store.transaction() as transaction:
         await transaction.load([OrderId(order_id) for order_id in order_ids])
-        opened = []
+        opened: list[Order | None] = []
         for order_id in order_ids:
-            event = order_confirmed(order_id=order_id, payment_method={"kind": "CARD", "token": "pm_card_visa"})
+            method, _ = METHODS[len(opened) % len(METHODS)]
+            event = order_confirmed(order_id=order_id, payment_method={"token": "pm_card_visa", **method})
             case = Case(None, Context(transaction.now, None, rules), "authorize_payment", event)  # type: ignore[arg-type]
             opened.append(authorize(case).order)
         await transaction.save(Changes(orders=[Change(None, order) for order in opened if order is not None]))
@@ -152,10 +174,11 @@ def run(database_url: str, statement: str) -> list[tuple[Any, ...]]:
         return done.fetchall() if done.description else []
 
 
-async def test_an_upgrade_with_200_open_authorizes_and_new_texts_ends_each_of_them_right(
+async def test_an_upgrade_with_200_open_authorizes_and_new_settings_ends_each_of_them_right(
     database_url: str, store: PostgresStore, sandbox: SandboxProcess
 ) -> None:
-    left = [Left(n, *WAYS[n % len(WAYS)]) for n in range(1, 201)]
+    forms = [(1, "CARD"), (2, "CARD"), (1, "WALLET"), (2, "WALLET"), (1, "BANK"), (2, "OTHER")]
+    left = [Left(n, *WAYS[n % len(WAYS)], *forms[n % len(forms)]) for n in range(1, 201)]
     to_revision(database_url, BEFORE)
     with client_of(sandbox.address) as client, psycopg.connect(plain(database_url)) as connection:
         for one in left:
@@ -163,11 +186,17 @@ async def test_an_upgrade_with_200_open_authorizes_and_new_texts_ends_each_of_th
             if one.reached:
                 one.send(client)
     upgrade(database_url)
+    with psycopg.connect(plain(database_url)) as connection:
+        for one in left:
+            one.write_format(connection)
 
     gateway = await sweep(store, sandbox.address, **TEXTS)
 
     assert [outcome for outcome in gateway.outcomes if isinstance(outcome, Unknown)] == []
-    assert Counter(call.request_format for call in gateway.sent) == {FIRST_FORMAT: 160}
+    # Of the five ways one is found by its look-up, and not sent again.
+    sent_again = Counter(one.request_format for one in left if not (one.state is UNKNOWN and one.reached))
+    assert Counter(call.request_format for call in gateway.sent) == sent_again
+    assert sent_again.total() == 160
     wanted = {one.order_id: "payment_failed" if one.token == DECLINED else "payment_authorized" for one in left}
     assert dict(run(database_url, "SELECT order_id, status FROM orders")) == wanted
     assert run(database_url, "SELECT order_id FROM operation WHERE state NOT IN ('approved', 'declined')") == []
@@ -192,9 +221,20 @@ async def test_calls_of_this_release_are_sent_again_with_the_texts_that_they_wer
     assert {type(each.outcome).__name__ for each in first} == {"Approved"}
     assert {call.order_id: call for call in gateway.sent} == {call.order_id: call for call in calls}
     assert len(gateway.sent) == len(calls)
-    assert {call.frozen for call in gateway.sent} == {Frozen(f"NO {i}", f"Order {i}") for i in order_ids}
+    assert {call.order_id: call.frozen for call in gateway.sent} == {i: frozen_of(n) for n, i in enumerate(order_ids)}
     assert {type(outcome).__name__ for outcome in gateway.outcomes} == {"Approved"}
     assert run(database_url, "SELECT DISTINCT status FROM orders") == [("payment_authorized",)]
+
+
+def frozen_of(n: int) -> Frozen:
+    """Return what is frozen with the order of this number, with TEXTS."""
+    i = f"frozen-{n}"
+    first = {
+        "statement_suffix": f"NO {i}",
+        "description": f"Order {i}",
+        "return_url": f"https://shop.example/back/{i}",
+    }
+    return Frozen(**(first | METHODS[n % len(METHODS)][1]))
 
 
 @pytest.mark.parametrize("many", [1, 30])

@@ -135,6 +135,10 @@ def test_a_secret_given_twice_or_unreadable_is_refused(tmp_path: Path) -> None:
         ({"PAYMENTS_STATEMENT_SUFFIX": "{order_id}"}, "PAYMENTS_STATEMENT_SUFFIX must have at least one letter"),
         ({"PAYMENTS_STATEMENT_SUFFIX": "x" * 23}, "PAYMENTS_STATEMENT_SUFFIX must have at most 22 characters"),
         ({"PAYMENTS_DESCRIPTION": "{customer_id}"}, "PAYMENTS_DESCRIPTION may have one {order_id} and no other braces"),
+        ({"PAYMENTS_RETURN_URL": "http://shop.example/"}, "PAYMENTS_RETURN_URL must begin with https://"),
+        ({"PAYMENTS_RETURN_URL": "https://a:hunter2@shop.example/"}, "PAYMENTS_RETURN_URL must have no user name"),
+        ({"PAYMENTS_RETURN_URL": "https://shop.example/#paid"}, "PAYMENTS_RETURN_URL must have no fragment"),
+        ({"PAYMENTS_RETURN_URL": f"https://shop.example/{'p' * 2048}"}, "PAYMENTS_RETURN_URL must have at most 2048"),
         ({"PAYMENTS_CLOCK_SKEW_MAX_S": "86401"}, "PAYMENTS_CLOCK_SKEW_MAX_S must be less than or equal to 86400"),
     ],
 )

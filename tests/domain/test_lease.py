@@ -79,6 +79,11 @@ def test_what_everybody_is_told_while_the_gateway_is_down_is_no_try() -> None:
     assert count_answer(found, NotExecuted("HTTP 429", everybody=True)) == found
 
 
+def test_a_call_that_is_left_to_a_newer_release_is_no_try_however_often_it_comes_by() -> None:
+    found = operation(K.AUTHORIZE, tries=RULES.tries_max - 1)
+    assert count_answer(found, NotExecuted("of a newer release", 10.0, not_asked=True)) == found
+
+
 @pytest.mark.parametrize("outcome", [Pending("re_1"), NotFound(), Approved("pi_1")])
 def test_polls_of_what_is_pending_are_no_tries(outcome: Outcome) -> None:
     found = operation(K.REFUND, state=O.PENDING, tries=1)

@@ -27,6 +27,8 @@ from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.told import RefundFailure
 
 API_BASE = "https://api.stripe.com"
+NEWER_RELEASE_RETRY_S = 10.0
+"""So long a call of a newer format waits before we see it again: a process of that release should take it meanwhile."""
 
 
 def check_play(api_key: str, api_base: str) -> None:
@@ -97,7 +99,7 @@ class StripeGateway:
     async def _perform_readable(self, call: GatewayCall, begin: Begin) -> GatewayOutcome:
         """Perform one call. Raises one of UNREADABLE_ERRORS where the answer, or an error in it, makes no sense."""
         if call.request_format not in FORMATS:
-            return NotExecuted(f"its request has format {call.request_format}: a process of a newer release sends it")
+            return _left_to_newer(call)
         try:
             outcome = await self._send(call, amount_to_send(call), partial(begin, call))
         except Refusal as refusal:
@@ -150,3 +152,11 @@ class StripeGateway:
                 raise AssertionError(f"{call.kind} is for the inventory")
             case _:
                 assert_never(call.kind)
+
+
+def _left_to_newer(call: GatewayCall) -> NotExecuted:
+    return NotExecuted(
+        f"its request has format {call.request_format}: a process of a newer release sends it",
+        NEWER_RELEASE_RETRY_S,
+        not_asked=True,
+    )

@@ -11,28 +11,54 @@ from stripe.params import PaymentIntentCaptureParams, PaymentIntentCreateParams,
 from domain.operation import FIRST_FORMAT, REQUEST_FORMAT, Frozen, GatewayCall
 
 FORMATS: Final = range(FIRST_FORMAT, REQUEST_FORMAT + 1)
+OF_CONFIRMATIONS: Final = "ctoken_"
+"""How the id of a ConfirmationToken begins."""
+CONFIRMATION_TOKENS_SINCE: Final = 3
+"""The first format in which one is sent as such. Before, every token was sent as a payment method."""
 _NOTHING: Final = Frozen()
 
 
 def authorize_form(call: GatewayCall, amount: int) -> PaymentIntentCreateParams:
-    """Return the parameters of a PaymentIntent that is made and confirmed at once. amount: in Stripe's units."""
+    """Return the parameters of a PaymentIntent that is made and confirmed at once. amount: in Stripe's units.
+
+    A customer is sent to their bank only if they can come back: without a return URL Stripe makes it a decline. Cards
+    are held, also inside a wallet; what is no card, and may have no manual capture, is captured at once.
+    """
+    frozen, token = call.frozen or _NOTHING, call.token or ""
     form: PaymentIntentCreateParams = {
         "amount": amount,
         "currency": call.currency.lower(),
-        "payment_method": call.token or "",
         "capture_method": "manual",
         "confirm": True,
-        "error_on_requires_action": True,
-        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
         "metadata": _metadata(call),
         "expand": ["latest_charge"],
     }
-    frozen = call.frozen or _NOTHING
+    if token.startswith(OF_CONFIRMATIONS) and call.request_format >= CONFIRMATION_TOKENS_SINCE:
+        form["confirmation_token"] = token
+    else:
+        form["payment_method"] = token
+    if frozen.return_url is None:
+        form["error_on_requires_action"] = True
+        form["automatic_payment_methods"] = {"enabled": True, "allow_redirects": "never"}
+    else:
+        form["return_url"] = frozen.return_url
+        form["automatic_payment_methods"] = {"enabled": True, "allow_redirects": "always"}
+    if frozen.method_kind is not None:
+        form["capture_method"] = "automatic_async"
+        form["payment_method_options"] = {"card": {"capture_method": "manual"}}
+    _add_what_is_named(form, frozen)
+    return form
+
+
+def _add_what_is_named(form: PaymentIntentCreateParams, frozen: Frozen) -> None:
     if frozen.statement_suffix is not None:
         form["statement_descriptor_suffix"] = frozen.statement_suffix
     if frozen.description is not None:
         form["description"] = frozen.description
-    return form
+    if frozen.customer_id is not None:
+        form["customer"] = frozen.customer_id
+    if frozen.off_session:
+        form["off_session"] = True
 
 
 def capture_form(amount: int) -> PaymentIntentCaptureParams:
