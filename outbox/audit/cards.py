@@ -55,6 +55,10 @@ _COLUMNS: Final[LiteralString] = """
      GROUP BY c.relname ORDER BY c.relname"""
 _TEXTS: Final = frozenset({"text", "character varying", "json", "jsonb", "text[]"})
 _BYTES: Final = frozenset({"bytea"})
+_PARTS: Final[Mapping[tuple[str, str], LiteralString]] = {
+    # The rest of it is from templates of the settings, with the order's id inside.
+    ("operation", "frozen"): "frozen->>'customer_id'",
+}
 _ROWS: Final[Mapping[tuple[str, str], LiteralString]] = {
     # An inventory's detail names SKUs.
     ("operation", "detail"): "kind NOT IN ('reserve', 'confirm', 'release')",
@@ -124,8 +128,9 @@ async def _check_table(books: Books, table: str, columns: Mapping[str, str]) -> 
 
 
 def _as_text(table: str, name: str, kind: str) -> sql.Composable:
-    column: sql.Composable = sql.Identifier(name)
-    text = sql.SQL("encode({}, 'escape')" if kind in _BYTES else "{}::text").format(column)
+    part = _PARTS.get((table, name))
+    column: sql.Composable = sql.Identifier(name) if part is None else sql.SQL(part)
+    text = sql.SQL("encode({}, 'escape')" if kind in _BYTES else "({})::text").format(column)
     condition = _ROWS.get((table, name))
     return text if condition is None else sql.SQL("CASE WHEN {} THEN {} END").format(sql.SQL(condition), text)
 

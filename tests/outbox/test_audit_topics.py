@@ -134,6 +134,7 @@ COLUMNS = [
     "UPDATE attempt SET transaction_id = 'x {card}' WHERE order_id = 'declined'",
     "UPDATE operation SET detail = 'card {card} refused' WHERE order_id = 'paid'",
     "UPDATE operation SET reason = '4242 4242 4242 4242' WHERE order_id = 'paid'",
+    """UPDATE operation SET frozen = '{"customer_id": "cus_{card}"}' WHERE order_id = 'paid'""",
     "UPDATE orders SET review_reason = '4242-4242-4242-4242' WHERE order_id = 'unknown'",
     "UPDATE notification SET text = 'your card {card}' WHERE order_id = 'declined'",
     "UPDATE stock_adjustment SET by = '{card}'",
@@ -197,6 +198,7 @@ async def test_ids_and_skus_that_look_like_card_numbers_are_none(case: Case) -> 
     await case.run(
         f"UPDATE orders SET customer_id = '{CARD}', correlation_id = '{CARD}', lines = '[[\"{CARD}\", 1]]'",
         f"UPDATE notification SET order_id = '{CARD}', customer_id = '{CARD}'",
+        f"""UPDATE operation SET frozen = '{{"description": "Order {CARD}", "return_url": "https://a/{CARD}"}}'""",
         f"UPDATE stock SET sku = '{CARD}' WHERE sku = 'SKU-1'",
     )
     assert 11 not in broken(await audit_with(case, own))
