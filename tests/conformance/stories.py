@@ -4,17 +4,31 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, product
 from typing import Final
 
 from consumers.adapters.gateway.stripe_adapter import StripeGateway
 from domain.ids import OrderId
-from domain.operation import GatewayCall, OperationKind, idempotency_key, operation_id
+from domain.operation import Frozen, GatewayCall, OperationKind, idempotency_key, operation_id
 from domain.outcome import GatewayOutcome
 from domain.ports.gateway import GatewayAnswer
 
 AMOUNTS: Final = ((1250, "EUR"), (50, "USD"), (500, "JPY"), (12340, "KWD"), (700, "ISK"), (500, "MGA"), (17500, "HUF"))
 """Of every kind of currency: two decimals, none, three, and those that Stripe counts in its own way."""
+_URL: Final = "https://shop.example/back?order=conformance"
+_CUSTOMER: Final = "cus_play_1"
+FROZEN: Final = (
+    Frozen(statement_suffix="ORDER 7", description="Order 7"),
+    Frozen(return_url=_URL),
+    Frozen(customer_id=_CUSTOMER),
+    Frozen(customer_id=_CUSTOMER, off_session=True),
+    Frozen(method_kind="WALLET"),
+    Frozen(method_kind="BANK", return_url=_URL, description="Order 7"),
+    Frozen(method_kind="OTHER", customer_id=_CUSTOMER, off_session=True),
+    Frozen("ORDER 7", "Order 7", _URL, _CUSTOMER),
+)
+"""What can be frozen with an authorize, alone and together: every parameter, in every form that it has."""
+TOKENS: Final = ("pm_card_visa", "ctoken_1")
 _orders = count(1)
 
 
@@ -34,6 +48,7 @@ class Teller:
         money: tuple[int, str] = (1250, "EUR"),
         reference: str | None = None,
         try_number: int = 1,
+        frozen: Frozen | None = None,
     ) -> GatewayCall:
         """Build a call of this order."""
         identity = (self.order, 1, kind, try_number)
@@ -48,6 +63,7 @@ class Teller:
             transaction_id,
             reference,
             datetime.now(UTC),  # noqa: TID251 - the servers live in real time
+            frozen=frozen,
         )
 
     async def perform(self, call: GatewayCall) -> GatewayOutcome:
@@ -93,6 +109,10 @@ async def send_everything(gateway: StripeGateway) -> int:
             await told.look_up(call)
         await told.look_up(told.call(OperationKind.REFUND, "pi_1", money=money, reference="re_1"))
         calls += 2 * len(each) + 1
+    for frozen, token in product((None, *FROZEN), TOKENS):
+        told = teller(gateway)
+        await told.perform(told.call(OperationKind.AUTHORIZE, token=token, frozen=frozen))
+        calls += 1
     for reference in ("pi_1", "re_1"):
         await gateway.order_of(reference)
         calls += 1
