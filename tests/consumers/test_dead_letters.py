@@ -92,12 +92,16 @@ async def test_card_number_is_masked_digit_by_digit_in_table_and_topic(pipeline:
     body = encode_unchecked("OrderConfirmed", said)
     await pipeline.publish_raw("OrderConfirmed", b"order-1", body, [("note", b"pay with 4242 4242 4242 4242 please")])
     await pipeline.publish_raw("OrderConfirmed", b"order-1", b"not Avro: " + CARD.encode())
+    method = {"kind": "CARD", "token": "pm_card_visa", "gateway_customer_id": f"cus_{CARD}"}
+    saved = encode_unchecked("OrderConfirmed", said | {"payment_method": method})
+    await pipeline.publish_raw("OrderConfirmed", b"order-1", saved)
     await assert_all_is_well(pipeline)
-    masked = [(body.replace(CARD.encode(), b"*" * 16)), b"not Avro: " + b"*" * 16]
+    masked = [each.replace(CARD.encode(), b"*" * 16) for each in (body, b"not Avro: " + CARD.encode(), saved)]
     kept = await pipeline.rows("SELECT body, masked, reason, header_values FROM dead_letter ORDER BY message_offset")
     assert [(row[0], row[1], row[2]) for row in kept] == [
         (masked[0], True, "card_number"),
         (masked[1], True, "undecodable"),
+        (masked[2], True, "card_number"),
     ]
     assert kept[0][3] == [b"pay with **** **** **** **** please"]
     copies = await pipeline.topics("OrderConfirmed", dead_letters=True)

@@ -17,6 +17,8 @@ from schemas.rejection import Reason, Rejected
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 CODEC = Codec()
 
+SAVED: dict[str, Any] = {"kind": "CARD", "token": "pm_1", "gateway_customer_id": "cus_1", "off_session": True}
+
 
 def order(**changes: Any) -> dict[str, Any]:
     """Build an OrderConfirmed of 2 x 500 + 250 - 50 + 100 = 1300; a value of ... takes the field away."""
@@ -120,6 +122,9 @@ def test_all_events_of_an_order_share_a_correlation_id_in_whatever_file_they_sta
         (order(order_id=...), "order_id: Field required"),
         (order(payment_method=None), "invalid_field: payment_method"),
         (order(payment_method={"kind": "CARD", "token": "4242424242424242"}), "card_number: "),
+        (order(payment_method=SAVED | {"gateway_customer_id": "4242424242424242"}), "card_number: "),
+        (order(payment_method=SAVED | {"gateway_customer_id": None}), "invalid_field: payment_method.off_session"),
+        (order(payment_method=SAVED | {"off_session": "yes"}), "payment_method.off_session: "),
         (order(occurred_at=1_769_860_800), "occurred_at: must be a time in ISO 8601"),
         (order(occurred_at="1769860800"), "occurred_at: must be a time in ISO 8601"),
         (order(occurred_at="2026-01-31T12:00:00"), "occurred_at: "),
@@ -136,6 +141,14 @@ def test_a_wrong_line_is_named_by_its_number_and_what_is_wrong(line: dict[str, A
     assert "\n" not in problem
     assert "4242" not in problem
     assert [message.id for message in prepared.messages] == [1, 4]
+
+
+def test_a_saved_method_is_published() -> None:
+    event = only_event(prepare(order(payment_method=SAVED)), "OrderConfirmed")
+    assert isinstance(event, OrderConfirmed)
+    assert event.payment_method == PaymentMethod(
+        kind=PaymentMethodKind.CARD, token="pm_1", gateway_customer_id="cus_1", off_session=True
+    )
 
 
 def test_all_wrong_lines_are_told() -> None:
