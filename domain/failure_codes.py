@@ -14,6 +14,7 @@ Two rules hold for every code, and tests check them:
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class FailureCode(StrEnum):
@@ -55,6 +56,7 @@ class Meaning:
     reason: str
 
 
+AWAY: Final = "Your bank wants you to confirm this payment yourself. Please pay again, or use another payment method."
 _GENERIC = "Your bank declined the payment. Please try another payment method."
 
 MEANINGS: dict[FailureCode, Meaning] = {
@@ -119,9 +121,9 @@ MEANINGS: dict[FailureCode, Meaning] = {
 }
 
 
-def reason_of(code: FailureCode) -> str:
-    """Return the sentence for the customer."""
-    return MEANINGS[code].reason
+def reason_of(code: FailureCode, *, away: bool = False) -> str:
+    """Return the sentence for the customer. away: we charged a saved method without them; now they may confirm it."""
+    return AWAY if away and code is FailureCode.AUTHENTICATION_REQUIRED else MEANINGS[code].reason
 
 
 def may_retry(code: FailureCode) -> bool:

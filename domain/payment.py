@@ -192,7 +192,7 @@ def fail_payment(order: Order, stage: Stage, code: FailureCode, context: Context
         "customer_id": order.customer_id,
         "attempt": attempt.number,
         "failure_code": code,
-        "reason": reason_of(code),
+        "reason": reason_of(code, away=_was_away(order, attempt)),
         "amount_minor": order.total_minor,
         "currency": order.currency,
         "money": money_state(order, attempt),
@@ -208,6 +208,12 @@ def fail_payment(order: Order, stage: Stage, code: FailureCode, context: Context
         Draft(PaymentFailed, {**fields, "stage": stage}),
         Draft(CustomerNotificationRequested, {**fields, "kind": kind, "missing": missing}),
     )
+
+
+def _was_away(order: Order, attempt: Attempt) -> bool:
+    """Whether the customer was away when the bank was asked. Known while the decline is settled, which is enough."""
+    asked = (o.frozen for o in order.operations if o.attempt == attempt.number and o.kind is OperationKind.AUTHORIZE)
+    return any(frozen is not None and frozen.off_session for frozen in asked)
 
 
 def money_state(order: Order, attempt: Attempt) -> MoneyState:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from domain.failure_codes import MEANINGS, FailureCode, may_retry, reason_of
+from domain.failure_codes import AWAY, MEANINGS, FailureCode, may_retry, reason_of
 from domain.opening import RETRY_REFUSALS
 from domain.settling import DELAYED, REFUNDED
 
@@ -21,7 +21,7 @@ def test_lost_stolen_and_fraud_read_like_any_decline(code: FailureCode) -> None:
 
 
 def test_no_sentence_for_a_customer_speaks_of_what_the_bank_suspects_or_of_our_machinery() -> None:
-    sentences = [*(m.reason for m in MEANINGS.values()), *RETRY_REFUSALS.values(), DELAYED, REFUNDED]
+    sentences = [*(m.reason for m in MEANINGS.values()), *RETRY_REFUSALS.values(), DELAYED, REFUNDED, AWAY]
     telling = re.compile(
         r"fraud|stolen|lost|suspect|block|pick ?up|restrict|gateway|stripe|issuer|decline code|_", re.IGNORECASE
     )
@@ -35,7 +35,12 @@ def test_codes_are_words_that_the_contract_allows() -> None:
 @pytest.mark.parametrize("code", FailureCode)
 def test_a_sentence_offers_another_payment_exactly_when_a_retry_is_accepted(code: FailureCode) -> None:
     offers = re.compile(r"try (another|again)|pay again|another (payment )?method", re.IGNORECASE)
-    assert bool(offers.search(reason_of(code))) == may_retry(code)
+    assert bool(offers.search(reason_of(code))) == bool(offers.search(reason_of(code, away=True))) == may_retry(code)
+
+
+def test_only_the_sentence_about_a_confirmation_depends_on_whether_the_customer_was_away() -> None:
+    differ = [code for code in FailureCode if reason_of(code, away=True) != reason_of(code)]
+    assert differ == [FailureCode.AUTHENTICATION_REQUIRED]
 
 
 def test_who_may_have_paid_already_is_not_invited_to_pay() -> None:

@@ -6,13 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.reactions import BY_NAME
 from domain.case import Case
 from domain.decision import Decision
+from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.opening import authorize, retry
 from domain.operating import gateway_call, open_operation
 from domain.operation import Frozen, OperationKind
 from domain.order import Order, Status
+from domain.outcome import Declined
+from domain.retries import retry_refusal
 from domain.rules import Context
 from domain.values import replace
 from domain.wording import (
@@ -26,7 +30,7 @@ from domain.wording import (
     return_url_of,
     suffix_of,
 )
-from schemas.events import Event, PaymentMethod, PaymentMethodKind
+from schemas.events import CustomerNotificationRequested, Event, PaymentFailed, PaymentMethod, PaymentMethodKind
 from tests.domain.builders import attempt, context, order
 from tests.schemas.builders import order_confirmed, payment_retry_requested
 
@@ -261,3 +265,26 @@ def test_a_url_that_a_customer_can_be_sent_to_is_accepted(template: str) -> None
 def test_a_url_that_no_customer_should_be_sent_to_is_refused_at_start(template: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         check_return_url(template)
+
+
+@pytest.mark.parametrize(
+    ("off_session", "says"), [(True, "confirm this payment yourself"), (False, "cannot offer here")]
+)
+def test_a_decline_that_asks_for_a_confirmation_tells_a_customer_who_was_away_to_come_back(
+    says: str, *, off_session: bool
+) -> None:
+    now = context()
+    event = order_confirmed(payment_method=saved(off_session=off_session))
+    known = authorize(case(None, "authorize_payment", event, now)).order
+    assert known is not None
+
+    declined = Declined(FailureCode.AUTHENTICATION_REQUIRED, "authentication_required", "pi_1")
+    decision = BY_NAME["authorize_payment"].settle(known, known.operations[0], declined, now)
+
+    told = [
+        draft.reason for draft in decision.events if isinstance(draft, PaymentFailed | CustomerNotificationRequested)
+    ]
+    assert len(told) == 2
+    assert all(says in reason for reason in told if reason is not None)
+    assert decision.order is not None
+    assert retry_refusal(decision.order, payment_retry_requested(), now) is None
