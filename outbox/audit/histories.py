@@ -15,6 +15,7 @@ from schemas import events
 from schemas.topics import EVENTS
 
 STATUS_OF: Final = {
+    events.CustomerActionRequired.TYPE: Status.ACTION_REQUIRED,
     events.PaymentAuthorized.TYPE: Status.PAYMENT_AUTHORIZED,
     events.ItemsReserved.TYPE: Status.ITEMS_RESERVED,
     events.ReservationFailed.TYPE: Status.RESERVATION_FAILED,
@@ -31,6 +32,7 @@ _FAILED = events.PaymentFailed.TYPE
 
 DECISIONS: Final = frozenset(
     {
+        (events.CustomerActionRequired.TYPE, _NOTIFIED),
         (events.PaymentAuthorized.TYPE,),
         (events.ItemsReserved.TYPE,),
         (events.ReservationFailed.TYPE,),
@@ -38,6 +40,7 @@ DECISIONS: Final = frozenset(
         (events.PaidAndConfirmed.TYPE,),
         (events.PaymentReviewRequired.TYPE,),
         (_FAILED, _NOTIFIED),
+        (_FAILED,),
         (_VOIDED, _FAILED, _NOTIFIED),
         (_REFUNDED, _FAILED, _NOTIFIED),
         (_VOIDED,),
@@ -47,7 +50,8 @@ DECISIONS: Final = frozenset(
         (_NOTIFIED,),
     }
 )
-"""What one decision may emit: all of these events, in this order."""
+"""What one decision may emit: all of these events, in this order. PaymentFailed alone: the review of a failed order is
+over, and no money came."""
 
 
 class OrderState(NamedTuple):
@@ -151,9 +155,11 @@ def journal_problems(profile: Profile) -> Iterator[str]:
 
 def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
     """Yield event types, how many of each the rows call for, and why."""
-    failed = profile.attempt - 1 + (profile.effective is Status.PAYMENT_FAILED)
+    told_again = sum(types == (_FAILED,) for _, types in profile.decisions())
+    failed = profile.attempt - 1 + (profile.effective is Status.PAYMENT_FAILED) + told_again
     gone = sum(hold.state in {HoldState.RELEASED, HoldState.EXPIRED} for hold in profile.holds)
     yield _FAILED, failed, "failed attempts"
+    yield events.CustomerActionRequired.TYPE, sum(t.asked for t in profile.attempts), "attempts that ask the customer"
     yield events.PaidAndConfirmed.TYPE, int(profile.effective is Status.PAID_AND_CONFIRMED), "times that it was paid"
     yield events.ItemsReserved.TYPE, len(profile.holds), "holds"
     yield events.ReservationReleased.TYPE, gone, "holds given back"
