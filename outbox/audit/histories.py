@@ -40,7 +40,6 @@ DECISIONS: Final = frozenset(
         (events.PaidAndConfirmed.TYPE,),
         (events.PaymentReviewRequired.TYPE,),
         (_FAILED, _NOTIFIED),
-        (_FAILED,),
         (_VOIDED, _FAILED, _NOTIFIED),
         (_REFUNDED, _FAILED, _NOTIFIED),
         (_VOIDED,),
@@ -50,8 +49,7 @@ DECISIONS: Final = frozenset(
         (_NOTIFIED,),
     }
 )
-"""What one decision may emit: all of these events, in this order. PaymentFailed alone: the review of a failed order is
-over, and no money came."""
+"""What one decision may emit: all of these events, in this order."""
 
 
 class OrderState(NamedTuple):
@@ -139,8 +137,9 @@ def journal_problems(profile: Profile) -> Iterator[str]:
     unknown = sorted({event.type for event in profile.events if event.type not in EVENTS})
     if unknown:
         yield f"has journal rows for topics that are none of ours ({', '.join(unknown)})"
+    told_again = _told_again(profile)
     for version, types in profile.decisions():
-        if types not in DECISIONS and not unknown:
+        if types not in DECISIONS and version not in told_again and not unknown:
             yield f"version {version} emitted {', '.join(types)}, which no decision does"
     if len(profile.attempts) != profile.attempt:
         yield f"is at attempt {profile.attempt} and has rows for {len(profile.attempts)}"
@@ -155,8 +154,7 @@ def journal_problems(profile: Profile) -> Iterator[str]:
 
 def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
     """Yield event types, how many of each the rows call for, and why."""
-    told_again = sum(types == (_FAILED,) for _, types in profile.decisions())
-    failed = profile.attempt - 1 + (profile.effective is Status.PAYMENT_FAILED) + told_again
+    failed = profile.attempt - 1 + (profile.effective is Status.PAYMENT_FAILED) + len(_told_again(profile))
     gone = sum(hold.state in {HoldState.RELEASED, HoldState.EXPIRED} for hold in profile.holds)
     yield _FAILED, failed, "failed attempts"
     yield events.CustomerActionRequired.TYPE, sum(t.asked for t in profile.attempts), "attempts that ask the customer"
@@ -173,6 +171,17 @@ def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
         # An approval that an operator finds later is voided, without an event PaymentAuthorized.
         taken = sum(t.authorized and not t.not_taken for t in profile.attempts)
         yield events.PaymentAuthorized.TYPE, taken, "attempts authorized"
+
+
+def _told_again(profile: Profile) -> frozenset[int]:
+    """Return the versions in which the review of a failed order ended with PaymentFailed alone, for no money came."""
+    versions = set()
+    last = ""
+    for version, types in profile.decisions():
+        if types == (_FAILED,) and last == events.PaymentReviewRequired.TYPE:
+            versions.add(version)
+        last = next((event_type for event_type in types if event_type in STATUS_OF), last)
+    return frozenset(versions)
 
 
 def _has_void_event(profile: Profile, attempt: AttemptSummary) -> bool:
