@@ -91,6 +91,17 @@ async def test_what_the_gateway_tells_of_the_customer_is_asked_for_at_once(make_
     assert await pipeline.status(IDS[0]) == "action_required", "nobody told of it"
 
 
+async def test_nobody_looks_for_a_delay_while_the_customer_has_time(make_pipeline: MakePipeline) -> None:
+    pipeline = await begun(make_pipeline, *IDS, poll_s=LONG_S, unknown_retry_s=LONG_S)
+    await pipeline.until_status("action_required", *IDS)
+    store = pipeline.store()
+    assert await store.delayed_orders(0, 10) == []
+
+    await pipeline.rows("UPDATE attempt SET action_expires_at = now() WHERE order_id = %s", IDS[0])
+
+    assert await store.delayed_orders(0, 10) == [IDS[0]]
+
+
 @pytest.mark.parametrize(
     ("token", "confirms", "code"), [(ASKS, False, "authentication_failed"), (DECLINES, True, "card_declined")]
 )

@@ -1,4 +1,4 @@
-"""A payment that its customer must confirm, or that a slow bank processes: nobody pays twice, no money is left."""
+"""A payment that its customer must confirm: nobody pays twice, and no money is left."""
 
 from typing import Any, Final
 
@@ -9,8 +9,7 @@ from domain.answers import NO_REFERENCE, admit
 from domain.customer_action import CONFIRM
 from domain.decision import NOTHING, Decision
 from domain.failure_codes import FailureCode
-from domain.operation import Operation, OperationKind, OperationState
-from domain.order import Attempt, Order, Status
+from domain.order import Attempt
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
@@ -21,70 +20,32 @@ from domain.outcome import (
     NotFound,
     OtherAmount,
     Outcome,
-    Pending,
     Undecided,
     Unknown,
 )
 from domain.pending import AT_CUSTOMER
 from domain.retries import retry_refusal
 from domain.settling import notify_delay
-from domain.values import replace
 from schemas.fields import URL_LENGTH_MAX
+from tests.domain.asking import (
+    LAST,
+    MUST_ACT,
+    PROCESSING,
+    URL,
+    K,
+    O,
+    S,
+    answer,
+    asked,
+    become,
+    begun,
+    failed,
+    going_on,
+    voiding,
+)
 from tests.domain.builders import AT, RULES, TOTAL, attempt, context, later, operation, order
-from tests.domain.facts import AUTHORIZED, FAILED, NOTICE, REFUNDED, VOIDED, after, facts, failure, work
+from tests.domain.facts import AUTHORIZED, FAILED, NOTICE, REFUNDED, after, facts, work
 from tests.schemas import builders as events
-
-K = OperationKind
-S = Status
-O = OperationState  # noqa: E741 - beside K, for tables of states
-URL: Final = "https://bank.example/confirm/pi_1"
-MUST_ACT: Final = CustomerMustAct("pi_1", URL)
-PROCESSING: Final = Pending(None, "pi_1", "processing")
-LAST: Final = RULES.action_timeout_s
-OVERDUE: Final = failure(FailureCode.PAYMENT_OVERDUE, retryable=False, retry_until=None)
-
-
-def answer(known: Order, outcome: Outcome, at_s: float = 0) -> Decision:
-    """Settle the order's unfinished operation."""
-    call = going_on(known)
-    return BY_NAME[call.reaction].settle(known, call, outcome, context(later(at_s)))
-
-
-def going_on(known: Order) -> Operation:
-    (call,) = [o for o in known.operations if o.unfinished]
-    return call
-
-
-def become(decision: Decision) -> Order:
-    assert decision.order is not None
-    return decision.order
-
-
-def begun(reaction: str = "authorize_payment") -> Order:
-    """Return a new order whose authorization is asked for."""
-    return order(S.CONFIRMED, attempt(), operations=(operation(K.AUTHORIZE, reaction=reaction),))
-
-
-def asked() -> Order:
-    """Return an order that has waited for its customer since AT."""
-    return become(answer(begun(), MUST_ACT))
-
-
-def processed(**waiting: Any) -> Order:
-    """Return an order whose payment a bank has processed since AT."""
-    call = replace(going_on(become(answer(begun(), PROCESSING))), **waiting)
-    return order(S.CONFIRMED, attempt(transaction_id="pi_1"), operations=(call,))
-
-
-def voiding(outcome: Outcome = MUST_ACT, at_s: float = LAST) -> Order:
-    """Return an order whose unconfirmed payment is being cancelled."""
-    return become(answer(asked(), outcome, at_s))
-
-
-def failed(code: FailureCode, **fields: Any) -> list[dict[str, Any]]:
-    said = failure(code, **fields)
-    return [FAILED | said, NOTICE | said]
-
 
 # The customer is asked
 
@@ -258,107 +219,6 @@ def test_a_void_that_finds_the_payment_untouched_after_its_key_is_forgotten_is_s
     first, second = [o for o in become(again).operations if o.kind is K.VOID]
     assert (first.state, first.due_at, first.settled_at) == (O.NOT_EXECUTED, None, later(LAST + RULES.key_life_s))
     assert (second.state, second.try_number, second.amount_minor) == (O.OPEN, 2, 0)
-
-
-# A bank that takes days
-
-
-def test_the_time_of_the_customer_does_not_count_while_their_bank_processes_the_payment() -> None:
-    decision = answer(asked(), PROCESSING, 600)
-
-    call = going_on(become(decision))
-    assert (after(decision)[0], call.detail, call.unknown_since) == (S.ACTION_REQUIRED, "processing", later(600))
-    late = answer(become(decision), PROCESSING, 600 + RULES.pending_hold_s)
-    assert ([f["kind"] for f in facts(late)], after(late)[0]) == (["PAYMENT_DELAYED"], S.ACTION_REQUIRED)
-    overdue = answer(become(decision), PROCESSING, 601 + RULES.pending_hold_s)
-    assert after(overdue)[0] is S.PAYMENT_FAILED
-    paid = answer(become(late), Approved("pi_1", None, TOTAL, captured=True), 600 + RULES.pending_hold_s)
-    assert facts(paid) == [AUTHORIZED | {"captured": True}]
-
-
-def test_a_customer_whose_bank_takes_long_is_told_once() -> None:
-    told = answer(processed(), PROCESSING, RULES.delayed_notice_s)
-    assert [fact["kind"] for fact in facts(told)] == ["PAYMENT_DELAYED"]
-    assert answer(become(told), PROCESSING, RULES.delayed_notice_s * 2).events == ()
-    assert going_on(become(told)).tries == 0
-
-
-def overdue() -> Order:
-    """Return an order that failed because its bank takes too long."""
-    return become(answer(replace(processed(), delay_notified=True), PROCESSING, RULES.pending_hold_s + 1))
-
-
-def test_a_payment_that_a_bank_processes_for_too_long_fails_for_good_and_is_still_asked_for() -> None:
-    known = replace(processed(), delay_notified=True)
-    assert answer(known, PROCESSING, RULES.pending_hold_s).events == ()
-
-    decision = answer(known, PROCESSING, RULES.pending_hold_s + 1)
-
-    assert facts(decision) == [FAILED | OVERDUE, NOTICE | OVERDUE]
-    status, money = after(decision)
-    assert (status, money.token, work(decision)) == (S.PAYMENT_FAILED, None, [("authorize", 1, TOTAL)])
-    call = going_on(become(decision))
-    assert call.state is O.PENDING
-    assert call.due_at is not None
-    click = events.payment_retry_requested(occurred_at=later(RULES.pending_hold_s))
-    assert retry_refusal(become(decision), click, context(later(RULES.pending_hold_s + 1))) is not None
-
-
-def test_money_that_comes_after_all_is_given_back_and_the_customer_is_told() -> None:
-    refunding = answer(overdue(), Approved("pi_1", None, TOTAL, captured=True), RULES.pending_hold_s + 60)
-    assert (refunding.events, work(refunding)) == ((), [("refund", 1, TOTAL)])
-    back = answer(become(refunding), Approved("pi_1", "re_1", TOTAL), RULES.pending_hold_s + 61)
-    assert facts(back)[0] == REFUNDED
-    assert (facts(back)[1]["kind"], facts(back)[1]["money"]) == ("REFUNDED", "RETURNED")
-    assert after(back)[1].failure_code is FailureCode.PAYMENT_OVERDUE
-
-    voided = answer(overdue(), Approved("pi_1", None, TOTAL), RULES.pending_hold_s + 60)
-    assert work(voided) == [("void", 1, TOTAL)]
-    assert facts(answer(become(voided), Approved("pi_1"), RULES.pending_hold_s + 61)) == [VOIDED]
-
-
-@pytest.mark.parametrize(
-    "outcome", [Declined(FailureCode.CARD_DECLINED, "generic_decline", "pi_1"), Lapsed(), PROCESSING, Unknown("reset")]
-)
-def test_a_failed_order_hears_nothing_of_a_decline_that_comes_later(outcome: Outcome) -> None:
-    decision = answer(overdue(), outcome, RULES.pending_hold_s + 60)
-    assert (decision.events, after(decision)[0]) == ((), S.PAYMENT_FAILED)
-    assert become(decision).current.failure_code is FailureCode.PAYMENT_OVERDUE
-
-
-@pytest.mark.parametrize("outcome", [MUST_ACT, Undecided("pi_1", "requires_action", asks_customer=True)])
-def test_a_failed_order_whose_customer_is_asked_is_cancelled_in_silence(outcome: Outcome) -> None:
-    cancelling = answer(overdue(), outcome, RULES.pending_hold_s + 60)
-    assert (cancelling.events, work(cancelling)) == ((), [("void", 1, 0)])
-    done = answer(become(cancelling), Approved("pi_1", None, TOTAL), RULES.pending_hold_s + 61)
-    assert (done.events, after(done)[0], become(done).version) == ((), S.PAYMENT_FAILED, overdue().version)
-    assert after(done)[1].failure_code is FailureCode.PAYMENT_OVERDUE
-
-
-def test_other_money_that_comes_after_all_is_given_back_with_an_alarm() -> None:
-    decision = answer(overdue(), OtherAmount("pi_1", 100, captured=True), RULES.pending_hold_s + 60)
-    assert (decision.alarm, work(decision)) == ("amount_differs", [("refund", 1, 100)])
-    strange = answer(overdue(), OtherAmount("pi_1", None), RULES.pending_hold_s + 60)
-    assert (strange.alarm, after(strange)[0]) == ("review_currency_differs", S.MANUAL_REVIEW)
-
-
-def test_a_cancelling_that_a_bank_holds_up_for_too_long_fails_the_order_and_late_money_goes_back() -> None:
-    waiting = replace(become(answer(voiding(), PROCESSING, LAST)), delay_notified=True)
-
-    decision = answer(waiting, PROCESSING, LAST + RULES.pending_hold_s + 1)
-
-    assert facts(decision) == [FAILED | OVERDUE, NOTICE | OVERDUE]
-    assert work(decision) == [("void", 1, 0)]
-    late = answer(become(decision), AlreadyCaptured("pi_1", TOTAL), LAST + RULES.pending_hold_s + 60)
-    assert (late.events, work(late)) == ((), [("refund", 1, TOTAL)])
-
-
-def test_a_bank_that_never_answers_is_a_persons_matter_in_the_end() -> None:
-    decision = answer(overdue(), PROCESSING, RULES.pending_give_up_s + 1)
-    assert [(f["reason"], f["operation"], f["money"]) for f in facts(decision)] == [
-        ("authorize_overdue", "AUTHORIZE", "UNKNOWN")
-    ]
-    assert become(decision).reviewed is S.PAYMENT_FAILED
 
 
 # The door
