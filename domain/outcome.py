@@ -58,13 +58,16 @@ class AlreadyCaptured(Value, frozen=True):
 
 
 class ReturnedElsewhere(Value, frozen=True):
-    """A refund was refused because somebody else gave money back, in the gateway's dashboard for example.
+    """Somebody else gave money back, in the gateway's dashboard for example.
 
-    total_minor: all that the gateway has given back of this transaction by now. reference: the newest refund's id.
+    After a refund: that is why it was refused. After a capture, or an authorize that captured at once: all of the money
+    was taken, and some of it went back before we saw it. total_minor: all that the gateway has given back of this
+    transaction by now. reference: the newest refund's id. transaction_id: after an authorize.
     """
 
     total_minor: int
     reference: str
+    transaction_id: str | None = None
 
 
 class Lapsed(Value, frozen=True):
@@ -91,6 +94,16 @@ class Undecided(Value, frozen=True):
     transaction_id: str
     status: str
     asks_customer: bool = False
+
+
+class CustomerMustAct(Value, frozen=True):
+    """The customer must confirm the payment with their bank. It is neither approved nor declined until then.
+
+    url: where to send the customer; None if the gateway's address would carry a secret, or there is none.
+    """
+
+    transaction_id: str
+    url: str | None = None
 
 
 class TransactionMissing(Value, frozen=True):
@@ -156,6 +169,7 @@ GatewayOutcome = (
     | Lapsed
     | Pending
     | Undecided
+    | CustomerMustAct
     | TransactionMissing
     | Unknown
     | NotExecuted

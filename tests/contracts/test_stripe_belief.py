@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from consumers.adapters.gateway.stripe_returned import WAITING
 from domain.errors import DownForEverybody
 from domain.failure_codes import FailureCode
 from domain.operation import GatewayCall, OperationKind
@@ -17,6 +18,7 @@ from domain.outcome import (
     GatewayOutcome,
     Lapsed,
     NotFound,
+    Pending,
     ReturnedElsewhere,
     TransactionMissing,
 )
@@ -107,6 +109,10 @@ def _call(world: World, kind: OperationKind, amount_minor: int = PAID) -> Gatewa
     return world.follow_up(world.authorize(), kind, "pi_1", amount_minor)
 
 
+def _named(call: GatewayCall) -> dict[str, str]:
+    return {"order_id": call.order_id, "attempt": str(call.attempt), "operation_id": str(call.operation_id)}
+
+
 async def test_what_somebody_refunded_whole_is_back(account: Account, world: World) -> None:
     account.add("pi_1", "succeeded")
     account.add_refund(PAID)
@@ -117,10 +123,25 @@ async def test_what_somebody_refunded_whole_is_back(account: Account, world: Wor
 async def test_what_somebody_refunded_in_part_is_back_in_part(account: Account, world: World) -> None:
     account.add("pi_1", "succeeded")
     account.add_refund(200)
-    account.add_refund(50, "pending")
+    account.add_refund(50)
     account.add_refund(70, "failed")
 
     assert await world.perform(_call(world, K.REFUND)) == ReturnedElsewhere(250, "re_1")
+
+
+async def test_what_somebody_refunds_is_back_only_when_it_has_succeeded(account: Account, world: World) -> None:
+    account.add("pi_1", "succeeded")
+    account.add_refund(200)
+    account.add_refund(50, "pending")
+    call = _call(world, K.REFUND)
+    waiting = Pending(transaction_id="pi_1", detail=WAITING)
+    assert (await world.perform(call), await world.look_up(call)) == (waiting, waiting)
+
+    account.refunds[0]["status"] = "succeeded"
+    assert await world.look_up(call) == ReturnedElsewhere(250, "re_1")
+
+    account.refunds[0]["status"] = "failed"
+    assert await world.look_up(call) == ReturnedElsewhere(200, "re_0")
 
 
 async def test_a_refusal_that_nobodys_refund_explains_is_a_refusal(account: Account, world: World) -> None:
@@ -169,7 +190,7 @@ async def test_one_transaction_that_is_missing_is_told_from_a_wrong_account(
     with pytest.raises(DownForEverybody):
         await world.look_up(call)
 
-    account.add("pi_8", "succeeded", metadata={"operation_id": "of another order"})
+    account.add("pi_8", "succeeded", metadata=_named(world.authorize()))
 
     assert await world.perform(call) == TransactionMissing()
     assert await world.look_up(call) == TransactionMissing()
