@@ -19,7 +19,7 @@ from domain.opening import accept_free, authorize, expire, take_repetition
 from domain.operation import OperationKind
 from domain.order import Status
 from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, OtherAmount, Pending, ReturnedElsewhere
-from domain.payment import fail_at_authorize, give_back_other_amount, mark_authorized, take_late_approval
+from domain.payment import fail_at_authorize, fail_returned, give_back_other_amount, mark_authorized, take_late_approval
 from domain.reaction import Reaction
 from domain.rows import ANY, NO_ORDER, On, When
 from domain.settling import FIRST, LAST, ask_about_currency
@@ -43,6 +43,7 @@ SETTLES = (
     On(REFUND, (Approved, Pending, ReturnedElsewhere), cancelled, fail_at_authorize, GIVEN_UP),
     On(AUTHORIZE, (Approved,), in_time, mark_authorized, HERE),
     On(AUTHORIZE, (Declined, Lapsed), of_current_attempt, fail_at_authorize, HERE),
+    On(AUTHORIZE, (ReturnedElsewhere,), of_current_attempt, fail_returned, HERE),
     On(AUTHORIZE, (OtherAmount,), other_currency, ask_about_currency, HERE),
     On(AUTHORIZE, (OtherAmount,), of_current_attempt, give_back_other_amount, HERE),
     On(VOID, (AlreadyCaptured,), approved_late, take_late_approval, HERE),  # of what nobody had decided

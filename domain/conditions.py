@@ -2,7 +2,7 @@
 
 from domain.case import Case
 from domain.failure_codes import FailureCode
-from domain.operation import OperationKind, OperationState
+from domain.operation import OperationState
 from domain.order import HoldState, Status
 from domain.retries import is_too_old, retry_refusal
 from schemas.events import OrderConfirmed, PaymentRetryRequested
@@ -104,8 +104,8 @@ def was_pending(case: Case) -> bool:
 
 
 def rest_is_kept(case: Case) -> bool:
-    """Whether a refund gave back something, but not all that we kept."""
-    return 0 < case.attempt.kept_minor < case.call.amount_minor and case.call.kind is OperationKind.REFUND
+    """Whether something was given back, but not all that we kept."""
+    return 0 < case.attempt.kept_minor < case.call.amount_minor
 
 
 def nothing_came_back(case: Case) -> bool:
