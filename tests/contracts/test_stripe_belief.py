@@ -1,11 +1,9 @@
 """The adapter looks before it believes a refusal: at the refunds of others, and at transactions that are not there."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
 from consumers.adapters.gateway.stripe_returned import WAITING
 from domain.errors import DownForEverybody
@@ -22,95 +20,25 @@ from domain.outcome import (
     ReturnedElsewhere,
     TransactionMissing,
 )
-from tests.contracts.gateway_worlds import World, stripe_world
+from tests.contracts.account import PAID, Account, named, world_at
+from tests.contracts.gateway_worlds import World
 
-PAID = 1250
 K = OperationKind
 
 
-class Account:
-    """An account at Stripe after somebody has been at its dashboard."""
-
-    def __init__(self) -> None:
-        self.intents: dict[str, dict[str, Any]] = {}
-        self.refunds: list[dict[str, Any]] = []
-        self.asked: list[str] = []
-
-    def add(self, intent_id: str, status: str, **fields: Any) -> None:
-        self.intents[intent_id] = {
-            "id": intent_id,
-            "object": "payment_intent",
-            "amount": PAID,
-            "amount_received": PAID if status == "succeeded" else 0,
-            "amount_capturable": 0,
-            "currency": "eur",
-            "livemode": False,
-            "status": status,
-            "metadata": {},
-            **fields,
-        }
-
-    def add_refund(self, amount: int, status: str = "succeeded") -> None:
-        name = f"re_{len(self.refunds)}"
-        self.refunds.insert(
-            0, {"id": name, "object": "refund", "amount": amount, "currency": "eur", "status": status, "metadata": {}}
-        )
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append(f"{request.method} {request.path}")
-        match request.method, request.path.split("/")[2:]:
-            case "GET", ["payment_intents"]:
-                return web.json_response({"object": "list", "data": list(self.intents.values()), "has_more": False})
-            case "GET", ["payment_intents", name] if name in self.intents:
-                return web.json_response(self.intents[name])
-            case "GET", ["refunds"] if (name := request.query["payment_intent"]) not in self.intents:
-                return _refused(404, "resource_missing", f"No such payment_intent: '{name}'")
-            case "GET", ["refunds"]:
-                return web.json_response({"object": "list", "data": self.refunds, "has_more": False})
-            case _, ["payment_intents", name, *_] if name not in self.intents:
-                return _refused(404, "resource_missing", f"No such payment_intent: '{name}'")
-            case "POST", ["payment_intents", *_]:
-                return _refused(400, "payment_intent_unexpected_state", "This PaymentIntent has another status.")
-            case "POST", ["refunds"] if (name := str((await request.post())["payment_intent"])) not in self.intents:
-                return _refused(404, "resource_missing", f"No such payment_intent: '{name}'")
-            case "POST", ["refunds"]:
-                left = PAID - sum(refund["amount"] for refund in self.refunds)
-                code = None if left else "charge_already_refunded"
-                return _refused(400, code, f"Refund amount is greater than unrefunded amount ({left}).")
-            case _:
-                raise AssertionError(request.path)
-
-
-def _refused(status: int, code: str | None, message: str) -> web.Response:
-    error = {"type": "invalid_request_error", "message": message} | ({} if code is None else {"code": code})
-    return web.json_response({"error": error}, status=status)
-
-
-@pytest_asyncio.fixture
-async def account() -> Account:
+@pytest.fixture
+def account() -> Account:
     return Account()
 
 
 @pytest_asyncio.fixture
 async def world(account: Account) -> AsyncIterator[World]:
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", account.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    made = stripe_world(f"http://{host}:{port}")
-    yield made
-    await made.gateway.close()
-    await runner.cleanup()
+    async with world_at(account) as made:
+        yield made
 
 
 def _call(world: World, kind: OperationKind, amount_minor: int = PAID) -> GatewayCall:
     return world.follow_up(world.authorize(), kind, "pi_1", amount_minor)
-
-
-def _named(call: GatewayCall) -> dict[str, str]:
-    return {"order_id": call.order_id, "attempt": str(call.attempt), "operation_id": str(call.operation_id)}
 
 
 async def test_what_somebody_refunded_whole_is_back(account: Account, world: World) -> None:
@@ -190,7 +118,7 @@ async def test_one_transaction_that_is_missing_is_told_from_a_wrong_account(
     with pytest.raises(DownForEverybody):
         await world.look_up(call)
 
-    account.add("pi_8", "succeeded", metadata=_named(world.authorize()))
+    account.add("pi_8", "succeeded", metadata=named(world.authorize()))
 
     assert await world.perform(call) == TransactionMissing()
     assert await world.look_up(call) == TransactionMissing()

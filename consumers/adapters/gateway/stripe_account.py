@@ -13,7 +13,7 @@ from consumers.adapters.gateway.stripe_fields import Thing, part
 from consumers.adapters.gateway.stripe_pages import LongList, StripePages
 from consumers.adapters.gateway.stripe_requests import INTENTS, StripeRequests, path_to
 from domain.ids import OrderId
-from domain.operation import OperationKind, operation_id
+from domain.operation import GatewayCall, OperationKind, operation_id
 
 OURS_PAGES_MAX: Final = 10
 """How far we search for another transaction of ours."""
@@ -21,11 +21,11 @@ TRIES_MAX: Final = 5
 """So many authorizations of one attempt at the most may bear their own operation's id."""
 _NEWEST: Final[Mapping[str, Any]] = {}
 
-KnownBefore = Callable[[datetime], Awaitable[Sequence[str]]]
-"""Gives a few transactions of ours that were made before a moment, the newest first."""
+KnownBefore = Callable[[OrderId], Awaitable[Sequence[str]]]
+"""Gives a few transactions of ours, of orders from before this one, the newest first."""
 
 
-async def _nothing_known(_: datetime) -> Sequence[str]:
+async def _nothing_known(_: OrderId) -> Sequence[str]:
     return ()
 
 
@@ -60,15 +60,15 @@ class StripeAccount:
             pass
         return False
 
-    async def lacks_before(self, at: datetime) -> str | None:
-        """Return a transaction of ours from before that moment, if the account has none of those that we know of.
+    async def lacks_before(self, call: GatewayCall) -> str | None:
+        """Return a transaction of ours from before the call, if the account has none of those that we know of.
 
         None: it has one, or we know of none. An account may be changed on purpose, so a later transaction proves
         nothing of an earlier call.
         """
-        if self._seen_from is not None and self._seen_from <= at:
+        if self._seen_from is not None and self._seen_from <= call.opened_at:
             return None
-        known = await self._known_before(at)
+        known = await self._known_before(call.order_id)
         for transaction_id in known:
             try:
                 await self._requests.get(path_to(INTENTS, transaction_id))
@@ -77,7 +77,7 @@ class StripeAccount:
                     raise
             else:
                 self.note_ours()
-                self._seen_from = at
+                self._seen_from = call.opened_at
                 return None
         return known[0] if known else None
 

@@ -131,7 +131,10 @@ class StripeLookUps:
             return await self._transactions.read_taken(call, intent, outcomes.read_authorize(call, intent))
         if not complete:
             return Unknown("more transactions than the look-up may go through")
-        missing = await self.account.lacks_before(call.opened_at)
+        try:
+            missing = await self.account.lacks_before(call)
+        except Transient as error:
+            return Unknown(f"not there, and it is not known whether it should be: {error}")
         if missing is None:
             return NotFound()
         # Sent again, it would be paid a second time, in another account than the first.
