@@ -107,6 +107,13 @@ async def test_the_rest_that_a_partial_capture_lets_go_is_no_money_that_came_bac
     assert type(refused) is expected
 
 
+async def test_an_authorization_that_ran_out_is_no_money_that_came_back(account: Account, world: World) -> None:
+    account.add("pi_1", "succeeded")
+    account.add_refund(PAID, reason="expired_uncaptured_charge")
+
+    assert await world.look_up(_capture(world)) == PAID_WHOLE
+
+
 async def test_a_look_up_of_our_refund_sees_what_others_gave_back(account: Account, world: World) -> None:
     call = world.call(K.REFUND, transaction_id="pi_1")
     account.add("pi_1", "succeeded")

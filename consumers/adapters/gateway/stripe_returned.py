@@ -72,14 +72,18 @@ def _add_up(intent: Thing, refunds: Sequence[Thing]) -> Returned:
         status = text(refund, "status")
         if status in _ON_ITS_WAY:
             pending += amount_of(refund, "amount")
-        elif status == "succeeded" and not _releases_rest(intent, refund):
+        elif status == "succeeded" and not _moved_nothing(intent, refund):
             back += amount_of(refund, "amount")
             newest = newest or text(refund, "id")
     return Returned(back, pending, newest)
 
 
-def _releases_rest(intent: Thing, refund: Thing) -> bool:
-    """Whether this only frees what a partial capture left: it moved no money, so it has no line in Stripe's balance."""
+def _moved_nothing(intent: Thing, refund: Thing) -> bool:
+    """Whether this only freed what was held: an authorization that ran out, or the rest that a partial capture left.
+
+    What moved money has a line in Stripe's balance.
+    """
+    if refund.get("reason") == "expired_uncaptured_charge":
+        return True
     rest = whole(intent, "amount") - whole(intent, "amount_received")
-    moved_nothing = refund.get("balance_transaction", "not said") is None
-    return rest > 0 and whole(refund, "amount") == rest and moved_nothing
+    return 0 < rest == whole(refund, "amount") and refund.get("balance_transaction", "not said") is None
