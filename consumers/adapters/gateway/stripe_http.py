@@ -23,9 +23,6 @@ NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _headers: ContextVar[Mapping[str, str]] = ContextVar("headers", default=NO_HEADERS)
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-_body: ContextVar[bytes] = ContextVar("body", default=b"")
-_SUCCESSES: Final = range(200, 300)
-_EMPTY_OBJECT: Final = b"{}"
 
 
 def last_headers() -> Mapping[str, str]:
@@ -38,11 +35,6 @@ def last_request_id() -> str | None:
     return _request_id.get()
 
 
-def last_body() -> bytes:
-    """Return the body of the successful answer to this task's last request."""
-    return _body.get()
-
-
 def take_over(context: Context) -> None:
     """Take over what was said in the context of another task."""
     _headers.set(context.get(_headers, NO_HEADERS))
@@ -50,27 +42,16 @@ def take_over(context: Context) -> None:
 
 
 class ListeningClient(stripe.AIOHTTPClient):
-    """Notes each answer's headers, request id and body. Logs each distinct notice once.
+    """Notes each answer's headers and request id. Logs each distinct notice once.
 
     The SDK makes a Python warning of a notice: it would be printed, or raised in place of the answer where warnings are
-    errors. So it does not get to see the header. Nor the body of a success, which it would parse slowly, and log: it
-    gets an empty object. Refusals it reads whole, for they are its errors.
+    errors. So it does not get to see the header.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._notices: set[str] = set()
         self._log = structlog.get_logger("consumers.stripe")
-
-    async def request_async(
-        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
-    ) -> tuple[bytes, int, Mapping[str, str]]:
-        """Send one request and read its answer whole."""
-        body, status, said = await super().request_async(method, url, headers, post_data)
-        if status not in _SUCCESSES:
-            return body, status, said
-        _body.set(body)
-        return _EMPTY_OBJECT, status, said
 
     async def request_stream_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
