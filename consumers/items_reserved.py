@@ -1,10 +1,12 @@
 """When the items are reserved, we capture the money and sell the hold: the order is Paid & Confirmed.
 
-Emits PaidAndConfirmed. Or, when the gateway refuses the capture: PaymentVoided, PaymentFailed and a notification. Safe
+Emits PaidAndConfirmed. Or, when the gateway refuses the capture: PaymentVoided, PaymentFailed and a notification; when
+somebody gave the money back there before we saw it captured, PaymentRefunded in place of PaymentVoided. Safe
 on redelivery: one capture an attempt, by its own idempotency key, and never without a live, pinned hold.
 """
 
 from domain.conditions import (
+    cancelled,
     capture_refused,
     current,
     goods_live,
@@ -26,7 +28,7 @@ from domain.outcome import (
     ReturnedElsewhere,
     Short,
 )
-from domain.payment import fail_at_capture, fail_for_goods, fail_reservation, give_back, mark_paid
+from domain.payment import fail_at_capture, fail_for_goods, fail_reservation, fail_returned, give_back, mark_paid
 from domain.reaction import Reaction
 from domain.rows import On, When
 from domain.settling import FIRST, LAST, OURS, ask_about_part
@@ -60,11 +62,13 @@ capture_payment = Reaction(
         On(CAPTURE, (OtherAmount,), of_current_attempt, ask_about_part, HERE),
         On(CAPTURE, (Declined,), of_current_attempt, give_back, HERE),
         On(CAPTURE, (Lapsed,), of_current_attempt, fail_at_capture, HERE),
+        On(CAPTURE, (ReturnedElsewhere,), of_current_attempt, fail_returned, HERE),
         On(CONFIRM, (Approved,), of_current_attempt, mark_paid, HERE),
         On(CONFIRM, (Short, Declined), money_kept, give_back, HERE),
         On(CONFIRM, (Short, Declined), of_current_attempt, fail_for_goods, HERE),
         On(VOID, (Approved, Lapsed), of_current_attempt, fail_at_capture, HERE),
         On(REFUND, (Approved, Pending, ReturnedElsewhere), capture_refused, fail_at_capture, HERE),
+        On(REFUND, (Approved, Pending, ReturnedElsewhere), cancelled, fail_returned, HERE),
         On(REFUND, (Approved, Pending, ReturnedElsewhere), of_current_attempt, fail_for_goods, HERE),
         *LAST,
     ),

@@ -33,7 +33,13 @@ from domain.outcome import (
     Pending,
     ReturnedElsewhere,
 )
-from domain.payment import fail_at_authorize, give_back_other_amount, mark_authorized, take_late_approval
+from domain.payment import (
+    fail_at_authorize,
+    fail_returned,
+    give_back_other_amount,
+    mark_authorized,
+    take_late_approval,
+)
 from domain.reaction import Reaction
 from domain.rows import ANY, NO_ORDER, On, When
 from domain.settling import FIRST, LAST, ask_about_currency, wait
@@ -65,6 +71,7 @@ SETTLES = (
     On(AUTHORIZE, (Declined,), of_current_attempt, cancel_declined, ASKED),  # the customer may still try again
     On(AUTHORIZE, (Declined, Lapsed), of_current_attempt, fail_at_authorize, HERE),
     On(AUTHORIZE, (Declined, Lapsed), under_review, end_overdue, FAILED),  # an operator: the bank never answered
+    On(AUTHORIZE, (ReturnedElsewhere,), of_current_attempt, fail_returned, HERE),
     On(AUTHORIZE, (OtherAmount,), other_currency, ask_about_currency, (*HERE, FAILED)),
     On(AUTHORIZE, (OtherAmount,), of_current_attempt, give_back_other_amount, (*HERE, FAILED)),
     On(VOID, (AlreadyCaptured,), approved_late, take_late_approval, HERE),  # of what nobody had decided

@@ -3,12 +3,13 @@
 import asyncio
 import os
 import platform
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import Any
 
 from consumers.adapters.gateway.references import could_name
+from consumers.adapters.gateway.stripe_account import KnownBefore
 from consumers.adapters.gateway.stripe_adapter import API_BASE, StripeGateway, check_play
 from consumers.adapters.gateway.stripe_lists import StripeLists
 from consumers.adapters.gateway.stripe_requests import StripeRequests
@@ -27,6 +28,7 @@ from deploy.running import now
 from deploy.settings import Settings, SettingsError, split_address
 from deploy.topics import check_topics
 from deploy.webhooks.run import Webhooks
+from domain.ids import OrderId
 from domain.ports.gateway import Gateway, GatewayReferences
 from domain.ports.notices import KeepsNotices
 from domain.ports.publisher import Publisher
@@ -73,8 +75,11 @@ def _named(settings: Settings, fields: Iterable[str]) -> dict[str, Any]:
     return {field: getattr(settings, field) for field in fields if field in Settings.model_fields}
 
 
-def gateway_of(settings: Settings) -> Gateway:
-    """Make the gateway that the settings choose. Raises SettingsError for no gateway, or a live key with play money."""
+def gateway_of(settings: Settings, known_before: KnownBefore | None = None) -> Gateway:
+    """Make the gateway that the settings choose. Raises SettingsError for no gateway, or a live key with play money.
+
+    known_before: of the store, for a process that looks up calls (see StripeGateway).
+    """
     kind = settings.gateway_kind()
     if kind == "simulated":
         return SimulatedGateway(
@@ -91,6 +96,7 @@ def gateway_of(settings: Settings) -> Gateway:
         concurrency=settings.gateway_concurrency,
         connect_timeout_s=settings.gateway_connect_timeout_s,
         timeout_s=settings.gateway_timeout_s,
+        known_before=known_before,
     )
 
 
@@ -179,7 +185,12 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
     """
     processes = [Process.ENGINE, *([Process.RELAY] if relay else []), *([Process.UPKEEP] if sweep else [])]
     async with AsyncExitStack() as stack:
-        gateway = gateway_of(settings)
+
+        async def known_before(order_id: OrderId) -> Sequence[str]:
+            return await store.known_before(order_id)
+
+        # Made before the store, so that wrong settings are told before a database is asked for.
+        gateway = gateway_of(settings, known_before)
         stack.push_async_callback(gateway.close)
         contracts = stack.enter_context(closing(Contracts(settings, written_max=WRITTEN_MAX)))
         await check_all(

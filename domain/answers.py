@@ -56,8 +56,10 @@ NO_ANSWER_OF_ITS_KIND: Final = Unknown("an answer that such a call cannot have: 
 _K = OperationKind
 _WAITING: Final[frozenset[type[Outcome]]] = frozenset({Pending, Unknown, NotExecuted, NotFound})
 ANSWERS: Final[dict[OperationKind, frozenset[type[Outcome]]]] = {
-    _K.AUTHORIZE: _WAITING | {Approved, OtherAmount, Declined, Lapsed, Undecided, CustomerMustAct},
-    _K.CAPTURE: _WAITING | {Approved, OtherAmount, AlreadyCaptured, Declined, Lapsed, TransactionMissing},
+    _K.AUTHORIZE: _WAITING
+    | {Approved, OtherAmount, Declined, Lapsed, Undecided, CustomerMustAct, ReturnedElsewhere, TransactionMissing},
+    _K.CAPTURE: _WAITING
+    | {Approved, OtherAmount, AlreadyCaptured, Declined, Lapsed, ReturnedElsewhere, TransactionMissing},
     _K.VOID: _WAITING | {Approved, AlreadyCaptured, Declined, Lapsed, TransactionMissing},
     _K.REFUND: _WAITING | {Approved, ReturnedElsewhere, Declined, Lapsed, TransactionMissing},
     _K.RESERVE: _WAITING | {Reserved, Short},
@@ -132,9 +134,17 @@ def _admit_captured(operation: Operation, outcome: AlreadyCaptured) -> Outcome:
     return replace(outcome, transaction_id=_reference(outcome.transaction_id) or operation.transaction_id or "")
 
 
-def _admit_returned(_: Operation, outcome: ReturnedElsewhere) -> Outcome:
+def _admit_returned(operation: Operation, outcome: ReturnedElsewhere) -> Outcome:
     reference, total = _reference(outcome.reference), outcome.total_minor
-    return ReturnedElsewhere(total, reference) if _is_amount(total) and total > 0 and reference else OTHER_AMOUNT
+    if not _is_amount(total) or total == 0 or reference is None:
+        return OTHER_AMOUNT
+    if operation.kind is OperationKind.REFUND:
+        return ReturnedElsewhere(total, reference)
+    # The call took what it asked for, so no more than that can have come back.
+    if total > operation.amount_minor:
+        return OTHER_AMOUNT
+    transaction_id = _reference(outcome.transaction_id) or operation.transaction_id
+    return NO_REFERENCE if transaction_id is None else ReturnedElsewhere(total, reference, transaction_id)
 
 
 def _admit_decline(operation: Operation, outcome: Declined) -> Outcome:

@@ -31,6 +31,8 @@ def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime)
             return _book_capture(attempt, outcome.amount_minor or operation.amount_minor, at)
         case OperationKind.CAPTURE, OtherAmount():
             return _book_capture(attempt, outcome.amount_minor or 0, at)
+        case OperationKind.CAPTURE, ReturnedElsewhere():
+            return _book_returned(_book_capture(attempt, operation.amount_minor, at), outcome)
         case OperationKind.CAPTURE, Declined():
             return replace(attempt, failure_code=FailureCode.CAPTURE_REFUSED)
         case OperationKind.CAPTURE | OperationKind.VOID, AlreadyCaptured():
@@ -52,6 +54,8 @@ def _book_authorize(attempt: Attempt, operation: Operation, outcome: Outcome, at
             attempt = _book_approval(attempt, outcome.transaction_id, amount, at if outcome.captured else None)
             # An attempt that has failed already keeps its reason.
             return replace(attempt, failure_code=attempt.failure_code or FailureCode.AMOUNT_DIFFERS)
+        case ReturnedElsewhere():
+            return _book_returned(_book_approval(attempt, outcome.transaction_id, operation.amount_minor, at), outcome)
         case Undecided():
             code = attempt.failure_code or _code_of(attempt, outcome)
             return replace(attempt, transaction_id=outcome.transaction_id, failure_code=code)
@@ -87,6 +91,16 @@ def _book_capture(attempt: Attempt, amount: int, at: datetime) -> Attempt:
         authorized_minor=attempt.authorized_minor or amount,
         captured_minor=amount,
         captured_at=attempt.captured_at or at,
+    )
+
+
+def _book_returned(attempt: Attempt, outcome: ReturnedElsewhere) -> Attempt:
+    """Return the attempt, all of whose money was taken, with what somebody gave back of it: it must fail."""
+    return replace(
+        attempt,
+        refunded_minor=min(outcome.total_minor, attempt.captured_minor),
+        refund_id=outcome.reference,
+        failure_code=FailureCode.CANCELLED_BY_OPERATOR,
     )
 
 

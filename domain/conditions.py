@@ -129,8 +129,8 @@ def forgotten(case: Case) -> bool:
 
 
 def rest_is_kept(case: Case) -> bool:
-    """Whether a refund gave back something, but not all that we kept."""
-    return 0 < case.attempt.kept_minor < case.call.amount_minor and case.call.kind is OperationKind.REFUND
+    """Whether something was given back, but not all that we kept."""
+    return 0 < case.attempt.kept_minor < case.call.amount_minor
 
 
 def nothing_came_back(case: Case) -> bool:

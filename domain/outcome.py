@@ -59,13 +59,16 @@ class AlreadyCaptured(Value, frozen=True):
 
 
 class ReturnedElsewhere(Value, frozen=True):
-    """A refund was refused because somebody else gave money back, in the gateway's dashboard for example.
+    """Somebody else gave money back, in the gateway's dashboard for example.
 
-    total_minor: all that the gateway has given back of this transaction by now. reference: the newest refund's id.
+    After a refund: that is why it was refused. After a capture, or an authorize that captured at once: all of the money
+    was taken, and some of it went back before we saw it. total_minor: all that the gateway has given back of this
+    transaction by now. reference: the newest refund's id. transaction_id: after an authorize.
     """
 
     total_minor: int
     reference: str
+    transaction_id: str | None = None
 
 
 class Lapsed(Value, frozen=True):

@@ -9,7 +9,7 @@ from domain.failure_codes import FailureCode, may_retry, reason_of
 from domain.operating import open_operation
 from domain.operation import OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, Status, reservation_id
-from domain.outcome import Declined, Missing, OtherAmount, Reserved, Short
+from domain.outcome import Declined, Missing, OtherAmount, Reserved, ReturnedElsewhere, Short
 from domain.rules import Context
 from domain.values import replace
 from schemas.events import (
@@ -113,6 +113,12 @@ def fail_at_capture(case: Case) -> Decision:
     return fail_payment(case.order, Stage.CAPTURE, code, case.context, *draft_return(case))
 
 
+def fail_returned(case: Case) -> Decision:
+    """Move to payment_failed: somebody gave the money back at the gateway before the order was paid."""
+    stage = Stage.AUTHORIZE if case.call.kind is OperationKind.AUTHORIZE else Stage.CAPTURE
+    return fail_payment(case.order, stage, FailureCode.CANCELLED_BY_OPERATOR, case.context, *draft_return(case))
+
+
 def fail_for_goods(case: Case) -> Decision:
     """Move to payment_failed because goods are missing. The money is back, or surely on its way."""
     code = case.order.current.failure_code or FailureCode.ITEMS_UNAVAILABLE
@@ -175,7 +181,10 @@ def give_back_other_amount(case: Case) -> Decision:
 
 
 def give_back_rest(case: Case) -> Decision:
-    """Emit what went back, and open a refund of the rest as the next try: the old key holds the old answer."""
+    """Emit what went back, and open a refund of the rest.
+
+    After a refund it is the next try: the old key holds the old answer.
+    """
     attempt, call = case.attempt, case.call
     order = open_operation(
         case.order,
@@ -184,7 +193,7 @@ def give_back_rest(case: Case) -> Decision:
         attempt,
         case.reaction,
         attempt.kept_minor,
-        try_number=call.try_number + 1,
+        try_number=call.try_number + 1 if call.kind is OperationKind.REFUND else 1,
     )
     return emit(order, case.context, *draft_return(case))
 
@@ -243,11 +252,14 @@ def money_state(order: Order, attempt: Attempt) -> MoneyState:
 def draft_return(case: Case) -> tuple[Draft, ...]:
     """Draft PaymentVoided or PaymentRefunded for money that went back; nothing while a refund is pending."""
     operation = case.operation
-    if operation is None or operation.kind not in _RETURNS:
+    if operation is None:
+        return ()
+    # What an authorize or a capture finds given back was given back by somebody else.
+    if operation.kind not in _RETURNS and not isinstance(case.outcome, ReturnedElsewhere):
         return ()
     attempt = case.attempt
-    # A refund asks for all that is kept. So what is kept still is what this one did not give back.
-    left = attempt.kept_minor if operation.kind is OperationKind.REFUND else 0
+    # All that was kept is asked back, or was taken. So what is kept still is what did not go back.
+    left = 0 if operation.kind is OperationKind.VOID else attempt.kept_minor
     amount = operation.amount_minor - left
     if amount <= 0:
         return ()

@@ -209,6 +209,8 @@ def refuse_ahead(case: Case) -> Decision:
 OURS: Final = (When(NO_ORDER, always, refuse_unknown), When(ANY, ahead_of_us, refuse_ahead))
 """The first rows of plans for every topic of ours."""
 
+_TAKES_MONEY: Final = (OperationKind.AUTHORIZE, OperationKind.CAPTURE)
+
 FIRST: Final = (
     On(OperationKind.VOID, (NotFound,), forgotten, void_anew),
     On(EVERY, (Unknown, NotFound), always, wait),
@@ -216,6 +218,7 @@ FIRST: Final = (
     On(EVERY, (TransactionMissing,), always, ask_for_missing),
     On(OperationKind.REFUND, (ReturnedElsewhere,), nothing_came_back, ask_operator),
     On(OperationKind.REFUND, (Approved, ReturnedElsewhere), rest_is_kept, give_back_rest),
+    On(_TAKES_MONEY, (ReturnedElsewhere,), rest_is_kept, give_back_rest),
 )
 """The first rows of outcomes for every reaction: what is unknown, or was not executed, waits; what did not come back
 whole goes on.
@@ -231,6 +234,7 @@ LAST: Final = (
     On(OperationKind.REFUND, (Declined, Lapsed), always, ask_operator),
     On(OperationKind.VOID, (Approved, Lapsed), always, end_void),
     On(OperationKind.REFUND, (Approved, ReturnedElsewhere), always, end_refund),
+    On(_TAKES_MONEY, (ReturnedElsewhere,), always, end_refund),
     On(OperationKind.RELEASE, (Approved,), always, end_release),
 )
 """The last rows of outcomes for every reaction. An outcome that fits none is undone."""

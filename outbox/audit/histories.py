@@ -169,7 +169,9 @@ def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
         yield events.PaymentReviewRequired.TYPE, 1, "review"
     if not reviews and not profile.free:
         # An approval that an operator finds later is voided, without an event PaymentAuthorized.
-        taken = sum(t.authorized and not t.not_taken for t in profile.attempts)
+        taken = sum(
+            t.authorized and not t.not_taken and not _returned_unseen(profile, t.attempt) for t in profile.attempts
+        )
         yield events.PaymentAuthorized.TYPE, taken, "attempts authorized"
 
 
@@ -201,4 +203,10 @@ def _refunds(profile: Profile, attempt: AttemptSummary) -> int:
     if not attempt.refunded:
         return 0
     refunds = profile.operations_of(attempt.attempt, OperationKind.REFUND)
-    return max(1, sum(o.state is OperationState.APPROVED or o.elsewhere for o in refunds))
+    ours = sum(o.state is OperationState.APPROVED and not o.elsewhere for o in refunds)
+    return max(1, ours + sum(o.elsewhere for o in profile.operations if o.attempt == attempt.attempt))
+
+
+def _returned_unseen(profile: Profile, attempt: int) -> bool:
+    """Whether the look-up that found the money taken also found that somebody had given it back."""
+    return any(o.elsewhere for o in profile.operations_of(attempt, OperationKind.AUTHORIZE))

@@ -108,6 +108,10 @@ class PostgresStore:
         """Return orders with a slow operation whose customer has no notice of it yet."""
         return [OrderId(row[0]) for row in await self._once(questions.DELAYED_ORDERS, [open_s, open_s, limit])]
 
+    async def known_before(self, order_id: OrderId) -> Sequence[str]:
+        """Return a few of the gateway's transactions of orders from before this one, the newest first."""
+        return [str(row[0]) for row in await self._once(questions.KNOWN_BEFORE, [order_id])]
+
     async def passed(self, group: str, topic: str, topic_id: str, partition: int, offset: int) -> Passed | None:
         """Return an operator's word to pass over this offset."""
         rows = await self._once(questions.PASSED, [group, topic, topic_id, partition, offset, offset])

@@ -48,6 +48,11 @@ PASSED: Final[LiteralString] = """
 HAS_LETTER: Final[LiteralString] = """
     SELECT 1 FROM dead_letter
      WHERE consumer_group = %s AND topic = %s AND partition = %s AND message_offset = %s AND origin = %s"""
+KNOWN_BEFORE: Final[LiteralString] = """
+    SELECT transaction_id FROM attempt
+     WHERE order_number < (SELECT order_number FROM orders WHERE order_id = %s) AND transaction_id IS NOT NULL
+     ORDER BY order_number DESC, attempt DESC LIMIT 3"""
+"""By the primary key, backwards: most attempts have a transaction."""
 _STATES: Final[LiteralString] = """
     SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
      WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""

@@ -76,7 +76,7 @@ def answer(call: GatewayCall) -> GatewayOutcome:
             assert_never(call.kind)
 
 
-def gateway_of(settings: Settings) -> Gateway:
+def gateway_of(settings: Settings, known_before: object = None) -> Gateway:
     """Make it with the simulated gateway's latency."""
     return StatelessGateway(settings.simulated_latency_ms / 1000)
 

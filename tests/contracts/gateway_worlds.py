@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+from consumers.adapters.gateway.stripe_account import KnownBefore
 from consumers.adapters.gateway.stripe_adapter import StripeGateway
 from deploy.playbank.in_process import SimulatedGateway
 from deploy.playbank.ledger import SandboxLedger
@@ -135,7 +136,7 @@ def simulated_world(**settings: float) -> World:
     return World(gateway, gateway, lambda: now, pause)
 
 
-def stripe_world(address: str) -> World:
+def stripe_world(address: str, known_before: KnownBefore | None = None) -> World:
     """Build a world in the real time of a sandbox."""
     gateway = StripeGateway(
         "sk_test_contract",
@@ -143,6 +144,7 @@ def stripe_world(address: str) -> World:
         concurrency=CONCURRENCY,
         timeout_s=TIMEOUT_S,
         connect_timeout_s=TIMEOUT_S,
+        known_before=known_before,
     )
     return World(gateway, SandboxLedger(address), lambda: datetime.now(UTC), lambda _: None)  # noqa: TID251 - real time
 

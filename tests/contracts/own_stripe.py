@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import orjson
 from aiohttp import web
@@ -19,6 +19,7 @@ class Asked:
     path: str
     headers: Mapping[str, str]
     form: Mapping[str, str]
+    query: str
 
 
 @dataclass
@@ -35,12 +36,16 @@ class OwnStripe:
 
     async def answer(self, request: web.Request) -> web.Response:
         body = (await request.read()).decode()
-        self.asked.append(Asked(request.method, request.path, request.headers, dict(parse_qsl(body))))
+        self.asked.append(
+            Asked(request.method, request.path, request.headers, dict(parse_qsl(body)), unquote(request.query_string))
+        )
         said = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return web.Response(status=said.status, body=said.body, headers=said.headers)
 
 
-def said(body: dict[str, Any] | bytes, status: int = 200, *more: tuple[str, str], **headers: str) -> web.Response:
+def said(
+    body: dict[str, Any] | list[Any] | bytes, status: int = 200, *more: tuple[str, str], **headers: str
+) -> web.Response:
     """Make an answer. headers: `Request_Id="req_1"` is `Request-Id: req_1`. more: headers whose name comes twice."""
     named = [(name.replace("_", "-"), value) for name, value in headers.items()]
     raw = body if isinstance(body, bytes) else orjson.dumps(body)

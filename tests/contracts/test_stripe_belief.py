@@ -1,12 +1,11 @@
 """The adapter looks before it believes a refusal: at the refunds of others, and at transactions that are not there."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
+from consumers.adapters.gateway.stripe_returned import WAITING
 from domain.errors import DownForEverybody
 from domain.failure_codes import FailureCode
 from domain.operation import GatewayCall, OperationKind
@@ -17,90 +16,25 @@ from domain.outcome import (
     GatewayOutcome,
     Lapsed,
     NotFound,
+    Pending,
     ReturnedElsewhere,
     TransactionMissing,
 )
-from tests.contracts.gateway_worlds import World, stripe_world
+from tests.contracts.account import PAID, Account, named, world_at
+from tests.contracts.gateway_worlds import World
 
-PAID = 1250
 K = OperationKind
 
 
-class Account:
-    """An account at Stripe after somebody has been at its dashboard."""
-
-    def __init__(self) -> None:
-        self.intents: dict[str, dict[str, Any]] = {}
-        self.refunds: list[dict[str, Any]] = []
-        self.asked: list[str] = []
-
-    def add(self, intent_id: str, status: str, **fields: Any) -> None:
-        self.intents[intent_id] = {
-            "id": intent_id,
-            "object": "payment_intent",
-            "amount": PAID,
-            "amount_received": PAID if status == "succeeded" else 0,
-            "amount_capturable": 0,
-            "currency": "eur",
-            "livemode": False,
-            "status": status,
-            "metadata": {},
-            **fields,
-        }
-
-    def add_refund(self, amount: int, status: str = "succeeded") -> None:
-        name = f"re_{len(self.refunds)}"
-        self.refunds.insert(
-            0, {"id": name, "object": "refund", "amount": amount, "currency": "eur", "status": status, "metadata": {}}
-        )
-
-    async def answer(self, request: web.Request) -> web.Response:
-        self.asked.append(f"{request.method} {request.path}")
-        match request.method, request.path.split("/")[2:]:
-            case "GET", ["payment_intents"]:
-                return web.json_response({"object": "list", "data": list(self.intents.values()), "has_more": False})
-            case "GET", ["payment_intents", name] if name in self.intents:
-                return web.json_response(self.intents[name])
-            case "GET", ["refunds"] if (name := request.query["payment_intent"]) not in self.intents:
-                return _refused(404, "resource_missing", f"No such payment_intent: '{name}'")
-            case "GET", ["refunds"]:
-                return web.json_response({"object": "list", "data": self.refunds, "has_more": False})
-            case _, ["payment_intents", name, *_] if name not in self.intents:
-                return _refused(404, "resource_missing", f"No such payment_intent: '{name}'")
-            case "POST", ["payment_intents", *_]:
-                return _refused(400, "payment_intent_unexpected_state", "This PaymentIntent has another status.")
-            case "POST", ["refunds"] if (name := str((await request.post())["payment_intent"])) not in self.intents:
-                return _refused(404, "resource_missing", f"No such payment_intent: '{name}'")
-            case "POST", ["refunds"]:
-                left = PAID - sum(refund["amount"] for refund in self.refunds)
-                code = None if left else "charge_already_refunded"
-                return _refused(400, code, f"Refund amount is greater than unrefunded amount ({left}).")
-            case _:
-                raise AssertionError(request.path)
-
-
-def _refused(status: int, code: str | None, message: str) -> web.Response:
-    error = {"type": "invalid_request_error", "message": message} | ({} if code is None else {"code": code})
-    return web.json_response({"error": error}, status=status)
-
-
-@pytest_asyncio.fixture
-async def account() -> Account:
+@pytest.fixture
+def account() -> Account:
     return Account()
 
 
 @pytest_asyncio.fixture
 async def world(account: Account) -> AsyncIterator[World]:
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", account.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    made = stripe_world(f"http://{host}:{port}")
-    yield made
-    await made.gateway.close()
-    await runner.cleanup()
+    async with world_at(account) as made:
+        yield made
 
 
 def _call(world: World, kind: OperationKind, amount_minor: int = PAID) -> GatewayCall:
@@ -117,10 +51,25 @@ async def test_what_somebody_refunded_whole_is_back(account: Account, world: Wor
 async def test_what_somebody_refunded_in_part_is_back_in_part(account: Account, world: World) -> None:
     account.add("pi_1", "succeeded")
     account.add_refund(200)
-    account.add_refund(50, "pending")
+    account.add_refund(50)
     account.add_refund(70, "failed")
 
     assert await world.perform(_call(world, K.REFUND)) == ReturnedElsewhere(250, "re_1")
+
+
+async def test_what_somebody_refunds_is_back_only_when_it_has_succeeded(account: Account, world: World) -> None:
+    account.add("pi_1", "succeeded")
+    account.add_refund(200)
+    account.add_refund(50, "pending")
+    call = _call(world, K.REFUND)
+    waiting = Pending(transaction_id="pi_1", detail=WAITING)
+    assert (await world.perform(call), await world.look_up(call)) == (waiting, waiting)
+
+    account.refunds[0]["status"] = "succeeded"
+    assert await world.look_up(call) == ReturnedElsewhere(250, "re_1")
+
+    account.refunds[0]["status"] = "failed"
+    assert await world.look_up(call) == ReturnedElsewhere(200, "re_0")
 
 
 async def test_a_refusal_that_nobodys_refund_explains_is_a_refusal(account: Account, world: World) -> None:
@@ -169,7 +118,7 @@ async def test_one_transaction_that_is_missing_is_told_from_a_wrong_account(
     with pytest.raises(DownForEverybody):
         await world.look_up(call)
 
-    account.add("pi_8", "succeeded", metadata={"operation_id": "of another order"})
+    account.add("pi_8", "succeeded", metadata=named(world.authorize()))
 
     assert await world.perform(call) == TransactionMissing()
     assert await world.look_up(call) == TransactionMissing()

@@ -118,6 +118,18 @@ async def test_advice_is_heeded_whatever_the_body_is(stripe: OwnStripe, world: W
     assert same(again) == Unknown("")
 
 
+async def test_a_limit_of_requests_is_before_the_execution_whatever_stripe_advises(
+    stripe: OwnStripe, world: World
+) -> None:
+    """The key remembers nothing, so it can be sent again, by our back-off."""
+    limited = {"error": {"type": "invalid_request_error", "code": "rate_limit"}}
+    stripe.says(said(limited, 429, Stripe_Should_Retry="false", Retry_After="7"), said(intent()))
+    call = world.authorize()
+
+    assert await world.perform(call) == NotExecuted("HTTP 429 rate_limit", retry_after_s=7)
+    assert await world.perform(call) == Approved("pi_1", amount_minor=1250)
+
+
 async def test_a_look_up_that_fails_heeds_the_pause_and_says_nothing_of_the_key(
     stripe: OwnStripe, world: World
 ) -> None:

@@ -1,23 +1,21 @@
-"""Stripe's lists of payments and refunds: every page once, and no half of a list passes for the whole."""
+"""Stripe's lists of payments and refunds, as they stand there."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from aiohttp import web
 
-from consumers.adapters.gateway.stripe_lists import TRIES_MAX, StripeLists, read_refund, read_transaction
-from consumers.adapters.gateway.stripe_requests import PAGE, StripeRequests
+from consumers.adapters.gateway.stripe_lists import StripeLists, read_refund, read_transaction
+from consumers.adapters.gateway.stripe_pages import PAGE
+from consumers.adapters.gateway.stripe_requests import StripeRequests
 from domain.errors import Transient
 from domain.ports.gateway import ListedRefund, ListedTransaction, RefundState
+from tests.contracts.own_stripe import own_stripe, said
 from tests.sandbox.client import Client, client_of
 from tests.sandbox.process import running
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +30,8 @@ def client(address: str) -> Iterator[Client]:
         yield opened
 
 
-def lists_at(address: str, pauses: list[float] | None = None) -> StripeLists:
-    async def pause(seconds: float) -> None:
-        if pauses is not None:
-            pauses.append(seconds)
-
-    requests = StripeRequests("sk_test_lists", address, 1, connect_timeout_s=1.0, timeout_s=1.0)
-    return StripeLists(requests, pause)
-
-
 async def all_of(address: str, since: datetime = LONG_AGO) -> tuple[list[ListedTransaction], list[ListedRefund]]:
-    lists = lists_at(address)
+    lists = StripeLists(StripeRequests("sk_test_lists", address, 1, connect_timeout_s=1.0, timeout_s=1.0))
     try:
         transactions = [t async for page in lists.transactions(since) for t in page]
         return transactions, [r async for page in lists.refunds(since) for r in page]
@@ -154,116 +143,8 @@ def test_every_state_of_a_refund_is_read(status: str, state: RefundState) -> Non
     assert (listed.state, listed.transaction_id, listed.operation_id) == (state, "pi_1", None)
 
 
-@asynccontextmanager
-async def stripe_that(answer: Answer) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("GET", "/{rest:.*}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
-
-
-def page(*intents: dict[str, Any], has_more: bool = False) -> web.Response:
-    return web.json_response({"object": "list", "data": list(intents), "has_more": has_more})
-
-
-async def read(answer: Answer, pauses: list[float]) -> list[str]:
-    async with stripe_that(answer) as address:
-        lists = lists_at(address, pauses)
-        try:
-            return [t.transaction_id async for some in lists.transactions(LONG_AGO) for t in some]
-        finally:
-            await lists.close()
-
-
-@pytest.mark.parametrize("status", [429, 500, 503])
-async def test_a_page_that_fails_is_asked_for_again(status: int) -> None:
-    asked: list[str | None] = []
-
-    async def answer(request: web.Request) -> web.Response:
-        asked.append(request.query.get("starting_after"))
-        if len(asked) == 2:
-            return web.json_response({"error": {"type": "api_error", "message": "no"}}, status=status)
-        return page({**INTENT, "id": f"pi_{len(asked)}"}, has_more=len(asked) == 1)
-
-    pauses: list[float] = []
-    assert await read(answer, pauses) == ["pi_1", "pi_3"]
-    assert (asked, pauses) == ([None, "pi_1", "pi_1"], [1.0])
-
-
-async def _fail(_: web.Request) -> web.Response:
-    return web.json_response({"error": {"type": "api_error", "message": "no"}}, status=500)
-
-
-async def _refuse(_: web.Request) -> web.Response:
-    return web.json_response({"error": {"type": "invalid_request_error", "message": "no"}}, status=403)
-
-
-async def _hang_up(request: web.Request) -> web.Response:
-    assert request.transport is not None
-    request.transport.close()
-    return web.Response()
-
-
-async def _say_html(_: web.Request) -> web.Response:
-    return web.Response(text="<html>", content_type="text/html")
-
-
-async def _say_nothing(_: web.Request) -> web.Response:
-    return web.json_response({"object": "list"})
-
-
-async def _repeat(_: web.Request) -> web.Response:
-    return page(INTENT, has_more=True)
-
-
-async def _end_too_soon(_: web.Request) -> web.Response:
-    return page(has_more=True)
-
-
-async def _say_nonsense(_: web.Request) -> web.Response:
-    return page({**INTENT, "created": "yesterday"})
-
-
-@pytest.mark.parametrize(
-    ("answer", "told", "tries"),
-    [
-        (_fail, "HTTP 500", TRIES_MAX),
-        (_refuse, "needs the permission to read /v1/payment_intents", 1),
-        (_hang_up, "does not answer", TRIES_MAX),
-        (_say_html, "PAYMENTS_STRIPE_API_BASE", 1),
-        (_say_nothing, "cannot be read", 1),
-        (_repeat, "does not go on behind pi_1", 1),
-        (_end_too_soon, "does not go on behind None", 1),
-        (_say_nonsense, "cannot read", 1),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
-)
-async def test_a_list_that_does_not_come_whole_is_an_error_that_says_what_to_do(
-    answer: Answer, told: str, tries: int
-) -> None:
-    pauses: list[float] = []
-    with pytest.raises(Transient, match=told):
-        await read(answer, pauses)
-    assert len(pauses) == tries - 1
-
-
-async def test_a_stripe_that_is_too_slow_is_asked_again_and_then_an_error() -> None:
-    async def answer(_: web.Request) -> web.Response:
-        await asyncio.Event().wait()
-        return web.Response()
-
-    with pytest.raises(Transient, match="does not answer"):
-        await read(answer, [])
-
-
-async def test_nobody_there_is_an_error() -> None:
-    lists = lists_at("http://127.0.0.1:1", [])
-    with pytest.raises(Transient, match="does not answer"):
-        await anext(lists.transactions(LONG_AGO))
-    await lists.close()
+async def test_an_object_that_makes_no_sense_is_an_error_for_the_whole_list() -> None:
+    odd = {"object": "list", "data": [{**INTENT, "created": "yesterday"}], "has_more": False}
+    async with own_stripe(said(odd)) as stripe:
+        with pytest.raises(Transient, match="cannot read"):
+            await all_of(stripe.address)

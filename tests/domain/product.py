@@ -55,8 +55,8 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     OtherAmount("pi_1", TOTAL - 1),
     OtherAmount("pi_1", TOTAL - 1, captured=True),
     OtherAmount("pi_1", None),
-    ReturnedElsewhere(TOTAL, "re_9"),
-    ReturnedElsewhere(TOTAL - 1, "re_9"),
+    ReturnedElsewhere(TOTAL, "re_9", "pi_1"),
+    ReturnedElsewhere(TOTAL - 1, "re_9", "pi_1"),
     TransactionMissing(),
     Undecided("pi_1", "requires_confirmation"),
     Undecided("pi_1", "requires_action", asks_customer=True),
@@ -69,8 +69,14 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
 _WAITING: Final = (Pending, Unknown, NotExecuted, NotFound)
 ANSWERS: Final[dict[OperationKind, tuple[type[Outcome], ...]]] = {
     # What the ports can answer; an inventory never speaks of captures, nor the gateway of shortages.
-    K.AUTHORIZE: (Approved, OtherAmount, Declined, Lapsed, Undecided, CustomerMustAct, *_WAITING),
-    K.CAPTURE: (Approved, OtherAmount, AlreadyCaptured, Declined, Lapsed, TransactionMissing, *_WAITING),
+    K.AUTHORIZE: (
+        *(Approved, OtherAmount, Declined, Lapsed, Undecided, CustomerMustAct, ReturnedElsewhere, TransactionMissing),
+        *_WAITING,
+    ),
+    K.CAPTURE: (
+        *(Approved, OtherAmount, AlreadyCaptured, Declined, Lapsed, ReturnedElsewhere, TransactionMissing),
+        *_WAITING,
+    ),
     K.VOID: (Approved, AlreadyCaptured, Declined, Lapsed, TransactionMissing, *_WAITING),
     K.REFUND: (Approved, ReturnedElsewhere, Declined, Lapsed, TransactionMissing, *_WAITING),
     K.RESERVE: (Reserved, Short, *_WAITING),

@@ -205,6 +205,55 @@ def test_a_refund_that_brought_nothing_back_needs_an_operator() -> None:
     assert (decision.alarm, after(decision)[1].refunded_minor) == ("review_refund_failed", 80)
 
 
+# Money that was taken and given back before we saw it taken
+
+
+TAKEN_AND_BACK: Final = [
+    (S.CONFIRMED, K.AUTHORIZE, attempt(), "AUTHORIZE"),
+    (S.ITEMS_RESERVED, K.CAPTURE, authorized(), "CAPTURE"),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "money", "stage"), TAKEN_AND_BACK)
+def test_what_somebody_gave_back_before_the_order_was_paid_fails_it(
+    status: Status, kind: OperationKind, money: Attempt, stage: str
+) -> None:
+    decision = settle(status, kind, money, ReturnedElsewhere(TOTAL, "re_9", "pi_1"), **pinned())
+
+    said = failure(FailureCode.CANCELLED_BY_OPERATOR, money="RETURNED")
+    assert facts(decision) == [REFUNDED | {"refund_id": "re_9"}, FAILED | said | {"stage": stage}, NOTICE | said]
+    assert work(decision) == []
+    assert after(decision) == (
+        S.PAYMENT_FAILED,
+        captured(token=None, refunded_minor=TOTAL, refund_id="re_9", failure_code=FailureCode.CANCELLED_BY_OPERATOR),
+    )
+
+
+@pytest.mark.parametrize(("status", "kind", "money", "stage"), TAKEN_AND_BACK)
+def test_what_somebody_gave_back_in_part_is_given_back_whole_and_fails_the_order(
+    status: Status, kind: OperationKind, money: Attempt, stage: str
+) -> None:
+    decision = settle(status, kind, money, ReturnedElsewhere(80, "re_9", "pi_1"), **pinned())
+
+    assert facts(decision) == [REFUNDED | {"refund_id": "re_9", "amount_minor": 80}]
+    known, rest = going_on(decision)
+    assert (rest.kind, rest.amount_minor, rest.try_number) == (K.REFUND, TOTAL - 80, 1)
+    last = answer(known, rest, Approved("pi_1", "re_2", TOTAL - 80))
+    assert [fact["type"] for fact in facts(last)] == ["PaymentRefunded", "PaymentFailed", NOTICE["type"]]
+    assert (facts(last)[0]["amount_minor"], facts(last)[1]["stage"]) == (TOTAL - 80, stage)
+    assert facts(last)[1]["failure_code"] == FailureCode.CANCELLED_BY_OPERATOR
+    assert (after(last)[0], after(last)[1].kept_minor) == (S.PAYMENT_FAILED, 0)
+
+
+@pytest.mark.parametrize(("status", "kind", "money", "stage"), TAKEN_AND_BACK)
+def test_a_refund_of_more_than_was_taken_is_looked_up_again(
+    status: Status, kind: OperationKind, money: Attempt, stage: str
+) -> None:
+    decision = settle(status, kind, money, ReturnedElsewhere(TOTAL + 1, "re_9", "pi_1"), **pinned())
+
+    assert (facts(decision), after(decision)) == ([], (status, money)), stage
+
+
 # Transactions that are not there
 
 

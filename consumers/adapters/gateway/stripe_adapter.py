@@ -10,17 +10,28 @@ from urllib.parse import urlsplit
 
 import stripe
 
+from consumers.adapters.gateway import stripe_errors as errors
 from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
+from consumers.adapters.gateway.stripe_account import KnownBefore
 from consumers.adapters.gateway.stripe_advice import heed
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import amount_to_send
 from consumers.adapters.gateway.stripe_event_list import StripeEventList
+from consumers.adapters.gateway.stripe_fields import UNREADABLE_ERRORS
 from consumers.adapters.gateway.stripe_forms import FORMATS, authorize_form, capture_form, refund_form
 from consumers.adapters.gateway.stripe_http import last_headers, last_request_id
 from consumers.adapters.gateway.stripe_lookups import StripeLookUps
+from consumers.adapters.gateway.stripe_pages import StripePages
 from consumers.adapters.gateway.stripe_refunds import failed_refunds
-from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, UNREADABLE_ERRORS, NotBegun, StripeRequests
+from consumers.adapters.gateway.stripe_requests import (
+    CONNECTION_ERRORS,
+    INTENTS,
+    REFUNDS,
+    NotBegun,
+    StripeRequests,
+    path_to,
+)
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import Declined, GatewayOutcome, NotExecuted, NotFound, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
@@ -47,7 +58,8 @@ class StripeGateway:
 
     concurrency bounds the requests that run at a time, over all sequences. timeout_s bounds one request from its
     sending to the last byte, connect_timeout_s the connection. listing_pages_max bounds the search for lost authorize
-    operations, in pages of 100 PaymentIntents: what lies beyond stays Unknown.
+    operations, in pages of 100 PaymentIntents: what lies beyond stays Unknown. known_before: tells whether the account
+    is still ours, before an authorize that is not there is sent again (see StripeAccount).
     """
 
     def __init__(
@@ -59,13 +71,15 @@ class StripeGateway:
         connect_timeout_s: float = 5.0,
         timeout_s: float = 30.0,
         listing_pages_max: int = 200,
+        known_before: KnownBefore | None = None,
     ) -> None:
         self._concurrency = concurrency
         self._requests = StripeRequests(
             api_key, api_base, concurrency, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s
         )
-        self._look_ups = StripeLookUps(self._requests, listing_pages_max)
-        self.events = StripeEventList(self._requests)
+        self._pages = StripePages(self._requests)
+        self._look_ups = StripeLookUps(self._requests, listing_pages_max, known_before)
+        self.events = StripeEventList(self._pages)
 
     def perform(self, calls: Sequence[GatewayCall], begin: Begin = at_once) -> AsyncIterator[Sequence[GatewayAnswer]]:
         """Send what the calls ask, each under its idempotency key."""
@@ -77,7 +91,7 @@ class StripeGateway:
 
     def failed_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
         """List refunds of ours that were made since then and have failed. Raises Transient, see the port."""
-        return failed_refunds(self._requests, since)
+        return failed_refunds(self._pages, since)
 
     async def order_of(self, reference: str) -> str | None:
         """Return the order that a transaction, or the transaction of a refund, names; "" if it names none."""
@@ -107,47 +121,44 @@ class StripeGateway:
         except stripe.StripeError as error:
             return await self._read_refusal(call, error)
         except CONNECTION_ERRORS as lost:
-            return heed(outcomes.read_lost_connection(lost), last_headers())
+            return heed(errors.read_lost_connection(lost), last_headers())
         else:
             if call.kind is not OperationKind.AUTHORIZE:  # a new payment may be made in any account
-                self._look_ups.transactions.note_ours()
+                self._look_ups.account.note_ours()
             return outcome
 
     async def _read_refusal(self, call: GatewayCall, error: stripe.StripeError) -> GatewayOutcome:
         """Read an error. What may contradict our belief about the transaction is looked up before it counts."""
         headers = last_headers()
         if call.kind is OperationKind.AUTHORIZE:
-            return heed(outcomes.read_error(call.kind, error), headers, error)
-        if outcomes.is_missing(error):
+            return heed(errors.read_error(call.kind, error), headers, error)
+        if errors.is_missing(error):
             outcome = await self._look_ups.judge_missing(call)
-        elif outcomes.is_state_conflict(error):
+        elif errors.is_state_conflict(error):
             outcome = await self._look_ups.ask_state(call)
         else:
-            outcome = heed(outcomes.read_error(call.kind, error), headers, error)
+            outcome = heed(errors.read_error(call.kind, error), headers, error)
         if isinstance(outcome, NotFound):
-            outcome = outcomes.read_refusal(call.kind, outcomes.details(error).get("code"), None)
+            outcome = errors.read_refusal(call.kind, errors.details(error).get("code"), None)
         if call.kind is OperationKind.REFUND and isinstance(outcome, Declined):
             found = await self._look_ups.find_returned(call)
             return outcome if isinstance(found, NotFound) else found
         return outcome
 
     async def _send(self, call: GatewayCall, amount: int, begin: Callable[[], bool]) -> GatewayOutcome:
-        api, run = self._requests.client().v1, self._requests.run
-        options: stripe.RequestOptions = {"idempotency_key": call.idempotency_key}
+        post, key = self._requests.post, call.idempotency_key
         transaction_id = call.transaction_id or ""
         match call.kind:
             case OperationKind.AUTHORIZE:
-                create = api.payment_intents.create_async(authorize_form(call, amount), options)
-                return outcomes.read_authorize(call, await run(create, begin))
+                return outcomes.read_authorize(call, await post(INTENTS, authorize_form(call, amount), key, begin))
             case OperationKind.CAPTURE:
-                capture = api.payment_intents.capture_async(transaction_id, capture_form(amount), options)
-                return outcomes.read_capture(await run(capture, begin))
+                path = path_to(INTENTS, transaction_id, "capture")
+                return outcomes.read_capture(call, await post(path, capture_form(amount), key, begin))
             case OperationKind.VOID:
-                cancel = api.payment_intents.cancel_async(transaction_id, options=options)
-                return outcomes.read_void(await run(cancel, begin))
+                path = path_to(INTENTS, transaction_id, "cancel")
+                return outcomes.read_void(call, await post(path, {}, key, begin))
             case OperationKind.REFUND:
-                refund = api.refunds.create_async(refund_form(call, amount), options)
-                return outcomes.read_refund(call, await run(refund, begin))
+                return outcomes.read_refund(call, await post(REFUNDS, refund_form(call, amount), key, begin))
             case OperationKind.RESERVE | OperationKind.CONFIRM | OperationKind.RELEASE:
                 raise AssertionError(f"{call.kind} is for the inventory")
             case _:

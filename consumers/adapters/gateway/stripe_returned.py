@@ -1,0 +1,89 @@
+"""Money of a payment that went back without us, as Stripe's refunds tell it: pure.
+
+A refund counts when it has succeeded. One that is pending may still fail, so whoever asks must wait for it.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from consumers.adapters.gateway.stripe_fields import Thing, part, text, whole
+from consumers.adapters.gateway.stripe_outcomes import amount_of
+from domain.operation import GatewayCall
+from domain.outcome import Approved, GatewayOutcome, NotFound, Pending, ReturnedElsewhere
+
+_ON_ITS_WAY: Final = frozenset({"pending", "requires_action"})
+WAITING: Final = "somebody else's refund of this payment is pending"
+
+
+class Returned(NamedTuple):
+    """What the refunds of one payment add up to, in ISO minor units. newest: the id of the newest that succeeded."""
+
+    back_minor: int
+    pending_minor: int
+    newest: str | None
+
+
+def may_be_returned(intent: Thing) -> bool:
+    """Whether the payment's charge says, or leaves open, that money went back: then its refunds must be read."""
+    charge = intent.get("latest_charge")
+    return isinstance(charge, str) or bool(part(intent, "latest_charge").get("amount_refunded"))
+
+
+def own_refund(call: GatewayCall, refunds: Sequence[Thing]) -> Thing | None:
+    """Return the refund that the call made."""
+    own = str(call.operation_id)
+    return next((refund for refund in refunds if part(refund, "metadata").get("operation_id") == own), None)
+
+
+def is_foreign(refund: Thing) -> bool:
+    """Whether somebody else made the refund."""
+    return "operation_id" not in part(refund, "metadata")
+
+
+def read_taken(intent: Thing, taken: GatewayOutcome, refunds: Sequence[Thing]) -> GatewayOutcome:
+    """Return the outcome of an authorize or a capture that found the money taken: not that, if it went back since.
+
+    taken: the outcome as the payment alone tells it.
+    """
+    found = _add_up(intent, refunds)
+    nothing_back = found.newest is None and not found.pending_minor
+    if not isinstance(taken, Approved) or nothing_back or not any(map(is_foreign, refunds)):
+        return taken
+    if found.pending_minor:
+        return Pending(transaction_id=taken.transaction_id, detail=WAITING)
+    assert found.newest is not None
+    return ReturnedElsewhere(found.back_minor, found.newest, taken.transaction_id)
+
+
+def read_refused(call: GatewayCall, intent: Thing, refunds: Sequence[Thing]) -> GatewayOutcome:
+    """Return why a refund of ours does not go through: others gave money back. NotFound: that does not explain it."""
+    found = _add_up(intent, refunds)
+    if amount_of(intent, "amount_received") - found.back_minor - found.pending_minor >= call.amount_minor:
+        return NotFound()
+    if found.pending_minor:
+        return Pending(transaction_id=call.transaction_id, detail=WAITING)
+    return NotFound() if found.newest is None else ReturnedElsewhere(found.back_minor, found.newest)
+
+
+def _add_up(intent: Thing, refunds: Sequence[Thing]) -> Returned:
+    back = pending = 0
+    newest = None
+    for refund in refunds:
+        status = text(refund, "status")
+        if status in _ON_ITS_WAY:
+            pending += amount_of(refund, "amount")
+        elif status == "succeeded" and not _moved_nothing(intent, refund):
+            back += amount_of(refund, "amount")
+            newest = newest or text(refund, "id")
+    return Returned(back, pending, newest)
+
+
+def _moved_nothing(intent: Thing, refund: Thing) -> bool:
+    """Whether this only freed what was held: an authorization that ran out, or the rest that a partial capture left.
+
+    What moved money has a line in Stripe's balance.
+    """
+    if refund.get("reason") == "expired_uncaptured_charge":
+        return True
+    rest = whole(intent, "amount") - whole(intent, "amount_received")
+    return 0 < rest == whole(refund, "amount") and refund.get("balance_transaction", "not said") is None
