@@ -35,7 +35,13 @@ NOT_CONFIRMED = "payment_intent_authentication_failure"
 SPOILT = Unknown("HTTP 500")
 STORED_ERROR = Unknown("HTTP 500", replayed=True)
 # What Stripe names when it refuses a refund: a code, a parameter, or nothing.
-_NO_REFUND = {No.REFUNDED: No.REFUNDED.value, No.TOO_LARGE: "amount", No.UNEXPECTED_STATE: None, No.REFUSED: None}
+_NO_REFUND = {
+    No.REFUNDED: No.REFUNDED.value,
+    No.DISPUTED: No.DISPUTED.value,
+    No.TOO_LARGE: "amount",
+    No.UNEXPECTED_STATE: None,
+    No.REFUSED: None,
+}
 _OTHER_PARAMETERS = Unknown("this key was used with other parameters", replayed=True)
 
 
@@ -137,11 +143,14 @@ class Desk:
             case bank.ASKS_CUSTOMER:
                 return CustomerMustAct(intent.id, f"{ASKING_PAGE}{intent.id}")
             case bank.DECLINED:
-                decline = self._declined[intent.id]
+                decline = self._declined.get(intent.id) or intent.method.later_decline
+                assert decline is not None, "a payment without a method was declined"
                 if decline.code == NOT_CONFIRMED:
                     return Undecided(intent.id, DECLINED, asks_customer=True)
                 code = failure_code(decline.code, decline.decline_code, decline.advice_code)
-                return Declined(code, decline.decline_code, intent.id)
+                return Declined(code, decline.decline_code or decline.code, intent.id)
+            case bank.PROCESSING:
+                return Pending(transaction_id=intent.id)
             case bank.CANCELED:
                 return Lapsed()
             case bank.CAPTURED:
