@@ -16,6 +16,7 @@ from schemas.fields import (
     CodeText,
     CurrencyText,
     CustomerText,
+    DisputeOutcome,
     Flag,
     Id,
     Moment,
@@ -33,6 +34,7 @@ from schemas.records import Event, Item, Line, MissingItem, OwnEvent, PaymentMet
 
 __all__ = [
     "CustomerNotificationRequested",
+    "DisputeOutcome",
     "Event",
     "Item",
     "ItemsReserved",
@@ -44,6 +46,8 @@ __all__ = [
     "OwnEvent",
     "PaidAndConfirmed",
     "PaymentAuthorized",
+    "PaymentDisputeClosed",
+    "PaymentDisputed",
     "PaymentFailed",
     "PaymentMethod",
     "PaymentMethodKind",
@@ -172,7 +176,7 @@ class PaymentVoided(OwnEvent):
 
 
 class PaymentRefunded(OwnEvent):
-    """Captured money was given back."""
+    """Captured money was given back. request_id: None if nobody asked us for it."""
 
     TYPE: ClassVar[str] = "PaymentRefunded"
 
@@ -181,6 +185,7 @@ class PaymentRefunded(OwnEvent):
     refund_id: ReferenceText
     amount_minor: Amount
     currency: CurrencyText
+    request_id: ReferenceText | None = None
 
 
 class PaymentRefundFailed(OwnEvent):
@@ -194,6 +199,37 @@ class PaymentRefundFailed(OwnEvent):
     amount_minor: Amount
     currency: CurrencyText
     reason: CodeText
+
+
+class PaymentDisputed(OwnEvent):
+    """A customer disputes a payment; again when the money is withdrawn, or a dispute that had ended is reopened."""
+
+    TYPE: ClassVar[str] = "PaymentDisputed"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    transaction_id: ReferenceText
+    dispute_id: ReferenceText
+    amount_minor: Amount
+    currency: CurrencyText
+    reason: CodeText
+    funds_withdrawn: Flag
+
+
+class PaymentDisputeClosed(OwnEvent):
+    """A dispute has ended. It may be opened again."""
+
+    TYPE: ClassVar[str] = "PaymentDisputeClosed"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    transaction_id: ReferenceText
+    dispute_id: ReferenceText
+    amount_minor: Amount
+    currency: CurrencyText
+    reason: CodeText
+    funds_withdrawn: Flag
+    outcome: DisputeOutcome
 
 
 class PaymentReviewRequired(OwnEvent):
