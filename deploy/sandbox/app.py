@@ -64,6 +64,7 @@ class Sandbox:
             self._get("/v1/refunds", reading.list_refunds),
             self._get("/v1/refunds/{id}", reading.get_refund),
             self._post("/v1/refunds/{id}", self._update_refund),
+            self._get("/v1/disputes", reading.list_disputes),
             Route("/v1/events", self._guard(self._list_events), methods=["GET"]),
             Route("/v1/events/{id}", self._guard(self._get_event), methods=["GET"]),
         ]

@@ -71,6 +71,12 @@ def list_refunds(bank: Bank, form: Form, _path: Mapping[str, Any]) -> dict[str, 
     return list_json("/v1/refunds", [refund_json(bank, refund, expand) for refund in page], has_more=more)
 
 
+def list_disputes(_bank: Bank, form: Form, _path: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an empty page: no payment is disputed here."""
+    params.check_names(form, known.LIST_REFUNDS)
+    return list_json("/v1/disputes", [], has_more=False)
+
+
 def get_charge(bank: Bank, form: Form, path: Mapping[str, Any]) -> dict[str, Any]:
     """Return one charge."""
     params.check_names(form, known.GET)

@@ -1,4 +1,4 @@
-"""Stripe's lists of PaymentIntents and refunds, in pages. Its search is not used: it lags by minutes."""
+"""Stripe's lists of PaymentIntents, refunds and disputes, in pages. Its search is not used: it lags by minutes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -8,8 +8,10 @@ from typing import Any, Final, TypeVar
 import stripe
 
 from consumers.adapters.gateway.stripe_currency import from_stripe
+from consumers.adapters.gateway.stripe_disputes import read_dispute
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, PAGE, UNREADABLE_ERRORS, StripeRequests
 from domain.errors import Transient
+from domain.news import Dispute
 from domain.ports.gateway import ListedRefund, ListedTransaction, RefundState
 
 TRIES_MAX: Final = 4
@@ -26,7 +28,7 @@ _REFUND_STATES: Final = {
     "canceled": RefundState.FAILED,
 }
 
-_Listed = TypeVar("_Listed", ListedTransaction, ListedRefund)
+_Listed = TypeVar("_Listed", ListedTransaction, ListedRefund, Dispute)
 
 
 class StripeLists:
@@ -48,6 +50,11 @@ class StripeLists:
         """Yield pages of refunds. Raises Transient if Stripe does not answer, or not as it should."""
         async for page in self._pages("/v1/refunds", since):
             yield _read(page, read_refund)
+
+    async def disputes(self, since: datetime) -> AsyncIterator[Sequence[Dispute]]:
+        """Yield pages of disputes. Raises Transient if Stripe does not answer, or not as it should."""
+        async for page in self._pages("/v1/disputes", since):
+            yield _read(page, read_dispute)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,26 +1,26 @@
-"""Refunds of ours that have failed at Stripe, perhaps weeks after they succeeded."""
+"""Stripe's list of refunds, for what it changed without us: refunds of ours that failed, refunds of somebody else."""
 
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import stripe
 import structlog
 
 from consumers.adapters.gateway.stripe_currency import from_stripe
+from consumers.adapters.gateway.stripe_disputes import code_of, id_of
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, PAGE, UNREADABLE_ERRORS, StripeRequests
 from domain.errors import Transient
-from domain.told import RefundFailure
+from domain.news import RefundFailure
+from domain.notices import REFUND_FAILED, REFUND_UPDATED, Notice
 
 PAGES_MAX: Final = 5_000
 """Half a million refunds in the time that is looked at."""
 _FAILED: Final = frozenset({"failed", "canceled"})
-_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-async def failed_refunds(requests: StripeRequests, since: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
-    """List refunds that were made since then and have failed, a page at a time. Raises Transient.
+async def late_refunds(requests: StripeRequests, since: datetime) -> AsyncIterator[Sequence[RefundFailure | Notice]]:
+    """List refunds that were made since then, as far as they are news, a page at a time. Raises Transient.
 
     Pages are read raw: the SDK's objects cost 0.2 ms each, and a page of them would block the event loop.
     """
@@ -29,9 +29,8 @@ async def failed_refunds(requests: StripeRequests, since: datetime) -> AsyncIter
     try:
         for _ in range(PAGES_MAX):
             page = (await requests.run(client.raw_request_async("get", "/v1/refunds", **asked))).data
-            failed = [_read(refund) for refund in page["data"] if refund["status"] in _FAILED and _is_ours(refund)]
-            if readable := [each for each in failed if each is not None]:
-                yield readable
+            if news := [each for refund in page["data"] if (each := _read(refund)) is not None]:
+                yield news
             if not page["has_more"]:
                 return
             asked["starting_after"] = page["data"][-1]["id"]
@@ -42,14 +41,16 @@ async def failed_refunds(requests: StripeRequests, since: datetime) -> AsyncIter
     raise Transient(f"more than {PAGES_MAX * PAGE} refunds: they cannot be looked through")
 
 
-def _is_ours(refund: Mapping[str, Any]) -> bool:
+def _read(refund: Mapping[str, Any]) -> RefundFailure | Notice | None:
+    """Return what is news of one refund."""
     metadata = refund.get("metadata") or {}
-    return "operation_id" in metadata and "order_id" in metadata
+    if "operation_id" in metadata and "order_id" in metadata:
+        return _read_failure(refund) if refund["status"] in _FAILED else None
+    return _read_foreign(refund)
 
 
-def _read(refund: Mapping[str, Any]) -> RefundFailure | None:
-    """Read one refund. None, with a line in the log, if its amount makes no sense: it must not hide the others."""
-    reason = refund.get("failure_reason")
+def _read_failure(refund: Mapping[str, Any]) -> RefundFailure | None:
+    """Read a failed refund of ours. None, with a line in the log, if it makes no sense: it must not hide the others."""
     try:
         amount = from_stripe(refund["amount"], refund["currency"])
     except (KeyError, ValueError) as error:
@@ -62,5 +63,24 @@ def _read(refund: Mapping[str, Any]) -> RefundFailure | None:
         operation_id=str(refund["metadata"]["operation_id"]),
         refund_id=str(refund["id"]),
         amount_minor=amount,
-        reason=reason if isinstance(reason, str) and _CODE.fullmatch(reason) else "unknown",
+        reason=code_of(refund.get("failure_reason")),
+    )
+
+
+def _read_foreign(refund: Mapping[str, Any]) -> Notice | None:
+    """Make the notice of a refund that somebody else made: one when it has succeeded, another if it fails.
+
+    None for one that is pending, or of a charge without a PaymentIntent. Its id is the refund's: it counts once.
+    """
+    intent_id, failed = id_of(refund.get("payment_intent")), refund["status"] in _FAILED
+    if not intent_id or not (failed or refund["status"] == "succeeded"):
+        return None
+    return Notice(
+        notice_id=f"{refund['id']}{':failed' if failed else ''}",
+        type=REFUND_FAILED if failed else REFUND_UPDATED,
+        occurred_at=datetime.fromtimestamp(refund["created"], UTC),
+        object_id=str(refund["id"]),
+        intent_id=intent_id,
+        order_id=None,
+        operation_id=None,
     )
