@@ -1,12 +1,87 @@
-"""What the gateway says unasked, of something that was settled before. The sweep asks for it; no topic brings it.
+"""What the gateway says unasked. No topic brings it: the sweep asks the gateway when it tells something, and daily.
 
-A refund that had succeeded fails: the money is ours again. Emits PaymentRefundFailed and PaymentReviewRequired, for a
-person decides how it reaches the customer. Safe when it is said again: the refund is booked as failed once.
+A dispute is told to others, and the order keeps its status. A refund of ours that fails after it had succeeded comes to
+a person. A refund that somebody else made is booked. Money that somebody approved or captured, and that no order needs,
+goes back. Safe when it is said again, late or out of order: what the gateway has now is compared with the books.
 """
 
-from domain.told import must_wait, take_back_refund
-from schemas.events import PaymentRefundFailed, PaymentReviewRequired
+from domain.disputes import (
+    answered_late,
+    has_ended,
+    is_told,
+    note_dispute,
+    note_unknown_status,
+    of_unknown_status,
+    tell_dispute,
+    tell_end,
+    warn_of_fraud,
+)
+from domain.elsewhere import (
+    book_cancelled,
+    book_foreign_refund,
+    failed_unbooked,
+    give_back_unwanted,
+    has_failed,
+    is_booked,
+    is_in_books,
+    is_pending,
+    is_unexplained,
+    not_in_agreement,
+    take_back_foreign_refund,
+    was_cancelled,
+)
+from domain.hearing import (
+    ForeignRefund,
+    FraudWarning,
+    Told,
+    always,
+    do_nothing,
+    of_no_attempt,
+    under_way,
+    wait,
+)
+from domain.news import Dispute, RefundFailure, TransactionNews
+from domain.told import book_failure, refund_must_wait
+from schemas.events import (
+    PaymentDisputeClosed,
+    PaymentDisputed,
+    PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentReviewRequired,
+    PaymentVoided,
+)
 
-refund_failed = take_back_refund
-waits = must_wait
-EMITS = (PaymentRefundFailed, PaymentReviewRequired)
+ROWS = (
+    Told(Dispute, of_no_attempt, wait),
+    Told(Dispute, answered_late, do_nothing),
+    Told(Dispute, of_unknown_status, note_unknown_status),
+    Told(Dispute, is_told, note_dispute),
+    Told(Dispute, has_ended, tell_end),
+    Told(Dispute, always, tell_dispute),
+    Told(FraudWarning, always, warn_of_fraud),
+    Told(RefundFailure, refund_must_wait, wait),
+    Told(RefundFailure, always, book_failure),
+    Told(TransactionNews, is_in_books, do_nothing),
+    Told(TransactionNews, of_no_attempt, wait),
+    Told(TransactionNews, under_way, wait),
+    Told(TransactionNews, is_unexplained, wait),
+    Told(TransactionNews, was_cancelled, book_cancelled),
+    Told(TransactionNews, always, give_back_unwanted),
+    Told(ForeignRefund, of_no_attempt, do_nothing),
+    Told(ForeignRefund, is_pending, do_nothing),
+    Told(ForeignRefund, failed_unbooked, do_nothing),
+    Told(ForeignRefund, is_booked, do_nothing),
+    Told(ForeignRefund, under_way, wait),
+    Told(ForeignRefund, not_in_agreement, wait),
+    Told(ForeignRefund, has_failed, take_back_foreign_refund),
+    Told(ForeignRefund, always, book_foreign_refund),
+)
+"""The first row that fits is taken. What waits is heard again: the notice stays `kept`, and after a day that rings."""
+EMITS = (
+    PaymentDisputed,
+    PaymentDisputeClosed,
+    PaymentVoided,
+    PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentReviewRequired,
+)

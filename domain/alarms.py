@@ -86,6 +86,39 @@ _RUNNING: Final = {
         "If another deployment uses the same account of the gateway, nothing is to be done. Else look for a database "
         "that was restored to an older state, and compare these payments with the gateway by hand.",
     ),
+    "payment_disputed": Alarm(
+        "A customer disputes a payment at their bank. The order keeps its status; the line comes once a dispute.",
+        "See `payments order show ID`. Answer the dispute in the gateway's dashboard in time, or accept it there.",
+    ),
+    "dispute_unknown": Alarm(
+        "A dispute has a status that this release does not know. It is kept, and nobody is told of it.",
+        "Look at the dispute in the gateway's dashboard. Deploy a release that knows the status; then it is told.",
+    ),
+    "fraud_warning": Alarm(
+        "The issuer warns that a payment may be fraud. No money has moved.",
+        "Look at the order before it is delivered. A refund in time may avoid a dispute.",
+    ),
+    "foreign_refund_failed": Alarm(
+        "A refund that somebody made at the gateway has failed: that money is ours again. A paid order keeps its "
+        "status; of a failed order we send the money back.",
+        "Tell who made the refund. For a paid order decide how the money reaches the customer.",
+    ),
+    "money_unwanted": Alarm(
+        "Somebody approved or captured money at the gateway for an order that has failed, or is paid by another "
+        "attempt. It is given back.",
+        "Find out who did it in the gateway's dashboard. See `payments order show ID` for the void or refund.",
+    ),
+    "notice_kept": Alarm(
+        "The gateway told something a day ago that could not be booked: its order waits for a person or is under way, "
+        "or books and gateway contradict each other. The line comes once a day.",
+        "End the review of the order, if it is in one. Else compare the transaction at the gateway with `payments "
+        "order show ID` and `payments reconcile`.",
+    ),
+    "told_unread": Alarm(
+        "The gateway tells things unasked, and for ten minutes has not said what they are about. Nothing is lost.",
+        "Check the line's `error`. A restricted PAYMENTS_STRIPE_API_KEY needs permission to read payments, refunds and "
+        "disputes.",
+    ),
     "contradiction": Alarm(
         "The gateway gave an answer that contradicts an earlier definite one. The earlier one stands.",
         "Look the transaction up at the gateway and compare it with `payments order show ID`.",

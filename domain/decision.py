@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from domain.disputing import KnownDispute
 from domain.ids import EventId, Namespace, OrderId
 from domain.order import Order
 from domain.rules import Context
@@ -30,7 +31,8 @@ class Notification(Value, frozen=True):
 class Decision(Value, frozen=True):
     """order: the new state; None if there is nothing to write. events: in the order of their ordinals.
 
-    refused: the message becomes a dead letter, for this reason. alarm: the reason of an alarm to log.
+    refused: the message becomes a dead letter, for this reason. alarm: the reason of an alarm to log. dispute: as it is
+    to be kept.
     """
 
     order: Order | None
@@ -39,6 +41,7 @@ class Decision(Value, frozen=True):
     detail: str = ""
     alarm: str | None = None
     notifications: tuple[Notification, ...] = ()
+    dispute: KnownDispute | None = None
 
 
 class Draft(Value, frozen=True):

@@ -1,7 +1,8 @@
 """Notices: what the gateway tells us unasked, by webhook or in its list of events, and what we do about each.
 
 A notice is a wake-up. It never carries a fact into our books: the operation that it is about is made due, and what the
-gateway then answers is settled as always. So a notice may come early, late, twice or out of order.
+gateway then answers is settled as always. If there is none, the gateway is asked about the transaction, and the rows of
+`consumers/gateway_told.py` decide. So a notice may come early, late, twice or out of order.
 """
 
 from datetime import datetime, timedelta
@@ -20,30 +21,38 @@ PAYMENT: Final = (
     "payment_intent.requires_action",
 )
 REFUND_FAILED: Final = "refund.failed"
-REFUND: Final = ("charge.refunded", "refund.updated", REFUND_FAILED)
+REFUND_UPDATED: Final = "refund.updated"
+REFUND: Final = ("charge.refunded", REFUND_UPDATED, REFUND_FAILED)
+FRAUD_WARNING: Final = "radar.early_fraud_warning.created"
 UNASKED: Final = (
     "charge.dispute.created",
     "charge.dispute.updated",
     "charge.dispute.funds_withdrawn",
     "charge.dispute.funds_reinstated",
     "charge.dispute.closed",
-    "radar.early_fraud_warning.created",
+    FRAUD_WARNING,
 )
-"""The gateway's objects of these have no metadata of ours, so only the transaction's id leads to an order."""
+"""The gateway's objects of these have no metadata of ours, nor has a refund that somebody else made. So only the
+transaction leads to an order.
+"""
 TYPES: Final = (*PAYMENT, *REFUND, *UNASKED)
 """All that we take. Stripe's list of events filters by 20 types at most."""
 
 ORPHAN_AFTER: Final = timedelta(hours=24)
 """A notice of an order that is not in the database is tried for so long: a restore may bring the order back."""
+RING_AFTER: Final = timedelta(hours=24)
+"""A notice that has not led anywhere for so long is shown to an operator, once a day."""
 PAUSE_MIN: Final = timedelta(seconds=1)
 PAUSE_MAX: Final = timedelta(minutes=5)
+ASK_PAUSE_MIN: Final = timedelta(seconds=5)
+ASK_PAUSE_MAX: Final = timedelta(hours=1)
 
 
 class Notice(Value, frozen=True):
     """One event of the gateway, without its body.
 
     notice_id: the gateway's. occurred_at: by the gateway's clock. intent_id: the transaction, if the object names one.
-    order_id, operation_id: from the metadata that we gave the object; None for UNASKED.
+    order_id, operation_id: from the metadata that we gave the object; None if it has none of ours.
     """
 
     notice_id: str
@@ -58,14 +67,17 @@ class Notice(Value, frozen=True):
 class Fate(StrEnum):
     """What became of a notice.
 
-    WAITING: it is looked at again later. WOKEN: an operation was made due. KNOWN: our books have it already. KEPT: it
-    is not applied yet, for no rule of this release does. UNKNOWN_ORDER: its order never came.
+    WAITING: it is looked at again later. WOKEN: an operation was made due. KNOWN: our books have it already. KEPT: no
+    operation waits for it, and the books do not have it: the gateway is asked about its transaction, until that leads
+    somewhere. APPLIED: it did. FOREIGN: the transaction is of no order of ours. UNKNOWN_ORDER: its order never came.
     """
 
     WAITING = "waiting"
     WOKEN = "woken"
     KNOWN = "known"
     KEPT = "kept"
+    APPLIED = "applied"
+    FOREIGN = "foreign"
     UNKNOWN_ORDER = "unknown_order"
 
 
@@ -127,6 +139,19 @@ def judge(notice: Notice, age: timedelta, found: Found) -> Fate:
 def pause(age: timedelta) -> timedelta:
     """Return how long to wait before a notice of this age is looked at again."""
     return min(max(age, PAUSE_MIN), PAUSE_MAX)
+
+
+def ask_pause(age: timedelta) -> timedelta:
+    """Return how long to wait before the gateway is asked again about a kept notice of this age."""
+    return RING_AFTER if age >= RING_AFTER else min(max(age, ASK_PAUSE_MIN), ASK_PAUSE_MAX)
+
+
+def fate_without_news(age: timedelta) -> Fate:
+    """Decide about a kept notice if the gateway's answer has nothing that our books lack. age: since we have it.
+
+    A list of the gateway may lag behind what it tells, so the first such answer is not believed.
+    """
+    return Fate.KNOWN if age >= ASK_PAUSE_MIN else Fate.KEPT
 
 
 def _is_booked(notice: Notice, money: Money | None) -> bool:

@@ -113,7 +113,10 @@ class _Review(NamedTuple):
     def find_refused(self) -> Operation | None:
         """Return the void or refund that the gateway refused, if the review is about one."""
         kind = _REFUSED.get(self.order.review_reason or "")
-        refused = [o for o in self.history if o.kind is kind and o.state is OperationState.DECLINED]
+        # A try number below 0 is a refund of somebody else: it has no key, and is not sent again.
+        refused = [
+            o for o in self.history if o.kind is kind and o.state is OperationState.DECLINED and o.try_number > 0
+        ]
         return next((o for o in reversed(refused) if _is_owed(self.order, o)), None)
 
     def settle_refusal(self, refused: Operation) -> Decision | No:
@@ -273,6 +276,6 @@ def _renumber(decision: Decision, history: Sequence[Operation]) -> Decision:
 
 def _give_next_number(operation: Operation, history: Sequence[Operation]) -> Operation:
     like = [o.try_number for o in history if (o.attempt, o.kind) == (operation.attempt, operation.kind)]
-    number = max(like, default=0) + 1
+    number = max([0, *like]) + 1
     name = operation_id(operation.order_id, operation.attempt, operation.kind, number)
     return replace(operation, operation_id=name, try_number=number)

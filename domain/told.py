@@ -1,28 +1,24 @@
-"""What the gateway says unasked of something that was settled before, and what it makes of an order."""
+"""What the gateway says of a refund of ours that was settled before, and what it makes of an order."""
 
 from domain.decision import NOTHING, Decision, Draft
+from domain.hearing import AT_REST, Hearing
+from domain.news import RefundFailure
 from domain.operation import Operation, OperationKind, OperationState
-from domain.order import Order, Status
+from domain.order import Order
 from domain.rules import Context
 from domain.settling import review
-from domain.values import Value, replace
+from domain.values import replace
 from schemas.events import PaymentRefundFailed
 
 
-class RefundFailure(Value, frozen=True):
-    """A refund of ours that is not, or not any more, on its way to the customer.
-
-    operation_id: as text, from its metadata. amount_minor: in ISO 4217 minor units. reason: the gateway's code.
-    """
-
-    order_id: str
-    operation_id: str
-    refund_id: str
-    amount_minor: int
-    reason: str
+def refund_must_wait(hearing: Hearing) -> bool:
+    """Whether the failure is new, and something else is under way for the order."""
+    return must_wait(hearing.order, hearing.fact_as(RefundFailure))
 
 
-AT_REST = frozenset({Status.PAYMENT_FAILED, Status.PAID_AND_CONFIRMED})
+def book_failure(hearing: Hearing) -> Decision:
+    """Book that a refund of ours failed after it had succeeded, and ask an operator."""
+    return take_back_refund(hearing.order, hearing.fact_as(RefundFailure), hearing.context)
 
 
 def must_wait(order: Order, failure: RefundFailure) -> bool:

@@ -17,6 +17,7 @@ from schemas.fields import (
     CodeText,
     CurrencyText,
     CustomerText,
+    DisputeOutcome,
     Flag,
     Id,
     Moment,
@@ -37,6 +38,7 @@ __all__ = [
     "ActionKind",
     "CustomerActionRequired",
     "CustomerNotificationRequested",
+    "DisputeOutcome",
     "Event",
     "Item",
     "ItemsReserved",
@@ -48,6 +50,8 @@ __all__ = [
     "OwnEvent",
     "PaidAndConfirmed",
     "PaymentAuthorized",
+    "PaymentDisputeClosed",
+    "PaymentDisputed",
     "PaymentFailed",
     "PaymentMethod",
     "PaymentMethodKind",
@@ -191,7 +195,7 @@ class PaymentVoided(OwnEvent):
 
 
 class PaymentRefunded(OwnEvent):
-    """Captured money was given back."""
+    """Captured money was given back. request_id: None if nobody asked us for it."""
 
     TYPE: ClassVar[str] = "PaymentRefunded"
 
@@ -200,6 +204,7 @@ class PaymentRefunded(OwnEvent):
     refund_id: ReferenceText
     amount_minor: Amount
     currency: CurrencyText
+    request_id: ReferenceText | None = None
 
 
 class PaymentRefundFailed(OwnEvent):
@@ -213,6 +218,37 @@ class PaymentRefundFailed(OwnEvent):
     amount_minor: Amount
     currency: CurrencyText
     reason: CodeText
+
+
+class PaymentDisputed(OwnEvent):
+    """A customer disputes a payment; again when the money is withdrawn, or a dispute that had ended is reopened."""
+
+    TYPE: ClassVar[str] = "PaymentDisputed"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    transaction_id: ReferenceText
+    dispute_id: ReferenceText
+    amount_minor: Amount
+    currency: CurrencyText
+    reason: CodeText
+    funds_withdrawn: Flag
+
+
+class PaymentDisputeClosed(OwnEvent):
+    """A dispute has ended. It may be opened again."""
+
+    TYPE: ClassVar[str] = "PaymentDisputeClosed"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    transaction_id: ReferenceText
+    dispute_id: ReferenceText
+    amount_minor: Amount
+    currency: CurrencyText
+    reason: CodeText
+    funds_withdrawn: Flag
+    outcome: DisputeOutcome
 
 
 class PaymentReviewRequired(OwnEvent):

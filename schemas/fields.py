@@ -99,6 +99,16 @@ class ActionKind(StrEnum):
     UNSPECIFIED = "UNSPECIFIED"
 
 
+class DisputeOutcome(StrEnum):
+    """How a dispute ended."""
+
+    WON = "WON"
+    LOST = "LOST"
+    PREVENTED = "PREVENTED"
+    WARNING_CLOSED = "WARNING_CLOSED"
+    UNSPECIFIED = "UNSPECIFIED"
+
+
 class MoneyState(StrEnum):
     """Where the customer's money is when a payment failed or a notification is sent."""
 

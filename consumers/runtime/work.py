@@ -55,6 +55,8 @@ class Work:
             order_id = decision.order.order_id
             self._orders[order_id] = decision.order
             self._touched[order_id] = None
+            if decision.dispute is not None:
+                self.changes.disputes.append((order_id, decision.dispute))
             if decision.alarm:
                 self.alarms.append((order_id, decision.alarm))
 

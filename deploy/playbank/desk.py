@@ -6,11 +6,12 @@ from functools import lru_cache
 from consumers.adapters.gateway.stripe_codes import Refusal, failure_code
 from consumers.adapters.gateway.stripe_currency import amount_max, amount_to_send
 from deploy.playbank import bank
-from deploy.playbank.bank import ASKS_CUSTOMER, CANCELED, CAPTURED, DECLINED, KEY_TTL_S, Bank, Intent, No, Refund
+from deploy.playbank.bank import ASKS_CUSTOMER, CANCELED, CAPTURED, DECLINED, HELD, KEY_TTL_S, Bank, Intent, No, Refund
 from deploy.playbank.cards import CardDecline
 from deploy.playbank.methods import Method, method_of
 from domain.failure_codes import FailureCode
 from domain.ids import OperationId, OrderId
+from domain.news import RefundFailure, RefundWord, SeenRefund, TransactionNews
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import (
     AlreadyCaptured,
@@ -27,13 +28,13 @@ from domain.outcome import (
     Unknown,
 )
 from domain.ports.gateway import Effect, LedgerEntry
-from domain.told import RefundFailure
 
 ASKING_PAGE = "https://bank.example/confirm/"
 """Where customers would confirm payments. Nobody listens there: see act_for_customer."""
 NOT_CONFIRMED = "payment_intent_authentication_failure"
 SPOILT = Unknown("HTTP 500")
 STORED_ERROR = Unknown("HTTP 500", replayed=True)
+_WORDS: dict[str, RefundWord] = {"succeeded": "succeeded", "failed": "failed"}
 # What Stripe names when it refuses a refund: a code, a parameter, or nothing.
 _NO_REFUND = {
     No.REFUNDED: No.REFUNDED.value,
@@ -192,6 +193,33 @@ class Desk:
             if refund.status == "failed" and refund.created >= since_s
             if (intent := self._bank.intent(refund.intent)) is not None
         ]
+
+    def news_of(self, transaction_id: str) -> TransactionNews | None:
+        """Return all that the books have of a transaction."""
+        intent = self._bank.intent(transaction_id)
+        if intent is None:
+            return None
+        refunds = [
+            SeenRefund(
+                refund_id=refund.id,
+                operation_id=None if "operation_id" not in refund.metadata else str(refund.metadata["operation_id"]),
+                state=_WORDS.get(refund.status, "pending"),
+                amount_minor=refund.amount,
+                currency=intent.currency,
+                reason="lost_or_stolen_card",
+            )
+            for refund in self._bank.refunds_of(intent)
+        ]
+        return TransactionNews(
+            transaction_id=intent.id,
+            order_id=str(intent.metadata["order_id"]),
+            operation_id=str(intent.metadata["operation_id"]),
+            currency=intent.currency,
+            held_minor=intent.amount if intent.status == HELD else 0,
+            captured_minor=intent.amount_received,
+            cancelled=intent.status == CANCELED,
+            refunds=tuple(refunds),
+        )
 
     def _returned(self, call: GatewayCall, intent: Intent) -> ReturnedElsewhere | None:
         """Return what was given back before, if that is why a refund was refused."""

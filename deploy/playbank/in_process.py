@@ -12,10 +12,11 @@ from deploy.playbank.bank import Intent
 from deploy.playbank.desk import Desk
 from deploy.playbank.methods import NOT_EXECUTED, SLOW_S, Fault, Method
 from domain.errors import Transient
+from domain.news import RefundFailure, TransactionNews
+from domain.notices import Notice
 from domain.operation import GatewayCall
 from domain.outcome import GatewayOutcome, NotExecuted, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, LedgerEntry, at_once
-from domain.told import RefundFailure
 
 _IN_USE = Unknown("another request with this key is running")
 _TIMED_OUT = Unknown("time-out")
@@ -111,13 +112,20 @@ class SimulatedGateway:
         self._execute_overdue()
         yield [GatewayAnswer(call.operation_id, _DOWN if self.down else self._desk.find(call)) for call in calls]
 
-    async def failed_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
-        """List refunds that were made since then and have failed."""
+    async def late_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure | Notice]]:
+        """List refunds that were made since then and have failed. Nobody else makes refunds here."""
         if self.down:
             raise Transient("the gateway is down")
         self._execute_overdue()
         if failures := self._desk.failed_refunds(since.timestamp()):
             yield failures
+
+    async def news_of(self, transaction_id: str, *, with_disputes: bool) -> TransactionNews | None:  # noqa: ARG002 - it has none
+        """Say what the books have of a transaction. There are no disputes here."""
+        if self.down:
+            raise Transient("the gateway is down")
+        self._execute_overdue()
+        return self._desk.news_of(transaction_id)
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""

@@ -23,6 +23,8 @@ READERS: Final = {
     "PaymentVoided": "accounting",
     "PaymentRefunded": "accounting",
     "PaymentRefundFailed": "accounting",
+    "PaymentDisputed": "customer service, accounting",
+    "PaymentDisputeClosed": "customer service, accounting",
     "PaymentReviewRequired": "operators",
     "ReservationReleased": "whoever watches stock",
 }
@@ -71,8 +73,8 @@ def mermaid() -> str:
     lines = ["flowchart LR"]
     for name, topic in TOPICS.items():
         writers = [reaction.name for reaction in REACTIONS if name in _emits(reaction)]
-        if not writers and name in _TOLD:
-            writers = ["gateway_told"]
+        if name in _TOLD:
+            writers.append("gateway_told")
         source = " & ".join(writers) or f"{topic.publisher}([{topic.publisher}])"
         if reader := _reaction_of(name):
             lines.append(f"  {source} -- {name} --> {reader}")

@@ -33,6 +33,19 @@ ATTEMPT = (
     "action_expires_at",
     "livemode",
 )
+DISPUTE = (
+    "dispute_id",
+    "attempt",
+    "status",
+    "amount_minor",
+    "currency",
+    "reason",
+    "funds_withdrawn",
+    "refundable",
+    "opened_at",
+    "closed_at",
+    "looked_at",
+)
 OPERATION = (
     "attempt",
     "kind",
@@ -79,6 +92,8 @@ def order_document(stored: OrderRows, events: Sequence[JournalEvent]) -> dict[st
         "resolutions": [
             _some(row, ("at", "by", "word", "reference", "reason", "review_reason")) for row in stored.resolutions
         ],
+        "disputes": [_some(row, DISPUTE) for row in stored.disputes],
+        "told": [_some(row, ("received_at", "type", "object_id", "fate")) for row in stored.told],
         "dead_letters": [
             _some(row, ("consumer_group", "topic", "partition", "message_offset", "reason", "detail", "first_at"))
             for row in stored.dead_letters

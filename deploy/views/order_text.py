@@ -28,6 +28,8 @@ def order_lines(stored: OrderRows, events: Sequence[JournalEvent], now: datetime
     yield from _headed("attempts", _attempts(stored))
     if stored.holds:
         yield from _headed("reservations", _holds(stored))
+    if stored.disputes:
+        yield from _headed("disputes", _disputes(stored))
     yield click.style("timeline", bold=True)
     entries = timeline(stored, events)
     start = entries[0].at
@@ -84,6 +86,24 @@ def _holds(stored: OrderRows) -> list[str]:
         for row in stored.holds
     ]
     return table(heads, rows)
+
+
+def _disputes(stored: OrderRows) -> list[str]:
+    heads = ("#", "dispute", "status", "amount", "money", "refund", "reason", "opened")
+    rows = [
+        (
+            str(row["attempt"]),
+            row["dispute_id"],
+            row["status"],
+            _money(row["amount_minor"], row["currency"]),
+            "withdrawn" if row["funds_withdrawn"] else "ours",
+            "possible" if row["refundable"] else "refused",
+            row["reason"],
+            moment(row["opened_at"]),
+        )
+        for row in stored.disputes
+    ]
+    return table(heads, rows, right=frozenset({3}))
 
 
 def list_lines(orders: Sequence[Record], now: datetime, *, more: bool) -> Iterator[str]:

@@ -68,6 +68,11 @@ MEANINGS: Final[Mapping[Kind, Meaning]] = {
         "we have a refund that the gateway does not have",
         "`payments order show ID` names who settled it and with which reference. Refund in the dashboard what is owed.",
     ),
+    Kind.DISPUTED: Meaning(
+        "the gateway has a dispute otherwise than our books",
+        "see that the sweep runs, and that webhooks or the gateway's list of events are read; the alarms "
+        "`told_unread`, `notices_unread` and `dispute_unknown` say what is missing.",
+    ),
     Kind.STILL_HELD: Meaning(
         "the gateway holds money that no order needs",
         "cancel the transaction in the gateway's dashboard: the customer's money is blocked until it runs out.",

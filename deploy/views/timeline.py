@@ -27,7 +27,7 @@ IN_NOTIFICATION = frozenset({"reason"})
 class Rank:
     """The order of entries that have the same time."""
 
-    RECEIVED, RESOLVED, SETTLED, EVENT, OPENED, NOTICE = range(6)
+    RECEIVED, RESOLVED, TOLD, SETTLED, EVENT, OPENED, NOTICE = range(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,16 @@ def timeline(stored: OrderRows, events: Sequence[JournalEvent]) -> list[Entry]:
     entries += [_of_event(number, each, stored.unsent) for number, each in enumerate(events)]
     entries += [_of_notice(number, row) for number, row in enumerate(stored.notifications)]
     entries += [_of_resolution(number, row) for number, row in enumerate(stored.resolutions)]
+    entries += [_of_told(number, row) for number, row in enumerate(stored.told)]
     entries += [_of_dead_letter(number, row) for number, row in enumerate(stored.dead_letters)]
     return sorted(entries)
 
 
 def _of_operation(number: int, row: Record) -> Iterator[Entry]:
-    kind, again = row["kind"], "" if row["try_number"] == 1 else f", try {row['try_number']}"
+    kind, again = row["kind"], "" if row["try_number"] <= 1 else f", try {row['try_number']}"
+    if row["try_number"] < 0:
+        yield _of_foreign_refund(number, row)
+        return
     amount = str(Money(row["amount_minor"], row["currency"])) if row["amount_minor"] else ""
     calls = "" if row["tries"] <= 1 else f"{row['tries']} calls"
     turned_away = row["state"] == OperationState.OPEN and row["tries"] > 0
@@ -111,6 +115,17 @@ def _of_notice(number: int, row: Record) -> Entry:
 def _of_resolution(number: int, row: Record) -> Entry:
     what = f"{row['review_reason']}: {row['word']}"
     return Entry(row["at"], Rank.RESOLVED, number, row["by"], what, _joined(row["reason"], row["reference"]))
+
+
+def _of_foreign_refund(number: int, row: Record) -> Entry:
+    amount = str(Money(row["amount_minor"], row["currency"]))
+    details = _joined(f"attempt {row['attempt']}", amount, row["reference"], row["detail"])
+    return Entry(row["opened_at"], Rank.SETTLED, number, "somebody else", f"refund {row['state']}", details)
+
+
+def _of_told(number: int, row: Record) -> Entry:
+    waits = "" if row["fate"] == "applied" else "not booked yet"
+    return Entry(row["received_at"], Rank.TOLD, number, "gateway", row["type"], _joined(row["object_id"], waits))
 
 
 def _of_dead_letter(number: int, row: Record) -> Entry:

@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import Protocol
 
 from domain.ids import OperationId, OrderId
+from domain.news import Dispute, RefundFailure, TransactionNews
+from domain.notices import Notice
 from domain.operation import GatewayCall
 from domain.outcome import GatewayOutcome
-from domain.told import RefundFailure
 from domain.values import Value
 
 
@@ -56,10 +57,19 @@ class Gateway(Protocol):
         """Ask what became of the calls. Changes nothing. NotFound: the gateway knows nothing of a call."""
         ...
 
-    def failed_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
-        """List refunds of ours that were made since then and have failed, in groups.
+    def late_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure | Notice]]:
+        """List what refunds that were made since then may have changed without us, in groups.
 
-        Stripe may fail a refund weeks after it succeeded. Raises Transient if the gateway does not answer.
+        That is: refunds of ours that have failed, for Stripe may fail one weeks after it succeeded; and a notice about
+        each refund of somebody else that is not pending, always the same one. Raises Transient if the gateway does not
+        answer.
+        """
+        ...
+
+    async def news_of(self, transaction_id: str, *, with_disputes: bool) -> TransactionNews | None:
+        """Say all about one transaction: its money, its refunds, and its disputes if they are asked for.
+
+        None: the gateway does not have it. Changes nothing. Raises Transient if the gateway does not answer.
         """
         ...
 
@@ -172,6 +182,10 @@ class GatewayLists(Protocol):
 
     def refunds(self, since: datetime) -> AsyncIterator[Sequence[ListedRefund]]:
         """Return all refunds that were made since then, whoever made them."""
+        ...
+
+    def disputes(self, since: datetime) -> AsyncIterator[Sequence[Dispute]]:
+        """Return all disputes that were opened since then, those of others on the same account included."""
         ...
 
 

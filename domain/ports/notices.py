@@ -1,9 +1,10 @@
 """Where notices of the gateway come from, and where they are kept."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from domain.ids import OrderId
 from domain.notices import Fate, Notice
 
 
@@ -28,19 +29,32 @@ class NoticeList(Protocol):
 
 
 class Sorted(NamedTuple):
-    """What one look at waiting notices did. fates: how many got which. orphans: those whose order never came.
-
-    refund_failed: the gateway tells that a refund failed, and none of ours is unfinished: it had succeeded before.
-    """
+    """What one look at waiting notices did. fates: how many got which. orphans: those whose order never came."""
 
     fates: dict[Fate, int]
     orphans: Sequence[Notice]
-    refund_failed: bool = False
 
     @property
     def looked_at(self) -> int:
         """Return how many notices were looked at."""
         return sum(self.fates.values())
+
+
+class Kept(NamedTuple):
+    """A notice about which the gateway is asked. age: since we have it. now: the database's clock at the claim."""
+
+    notice: Notice
+    age: timedelta
+    now: datetime
+
+
+class Answered(NamedTuple):
+    """What became of a kept notice. order_id: None if it led to none. ask_at: when to ask again, if it stays kept."""
+
+    notice_id: str
+    fate: Fate
+    order_id: OrderId | None
+    ask_at: datetime | None
 
 
 class KeepsNotices(Protocol):
@@ -62,6 +76,14 @@ class Notices(KeepsNotices, Protocol):
 
         Waits for no lock, and ends no lease. lease_s: how long a claim of the sweep lasts.
         """
+        ...
+
+    async def claim_kept(self, limit: int, lease_s: float) -> Sequence[Kept]:
+        """Take notices about which the gateway is to be asked now; others do not get them for lease_s."""
+        ...
+
+    async def note_answers(self, answers: Sequence[Answered]) -> None:
+        """Write what became of kept notices."""
         ...
 
     async def listed_until(self) -> datetime:

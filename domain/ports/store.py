@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Literal, NamedTuple, Protocol
 
 from domain.decision import Notification
+from domain.disputing import KnownDispute
 from domain.errors import Busy
 from domain.ids import EventId, OperationId, OrderId
 from domain.operation import Operation, OperationState
@@ -94,7 +95,10 @@ class Change(Value, frozen=True):
 
 @dataclass(slots=True)
 class Changes:
-    """All that one transaction writes, except inbox rows. passed: ids of `Passed` that are applied now."""
+    """All that one transaction writes, except inbox rows. passed: ids of `Passed` that are applied now.
+
+    disputes: of which order, and as they are now.
+    """
 
     orders: list[Change] = field(default_factory=list)
     events: list[OwnEvent] = field(default_factory=list)
@@ -102,6 +106,7 @@ class Changes:
     notifications: list[Notification] = field(default_factory=list)
     resolutions: list[Resolution] = field(default_factory=list)
     passed: list[int] = field(default_factory=list)
+    disputes: list[tuple[OrderId, KnownDispute]] = field(default_factory=list)
 
 
 class Receipt(Enum):
@@ -171,6 +176,10 @@ class Transaction(Protocol):
 
     async def history(self, order_id: OrderId) -> Sequence[Operation]:
         """Return all operations of this order, also finished ones, oldest first."""
+        ...
+
+    async def disputes(self, order_id: OrderId) -> Sequence[KnownDispute]:
+        """Return the disputes of this order, oldest first."""
         ...
 
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     REFUNDED_ELSEWHERE = "refunded_elsewhere"
     REFUND_FAILED = "refund_failed"
     REFUND_MISSING = "refund_missing"
+    DISPUTED = "disputed"
     STILL_HELD = "still_held"
     HOLD_GONE = "hold_gone"
     UNDECIDED = "undecided"

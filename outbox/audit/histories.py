@@ -46,6 +46,10 @@ DECISIONS: Final = frozenset(
         (_REFUNDED,),
         (_REFUNDED, _NOTIFIED),
         (events.PaymentRefundFailed.TYPE, events.PaymentReviewRequired.TYPE),
+        (events.PaymentRefundFailed.TYPE,),
+        (events.PaymentDisputed.TYPE,),
+        (events.PaymentDisputeClosed.TYPE,),
+        (events.PaymentDisputed.TYPE, events.PaymentDisputeClosed.TYPE),
         (_NOTIFIED,),
     }
 )
@@ -169,8 +173,13 @@ def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
         yield events.PaymentReviewRequired.TYPE, 1, "review"
     if not reviews and not profile.free:
         # An approval that an operator finds later is voided, without an event PaymentAuthorized.
+        # So is one that somebody else brought about for an attempt that had been declined.
         taken = sum(
-            t.authorized and not t.not_taken and not _returned_unseen(profile, t.attempt) for t in profile.attempts
+            t.authorized
+            and not t.not_taken
+            and not _returned_unseen(profile, t.attempt)
+            and not _was_declined(profile, t)
+            for t in profile.attempts
         )
         yield events.PaymentAuthorized.TYPE, taken, "attempts authorized"
 
@@ -196,6 +205,11 @@ def _has_void_event(profile: Profile, attempt: AttemptSummary) -> bool:
     lapsed = any(o.lapsed for o in profile.operations_of(attempt.attempt, OperationKind.CAPTURE))
     voids = profile.operations_of(attempt.attempt, OperationKind.VOID)
     return not lapsed or any(o.state is OperationState.APPROVED or o.lapsed for o in voids)
+
+
+def _was_declined(profile: Profile, attempt: AttemptSummary) -> bool:
+    asked = profile.operations_of(attempt.attempt, OperationKind.AUTHORIZE)
+    return any(o.state is OperationState.DECLINED for o in asked)
 
 
 def _refunds(profile: Profile, attempt: AttemptSummary) -> int:

@@ -34,6 +34,7 @@ INVARIANTS: Final[Mapping[Kind, tuple[int, ...]]] = {
     Kind.REFUNDED_ELSEWHERE: (1, 8),
     Kind.REFUND_FAILED: (1, 8),
     Kind.REFUND_MISSING: (1,),
+    Kind.DISPUTED: (8,),
     Kind.STILL_HELD: (9,),
     Kind.HOLD_GONE: (),
     Kind.UNDECIDED: (),
@@ -141,6 +142,14 @@ def _check_effects(books: Books, entry: LedgerEntry) -> None:
         books.findings[1].add_violations(
             f"{name}: effects {effective}, and captured {amounts[1]}, refunded {amounts[0]} in the ledger"
         )
+
+
+def report_disputed(books: Books, found: Sequence[Difference]) -> None:
+    """Judge differences about disputes."""
+    for difference in found:
+        for number in INVARIANTS[difference.kind]:
+            order_id = difference.order_id or ""
+            books.findings[number].add_suspect(order_id, f"order {order_id}: {difference.text}")
 
 
 def note_lists(books: Books, since: datetime) -> None:

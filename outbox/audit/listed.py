@@ -1,4 +1,4 @@
-"""The gateway's lists, in two temporary tables, and each order of ours beside them.
+"""The gateway's lists, in temporary tables, and each order of ours beside them.
 
 The lists are read first, page by page, then our tables. So an order that changed since the reading began is under way
 and not judged: any effect that the lists miss is followed by a later change of its order, or its operation is
@@ -17,6 +17,7 @@ from psycopg.rows import TupleRow
 
 from domain.ids import OrderId
 from domain.ports.gateway import Effect, GatewayLists, LedgerEntry, RefundState
+from outbox.audit import disputed
 from outbox.audit.accounts import OurAttempt, OurOrder, OurRefund, Pair, TheirRefund
 
 FETCH: Final = 1_000
@@ -27,7 +28,7 @@ CLOCKS: Final = timedelta(minutes=5)
 """How far our clock and the gateway's may differ."""
 
 _MAKE: Final[tuple[LiteralString, ...]] = (
-    "DROP TABLE IF EXISTS pg_temp.listed_transaction, pg_temp.listed_refund",
+    "DROP TABLE IF EXISTS pg_temp.listed_transaction, pg_temp.listed_refund, pg_temp.listed_dispute",
     """CREATE TEMP TABLE listed_transaction (
          transaction_id text NOT NULL, order_id text, operation_id text, status text NOT NULL, currency text NOT NULL,
          amount_minor bigint NOT NULL, authorized_minor bigint NOT NULL, captured_minor bigint NOT NULL,
@@ -35,13 +36,15 @@ _MAKE: Final[tuple[LiteralString, ...]] = (
     """CREATE TEMP TABLE listed_refund (
          refund_id text NOT NULL, transaction_id text, order_id text, operation_id text, state text NOT NULL,
          currency text NOT NULL, amount_minor bigint NOT NULL, created_at timestamptz NOT NULL)""",
+    disputed.MAKE,
 )
 _DONE: Final[tuple[LiteralString, ...]] = (
     "CREATE INDEX ON listed_transaction (transaction_id)",
     "ANALYZE listed_transaction",
     "ANALYZE listed_refund",
+    "ANALYZE listed_dispute",
 )
-_DROP: Final[LiteralString] = "DROP TABLE IF EXISTS pg_temp.listed_transaction, pg_temp.listed_refund"
+_DROP: Final[LiteralString] = _MAKE[0]
 _NOW: Final[LiteralString] = "SELECT clock_timestamp()"
 _COPY_TRANSACTIONS: Final[LiteralString] = "COPY listed_transaction FROM STDIN (FORMAT BINARY)"
 _TRANSACTION_TYPES: Final = (*["text"] * 5, *["int8"] * 3, "bool", "bool", "timestamptz")
@@ -136,7 +139,7 @@ class Lists:
 async def read_lists(
     connection: psycopg.AsyncConnection[TupleRow], lists: GatewayLists, since: datetime, progress: Progress
 ) -> Lists:
-    """Read both lists from since on into temporary tables. The connection must be in autocommit, and is afterwards.
+    """Read the lists from since on into temporary tables. The connection must be in autocommit, and is afterwards.
 
     Raises Transient if the gateway does not answer. progress: gets a line after each page.
     """
@@ -170,6 +173,8 @@ async def read_lists(
         read += len(rows)
         if rows:
             progress(f"{read} refunds of the gateway's list, back to {refunds[-1].created_at:%F %T}")
+    async for disputes in lists.disputes(since):
+        await _copy(connection, disputed.COPY, disputed.TYPES, [disputed.row_of(dispute) for dispute in disputes])
     for statement in _DONE:
         await connection.execute(statement)
     return Lists(connection, since, row[0])

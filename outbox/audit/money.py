@@ -22,7 +22,9 @@ _OTHER_CURRENCY: Final[LiteralString] = """
       FROM operation p JOIN orders o USING (order_id) WHERE p.currency <> o.currency ORDER BY 1, 2, 3"""
 _PLACES: Final[LiteralString] = f"""
     WITH kept AS (
-      SELECT order_id, sum(captured_minor) AS captured, sum(refunded_minor) AS refunded FROM attempt GROUP BY order_id),
+      SELECT order_id, sum(captured_minor) AS captured, sum(refunded_minor) AS refunded,
+             coalesce(sum(refunded_minor) FILTER (WHERE a.attempt = o.attempt), 0) AS returned
+        FROM attempt a JOIN orders o USING (order_id) GROUP BY order_id),
     going_back AS (
       SELECT order_id, sum(amount_minor) AS pending FROM operation
        WHERE kind = 'refund' AND state = 'pending' GROUP BY order_id),
@@ -30,23 +32,35 @@ _PLACES: Final[LiteralString] = f"""
       SELECT p.order_id, o.total_minor AS amount FROM operation p JOIN orders o USING (order_id)
        WHERE p.state = 'pending' AND o.status = 'payment_failed'
          AND (p.kind = 'authorize' OR (p.kind = 'void' AND p.amount_minor = 0))),
+    taken AS (
+      SELECT d.order_id, sum(d.amount_minor) AS disputed FROM dispute d JOIN orders o USING (order_id)
+       WHERE d.funds_withdrawn AND d.currency = o.currency GROUP BY d.order_id),
     waiting AS ({IN_QUARANTINE}),
     places AS (
       SELECT o.order_id, o.currency, o.total_minor AS total,
              CASE WHEN w.order_id IS NULL OR o.status IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
                   THEN o.status ELSE 'in quarantine' END AS status, coalesce(k.captured, 0) AS captured,
-             coalesce(k.refunded, 0) AS refunded, coalesce(g.pending, 0) AS pending, coalesce(p.amount, 0) AS processed
+             coalesce(k.refunded, 0) AS refunded, coalesce(k.returned, 0) AS returned,
+             coalesce(g.pending, 0) AS pending,
+             coalesce(p.amount, 0) AS processed,
+             least(coalesce(d.disputed, 0), coalesce(k.captured - k.refunded, 0)) AS disputed
         FROM orders o LEFT JOIN kept k USING (order_id) LEFT JOIN going_back g USING (order_id)
-             LEFT JOIN processing p USING (order_id) LEFT JOIN waiting w USING (order_id))
-    SELECT currency, count(*), sum(captured), sum(refunded),
-           coalesce(sum(total) FILTER (WHERE status = 'paid_and_confirmed'), 0),
-           coalesce(sum(captured - refunded) FILTER (WHERE status = 'manual_review'), 0),
-           coalesce(sum(captured - refunded) FILTER (WHERE status = 'in quarantine'), 0),
-           coalesce(sum(pending) FILTER (WHERE status = 'payment_failed'), 0), sum(processed),
+             LEFT JOIN taken d USING (order_id) LEFT JOIN processing p USING (order_id)
+             LEFT JOIN waiting w USING (order_id))
+    SELECT currency, count(*), sum(captured), sum(refunded), sum(disputed),
+           coalesce(sum(total - returned - disputed) FILTER (WHERE status = 'paid_and_confirmed'), 0),
+           coalesce(sum(captured - refunded - disputed) FILTER (WHERE status = 'manual_review'), 0),
+           coalesce(sum(captured - refunded - disputed) FILTER (WHERE status = 'in quarantine'), 0),
+           coalesce(sum(pending - disputed) FILTER (WHERE status = 'payment_failed'), 0), sum(processed),
            json_agg(json_build_array(order_id, status, total, captured - refunded, pending) ORDER BY order_id)
-             FILTER (WHERE captured - refunded <> CASE WHEN status = 'paid_and_confirmed' THEN total ELSE 0 END)
+             FILTER (WHERE captured - refunded
+                           <> CASE WHEN status = 'paid_and_confirmed' THEN total - returned ELSE 0 END)
       FROM places GROUP BY currency ORDER BY currency"""  # noqa: S608 - literals only
-"""By currency: the sums, and every order that keeps another amount than its status says."""
+"""By currency: the sums, and every order that keeps another amount than its status says.
+
+A paid order keeps its total less what was refunded of the attempt that paid. Of what is kept, banks may have withdrawn
+disputed money: it is counted apart, wherever the order stands.
+"""
 
 
 async def check_bounds(books: Books) -> None:
@@ -71,11 +85,13 @@ async def check_sums(books: Books) -> None:
     """Account for all money, by currency (invariant 8, if quiescent); list the orders that are not finished."""
     findings = books.findings[8]
     for row in await books.rows(_PLACES):
-        currency, orders, captured, refunded, paid, reviewed, waiting, pending, processed, unsettled = row
+        currency, orders, captured, refunded, disputed, paid, reviewed, waiting, pending, processed, unsettled = row
         findings.checked += orders
         figures = f"{currency}: captured {captured} - refunded {refunded} = {captured - refunded}"
-        every = paid + reviewed + waiting + pending
+        every = paid + reviewed + waiting + pending + disputed
         places = f"paid {paid} + under review {reviewed} + refunds pending {pending} = {every}"
+        if disputed:
+            places = places.replace(" = ", f" + disputed {disputed} (withdrawn by banks) = ")
         if waiting:
             places = places.replace(" = ", f" + in quarantine {waiting} = ")
         # What a bank still processes for failed orders is nobody's money yet; if it comes, it goes back.

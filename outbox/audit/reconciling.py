@@ -9,6 +9,7 @@ from typing import Any, Final
 import psycopg
 
 from outbox.audit.differences import Difference, Kind, differences
+from outbox.audit.disputed import disputed
 from outbox.audit.listed import Lists
 
 KEPT_MAX: Final = 1_000
@@ -95,6 +96,10 @@ async def reconcile(connection: psycopg.AsyncConnection[Any], lists: Lists) -> R
                     those = for_operator if given_up else kept
                     if len(those) < KEPT_MAX:
                         those.append(difference)
+            for difference in await disputed(connection, lists.began):
+                found[difference.kind] += 1
+                if len(kept) < KEPT_MAX:
+                    kept.append(difference)
     finally:
         await connection.set_isolation_level(None)
     return Reconciliation(

@@ -14,6 +14,7 @@ from domain.ports.gateway import GatewayLedger
 from outbox.audit import ledger as gateway
 from outbox.audit.books import Books, Scope
 from outbox.audit.cards import check_tables
+from outbox.audit.disputed import disputed
 from outbox.audit.histories import history_problems, journal_problems
 from outbox.audit.listed import Lists
 from outbox.audit.money import LISTED_MAX, check_bounds, check_sums
@@ -140,6 +141,7 @@ async def _compare(books: Books, ledger: GatewayLedger | Lists | None) -> None:
         gateway.without_ledger([books.findings[number] for number in gateway.COMPARED])
     elif isinstance(ledger, Lists):
         await gateway.compare(books, ledger.pairs())
+        gateway.report_disputed(books, await disputed(books.connection, ledger.began))
         gateway.note_lists(books, ledger.since)
     else:
         await gateway.compare(books, gateway.pairs_of(books, await ledger.entries()))

@@ -11,9 +11,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from outbox.driver.engine import engine_for
-from outbox.schema.aside_tables import dead_letters, resolutions
+from outbox.schema.aside_tables import dead_letters, gateway_notices, resolutions
 from outbox.schema.tables import (
     attempts,
+    disputes,
     events,
     notifications,
     operations,
@@ -42,10 +43,16 @@ _IN_LIST: Final = (
     orders.c.updated_at,
 )
 
+_TOLD: Final = sa.text("fate IN ('kept', 'applied')")
+"""As the index has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrderRows:
-    """All rows of one order, by column name, each kind in order of time. unsent: ids of events not sent yet."""
+    """All rows of one order, by column name, each kind in order of time. unsent: ids of events not sent yet.
+
+    told: what the gateway told unasked, and was applied or waits to be.
+    """
 
     order: Record
     attempts: Sequence[Record]
@@ -55,6 +62,8 @@ class OrderRows:
     notifications: Sequence[Record]
     dead_letters: Sequence[Record]
     resolutions: Sequence[Record]
+    disputes: Sequence[Record]
+    told: Sequence[Record]
     unsent: frozenset[int]
 
 
@@ -108,6 +117,18 @@ def read_order(connection: sa.Connection, order_id: str) -> OrderRows | None:
             .order_by(dead_letters.c.first_at, dead_letters.c.message_offset),
         ),
         resolutions=_all(connection, _resolutions_of(order_id)),
+        disputes=_all(
+            connection,
+            sa.select(disputes)
+            .where(disputes.c.order_number == number)
+            .order_by(disputes.c.opened_at, disputes.c.dispute_id),
+        ),
+        told=_all(
+            connection,
+            sa.select(gateway_notices)
+            .where(gateway_notices.c.order_id == order_id, _TOLD)
+            .order_by(gateway_notices.c.received_at, gateway_notices.c.notice_id),
+        ),
         unsent=frozenset(ids).intersection(
             connection.execute(sa.select(sa.func.unnest(outbox.c.event_ids)).where(outbox.c.event_ids.overlap(ids)))
             .scalars()

@@ -138,9 +138,22 @@ gateway_notices = sa.Table(
     column("order_id", sa.Text, "the order, from our metadata; null: the object has none", nullable=True),
     column("operation_id", UUID, "the operation, from our metadata; null: the object has none", nullable=True),
     column("received_at", Time, "when we kept it", server_default=sa.text("now()")),
-    column("fate", sa.Text, "waiting, woken, known, kept (not applied yet), unknown_order"),
+    column("fate", sa.Text, "waiting, woken, known, kept (the gateway is asked), applied, foreign, unknown_order"),
     column("due_at", Time, "when it is looked at next; null: not again", nullable=True),
+    column(
+        "ask_at",
+        Time,
+        "if it is kept: when the gateway is asked about it next",
+        server_default=sa.text("now()"),
+        nullable=True,
+    ),
     comment="What the gateway told unasked; never its body",
 )
 sa.Index("gateway_notice_due_at_idx", gateway_notices.c.due_at, postgresql_where=sa.text("due_at IS NOT NULL"))
 sa.Index("gateway_notice_received_at_idx", gateway_notices.c.received_at)
+sa.Index("gateway_notice_ask_at_idx", gateway_notices.c.ask_at, postgresql_where=sa.text("fate = 'kept'"))
+sa.Index(
+    "gateway_notice_order_id_idx",
+    gateway_notices.c.order_id,
+    postgresql_where=sa.text("fate IN ('kept', 'applied')"),
+)

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, LiteralString, TypeVar
 import msgspec
 import orjson
 
+from domain.disputing import KnownDispute
 from domain.failure_codes import FailureCode
 from domain.operation import FIRST_FORMAT, Frozen, Operation, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status
@@ -44,6 +45,7 @@ class Table(Generic[V]):
         self.name = name
         self._value = value
         self.key = tuple(column.name for column in (*given, *key))
+        self.state = tuple(state)
         self.columns = (*given, *also, *stamp, *key, *fixed, *state)
         self.insert = insert(name, self.columns)
         self.update = update(name, [*given, *key], [*stamp, *state])
@@ -206,7 +208,7 @@ OPERATIONS: Final = Table(
     key=(
         Column("attempt", "integer", "the attempt"),
         word("kind", "authorize, capture, void, refund; reserve, confirm, release", read=_member(OperationKind)),
-        Column("try_number", "integer", "part of the idempotency key"),
+        Column("try_number", "integer", "part of the idempotency key; below 0: made by somebody else, without a key"),
     ),
     fixed=(
         OWNER,
@@ -260,5 +262,28 @@ HOLDS: Final = Table(
         word("state", "held, sold, released, expired", read=_member(HoldState)),
         Column("expires_at", TIME, "when it runs out unless pinned"),
         Column("pinned", "boolean", "a capture is under way: it cannot run out"),
+    ),
+)
+
+DISPUTES: Final = Table(
+    "dispute",
+    KnownDispute,
+    given=(NUMBER,),
+    also=(OWNER,),
+    key=(Column("dispute_id", comment="the gateway's id; a payment may have several"),),
+    fixed=(
+        Column("attempt", "integer", "the attempt that paid"),
+        Column("opened_at", TIME, "when, by the gateway's clock"),
+    ),
+    state=(
+        word("status", "the gateway's word, see domain.disputing"),
+        Column("amount_minor", "bigint", "what is disputed, minor units of the currency beside it"),
+        word("currency", "ISO 4217"),
+        word("reason", "the gateway's code"),
+        Column("funds_withdrawn", "boolean", "the money has been taken from us and not given back"),
+        Column("refundable", "boolean", "the payment may still be refunded; the gateway says so"),
+        Column("closed_at", TIME, "when we saw that it had ended; null while it is open", nullable=True),
+        Column("looked_at", TIME, "when the gateway was asked"),
+        word("told", "what our events said last: OPEN, WITHDRAWN or the outcome; null: nothing yet", nullable=True),
     ),
 )

@@ -23,6 +23,7 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "attempt": _ALL,
         "operation": _ALL,
         "reservation": _ALL,
+        "dispute": _ALL,
         "stock": ("SELECT", "UPDATE"),
         "inbox": ("SELECT", "INSERT"),
         "notification": ("SELECT", "INSERT"),

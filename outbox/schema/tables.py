@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 from outbox.schema import aside_tables
 from outbox.schema.columns import Time, metadata
 from outbox.schema.columns import column as _c
-from outbox.schema.mapping import ATTEMPTS, BLOCK, HOLDS, NUMBER, OPERATIONS, ORDERS, Table
+from outbox.schema.mapping import ATTEMPTS, BLOCK, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, Table
 
 __all__ = ["aside_tables", "metadata"]
 
@@ -54,6 +54,8 @@ sa.Index(
     reservations.c.expires_at,
     postgresql_where=sa.text("state = 'held' AND NOT pinned"),
 )
+
+disputes = _table(DISPUTES, "One row a dispute of a payment, as the gateway had it when we looked last")
 
 stock = sa.Table(
     "stock",

@@ -1,4 +1,4 @@
-"""Notices of the gateway in the database: kept by the endpoint, sorted by the sweep.
+"""Notices of the gateway in the database: kept by the endpoint, sorted and asked about by the sweep.
 
 Sorting locks orders and skips those that others have locked. So it waits for nobody.
 """
@@ -12,9 +12,9 @@ from typing import Any, Final, LiteralString, NamedTuple
 import psycopg
 
 from domain.ids import OperationId, OrderId
-from domain.notices import REFUND_FAILED, Fate, Found, Money, Notice, Work, first_fate, judge, pause
+from domain.notices import Fate, Found, Money, Notice, Work, first_fate, judge, pause
 from domain.operation import OperationState
-from domain.ports.notices import Sorted
+from domain.ports.notices import Answered, Kept, Sorted
 from outbox.driver.batches import Column, batch, unnest, word
 from outbox.driver.connections import Connections, begin
 from outbox.schema.mapping import TIME
@@ -81,6 +81,21 @@ _SORT = batch(
       FROM {unnest(_SORTED)} WHERE n.notice_id = u.notice_id""",  # noqa: S608 - literals only
     _SORTED,
 )
+_CLAIM: Final[LiteralString] = """
+    WITH due AS (
+      SELECT notice_id FROM gateway_notice WHERE fate = 'kept' AND ask_at <= now()
+       ORDER BY ask_at LIMIT %s FOR UPDATE SKIP LOCKED)
+    UPDATE gateway_notice n SET ask_at = now() + make_interval(secs => %s)
+      FROM due WHERE n.notice_id = due.notice_id
+    RETURNING n.notice_id, type, occurred_at, object_id, intent_id, order_id, operation_id, now() - received_at,
+              now()"""
+_ANSWERED = (word("notice_id"), word("fate"), word("order_id"), Column("ask_at", TIME))
+_ANSWER = batch(
+    f"""
+    UPDATE gateway_notice n SET fate = u.fate, order_id = coalesce(n.order_id, u.order_id), ask_at = u.ask_at
+      FROM {unnest(_ANSWERED)} WHERE n.notice_id = u.notice_id""",  # noqa: S608 - literals only
+    _ANSWERED,
+)
 _MARK: Final[LiteralString] = "SELECT at FROM low_water WHERE name = %s"
 _MAKE_MARK: Final[LiteralString] = """
     INSERT INTO low_water (name, at) VALUES (%s, now() - %s) ON CONFLICT (name) DO NOTHING"""
@@ -88,7 +103,8 @@ _MOVE_MARK: Final[LiteralString] = "UPDATE low_water SET at = greatest(at, %s) W
 _FORGET: Final[LiteralString] = f"""
     DELETE FROM gateway_notice WHERE notice_id IN (
       SELECT notice_id FROM gateway_notice
-       WHERE received_at < now() - interval '{KEPT_DAYS} days' AND fate IN ('woken', 'known', 'unknown_order')
+       WHERE received_at < now() - interval '{KEPT_DAYS} days'
+         AND fate IN ('woken', 'known', 'foreign', 'unknown_order')
        ORDER BY received_at LIMIT %s)"""  # noqa: S608 - literals only
 
 
@@ -141,8 +157,19 @@ class PgNotices:
             rows = [(w.notice.notice_id, fate, _due(w, fate)) for w, fate in judged]
             await connection.execute(_SORT.sql, _SORT.arrays(rows))
         orphans = [w.notice for w, fate in judged if fate is Fate.UNKNOWN_ORDER]
-        failed = any(w.notice.type == REFUND_FAILED and fate is Fate.KEPT for w, fate in judged)
-        return Sorted(dict(Counter(fate for _, fate in judged)), orphans, failed)
+        return Sorted(dict(Counter(fate for _, fate in judged)), orphans)
+
+    async def claim_kept(self, limit: int, lease_s: float) -> Sequence[Kept]:
+        """Put off, by lease_s, those that are due to be asked about."""
+        async with self._transaction() as connection:
+            rows = await _all(connection, _CLAIM, [limit, lease_s])
+        return [Kept(*_read(row)) for row in rows]
+
+    async def note_answers(self, answers: Sequence[Answered]) -> None:
+        """Update all in one statement."""
+        if answers:
+            async with self._transaction() as connection:
+                await connection.execute(_ANSWER.sql, _ANSWER.arrays([tuple(answer) for answer in answers]))
 
     async def listed_until(self) -> datetime:
         """Return the mark; make it if there is none."""
@@ -158,7 +185,7 @@ class PgNotices:
             await connection.execute(_MOVE_MARK, [until, LIST_MARK])
 
     async def forget_old(self, limit: int) -> int:
-        """Delete some of those that were done with long ago. Notices that are not applied yet stay."""
+        """Delete some of those that were done with long ago. What was applied to an order stays in its timeline."""
         async with self._transaction() as connection:
             return (await connection.execute(_FORGET, [limit])).rowcount
 

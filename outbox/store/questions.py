@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Final, LiteralString
 
+from domain.disputing import KnownDispute
 from domain.ids import OperationId, OrderId
 from domain.operation import Operation, OperationState
 from domain.pending import AT_CUSTOMER
-from outbox.schema.mapping import OPERATIONS
+from outbox.schema.mapping import DISPUTES, OPERATIONS
 from outbox.store.statements import HISTORY
 from outbox.store.wire import Wire
 
@@ -57,6 +58,9 @@ _STATES: Final[LiteralString] = """
     SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
      WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
 
+_DISPUTES: Final[LiteralString] = f"""
+    SELECT {DISPUTES.select("d")} FROM dispute d WHERE d.order_number = %s ORDER BY d.opened_at, d.dispute_id"""  # noqa: S608 - literals only
+
 
 async def states(wire: Wire, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
     """Return the states of these operations, finished or not."""
@@ -67,6 +71,11 @@ async def states(wire: Wire, operations: Sequence[tuple[OrderId, OperationId]]) 
 async def history(wire: Wire, order_number: int) -> Sequence[Operation]:
     """Return all operations of this order, in the order of their opening."""
     return [OPERATIONS.load(row) for row in await wire.query(HISTORY, [order_number])]
+
+
+async def disputes(wire: Wire, order_number: int) -> Sequence[KnownDispute]:
+    """Return the disputes of this order, in the order of their opening."""
+    return [DISPUTES.load(row) for row in await wire.query(_DISPUTES, [order_number])]
 
 
 async def unchanged(wire: Wire, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:

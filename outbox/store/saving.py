@@ -8,6 +8,7 @@ from domain.decision import Notification
 from domain.ids import OrderId
 from domain.ports.store import Changes
 from outbox.driver.batches import COPY_FROM, Row
+from outbox.schema.mapping import DISPUTES
 from outbox.store import statements
 from outbox.store.parts import Parts
 from outbox.store.wire import Wire
@@ -80,6 +81,13 @@ async def record_words(wire: Wire, changes: Changes) -> None:
         await wire.execute(statements.INSERT_RESOLUTION, values)
     if changes.passed:
         await wire.execute(statements.APPLY_PASSED, [changes.passed])
+
+
+async def record_disputes(wire: Wire, changes: Changes, numbers: Mapping[OrderId, int]) -> None:
+    """Write disputes as they are now. One that is decided on twice in a transaction is written as it was last."""
+    last = {(order_id, dispute.dispute_id): dispute for order_id, dispute in changes.disputes}
+    rows = [DISPUTES.row(dispute, numbers[order_id], order_id) for (order_id, _), dispute in last.items()]
+    await wire.run(statements.KEEP_DISPUTES, rows)
 
 
 async def _update(wire: Wire, decided: Decided) -> None:

@@ -3,7 +3,7 @@
 from typing import Final, LiteralString
 
 from outbox.driver.batches import Column, batch, insert, unnest, word
-from outbox.schema.mapping import ATTEMPTS, HOLDS, NUMBER, OPERATIONS, ORDERS, TIME
+from outbox.schema.mapping import ATTEMPTS, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, TIME
 
 CHANNEL: Final = "payments_outbox"
 """The relay listens here. One notification a transaction, never one a message: NOTIFY takes a global lock."""
@@ -70,6 +70,10 @@ HISTORY: LiteralString = f"""
      ORDER BY o.opened_at, o.attempt, o.try_number, o.kind"""
 INSERT_RESOLUTION: LiteralString = """
     INSERT INTO resolution (order_id, review_reason, word, reference, reason, by) VALUES (%s, %s, %s, %s, %s, %s)"""
+_DISPUTE_SETS: LiteralString = ", ".join([f"{c.name} = EXCLUDED.{c.name}" for c in DISPUTES.state])
+KEEP_DISPUTES = insert(
+    DISPUTES.name, DISPUTES.columns, f"ON CONFLICT (order_number, dispute_id) DO UPDATE SET {_DISPUTE_SETS}"
+).batch
 APPLY_PASSED: LiteralString = """
     UPDATE passed_stretch SET applied_at = now() WHERE id = ANY(%s) AND applied_at IS NULL"""
 SEND_AGAIN: LiteralString = """

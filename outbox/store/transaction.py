@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
+from domain.disputing import KnownDispute
 from domain.ids import OperationId, OrderId
 from domain.operation import Operation, OperationState
 from domain.order import Order
@@ -16,7 +17,7 @@ from outbox.store.learned import Learned
 from outbox.store.loading import Loading
 from outbox.store.numbers import draw_block
 from outbox.store.parts import Parts
-from outbox.store.saving import Decided, record_words, saving_for
+from outbox.store.saving import Decided, record_disputes, record_words, saving_for
 from outbox.store.searching import LEFT_FINAL, left_final
 from outbox.store.wire import Wire
 from schemas.events import Event
@@ -89,6 +90,7 @@ class PgTransaction:
         if letters:
             await dead_letters.append_copies(self._wire, letters, self.now)
         await record_words(self._wire, changes)
+        await record_disputes(self._wire, changes, numbers)
         self._left_final = left_final(changes.orders, self.now)
         self._written += [change.after for change in changes.orders if change.after is not change.before]
         return letters
@@ -108,6 +110,10 @@ class PgTransaction:
     async def history(self, order_id: OrderId) -> Sequence[Operation]:
         """Return all operations of this order."""
         return await questions.history(self._wire, self._loading.numbers[order_id])
+
+    async def disputes(self, order_id: OrderId) -> Sequence[KnownDispute]:
+        """Return the disputes of this order."""
+        return await questions.disputes(self._wire, self._loading.numbers[order_id])
 
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
         """Return those of these orders that nobody has changed for so long."""

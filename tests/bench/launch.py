@@ -16,10 +16,11 @@ from deploy.cli import main
 from deploy.playbank.methods import method_of
 from deploy.settings import Settings
 from domain.failure_codes import FailureCode
+from domain.news import RefundFailure, TransactionNews
+from domain.notices import Notice
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import Approved, Declined, GatewayOutcome
 from domain.ports.gateway import Begin, Gateway, GatewayAnswer, at_once
-from domain.told import RefundFailure
 
 AUTHORIZATION_TTL = timedelta(days=7)
 
@@ -44,10 +45,14 @@ class StatelessGateway:
         async for group in self.perform(calls):
             yield group
 
-    async def failed_refunds(self, _: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
+    async def late_refunds(self, _: datetime) -> AsyncIterator[Sequence[RefundFailure | Notice]]:
         """List none: no refund of this gateway fails."""
-        nothing: Sequence[RefundFailure] = ()
+        nothing: Sequence[RefundFailure | Notice] = ()
         yield nothing
+
+    async def news_of(self, _: str, *, with_disputes: bool) -> TransactionNews | None:
+        """Know nothing: this gateway tells nothing unasked."""
+        return None
 
     async def close(self) -> None:
         """Nothing to give up."""

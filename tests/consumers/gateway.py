@@ -3,10 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from deploy.playbank.in_process import SimulatedGateway
-from domain.errors import DownForEverybody
+from domain.errors import DownForEverybody, Transient
+from domain.news import RefundFailure, TransactionNews
+from domain.notices import Notice
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import GatewayOutcome, NotExecuted, Undecided, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
@@ -29,7 +32,9 @@ class MoodyGateway(SimulatedGateway):
     executed and before any answer is told. performed: how often each order was asked for. asked: how many calls at a
     time. says: what is told about orders, whatever is true. together: how many calls with the same key were under way
     at once, at the most. other_amounts: what the gateway moves in truth, by order and kind of call. undecided: orders
-    whose authorization has no answer and is looked up as not decided, though the gateway approves it in truth.
+    whose authorization has no answer and is looked up as not decided, though the gateway approves it in truth. tells:
+    what it says otherwise of a transaction, by its id, when it is asked after a notice. silent: it says nothing then.
+    questions: the transactions that it was asked about so. listed: what its list of refunds shows besides.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -46,6 +51,10 @@ class MoodyGateway(SimulatedGateway):
         self.together: dict[str, int] = {}
         self.undecided: set[str] = set()
         self.other_amounts: dict[tuple[str, OperationKind], int] = {}
+        self.tells: dict[str, dict[str, Any]] = {}
+        self.silent = False
+        self.listed: list[Notice] = []
+        self.questions: list[str] = []
         self._under_way: Counter[str] = Counter()
 
     async def perform(
@@ -109,6 +118,29 @@ class MoodyGateway(SimulatedGateway):
             yield [GatewayAnswer(call.operation_id, self.says[call.order_id].outcome) for call in told]
         async for group in super().look_up([call for call in calls if call not in told]):
             yield [self._undecide(answer, calls) for answer in group]
+
+    async def news_of(self, transaction_id: str, *, with_disputes: bool) -> TransactionNews | None:
+        """Say what the books hold of a transaction, or what is to be told."""
+        self.questions.append(transaction_id)
+        if self.silent:
+            raise Transient("HTTP 503")
+        found = await super().news_of(transaction_id, with_disputes=with_disputes)
+        return None if found is None else replace(found, **self.tells.get(transaction_id, {}))
+
+    async def late_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure | Notice]]:
+        """List what the books hold, and what the test adds."""
+        async for group in super().late_refunds(since):
+            yield group
+        yield self.listed
+
+    def refund_elsewhere(self, transaction_id: str, amount_minor: int) -> str:
+        """Refund as somebody does in the dashboard; return the refund's id."""
+        bank = self._desk._bank
+        intent = bank.intent(transaction_id)
+        assert intent is not None
+        made = bank.refund(intent, "elsewhere", amount_minor, metadata={})
+        assert not isinstance(made, str)
+        return made.id
 
     def _undecide(self, answer: GatewayAnswer, calls: Sequence[GatewayCall]) -> GatewayAnswer:
         (call,) = [call for call in calls if call.operation_id == answer.operation_id]

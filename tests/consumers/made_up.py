@@ -21,12 +21,13 @@ from consumers.runtime.reading import Reader
 from domain.blame import blame
 from domain.errors import Contended
 from domain.ids import OrderId
+from domain.news import RefundFailure, TransactionNews
+from domain.notices import Notice
 from domain.operation import GatewayCall
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.ports.publisher import OutgoingMessage, Published, Publisher, always
 from domain.ports.source import Message
 from domain.rules import Rules
-from domain.told import RefundFailure
 from domain.values import replace
 from outbox.driver.connections import Connections
 from outbox.relay import Relay
@@ -63,9 +64,12 @@ class OddGateway:
 
     look_up = perform
 
-    async def failed_refunds(self, _: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
-        nothing: Sequence[RefundFailure] = ()
+    async def late_refunds(self, _: datetime) -> AsyncIterator[Sequence[RefundFailure | Notice]]:
+        nothing: Sequence[RefundFailure | Notice] = ()
         yield nothing
+
+    async def news_of(self, _: str, *, with_disputes: bool) -> TransactionNews | None:
+        return None
 
     async def close(self) -> None:
         """Nothing to close."""

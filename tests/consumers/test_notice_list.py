@@ -14,7 +14,7 @@ from consumers.runtime.sweep.notices import OVERLAP, PAGES_MAX, ListedNotices
 from domain.errors import Transient
 from domain.ids import OrderId
 from domain.notices import Notice
-from domain.ports.notices import NoticePage, Notices, Sorted
+from domain.ports.notices import Answered, Kept, NoticePage, Notices, Sorted
 
 BEGUN = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -44,6 +44,12 @@ class Table(Notices):
 
     async def sort(self, limit: int, lease_s: float) -> Sorted:
         raise AssertionError("reading the list sorts nothing and forgets nothing")
+
+    async def claim_kept(self, limit: int, lease_s: float) -> Sequence[Kept]:
+        raise AssertionError("reading the list asks about nothing")
+
+    async def note_answers(self, answers: Sequence[Answered]) -> None:
+        raise AssertionError("reading the list asks about nothing")
 
     async def forget_old(self, limit: int) -> int:
         raise AssertionError("reading the list sorts nothing and forgets nothing")

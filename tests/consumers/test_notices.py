@@ -172,28 +172,15 @@ async def test_an_order_that_never_comes_rings_after_a_day(waiting: Pipeline) ->
     assert await waiting.value("SELECT due_at IS NULL FROM gateway_notice")
 
 
-async def test_what_no_rule_applies_yet_is_kept_and_found_by_a_query(waiting: Pipeline) -> None:
-    await join(waiting)
-    await waiting.publish(order("order-1"))
-    await waiting.until_status("paid_and_confirmed", "order-1")
-    ((intent,),) = await waiting.rows("SELECT transaction_id FROM attempt")
-    dispute = Notice("evt_d", "charge.dispute.created", now(), "du_1", intent, None, None)
-    await waiting.store().notices.keep([dispute, notice("r", "order-1", intent, "charge.refunded")])
-    await until_fate(waiting, "kept", "evt_d", "evt_r")
-    kept = await waiting.rows("SELECT type, intent_id, object_id FROM gateway_notice WHERE fate = 'kept' ORDER BY type")
-    assert kept == [("charge.dispute.created", intent, "du_1"), ("charge.refunded", intent, intent)]
-    assert await waiting.effects("order-1") == ["authorize", "capture"]
-
-
 async def test_only_what_was_applied_long_ago_is_forgotten(waiting: Pipeline) -> None:
     store = waiting.store()
-    fates = ("waiting", "woken", "known", "kept", "unknown_order")
+    fates = ("waiting", "woken", "known", "kept", "applied", "foreign", "unknown_order")
     await store.notices.keep([notice(f"{fate}_{age}", "order-1", "pi_1") for fate in fates for age in ("old", "new")])
     await waiting.rows("UPDATE gateway_notice SET fate = substring(notice_id FROM 'evt_(.*)_...')")
     await waiting.rows("UPDATE gateway_notice SET received_at = now() - interval '36 days' WHERE notice_id LIKE '%old'")
-    assert await store.notices.forget_old(100) == 3
+    assert await store.notices.forget_old(100) == 4
     left = await waiting.rows("SELECT notice_id FROM gateway_notice WHERE notice_id LIKE '%old' ORDER BY 1")
-    assert left == [("evt_kept_old",), ("evt_waiting_old",)]
+    assert left == [("evt_applied_old",), ("evt_kept_old",), ("evt_waiting_old",)]
 
 
 async def test_many_sorters_at_once_lose_nothing(waiting: Pipeline) -> None:

@@ -104,7 +104,7 @@ async def test_adapters_own_time_out_is_no_end_of_the_lease(make_pipeline: MakeP
     async def no_refunds(_: object) -> AsyncIterator[Sequence[object]]:
         yield ()
 
-    gateway = SimpleNamespace(perform=late, look_up=late, failed_refunds=no_refunds)
+    gateway = SimpleNamespace(perform=late, look_up=late, late_refunds=no_refunds)
     await pipeline.publish(order("bad"))
     await pipeline.join(ports={"gateway": gateway})
     await until_kept(pipeline)

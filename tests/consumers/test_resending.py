@@ -22,6 +22,8 @@ from deploy.views.timeline import decode_journal
 from deploy.wiring import bounds_of, rules_of
 from domain.case import Case
 from domain.ids import OrderId
+from domain.news import RefundFailure, TransactionNews
+from domain.notices import Notice
 from domain.opening import authorize
 from domain.operating import gateway_call
 from domain.operation import REQUEST_FORMAT, Frozen, GatewayCall, OperationState
@@ -30,7 +32,6 @@ from domain.outcome import GatewayOutcome, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.ports.store import Change, Changes
 from domain.rules import Context
-from domain.told import RefundFailure
 from outbox.driver.connections import Connections
 from outbox.operators.queries import read_order, snapshot
 from outbox.schema.migrations import upgrade
@@ -103,8 +104,11 @@ class Listening:
             self.outcomes += [answer.outcome for answer in group]
             yield group
 
-    def failed_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
-        return self.gateway.failed_refunds(since)
+    def late_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure | Notice]]:
+        return self.gateway.late_refunds(since)
+
+    async def news_of(self, transaction_id: str, *, with_disputes: bool) -> TransactionNews | None:
+        return await self.gateway.news_of(transaction_id, with_disputes=with_disputes)
 
     async def close(self) -> None:
         await self.gateway.close()

@@ -17,7 +17,7 @@ from consumers.adapters.gateway.stripe_notices import (
     read_event,
     sign,
 )
-from domain.notices import TYPES, UNASKED
+from domain.notices import REFUND, TYPES, UNASKED
 
 OLD, NEW = b"whsec_old", b"whsec_new"
 NOW = 1_795_000_000
@@ -125,6 +125,14 @@ def test_a_dispute_is_taken_by_its_transaction_for_it_has_no_metadata(name: str)
     assert taken is not None
     assert (taken.object_id, taken.intent_id, taken.order_id) == ("du_1", "pi_9", None)
     assert notice_of(event(name, id="du_1", object="dispute", payment_intent=None, metadata={})) is None
+
+
+@pytest.mark.parametrize("name", REFUND)
+def test_a_refund_of_somebody_else_is_taken_by_its_transaction(name: str) -> None:
+    taken = notice_of(event(name, id="re_1", object="refund", payment_intent="pi_9", metadata={}))
+    assert taken is not None
+    assert (taken.object_id, taken.intent_id, taken.order_id) == ("re_1", "pi_9", None)
+    assert notice_of(event(name, id="re_1", object="refund", payment_intent=None, metadata={})) is None
 
 
 @pytest.mark.parametrize(

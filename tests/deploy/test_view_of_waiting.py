@@ -17,7 +17,7 @@ def test_an_order_that_waits_for_its_customer_says_until_when() -> None:
         "detail": "waits for the customer",
     }
     stored = OrderRows(
-        order("EUR", 1_250) | {"status": "action_required"}, [asked], [pending], [], [], [], [], [], frozenset()
+        order("EUR", 1_250) | {"status": "action_required"}, [asked], [pending], [], [], [], [], [], [], [], frozenset()
     )
 
     lines = list(order_lines(stored, [], NOW))

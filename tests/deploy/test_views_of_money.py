@@ -73,7 +73,7 @@ def operation(currency: str, amount_minor: int) -> dict[str, Any]:
 def test_any_stored_order_is_shown_and_listed(currency: str, amount_minor: int) -> None:
     row = order(currency, amount_minor)
     stored = OrderRows(
-        row, [attempt(amount_minor)], [operation(currency, amount_minor)], [], [], [], [], [], frozenset()
+        row, [attempt(amount_minor)], [operation(currency, amount_minor)], [], [], [], [], [], [], [], frozenset()
     )
 
     for lines in (list(order_lines(stored, [], NOW)), list(list_lines([row], NOW, more=False))):

@@ -34,7 +34,12 @@ AUTHORIZED: Final = _MONEY | {
 FAILED: Final = _FAILURE | {"type": "PaymentFailed", "stage": "AUTHORIZE"}
 NOTICE: Final = _FAILURE | {"type": "CustomerNotificationRequested", "kind": "PAYMENT_FAILED", "missing": ()}
 VOIDED: Final = _MONEY | {"type": "PaymentVoided", "transaction_id": "pi_1"}
-REFUNDED: Final = _MONEY | {"type": "PaymentRefunded", "transaction_id": "pi_1", "refund_id": "re_1"}
+REFUNDED: Final = _MONEY | {
+    "type": "PaymentRefunded",
+    "transaction_id": "pi_1",
+    "refund_id": "re_1",
+    "request_id": None,
+}
 
 
 OWNER: Final = {

@@ -6,10 +6,11 @@ import pytest
 
 from consumers.adapters.gateway.references import could_name
 from domain.decision import NOTHING, Decision
+from domain.news import RefundFailure
 from domain.operation import OperationKind, OperationState
 from domain.order import Order, Status
 from domain.resolving import No, Ruling, Word, resolve
-from domain.told import RefundFailure, must_wait, take_back_refund
+from domain.told import must_wait, take_back_refund
 from domain.values import replace
 from tests.domain.builders import CAUSE, ORDER_ID, TOTAL, captured, context, operation, order
 from tests.domain.facts import after, facts, work

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from domain.ids import OrderId
+from domain.news import Dispute
 from domain.operation import OperationKind, operation_id
 from domain.ports.gateway import LedgerEntry, ListedRefund, ListedTransaction, RefundState
 from outbox.audit import Kind, Reconciliation, audit, read_lists, reconcile
@@ -27,6 +28,7 @@ class Lists:
     all_refunds: Sequence[ListedRefund]
     case: Case
     before: str | None = None
+    all_disputes: Sequence[Dispute] = ()
 
     async def transactions(self, since: datetime) -> AsyncIterator[Sequence[ListedTransaction]]:
         if self.before is not None:
@@ -36,6 +38,9 @@ class Lists:
 
     async def refunds(self, since: datetime) -> AsyncIterator[Sequence[ListedRefund]]:
         yield self.all_refunds
+
+    async def disputes(self, since: datetime) -> AsyncIterator[Sequence[Dispute]]:
+        yield self.all_disputes
 
 
 def lists_of(case: Case, entries: Sequence[LedgerEntry] | None = None) -> Lists:

@@ -41,6 +41,7 @@ _ITEMS = (events.Item(sku="SKU-1", quantity=2), events.Item(sku="SKU-2", quantit
 _MISSING = (events.MissingItem(sku="SKU-1", requested=2, available=1),)
 _MONEY = {"amount_minor": 3_080, "currency": "EUR"}
 _PLACES = {"transaction_id": "pi_1", "customer_id": "customer-1"}
+_DISPUTE = {"dispute_id": "dp_1", "reason": "fraudulent", "funds_withdrawn": True}
 
 
 def _reservation(fields: dict[str, Any]) -> UUID:
@@ -143,6 +144,16 @@ def payment_refund_failed(**overrides: Any) -> events.PaymentRefundFailed:
     return events.PaymentRefundFailed.model_validate(fields | overrides)
 
 
+def payment_disputed(**overrides: Any) -> events.PaymentDisputed:
+    fields = _own("PaymentDisputed", 5, overrides) | _MONEY | _PLACES | _DISPUTE
+    return events.PaymentDisputed.model_validate(fields | overrides)
+
+
+def payment_dispute_closed(**overrides: Any) -> events.PaymentDisputeClosed:
+    fields = _own("PaymentDisputeClosed", 6, overrides) | _MONEY | _PLACES | _DISPUTE
+    return events.PaymentDisputeClosed.model_validate(fields | {"outcome": events.DisputeOutcome.WON} | overrides)
+
+
 def payment_review_required(**overrides: Any) -> events.PaymentReviewRequired:
     fields = _own("PaymentReviewRequired", 4, overrides) | _MONEY
     fields |= {
@@ -190,6 +201,8 @@ def one_of_each() -> tuple[events.Event, ...]:
         payment_voided(),
         payment_refunded(),
         payment_refund_failed(),
+        payment_disputed(),
+        payment_dispute_closed(),
         payment_review_required(),
         reservation_released(),
         customer_notification_requested(),

@@ -65,6 +65,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "amount_minor": AMOUNTS,
     "transaction_id": words(255),
     "refund_id": words(255),
+    "dispute_id": words(255),
+    "funds_withdrawn": st.booleans(),
+    "outcome": st.sampled_from(events.DisputeOutcome),
     "request_id": st.none() | words(64),
     "reservation_id": st.uuids(),
     "captured": st.booleans(),
@@ -91,6 +94,8 @@ OTHERWISE: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "PaidAndConfirmed": {"transaction_id": st.none() | words(255)},
     "ReservationFailed": {"reason": st.sampled_from(events.ShortageReason)},
     "PaymentRefundFailed": {"reason": CODES},
+    "PaymentDisputed": {"reason": CODES},
+    "PaymentDisputeClosed": {"reason": CODES},
     "PaymentReviewRequired": {"reason": CODES, "money": st.sampled_from(events.ReviewMoney)},
     "CustomerNotificationRequested": {"reason": st.none() | words(500), "failure_code": st.none() | CODES},
     "OrderConfirmed": {

@@ -28,8 +28,11 @@ CONTRACT = {
     "livemode",
     "PaymentFailed": "customer_id attempt stage failure_code reason amount_minor currency money retryable retry_until",
     "PaymentVoided": "attempt transaction_id amount_minor currency",
-    "PaymentRefunded": "attempt transaction_id refund_id amount_minor currency",
+    "PaymentRefunded": "attempt transaction_id refund_id amount_minor currency request_id",
     "PaymentRefundFailed": "attempt refund_id request_id amount_minor currency reason",
+    "PaymentDisputed": "customer_id attempt transaction_id dispute_id amount_minor currency reason funds_withdrawn",
+    "PaymentDisputeClosed": "customer_id attempt transaction_id dispute_id amount_minor currency reason "
+    "funds_withdrawn outcome",
     "PaymentReviewRequired": "customer_id attempt operation reason money amount_minor currency",
     "ReservationReleased": "attempt reservation_id",
     "CustomerNotificationRequested": "customer_id attempt kind failure_code reason amount_minor currency money "

@@ -22,8 +22,9 @@ from consumers.adapters.gateway.stripe_fields import UNREADABLE_ERRORS
 from consumers.adapters.gateway.stripe_forms import FORMATS, authorize_form, capture_form, refund_form
 from consumers.adapters.gateway.stripe_http import last_headers, last_request_id
 from consumers.adapters.gateway.stripe_lookups import StripeLookUps
+from consumers.adapters.gateway.stripe_news import read_news
 from consumers.adapters.gateway.stripe_pages import StripePages
-from consumers.adapters.gateway.stripe_refunds import failed_refunds
+from consumers.adapters.gateway.stripe_refunds import late_refunds
 from consumers.adapters.gateway.stripe_requests import (
     CONNECTION_ERRORS,
     INTENTS,
@@ -32,10 +33,11 @@ from consumers.adapters.gateway.stripe_requests import (
     StripeRequests,
     path_to,
 )
+from domain.news import RefundFailure, TransactionNews
+from domain.notices import Notice
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import Declined, GatewayOutcome, NotExecuted, NotFound, Unknown
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
-from domain.told import RefundFailure
 
 API_BASE = "https://api.stripe.com"
 NEWER_RELEASE_RETRY_S = 10.0
@@ -89,9 +91,13 @@ class StripeGateway:
         """Read what became of the calls. One listing serves all authorize operations of the sequence."""
         return self._look_ups.look_up(calls, self._concurrency)
 
-    def failed_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure]]:
-        """List refunds of ours that were made since then and have failed. Raises Transient, see the port."""
-        return failed_refunds(self._pages, since)
+    def late_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure | Notice]]:
+        """List refunds that changed without us. Raises Transient, see the port."""
+        return late_refunds(self._pages, since)
+
+    async def news_of(self, transaction_id: str, *, with_disputes: bool) -> TransactionNews | None:
+        """Read all about one transaction. Raises Transient, see the port."""
+        return await read_news(self._requests, self._pages, transaction_id, with_disputes=with_disputes)
 
     async def order_of(self, reference: str) -> str | None:
         """Return the order that a transaction, or the transaction of a refund, names; "" if it names none."""

@@ -1,4 +1,4 @@
-"""Stripe's lists of PaymentIntents and refunds, in pages. Its search is not used: it lags by minutes."""
+"""Stripe's lists of PaymentIntents, refunds and disputes, in pages. Its search is not used: it lags by minutes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from consumers.adapters.gateway.stripe_currency import from_stripe
+from consumers.adapters.gateway.stripe_disputes import read_dispute
 from consumers.adapters.gateway.stripe_pages import StripePages, read_all
-from consumers.adapters.gateway.stripe_requests import INTENTS, REFUNDS, StripeRequests
+from consumers.adapters.gateway.stripe_requests import DISPUTES, INTENTS, REFUNDS, StripeRequests
+from domain.news import Dispute
 from domain.ports.gateway import ListedRefund, ListedTransaction, RefundState
 
 TRIES_MAX: Final = 4
@@ -42,6 +44,11 @@ class StripeLists:
         """Yield pages of refunds. Raises Transient if Stripe does not answer, or not as it should."""
         async for page in self._pages.listed(REFUNDS, {"created": _from(since)}, PAGES_MAX):
             yield read_all(page.things, read_refund)
+
+    async def disputes(self, since: datetime) -> AsyncIterator[Sequence[Dispute]]:
+        """Yield pages of disputes. Raises Transient if Stripe does not answer, or not as it should."""
+        async for page in self._pages.listed(DISPUTES, {"created": _from(since)}, PAGES_MAX):
+            yield read_all(page.things, read_dispute)
 
     async def close(self) -> None:
         """Close the connections."""

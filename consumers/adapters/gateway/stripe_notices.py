@@ -14,13 +14,14 @@ from uuid import UUID
 import orjson
 
 from domain.ids import OperationId, OrderId
-from domain.notices import TYPES, UNASKED, Notice
+from domain.notices import REFUND, TYPES, UNASKED, Notice
 
 SIGNATURE_HEADER: Final = "Stripe-Signature"
 HEADER_MAX: Final = 4096
 SIGNATURES_MAX: Final = 16
 """Stripe signs with every active secret of an endpoint: two while a secret is changed."""
 
+_WITHOUT_METADATA: Final = frozenset({*UNASKED, *REFUND})
 _ID: Final = re.compile(r"[!-~]{1,255}")
 _ORDER_ID: Final = re.compile(r"[!-~]{1,64}")
 """As schemas.fields.OrderIdText."""
@@ -70,8 +71,8 @@ def read_event(body: bytes) -> Notice | None:
 def notice_of(event: Any) -> Notice | None:
     """Return the notice of an event; None if we take no events of its type, or it is not about an order of ours.
 
-    An object is ours if its metadata has our operation's id. Disputes and fraud warnings have no metadata: they are
-    taken if they name a PaymentIntent. Raises Unreadable.
+    An object is ours if its metadata has our operation's id. Disputes, fraud warnings and refunds of somebody else have
+    no metadata of ours: they are taken if they name a PaymentIntent. Raises Unreadable.
     """
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise Unreadable("no event")
@@ -82,7 +83,7 @@ def notice_of(event: Any) -> Notice | None:
         metadata = thing.get("metadata") or {}
         order_id, operation_id = _ours(metadata)
         intent_id = thing["id"] if thing["object"] == "payment_intent" else thing.get("payment_intent")
-        if order_id is None and (event["type"] not in UNASKED or intent_id is None):
+        if order_id is None and (event["type"] not in _WITHOUT_METADATA or intent_id is None):
             return None
         return Notice(
             notice_id=_id(event["id"]),

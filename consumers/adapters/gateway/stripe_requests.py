@@ -16,6 +16,7 @@ from consumers.adapters.gateway.stripe_sdk import KEY_HEADER, StripeSdk, encode
 
 INTENTS: Final = "/v1/payment_intents"
 REFUNDS: Final = "/v1/refunds"
+DISPUTES: Final = "/v1/disputes"
 _SUCCESSES: Final = range(200, 300)
 CONNECTION_ERRORS: Final = (aiohttp.ClientError, TimeoutError, OSError)
 

@@ -1,7 +1,7 @@
 """What the gateway told unasked: its operations are made due, and its list of events is read for what was not told."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -23,17 +23,13 @@ FORGET_MAX: Final = 5_000
 
 
 class WakeUps(Job):
-    """Sorts notices: makes due what they are about, so that the next claim asks the gateway.
-
-    refund_failed: called when the gateway tells that a refund failed after it had succeeded.
-    """
+    """Sorts notices: makes due what they are about, so that the next claim asks the gateway."""
 
     name = "sweep notices"
 
-    def __init__(self, tools: Tools, notices: Notices, refund_failed: Callable[[], None]) -> None:
+    def __init__(self, tools: Tools, notices: Notices) -> None:
         super().__init__(tools)
         self._notices = notices
-        self._refund_failed = refund_failed
         self._forget_s = 0.0
 
     async def do(self, stop: asyncio.Event | None) -> int:
@@ -45,8 +41,6 @@ class WakeUps(Job):
                 self._log.debug("notices of the gateway", **{str(fate): count for fate, count in done.fates.items()})
             if done.orphans:
                 self._ring(done)
-            if done.refund_failed:
-                self._refund_failed()
             if done.looked_at < most or (stop is not None and stop.is_set()):
                 break
         now = asyncio.get_running_loop().time()

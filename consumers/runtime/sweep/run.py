@@ -1,7 +1,7 @@
 """Running the jobs of the sweep: each by itself, until stop is set, or all of them once."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 
@@ -17,8 +17,9 @@ from consumers.runtime.sweep.delays import DelayedPayments
 from consumers.runtime.sweep.holds import LapsedHolds
 from consumers.runtime.sweep.job import Job, Tools
 from consumers.runtime.sweep.notices import ListedNotices, WakeUps
-from consumers.runtime.sweep.refunds import FailedRefunds
+from consumers.runtime.sweep.refunds import LateRefunds
 from consumers.runtime.sweep.stuck import StuckOrders
+from consumers.runtime.sweep.told import ToldByGateway
 from consumers.runtime.waiting import pause
 from domain.errors import Transient
 from domain.reaction import Reaction
@@ -45,13 +46,12 @@ class Sweep:
         self._performer = performer
         self._settler = settler
         tools = Tools(ports, reactions, rules, guard, Quarantine(ports.store, bounds.quarantine_max), watch)
-        refunds = FailedRefunds(tools, bounds.refund_recheck_s)
         self._jobs: tuple[Job, ...] = (
-            *_of_notices(tools, refunds.look_soon),
+            LateRefunds(tools, bounds.refund_recheck_s),
+            *_of_notices(tools),
             LapsedHolds(tools),
             DelayedPayments(tools),
             StuckOrders(tools),
-            refunds,
             DueOperations(tools, bounds, breaker, performer, settler.without_kept),
         )
         self._log = structlog.get_logger("consumers.sweep")
@@ -99,10 +99,10 @@ class Sweep:
             self._guard.done(job.name)
 
 
-def _of_notices(tools: Tools, refund_failed: Callable[[], None]) -> list[Job]:
+def _of_notices(tools: Tools) -> list[Job]:
     """Return the jobs about notices. They come before the claims: `once` then performs what they make due."""
     notices, notice_list = tools.ports.notices, tools.ports.notice_list
     if notices is None:
         return []
     listing = [ListedNotices(tools, notices, notice_list)] if notice_list is not None else []
-    return [*listing, WakeUps(tools, notices, refund_failed)]
+    return [*listing, WakeUps(tools, notices), ToldByGateway(tools, notices)]

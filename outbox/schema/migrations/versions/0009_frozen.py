@@ -6,7 +6,7 @@ It only changes a comment. The release before may run on.
 from alembic import op
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,76 @@
+"""All that Stripe has of one transaction: its money, its refunds, its disputes. Asked for after it told something."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import stripe
+
+from consumers.adapters.gateway.stripe_currency import from_stripe
+from consumers.adapters.gateway.stripe_disputes import code_of, read_dispute
+from consumers.adapters.gateway.stripe_errors import is_missing
+from consumers.adapters.gateway.stripe_fields import Thing, part, remark, text
+from consumers.adapters.gateway.stripe_outcomes import amount_of
+from consumers.adapters.gateway.stripe_pages import StripePages, as_transient
+from consumers.adapters.gateway.stripe_requests import DISPUTES, INTENTS, REFUNDS, StripeRequests, path_to
+from domain.news import RefundWord, SeenRefund, TransactionNews
+
+PAGES_MAX: Final = 10
+"""A transaction with more refunds or disputes than these pages hold is looked at by a person."""
+_WORDS: Final[Mapping[str, RefundWord]] = {"succeeded": "succeeded", "failed": "failed", "canceled": "failed"}
+"""A state that we do not know counts as pending: nothing is booked for it."""
+
+
+async def read_news(
+    requests: StripeRequests, pages: StripePages, transaction_id: str, *, with_disputes: bool
+) -> TransactionNews | None:
+    """Read one transaction; None if Stripe does not have it. Raises Transient if Stripe does not say.
+
+    The transaction is read before its refunds and disputes: so they are not older than it.
+    """
+    with as_transient(f"payment {transaction_id}"):
+        try:
+            intent = await requests.get(path_to(INTENTS, transaction_id))
+        except stripe.StripeError as error:
+            if is_missing(error):
+                return None
+            raise
+        of = {"payment_intent": transaction_id}
+        refunds = await _all(pages, REFUNDS, of)
+        disputes = await _all(pages, DISPUTES, of) if with_disputes else []
+        return _read(transaction_id, intent, refunds, disputes)
+
+
+def read_seen_refund(refund: Thing) -> SeenRefund:
+    """Read one refund. Raises one of UNREADABLE_ERRORS if it makes no sense."""
+    return SeenRefund(
+        refund_id=text(refund, "id"),
+        operation_id=remark(part(refund, "metadata"), "operation_id"),
+        state=_WORDS.get(text(refund, "status"), "pending"),
+        amount_minor=amount_of(refund, "amount"),
+        currency=text(refund, "currency").upper(),
+        reason=code_of(refund.get("failure_reason")),
+    )
+
+
+def _read(transaction_id: str, intent: Thing, refunds: list[Thing], disputes: list[Thing]) -> TransactionNews:
+    metadata = part(intent, "metadata")
+    order_id, operation_id = remark(metadata, "order_id"), remark(metadata, "operation_id")
+    ours = order_id is not None and operation_id is not None
+    currency, status = text(intent, "currency"), text(intent, "status")
+    held = intent.get("amount_capturable") or 0 if status == "requires_capture" else 0
+    return TransactionNews(
+        transaction_id=transaction_id,
+        order_id=order_id if ours else None,
+        operation_id=operation_id if ours else None,
+        currency=currency.upper(),
+        held_minor=from_stripe(held, currency) if ours else 0,
+        captured_minor=amount_of(intent, "amount_received") if ours else 0,
+        cancelled=status == "canceled",
+        refunds=tuple(read_seen_refund(refund) for refund in reversed(refunds)) if ours else (),
+        disputes=tuple(read_dispute(dispute) for dispute in reversed(disputes)) if ours else (),
+    )
+
+
+async def _all(pages: StripePages, path: str, of: Mapping[str, str]) -> list[Thing]:
+    """Return a whole list, the newest first. It is about one transaction, so it is short."""
+    return [thing async for page in pages.read(path, of, PAGES_MAX) for thing in page.things]

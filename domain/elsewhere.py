@@ -1,0 +1,203 @@
+"""The steps about what somebody does at the gateway without us: in its dashboard, or with another program.
+
+A refund of theirs is a row among our operations, with a try number below 0: it has no idempotency key of ours. So it is
+booked once, by its id at the gateway, and whoever reads the operations of an order sees it.
+"""
+
+from typing import Final
+
+from domain.decision import Decision, Draft, emit, silent
+from domain.hearing import ForeignRefund, Hearing
+from domain.ids import OperationId
+from domain.news import TransactionNews
+from domain.operating import ELSEWHERE, open_operation
+from domain.operation import OPERATIONS, Operation, OperationKind, OperationState
+from domain.order import Attempt, Order, Status
+from domain.rules import Context
+from domain.values import replace
+from schemas.events import PaymentRefunded, PaymentRefundFailed, PaymentVoided
+
+REACTION: Final = "gateway_told"
+"""The name of no consumer: nobody settles an operation of somebody else."""
+GIVES_BACK: Final = "return_payment"
+"""Whose rows settle a void or refund that is opened here."""
+
+# A refund of somebody else
+
+
+def is_pending(hearing: Hearing) -> bool:
+    """Whether the refund is not decided yet. The gateway tells when it is, and its list shows it."""
+    return hearing.fact_as(ForeignRefund).refund.state == "pending"
+
+
+def failed_unbooked(hearing: Hearing) -> bool:
+    """Whether the refund has failed and our books do not count it."""
+    return has_failed(hearing) and _booked(hearing) is None
+
+
+def has_failed(hearing: Hearing) -> bool:
+    """Whether the refund has failed."""
+    return hearing.fact_as(ForeignRefund).refund.state == "failed"
+
+
+def is_booked(hearing: Hearing) -> bool:
+    """Whether the books have the refund, or all that came back of the transaction."""
+    fact = hearing.fact_as(ForeignRefund)
+    if fact.refund.state == "failed":
+        return False
+    known = any(o.reference == fact.refund.refund_id for o in hearing.order.operations)
+    return known or _unbooked(hearing) == 0
+
+
+def not_in_agreement(hearing: Hearing) -> bool:
+    """Whether the refund cannot be booked: it is in another currency, or the books have more back than the gateway."""
+    fact = hearing.fact_as(ForeignRefund)
+    return fact.refund.state == "succeeded" and (
+        fact.refund.currency != hearing.order.currency or _unbooked(hearing) < 0
+    )
+
+
+def book_foreign_refund(hearing: Hearing) -> Decision:
+    """Book a refund that somebody else made, once, and emit it. The order keeps its status."""
+    order, attempt, context = hearing.order, hearing.attempt_there, hearing.context
+    refund = hearing.fact_as(ForeignRefund).refund
+    amount = min(refund.amount_minor, _unbooked(hearing))
+    name = f"payments:{order.order_id}:{attempt.number}:refund of somebody else:{refund.refund_id}"
+    booked = Operation(
+        operation_id=OperationId(OPERATIONS.derive(name)),
+        order_id=order.order_id,
+        attempt=attempt.number,
+        kind=OperationKind.REFUND,
+        try_number=min([0, *(o.try_number for o in order.operations if o.attempt == attempt.number)]) - 1,
+        reaction=REACTION,
+        causation_id=None,
+        amount_minor=amount,
+        currency=order.currency,
+        opened_at=context.at,
+        due_at=None,
+        transaction_id=attempt.transaction_id,
+        reference=refund.refund_id,
+        state=OperationState.APPROVED,
+        settled_at=context.at,
+        detail=ELSEWHERE,
+    )
+    attempt = replace(attempt, refunded_minor=attempt.refunded_minor + amount, refund_id=refund.refund_id)
+    fields = {
+        "attempt": attempt.number,
+        "transaction_id": attempt.transaction_id,
+        "refund_id": refund.refund_id,
+        "amount_minor": amount,
+        "currency": order.currency,
+        "request_id": None,
+    }
+    return emit(order.with_attempt(attempt).with_operation(booked), context, Draft(PaymentRefunded, fields))
+
+
+def take_back_foreign_refund(hearing: Hearing) -> Decision:
+    """Book that a refund of somebody else failed after all, and tell an operator. A failed order's money goes back."""
+    order, attempt, context = hearing.order, hearing.attempt_there, hearing.context
+    refund, booked = hearing.fact_as(ForeignRefund).refund, _booked(hearing)
+    assert booked is not None
+    failed = replace(booked, state=OperationState.DECLINED, detail=f"failed later: {refund.reason}")
+    attempt = replace(attempt, refunded_minor=attempt.refunded_minor - min(booked.amount_minor, attempt.refunded_minor))
+    fields = {
+        "attempt": attempt.number,
+        "refund_id": refund.refund_id,
+        "request_id": None,
+        "amount_minor": booked.amount_minor,
+        "currency": order.currency,
+        "reason": refund.reason,
+    }
+    order = order.with_attempt(attempt).with_operation(failed)
+    if _is_unwanted(order, attempt):
+        order = _give_back(order, attempt, context)
+    return replace(emit(order, context, Draft(PaymentRefundFailed, fields)), alarm="foreign_refund_failed")
+
+
+# Money that somebody captured, approved or cancelled
+
+
+def is_in_books(hearing: Hearing) -> bool:
+    """Whether the books know of all money of the transaction, or nothing of it is left at the gateway."""
+    news, attempt = hearing.fact_as(TransactionNews), hearing.attempt
+    if attempt is None:
+        return not news.held_minor and news.captured_minor <= news.returned_minor
+    cancelled = not news.cancelled or attempt.held_minor == 0
+    captured = news.captured_minor <= attempt.captured_minor or news.captured_minor == news.returned_minor
+    return cancelled and captured and (not news.held_minor or attempt.held_minor > 0)
+
+
+def is_unexplained(hearing: Hearing) -> bool:
+    """Whether this cannot be: money of an authorization that was given up, or more than was paid for an order."""
+    news, attempt = hearing.fact_as(TransactionNews), hearing.attempt_there
+    return (
+        news.currency != hearing.order.currency
+        or (attempt.voided and not news.cancelled)
+        or attempt.captured_minor > 0
+        or (not news.cancelled and not _is_unwanted(hearing.order, attempt))
+    )
+
+
+def was_cancelled(hearing: Hearing) -> bool:
+    """Whether somebody cancelled the authorization."""
+    return hearing.fact_as(TransactionNews).cancelled
+
+
+def book_cancelled(hearing: Hearing) -> Decision:
+    """Book that somebody cancelled an authorization of an order at rest: nothing is held any more."""
+    order, attempt = hearing.order, hearing.attempt_there
+    fields = {
+        "attempt": attempt.number,
+        "transaction_id": attempt.transaction_id,
+        "amount_minor": attempt.held_minor,
+        "currency": order.currency,
+    }
+    order = order.with_attempt(replace(attempt, voided=True))
+    return emit(order, hearing.context, Draft(PaymentVoided, fields))
+
+
+def give_back_unwanted(hearing: Hearing) -> Decision:
+    """Give back money that somebody approved or captured for a failed order or an older attempt; tell an operator."""
+    news, attempt, context = hearing.fact_as(TransactionNews), hearing.attempt_there, hearing.context
+    amount = news.captured_minor or news.held_minor
+    attempt = replace(
+        attempt,
+        transaction_id=news.transaction_id,
+        authorized_minor=max(attempt.authorized_minor, amount),
+        captured_minor=news.captured_minor,
+        captured_at=context.at if news.captured_minor else None,
+    )
+    order = _give_back(hearing.order.with_attempt(attempt), attempt, context)
+    return replace(silent(order), alarm="money_unwanted")
+
+
+def _is_unwanted(order: Order, attempt: Attempt) -> bool:
+    return attempt.number != order.attempt or order.status is Status.PAYMENT_FAILED
+
+
+def _give_back(order: Order, attempt: Attempt, context: Context) -> Order:
+    """Open a refund of what the attempt keeps, or a void of what it holds, due at once: the sweep makes the call."""
+    kind, amount = (
+        (OperationKind.REFUND, attempt.kept_minor)
+        if attempt.kept_minor > 0
+        else (OperationKind.VOID, attempt.held_minor)
+    )
+    like = [o.try_number for o in order.operations if (o.attempt, o.kind) == (attempt.number, kind)]
+    at_once = replace(context, rules=replace(context.rules, lease_s=0))
+    return open_operation(order, at_once, kind, attempt, GIVES_BACK, amount, max([0, *like]) + 1)
+
+
+def _booked(hearing: Hearing) -> Operation | None:
+    """Return the row of the refund, if it counts as given back."""
+    refund_id = hearing.fact_as(ForeignRefund).refund.refund_id
+    for operation in hearing.order.operations:
+        if operation.reference == refund_id and operation.reaction == REACTION:
+            return operation if operation.state is OperationState.APPROVED else None
+    return None
+
+
+def _unbooked(hearing: Hearing) -> int:
+    """Return how much is back at the gateway, of what was captured, and not in our books."""
+    attempt = hearing.attempt_there
+    back = min(hearing.fact_as(ForeignRefund).news.returned_minor, attempt.captured_minor)
+    return back - attempt.refunded_minor
