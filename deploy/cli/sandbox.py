@@ -14,8 +14,8 @@ from deploy.sandbox.server import WrongAddress, serve
 def sandbox() -> None:
     """Run the gateway sandbox, a Stripe-shaped server for play money, until SIGTERM.
 
-    PAYMENTS_SANDBOX_LISTEN says where (loopback only), PAYMENTS_SANDBOX_PENDING_S how long a pending refund takes.
-    Its ledger is kept in PAYMENTS_DATA/sandbox.jsonl.
+    PAYMENTS_SANDBOX_LISTEN says where (loopback only), PAYMENTS_SANDBOX_PENDING_S how long a pending refund or a debit
+    takes. Its ledger is kept in PAYMENTS_DATA/sandbox.jsonl.
     """
     settings = settings_for_command(quiet=False, ignore_stripe=True, use_embedded=False)
     ledger = settings.data.resolve() / "sandbox.jsonl"

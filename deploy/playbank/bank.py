@@ -1,143 +1,47 @@
-"""PaymentIntents and refunds: what may follow what, and what time alone does to them.
+"""The bank: every PaymentIntent, refund, dispute and payment method, and what time alone does to them.
 
 Times are Unix seconds. Amounts are whole numbers in the unit of the caller: Stripe's over HTTP, ISO 4217
 minor units in the process.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
-from deploy.playbank.cards import CardDecline
-from deploy.playbank.methods import CAPTURE_REFUSED, Method, RefundPath, method_of
+from deploy.playbank.disputes import Dispute, Disputes
+from deploy.playbank.intents import (
+    ASKS_CUSTOMER,
+    AUTHORIZATION_TTL_S,
+    CANCELED,
+    CAPTURED,
+    DECLINED,
+    HELD,
+    PROCESSING,
+    UNCONFIRMED,
+    Intent,
+    No,
+)
+from deploy.playbank.methods import RefundPath
+
+__all__ = [
+    "ASKS_CUSTOMER",
+    "AUTHORIZATION_TTL_S",
+    "CANCELED",
+    "CAPTURED",
+    "DECLINED",
+    "HELD",
+    "KEY_TTL_S",
+    "PROCESSING",
+    "UNCONFIRMED",
+    "Bank",
+    "Dispute",
+    "Intent",
+    "No",
+    "PaymentMethod",
+    "Refund",
+]
 
 KEY_TTL_S = 24 * 3600.0  # Stripe forgets keys after a day at the earliest
-AUTHORIZATION_TTL_S = 7 * 24 * 3600  # Stripe's time for most cards
-LAPSE_KEY = "lapsed"  # the gateway cancels by itself, under no key of ours
-ELSEWHERE_KEY = "captured_elsewhere"  # as if somebody had captured in the gateway's own dashboard
-
-HELD, CAPTURED, CANCELED, DECLINED = "requires_capture", "succeeded", "canceled", "requires_payment_method"
-ASKS_CUSTOMER = "requires_action"
-_CANCELABLE = frozenset([DECLINED, HELD, "requires_confirmation", ASKS_CUSTOMER, "processing"])
-_PLAIN = Method()
-_NOT_AUTHENTICATED = CardDecline(
-    "payment_intent_authentication_failure", "authentication_required", "The customer did not prove who they are."
-)
-
-
-class No(StrEnum):
-    """Why the bank does not do what it is asked, in the gateway's codes."""
-
-    UNEXPECTED_STATE = "payment_intent_unexpected_state"
-    TOO_LARGE = "amount_too_large"
-    REFUNDED = "charge_already_refunded"
-    REFUSED = CAPTURE_REFUSED.decline_code
-
-
-@dataclass(slots=True, eq=False)
-class Intent:
-    """A PaymentIntent, and the only code that moves its money.
-
-    `effects` is the ledger: what really happened, each with the idempotency key that did it. `terms`: what else the
-    caller asked for (customer, texts, return URL, capture of this method alone), by name.
-    """
-
-    id: str
-    sequence: int
-    created: float
-    amount: int
-    currency: str
-    capture_method: str
-    payment_method: str | None
-    behaves_as: str | None
-    metadata: dict[str, Any]
-    status: str
-    description: str | None = None
-    payment_method_types: Sequence[str] = ("card",)
-    amount_received: int = 0
-    capture_before: float | None = None
-    canceled_at: float | None = None
-    cancellation_reason: str | None = None
-    charge: str | None = None
-    last_payment_error: dict[str, Any] | None = None
-    effects: list[dict[str, Any]] = field(default_factory=list)
-    terms: dict[str, Any] | None = None
-
-    @property
-    def asked(self) -> dict[str, Any]:
-        """What else the caller asked for; empty if nothing."""
-        return self.terms or {}
-
-    @property
-    def method(self) -> Method:
-        """What its payment method does."""
-        return method_of(self.behaves_as or "") or _PLAIN
-
-    def confirm(self, key: str, now: float) -> CardDecline | None:
-        """Authorize. Also capture if the method or the intent wants that. Return why the issuer declined, or None."""
-        method = self.method
-        if method.decline is not None:
-            self.status = DECLINED
-            return method.decline
-        self._approve(method, key, now)
-        return None
-
-    def authenticate(self, key: str, now: float, *, passed: bool) -> CardDecline | No | None:
-        """Go on once the customer proved who they are, or failed to. Return why the issuer declined, or None."""
-        if self.status != ASKS_CUSTOMER:
-            return No.UNEXPECTED_STATE
-        decline = self.method.after_action if passed else _NOT_AUTHENTICATED
-        if decline is not None:
-            self.status = DECLINED
-            return decline
-        self._approve(self.method, key, now)
-        return None
-
-    def capture(self, key: str, now: float, amount: int) -> No | None:
-        """Collect an authorized amount, all or part of it; the rest is released."""
-        if self.status != HELD:
-            return No.UNEXPECTED_STATE
-        if amount > self.amount:
-            return No.TOO_LARGE
-        if self.method.capture_refused:
-            return No.REFUSED
-        self._take(key, now, amount)
-        return None
-
-    def cancel(self, key: str, now: float, reason: str | None = None) -> No | None:
-        """Cancel an intent that is not captured."""
-        if self.status == HELD and self.method.void_finds_captured:
-            self._take(ELSEWHERE_KEY, now, self.amount)
-        if self.status not in _CANCELABLE:
-            return No.UNEXPECTED_STATE
-        self._end(key, now, reason)
-        return None
-
-    def lapse(self, now: float) -> None:
-        """Cancel the authorization once its time is over."""
-        if self.status == HELD and self.capture_before is not None and now >= self.capture_before:
-            self._end(LAPSE_KEY, self.capture_before, "automatic")
-
-    def add_effect(self, kind: str, key: str, at: float, amount: int) -> None:
-        """Write an effect into the ledger."""
-        self.effects.append({"kind": kind, "key": key, "at": at, "amount": amount})
-
-    def _approve(self, method: Method, key: str, now: float) -> None:
-        self.add_effect("authorize", key, now, self.amount)
-        if method.captures_at_once or not (self.capture_method == "manual" or self.asked.get("card_capture")):
-            self._take(key, now, self.amount)
-        else:
-            self.status, self.capture_before = HELD, now + AUTHORIZATION_TTL_S
-
-    def _take(self, key: str, now: float, amount: int) -> None:
-        self.status, self.amount_received = CAPTURED, amount
-        self.add_effect("capture", key, now, amount)
-
-    def _end(self, key: str, now: float, reason: str | None) -> None:
-        held = self.amount if self.status == HELD else 0
-        self.status, self.cancellation_reason, self.canceled_at = CANCELED, reason, now
-        self.add_effect("cancel", key, now, held)
 
 
 @dataclass(slots=True, eq=False)
@@ -164,6 +68,11 @@ class PaymentMethod:
     created: float
     used: bool = False
     metadata: dict[str, str] = field(default_factory=dict)
+    used_by: str | None = None
+
+    def use(self, intent_id: str) -> None:
+        """Remember that it was confirmed, and with which PaymentIntent."""
+        self.used, self.used_by = True, intent_id
 
 
 class Bank:
@@ -181,12 +90,13 @@ class Bank:
         self._refunds: dict[str, Refund] = {}
         self._refunds_of: dict[str, dict[str, Refund]] = {}
         self._methods: dict[str, PaymentMethod] = {}
+        self._disputes = Disputes()
 
     def method(self, method_id: str) -> PaymentMethod | None:
         """Return a payment method made here."""
         return self._methods.get(method_id)
 
-    def put(self, thing: Intent | Refund | PaymentMethod) -> None:
+    def put(self, thing: Intent | Refund | PaymentMethod | Dispute) -> None:
         """Store this object, in place of its earlier state."""
         match thing:
             case Intent():
@@ -196,6 +106,9 @@ class Bank:
                 self._refunds[thing.id] = self._refunds_of.setdefault(thing.intent, {})[thing.id] = thing
             case PaymentMethod():
                 self._methods[thing.id] = thing
+            case Dispute():
+                self.pass_time(self._intents[thing.intent])
+                self._disputes.put(thing)
 
     def make_method(self, behaves_as: str, metadata: dict[str, str] | None = None) -> PaymentMethod:
         """Make a payment method that can be confirmed once."""
@@ -210,7 +123,7 @@ class Bank:
         """Make a PaymentIntent that is not confirmed. more: its other fields."""
         number = len(self._in_order)
         intent_id = f"pi_3{self.born}{number}"
-        status = DECLINED if token is None else "requires_confirmation"
+        status = DECLINED if token is None else UNCONFIRMED
         intent = Intent(
             intent_id, number, self.now(), amount, currency, capture_method, token, behaves_as, status=status, **more
         )
@@ -225,6 +138,9 @@ class Bank:
             return No.UNEXPECTED_STATE
         if left == 0:
             return No.REFUNDED
+        self._disputes.begin(intent)
+        if any(not dispute.charge_is_refundable for dispute in self._disputes.of(intent.id)):
+            return No.DISPUTED
         if amount > left:
             return No.TOO_LARGE
         now, path = self.now(), intent.method.refund
@@ -259,6 +175,21 @@ class Bank:
         """Return every refund as it is now, oldest first."""
         return [refund for refund in self._refunds.values() if self.intent(refund.intent)]
 
+    def disputes_of(self, intent: Intent) -> list[Dispute]:
+        """Return the disputes about a payment, which begin with its capture."""
+        self.pass_time(intent)
+        return self._disputes.of(intent.id)
+
+    def all_disputes(self) -> list[Dispute]:
+        """Return every dispute, the oldest first."""
+        for intent in self._in_order:
+            self.pass_time(intent)
+        return self._disputes.all()
+
+    def decides_at(self, intent: Intent) -> float | None:
+        """Return when the bank of a debit decides."""
+        return intent.decides_at(self._pending_s)
+
     def newest_first(self, before: Intent | None = None) -> Iterator[Intent]:
         """Return the intents as they are now, the newest first; only those that were made before `before`."""
         start = before.sequence if before is not None else len(self._in_order)
@@ -279,6 +210,10 @@ class Bank:
         """Apply what time does to an intent: its authorization lapses, its refunds are decided."""
         now = self.now()
         intent.lapse(now)
+        if intent.status == PROCESSING:
+            intent.decide(now, self._pending_s)
+        if intent.status == CAPTURED:
+            self._disputes.begin(intent)
         for refund in self._refunds_of.get(intent.id, {}).values():
             if refund.decided_at is None or now < refund.decided_at:
                 continue

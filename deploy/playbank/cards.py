@@ -19,12 +19,26 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class CardDecline:
-    """Why an issuer declined, in Stripe's words."""
+    """Why an issuer or a bank declined, in Stripe's words. decline_code: None where it was no issuer of a card."""
 
     code: str
-    decline_code: str
+    decline_code: str | None
     message: str
     advice_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A dispute that follows a payment, in Stripe's words. eligible_for: evidence of its own kind that it may be given.
+
+    final: the bank takes no answer; it is lost as it begins.
+    """
+
+    reason: str = "fraudulent"
+    case_type: str = "chargeback"
+    network_reason_code: str | None = "10.4"
+    eligible_for: str | None = None
+    final: bool = False
 
 
 _BRANDS = {
@@ -68,16 +82,16 @@ _PASSES = (
 _OLDER = "domesticPricing threeDSecureNotSupported"
 
 DISPUTES = {
-    "createDispute": "fraudulent",
-    "createDisputeProductNotReceived": "product_not_received",
-    "createDisputeInquiry": "fraudulent",
-    "createMultipleDisputes": "fraudulent",
-    "createCe3EligibleDispute": "fraudulent",
-    "createComplianceDispute": "noncompliant",
-    "createMastercardComplianceDispute": "noncompliant",
-    "createAutoRepresentmentEligibleDispute": "fraudulent",
+    "createDispute": (Case(),),
+    "createDisputeProductNotReceived": (Case("product_not_received", network_reason_code="13.1"),),
+    "createDisputeInquiry": (Case(case_type="inquiry", network_reason_code="10"),),
+    "createMultipleDisputes": (Case(), Case()),
+    "createCe3EligibleDispute": (Case(eligible_for="visa_compelling_evidence_3"),),
+    "createComplianceDispute": (Case("noncompliant", "compliance", None, "visa_compliance"),),
+    "createMastercardComplianceDispute": (Case("noncompliant", "compliance", None, "mastercard_compliance"),),
+    "createAutoRepresentmentEligibleDispute": (Case(),),
 }
-"""The reason of the dispute that follows the capture."""
+"""The disputes that follow the capture. Several divide the money among them."""
 EARLY_FRAUD_WARNINGS = ("createIssuerFraudRecord",)
 
 DECLINES = {

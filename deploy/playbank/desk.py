@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from consumers.adapters.gateway.stripe_codes import Refusal, failure_code
 from consumers.adapters.gateway.stripe_currency import amount_max, amount_to_send
-from deploy.playbank.bank import CANCELED, CAPTURED, KEY_TTL_S, Bank, Intent, No, Refund
+from deploy.playbank.bank import CANCELED, CAPTURED, DECLINED, KEY_TTL_S, PROCESSING, Bank, Intent, No, Refund
 from deploy.playbank.methods import Method, method_of
 from domain.failure_codes import FailureCode
 from domain.ids import OperationId, OrderId
@@ -20,6 +20,7 @@ from domain.outcome import (
     Pending,
     ReturnedElsewhere,
     TransactionMissing,
+    Undecided,
     Unknown,
 )
 from domain.ports.gateway import Effect, LedgerEntry
@@ -28,7 +29,13 @@ from domain.told import RefundFailure
 SPOILT = Unknown("HTTP 500")
 STORED_ERROR = Unknown("HTTP 500", replayed=True)
 # What Stripe names when it refuses a refund: a code, a parameter, or nothing.
-_NO_REFUND = {No.REFUNDED: No.REFUNDED.value, No.TOO_LARGE: "amount", No.UNEXPECTED_STATE: None, No.REFUSED: None}
+_NO_REFUND = {
+    No.REFUNDED: No.REFUNDED.value,
+    No.DISPUTED: No.DISPUTED.value,
+    No.TOO_LARGE: "amount",
+    No.UNEXPECTED_STATE: None,
+    No.REFUSED: None,
+}
 _OTHER_PARAMETERS = Unknown("this key was used with other parameters", replayed=True)
 
 
@@ -191,12 +198,14 @@ def _refusal(call: GatewayCall, method: Method | None) -> Declined | None:
 
 def _authorize_outcome(intent: Intent) -> GatewayOutcome:
     """Return the outcome of an authorization."""
-    decline = intent.method.decline
+    decline = intent.method.decline or (intent.method.later_decline if intent.status == DECLINED else None)
     if decline is not None:
         code = failure_code(decline.code, decline.decline_code, decline.advice_code)
-        return Declined(code, decline.decline_code, intent.id)
+        return Declined(code, decline.decline_code or decline.code, intent.id)
     if intent.status == CANCELED:
         return Lapsed()
+    if intent.status == PROCESSING:
+        return Undecided(intent.id, intent.status)
     if intent.status == CAPTURED:
         return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
     expires_at = None if intent.capture_before is None else _moment(intent.capture_before)

@@ -1,7 +1,7 @@
 """Test payment methods: what each token makes a play gateway do.
 
 One table for the simulated gateway and the HTTP sandbox. Stripe's documented test methods keep Stripe's outcomes
-(docs.stripe.com/testing); `pm_wallet_captured` and `pm_fault_*` are ours.
+(docs.stripe.com/testing); `pm_wallet_captured`, `pm_redirect...`, `pm_debit_days...` and `pm_fault_*` are ours.
 """
 
 import re
@@ -11,8 +11,9 @@ from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 
-from deploy.playbank import cards
-from deploy.playbank.cards import Card, CardDecline
+from deploy.playbank import cards, debits
+from deploy.playbank.cards import Card, CardDecline, Case
+from deploy.playbank.debits import TYPES, Account, MethodType
 from domain.operation import GATEWAY_KINDS, OperationKind
 
 SLOW_S = 3.0
@@ -49,22 +50,34 @@ class Method:
 
     decline: the issuer's answer as long as the customer does nothing. asks_customer: the customer may prove who they
     are, and after_action is what the issuer says then (None: it approves). off_session_passes: set up for payments
-    in the customer's absence. dispute: the reason of the dispute that follows the capture.
+    in the customer's absence. in_days: it is processing before its bank decides; later_decline: what the bank says
+    then (None: it pays); never_decided: it says nothing. disputes, fraud_warning: what follows the capture.
     """
 
+    type: str = "card"
     captures_at_once: bool = False
     decline: CardDecline | None = None
     asks_customer: bool = False
     after_action: CardDecline | None = None
     off_session_passes: bool = False
-    dispute: str | None = None
+    in_days: bool = False
+    later_decline: CardDecline | None = None
+    never_decided: bool = False
+    disputes: tuple[Case, ...] = ()
+    fraud_warning: bool = False
     card: Card = field(default_factory=Card)
+    account: Account = field(default_factory=Account)
     capture_refused: bool = False
     void_finds_captured: bool = False
     refund: RefundPath = RefundPath.AT_ONCE
     fault: Fault | None = None
     fault_on: frozenset[OperationKind] = GATEWAY_KINDS
     always: bool = False
+
+    @property
+    def rules(self) -> MethodType:
+        """What all methods of its type have in common."""
+        return TYPES[self.type]
 
     def fault_for(self, kind: OperationKind, seen: int) -> Fault | None:
         """Return the fault of a request of this kind. seen: how often its key came before."""
@@ -79,6 +92,14 @@ _AUTHENTICATION = CardDecline(
 )
 
 
+_DISPUTED = cards.DISPUTES.items()
+
+
+def _disputed(cases: tuple[Case, ...]) -> Card:
+    mastercard = cases[0].eligible_for == "mastercard_compliance"
+    return Card("mastercard", last4="0002") if mastercard else Card()
+
+
 def _table() -> dict[str, Method]:
     methods = {f"pm_card_{name}": Method(card=card) for name, card in cards.good_cards()}
     for name, codes in cards.DECLINES.items():
@@ -90,8 +111,8 @@ def _table() -> dict[str, Method]:
             after_action=None if after is None else cards.declined(*after),
             off_session_passes=name == cards.SET_UP_FOR_OFF_SESSION,
         )
-    methods |= {f"pm_card_{name}": Method(dispute=reason) for name, reason in cards.DISPUTES.items()}
-    methods |= {f"pm_card_{name}": Method() for name in cards.EARLY_FRAUD_WARNINGS}
+    methods |= {f"pm_card_{name}": Method(disputes=cases, card=_disputed(cases)) for name, cases in _DISPUTED}
+    methods |= {f"pm_card_{name}": Method(fraud_warning=True) for name in cards.EARLY_FRAUD_WARNINGS}
     methods["pm_card_pendingRefund"] = Method(refund=RefundPath.PENDING)
     methods["pm_card_refundFail"] = Method(refund=RefundPath.FAILS_LATER)
     methods["pm_wallet_captured"] = Method(captures_at_once=True)
@@ -99,6 +120,22 @@ def _table() -> dict[str, Method]:
     methods["pm_fault_void_refused_captured"] = Method(void_finds_captured=True)
     methods["pm_fault_refund_fails_later"] = Method(captures_at_once=True, refund=RefundPath.FAILS_LATER)
     methods["pm_fault_refund_pending"] = Method(captures_at_once=True, refund=RefundPath.PENDING)
+    return methods | _of_banks()
+
+
+def _of_banks() -> dict[str, Method]:
+    redirect = Method(type="ideal", captures_at_once=True, decline=_AUTHENTICATION, asks_customer=True)
+    methods = {f"pm_{name}": replace(redirect, after_action=after) for name, after in debits.REDIRECTS.items()}
+    for name, debit in debits.debits():
+        methods[f"pm_{name}"] = Method(
+            type=debit.type,
+            captures_at_once=True,
+            in_days=True,
+            later_decline=debit.decline,
+            never_decided=debit.never_decided,
+            disputes=debit.disputes,
+            account=debit.account,
+        )
     return methods
 
 

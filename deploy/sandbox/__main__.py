@@ -22,7 +22,11 @@ from deploy.sandbox.webhooks import Hook
     help="The file that keeps the ledger over restarts.",
 )
 @click.option(
-    "--pending-s", type=click.FloatRange(min=0), default=5.0, show_default=True, help="Seconds a pending refund takes."
+    "--pending-s",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    help="Seconds a pending refund or a debit takes.",
 )
 @click.option("--webhook-url", help="Where its webhooks go; without it, none are sent.")
 @click.option(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from starlette.applications import Starlette
@@ -10,17 +10,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deploy.playbank.bank import Bank, Intent
-from deploy.sandbox import creating, elsewhere, operations, params, reading, signing
+from deploy.playbank.bank import Bank, Dispute, Intent, Refund
+from deploy.sandbox import creating, disputes, elsewhere, operations, params, reading, signing
 from deploy.sandbox.creating import Done
 from deploy.sandbox.errors import ApiError, missing
 from deploy.sandbox.event_list import get_event, list_events
+from deploy.sandbox.events import EventLog
 from deploy.sandbox.faults import GlobalFaults, Reset
 from deploy.sandbox.journal import Memory
 from deploy.sandbox.keyed import KeyedRequests, json_answer
 from deploy.sandbox.ours import Ours
 from deploy.sandbox.params import Form
 from domain.operation import OperationKind
+
+_Thing = TypeVar("_Thing", Refund, Dispute)
+_Source = TypeVar("_Source", Bank, EventLog)
 
 
 class Sandbox:
@@ -39,7 +43,8 @@ class Sandbox:
         unknown = self._guard(_unknown_url)
         searches = [Route(f"/v1/{name}/search", unknown, methods=["GET"]) for name in ("payment_intents", "charges")]
         rest = Route("/{path:path}", unknown, methods=methods)
-        return [*searches, *self._of_intents(), *self._of_others(), *self._ours.routes(), rest]
+        stripes = [*self._of_intents(), *self._of_others(), *self._of_disputes()]
+        return [*searches, *stripes, *self._ours.routes(), rest]
 
     def _of_intents(self) -> list[Route]:
         intents, one = "/v1/payment_intents", "/v1/payment_intents/{id}"
@@ -63,16 +68,27 @@ class Sandbox:
             self._post("/v1/refunds", self._refund),
             self._get("/v1/refunds", reading.list_refunds),
             self._get("/v1/refunds/{id}", reading.get_refund),
-            self._post("/v1/refunds/{id}", self._update_refund),
-            Route("/v1/events", self._guard(self._list_events), methods=["GET"]),
-            Route("/v1/events/{id}", self._guard(self._get_event), methods=["GET"]),
+            self._post("/v1/refunds/{id}", partial(self._on_thing, reading.refund_named, operations.update_refund)),
+            Route("/v1/events", self._guard(_told(self._events, list_events)), methods=["GET"]),
+            Route("/v1/events/{id}", self._guard(_told(self._events, get_event)), methods=["GET"]),
+        ]
+
+    def _of_disputes(self) -> list[Route]:
+        one, warnings = "/v1/disputes/{id}", "/v1/radar/early_fraud_warnings"
+        return [
+            self._get("/v1/disputes", disputes.list_disputes),
+            self._get(one, disputes.get_dispute),
+            self._post(one, partial(self._on_thing, disputes.dispute_named, disputes.update)),
+            self._post(f"{one}/close", partial(self._on_thing, disputes.dispute_named, disputes.close)),
+            self._get(warnings, disputes.list_warnings),
+            self._get(f"{warnings}/{{id}}", disputes.get_warning),
         ]
 
     def _post(self, path: str, endpoint: Callable[[Request], Any]) -> Route:
         return Route(path, self._guard(endpoint), methods=["POST"])
 
     def _get(self, path: str, read: Callable[[Bank, Form, Mapping[str, Any]], dict[str, Any]]) -> Route:
-        return Route(path, self._guard(self._read(read)), methods=["GET"])
+        return Route(path, self._guard(_read(self._bank, read)), methods=["GET"])
 
     def _guard(self, endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def guarded(request: Request) -> Response:
@@ -88,13 +104,6 @@ class Sandbox:
             return signing.sign(request, answer)
 
         return guarded
-
-    def _read(self, read: Callable[[Bank, Form, Mapping[str, Any]], dict[str, Any]]) -> Callable[[Request], Any]:
-        async def get(request: Request) -> Response:
-            form = params.parse(str(request.url.query).encode())
-            return json_answer(200, orjson.dumps(read(self._bank, form, request.path_params)))
-
-        return get
 
     async def _create(self, request: Request) -> Response:
         form = params.parse(await request.body())
@@ -146,22 +155,14 @@ class Sandbox:
 
         return await self._keyed.answer(request, form, kind, token, execute)
 
-    async def _list_events(self, request: Request) -> Response:
-        return json_answer(200, list_events(self._events, params.parse(str(request.url.query).encode())))
-
-    async def _get_event(self, request: Request) -> Response:
-        form = params.parse(str(request.url.query).encode())
-        return json_answer(200, get_event(self._events, request.path_params["id"], form))
-
-    async def _update_refund(self, request: Request) -> Response:
+    async def _on_thing(
+        self, find: Callable[[Bank, str], _Thing], change: Callable[[Bank, _Thing, Form, str], Done], request: Request
+    ) -> Response:
+        """Change a refund or a dispute. No test method has a fault for that."""
         form = params.parse(await request.body())
-        refund_id = request.path_params["id"]
 
         def execute(key: str) -> Done:
-            made = self._bank.refund_made(refund_id)
-            if made is None:
-                raise missing("refund", refund_id, "refund")
-            return operations.update_refund(self._bank, made, form, key)
+            return change(self._bank, find(self._bank, request.path_params["id"]), form, key)
 
         return await self._keyed.answer(request, form, None, None, execute)
 
@@ -169,6 +170,20 @@ class Sandbox:
 def create_app(bank: Bank, memory: Memory) -> Starlette:
     """Return the application. memory: that of the bank."""
     return Starlette(routes=Sandbox(bank, memory).routes())
+
+
+def _read(bank: Bank, read: Callable[[Bank, Form, Mapping[str, Any]], dict[str, Any]]) -> Callable[[Request], Any]:
+    return _told(bank, lambda bank, form, path: orjson.dumps(read(bank, form, path)))
+
+
+def _told(source: _Source, read: Callable[[_Source, Form, Mapping[str, Any]], bytes]) -> Callable[[Request], Any]:
+    """Return an endpoint that answers from the bank, or from the events, and changes nothing."""
+
+    async def get(request: Request) -> Response:
+        form = params.parse(str(request.url.query).encode())
+        return json_answer(200, read(source, form, request.path_params))
+
+    return get
 
 
 async def _unknown_url(request: Request) -> Response:

@@ -6,18 +6,27 @@ from typing import Any
 
 from consumers.adapters.gateway.stripe_codes import Refusal
 from consumers.adapters.gateway.stripe_currency import CURRENCIES, amount_max, amount_min, from_stripe, to_stripe
-from deploy.playbank.bank import ASKS_CUSTOMER, DECLINED, Bank, Intent, No, PaymentMethod, Refund
-from deploy.playbank.cards import CardDecline
+from deploy.playbank.bank import (
+    ASKS_CUSTOMER,
+    DECLINED,
+    UNCONFIRMED,
+    Bank,
+    Dispute,
+    Intent,
+    No,
+    PaymentMethod,
+    Refund,
+)
 from deploy.playbank.methods import method_of
-from deploy.sandbox import known, params
+from deploy.sandbox import known, method_types, params
 from deploy.sandbox.errors import ApiError, conflict, declined, invalid, missing, not_played
 from deploy.sandbox.params import Form
 from deploy.sandbox.render import intent_json
 from deploy.sandbox.texts import DESCRIPTION_MAX, statement_texts
-from deploy.sandbox.tokens import method_of_token
+from deploy.sandbox.tokens import spend
 
-_PARAMS_OF_CARD = {"expired_card": "exp_month", "incorrect_cvc": "cvc"}
-Changed = dict[str, Intent | Refund | PaymentMethod]
+Thing = Intent | Refund | PaymentMethod | Dispute
+Changed = dict[str, Thing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +34,7 @@ class Done:
     """The answer of an executed request, and what it changed. `refusal`: the answer, if it is an error."""
 
     body: dict[str, Any]
-    changed: Mapping[str, Intent | Refund | PaymentMethod]
+    changed: Mapping[str, Thing]
     refusal: ApiError | None = None
 
 
@@ -37,13 +46,16 @@ def create(bank: Bank, form: Form, key: str, address: str = "") -> Done:
     _check_needs_confirm(form, confirm=confirm)
     capture_method = params.one_of(form, "capture_method", known.CAPTURE_METHODS) or "automatic_async"
     params.one_of(form, "confirmation_method", ("automatic",), frozenset({"manual"}))
-    types = _payment_method_types(form)
+    types = method_types.offered(form, currency, capture_method)
     token = _token(bank, form, params.text(form, "payment_method"))
     behaves_as, made = _payment_method(bank, token, confirm=confirm)
     expand = params.expands(form, known.EXPANDS_INTENT, known.OTHERS_OF_INTENT)
     terms = _terms(form)
+    method = method_of(behaves_as or "")
+    if method is not None:
+        method_types.check_fits(method, types, currency, capture_method)
     if confirm:
-        _check_way_back(terms)
+        method_types.check_way_back(method, terms)
     intent = bank.make_intent(
         amount,
         currency,
@@ -57,9 +69,7 @@ def create(bank: Bank, form: Form, key: str, address: str = "") -> Done:
     )
     changed: Changed = {"intent": intent}
     refusal = _confirm(bank, intent, form, key, address) if confirm else None
-    if confirm and made is not None:
-        made.used = True
-        changed["method"] = made
+    _use(made if confirm else None, intent, changed)
     return Done(intent_json(bank, intent, expand), changed, refusal)
 
 
@@ -71,29 +81,26 @@ def confirm(bank: Bank, intent: Intent, form: Form, key: str, address: str = "")
     token = _token(bank, form, params.text(form, "payment_method") or intent.payment_method)
     behaves_as, made = _payment_method(bank, token, confirm=True)
     terms = intent.asked | _terms_of_confirmation(form)
-    _check_way_back(terms)
-    if intent.status not in {DECLINED, "requires_confirmation", ASKS_CUSTOMER}:
+    method = method_of(behaves_as or "")
+    if method is not None:
+        method_types.check_fits(method, intent.payment_method_types, intent.currency, intent.capture_method)
+    method_types.check_way_back(method, terms)
+    if intent.status not in {DECLINED, UNCONFIRMED, ASKS_CUSTOMER}:
         return Done({}, {}, unexpected_state(bank, intent, "confirmed", No.UNEXPECTED_STATE))
     intent.payment_method, intent.behaves_as, intent.last_payment_error = token, behaves_as, None
     intent.terms = terms
     refusal = _confirm(bank, intent, form, key, address)
     changed: Changed = {"intent": intent}
-    if made is not None:
-        made.used = True
-        changed["method"] = made
+    _use(made, intent, changed)
     return Done(intent_json(bank, intent, expand), changed, refusal)
 
 
 def authenticate(bank: Bank, intent: Intent, *, passed: bool) -> Done:
     """Play the customer of 3-D Secure: they prove who they are, or fail to."""
     key = intent.asked.get("confirmed_under", "")
-    match intent.authenticate(key, bank.now(), passed=passed):
-        case No() as no:
-            return Done({}, {}, unexpected_state(bank, intent, "authenticated", no))
-        case CardDecline() as decline:
-            _note_decline(intent, decline)
-        case None:
-            intent.charge = _charge_id(intent)
+    no = intent.authenticate(key, bank.now(), passed=passed)
+    if isinstance(no, No):
+        return Done({}, {}, unexpected_state(bank, intent, "authenticated", no))
     return Done(intent_json(bank, intent), {"intent": intent})
 
 
@@ -101,16 +108,6 @@ def unexpected_state(bank: Bank, intent: Intent, wanted: str, no: No) -> ApiErro
     """Refuse what the intent's status does not allow."""
     message = f"This PaymentIntent could not be {wanted} because it has a status of {intent.status}."
     return conflict(message, no, intent_json(bank, intent))
-
-
-def card_error(decline: CardDecline, intent: Intent) -> dict[str, Any]:
-    """Return a decline as Stripe's error object."""
-    error: dict[str, Any] = {"code": decline.code, "message": decline.message}
-    if decline.code == "payment_intent_authentication_failure":
-        return {"type": "invalid_request_error", **error}
-    error |= {"type": "card_error", "decline_code": decline.decline_code, "charge": intent.charge}
-    named = {"advice_code": decline.advice_code, "param": _PARAMS_OF_CARD.get(decline.code)}
-    return error | {name: value for name, value in named.items() if value is not None}
 
 
 def _check_needs_confirm(form: Form, *, confirm: bool) -> None:
@@ -125,14 +122,6 @@ def _check_needs_confirm(form: Form, *, confirm: bool) -> None:
             raise invalid("Invalid URL: it begins with https:// or http://.", "return_url", "url_invalid")
     if params.boolean(form, "use_stripe_sdk"):
         raise not_played("use_stripe_sdk")
-
-
-def _check_way_back(terms: Mapping[str, Any]) -> None:
-    """Refuse a confirmation that may send the customer away without a way back."""
-    automatic = terms.get("automatic_payment_methods")
-    if automatic is not None and automatic["allow_redirects"] != "never" and "return_url" not in terms:
-        message = "Some payment methods send the customer away: give a return_url, or allow_redirects=never."
-        raise invalid(message, "return_url")
 
 
 def _terms(form: Form) -> dict[str, Any]:
@@ -174,7 +163,7 @@ def _token(bank: Bank, form: Form, payment_method: str | None) -> str | None:
         return payment_method
     if "payment_method" in form:
         raise invalid("Give payment_method or confirmation_token, not both.", "payment_method")
-    return method_of_token(bank, token)
+    return spend(bank, token)
 
 
 def _payment_method(bank: Bank, token: str | None, *, confirm: bool) -> tuple[str | None, PaymentMethod | None]:
@@ -214,48 +203,30 @@ def _money(form: Form) -> tuple[int, str]:
     return amount, currency
 
 
-def _payment_method_types(form: Form) -> list[str]:
-    types = {name: value for name, value in form.items() if name.startswith("payment_method_types[")}
-    automatic = params.boolean(form, "automatic_payment_methods[enabled]")
-    redirects = params.one_of(form, "automatic_payment_methods[allow_redirects]", ("always", "never"))
-    if redirects is not None and not automatic:
-        raise invalid("allow_redirects needs automatic_payment_methods[enabled]=true.", "automatic_payment_methods")
-    if types and automatic:
-        raise invalid("Give payment_method_types or automatic_payment_methods, not both.", "payment_method_types")
-    for name, value in types.items():
-        if value in known.METHOD_TYPES:
-            raise not_played(name)
-        if value != "card":
-            raise invalid(f"Invalid payment_method_types: {value}", "payment_method_types")
-    return list(types.values()) or ["card"]
-
-
 def _confirm(bank: Bank, intent: Intent, form: Form, key: str, address: str) -> ApiError | None:
     off_session = params.boolean(form, "off_session")
     method = intent.method
+    intent.status = UNCONFIRMED
+    refusal = method_types.lacks_mandate(intent, form, intent_json(bank, intent))
+    if refusal is not None:
+        return refusal
     if method.asks_customer and off_session and method.off_session_passes:
         intent.status = ASKS_CUSTOMER
         intent.authenticate(key, bank.now(), passed=True)
-        intent.charge = _charge_id(intent)
         return None
     if method.asks_customer and not off_session and not params.boolean(form, "error_on_requires_action"):
         intent.status = ASKS_CUSTOMER
         action = {"confirmed_under": key, "action_url": f"{address}/sandbox/3ds/{intent.id}"}
         intent.terms = intent.asked | action
         return None
-    decline = intent.confirm(key, bank.now())
-    if decline is None:
-        intent.charge = _charge_id(intent)
+    if intent.confirm(key, bank.now()) is None:
         return None
-    _note_decline(intent, decline)
     assert intent.last_payment_error is not None, "a decline is an error"
     return declined(intent.last_payment_error, intent_json(bank, intent))
 
 
-def _note_decline(intent: Intent, decline: CardDecline) -> None:
-    intent.charge = _charge_id(intent)
-    intent.last_payment_error = card_error(decline, intent)
-
-
-def _charge_id(intent: Intent) -> str:
-    return f"ch_{intent.id[3:]}"
+def _use(made: PaymentMethod | None, intent: Intent, changed: Changed) -> None:
+    """Use up a payment method that was made here, if it is one. A refusal for want of a mandate uses up nothing."""
+    if made is not None and intent.status != UNCONFIRMED:
+        made.use(intent.id)
+        changed["method"] = made

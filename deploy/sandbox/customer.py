@@ -1,4 +1,4 @@
-"""The customer of 3-D Secure, played: a page where they prove who they are, or fail to.
+"""The customer, played: a page of their bank's, where they confirm a payment, or fail to (3-D Secure, bank redirects).
 
 Ours, not Stripe's: `GET /sandbox/3ds/{id}` shows the page, `POST` with `outcome=passed` or `outcome=failed` answers it.
 """
@@ -17,7 +17,7 @@ from deploy.sandbox.errors import missing
 from deploy.sandbox.journal import Memory, Stored
 
 OUTCOMES: Final = ("passed", "failed")
-_PAGE = """<!doctype html><title>3-D Secure</title><h1>Is it you?</h1><p>{text}</p>
+_PAGE = """<!doctype html><title>{title}</title><h1>Do you confirm this payment?</h1><p>{text}</p>
 <form method="post"><button name="outcome" value="passed">Yes</button>
 <button name="outcome" value="failed">No</button></form>"""
 
@@ -35,7 +35,8 @@ class Customer:
         if intent is None or "action_url" not in intent.asked:
             raise missing("payment_intent", request.path_params["id"], "intent")
         if request.method == "GET":
-            return HTMLResponse(_PAGE.format(text=escape(f"{intent.id}: {intent.status}")))
+            text = escape(f"{intent.id}: {intent.status}")
+            return HTMLResponse(_PAGE.format(title=_title(intent), text=text))
         form = params.parse(await request.body())
         params.required(form, "outcome")
         outcome = params.one_of(form, "outcome", OUTCOMES)
@@ -47,10 +48,14 @@ class Customer:
 
 
 def _back(intent: Intent) -> Response:
-    """Send the customer where the caller wants them, with what Stripe adds to the address."""
+    """Send the customer where the caller wants them, with what Stripe adds to the address but for the client secret."""
     status = "succeeded" if intent.status in {"succeeded", "requires_capture"} else "failed"
     said = {"payment_intent": intent.id, "redirect_status": status}
     back = intent.asked.get("return_url")
     if back is None:
-        return HTMLResponse(f"<!doctype html><title>3-D Secure</title><p>{status}</p>")
+        return HTMLResponse(f"<!doctype html><title>{_title(intent)}</title><p>{status}</p>")
     return RedirectResponse(f"{back}{'&' if '?' in back else '?'}{urlencode(said)}", 303)
+
+
+def _title(intent: Intent) -> str:
+    return "3-D Secure" if intent.method.type == "card" else "Your bank"

@@ -11,7 +11,7 @@ from deploy.sandbox.errors import ApiError, invalid, not_played
 _NAMES: Final = (
     "account account_links account_sessions accounts apple_pay application_fees apps balance balance_settings "
     "balance_transactions billing billing_portal checkout climate confirmation_tokens country_specs coupons "
-    "credit_notes customer_sessions customers disputes entitlements ephemeral_keys exchange_rates "
+    "credit_notes customer_sessions customers entitlements ephemeral_keys exchange_rates "
     "external_accounts file_links files financial_connections forwarding identity invoice_payments "
     "invoice_rendering_templates invoiceitems invoices issuing link_account_sessions linked_accounts mandates "
     "payment_attempt_records payment_links payment_method_configurations payment_method_domains payment_records "

@@ -44,9 +44,29 @@ def conflict(message: str, code: str, intent: Mapping[str, Any] | None = None, p
     return _refuse(400, "invalid_request_error", message, code=code, param=param, payment_intent=intent, stored=True)
 
 
+def refused(message: str) -> ApiError:
+    """Refuse what the state of an object does not allow, where Stripe gives no code; the key remembers it."""
+    return _refuse(400, "invalid_request_error", message, stored=True)
+
+
 def not_refundable(message: str, param: str | None = None) -> ApiError:
     """Refuse a refund for which there is no money; the key remembers it. Stripe gives no code for it."""
     return _refuse(400, "invalid_request_error", message, param=param, stored=True)
+
+
+def disputed(charge: str | None) -> ApiError:
+    """Refuse a refund of money that the customer's bank has taken back; the key remembers it."""
+    message = f"Charge {charge} has been charged back; cannot issue a refund."
+    return _refuse(400, "invalid_request_error", message, code="charge_disputed", stored=True)
+
+
+def without_mandate(intent: Mapping[str, Any]) -> ApiError:
+    """Refuse a debit to which the customer has not agreed; the key remembers it. Stripe gives no code for it.
+
+    Source: docs.stripe.com/payments/ach-direct-debit, "Disputed payments". intent: the PaymentIntent, not confirmed.
+    """
+    message = "This PaymentIntent requires a mandate, and there is none: give mandate_data, or a ConfirmationToken."
+    return _refuse(400, "invalid_request_error", message, payment_intent=intent, stored=True)
 
 
 def declined(error: Mapping[str, Any], intent: Mapping[str, Any]) -> ApiError:

@@ -1,7 +1,7 @@
 """/v1/events: the events of the sandbox, newest first, as Stripe lists them."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import orjson
 
@@ -14,16 +14,16 @@ from deploy.sandbox.reading import created_within, page_limit
 TYPES_MAX: Final = 20
 
 
-def get_event(events: EventLog, event_id: str, form: Form) -> bytes:
+def get_event(events: EventLog, form: Form, path: Mapping[str, Any]) -> bytes:
     """Return one event as JSON."""
     params.check_names(form, known.GET_EVENT)
-    event = events.event(event_id)
+    event = events.event(path["id"])
     if event is None:
-        raise missing("event", event_id, "id")
+        raise missing("event", path["id"], "id")
     return event.body
 
 
-def list_events(events: EventLog, form: Form) -> bytes:
+def list_events(events: EventLog, form: Form, _path: Mapping[str, Any]) -> bytes:
     """Return a page as JSON."""
     params.check_names(form, known.LIST_EVENTS)
     limit, (low, high), types = page_limit(form), created_within(form), _types(form)

@@ -1,4 +1,4 @@
-"""The sandbox's events: what happened to intents and refunds, as Stripe tells it by webhook and in /v1/events.
+"""The sandbox's events: what happened to payments and disputes, as Stripe tells it by webhook and in /v1/events.
 
 They are derived from what changed, so the journal needs no line of its own for them: after a restart the same events
 have the same ids. Stripe keeps events for 30 days; here the last EVENTS_MAX are kept.
@@ -13,9 +13,23 @@ from typing import Any, Final
 
 import orjson
 
-from deploy.playbank.bank import ASKS_CUSTOMER, CANCELED, CAPTURED, DECLINED, HELD, Bank, Intent, PaymentMethod, Refund
+from deploy.playbank.bank import (
+    ASKS_CUSTOMER,
+    CANCELED,
+    CAPTURED,
+    DECLINED,
+    HELD,
+    PROCESSING,
+    Bank,
+    Dispute,
+    Intent,
+    PaymentMethod,
+    Refund,
+)
+from deploy.playbank.disputes import REINSTATED, WITHDRAWN
 from deploy.sandbox.render import intent_json, refund_json
 from deploy.sandbox.render_charge import charge_json
+from deploy.sandbox.render_dispute import dispute_json, warning_json
 
 EVENTS_MAX: Final = 20_000
 _OF_STATUS: Final = {
@@ -23,6 +37,11 @@ _OF_STATUS: Final = {
     CAPTURED: "payment_intent.succeeded",
     CANCELED: "payment_intent.canceled",
     ASKS_CUSTOMER: "payment_intent.requires_action",
+    PROCESSING: "payment_intent.processing",
+}
+_OF_MOVE: Final = {
+    WITHDRAWN: "charge.dispute.funds_withdrawn",
+    REINSTATED: "charge.dispute.funds_reinstated",
 }
 
 
@@ -44,10 +63,11 @@ class EventLog:
         self._bank = bank
         self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
         self._seen: dict[str, str] = {}
+        self._seen_of: dict[str, tuple[int, int, bool]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self._times: list[tuple[float, str]] = []
 
-    def note(self, changed: Iterable[Intent | Refund | PaymentMethod], at: float) -> None:
+    def note(self, changed: Iterable[Intent | Refund | PaymentMethod | Dispute], at: float) -> None:
         """Add the events of what has changed. at: when, in Unix seconds."""
         for thing in changed:
             match thing:
@@ -55,11 +75,13 @@ class EventLog:
                     self._note_intent(thing, at)
                 case Refund():
                     self._note_refund(thing, at)
+                case Dispute():
+                    self._note_dispute(thing, at)
                 case PaymentMethod():
                     pass
 
     def tick(self) -> None:
-        """Add the events of what time alone has changed: a refund is decided, an authorization lapses."""
+        """Add the events of what time alone has changed: a refund or a debit is decided, an authorization lapses."""
         now = self._bank.now()
         while self._times and self._times[0][0] <= now:
             at, thing_id = heapq.heappop(self._times)
@@ -82,11 +104,37 @@ class EventLog:
         self._seen[intent.id] = intent.status
         if intent.status == HELD and intent.capture_before is not None:
             heapq.heappush(self._times, (intent.capture_before, intent.id))
+        if (decides_at := self._bank.decides_at(intent)) is not None:
+            heapq.heappush(self._times, (decides_at, intent.id))
+        if intent.status == CAPTURED:
+            self._note_what_follows(intent, at)
         name = _OF_STATUS.get(intent.status)
         if intent.status == DECLINED and intent.last_payment_error is not None:
             name = "payment_intent.payment_failed"
         if name is not None:
             self._add(name, intent_json(self._bank, intent), at)
+
+    def _note_what_follows(self, intent: Intent, at: float) -> None:
+        """Add what the issuer says of a captured payment. Stripe tells it before the capture itself."""
+        for dispute in self._bank.disputes_of(intent):
+            self._note_dispute(dispute, at)
+        if intent.method.fraud_warning:
+            self._add("radar.early_fraud_warning.created", warning_json(self._bank, intent), at)
+
+    def _note_dispute(self, dispute: Dispute, at: float) -> None:
+        """Add what is new of a dispute: that it is there or has changed, the money that it moved, and its end."""
+        thing = dispute_json(self._bank, dispute)
+        before = self._seen_of.get(dispute.id)
+        changes, moves, closed = before or (0, 0, False)
+        self._seen_of[dispute.id] = dispute.changes, len(dispute.moves), dispute.is_closed
+        if before is None:
+            self._add("charge.dispute.created", thing, at)
+        elif dispute.changes > changes:
+            self._add("charge.dispute.updated", thing, at)
+        for move in dispute.moves[moves:]:
+            self._add(_OF_MOVE[move["kind"]], thing, at)
+        if dispute.is_closed and not closed:
+            self._add("charge.dispute.closed", thing, at)
 
     def _note_refund(self, refund: Refund, at: float) -> None:
         before = self._seen.get(refund.id)

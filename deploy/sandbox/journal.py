@@ -14,16 +14,17 @@ from typing import Any, Self
 
 import orjson
 
-from deploy.playbank.bank import KEY_TTL_S, Bank, Intent, PaymentMethod, Refund
+from deploy.playbank.bank import KEY_TTL_S, Bank, Dispute, Intent, PaymentMethod, Refund
 from deploy.sandbox.events import EventLog
 
 if sys.platform != "win32":
     import fcntl
 
-_KINDS: Mapping[str, Callable[..., Intent | Refund | PaymentMethod]] = {
+_KINDS: Mapping[str, Callable[..., Intent | Refund | PaymentMethod | Dispute]] = {
     "intent": Intent,
     "refund": Refund,
     "method": PaymentMethod,
+    "dispute": Dispute,
 }
 
 
@@ -80,10 +81,14 @@ class Memory:
         """Remember that the key met its fault once more."""
         self._write({"struck": key})
 
-    def remember(self, key: str | None, answer: Stored, changed: Mapping[str, Intent | Refund | PaymentMethod]) -> None:
-        """Keep an executed answer together with what it changed (intent, refund, method), in one line."""
+    def remember(
+        self, key: str | None, answer: Stored, changed: Mapping[str, Intent | Refund | PaymentMethod | Dispute]
+    ) -> None:
+        """Keep an executed answer together with what it changed, by its kind, in one line."""
         line: dict[str, Any] = dict(changed)
-        if key is not None:
+        if key is None:
+            line["at"] = answer.at
+        else:
             line["key"] = [key, answer.fingerprint, answer.status, answer.body.decode(), answer.at, answer.request_id]
         self._write(line, apply=False)
         if key is not None:
@@ -122,7 +127,7 @@ class Memory:
         things = [kind(**line[name]) for name, kind in _KINDS.items() if line.get(name)]
         for thing in things:
             self._bank.put(thing)
-        self.events.note(things, line["key"][4] if "key" in line else self._bank.now())
+        self.events.note(things, line["key"][4] if "key" in line else line.get("at", self._bank.now()))
         if "key" in line:
             key, fingerprint, status, body, *rest = line["key"]
             self._stored[key] = Stored(fingerprint, status, body.encode(), *rest)

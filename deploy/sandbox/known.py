@@ -6,6 +6,7 @@ Source: Stripe's OpenAPI specification of 2026-08-26.dahlia; `make conformance` 
 from typing import Final
 
 from deploy.sandbox.params import Known
+from deploy.sandbox.render_dispute import TEXTS
 
 
 def _names(text: str) -> frozenset[str]:
@@ -22,12 +23,14 @@ REFUND_REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
 METHOD_TYPES: Final = _names(
     "acss_debit affirm afterpay_clearpay alipay alma amazon_pay au_becs_debit bacs_debit bancontact billie bizum "
-    "blik boleto card_present cashapp crypto custom customer_balance eps fpx giropay grabpay ideal interac_present "
+    "blik boleto card_present cashapp crypto custom customer_balance eps fpx giropay grabpay interac_present "
     "kakao_pay klarna konbini kr_card link mb_way mobilepay multibanco naver_pay nz_bank_account oxxo p24 "
-    "pay_by_bank payco paynow paypal payto pix promptpay revolut_pay samsung_pay satispay scalapay sepa_debit "
-    "sofort sunbit swish twint upi us_bank_account wechat_pay zip"
+    "pay_by_bank payco paynow paypal payto pix promptpay revolut_pay samsung_pay satispay scalapay "
+    "sofort sunbit swish twint upi wechat_pay zip"
 )
-"""Types of payment methods other than cards; the play bank has cards only."""
+"""Types of payment methods that the play bank does not have."""
+NOT_MADE: Final = METHOD_TYPES | _names("ideal sepa_debit us_bank_account")
+"""Types of payment methods that cannot be made here; of the last three there are test methods."""
 
 
 _MONEY_OF_OTHERS = _names("application_fee_amount transfer_data transfer_group")
@@ -83,11 +86,11 @@ REFUND: Final = Known(
     _ACTS | _names("payment_intent charge amount reason"),
     _names("currency customer instructions_email origin refund_application_fee reverse_transfer"),
 )
+EXPAND_ONLY: Final = Known(_names("expand[]"))
 METADATA_ONLY: Final = Known(_ACTS)
 CREATE_METHOD: Final = Known(
     _ACTS | _names("type card[token]"),
-    METHOD_TYPES - {"card_present"}
-    | _names("allow_redisplay billing_details card customer payment_method radar_options"),
+    NOT_MADE - {"card_present"} | _names("allow_redisplay billing_details card customer payment_method radar_options"),
 )
 CREATE_TOKEN: Final = Known(
     _names("payment_method expand[]"),
@@ -95,10 +98,15 @@ CREATE_TOKEN: Final = Known(
 )
 
 _PAGE = _names("limit starting_after ending_before created created[gt] created[gte] created[lt] created[lte] expand[]")
-GET: Final = Known(_names("expand[]"))
+GET: Final = EXPAND_ONLY
 GET_INTENT: Final = Known(_names("expand[]"), _names("client_secret"))
 LIST_INTENTS: Final = Known(_PAGE | _names("customer"), _names("customer_account"))
 LIST_REFUNDS: Final = Known(_PAGE | _names("payment_intent charge"))
+LIST_DISPUTES: Final = Known(_PAGE | _names("payment_intent charge"))
+UPDATE_DISPUTE: Final = Known(
+    _ACTS | _names("submit") | {f"evidence[{name}]" for name in TEXTS},
+    _names("evidence"),
+)
 GET_EVENT: Final = Known(frozenset(), _names("expand"))
 LIST_EVENTS: Final = Known(
     _names("limit starting_after created created[gt] created[gte] created[lt] created[lte] type types[]"),
@@ -116,4 +124,5 @@ OTHERS_OF_CHARGE: Final = _names(
     "balance_transaction customer payment_intent refunds application application_fee failure_balance_transaction "
     "on_behalf_of review source_transfer transfer"
 )
+EXPANDS_DISPUTE: Final = EXPANDS_REFUND
 OTHERS_OF_METHOD: Final = _names("customer")

@@ -4,13 +4,15 @@ A validation failure is raised, and no key remembers it. The answer of an execut
 """
 
 from deploy.playbank.bank import Bank, Intent, No, Refund
+from deploy.playbank.intents import error_of
 from deploy.playbank.methods import CAPTURE_REFUSED, method_of
 from deploy.sandbox import known, params
-from deploy.sandbox.creating import Done, card_error, unexpected_state
-from deploy.sandbox.errors import conflict, declined, invalid, missing, not_played, not_refundable
+from deploy.sandbox.creating import Done, unexpected_state
+from deploy.sandbox.errors import conflict, declined, disputed, invalid, missing, not_played, not_refundable
 from deploy.sandbox.params import Form
 from deploy.sandbox.render import intent_json, minor, refund_json
-from deploy.sandbox.render_charge import method_json
+from deploy.sandbox.render_charge import intent_of_charge
+from deploy.sandbox.render_method import method_json
 from deploy.sandbox.texts import DESCRIPTION_MAX, statement_texts
 from deploy.sandbox.tokens import make_token, token_json
 
@@ -46,7 +48,7 @@ def capture(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
         case No.TOO_LARGE as no:
             refusal = conflict("You cannot capture more than was authorized.", no, param="amount_to_capture")
         case No.REFUSED:
-            refusal = declined(card_error(CAPTURE_REFUSED, intent), intent_json(bank, intent))
+            refusal = declined(error_of(CAPTURE_REFUSED, intent.charge), intent_json(bank, intent))
         case no:
             refusal = unexpected_state(bank, intent, "captured", no)
     return Done(intent_json(bank, intent, expand), {"intent": intent}, refusal)
@@ -68,7 +70,7 @@ def refund_intent(form: Form) -> str:
     if intent_id is None and charge_id is None:
         raise invalid("Give payment_intent or charge.", "payment_intent", "parameter_missing")
     if intent_id is None:
-        return f"pi_{str(charge_id).removeprefix('ch_')}"
+        return intent_of_charge(str(charge_id))
     if charge_id is not None:
         raise invalid("Give payment_intent or charge, not both.", "charge")
     return intent_id
@@ -88,6 +90,8 @@ def refund(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
             return Done(refund_json(bank, made, expand), {"intent": intent, "refund": made})
         case No.REFUNDED as no:
             refusal = conflict("The charge has already been refunded.", no)
+        case No.DISPUTED:
+            refusal = disputed(intent.charge)
         case No.TOO_LARGE:
             message = f"Refund amount ({_said(intent, amount)}) is greater than what is left ({_said(intent, left)})."
             refusal = not_refundable(message, "amount")
@@ -108,7 +112,7 @@ def create_method(bank: Bank, form: Form, _key: str) -> Done:
     """Make a payment method from a test token of Stripe's: `tok_visa` makes one that behaves as `pm_card_visa`."""
     params.check_names(form, known.CREATE_METHOD)
     params.required(form, "type")
-    params.one_of(form, "type", ("card",), known.METHOD_TYPES)
+    params.one_of(form, "type", ("card",), known.NOT_MADE)
     token = params.required(form, "card[token]")
     metadata = params.metadata(form, may_unset=False)
     params.expands(form, (), known.OTHERS_OF_METHOD)

@@ -90,9 +90,9 @@ def positive(form: Form, name: str) -> int | None:
     return int(value)
 
 
-def text_or_unset(form: Form, name: str) -> str | None:
-    """Return a value; "" where the caller unsets it, None where it is not given."""
-    return "" if form.get(name) == "" else text(form, name)
+def text_or_unset(form: Form, name: str, length_max: int = _TEXT_MAX) -> str | None:
+    """Return a value; "" where the caller unsets it, None where it is not given. length_max: in characters."""
+    return "" if form.get(name) == "" else text(form, name, length_max)
 
 
 def boolean(form: Form, name: str, others: frozenset[str] = frozenset()) -> bool:

@@ -10,12 +10,13 @@ from deploy.sandbox.creating import check_customer
 from deploy.sandbox.errors import invalid, missing
 from deploy.sandbox.params import Form
 from deploy.sandbox.render import intent_json, list_json, refund_json
-from deploy.sandbox.render_charge import charge_json, method_json
+from deploy.sandbox.render_charge import charge_json, intent_of_charge
+from deploy.sandbox.render_method import method_json
 from deploy.sandbox.tokens import method_of_token, token_json
 
 _LIMIT = 10
 _LIMIT_MAX = 100
-_Thing = TypeVar("_Thing", Intent, Refund)
+_Thing = TypeVar("_Thing")
 
 
 def get_intent(bank: Bank, form: Form, path: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,11 +29,11 @@ def get_intent(bank: Bank, form: Form, path: Mapping[str, Any]) -> dict[str, Any
 def list_intents(bank: Bank, form: Form, _path: Mapping[str, Any]) -> dict[str, Any]:
     """Return a page of PaymentIntents, newest first."""
     params.check_names(form, known.LIST_INTENTS)
-    expand = _expands_of_list(form, known.EXPANDS_INTENT, known.OTHERS_OF_INTENT)
+    expand = expands_of_list(form, known.EXPANDS_INTENT, known.OTHERS_OF_INTENT)
     customer = params.text(form, "customer")
     check_customer(customer)
     low, high = created_within(form)
-    limit, after, before = _page(form)
+    limit, after, before = page_of(form)
     newer = _intent(bank, after, "starting_after") if after else None
     older = _intent(bank, before, "ending_before") if before else None
     found: list[Intent] = []
@@ -41,7 +42,7 @@ def list_intents(bank: Bank, form: Form, _path: Mapping[str, Any]) -> dict[str, 
             break
         if int(intent.created) <= high and (customer is None or intent.asked.get("customer") == customer):
             found.append(intent)
-    page, more = _cut(found, limit, from_the_end=older is not None)
+    page, more = cut(found, limit, from_the_end=older is not None)
     return list_json("/v1/payment_intents", [intent_json(bank, intent, expand) for intent in page], has_more=more)
 
 
@@ -49,25 +50,25 @@ def get_refund(bank: Bank, form: Form, path: Mapping[str, Any]) -> dict[str, Any
     """Return one refund."""
     params.check_names(form, known.GET)
     expand = params.expands(form, known.EXPANDS_REFUND, known.OTHERS_OF_REFUND)
-    return refund_json(bank, _refund(bank, path["id"], "refund"), expand)
+    return refund_json(bank, refund_named(bank, path["id"]), expand)
 
 
 def list_refunds(bank: Bank, form: Form, _path: Mapping[str, Any]) -> dict[str, Any]:
     """Return a page of refunds, newest first."""
     params.check_names(form, known.LIST_REFUNDS)
-    expand = _expands_of_list(form, known.EXPANDS_REFUND, known.OTHERS_OF_REFUND)
+    expand = expands_of_list(form, known.EXPANDS_REFUND, known.OTHERS_OF_REFUND)
     of, charge = params.text(form, "payment_intent"), params.text(form, "charge")
     low, high = created_within(form)
-    limit, after, before = _page(form)
+    limit, after, before = page_of(form)
     refunds = bank.all_refunds()
     if of is not None:
         refunds = bank.refunds_of(_intent(bank, of, "payment_intent"))
     elif charge is not None:
         refunds = bank.refunds_of(_charged(bank, charge))
-    first = refunds.index(_refund(bank, before, "ending_before")) + 1 if before is not None else 0
-    last = refunds.index(_refund(bank, after, "starting_after")) if after is not None else len(refunds)
+    first = refunds.index(refund_named(bank, before, "ending_before")) + 1 if before is not None else 0
+    last = refunds.index(refund_named(bank, after, "starting_after")) if after is not None else len(refunds)
     found = [refund for refund in reversed(refunds[first:last]) if low <= int(refund.created) <= high]
-    page, more = _cut(found, limit, from_the_end=before is not None)
+    page, more = cut(found, limit, from_the_end=before is not None)
     return list_json("/v1/refunds", [refund_json(bank, refund, expand) for refund in page], has_more=more)
 
 
@@ -102,13 +103,14 @@ def _intent(bank: Bank, intent_id: str, param: str) -> Intent:
 
 
 def _charged(bank: Bank, charge_id: str) -> Intent:
-    intent = bank.intent(f"pi_{charge_id.removeprefix('ch_')}")
+    intent = bank.intent(intent_of_charge(charge_id))
     if intent is None or intent.charge != charge_id:
         raise missing("charge", charge_id, "charge")
     return intent
 
 
-def _refund(bank: Bank, refund_id: str, param: str) -> Refund:
+def refund_named(bank: Bank, refund_id: str, param: str = "refund") -> Refund:
+    """Return a refund. param: the parameter that names it. Raises ApiError if there is none of that id."""
     refund = bank.refund_made(refund_id)
     if refund is None:
         raise missing("refund", refund_id, param)
@@ -123,7 +125,7 @@ def page_limit(form: Form) -> int:
     return limit
 
 
-def _page(form: Form) -> tuple[int, str | None, str | None]:
+def page_of(form: Form) -> tuple[int, str | None, str | None]:
     """Return the limit, and the object after which and the one before which the page lies."""
     limit = page_limit(form)
     after, before = params.text(form, "starting_after"), params.text(form, "ending_before")
@@ -132,13 +134,14 @@ def _page(form: Form) -> tuple[int, str | None, str | None]:
     return limit, after, before
 
 
-def _cut(found: Sequence[_Thing], limit: int, *, from_the_end: bool) -> tuple[Sequence[_Thing], bool]:
+def cut(found: Sequence[_Thing], limit: int, *, from_the_end: bool) -> tuple[Sequence[_Thing], bool]:
     """Return the page, and whether there is more beyond it. A page before an object lies directly before it."""
     page = found[-limit:] if from_the_end else found[:limit]
     return page, len(found) > limit
 
 
-def _expands_of_list(form: Form, allowed: tuple[str, ...], others: frozenset[str]) -> frozenset[str]:
+def expands_of_list(form: Form, allowed: tuple[str, ...], others: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Return the properties of the objects of a list to expand. others: those that only Stripe expands."""
     prefixed: Callable[[str], str] = "data.{}".format
     wanted = params.expands(form, tuple(map(prefixed, allowed)), frozenset(map(prefixed, others)))
     return frozenset(name.removeprefix("data.") for name in wanted)

@@ -1,12 +1,13 @@
 """PaymentIntents, refunds and lists as Stripe's JSON, and the ledger as ours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from consumers.adapters.gateway.stripe_currency import from_stripe
 from deploy.playbank.bank import ASKS_CUSTOMER, HELD, Bank, Intent, Refund
-from deploy.sandbox.render_charge import charge_json, method_json
+from deploy.sandbox.render_charge import charge_json
+from deploy.sandbox.render_method import method_json
 
 # What Stripe sends with every PaymentIntent, and a card payment of one account never fills.
 _EMPTY_OF_INTENT = dict.fromkeys(
@@ -77,7 +78,6 @@ def refund_json(bank: Bank, refund: Refund, expand: frozenset[str] = frozenset()
     """Return a refund. expand: which of its charge and its PaymentIntent are given whole."""
     intent = bank.intent(refund.intent)
     assert intent is not None, "a refund has an intent"
-    reference = {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
     rendered: dict[str, Any] = {
         **_EMPTY_OF_REFUND,
         "id": refund.id,
@@ -87,13 +87,15 @@ def refund_json(bank: Bank, refund: Refund, expand: frozenset[str] = frozenset()
         "charge": charge_json(bank, intent) if "charge" in expand else intent.charge,
         "created": int(refund.created),
         "currency": intent.currency,
-        "destination_details": {"card": reference, "type": "card"},
         "metadata": refund.metadata,
         "payment_intent": intent_json(bank, intent) if "payment_intent" in expand else intent.id,
         "payment_method": intent.payment_method,
         "reason": refund.reason,
         "status": refund.status,
     }
+    if intent.method.type == "card":
+        reference = {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
+        rendered["destination_details"] = {"card": reference, "type": "card"}
     if refund.status == "failed":
         rendered |= {"failure_reason": "unknown", "failure_balance_transaction": f"txn_{refund.id[3:]}_failed"}
     elif refund.status == "pending":
@@ -114,9 +116,12 @@ def ledger_json(bank: Bank) -> dict[str, Any]:
         currency = intent.currency.upper()
         captured = minor(intent.amount_received, currency)
         refunded = minor(bank.refunded(intent, with_pending=False), currency)
-        of_currency = sums.setdefault(currency, {"captured_minor": 0, "refunded_minor": 0})
+        disputes = bank.disputes_of(intent)
+        disputed = minor(sum(dispute.withdrawn for dispute in disputes), currency)
+        of_currency = sums.setdefault(currency, {"captured_minor": 0, "refunded_minor": 0, "disputed_minor": 0})
         of_currency["captured_minor"] += captured
         of_currency["refunded_minor"] += refunded
+        of_currency["disputed_minor"] += disputed
         intents.append(
             {
                 "id": intent.id,
@@ -126,19 +131,21 @@ def ledger_json(bank: Bank) -> dict[str, Any]:
                 "amount_minor": minor(intent.amount, currency),
                 "amount_captured_minor": captured,
                 "amount_refunded_minor": refunded,
+                "disputed_minor": disputed,
                 "currency": currency,
-                "effects": [
-                    {
-                        "kind": effect["kind"],
-                        "key": effect["key"],
-                        "at": datetime.fromtimestamp(effect["at"], UTC).isoformat(),
-                        "amount_minor": minor(effect["amount"], currency),
-                    }
-                    for effect in intent.effects
+                "effects": [_line(effect, currency, key=effect["key"]) for effect in intent.effects],
+                "disputes": [
+                    _line(move, currency, dispute=dispute.id) for dispute in disputes for move in dispute.moves
                 ],
             }
         )
     return {"currency": sums, "payment_intents": intents}
+
+
+def _line(moved: Mapping[str, Any], currency: str, **of: str) -> dict[str, Any]:
+    """Return one movement of money. of: what moved it."""
+    at = datetime.fromtimestamp(moved["at"], UTC).isoformat()
+    return {"kind": moved["kind"], **of, "at": at, "amount_minor": minor(moved["amount"], currency)}
 
 
 def minor(amount: int, currency: str) -> int:
@@ -169,4 +176,5 @@ def _method_options(intent: Intent) -> dict[str, Any]:
     }
     if intent.asked.get("card_capture"):
         card["capture_method"] = "manual"
-    return {"card": card}
+    others = [name for name in intent.payment_method_types if name != "card"]
+    return {"card": card, **{name: {} for name in others}}

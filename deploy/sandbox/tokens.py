@@ -9,9 +9,9 @@ from typing import Any, Final
 from deploy.playbank.bank import Bank
 from deploy.playbank.methods import method_of
 from deploy.sandbox import known, params
-from deploy.sandbox.errors import missing
+from deploy.sandbox.errors import invalid, missing
 from deploy.sandbox.params import Form
-from deploy.sandbox.render_charge import method_json
+from deploy.sandbox.render_method import method_json
 
 _PREFIX: Final = "ctoken_"
 _LASTS_S: Final = 12 * 3600  # Stripe's time for a ConfirmationToken that nobody used
@@ -22,6 +22,21 @@ def method_of_token(bank: Bank, token: str, *, status: int = 400) -> str:
     method_id = f"pm_{token.removeprefix(_PREFIX)}"
     if not token.startswith(_PREFIX) or bank.method(method_id) is None:
         raise missing("confirmation_token", token, "confirmation_token", status=status)
+    return method_id
+
+
+def spend(bank: Bank, token: str) -> str:
+    """Return the payment method of a ConfirmationToken that may still be confirmed.
+
+    Raises ApiError if it was used, or has expired. Stripe documents both, and no code; the parameter is our reading.
+    """
+    method_id = method_of_token(bank, token)
+    method = bank.method(method_id)
+    assert method is not None, "a token leads to a method"
+    if method.used:
+        raise invalid("This ConfirmationToken was used before: it can be used once.", "confirmation_token")
+    if bank.now() >= method.created + _LASTS_S:
+        raise invalid("This ConfirmationToken has expired: the customer must give another.", "confirmation_token")
     return method_id
 
 
@@ -38,7 +53,9 @@ def make_token(bank: Bank, form: Form) -> str:
 def token_json(bank: Bank, method_id: str) -> dict[str, Any]:
     """Return the ConfirmationToken that leads to a payment method made here."""
     method = method_json(bank, method_id)
-    preview = {name: method[name] for name in ("billing_details", "card", "customer", "customer_account", "type")}
+    shown = ("billing_details", method["type"], "customer", "customer_account", "type")
+    preview = {name: method[name] for name in shown}
+    made = bank.method(method_id)
     return {
         "id": f"{_PREFIX}{method_id.removeprefix('pm_')}",
         "object": "confirmation_token",
@@ -46,7 +63,7 @@ def token_json(bank: Bank, method_id: str) -> dict[str, Any]:
         "expires_at": method["created"] + _LASTS_S,
         "livemode": False,
         "mandate_data": None,
-        "payment_intent": None,
+        "payment_intent": None if made is None else made.used_by,
         "payment_method_options": None,
         "payment_method_preview": preview,
         "return_url": None,

@@ -23,6 +23,17 @@ COMPLETE = (
     "payment_method",
     "payment_method_card",
     "payment_method_details_card",
+    "payment_method_details_ideal",
+    "payment_method_details_sepa_debit",
+    "payment_method_details_us_bank_account",
+    "payment_method_ideal",
+    "payment_method_sepa_debit",
+    "payment_method_us_bank_account",
+    "balance_transaction",
+    "dispute",
+    "dispute_evidence",
+    "dispute_evidence_details",
+    "dispute_payment_method_details_card",
 )
 SENT_SELDOM = {
     "payment_intent": {"managed_payments"},  # for accounts with managed payments only

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from deploy.playbank.cards import DISPUTES
 from deploy.playbank.methods import METHODS
 from tests.conformance.caller import Caller
 from tests.conformance.judging import Answer
@@ -12,15 +13,20 @@ from tests.eventually import eventually
 _INTENTS: Final = "/v1/payment_intents"
 _INTENT: Final = "/v1/payment_intents/{intent}"
 _REFUND: Final = "/v1/refunds/{refund}"
+_DISPUTES: Final = "/v1/disputes"
+_DISPUTE: Final = "/v1/disputes/{dispute}"
+_WARNINGS: Final = "/v1/radar/early_fraud_warnings"
 _BACK: Final = "https://shop.test/back"
 _FORM: Final = {"amount": "1250", "currency": "eur", "payment_method_types[0]": "card"}
 _CONFIRMED: Final = {**_FORM, "confirm": "true", "payment_method": "pm_card_visa", "capture_method": "manual"}
 _WHOLE: Final = {"expand[0]": "latest_charge", "expand[1]": "payment_method"}
+_REFUND_WHOLE: Final = {"expand[0]": "charge", "expand[1]": "payment_intent"}
+_EXPANDED: Final = {"expand[0]": "data.charge", "expand[1]": "data.payment_intent"}
 
 
 def ask_for_every_kind(caller: Caller) -> None:
     """Ask. The answers are the caller's; raises AssertionError where one is of another kind than it must be."""
-    for ask in (_cards, _statuses, _actions, _refunds, _lists, _others, _refusals, _keys):
+    for ask in (_cards, _statuses, _actions, _debits, _refunds, _disputes, _lists, _others, _refusals, _keys):
         ask(caller)
 
 
@@ -31,11 +37,22 @@ def _is(answer: Answer, status: int, code: str | None = None) -> Any:
 
 def _cards(caller: Caller) -> None:
     for token, method in METHODS.items():
-        form = {**_CONFIRMED, **_WHOLE, "payment_method": token}
+        form = {**_CONFIRMED, **_of_type(method.type), **_WHOLE, "payment_method": token}
         answer = caller.post(_INTENTS, form, what=f"authorize {token}")
         assert answer.status == (402 if method.decline and not method.asks_customer else 200), answer.body
         found = caller.get("/v1/payment_methods/{payment_method}", id_=token, what=f"method {token}")
         _is(found, 200)
+
+
+def _of_type(name: str) -> dict[str, str]:
+    """Return what a payment with a method of a type has in place of a card's."""
+    if name == "card":
+        return {}
+    currency = "usd" if name == "us_bank_account" else "eur"
+    captured = {"capture_method": "automatic_async", "payment_method_options[card][capture_method]": "manual"}
+    return {**captured, "currency": currency, "payment_method_types[0]": name, "customer": "cus_play_1"} | {
+        "return_url": _BACK
+    }
 
 
 def _statuses(caller: Caller) -> None:
@@ -70,9 +87,10 @@ def _statuses(caller: Caller) -> None:
 
 
 def _actions(caller: Caller) -> None:
-    for token in ("pm_card_authenticationRequired", "pm_card_threeDSecureRequiredChargeDeclined"):
+    cards = ("pm_card_authenticationRequired", "pm_card_threeDSecureRequiredChargeDeclined")
+    for token in (*cards, "pm_redirect", "pm_redirect_declined"):
         for outcome in ("passed", "failed"):
-            form = _CONFIRMED | {"payment_method": token, "return_url": _BACK}
+            form = _CONFIRMED | _of_type(METHODS[token].type) | {"payment_method": token, "return_url": _BACK}
             intent = _is(caller.post(_INTENTS, form, what=f"{token} asks"), 200)
             page = intent["next_action"]["redirect_to_url"]["url"]
             assert caller.http.post(page, data={"outcome": outcome}).status_code == 303
@@ -80,6 +98,60 @@ def _actions(caller: Caller) -> None:
     _is(caller.post(_INTENTS, _CONFIRMED | {"payment_method": "pm_card_authenticationRequired"}), 200)
     absent = {"payment_method": "pm_card_authenticationRequired", "off_session": "true", "customer": "cus_play_1"}
     _is(caller.post(_INTENTS, _CONFIRMED | absent, what="the customer is absent"), 402, "authentication_required")
+
+
+def _debits(caller: Caller) -> None:
+    """Debits are decided, refunded, disputed; and refused without a mandate, or for a payment of another kind."""
+    for token in ("pm_debit_days", "pm_debit_days_declined", "pm_usBankAccount_success", "pm_usBankAccount_noAccount"):
+        form = _CONFIRMED | _of_type(METHODS[token].type) | {"payment_method": token}
+        intent = _is(caller.post(_INTENTS, form | _WHOLE, what=f"{token} processing"), 200)["id"]
+        eventually(_decided(caller, intent), f"{token} is decided")
+        if METHODS[token].later_decline is None:
+            _is(caller.post("/v1/refunds", {"payment_intent": intent, **_REFUND_WHOLE}, what=f"refund {token}"), 200)
+    debit = _CONFIRMED | _of_type("sepa_debit") | {"payment_method": "pm_debit_days"}
+    nobody = {name: value for name, value in debit.items() if name != "customer"}
+    _is(caller.post(_INTENTS, nobody, what="no mandate"), 400)
+    _is(caller.post(_INTENTS, debit | {"capture_method": "manual"}, what="a debit is not held"), 400)
+    _is(caller.post(_INTENTS, debit | {"currency": "usd"}, what="a debit in another currency"), 400)
+    _is(caller.post(_INTENTS, debit | {"payment_method_types[0]": "card"}, what="a debit is no card"), 400)
+    token = _is(caller.post("/v1/test_helpers/confirmation_tokens", {"payment_method": "pm_debit_days"}), 200)["id"]
+    by_token = {name: value for name, value in nobody.items() if name != "payment_method"}
+    _is(caller.post(_INTENTS, by_token | {"confirmation_token": token}, what="a debit by token"), 200)
+    _is(caller.get("/v1/confirmation_tokens/{confirmation_token}", id_=token, what="its token"), 200)
+    for status, payment in (("canceled", "pm_usBankAccount_processing"), ("processing", "pm_failedDelayed_de")):
+        form = _CONFIRMED | _of_type(METHODS[payment].type) | {"payment_method": payment}
+        intent = _is(caller.post(_INTENTS, form), 200)["id"]
+        answer = caller.post(f"{_INTENT}/cancel", {}, intent, f"{payment} is cancelled while it is processing")
+        assert (answer.status == 200) is (status == "canceled"), answer.body
+
+
+def _decided(caller: Caller, intent: str) -> Callable[[], bool]:
+    def looked_up() -> bool:
+        return bool(caller.get(_INTENT, _WHOLE, intent, "until it is decided").body["status"] != "processing")
+
+    return looked_up
+
+
+def _disputes(caller: Caller) -> None:
+    texts = ("winning_evidence", "losing_evidence", "escalate_inquiry_evidence", "a parcel number", "")
+    whole = {"expand[0]": "charge", "expand[1]": "payment_intent"}
+    for card in DISPUTES:
+        for text in texts:
+            form = _CONFIRMED | {"payment_method": f"pm_card_{card}", "capture_method": "automatic"}
+            intent = _is(caller.post(_INTENTS, form), 200)["id"]
+            page = _is(caller.get(_DISPUTES, {"payment_intent": intent, **_EXPANDED}, what=f"disputes {card}"), 200)
+            dispute = page["data"][0]["id"]
+            evidence = {"evidence[uncategorized_text]": text, "metadata[a]": "1", **whole}
+            path, form = (_DISPUTE, evidence) if text else (f"{_DISPUTE}/close", whole)
+            ended = _is(caller.post(path, form, dispute, f"{card} {text or 'closed'}"), 200)
+            _is(caller.get(_DISPUTE, id_=dispute, what=f"{card} after {text}"), 200)
+            again = caller.post(f"{_DISPUTE}/close", {}, dispute, f"{card} after {text}, closed")
+            assert (again.status == 400) is (ended["status"] in {"won", "lost", "warning_closed"}), again.body
+    _is(caller.post("/v1/refunds", {"payment_intent": intent}, what="a disputed payment"), 400, "charge_disputed")
+    warned = _CONFIRMED | {"payment_method": "pm_card_createIssuerFraudRecord", "capture_method": "automatic"}
+    _is(caller.post(_INTENTS, warned), 200)
+    warning = _is(caller.get(_WARNINGS, {"limit": "1", **_EXPANDED}, what="warnings"), 200)["data"][0]["id"]
+    _is(caller.get(f"{_WARNINGS}/{{early_fraud_warning}}", whole, warning, "a warning"), 200)
 
 
 def _refunds(caller: Caller) -> None:
@@ -139,7 +211,8 @@ def _others(caller: Caller) -> None:
 
 
 def _refusals(caller: Caller) -> None:
-    for path in (_INTENT, "/v1/charges/{charge}", "/v1/payment_methods/{payment_method}", _REFUND):
+    warning = f"{_WARNINGS}/{{early_fraud_warning}}"
+    for path in (_INTENT, "/v1/charges/{charge}", "/v1/payment_methods/{payment_method}", _REFUND, _DISPUTE, warning):
         _is(caller.get(path, id_="no_such", what=f"missing {path}"), 404, "resource_missing")
     _is(caller.post(_INTENTS, {"currency": "eur"}, what="no amount"), 400, "parameter_missing")
     _is(caller.post(_INTENTS, _FORM | {"colour": "blue"}, what="unknown"), 400, "parameter_unknown")

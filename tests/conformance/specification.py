@@ -23,6 +23,12 @@ OURS: Final = (
     ("get", "/v1/refunds"),
     ("get", "/v1/refunds/{refund}"),
     ("post", "/v1/refunds/{refund}"),
+    ("get", "/v1/disputes"),
+    ("get", "/v1/disputes/{dispute}"),
+    ("post", "/v1/disputes/{dispute}"),
+    ("post", "/v1/disputes/{dispute}/close"),
+    ("get", "/v1/radar/early_fraud_warnings"),
+    ("get", "/v1/radar/early_fraud_warnings/{early_fraud_warning}"),
     ("get", "/v1/events"),
     ("get", "/v1/events/{id}"),
 )

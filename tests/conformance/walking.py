@@ -14,6 +14,8 @@ from tests.conformance.judging import Answer
 from tests.conformance.specification import OURS, Parameter, expandable, parameters
 
 _INTENT: Final = "/v1/payment_intents/{intent}"
+_DISPUTE: Final = "/v1/disputes/{dispute}"
+_WARNINGS: Final = "/v1/radar/early_fraud_warnings"
 _CARD: Final = {"payment_method_types[0]": "card"}
 _HELD: Final = {"amount": "500", "currency": "eur", "confirm": "true", "payment_method": "pm_card_visa", **_CARD}
 _AUTOMATIC: Final = {
@@ -158,6 +160,16 @@ def _token(caller: Caller) -> str:
     return str(caller.post("/v1/test_helpers/confirmation_tokens", {}).body["id"])
 
 
+def _dispute(caller: Caller) -> str:
+    intent = _made(caller, _HELD | {"payment_method": "pm_card_createDispute"})
+    return str(caller.get("/v1/disputes", {"payment_intent": intent}).body["data"][0]["id"])
+
+
+def _warning(caller: Caller) -> str:
+    intent = _made(caller, _HELD | {"payment_method": "pm_card_createIssuerFraudRecord"})
+    return str(caller.get(_WARNINGS, {"payment_intent": intent}).body["data"][0]["id"])
+
+
 def _event(caller: Caller) -> str:
     _made(caller, _HELD)
     return str(caller.get("/v1/events", {"limit": "1"}).body["data"][0]["id"])
@@ -184,6 +196,12 @@ _BASES: Final[Mapping[tuple[str, str], Callable[[Caller], Base]]] = {
     ("get", "/v1/refunds"): lambda _: ({"limit": "2"}, ""),
     ("get", "/v1/refunds/{refund}"): lambda caller: ({}, _refund(caller)),
     ("post", "/v1/refunds/{refund}"): lambda caller: ({}, _refund(caller)),
+    ("get", "/v1/disputes"): lambda _: ({"limit": "2"}, ""),
+    ("get", _DISPUTE): lambda caller: ({}, _dispute(caller)),
+    ("post", _DISPUTE): lambda caller: ({}, _dispute(caller)),
+    ("post", f"{_DISPUTE}/close"): lambda caller: ({}, _dispute(caller)),
+    ("get", _WARNINGS): lambda _: ({"limit": "2"}, ""),
+    ("get", f"{_WARNINGS}/{{early_fraud_warning}}"): lambda caller: ({}, _warning(caller)),
     ("get", "/v1/events"): lambda _: ({"limit": "2"}, ""),
     ("get", "/v1/events/{id}"): lambda caller: ({}, _event(caller)),
 }
@@ -199,5 +217,13 @@ _EXISTING: Final[Mapping[tuple[str, str], Callable[[Caller], str]]] = {
     ("/v1/refunds", "starting_after"): _refund,
     ("/v1/refunds", "ending_before"): _refund,
     ("/v1/refunds", "payment_intent"): lambda caller: _made(caller, _HELD),
+    ("/v1/disputes", "starting_after"): _dispute,
+    ("/v1/disputes", "ending_before"): _dispute,
+    ("/v1/disputes", "payment_intent"): lambda caller: _made(caller, _HELD),
+    ("/v1/disputes", "charge"): lambda caller: f"ch_{_made(caller, _HELD)[3:]}",
+    (_WARNINGS, "starting_after"): _warning,
+    (_WARNINGS, "ending_before"): _warning,
+    (_WARNINGS, "payment_intent"): lambda caller: _made(caller, _HELD),
+    (_WARNINGS, "charge"): lambda caller: f"ch_{_made(caller, _HELD)[3:]}",
     ("/v1/refunds", "charge"): lambda caller: f"ch_{_made(caller, _HELD)[3:]}",
 }

@@ -4,8 +4,9 @@ import asyncio
 from datetime import timedelta
 
 from deploy.playbank.in_process import SimulatedGateway
+from domain.failure_codes import FailureCode
 from domain.operation import OperationKind
-from domain.outcome import Approved, Lapsed, NotFound, Unknown
+from domain.outcome import Approved, Declined, Lapsed, NotFound, Unknown
 from tests.contracts.gateway_worlds import collect, simulated_world
 
 
@@ -112,3 +113,31 @@ async def test_a_gateway_that_is_down_executes_nothing() -> None:
 
     assert await world.look_up(call) == NotFound()
     assert isinstance(await world.perform(call), Approved)
+
+
+async def test_a_bank_decides_on_a_debit_in_its_time() -> None:
+    world = simulated_world(pending_s=60)
+    paid, declined = world.authorize("pm_debit_days"), world.authorize("pm_debit_days_declined")
+    for call in (paid, declined):
+        await world.perform(call)
+        assert await world.effects(call.order_id) == []
+    world.pause(60)
+
+    transaction = getattr(await world.look_up(paid), "transaction_id", None)
+    assert await world.look_up(paid) == Approved(transaction, amount_minor=1250, captured=True)
+    assert await world.effects(paid.order_id) == [("authorize", 1250), ("capture", 1250)]
+    refused = await world.look_up(declined)
+    assert isinstance(refused, Declined)
+    assert refused.gateway_code == "payment_method_provider_decline"
+    assert await world.effects(declined.order_id) == []
+
+
+async def test_a_disputed_payment_is_not_refunded() -> None:
+    world = simulated_world()
+    call = world.authorize("pm_card_createDispute")
+    transaction = await world.approved(call)
+    await world.perform(world.follow_up(call, OperationKind.CAPTURE, transaction))
+
+    refused = await world.perform(world.follow_up(call, OperationKind.REFUND, transaction))
+
+    assert refused == Declined(FailureCode.GATEWAY_REFUSED, "charge_disputed")

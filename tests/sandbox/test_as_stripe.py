@@ -277,7 +277,7 @@ def test_a_confirmation_token_is_confirmed_once(client: Client) -> None:
 
     assert (first.status, first.body["status"]) == (200, "requires_capture")
     assert client.get(f"/v1/payment_methods/{first.body['payment_method']}").body["card"]["country"] == "GB"
-    assert client.intent(**by_token).error == (400, None, "payment_method")
+    assert client.intent(**by_token).error == (400, None, "confirmation_token")
     assert client.intent(confirmation_token=made["id"]).error == (400, None, "payment_method")
     unknown = client.intent(payment_method=None, confirmation_token="ctoken_nobody")
     assert unknown.error == (400, "resource_missing", "confirmation_token")

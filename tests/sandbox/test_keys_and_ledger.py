@@ -127,9 +127,11 @@ def test_the_ledger_has_the_shape_of_the_contract(client: Client) -> None:
         "amount_minor": 5,
         "amount_captured_minor": 5,
         "amount_refunded_minor": 2,
+        "disputed_minor": 0,
         "currency": "ISK",
+        "disputes": [],
     }
-    assert ledger["currency"]["ISK"] == {"captured_minor": 5, "refunded_minor": 2}
+    assert ledger["currency"]["ISK"] == {"captured_minor": 5, "refunded_minor": 2, "disputed_minor": 0}
 
 
 def test_everything_answered_survives_a_kill(tmp_path: Path) -> None:
