@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from deploy.playbank import cards
@@ -229,6 +230,31 @@ def test_what_does_not_exist_is_missing(client: Client) -> None:
     assert client.post("/v1/disputes/du_1/close", {}).error == (404, "resource_missing", "dispute")
     assert client.get("/v1/disputes?charge=ch_1").error == (400, "resource_missing", "charge")
     assert client.get("/v1/disputes?starting_after=du_1").error == (400, "resource_missing", "starting_after")
+
+
+def test_a_payment_of_an_older_release_is_disputed_too(tmp_path: Path) -> None:
+    intent = {
+        "id": "pi_3a0",
+        "sequence": 0,
+        "created": 1_700_000_000.0,
+        "amount": 500,
+        "currency": "eur",
+        "capture_method": "automatic",
+        "payment_method": "pm_card_createDispute",
+        "behaves_as": "pm_card_createDispute",
+        "metadata": {},
+        "status": "succeeded",
+        "amount_received": 500,
+        "charge": "ch_3a0",
+        "effects": [{"kind": "capture", "key": "k", "at": 1_700_000_001.5, "amount": 500}],
+    }
+    lines = [{"born": "a"}, {"intent": intent, "key": ["k", "f", 200, "{}", 1_700_000_001.5]}]
+    (tmp_path / "journal").write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+
+    with running(tmp_path / "journal") as process, client_of(process.address) as client:
+        found = dispute(client, "pi_3a0")
+        assert (found["created"], found["charge"], found["amount"]) == (1_700_000_001, "ch_3a0", 500)
+        assert told_of(client, "pi_3a0") == ["charge.dispute.created", "charge.dispute.funds_withdrawn"]
 
 
 def test_disputes_survive_a_crash(tmp_path: Path) -> None:
