@@ -124,15 +124,6 @@ class Intent:
             return None
         return self.processing_since + pending_s
 
-    def error_of(self, decline: CardDecline) -> dict[str, Any]:
-        """Return a decline as Stripe's error object. That of a bank has no decline code (our reading)."""
-        error: dict[str, Any] = {"code": decline.code, "message": decline.message}
-        if decline.decline_code is None:
-            return {"type": "invalid_request_error", **error}
-        error |= {"type": "card_error", "decline_code": decline.decline_code, "charge": self.charge}
-        named = {"advice_code": decline.advice_code, "param": _PARAMS_OF_CARD.get(decline.code)}
-        return error | {name: value for name, value in named.items() if value is not None}
-
     def capture(self, key: str, now: float, amount: int) -> No | None:
         """Collect an authorized amount, all or part of it; the rest is released."""
         if self.status != HELD:
@@ -170,7 +161,7 @@ class Intent:
     def _decline(self, decline: CardDecline) -> CardDecline:
         """Decline, and keep why."""
         self.status, self.charge = DECLINED, self._charge_of(self.method)
-        self.last_payment_error = self.error_of(decline)
+        self.last_payment_error = error_of(decline, self.charge)
         return decline
 
     def _approve(self, method: Method, key: str, now: float) -> None:
@@ -189,3 +180,13 @@ class Intent:
         held = self.amount if self.status == HELD else 0
         self.status, self.cancellation_reason, self.canceled_at = CANCELED, reason, now
         self.add_effect("cancel", key, now, held)
+
+
+def error_of(decline: CardDecline, charge: str | None) -> dict[str, Any]:
+    """Return a decline as Stripe's error object. That of a bank has no decline code (our reading)."""
+    error: dict[str, Any] = {"code": decline.code, "message": decline.message}
+    if decline.decline_code is None:
+        return {"type": "invalid_request_error", **error}
+    error |= {"type": "card_error", "decline_code": decline.decline_code, "charge": charge}
+    named = {"advice_code": decline.advice_code, "param": _PARAMS_OF_CARD.get(decline.code)}
+    return error | {name: value for name, value in named.items() if value is not None}

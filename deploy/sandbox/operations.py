@@ -4,6 +4,7 @@ A validation failure is raised, and no key remembers it. The answer of an execut
 """
 
 from deploy.playbank.bank import Bank, Intent, No, Refund
+from deploy.playbank.intents import error_of
 from deploy.playbank.methods import CAPTURE_REFUSED, method_of
 from deploy.sandbox import known, params
 from deploy.sandbox.creating import Done, unexpected_state
@@ -47,7 +48,7 @@ def capture(bank: Bank, intent: Intent, form: Form, key: str) -> Done:
         case No.TOO_LARGE as no:
             refusal = conflict("You cannot capture more than was authorized.", no, param="amount_to_capture")
         case No.REFUSED:
-            refusal = declined(intent.error_of(CAPTURE_REFUSED), intent_json(bank, intent))
+            refusal = declined(error_of(CAPTURE_REFUSED, intent.charge), intent_json(bank, intent))
         case no:
             refusal = unexpected_state(bank, intent, "captured", no)
     return Done(intent_json(bank, intent, expand), {"intent": intent}, refusal)

@@ -1,4 +1,4 @@
-"""Disputes and early fraud warnings follow a capture, move money, and end as the evidence says."""
+"""Disputes follow a capture, move money, and end as the evidence says."""
 
 from pathlib import Path
 from typing import Any
@@ -230,23 +230,6 @@ def test_what_does_not_exist_is_missing(client: Client) -> None:
     assert client.post("/v1/disputes/du_1/close", {}).error == (404, "resource_missing", "dispute")
     assert client.get("/v1/disputes?charge=ch_1").error == (400, "resource_missing", "charge")
     assert client.get("/v1/disputes?starting_after=du_1").error == (400, "resource_missing", "starting_after")
-    assert client.get("/v1/radar/early_fraud_warnings/x").error == (404, "resource_missing", "early_fraud_warning")
-
-
-def test_an_early_fraud_warning_follows_the_capture(client: Client) -> None:
-    intent = paid(client, "createIssuerFraudRecord", capture_method="manual")
-    assert client.get(f"/v1/radar/early_fraud_warnings?payment_intent={intent}").body["data"] == []
-    charge = client.post(f"/v1/payment_intents/{intent}/capture", {}).body["latest_charge"]
-
-    [warning] = client.get(f"/v1/radar/early_fraud_warnings?payment_intent={intent}").body["data"]
-
-    assert (warning["charge"], warning["payment_intent"], warning["actionable"]) == (charge, intent, True)
-    assert client.get(f"/v1/radar/early_fraud_warnings/{warning['id']}").body == warning
-    [event] = listed(client, "&type=radar.early_fraud_warning.created")
-    assert event["data"]["object"] == warning
-    assert (money(client, intent), disputes(client, intent)) == ((0, []), [])
-    client.post("/v1/refunds", {"payment_intent": intent})
-    assert client.get(f"/v1/radar/early_fraud_warnings/{warning['id']}").body["actionable"] is False
 
 
 def test_a_payment_of_an_older_release_is_disputed_too(tmp_path: Path) -> None:
