@@ -1,29 +1,44 @@
 """When checkout has confirmed an order, we ask the gateway to authorize the whole amount.
 
-Emits PaymentAuthorized, or PaymentFailed and a notification. If an operator found an approval that must be given back,
-PaymentVoided or PaymentRefunded comes first. Safe on redelivery: a known order is never planned again, and the
-idempotency key of the operation follows from order and attempt.
+Emits PaymentAuthorized, or PaymentFailed and a notification. If the customer must confirm the payment with their bank,
+CustomerActionRequired comes first; if an approval must be given back, PaymentVoided or PaymentRefunded. Safe on
+redelivery: a known order is never planned again, and the idempotency key of the operation follows from order and
+attempt.
 """
 
 from domain.conditions import (
     always,
     approved_late,
     cancelled,
+    customer_has_time,
     free,
     in_time,
     of_current_attempt,
     other_currency,
+    overdue,
     too_old,
+    under_review,
 )
+from domain.customer_action import ask_customer, cancel_declined, end_overdue, fail_overdue
 from domain.opening import accept_free, authorize, expire, take_repetition
 from domain.operation import OperationKind
 from domain.order import Status
-from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, OtherAmount, Pending, ReturnedElsewhere
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    CustomerMustAct,
+    Declined,
+    Lapsed,
+    OtherAmount,
+    Pending,
+    ReturnedElsewhere,
+)
 from domain.payment import fail_at_authorize, give_back_other_amount, mark_authorized, take_late_approval
 from domain.reaction import Reaction
 from domain.rows import ANY, NO_ORDER, On, When
-from domain.settling import FIRST, LAST, ask_about_currency
+from domain.settling import FIRST, LAST, ask_about_currency, wait
 from schemas.events import (
+    CustomerActionRequired,
     CustomerNotificationRequested,
     OrderConfirmed,
     PaymentAuthorized,
@@ -33,7 +48,9 @@ from schemas.events import (
 )
 
 AUTHORIZE, VOID, REFUND = OperationKind.AUTHORIZE, OperationKind.VOID, OperationKind.REFUND
-HERE = Status.CONFIRMED
+ASKED = Status.ACTION_REQUIRED
+HERE = (Status.CONFIRMED, ASKED)
+FAILED = Status.PAYMENT_FAILED
 GIVEN_UP = (Status.PAYMENT_AUTHORIZED, Status.ITEMS_RESERVED)
 """Where an operator may give up an order that stood still. This reaction gives the money back."""
 
@@ -42,16 +59,29 @@ SETTLES = (
     On(VOID, (Approved, Lapsed), cancelled, fail_at_authorize, GIVEN_UP),
     On(REFUND, (Approved, Pending, ReturnedElsewhere), cancelled, fail_at_authorize, GIVEN_UP),
     On(AUTHORIZE, (Approved,), in_time, mark_authorized, HERE),
+    On(AUTHORIZE, (CustomerMustAct,), in_time, ask_customer, Status.CONFIRMED),
+    On(AUTHORIZE, (CustomerMustAct,), customer_has_time, wait, ASKED),
+    On(AUTHORIZE, (Pending,), overdue, fail_overdue, HERE),
+    On(AUTHORIZE, (Declined,), of_current_attempt, cancel_declined, ASKED),  # the customer may still try again
     On(AUTHORIZE, (Declined, Lapsed), of_current_attempt, fail_at_authorize, HERE),
-    On(AUTHORIZE, (OtherAmount,), other_currency, ask_about_currency, HERE),
-    On(AUTHORIZE, (OtherAmount,), of_current_attempt, give_back_other_amount, HERE),
+    On(AUTHORIZE, (Declined, Lapsed), under_review, end_overdue, FAILED),  # an operator: the bank never answered
+    On(AUTHORIZE, (OtherAmount,), other_currency, ask_about_currency, (*HERE, FAILED)),
+    On(AUTHORIZE, (OtherAmount,), of_current_attempt, give_back_other_amount, (*HERE, FAILED)),
     On(VOID, (AlreadyCaptured,), approved_late, take_late_approval, HERE),  # of what nobody had decided
+    On(VOID, (Pending,), overdue, fail_overdue, HERE),
     On(VOID, (Approved, Lapsed), of_current_attempt, fail_at_authorize, HERE),
     On(REFUND, (Approved, Pending, ReturnedElsewhere), of_current_attempt, fail_at_authorize, HERE),
     *LAST,
 )
 """The same for the first attempt and all later ones."""
-EMITS = (PaymentAuthorized, PaymentVoided, PaymentRefunded, PaymentFailed, CustomerNotificationRequested)
+EMITS = (
+    CustomerActionRequired,
+    PaymentAuthorized,
+    PaymentVoided,
+    PaymentRefunded,
+    PaymentFailed,
+    CustomerNotificationRequested,
+)
 CALLS = frozenset({AUTHORIZE, VOID, REFUND})
 
 authorize_payment = Reaction(

@@ -5,15 +5,18 @@ we need, with an amount that makes no sense, or of a type that such a call canno
 looked up from then on, never sent again, and goes to an operator in the end.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import unquote
 
 from domain.failure_codes import FailureCode
 from domain.operation import Operation, OperationKind, OperationState
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
+    CustomerMustAct,
     Declined,
     Lapsed,
     NotExecuted,
@@ -29,7 +32,7 @@ from domain.outcome import (
     Unknown,
 )
 from domain.values import replace
-from schemas.fields import LONG_MAX, REFERENCE_LENGTH_MAX
+from schemas.fields import LONG_MAX, REFERENCE_LENGTH_MAX, URL_LENGTH_MAX
 from schemas.texts import one_line
 
 DETAIL_LENGTH_MAX: Final = 500
@@ -53,7 +56,7 @@ NO_ANSWER_OF_ITS_KIND: Final = Unknown("an answer that such a call cannot have: 
 _K = OperationKind
 _WAITING: Final[frozenset[type[Outcome]]] = frozenset({Pending, Unknown, NotExecuted, NotFound})
 ANSWERS: Final[dict[OperationKind, frozenset[type[Outcome]]]] = {
-    _K.AUTHORIZE: _WAITING | {Approved, OtherAmount, Declined, Lapsed, Undecided},
+    _K.AUTHORIZE: _WAITING | {Approved, OtherAmount, Declined, Lapsed, Undecided, CustomerMustAct},
     _K.CAPTURE: _WAITING | {Approved, OtherAmount, AlreadyCaptured, Declined, Lapsed, TransactionMissing},
     _K.VOID: _WAITING | {Approved, AlreadyCaptured, Declined, Lapsed, TransactionMissing},
     _K.REFUND: _WAITING | {Approved, ReturnedElsewhere, Declined, Lapsed, TransactionMissing},
@@ -63,6 +66,9 @@ ANSWERS: Final[dict[OperationKind, frozenset[type[Outcome]]]] = {
 }
 """The outcomes that a call of each kind can have. No row of the tables fits any other: the order would stand still."""
 
+_URL: Final = re.compile(r"https?://[!-~]+")
+_SECRETS: Final = ("client_secret", "_secret_")
+"""In the name of a parameter, and in the gateway's secrets themselves."""
 _BARE: Final = Approved()
 """What an inventory answers: done."""
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -145,6 +151,11 @@ def _admit_undecided(_: Operation, outcome: Undecided) -> Outcome:
     return Undecided(transaction_id, _note(outcome.status) or "", outcome.asks_customer is True)
 
 
+def _admit_action(operation: Operation, outcome: CustomerMustAct) -> Outcome:
+    transaction_id = _reference(outcome.transaction_id) or operation.transaction_id
+    return NO_REFERENCE if transaction_id is None else CustomerMustAct(transaction_id, _url(outcome.url))
+
+
 def _is_plain(outcome: Approved) -> bool:
     """Whether all of it can be stored. The transaction id is not checked here."""
     return (
@@ -176,6 +187,13 @@ def _reference(value: object) -> str | None:
     return value if isinstance(value, str) and fits else None
 
 
+def _url(value: object) -> str | None:
+    """Return where to send a customer; None if an event cannot carry it, or if whoever reads it could pay with it."""
+    if not isinstance(value, str) or len(value) > URL_LENGTH_MAX or _URL.fullmatch(value) is None:
+        return None
+    return None if any(secret in unquote(value).lower() for secret in _SECRETS) else value
+
+
 def _note(value: object) -> str | None:
     """Return text for an operator, in one line."""
     if value is None:
@@ -199,6 +217,7 @@ _ADMIT: Final[dict[type[Outcome], Callable[[Operation, Any], Outcome]]] = {
     ReturnedElsewhere: _admit_returned,
     Declined: _admit_decline,
     Undecided: _admit_undecided,
+    CustomerMustAct: _admit_action,
     Pending: lambda _, outcome: Pending(
         _reference(outcome.reference), _reference(outcome.transaction_id), _note(outcome.detail)
     ),

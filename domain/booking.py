@@ -8,6 +8,7 @@ from domain.order import Attempt
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
+    CustomerMustAct,
     Declined,
     Lapsed,
     OtherAmount,
@@ -49,14 +50,24 @@ def _book_authorize(attempt: Attempt, operation: Operation, outcome: Outcome, at
         case OtherAmount():
             amount = outcome.amount_minor or 0
             attempt = _book_approval(attempt, outcome.transaction_id, amount, at if outcome.captured else None)
-            return replace(attempt, failure_code=FailureCode.AMOUNT_DIFFERS)
+            # An attempt that has failed already keeps its reason.
+            return replace(attempt, failure_code=attempt.failure_code or FailureCode.AMOUNT_DIFFERS)
         case Undecided():
-            code = FailureCode.AUTHENTICATION_REQUIRED if outcome.asks_customer else FailureCode.ISSUER_UNAVAILABLE
+            code = attempt.failure_code or _code_of(attempt, outcome)
             return replace(attempt, transaction_id=outcome.transaction_id, failure_code=code)
+        case CustomerMustAct():
+            return replace(attempt, transaction_id=outcome.transaction_id)
         case Declined() | Pending():
             return replace(attempt, transaction_id=outcome.transaction_id or attempt.transaction_id)
         case _:
             return attempt
+
+
+def _code_of(attempt: Attempt, outcome: Undecided) -> FailureCode:
+    if not outcome.asks_customer:
+        return FailureCode.ISSUER_UNAVAILABLE
+    asked = attempt.action_expires_at is not None
+    return FailureCode.AUTHENTICATION_FAILED if asked else FailureCode.AUTHENTICATION_REQUIRED
 
 
 def _book_approval(attempt: Attempt, transaction_id: str | None, amount: int, captured_at: datetime | None) -> Attempt:

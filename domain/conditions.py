@@ -2,8 +2,10 @@
 
 from domain.case import Case
 from domain.failure_codes import FailureCode
+from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
+from domain.pending import is_overdue
 from domain.retries import is_too_old, retry_refusal
 from schemas.events import OrderConfirmed, PaymentRetryRequested
 
@@ -87,6 +89,24 @@ def in_time(case: Case) -> bool:
     return of_current_attempt(case) and case.order.status is not Status.MANUAL_REVIEW
 
 
+def customer_has_time(case: Case) -> bool:
+    """Whether the customer may still confirm the payment with their bank."""
+    expires_at = case.attempt.action_expires_at
+    return in_time(case) and expires_at is not None and case.context.at < expires_at
+
+
+def overdue(case: Case) -> bool:
+    """Whether the bank has been processing the payment for too long to wait for it any more."""
+    call = case.call
+    of_the_payment = call.kind is OperationKind.AUTHORIZE or call.amount_minor == 0
+    return of_the_payment and in_time(case) and is_overdue(call, case.context)
+
+
+def under_review(case: Case) -> bool:
+    """Whether the outcome is an operator's word about a current attempt."""
+    return of_current_attempt(case) and case.order.status is Status.MANUAL_REVIEW
+
+
 def other_currency(case: Case) -> bool:
     """Whether the approval is in another currency: we cannot say how much of the order it is."""
     return of_current_attempt(case) and case.attempt.authorized_minor == 0
@@ -101,6 +121,11 @@ def approved_late(case: Case) -> bool:
 def was_pending(case: Case) -> bool:
     """Whether the gateway was processing the payment before: the refusal may be what its key was answered then."""
     return case.call.state is OperationState.PENDING
+
+
+def forgotten(case: Case) -> bool:
+    """Whether the gateway was processing the payment for so long that it may have forgotten the key of the void."""
+    return was_pending(case) and not key_lives(case.call, case.context.at, case.context.rules)
 
 
 def rest_is_kept(case: Case) -> bool:

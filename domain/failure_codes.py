@@ -29,6 +29,8 @@ class FailureCode(StrEnum):
     METHOD_INVALID = "method_invalid"
     AUTHENTICATION_REQUIRED = "authentication_required"
     AUTHENTICATION_FAILED = "authentication_failed"
+    ACTION_EXPIRED = "action_expired"
+    PAYMENT_OVERDUE = "payment_overdue"
     PROCESSING_ERROR = "processing_error"
     ISSUER_UNAVAILABLE = "issuer_unavailable"
     FRAUD_SUSPECTED = "fraud_suspected"
@@ -81,6 +83,15 @@ MEANINGS: dict[FailureCode, Meaning] = {
     ),
     FailureCode.AUTHENTICATION_FAILED: Meaning(
         True, "The payment was not confirmed with your bank. Please try again or use another payment method."
+    ),
+    FailureCode.ACTION_EXPIRED: Meaning(
+        True, "The payment was not confirmed in time. Please try again or use another payment method."
+    ),
+    # The bank still has it: by another method the customer could pay twice.
+    FailureCode.PAYMENT_OVERDUE: Meaning(
+        False,
+        "Your bank has not confirmed the payment in time, so the order is cancelled. If the money still comes, we "
+        "return it.",
     ),
     FailureCode.PROCESSING_ERROR: Meaning(
         True, "The payment could not be processed. Please try again or use another payment method."

@@ -7,12 +7,12 @@ from domain.decision import NOTHING, Decision
 from domain.operating import count_answer
 from domain.operation import Operation
 from domain.order import Order
-from domain.outcome import NotExecuted, NotFound, Outcome, TransactionMissing, Undecided, Unknown
+from domain.outcome import CustomerMustAct, NotExecuted, NotFound, Outcome, TransactionMissing, Undecided, Unknown
 from domain.reaction import Settle
 from domain.rules import Context
 from domain.values import replace
 
-_INDEFINITE: Final = (Unknown, NotExecuted, NotFound, Undecided, TransactionMissing)
+_INDEFINITE: Final = (Unknown, NotExecuted, NotFound, Undecided, CustomerMustAct, TransactionMissing)
 
 
 def settle_answer(

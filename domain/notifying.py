@@ -1,9 +1,28 @@
-"""The message to a customer, made from the event that requests it."""
+"""Messages to a customer: the event that requests one, and the message made from it."""
 
 from domain.case import Case
-from domain.decision import Decision, Notification
+from domain.decision import Decision, Draft, Notification
 from domain.ids import EventId, OrderId
-from schemas.events import CustomerNotificationRequested
+from domain.order import Attempt, Order
+from schemas.events import CustomerNotificationRequested, MoneyState, NotificationKind
+
+
+def draft_notice(order: Order, attempt: Attempt, kind: NotificationKind, text: str, money: MoneyState) -> Draft:
+    """Draft the request of a message about an attempt that has not failed."""
+    fields = {
+        "customer_id": order.customer_id,
+        "attempt": attempt.number,
+        "kind": kind,
+        "failure_code": None,
+        "reason": text,
+        "amount_minor": order.total_minor,
+        "currency": order.currency,
+        "money": money,
+        "retryable": False,
+        "retry_until": None,
+        "missing": (),
+    }
+    return Draft(CustomerNotificationRequested, fields)
 
 
 def notify(case: Case) -> Decision:

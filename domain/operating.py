@@ -15,6 +15,7 @@ from domain.operation import (
 )
 from domain.order import Attempt, Order
 from domain.outcome import (
+    CustomerMustAct,
     Declined,
     Lapsed,
     NotExecuted,
@@ -27,6 +28,7 @@ from domain.outcome import (
     Undecided,
     Unknown,
 )
+from domain.pending import AT_CUSTOMER, next_poll, waits_for_customer
 from domain.rules import Context, Rules
 from domain.values import replace
 from domain.wording import freeze
@@ -139,24 +141,39 @@ def backoff_s(tries: int, first_s: float, rules: Rules) -> float:
     return float(min(first_s * 2 ** min(max(tries, 1) - 1, 30), rules.backoff_max_s))
 
 
-def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operation:
-    """Return the operation as it waits for its next try: unknown, pending, or open if nothing was executed."""
+def postpone(operation: Operation, outcome: Outcome, context: Context, by: datetime | None = None) -> Operation:
+    """Return the operation as it waits for its next try: unknown, pending, or open if nothing was executed.
+
+    by: a pending one is due then at the latest, if that is still to come.
+    """
     rules = context.rules
     match outcome:
+        case CustomerMustAct():
+            since = operation.unknown_since if waits_for_customer(operation) else None
+            waiting = replace(
+                operation,
+                state=OperationState.PENDING,
+                transaction_id=outcome.transaction_id,
+                detail=AT_CUSTOMER,
+                unknown_since=since or context.at,
+            )
+            return replace(waiting, due_at=next_poll(waiting, 0, context, by))
         case Pending():
-            return replace(
+            # The time that the customer took is not the bank's.
+            since = None if waits_for_customer(operation) else operation.unknown_since
+            detail = None if waits_for_customer(operation) else operation.detail
+            waiting = replace(
                 operation,
                 state=OperationState.PENDING,
                 reference=outcome.reference or operation.reference,
                 transaction_id=operation.transaction_id or outcome.transaction_id,
-                detail=outcome.detail or operation.detail,
-                unknown_since=operation.unknown_since or context.at,
-                due_at=context.after(_pending_pause_s(operation, context)),
+                detail=outcome.detail or detail,
+                unknown_since=since or context.at,
             )
+            return replace(waiting, due_at=next_poll(waiting, 0, context, None))
         case _ if operation.state is OperationState.PENDING:
             # The gateway has accepted it: a failed look-up does not change that.
-            pause = max(_asked_pause_s(outcome), _pending_pause_s(operation, context))
-            return replace(operation, due_at=context.after(pause))
+            return replace(operation, due_at=next_poll(operation, _asked_pause_s(outcome), context, by))
         case NotExecuted():
             # An unknown operation stays unknown until a definite answer: an earlier copy may still be under way.
             pause = max(_asked_pause_s(outcome), backoff_s(operation.tries, rules.backoff_min_s, rules))
@@ -176,13 +193,6 @@ def postpone(operation: Operation, outcome: Outcome, context: Context) -> Operat
 def _asked_pause_s(outcome: Outcome) -> float:
     """Return how long the gateway asks us to wait before the next try; 0 if it does not say."""
     return (outcome.retry_after_s or 0) if isinstance(outcome, Unknown | NotExecuted) else 0
-
-
-def _pending_pause_s(operation: Operation, context: Context) -> float:
-    """Poll often at first, then hourly: most pending answers come within seconds, the others within days."""
-    since = operation.unknown_since or context.at
-    age_s = (context.at - since).total_seconds()
-    return float(min(max(context.rules.unknown_retry_s, age_s), context.rules.pending_poll_s))
 
 
 def close(operation: Operation, outcome: Outcome, context: Context) -> Operation:
@@ -218,6 +228,7 @@ _STATES: Final = {
     Lapsed: OperationState.DECLINED,
     ReturnedElsewhere: OperationState.DECLINED,
     Undecided: OperationState.NOT_EXECUTED,
+    CustomerMustAct: OperationState.NOT_EXECUTED,
 }
 """How a definite outcome closes an operation, if not as approved. What nobody decided is cancelled."""
 
@@ -238,6 +249,8 @@ def _detail(outcome: Outcome) -> str | None:
     match outcome:
         case Undecided():
             return f"no decision ({outcome.status}): cancelled"
+        case CustomerMustAct():
+            return "not confirmed in time: cancelled"
         case OtherAmount():
             return f"amount {'in another currency' if outcome.amount_minor is None else outcome.amount_minor}"
         case ReturnedElsewhere():

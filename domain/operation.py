@@ -54,6 +54,7 @@ class Frozen(Value, frozen=True, omit_defaults=True):
 
     statement_suffix: str | None = None
     description: str | None = None
+    return_url: str | None = None
 
 
 class Operation(Value, frozen=True):

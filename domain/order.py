@@ -54,6 +54,7 @@ class Attempt(Value, frozen=True):
 
     token: the gateway's opaque name of the method, erased when it is no longer needed. failure_code: set as soon as
     the attempt must fail, before its money is back. voided: nothing is held any more (voided or lapsed).
+    action_expires_at: until when the customer may confirm it with their bank; None if they were never asked.
     """
 
     number: int
@@ -69,6 +70,7 @@ class Attempt(Value, frozen=True):
     livemode: bool = False
     refund_id: str | None = None
     failure_code: FailureCode | None = None
+    action_expires_at: datetime | None = None
 
     def __repr__(self) -> str:
         """Show all fields except the token, which no log may contain."""

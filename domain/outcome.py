@@ -1,7 +1,8 @@
 """What came of an operation. Ports return these values; they never raise for a decline or a shortage.
 
 `Approved`, `OtherAmount`, `Declined`, `AlreadyCaptured`, `ReturnedElsewhere`, `Lapsed`, `Reserved`, `Short` are
-definite. `Pending`: accepted, the answer comes later. `Undecided`: the gateway has it, and nobody has decided.
+definite. `Pending`: accepted, the answer comes later. `CustomerMustAct`: only the customer can bring it on.
+`Undecided`: the gateway has it, and nobody has decided.
 `Unknown`: we do not know whether it was executed. `NotExecuted`: it was not, and the same key may be sent again.
 `NotFound`: a look-up found no such operation; that alone does not prove that it was not executed.
 `TransactionMissing`: the gateway does not have the transaction that the call is about.
@@ -93,6 +94,16 @@ class Undecided(Value, frozen=True):
     asks_customer: bool = False
 
 
+class CustomerMustAct(Value, frozen=True):
+    """The customer must confirm the payment with their bank. It is neither approved nor declined until then.
+
+    url: where to send the customer; None if the gateway's address would carry a secret, or there is none.
+    """
+
+    transaction_id: str
+    url: str | None = None
+
+
 class TransactionMissing(Value, frozen=True):
     """The gateway has other transactions of ours, but not the one that the call is about."""
 
@@ -156,6 +167,7 @@ GatewayOutcome = (
     | Lapsed
     | Pending
     | Undecided
+    | CustomerMustAct
     | TransactionMissing
     | Unknown
     | NotExecuted

@@ -7,7 +7,7 @@ from domain.case import Case
 from domain.decision import Decision, Draft, emit, silent
 from domain.failure_codes import FailureCode, may_retry, reason_of
 from domain.operating import open_operation
-from domain.operation import OperationKind
+from domain.operation import OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, Status, reservation_id
 from domain.outcome import Declined, Missing, OtherAmount, Reserved, Short
 from domain.rules import Context
@@ -55,7 +55,7 @@ def mark_reserved(case: Case) -> Decision:
         "lines": _items(order),
         "expires_at": hold.expires_at,
     }
-    order = _leave_review(order.with_hold(hold), Status.ITEMS_RESERVED)
+    order = leave_review(order.with_hold(hold), Status.ITEMS_RESERVED)
     return emit(order, case.context, Draft(ItemsReserved, fields))
 
 
@@ -68,7 +68,7 @@ def fail_reservation(case: Case) -> Decision:
         reason, code = ShortageReason.UNKNOWN_SKU, FailureCode.ITEMS_UNAVAILABLE
     else:
         reason, code = ShortageReason.SHORT, FailureCode.ITEMS_UNAVAILABLE
-    order = replace(_leave_review(case.order, Status.RESERVATION_FAILED), missing=missing)
+    order = replace(leave_review(case.order, Status.RESERVATION_FAILED), missing=missing)
     order = order.with_attempt(replace(order.current, failure_code=code))
     fields = {"attempt": order.attempt, "reason": reason, "missing": _missing(missing)}
     return emit(order, case.context, Draft(ReservationFailed, fields))
@@ -91,13 +91,16 @@ def mark_paid(case: Case) -> Decision:
         "captured_at": attempt.captured_at or case.context.at,
         "livemode": attempt.livemode,
     }
-    return emit(_leave_review(order, Status.PAID_AND_CONFIRMED), case.context, Draft(PaidAndConfirmed, fields))
+    return emit(leave_review(order, Status.PAID_AND_CONFIRMED), case.context, Draft(PaidAndConfirmed, fields))
 
 
 def fail_at_authorize(case: Case) -> Decision:
     """Move to payment_failed: declined, or the approval came too late and was given back."""
     if case.call.kind is OperationKind.AUTHORIZE:
-        code = case.outcome.code if isinstance(case.outcome, Declined) else FailureCode.AUTHORIZATION_EXPIRED
+        # Of what the customer had still to confirm, no approval ran out.
+        asked = case.order.effective_status is Status.ACTION_REQUIRED
+        lapsed = FailureCode.ACTION_EXPIRED if asked else FailureCode.AUTHORIZATION_EXPIRED
+        code = case.outcome.code if isinstance(case.outcome, Declined) else lapsed
         return fail_payment(case.order, Stage.AUTHORIZE, code, case.context)
     code = case.attempt.failure_code or FailureCode.CANCELLED_BY_OPERATOR
     return fail_payment(case.order, Stage.AUTHORIZE, code, case.context, *draft_return(case))
@@ -152,9 +155,15 @@ def void_again(case: Case) -> Decision:
     )
 
 
+def void_anew(case: Case) -> Decision:
+    """Open the void once more as the next try, and close this one: its key is forgotten, and it had no effect."""
+    ended = replace(case.call, state=OperationState.NOT_EXECUTED, settled_at=case.context.at, due_at=None)
+    return void_again(replace(case, order=case.order.with_operation(ended)))
+
+
 def take_late_approval(case: Case) -> Decision:
     """Move to payment_authorized after all: what we wanted to cancel was captured meanwhile, with the right amount."""
-    order = _leave_review(case.order, Status.PAYMENT_AUTHORIZED)
+    order = leave_review(case.order, Status.PAYMENT_AUTHORIZED)
     order = order.with_attempt(replace(case.attempt, failure_code=None))
     return mark_authorized(Case(order, case.context, case.reaction, None, case.operation, case.outcome))
 
@@ -186,19 +195,9 @@ def fail_payment(order: Order, stage: Stage, code: FailureCode, context: Context
     retryable = {Stage.AUTHORIZE: may_retry(code), Stage.CAPTURE: True}.get(stage, False)
     retry_until = context.after(context.rules.retry_window_s) if retryable else None
     order = replace(
-        _leave_review(order, Status.PAYMENT_FAILED), retryable=retryable, retry_until=retry_until
+        leave_review(order, Status.PAYMENT_FAILED), retryable=retryable, retry_until=retry_until
     ).with_attempt(replace(attempt, token=None, failure_code=code))
-    fields = {
-        "customer_id": order.customer_id,
-        "attempt": attempt.number,
-        "failure_code": code,
-        "reason": reason_of(code),
-        "amount_minor": order.total_minor,
-        "currency": order.currency,
-        "money": money_state(order, attempt),
-        "retryable": retryable,
-        "retry_until": retry_until,
-    }
+    fields = failure_fields(order, code)
     kind = NotificationKind.ITEMS_UNAVAILABLE if stage is Stage.RESERVE else NotificationKind.PAYMENT_FAILED
     missing = _missing(order.missing) if stage is Stage.RESERVE else ()
     return emit(
@@ -208,6 +207,22 @@ def fail_payment(order: Order, stage: Stage, code: FailureCode, context: Context
         Draft(PaymentFailed, {**fields, "stage": stage}),
         Draft(CustomerNotificationRequested, {**fields, "kind": kind, "missing": missing}),
     )
+
+
+def failure_fields(order: Order, code: FailureCode) -> dict[str, object]:
+    """Return what PaymentFailed and its notice say of a failed order, except the stage."""
+    attempt = order.current
+    return {
+        "customer_id": order.customer_id,
+        "attempt": attempt.number,
+        "failure_code": code,
+        "reason": reason_of(code),
+        "amount_minor": order.total_minor,
+        "currency": order.currency,
+        "money": money_state(order, attempt),
+        "retryable": order.retryable,
+        "retry_until": order.retry_until,
+    }
 
 
 def money_state(order: Order, attempt: Attempt) -> MoneyState:
@@ -243,7 +258,8 @@ def draft_return(case: Case) -> tuple[Draft, ...]:
     return (Draft(PaymentRefunded, {**fields, "refund_id": refund_id}),)
 
 
-def _leave_review(order: Order, status: Status) -> Order:
+def leave_review(order: Order, status: Status) -> Order:
+    """Return the order in this status, and no longer under review."""
     return replace(order, status=status, reviewed=None, review_reason=None)
 
 

@@ -11,15 +11,15 @@ from domain.decision import NOTHING, Decision
 from domain.operating import close, has_time_to_decide, postpone
 from domain.operation import Operation, OperationKind
 from domain.order import Order
-from domain.outcome import NotExecuted, NotFound, Outcome, Pending, TransactionMissing, Unknown
+from domain.outcome import CustomerMustAct, NotExecuted, NotFound, Outcome, Pending, TransactionMissing, Unknown
 from domain.rows import On, Plans, Settles, Step, When, plans_by_status, settles_by_case
 from domain.rules import Context
 from domain.settling import undo
 from schemas.events import Event, OwnEvent
 
 GROUP_PREFIX = "payments."
-_WAITS: Final = frozenset({Unknown, NotFound, NotExecuted, Pending, TransactionMissing})
-"""These outcomes leave an operation unfinished."""
+_WAITS: Final = frozenset({Unknown, NotFound, NotExecuted, Pending, CustomerMustAct, TransactionMissing})
+"""These outcomes leave an operation unfinished, unless the step closes it."""
 
 Settle = Callable[[Order, Operation, Outcome, Context], Decision]
 
@@ -80,5 +80,8 @@ class Reaction:
             if condition is None or condition(case):
                 step = taken
                 break
-        done = (postpone if kind in _WAITS else close)(operation, outcome, context)
+        if kind in _WAITS:
+            done = postpone(operation, outcome, context, attempt.action_expires_at)
+        else:
+            done = close(operation, outcome, context)
         return step(Case(order.with_operation(done), context, name, None, operation, outcome))

@@ -17,7 +17,7 @@ from domain.operating import key_lives
 from domain.operation import REQUEST_FORMAT, Operation, OperationKind, OperationState, operation_id
 from domain.order import Attempt, Order, Status
 from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
-from domain.payment import fail_for_goods, fail_payment, fail_reservation, give_back
+from domain.payment import cancel_undecided, fail_for_goods, fail_payment, fail_reservation, give_back
 from domain.reaction import Settle
 from domain.rules import Context
 from domain.values import Value, replace
@@ -28,6 +28,7 @@ Fits = Callable[[OperationKind, str], bool]
 
 OWNERS: Final = {
     Status.CONFIRMED: "authorize_payment",
+    Status.ACTION_REQUIRED: "authorize_payment",
     Status.PAYMENT_AUTHORIZED: "reserve_items",
     Status.ITEMS_RESERVED: "capture_payment",
     Status.RESERVATION_FAILED: "return_payment",
@@ -152,8 +153,11 @@ class _Review(NamedTuple):
             return No("it was paid_and_confirmed, and that is never revoked: nothing of it is refused or unknown")
         attempt = replace(self.order.current, failure_code=FailureCode.CANCELLED_BY_OPERATOR)
         order = self.order.with_attempt(attempt)
+        case = Case(order, self.context, OWNERS[Status.CONFIRMED])
         if attempt.held_minor > 0 or attempt.kept_minor > 0:
-            return give_back(Case(order, self.context, OWNERS[Status.CONFIRMED]))
+            return give_back(case)
+        if order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck":
+            return cancel_undecided(case)  # the customer may still confirm it
         return fail_payment(order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, self.context)
 
     def _settle(self, order: Order, call: Operation) -> Decision | No:

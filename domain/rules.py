@@ -14,7 +14,8 @@ LEASE_MARGIN: Final = 0.1
 class Rules(Value, frozen=True):
     """Set by deploy's settings; the defaults are the documented ones.
 
-    statement_suffix, description: templates of `domain.wording`.
+    action_timeout_s: a customer has so long to confirm a payment with their bank. pending_hold_s: a bank has so long to
+    process a payment before the order fails. statement_suffix, description, return_url: templates of `domain.wording`.
     """
 
     retry_window_s: float = 86_400
@@ -32,6 +33,8 @@ class Rules(Value, frozen=True):
     delayed_notice_s: float = 900
     pending_poll_s: float = 3_600
     pending_give_up_s: float = 30 * 86_400
+    action_timeout_s: float = 1_800
+    pending_hold_s: float = 604_800
     clock_skew_max_s: float = 300
     notification_max_age_s: float = 86_400
     stuck_after_s: float = 900
@@ -39,6 +42,7 @@ class Rules(Value, frozen=True):
     livemode: bool = False
     statement_suffix: str | None = None
     description: str | None = None
+    return_url: str | None = None
 
 
 class Context(Value, frozen=True):

@@ -3,15 +3,18 @@
 from typing import Final
 
 from domain.case import Case
-from domain.conditions import ahead_of_us, always, nothing_came_back, rest_is_kept, was_pending
+from domain.conditions import ahead_of_us, always, forgotten, nothing_came_back, rest_is_kept, was_pending
+from domain.customer_action import cancel_unconfirmed, end_overdue
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.ids import ReservationId
+from domain.notifying import draft_notice
 from domain.operating import give_up_reason
 from domain.operation import GATEWAY_KINDS, Operation, OperationKind
-from domain.order import FINAL, Attempt, HoldState, Order, Status
+from domain.order import FINAL, HoldState, Order, Status
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
+    CustomerMustAct,
     Declined,
     Lapsed,
     NotExecuted,
@@ -22,12 +25,12 @@ from domain.outcome import (
     Undecided,
     Unknown,
 )
-from domain.payment import cancel_undecided, draft_return, give_back, give_back_rest, money_state, void_again
+from domain.payment import cancel_undecided, draft_return, give_back, give_back_rest, money_state, void_again, void_anew
+from domain.pending import waits_for_customer
 from domain.rows import ANY, EVERY, NO_ORDER, On, When
 from domain.rules import Context
 from domain.values import replace
 from schemas.events import (
-    CustomerNotificationRequested,
     MoneyState,
     NotificationKind,
     PaymentReviewRequired,
@@ -54,14 +57,18 @@ def wait(case: Case) -> Decision:
 
 
 def end_void(case: Case) -> Decision:
-    """Emit that the money is free again. End a review that was about it."""
-    return emit(_end_review(case.order), case.context, *draft_return(case))
+    """Emit that the money is free again. End a review that was about it. If nothing was held, tell nothing."""
+    returned = draft_return(case)
+    if returned:
+        return emit(_end_review(case.order), case.context, *returned)
+    failed = case.order.status is Status.MANUAL_REVIEW and case.order.reviewed is Status.PAYMENT_FAILED
+    return end_overdue(case) if failed else silent(case.order)
 
 
 def end_refund(case: Case) -> Decision:
     """Emit that the money is on its way back, and notify the customer. End a review that was about it."""
     returned = draft_return(case)
-    notice = _notice(case.order, case.attempt, NotificationKind.REFUNDED, REFUNDED, MoneyState.RETURNED)
+    notice = draft_notice(case.order, case.attempt, NotificationKind.REFUNDED, REFUNDED, MoneyState.RETURNED)
     # The customer hears of what goes back, not of what the order costs.
     amounts = {name: draft.fields[name] for draft in returned for name in ("amount_minor",)}
     told = Draft(notice.event, {**notice.fields, **amounts})
@@ -118,11 +125,17 @@ def notify_delay(order: Order, context: Context) -> Decision:
     if order.delay_notified or order.status in FINAL:
         return NOTHING
     for operation in order.operations:
-        age_s = (context.at - operation.opened_at).total_seconds()
+        attempt = order.attempts[operation.attempt - 1]
+        since = operation.opened_at
+        if waits_for_customer(operation):
+            # The customer knows what it waits for. Afterwards they are told if it does not end.
+            since = max(since, attempt.action_expires_at or since)
+        age_s = (context.at - since).total_seconds()
         if operation.unfinished and operation.kind not in _QUIET and age_s >= context.rules.delayed_notice_s:
-            attempt = order.attempts[operation.attempt - 1]
             context = replace(context, causation_id=operation.causation_id)
-            notice = _notice(order, attempt, NotificationKind.PAYMENT_DELAYED, DELAYED, MoneyState.HELD)
+            notice = draft_notice(
+                order, attempt, NotificationKind.PAYMENT_DELAYED, DELAYED, money_state(order, attempt)
+            )
             return emit(replace(order, delay_notified=True), context, notice)
     return NOTHING
 
@@ -162,7 +175,7 @@ def review(order: Order, operation: Operation | None, reason: str, context: Cont
     return replace(emit(order, context, *before, Draft(PaymentReviewRequired, fields)), alarm=f"review_{reason}")
 
 
-_MONEY_UNKNOWN = frozenset({"transaction_missing", "currency_differs"})
+_MONEY_UNKNOWN = frozenset({"transaction_missing", "currency_differs", "authorize_overdue"})
 """Reasons of a review that leave open where the money is, beside those of calls without an answer."""
 
 
@@ -171,23 +184,6 @@ def _end_review(order: Order) -> Order:
     if order.status is Status.MANUAL_REVIEW and order.reviewed in FINAL:
         return replace(order, status=order.effective_status, reviewed=None, review_reason=None)
     return order
-
-
-def _notice(order: Order, attempt: Attempt, kind: NotificationKind, text: str, money: MoneyState) -> Draft:
-    fields = {
-        "customer_id": order.customer_id,
-        "attempt": attempt.number,
-        "kind": kind,
-        "failure_code": None,
-        "reason": text,
-        "amount_minor": order.total_minor,
-        "currency": order.currency,
-        "money": money_state(order, attempt) if money is MoneyState.HELD else money,
-        "retryable": False,
-        "retry_until": None,
-        "missing": (),
-    }
-    return Draft(CustomerNotificationRequested, fields)
 
 
 def do_nothing(_: Case) -> Decision:
@@ -214,6 +210,7 @@ OURS: Final = (When(NO_ORDER, always, refuse_unknown), When(ANY, ahead_of_us, re
 """The first rows of plans for every topic of ours."""
 
 FIRST: Final = (
+    On(OperationKind.VOID, (NotFound,), forgotten, void_anew),
     On(EVERY, (Unknown, NotFound), always, wait),
     On(EVERY, (NotExecuted,), always, wait),
     On(EVERY, (TransactionMissing,), always, ask_for_missing),
@@ -228,6 +225,7 @@ LAST: Final = (
     On(EVERY, (Pending,), always, wait),
     On(OperationKind.VOID, (AlreadyCaptured,), always, give_back),
     On(OperationKind.AUTHORIZE, (Undecided,), always, cancel_undecided),
+    On(OperationKind.AUTHORIZE, (CustomerMustAct,), always, cancel_unconfirmed),
     On(OperationKind.VOID, (Declined,), was_pending, void_again),
     On(OperationKind.VOID, (Declined,), always, ask_operator),
     On(OperationKind.REFUND, (Declined, Lapsed), always, ask_operator),

@@ -23,7 +23,8 @@ _CALLS: Final = {
     OperationKind.AUTHORIZE: Way(
         "Needs --reference (pi_...). The approval is old by now: it is voided, refunded if captured. Then the order is "
         "payment_failed; another method may be tried.",
-        "The order is payment_failed; another method may be tried.",
+        "The order is payment_failed; another method may be tried. If its customer was asked to confirm the payment, "
+        "it is cancelled at the gateway first. If the order had failed already, that is told once more.",
     ),
     OperationKind.CAPTURE: Way(
         "With its goods still held: paid_and_confirmed. Without: the money is refunded, then payment_failed.",
@@ -74,7 +75,7 @@ _OTHERS: Final = {
     ),
     "stuck": Way(
         "Goes on where the order stood still: reserves, captures or gives back, whether or not its last event comes "
-        "again. Refused for an order that was confirmed: nothing goes on from there.",
+        "again. Refused for an order that was confirmed or waited for its customer: nothing goes on from there.",
         "What is held is voided, what was taken is refunded. Then payment_failed; another method may be tried. An "
         "order that was giving its money back goes on with that.",
     ),

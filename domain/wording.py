@@ -7,6 +7,7 @@ bounds the suffix by 22 characters and the description by 1,000.
 """
 
 from typing import Final
+from urllib.parse import quote
 
 from domain.ids import OrderId
 from domain.operation import Frozen, OperationKind
@@ -32,6 +33,7 @@ def freeze(kind: OperationKind, order: Order, attempt: Attempt, rules: Rules) ->
     frozen = Frozen(
         statement_suffix=None if suffix is None else suffix_of(suffix, order.order_id),
         description=None if rules.description is None else description_of(rules.description, order.order_id),
+        return_url=None if rules.return_url is None else return_url_of(rules.return_url, order.order_id),
     )
     return None if frozen == _NOTHING else frozen
 
@@ -49,6 +51,11 @@ def suffix_of(template: str, order_id: OrderId) -> str:
 def description_of(template: str, order_id: OrderId) -> str:
     """Return the description of a payment, which people see in the gateway's dashboard."""
     return template.replace(PLACEHOLDER, order_id)
+
+
+def return_url_of(template: str, order_id: OrderId) -> str:
+    """Return where the gateway sends a customer back to who has confirmed a payment, or has not."""
+    return template.replace(PLACEHOLDER, quote(order_id, safe=""))
 
 
 def check_suffix(template: str) -> None:

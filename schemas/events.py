@@ -10,6 +10,7 @@ from pydantic import Field
 
 from schemas.fields import (
     LINES_MAX,
+    ActionKind,
     Amount,
     AnyCurrencyText,
     Attempt,
@@ -28,10 +29,13 @@ from schemas.fields import (
     SentenceText,
     ShortageReason,
     Stage,
+    UrlText,
 )
 from schemas.records import Event, Item, Line, MissingItem, OwnEvent, PaymentMethod, Record, UpstreamEvent, validate
 
 __all__ = [
+    "ActionKind",
+    "CustomerActionRequired",
     "CustomerNotificationRequested",
     "Event",
     "Item",
@@ -90,6 +94,21 @@ class PaymentRetryRequested(UpstreamEvent):
 
     after_attempt: Attempt
     payment_method: PaymentMethod
+
+
+class CustomerActionRequired(OwnEvent):
+    """The customer must confirm the payment with their bank by expires_at. url: None if kind is not REDIRECT."""
+
+    TYPE: ClassVar[str] = "CustomerActionRequired"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    transaction_id: ReferenceText
+    amount_minor: Amount
+    currency: CurrencyText
+    kind: ActionKind
+    url: UrlText | None = None
+    expires_at: Moment
 
 
 class PaymentAuthorized(OwnEvent):

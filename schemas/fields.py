@@ -21,6 +21,7 @@ LARGEST_EVENT_BYTES: Final = 300_000
 
 REFERENCE_LENGTH_MAX: Final = 255
 SKU_LENGTH_MAX: Final = 64
+URL_LENGTH_MAX: Final = 2_048
 
 _PRINTABLE: Final = r"^[^\p{Cc}]*$"
 
@@ -48,6 +49,8 @@ ReferenceText = Annotated[str, StringConstraints(min_length=1, max_length=REFERE
 """An id that the gateway gave."""
 CodeText = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
 SentenceText = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_PRINTABLE)]
+UrlText = Annotated[str, StringConstraints(max_length=URL_LENGTH_MAX, pattern=r"^https?://[!-~]+$")]
+"""Where a customer is sent."""
 CurrencyText = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 AnyCurrencyText = Annotated[str, StringConstraints(max_length=64, pattern=_PRINTABLE)]
 """A currency as upstream wrote it; schemas.checks checks that it exists."""
@@ -83,6 +86,14 @@ class Stage(StrEnum):
     AUTHORIZE = "AUTHORIZE"
     RESERVE = "RESERVE"
     CAPTURE = "CAPTURE"
+    UNSPECIFIED = "UNSPECIFIED"
+
+
+class ActionKind(StrEnum):
+    """How a customer confirms a payment: by going to an address, or with the gateway's own script."""
+
+    REDIRECT = "REDIRECT"
+    CONFIRM = "CONFIRM"
     UNSPECIFIED = "UNSPECIFIED"
 
 

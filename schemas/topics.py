@@ -33,6 +33,7 @@ class Topic:
 _TABLE: Final = (
     Topic(events.OrderConfirmed, Publisher.CHECKOUT, consumed=True),
     Topic(events.PaymentRetryRequested, Publisher.STOREFRONT, consumed=True),
+    Topic(events.CustomerActionRequired, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentAuthorized, Publisher.PAYMENTS, consumed=True),
     Topic(events.ItemsReserved, Publisher.PAYMENTS, consumed=True),
     Topic(events.ReservationFailed, Publisher.PAYMENTS, consumed=True),

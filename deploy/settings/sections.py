@@ -101,6 +101,10 @@ class Operations(Section):
     unknown_retry_s: Seconds = Field(5, description="between look-ups of an unknown outcome")
     unknown_give_up_s: Seconds = Field(82_800, description="an outcome unknown for so long goes to an operator")
     delayed_notice_s: Seconds = Field(900, description="until the customer is told that payment takes longer")
+    action_timeout_s: Seconds = Field(1_800, description="a customer may confirm a payment with their bank for so long")
+    pending_hold_s: Seconds = Field(
+        604_800, description="a bank may process a payment for so long; then the order fails, and late money goes back"
+    )
     sweep_interval_s: Seconds = Field(1, description="between looks for due and lapsed work")
     refund_recheck_s: Seconds = Field(86_400, description="between looks for refunds that failed after all")
 

@@ -18,6 +18,7 @@ from schemas.events import CustomerNotificationRequested, PaymentReviewRequired
 from schemas.topics import TOPICS
 
 READERS: Final = {
+    "CustomerActionRequired": "storefront",
     "PaidAndConfirmed": "delivery, order preparation",
     "PaymentVoided": "accounting",
     "PaymentRefunded": "accounting",

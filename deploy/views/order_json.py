@@ -30,6 +30,7 @@ ATTEMPT = (
     "refund_id",
     "authorization_expires_at",
     "captured_at",
+    "action_expires_at",
     "livemode",
 )
 OPERATION = (

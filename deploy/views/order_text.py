@@ -9,6 +9,7 @@ from deploy.views.order_json import attempt_status
 from deploy.views.tables import align, table
 from deploy.views.terminal import visible
 from deploy.views.timeline import JournalEvent, moment, timeline
+from domain.order import Status
 from outbox.operators.queries import OrderRows, Record
 from schemas.money import Money
 
@@ -22,7 +23,7 @@ def order_lines(stored: OrderRows, events: Sequence[JournalEvent], now: datetime
     total = Money(order["total_minor"], order["currency"])
     yield f"{click.style(visible(order['order_id']), bold=True)}  {_coloured(order['status'])}  {visible(str(total))}"
     yield ""
-    yield from align(list(_about(order, now)))
+    yield from align([*_about(order, now), *_asked(stored)])
     yield ""
     yield from _headed("attempts", _attempts(stored))
     if stored.holds:
@@ -45,6 +46,13 @@ def _about(order: Record, now: datetime) -> Iterator[tuple[str, str]]:
         yield "review", f"{order['review_reason']} (it was {order['reviewed']})"
     if order["retryable"] and order["retry_until"]:
         yield "retry", f"with another method until {moment(order['retry_until'])} UTC"
+
+
+def _asked(stored: OrderRows) -> Iterator[tuple[str, str]]:
+    """Say how long the customer may confirm the payment, if the order waits for that."""
+    if stored.order["status"] == Status.ACTION_REQUIRED:
+        expires_at = stored.attempts[-1]["action_expires_at"]
+        yield "waits", f"for the customer to confirm it with their bank, until {moment(expires_at)} UTC"
 
 
 def _attempts(stored: OrderRows) -> list[str]:

@@ -195,6 +195,7 @@ ATTEMPTS: Final = Table(
         Column("livemode", "boolean", "false for play money"),
         Column("refund_id", comment="the gateway's id of the refund", nullable=True),
         word("failure_code", "see domain.failure_codes", nullable=True, read=_member(FailureCode)),
+        Column("action_expires_at", TIME, "until when the customer may confirm it; null: never asked", nullable=True),
     ),
 )
 

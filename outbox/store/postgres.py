@@ -106,7 +106,7 @@ class PostgresStore:
 
     async def delayed_orders(self, open_s: float, limit: int) -> Sequence[OrderId]:
         """Return orders with a slow operation whose customer has no notice of it yet."""
-        return [OrderId(row[0]) for row in await self._once(questions.DELAYED_ORDERS, [open_s, limit])]
+        return [OrderId(row[0]) for row in await self._once(questions.DELAYED_ORDERS, [open_s, open_s, limit])]
 
     async def passed(self, group: str, topic: str, topic_id: str, partition: int, offset: int) -> Passed | None:
         """Return an operator's word to pass over this offset."""

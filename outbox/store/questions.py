@@ -5,6 +5,7 @@ from typing import Final, LiteralString
 
 from domain.ids import OperationId, OrderId
 from domain.operation import Operation, OperationState
+from domain.pending import AT_CUSTOMER
 from outbox.schema.mapping import OPERATIONS
 from outbox.store.statements import HISTORY
 from outbox.store.wire import Wire
@@ -16,15 +17,20 @@ LAPSED_HOLDS: Final[LiteralString] = """
                         WHERE q.order_id = r.order_id AND q.released_at IS NULL AND q.kind = 'order')
      LIMIT %s"""
 """Goods of an order in quarantine are released too, unless that release raised."""
-DELAYED_ORDERS: Final[LiteralString] = """
+DELAYED_ORDERS: Final[LiteralString] = f"""
     SELECT o.order_id FROM operation p JOIN orders o ON o.order_id = p.order_id
      WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind <> 'release' AND p.kind <> 'refund'
        AND p.opened_at <= now() - make_interval(secs => %s)
+       AND (p.detail IS DISTINCT FROM '{AT_CUSTOMER}'
+            OR NOT EXISTS (SELECT FROM attempt a
+                            WHERE a.order_number = p.order_number AND a.attempt = p.attempt
+                              AND a.action_expires_at > now() - make_interval(secs => %s)))
        AND NOT o.delay_notified AND o.status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
        AND NOT EXISTS (SELECT FROM quarantine q
                         WHERE q.order_id = o.order_id AND q.released_at IS NULL AND q.kind = 'order')
-     ORDER BY p.opened_at LIMIT %s"""
-"""Uses the index of unfinished operations. They are few except in an outage."""
+     ORDER BY p.opened_at LIMIT %s"""  # noqa: S608 - literals only
+"""Uses the index of unfinished operations. They are few except in an outage. A customer who has time to confirm the
+payment knows what it waits for."""
 _UNCHANGED: Final[LiteralString] = """
     SELECT order_id FROM orders WHERE order_id = ANY(%s) AND updated_at < now() - make_interval(secs => %s)"""
 END_FROZEN: Final[LiteralString] = """

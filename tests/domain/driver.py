@@ -30,7 +30,7 @@ from tests.domain.world import Gateway, Shelf
 from tests.schemas import builders
 
 K = OperationKind
-RULES: Final = Rules(attempts_max=3)
+RULES: Final = Rules(attempts_max=3, pending_hold_s=30_000)
 LATE_MAX: Final = timedelta(hours=1)
 """No copy of a call is in the network for longer."""
 LINES: Final = {"SKU-1": 2, "SKU-2": 1}
@@ -238,12 +238,24 @@ class Run:
         if order is None or order.status is not Status.MANUAL_REVIEW:
             return
         waiting = next((o for o in order.operations if o.unfinished), None)
-        if waiting is not None and waiting.due_at is None:
+        if waiting is not None and waiting.due_at is None and self._is_over(waiting):
             self._rule(Word.EXECUTED if self._is_done(waiting) else Word.NOT_EXECUTED, waiting)
         elif waiting is None and order.review_reason == "refund_failed" and not self.leaves_refunds:
             # Paid back by other means.
             self.gateway.accounts[order.attempt].refund = "succeeded"
             self._rule(Word.EXECUTED, None)
+
+    def _is_over(self, operation: Operation) -> bool:
+        """Have the operator cancel what asks its customer, and wait for what a bank processes."""
+        account = self.gateway.accounts.get(operation.attempt)
+        if account is not None and account.waits in {"asks", "not_confirmed"}:
+            account.voided, account.waits = True, ""
+        return account is None or not account.waits
+
+    def act_for_customer(self) -> None:
+        """Let the customer of the current attempt do what their bank asks of them."""
+        if self.order is not None:
+            self.gateway.act_for_customer(self.order.attempt)
 
     def _is_done(self, operation: Operation) -> bool:
         account = self.gateway.accounts.get(operation.attempt)

@@ -39,6 +39,7 @@ REFUNDED: Final = _MONEY | {"type": "PaymentRefunded", "transaction_id": "pi_1",
 
 OWNER: Final = {
     S.CONFIRMED: "authorize_payment",
+    S.ACTION_REQUIRED: "authorize_payment",
     S.PAYMENT_AUTHORIZED: "reserve_items",
     S.ITEMS_RESERVED: "capture_payment",
     S.RESERVATION_FAILED: "return_payment",

@@ -15,6 +15,7 @@ from domain.order import Attempt, Hold, HoldState, Order, Status
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
+    CustomerMustAct,
     Declined,
     Lapsed,
     Missing,
@@ -59,6 +60,8 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     TransactionMissing(),
     Undecided("pi_1", "requires_confirmation"),
     Undecided("pi_1", "requires_action", asks_customer=True),
+    CustomerMustAct("pi_1", "https://bank.example/confirm/pi_1"),
+    CustomerMustAct("pi_1"),
     Reserved(later(900)),
     Short((Missing("SKU-1", 2, 1),)),
     Short((Missing("SKU-1", 2, None),)),
@@ -66,7 +69,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
 _WAITING: Final = (Pending, Unknown, NotExecuted, NotFound)
 ANSWERS: Final[dict[OperationKind, tuple[type[Outcome], ...]]] = {
     # What the ports can answer; an inventory never speaks of captures, nor the gateway of shortages.
-    K.AUTHORIZE: (Approved, OtherAmount, Declined, Lapsed, Undecided, *_WAITING),
+    K.AUTHORIZE: (Approved, OtherAmount, Declined, Lapsed, Undecided, CustomerMustAct, *_WAITING),
     K.CAPTURE: (Approved, OtherAmount, AlreadyCaptured, Declined, Lapsed, TransactionMissing, *_WAITING),
     K.VOID: (Approved, AlreadyCaptured, Declined, Lapsed, TransactionMissing, *_WAITING),
     K.REFUND: (Approved, ReturnedElsewhere, Declined, Lapsed, TransactionMissing, *_WAITING),
@@ -77,25 +80,29 @@ ANSWERS: Final[dict[OperationKind, tuple[type[Outcome], ...]]] = {
 MEETS: Final[dict[OperationKind, frozenset[Status]]] = {
     # The statuses in which an operation of the current attempt can be unfinished, because no other way leads out of
     # them while it is: no trigger plans anything for a busy order, and no outcome but its own comes.
-    K.AUTHORIZE: frozenset({S.CONFIRMED}),
+    # In payment_failed because the bank took too long.
+    K.AUTHORIZE: frozenset({S.CONFIRMED, S.ACTION_REQUIRED, S.PAYMENT_FAILED}),
     K.RESERVE: frozenset({S.PAYMENT_AUTHORIZED}),
     K.CAPTURE: frozenset({S.ITEMS_RESERVED}),
     K.CONFIRM: frozenset({S.ITEMS_RESERVED}),
-    # In confirmed only under review: an approval that an operator found is undone. In payment_failed a refund can be
-    # unfinished because it was pending; nothing else can.
-    K.VOID: frozenset({S.CONFIRMED, S.ITEMS_RESERVED, S.RESERVATION_FAILED}),
-    K.REFUND: frozenset({S.CONFIRMED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
+    # Of a known amount in confirmed and action_required only under review: an approval found by an operator is undone.
+    # In payment_failed a refund can be unfinished because it was pending, or because the money came too late.
+    K.VOID: frozenset({S.CONFIRMED, S.ACTION_REQUIRED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
+    K.REFUND: frozenset({S.CONFIRMED, S.ACTION_REQUIRED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
     K.RELEASE: frozenset({S.PAYMENT_FAILED}),
 }
-HOME: Final[dict[str, Status]] = {
-    # The status in which a reaction opens operations. They and what follows from them are its own until the order
-    # leaves that status, which only their outcome makes it do: no reaction meets an operation of another's status.
-    "authorize_payment": S.CONFIRMED,
-    "retry_payment": S.CONFIRMED,
-    "reserve_items": S.PAYMENT_AUTHORIZED,
-    "capture_payment": S.ITEMS_RESERVED,
-    "return_payment": S.RESERVATION_FAILED,
+HOME: Final[dict[str, frozenset[Status]]] = {
+    # The statuses in which a reaction opens operations. They and what follows from them are its own until the order
+    # leaves them, which only their outcome makes it do: no reaction meets an operation of another's status.
+    "authorize_payment": frozenset({S.CONFIRMED, S.ACTION_REQUIRED}),
+    "retry_payment": frozenset({S.CONFIRMED, S.ACTION_REQUIRED}),
+    "reserve_items": frozenset({S.PAYMENT_AUTHORIZED}),
+    "capture_payment": frozenset({S.ITEMS_RESERVED}),
+    "return_payment": frozenset({S.RESERVATION_FAILED}),
 }
+AT_HOME: Final = frozenset().union(*HOME.values())
+UNDONE: Final = frozenset({S.CONFIRMED, S.ACTION_REQUIRED})
+"""Where a void or refund of money that we knew of is under way only under review."""
 
 
 class Planned(NamedTuple):
@@ -204,7 +211,7 @@ def _money_of(kind: OperationKind) -> tuple[Attempt, ...]:
     """Return the attempt as it can be while such an operation is unfinished."""
     match kind:
         case K.AUTHORIZE:
-            return (attempt(),)
+            return (attempt(), attempt(transaction_id="pi_1", action_expires_at=later(500)))
         case K.CAPTURE | K.VOID:
             return (authorized(),)
         case K.REFUND:
@@ -236,8 +243,7 @@ def _work() -> Iterator[tuple[Reaction, OperationKind, OperationState, float]]:
 
 def _foreign(reaction: Reaction, kind: OperationKind, status: Status) -> bool:
     """Whether the order stands where another reaction is at home: see HOME. Releases may be anywhere."""
-    home = HOME.get(reaction.name)
-    return kind is not K.RELEASE and status in HOME.values() and status is not home
+    return kind is not K.RELEASE and status in AT_HOME and status not in HOME.get(reaction.name, ())
 
 
 def _is_possible(order: Order, operation: Operation, outcome: Outcome) -> bool:
@@ -246,7 +252,7 @@ def _is_possible(order: Order, operation: Operation, outcome: Outcome) -> bool:
         # A release names its own hold and may be under way for an older attempt; everything else is settled before a
         # retry begins, because a busy order is not retried.
         return kind is K.RELEASE and isinstance(outcome, ANSWERS[kind])
-    if status not in MEETS[kind] or (order.status is S.CONFIRMED and kind in {K.VOID, K.REFUND}):
+    if status not in MEETS[kind] or (order.status in UNDONE and kind in {K.VOID, K.REFUND}):
         return False
     if kind is K.CONFIRM and money.held_minor > 0:
         return False

@@ -2,7 +2,8 @@
 
 The pure counterpart of operation.pml: a seeded random walk over messages in any order and twice, calls that are lost,
 late, refused for now or answered by stored failures, leases that lapse, holds that run out, a rival for the last goods,
-clicks that are repeated and stale, jumps of time past every deadline. Then the faults stop, and what is under way ends.
+clicks that are repeated and stale, customers who confirm a payment late or never, banks that take days, jumps of time
+past every deadline. Then the faults stop, and what is under way ends.
 """
 
 from collections import Counter
@@ -37,6 +38,7 @@ _WEIGHTS: Final = {
     "expire": 4,
     "rival": 1,
     "pending": 3,
+    "act_for_customer": 2,
     "operate": 1,
 }
 _PAUSES: Final = (0.1, 1, 5, 10, 30, 61, 400, 1_000, 4_000)
@@ -127,7 +129,9 @@ def _check_money(run: Run) -> None:
         assert attempt.held_minor == 0
         told = {type(event) for event in run.journal if getattr(event, "attempt", 0) == attempt.number}
         assert (e.PaymentRefunded in told) == refunded
-        assert (e.PaymentVoided in told) >= bool(account and account.voided)
+        # What nobody had approved as far as we knew is cancelled without a word.
+        assert (e.PaymentVoided in told) >= bool(account and account.voided and attempt.authorized_minor)
+        assert (e.CustomerActionRequired in told) <= bool(account and account.asked)
 
 
 def _check_goods(run: Run) -> None:
@@ -186,6 +190,11 @@ def _count(run: Run) -> None:
     ENDINGS["came out of review"] += any(
         before is S.MANUAL_REVIEW and after is not S.MANUAL_REVIEW for before, after in run.moves
     )
+    told = {type(event) for event in run.journal}
+    codes = {event.failure_code for event in run.journal if isinstance(event, e.PaymentFailed)}
+    ENDINGS["confirmed by the customer"] += (S.ACTION_REQUIRED, S.PAYMENT_AUTHORIZED) in run.moves
+    ENDINGS["not confirmed in time"] += "action_expired" in codes
+    ENDINGS["paid back because it came too late"] += "payment_overdue" in codes and e.PaymentRefunded in told
     ENDINGS["refunded"] += any(isinstance(event, e.PaymentRefunded) for event in run.journal)
     ENDINGS["hold lapsed"] += any(
         isinstance(event, e.ReservationFailed) and event.reason == "LAPSED" for event in run.journal
@@ -206,5 +215,7 @@ def test_the_lives_were_eventful() -> None:
     wanted = (
         *(S.PAID_AND_CONFIRMED, S.PAYMENT_FAILED, S.MANUAL_REVIEW),
         *("retried", "settled by an operator", "came out of review", "refunded", "hold lapsed"),
+        *("confirmed by the customer", "not confirmed in time"),
     )
     assert [name for name in wanted if ENDINGS[name] < LIVES // 200] == [], ENDINGS
+    assert ENDINGS["paid back because it came too late"] > 0, ENDINGS

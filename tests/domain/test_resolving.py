@@ -50,6 +50,10 @@ PINNED: Final = (hold(pinned=True),)
 STATES: Final = {"unknown": O.UNKNOWN, "overdue": O.PENDING, "not_executed": O.OPEN}
 
 
+ASKED: Final = attempt(transaction_id="pi_1", action_expires_at=AT)
+OVERDUE: Final = attempt(token=None, transaction_id="pi_1", failure_code=FailureCode.PAYMENT_OVERDUE)
+
+
 class Review(NamedTuple):
     """An order under review: where it was, its money and goods, the call in question, and whose it is."""
 
@@ -62,6 +66,8 @@ class Review(NamedTuple):
 
 CALLS: Final = {
     "authorize": Review(S.CONFIRMED, attempt(), K.AUTHORIZE, "authorize_payment"),
+    "authorize that asked the customer": Review(S.ACTION_REQUIRED, ASKED, K.AUTHORIZE, "authorize_payment"),
+    "authorize that was overdue": Review(S.PAYMENT_FAILED, OVERDUE, K.AUTHORIZE, "authorize_payment"),
     "authorize again": Review(S.CONFIRMED, attempt(), K.AUTHORIZE, "retry_payment"),
     "capture": Review(S.ITEMS_RESERVED, authorized(), K.CAPTURE, "capture_payment", PINNED),
     "capture without goods": Review(S.ITEMS_RESERVED, authorized(), K.CAPTURE, "capture_payment"),
@@ -80,6 +86,10 @@ ENDS: Final[dict[tuple[str, Word], tuple[Status, list[str]]]] = {
     # What the order comes to, and the events on its way, when all calls that follow are done.
     ("authorize", YES): (S.PAYMENT_FAILED, VOIDED),
     ("authorize", NO): (S.PAYMENT_FAILED, FAILED),
+    ("authorize that asked the customer", YES): (S.PAYMENT_FAILED, VOIDED),
+    ("authorize that asked the customer", NO): (S.PAYMENT_FAILED, FAILED),
+    ("authorize that was overdue", YES): (S.PAYMENT_FAILED, ["PaymentVoided"]),
+    ("authorize that was overdue", NO): (S.PAYMENT_FAILED, ["PaymentFailed"]),
     ("authorize again", YES): (S.PAYMENT_FAILED, VOIDED),
     ("authorize again", NO): (S.PAYMENT_FAILED, FAILED),
     ("capture", YES): (S.PAID_AND_CONFIRMED, ["PaidAndConfirmed"]),
@@ -118,7 +128,10 @@ STUCK: Final = {
     "no goods, captured at once": Review(S.RESERVATION_FAILED, captured()),
     "no goods, free": Review(S.RESERVATION_FAILED, attempt(token=None)),
     "confirmed": Review(S.CONFIRMED, attempt()),
+    "waited for its customer": Review(S.ACTION_REQUIRED, ASKED),
 }
+NOWHERE: Final = ("confirmed", "waited for its customer")
+"""From where nothing goes on by itself."""
 STUCK_ENDS: Final[dict[tuple[str, Word], tuple[Status, list[str]]]] = {
     **{(name, YES): (S.ITEMS_RESERVED, ["ItemsReserved"]) for name in ("authorized", "captured at once", "free")},
     **{
@@ -128,7 +141,7 @@ STUCK_ENDS: Final[dict[tuple[str, Word], tuple[Status, list[str]]]] = {
     ("hold ran out", YES): (S.RESERVATION_FAILED, ["ReservationFailed"]),
     **{(name, NO): (S.PAYMENT_FAILED, VOIDED) for name in ("authorized", "reserved", "hold ran out")},
     **{(name, NO): (S.PAYMENT_FAILED, REFUNDED) for name in ("captured at once", "reserved, captured at once")},
-    **{(name, NO): (S.PAYMENT_FAILED, FAILED) for name in ("free", "reserved, free", "confirmed")},
+    **{(name, NO): (S.PAYMENT_FAILED, FAILED) for name in ("free", "reserved, free", *NOWHERE)},
     **{("no goods", word): (S.PAYMENT_FAILED, VOIDED) for word in Word},
     **{("no goods, captured at once", word): (S.PAYMENT_FAILED, REFUNDED) for word in Word},
     **{("no goods, free", word): (S.PAYMENT_FAILED, FAILED) for word in Word},
@@ -194,7 +207,7 @@ def test_every_review_code_has_an_alarm_and_a_way_out_and_every_way_out_has_a_co
     assert {f"review_{code}" for code in WAYS} == {reason for reason in ALARMS if reason.startswith("review_")}
     assert {review.kind for review in CALLS.values()} == set(OperationKind)
     assert set(ENDS) == {(name, word) for name in CALLS for word in Word}
-    assert set(STUCK_ENDS) == {(name, word) for name in STUCK for word in Word} - {("confirmed", YES)}
+    assert set(STUCK_ENDS) == {(name, word) for name in STUCK for word in Word} - {(name, YES) for name in NOWHERE}
     assert set(OWNERS.values()) <= BY_NAME.keys()
 
 
@@ -369,6 +382,7 @@ WRONG: Final = {
         "about transaction pi_1, not pi_2",
     ),
     "nothing to go on with": (under(STUCK["confirmed"], "stuck"), YES, None, "--as not-executed fails it"),
+    "no customer": (under(STUCK["waited for its customer"], "stuck"), YES, None, "--as not-executed fails it"),
 }
 
 

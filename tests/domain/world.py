@@ -12,6 +12,7 @@ from domain.order import HoldState, OrderLine
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
+    CustomerMustAct,
     Declined,
     GatewayOutcome,
     Lapsed,
@@ -21,10 +22,12 @@ from domain.outcome import (
     Pending,
     Reserved,
     Short,
+    Undecided,
     Unknown,
 )
 from domain.ports.inventory import InventoryCall
 from domain.values import replace
+from tests.domain.builders import TOTAL
 
 K = OperationKind
 REMEMBERS: Final = timedelta(hours=24)
@@ -33,10 +36,16 @@ REMEMBERS: Final = timedelta(hours=24)
 
 @dataclass
 class Account:
-    """One attempt's money. doom: what its capture or refund will come to."""
+    """One attempt's money. doom: what its capture or refund will come to.
+
+    waits: what an authorization that is neither approved nor over waits for: its customer (asks, or once they failed to
+    confirm it: not_confirmed), or its bank (processing). asked: the customer was asked.
+    """
 
     doom: str
     refund_doom: str
+    waits: str = ""
+    asked: bool = False
     authorized: bool = False
     captured: bool = False
     voided: bool = False
@@ -68,13 +77,18 @@ class Gateway:
         # Keys are compared with their parameters, as Stripe does; a refund's id is a note of ours, not one of them.
         assert replace(self._calls.setdefault(key, call), reference=None) == replace(call, reference=None)
         if key in self._stored and self.at - self._stored[key][0] < REMEMBERS:
-            return self._stored[key][1]
+            return self._now(call, self._stored[key][1])
         outcome = self._do(call)
         if stores_500 and isinstance(outcome, Approved):
             self._stored[key] = self.at, Unknown("HTTP 500", replayed=True)
             return Unknown("HTTP 500")
         self._stored[key] = self.at, outcome
-        return outcome
+        return self._now(call, outcome)
+
+    def _now(self, call: GatewayCall, outcome: GatewayOutcome) -> GatewayOutcome:
+        """Return what an answer means now: a void that is refused while the bank processes the payment is pending."""
+        processing = call.kind is K.VOID and self.accounts[call.attempt].waits == "processing"
+        return Pending(None, call.transaction_id, "processing") if processing else outcome
 
     def look_up(self, call: GatewayCall) -> GatewayOutcome:
         account, done = self.accounts.get(call.attempt), call.idempotency_key in self._calls
@@ -88,16 +102,29 @@ class Gateway:
             case K.CAPTURE if account.captured:
                 return Approved(call.transaction_id, None, call.amount_minor, captured=True)
             case K.VOID if account.captured:
-                return AlreadyCaptured(f"pi_{call.attempt}", call.amount_minor)
+                return AlreadyCaptured(f"pi_{call.attempt}", TOTAL)
             case K.VOID if account.voided or account.lapsed:
                 return Approved(call.transaction_id)
+            case K.VOID if account.waits == "processing":
+                return Pending(None, call.transaction_id, "processing")
             case K.CAPTURE if account.voided or account.lapsed:
                 return Lapsed()
             case _:
                 return NotFound()
 
+    def act_for_customer(self, attempt: int) -> None:
+        """Let the customer confirm a payment that asks them, or fail to; their bank may take its time, or say no."""
+        account = self.accounts.get(attempt)
+        if account is not None and account.waits == "asks":
+            account.waits = self.rng.choices(("", "processing", "not_confirmed"), (60, 20, 20))[0]
+            if not account.waits:
+                self._decide(attempt, account)
+
     def resolve_pending(self) -> None:
-        for account in self.accounts.values():
+        for number, account in self.accounts.items():
+            if account.waits == "processing":
+                account.waits = ""
+                self._decide(number, account)
             if account.refund == "pending":
                 account.refund = "failed" if self.rng.random() < 0.2 else "succeeded"
 
@@ -109,11 +136,13 @@ class Gateway:
             case K.CAPTURE:
                 return self._capture(account, call)
             case K.VOID if account.captured:
-                return AlreadyCaptured(f"pi_{call.attempt}", call.amount_minor)
+                return AlreadyCaptured(f"pi_{call.attempt}", TOTAL)
             case K.VOID if account.lapsed:
                 return Lapsed()
+            case K.VOID if account.waits == "processing":
+                return Declined(FailureCode.GATEWAY_REFUSED, "payment_intent_unexpected_state")
             case K.VOID:
-                account.voided = True
+                account.voided, account.waits = True, ""
                 self.effects[call.attempt, K.VOID] += 1
                 return Approved(call.transaction_id)
             case _:
@@ -126,16 +155,32 @@ class Gateway:
         doom = self.rng.choices(("", "refused", "refused_but_taken", "lapses"), (75, 10, 5, 10))[0]
         refund = self.rng.choices(("succeeded", "pending", "failed"), (65, 30, 5))[0]
         account = self.accounts.setdefault(call.attempt, Account(doom, refund))
+        account.waits = self.rng.choices(("", "asks", "processing"), (70, 20, 10))[0]
+        account.asked = account.waits == "asks"
+        if not account.waits:
+            self._decide(call.attempt, account)
+        return self._authorized(account, call)
+
+    def _decide(self, attempt: int, account: Account) -> None:
         account.authorized = self.rng.random() < 0.75
         account.captured = account.authorized and self.rng.random() < 0.25
-        self.effects[call.attempt, K.AUTHORIZE] += account.authorized
-        self.effects[call.attempt, K.CAPTURE] += account.captured
-        return self._authorized(account, call)
+        self.effects[attempt, K.AUTHORIZE] += account.authorized
+        self.effects[attempt, K.CAPTURE] += account.captured
 
     @staticmethod
     def _authorized(account: Account, call: GatewayCall) -> GatewayOutcome:
+        name = f"pi_{call.attempt}"
+        if account.voided and not account.authorized:
+            return Lapsed()
+        match account.waits:
+            case "asks":
+                return CustomerMustAct(name, f"https://bank.example/{name}")
+            case "not_confirmed":
+                return Undecided(name, "requires_payment_method", asks_customer=True)
+            case "processing":
+                return Pending(None, name, "processing")
         if not account.authorized:
-            return Declined(FailureCode.CARD_DECLINED)
+            return Declined(FailureCode.CARD_DECLINED, None, name if account.asked else None)
         return Approved(f"pi_{call.attempt}", None, call.amount_minor, captured=account.captured)
 
     def _capture(self, account: Account, call: GatewayCall) -> GatewayOutcome:

@@ -16,6 +16,7 @@ from domain.operation import GatewayCall, Operation, OperationKind
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
+    CustomerMustAct,
     Declined,
     Lapsed,
     NotExecuted,
@@ -168,6 +169,7 @@ class Said(NamedTuple):
             "captured": AlreadyCaptured(self.transaction_id, amount),
             "lapsed": Lapsed(),
             "pending": Pending(self.reference, self.transaction_id),
+            "asks the customer": CustomerMustAct(self.transaction_id, self.note),
             "unknown": Unknown(self.note, replayed=bool(self.flag)),
             "not executed": NotExecuted(self.note, self.seconds),
             "not found": NotFound(),
@@ -189,12 +191,25 @@ ANSWERS: Final = st.builds(
     of=st.sampled_from(
         ["approved"] * 4
         + ["told nothing", "declined", "refused", "captured", "lapsed", "pending", "unknown", "not executed"]
-        + ["not found"]
+        + ["not found", "asks the customer"]
     ),
     reference=_REFERENCES,
     transaction_id=_REFERENCES,
     amount=mostly([0], st.sampled_from([1, -1, LONG_MAX, -LONG_MAX, 2**70, None, 10.0, "10", True]), 32),
-    note=st.sampled_from(["insufficient_funds", "", "a\0b", "\udcff", "x" * 100_000, None, 7, ["a"], "\u2028"]),
+    note=st.sampled_from(
+        [
+            "insufficient_funds",
+            "https://bank.example/confirm",
+            "",
+            "a\0b",
+            "\udcff",
+            "x" * 100_000,
+            None,
+            7,
+            ["a"],
+            "\u2028",
+        ]
+    ),
     at=st.sampled_from(
         [
             None,

@@ -26,7 +26,7 @@ TABLES: dict[LiteralString, LiteralString] = {
     "reservation": "order_id, attempt",
     "event": "id",
 }
-ADDED = ("order_number", "request_format", "frozen", "request_id")
+ADDED = ("order_number", "request_format", "frozen", "request_id", "action_expires_at")
 """Columns that the first release had not."""
 ORDERS = len(PAID) + len(FAILED) + len(REVIEWED)
 

@@ -77,6 +77,18 @@ def payment_retry_requested(**overrides: Any) -> events.PaymentRetryRequested:
     return events.PaymentRetryRequested.model_validate(fields | overrides)
 
 
+def customer_action_required(**overrides: Any) -> events.CustomerActionRequired:
+    fields = _own("CustomerActionRequired", 1, overrides) | _MONEY
+    fields |= {
+        "customer_id": "customer-1",
+        "transaction_id": "pi_1",
+        "kind": events.ActionKind.REDIRECT,
+        "url": "https://bank.example/confirm/pi_1",
+        "expires_at": AT + timedelta(minutes=30),
+    }
+    return events.CustomerActionRequired.model_validate(fields | overrides)
+
+
 def payment_authorized(**overrides: Any) -> events.PaymentAuthorized:
     fields = _own("PaymentAuthorized", 2, overrides) | _MONEY
     fields |= {"transaction_id": "pi_1", "captured": False, "livemode": False}
@@ -169,6 +181,7 @@ def one_of_each() -> tuple[events.Event, ...]:
     return (
         order_confirmed(),
         payment_retry_requested(),
+        customer_action_required(),
         payment_authorized(),
         items_reserved(),
         reservation_failed(),

@@ -73,6 +73,7 @@ def largest(event: events.Event) -> events.Event:
         "order_version": fields.LONG_MAX,
         "ordinal": fields.INT_MAX,
         "attempt": fields.INT_MAX,
+        "url": "https://" + "u" * (fields.URL_LENGTH_MAX - 8),
         "amount_minor": fields.LONG_MAX,
         "causation_id": event.event_id,
         "retry_until": AT,

@@ -67,6 +67,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "reason": words(500),
     "stage": st.sampled_from(events.Stage),
     "kind": st.sampled_from(events.NotificationKind),
+    "url": st.none() | st.from_regex(r"https?://[!-~]{1,2000}", fullmatch=True),
     "money": st.sampled_from(events.MoneyState),
     "operation": st.sampled_from(events.ReviewOperation),
     "lines": ITEMS,
@@ -74,6 +75,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "payment_method": METHODS,
 }
 OTHERWISE: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "CustomerActionRequired": {"kind": st.sampled_from(events.ActionKind)},
     "PaymentAuthorized": {"transaction_id": st.none() | words(255)},
     "PaidAndConfirmed": {"transaction_id": st.none() | words(255)},
     "ReservationFailed": {"reason": st.sampled_from(events.ShortageReason)},
