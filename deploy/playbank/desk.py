@@ -5,7 +5,9 @@ from functools import lru_cache
 
 from consumers.adapters.gateway.stripe_codes import Refusal, failure_code
 from consumers.adapters.gateway.stripe_currency import amount_max, amount_to_send
-from deploy.playbank.bank import CANCELED, CAPTURED, KEY_TTL_S, Bank, Intent, No, Refund
+from deploy.playbank import bank
+from deploy.playbank.bank import ASKS_CUSTOMER, CANCELED, CAPTURED, DECLINED, KEY_TTL_S, Bank, Intent, No, Refund
+from deploy.playbank.cards import CardDecline
 from deploy.playbank.methods import Method, method_of
 from domain.failure_codes import FailureCode
 from domain.ids import OperationId, OrderId
@@ -13,6 +15,7 @@ from domain.operation import GatewayCall, OperationKind
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
+    CustomerMustAct,
     Declined,
     GatewayOutcome,
     Lapsed,
@@ -20,11 +23,15 @@ from domain.outcome import (
     Pending,
     ReturnedElsewhere,
     TransactionMissing,
+    Undecided,
     Unknown,
 )
 from domain.ports.gateway import Effect, LedgerEntry
 from domain.told import RefundFailure
 
+ASKING_PAGE = "https://bank.example/confirm/"
+"""Where customers would confirm payments. Nobody listens there: see act_for_customer."""
+NOT_CONFIRMED = "payment_intent_authentication_failure"
 SPOILT = Unknown("HTTP 500")
 STORED_ERROR = Unknown("HTTP 500", replayed=True)
 # What Stripe names when it refuses a refund: a code, a parameter, or nothing.
@@ -42,6 +49,8 @@ class Desk:
         self.now_s = 0.0
         self._bank = Bank(lambda: self.now_s, pending_s, "simulated_")
         self._by_operation: dict[OperationId, str] = {}
+        self._declined: dict[str, CardDecline] = {}
+        self._authorize_keys: dict[str, str] = {}
         self._stored: dict[str, tuple[GatewayCall, GatewayOutcome, float]] = {}
 
     def involved(self, call: GatewayCall) -> tuple[Method | None, Intent | None]:
@@ -81,7 +90,7 @@ class Desk:
         """Return the outcome of a call as the bank has it, whatever its key was answered."""
         if call.kind is OperationKind.AUTHORIZE:
             intent = self._bank.intent(self._by_operation.get(call.operation_id, ""))
-            return NotFound() if intent is None else _authorize_outcome(intent)
+            return NotFound() if intent is None else self._authorize_outcome(intent)
         intent = self._bank.intent(call.transaction_id or "")
         if intent is None:
             return TransactionMissing()
@@ -102,8 +111,44 @@ class Desk:
             call.amount_minor, call.currency, "manual", call.token, call.token, metadata=metadata
         )
         self._by_operation[call.operation_id] = intent.id
-        intent.confirm(call.idempotency_key, self.now_s)
-        return _authorize_outcome(intent)
+        self._authorize_keys[intent.id] = call.idempotency_key
+        if intent.method.asks_customer and call.frozen is not None and call.frozen.return_url is not None:
+            intent.status = ASKS_CUSTOMER
+        else:
+            self._note(intent, intent.confirm(call.idempotency_key, self.now_s))
+        return self._authorize_outcome(intent)
+
+    def act_for_customer(self, transaction_id: str, *, confirms: bool) -> bool:
+        """Have the customer confirm a payment with their bank, or fail to; return whether they were asked."""
+        intent = self._bank.intent(transaction_id)
+        if intent is None or intent.status != ASKS_CUSTOMER:
+            return False
+        said = intent.authenticate(self._authorize_keys[intent.id], self.now_s, passed=confirms)
+        self._note(intent, None if isinstance(said, No) else said)
+        return True
+
+    def _note(self, intent: Intent, decline: CardDecline | None) -> None:
+        if decline is not None:
+            self._declined[intent.id] = decline
+
+    def _authorize_outcome(self, intent: Intent) -> GatewayOutcome:
+        """Return the outcome of an authorization, from where the intent stands."""
+        match intent.status:
+            case bank.ASKS_CUSTOMER:
+                return CustomerMustAct(intent.id, f"{ASKING_PAGE}{intent.id}")
+            case bank.DECLINED:
+                decline = self._declined[intent.id]
+                if decline.code == NOT_CONFIRMED:
+                    return Undecided(intent.id, DECLINED, asks_customer=True)
+                code = failure_code(decline.code, decline.decline_code, decline.advice_code)
+                return Declined(code, decline.decline_code, intent.id)
+            case bank.CANCELED:
+                return Lapsed()
+            case bank.CAPTURED:
+                return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
+            case _:
+                expires_at = None if intent.capture_before is None else _moment(intent.capture_before)
+                return Approved(intent.id, amount_minor=intent.amount, expires_at=expires_at)
 
     def _change(self, call: GatewayCall, intent: Intent) -> GatewayOutcome:
         key, amount = call.idempotency_key, call.amount_minor
@@ -187,20 +232,6 @@ def _refusal(call: GatewayCall, method: Method | None) -> Declined | None:
     if call.kind is not OperationKind.VOID and amount < 1:
         return Declined(code, "parameter_invalid_integer")
     return None
-
-
-def _authorize_outcome(intent: Intent) -> GatewayOutcome:
-    """Return the outcome of an authorization."""
-    decline = intent.method.decline
-    if decline is not None:
-        code = failure_code(decline.code, decline.decline_code, decline.advice_code)
-        return Declined(code, decline.decline_code, intent.id)
-    if intent.status == CANCELED:
-        return Lapsed()
-    if intent.status == CAPTURED:
-        return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
-    expires_at = None if intent.capture_before is None else _moment(intent.capture_before)
-    return Approved(intent.id, amount_minor=intent.amount, expires_at=expires_at)
 
 
 def _capture_outcome(intent: Intent) -> GatewayOutcome:

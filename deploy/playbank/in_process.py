@@ -122,6 +122,11 @@ class SimulatedGateway:
     async def close(self) -> None:
         """Do nothing: there is no connection."""
 
+    def act_for_customer(self, transaction_id: str, *, confirms: bool) -> bool:
+        """Have the customer confirm a payment with their bank, or fail to; return whether they were asked."""
+        self._look_at_clock()
+        return self._desk.act_for_customer(transaction_id, confirms=confirms)
+
     async def entries(self) -> Sequence[LedgerEntry]:
         """Return every transaction, the oldest first."""
         self._execute_overdue()

@@ -3,9 +3,13 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from deploy.playbank.in_process import SimulatedGateway
-from domain.operation import OperationKind
-from domain.outcome import Approved, Lapsed, NotFound, Unknown
+from domain.failure_codes import FailureCode
+from domain.operation import Frozen, OperationKind
+from domain.outcome import Approved, CustomerMustAct, Declined, Lapsed, NotFound, Undecided, Unknown
+from domain.values import replace
 from tests.contracts.gateway_worlds import collect, simulated_world
 
 
@@ -112,3 +116,60 @@ async def test_a_gateway_that_is_down_executes_nothing() -> None:
 
     assert await world.look_up(call) == NotFound()
     assert isinstance(await world.perform(call), Approved)
+
+
+BACK = Frozen(return_url="https://shop.example/back")
+ASKS = "pm_card_authenticationRequired"
+
+
+async def test_a_method_that_asks_its_customer_asks_only_where_they_can_come_back() -> None:
+    world = simulated_world()
+    asked = await world.perform(replace(world.authorize(ASKS), frozen=BACK))
+    assert isinstance(asked, CustomerMustAct)
+    assert asked.url == f"https://bank.example/confirm/{asked.transaction_id}"
+    declined = await world.perform(world.authorize(ASKS))
+    assert isinstance(declined, Declined)
+    assert declined.code is FailureCode.AUTHENTICATION_REQUIRED
+
+
+@pytest.mark.parametrize(
+    ("token", "confirms", "kind", "effects"),
+    [
+        (ASKS, True, Approved, ["authorize"]),
+        (ASKS, False, Undecided, []),
+        ("pm_card_threeDSecureRequiredChargeDeclined", True, Declined, []),
+    ],
+)
+async def test_a_customer_acts_once_and_a_look_up_shows_what_came_of_it(
+    token: str,
+    confirms: bool,  # noqa: FBT001
+    kind: type[object],
+    effects: list[str],
+) -> None:
+    world = simulated_world()
+    call = replace(world.authorize(token), frozen=BACK)
+    asked = await world.perform(call)
+    assert isinstance(asked, CustomerMustAct)
+    assert await world.look_up(call) == asked
+    assert isinstance(world.gateway, SimulatedGateway)
+
+    assert world.gateway.act_for_customer(asked.transaction_id, confirms=confirms)
+    assert not world.gateway.act_for_customer(asked.transaction_id, confirms=confirms)
+
+    assert isinstance(await world.look_up(call), kind)
+    assert [effect for effect, _ in await world.effects(call.order_id)] == effects
+    assert await world.perform(call) == asked, "the key repeats its first answer"
+
+
+async def test_what_asks_its_customer_can_be_cancelled_and_then_nobody_can_confirm_it() -> None:
+    world = simulated_world()
+    call = replace(world.authorize(ASKS), frozen=BACK)
+    asked = await world.perform(call)
+    assert isinstance(asked, CustomerMustAct)
+
+    void = world.follow_up(call, OperationKind.VOID, asked.transaction_id, 0)
+    assert isinstance(await world.perform(void), Approved)
+
+    assert isinstance(world.gateway, SimulatedGateway)
+    assert not world.gateway.act_for_customer(asked.transaction_id, confirms=True)
+    assert await world.look_up(call) == Lapsed()
