@@ -15,6 +15,7 @@ from schemas import events
 from schemas.topics import EVENTS
 
 STATUS_OF: Final = {
+    events.CustomerActionRequired.TYPE: Status.ACTION_REQUIRED,
     events.PaymentAuthorized.TYPE: Status.PAYMENT_AUTHORIZED,
     events.ItemsReserved.TYPE: Status.ITEMS_RESERVED,
     events.ReservationFailed.TYPE: Status.RESERVATION_FAILED,
@@ -31,6 +32,7 @@ _FAILED = events.PaymentFailed.TYPE
 
 DECISIONS: Final = frozenset(
     {
+        (events.CustomerActionRequired.TYPE, _NOTIFIED),
         (events.PaymentAuthorized.TYPE,),
         (events.ItemsReserved.TYPE,),
         (events.ReservationFailed.TYPE,),
@@ -135,8 +137,9 @@ def journal_problems(profile: Profile) -> Iterator[str]:
     unknown = sorted({event.type for event in profile.events if event.type not in EVENTS})
     if unknown:
         yield f"has journal rows for topics that are none of ours ({', '.join(unknown)})"
+    told_again = _told_again(profile)
     for version, types in profile.decisions():
-        if types not in DECISIONS and not unknown:
+        if types not in DECISIONS and version not in told_again and not unknown:
             yield f"version {version} emitted {', '.join(types)}, which no decision does"
     if len(profile.attempts) != profile.attempt:
         yield f"is at attempt {profile.attempt} and has rows for {len(profile.attempts)}"
@@ -151,9 +154,10 @@ def journal_problems(profile: Profile) -> Iterator[str]:
 
 def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
     """Yield event types, how many of each the rows call for, and why."""
-    failed = profile.attempt - 1 + (profile.effective is Status.PAYMENT_FAILED)
+    failed = profile.attempt - 1 + (profile.effective is Status.PAYMENT_FAILED) + len(_told_again(profile))
     gone = sum(hold.state in {HoldState.RELEASED, HoldState.EXPIRED} for hold in profile.holds)
     yield _FAILED, failed, "failed attempts"
+    yield events.CustomerActionRequired.TYPE, sum(t.asked for t in profile.attempts), "attempts that ask the customer"
     yield events.PaidAndConfirmed.TYPE, int(profile.effective is Status.PAID_AND_CONFIRMED), "times that it was paid"
     yield events.ItemsReserved.TYPE, len(profile.holds), "holds"
     yield events.ReservationReleased.TYPE, gone, "holds given back"
@@ -167,6 +171,17 @@ def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
         # An approval that an operator finds later is voided, without an event PaymentAuthorized.
         taken = sum(t.authorized and not t.not_taken for t in profile.attempts)
         yield events.PaymentAuthorized.TYPE, taken, "attempts authorized"
+
+
+def _told_again(profile: Profile) -> frozenset[int]:
+    """Return the versions in which the review of a failed order ended with PaymentFailed alone, for no money came."""
+    versions = set()
+    last = ""
+    for version, types in profile.decisions():
+        if types == (_FAILED,) and last == events.PaymentReviewRequired.TYPE:
+            versions.add(version)
+        last = next((event_type for event_type in types if event_type in STATUS_OF), last)
+    return frozenset(versions)
 
 
 def _has_void_event(profile: Profile, attempt: AttemptSummary) -> bool:

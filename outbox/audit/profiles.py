@@ -19,8 +19,11 @@ from outbox.store.quarantine import IN_QUARANTINE
 EXAMPLES: Final = 20
 """Orders named for each profile that breaks an invariant; further ones are only counted."""
 
-_NOT_TAKEN: Final[LiteralString] = "'amount_differs', 'issuer_unavailable', 'authentication_required'"
-"""Failure codes of attempts whose approval, if one came, was not taken as PaymentAuthorized but given back."""
+_TAKEN: Final[LiteralString] = (
+    "'capture_refused', 'authorization_expired', 'items_unavailable', 'reservation_lapsed', 'cancelled_by_operator'"
+)
+"""Failure codes of attempts that may have failed after PaymentAuthorized. With any other code an approval, if one came,
+was not taken but given back."""
 _PROFILES: Final[LiteralString] = f"""
     WITH event_cells AS (
       SELECT order_id, string_agg(concat_ws(' ', order_version, ordinal,
@@ -29,7 +32,8 @@ _PROFILES: Final[LiteralString] = f"""
         FROM event WHERE order_version > 0 GROUP BY order_id),
     attempt_cells AS (
       SELECT order_id, string_agg(concat_ws(' ', attempt, authorized_minor > 0, captured_minor > 0, refunded_minor > 0,
-               captured_minor > refunded_minor, voided, coalesce(failure_code IN ({_NOT_TAKEN}), false)),
+               captured_minor > refunded_minor, voided, coalesce(failure_code NOT IN ({_TAKEN}), false),
+               action_expires_at IS NOT NULL),
                ',' ORDER BY attempt) AS attempts
         FROM attempt GROUP BY order_id),
     operation_cells AS (
@@ -58,7 +62,10 @@ class EventSummary(NamedTuple):
 
 
 class AttemptSummary(NamedTuple):
-    """The money of one attempt. keeps: captured and not refunded. not_taken: an approval of it was only given back."""
+    """The money of one attempt. keeps: captured and not refunded. not_taken: an approval of it was only given back.
+
+    asked: the customer had to confirm it with their bank.
+    """
 
     attempt: int
     authorized: bool
@@ -67,6 +74,7 @@ class AttemptSummary(NamedTuple):
     keeps: bool
     voided: bool
     not_taken: bool
+    asked: bool
 
 
 class OperationSummary(NamedTuple):

@@ -1,7 +1,8 @@
 """Whether the pipeline is quiescent: nothing open, nothing to send, nothing sent that its reaction has not seen.
 
-A pending refund does not count: the bank may take weeks. Nor does what waits for an operator: an operation, or an order
-in quarantine. The expensive query runs only if the cheap ones found nothing: `--wait` asks often.
+A pending refund does not count: the bank may take weeks. Nor does a payment that a bank still processes although its
+order has failed. Nor does what waits for an operator: an operation, or an order in quarantine. The expensive query runs
+only if the cheap ones found nothing: `--wait` asks often.
 """
 
 from typing import Any, Final, LiteralString
@@ -21,9 +22,12 @@ _UNSENT: Final[LiteralString] = """
              WHERE q.kind = 'message' AND q.released_at IS NULL)"""
 """Without the messages that the relay holds behind one in quarantine."""
 _OPEN: Final[LiteralString] = """
-    SELECT count(*) FROM operation
+    SELECT count(*) FROM operation p
      WHERE state IN ('open', 'pending', 'unknown') AND due_at IS NOT NULL
-       AND NOT (kind = 'refund' AND state = 'pending')"""
+       AND NOT (kind = 'refund' AND state = 'pending')
+       AND NOT (state = 'pending' AND (kind = 'authorize' OR (kind = 'void' AND amount_minor = 0))
+                AND EXISTS (SELECT FROM orders o
+                             WHERE o.order_number = p.order_number AND o.status = 'payment_failed'))"""
 _MOVING: Final[LiteralString] = f"""
     SELECT status, count(*) FROM orders
      WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
