@@ -104,7 +104,6 @@ async def _ways(stack: AsyncExitStack, address: str) -> dict[str, Way]:
     connector = aiohttp.TCPConnector(limit=AT_ONCE)
     session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
     http = stripe.AIOHTTPClient(session=session, timeout=aiohttp.ClientTimeout(total=30))
-    stripe.enable_telemetry = False
     sdk = stripe.StripeClient(SANDBOX_KEY, base_addresses={"api": address}, http_client=http, max_network_retries=0)
     headers = {**StripeSdk(SANDBOX_KEY).headers("post"), KEY_HEADER: "key"}
     form = encode(authorize_form(_calls("form", 1)[0], AMOUNT))

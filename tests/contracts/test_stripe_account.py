@@ -17,7 +17,7 @@ from domain.operation import operation_id
 from domain.outcome import Approved, NotFound, Unknown
 from domain.values import replace
 from tests.contracts.account import Account, named, world_at
-from tests.contracts.gateway_worlds import World, simulated_world
+from tests.contracts.gateway_worlds import World, collect, simulated_world
 
 
 @dataclass
@@ -90,6 +90,19 @@ async def test_what_was_seen_of_the_account_is_remembered(account: Account, memo
 
     assert len(memory.asked) == 1
     assert account.asked.count("GET /v1/payment_intents/pi_1") == 1
+
+
+async def test_a_later_answer_does_not_forget_an_earlier_one(account: Account, memory: Memory, world: World) -> None:
+    late = world.authorize()
+    early = replace(world.authorize(), opened_at=late.opened_at - timedelta(hours=1))
+    memory.known = {late.order_id: ["pi_1"], early.order_id: ["pi_1"]}
+    account.add("pi_1", "succeeded")
+
+    found = {answer.outcome for answer in await collect(world.gateway.look_up([early, late]))}
+    again = await world.look_up(early)
+
+    assert (found, again) == ({NotFound()}, NotFound())
+    assert memory.asked.count(early.order_id) == 1
 
 
 async def test_a_database_that_does_not_answer_leaves_it_unknown(account: Account) -> None:

@@ -20,6 +20,7 @@ from domain.outcome import (
     ReturnedElsewhere,
     TransactionMissing,
 )
+from domain.values import replace
 from tests.contracts.account import PAID, Account, named, world_at
 from tests.contracts.gateway_worlds import World
 
@@ -123,6 +124,17 @@ async def test_one_transaction_that_is_missing_is_told_from_a_wrong_account(
     assert await world.perform(call) == TransactionMissing()
     assert await world.look_up(call) == TransactionMissing()
     assert account.asked.count("GET /v1/payment_intents") == 3, "what we know of the account is kept"
+
+
+async def test_an_authorize_whose_transaction_is_known_and_missing_is_judged_as_every_other_call(
+    account: Account, world: World
+) -> None:
+    call = replace(world.authorize(), transaction_id="pi_1")
+    with pytest.raises(DownForEverybody, match="PAYMENTS_STRIPE_API_KEY"):
+        await world.look_up(call)
+
+    account.add("pi_8", "succeeded", metadata=named(world.authorize()))
+    assert await world.look_up(call) == TransactionMissing()
 
 
 async def test_a_refund_that_is_missing_is_not_a_missing_transaction(account: Account, world: World) -> None:

@@ -11,7 +11,9 @@ from domain.operation import OperationKind as K
 from domain.outcome import Approved, Declined, GatewayOutcome, NotFound, Pending, ReturnedElsewhere
 from domain.values import replace
 from tests.contracts.account import PAID, Account, named, world_at
-from tests.contracts.gateway_worlds import World
+from tests.contracts.gateway_worlds import World, stripe_world
+from tests.sandbox.client import client_of
+from tests.sandbox.process import SandboxProcess
 
 PAID_WHOLE = Approved("pi_1", amount_minor=PAID, captured=True)
 REFUNDS_ASKED = "GET /v1/refunds"
@@ -105,6 +107,26 @@ async def test_the_rest_that_a_partial_capture_lets_go_is_no_money_that_came_bac
     refused = await world.perform(world.call(K.REFUND, transaction_id="pi_1", amount_minor=100))
 
     assert type(refused) is expected
+
+
+@pytest.mark.parametrize(("amount", "back"), [(None, PAID), (200, 200)])
+async def test_the_sandbox_tells_the_same_of_its_dashboard(
+    sandbox: SandboxProcess, amount: int | None, back: int
+) -> None:
+    world = stripe_world(sandbox.address)
+    first = world.authorize()
+    transaction_id = await world.approved(first)
+    with client_of(sandbox.address) as dashboard:
+        dashboard.post(f"/v1/payment_intents/{transaction_id}/capture", {})
+        part = {} if amount is None else {"amount": amount}
+        refund = dashboard.post("/v1/refunds", {"payment_intent": transaction_id} | part).body["id"]
+    capture = world.follow_up(first, K.CAPTURE, transaction_id)
+    expected = ReturnedElsewhere(back, refund, transaction_id)
+
+    assert await world.perform(capture) == expected
+    assert await world.look_up(capture) == expected
+    assert await world.look_up(first) == expected
+    await world.gateway.close()
 
 
 async def test_an_authorization_that_ran_out_is_no_money_that_came_back(account: Account, world: World) -> None:

@@ -39,7 +39,7 @@ class Recorder(stripe.HTTPClient):
 
 def sent_by_the_sdk(method: str, path: str, params: dict[str, Any]) -> tuple[str, str, dict[str, str], str | None]:
     network = Recorder()
-    stripe.enable_telemetry = False
+    StripeSdk(KEY)  # telemetry is off from now on
     client = stripe.StripeClient(KEY, http_client=network, max_network_retries=0)
     client.raw_request(method, path, **params)
     [(verb, url, headers, form)] = network.sent

@@ -77,7 +77,7 @@ class StripeAccount:
                     raise
             else:
                 self.note_ours()
-                self._seen_from = call.opened_at
+                self._seen_from = min(call.opened_at, self._seen_from or call.opened_at)
                 return None
         return known[0] if known else None
 

@@ -48,9 +48,6 @@ class StripeRequests:
 
     timeout_s bounds one request from its sending to the last byte, connect_timeout_s the connection. The SDK retries
     nothing: the operation's row decides whether a request is sent again.
-
-    The SDK's telemetry is off, for the whole process, because the SDK has one switch. Otherwise it would write a file
-    with an id of its own into the home directory, and send that id, the platform, and how long requests took.
     """
 
     def __init__(
@@ -99,7 +96,6 @@ class StripeRequests:
             session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self._concurrency, ssl=trusted))
             # The SDK hands the time-out to aiohttp as it is, so aiohttp's record of several limits works.
             http = ListeningClient(timeout=self._timeout, session=session)
-            stripe.enable_telemetry = False
             sdk = StripeSdk(self._api_key)
             self._link = _Link(sdk, http, session, {method: sdk.headers(method) for method in ("get", "post")})
         return self._link

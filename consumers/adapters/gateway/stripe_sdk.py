@@ -43,9 +43,14 @@ class _StandIn(stripe.HTTPClient):
 
 
 class StripeSdk:
-    """The SDK with one API key, before a stand-in for the network. All of it runs at once, without waiting."""
+    """The SDK with one API key, before a stand-in for the network. All of it runs at once, without waiting.
+
+    The SDK's telemetry is off, for the whole process, because the SDK has one switch. Otherwise it would write a file
+    with an id of its own into the home directory, and send that id, the platform, and how long requests took.
+    """
 
     def __init__(self, api_key: str) -> None:
+        stripe.enable_telemetry = False
         self._network = _StandIn()
         self._client = stripe.StripeClient(api_key, http_client=self._network, max_network_retries=0)
 

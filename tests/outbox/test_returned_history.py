@@ -1,0 +1,69 @@
+"""The journal of an order whose money somebody gave back before it was paid is whole."""
+
+from itertools import count
+from typing import Final
+
+import pytest
+
+from domain.operation import OperationKind as K
+from domain.operation import OperationState as State
+from domain.order import Status
+from outbox.audit.histories import history_problems, journal_problems
+from outbox.audit.profiles import AttemptSummary, EventSummary, OperationSummary, Profile
+
+RETURNED: Final = AttemptSummary(
+    1, authorized=True, captured=True, refunded=True, keeps=False, voided=False, not_taken=False
+)
+FAILED: Final = ("PaymentRefunded", "PaymentFailed", "CustomerNotificationRequested")
+
+
+def _operation(kind: K, state: State = State.APPROVED, *, elsewhere: bool = False) -> OperationSummary:
+    return OperationSummary(1, kind, state, lapsed=False, elsewhere=elsewhere)
+
+
+def _profile(operations: list[OperationSummary], decisions: list[tuple[str, ...]]) -> Profile:
+    events = [
+        EventSummary(version, ordinal, event_type)
+        for version, types in zip(count(1), decisions)
+        for ordinal, event_type in enumerate(types)
+    ]
+    return Profile(
+        status=Status.PAYMENT_FAILED,
+        version=len(decisions),
+        attempt=1,
+        free=False,
+        reviewed=None,
+        has_reason=False,
+        waits=False,
+        events=tuple(events),
+        attempts=(RETURNED,),
+        operations=tuple(operations),
+        holds=(),
+    )
+
+
+FOUND_BY_CAPTURE: Final = _operation(K.CAPTURE, State.DECLINED, elsewhere=True)
+FOUND_BY_LOOK_UP: Final = _operation(K.AUTHORIZE, State.DECLINED, elsewhere=True)
+WHOLE_BY_LOOK_UP: Final = _profile([FOUND_BY_LOOK_UP], [FAILED])
+PART_BY_LOOK_UP: Final = _profile([FOUND_BY_LOOK_UP, _operation(K.REFUND)], [("PaymentRefunded",), FAILED])
+WHOLE_BY_CAPTURE: Final = _profile([_operation(K.AUTHORIZE), FOUND_BY_CAPTURE], [("PaymentAuthorized",), FAILED])
+PART_BY_CAPTURE: Final = _profile(
+    [_operation(K.AUTHORIZE), FOUND_BY_CAPTURE, _operation(K.REFUND)],
+    [("PaymentAuthorized",), ("PaymentRefunded",), FAILED],
+)
+
+
+@pytest.mark.parametrize("profile", [WHOLE_BY_LOOK_UP, PART_BY_LOOK_UP])
+def test_what_a_look_up_found_taken_and_given_back_is_explained(profile: Profile) -> None:
+    assert [*history_problems(profile), *journal_problems(profile)] == []
+
+
+@pytest.mark.parametrize("profile", [WHOLE_BY_CAPTURE, PART_BY_CAPTURE])
+def test_what_a_capture_found_given_back_is_explained(profile: Profile) -> None:
+    # These stand without the events of the goods, whose moves are not told here.
+    assert list(journal_problems(profile)) == []
+
+
+def test_a_refund_of_somebody_else_without_its_event_is_found() -> None:
+    silent = _profile([FOUND_BY_LOOK_UP], [FAILED[1:]])
+    assert list(journal_problems(silent)) == ["has 0 PaymentRefunded for 1 refunds"]
