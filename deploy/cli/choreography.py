@@ -36,6 +36,9 @@ def choreography(*, form: str) -> None:
         _print("plans", ("order is", "when", "then"), plans)
         _print("settles", ("call", "outcome", "order is", "when", "then"), settles)
         emit("")
+    emit("what the gateway tells unasked  (consumers/gateway_told.py)")
+    _print("told", ("it has", "when", "then"), described.rows_told())
+    emit("")
     emit("An event that fits no row has no effect. An outcome that fits no row is undone if it moved money.")
     _print("An order may go", ("from", "to"), described.edges_by_status())
 

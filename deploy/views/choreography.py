@@ -53,6 +53,16 @@ def as_json() -> dict[str, Any]:
             }
             for reaction in REACTIONS
         ],
+        "told": [
+            {
+                "fact": row.fact.__name__,
+                "condition": row.condition.__name__,
+                "when": does(row.condition),
+                "step": row.step.__name__,
+                "does": does(row.step),
+            }
+            for row in gateway_told.ROWS
+        ],
         "edges": [[_status(before), str(after)] for before, after in _edges()],
     }
 
@@ -66,6 +76,11 @@ def rows_of(reaction: Reaction) -> tuple[Sequence[tuple[str, ...]], Sequence[tup
         if reaction.calls & set(row.all_kinds())
     ]
     return plans, settles
+
+
+def rows_told() -> Sequence[tuple[str, ...]]:
+    """Return the rows about what the gateway tells unasked, as cells."""
+    return [(row.fact.__name__, row.condition.__name__, row.step.__name__) for row in gateway_told.ROWS]
 
 
 def mermaid() -> str:

@@ -43,6 +43,8 @@ _IN_LIST: Final = (
     orders.c.updated_at,
 )
 
+_SAID: Final = (gateway_notices.c.type, gateway_notices.c.object_id, gateway_notices.c.fate)
+"""What is told of one object many times is shown once, as of the first time."""
 _TOLD: Final = sa.text("fate IN ('kept', 'applied')")
 """As the index has it."""
 
@@ -125,9 +127,10 @@ def read_order(connection: sa.Connection, order_id: str) -> OrderRows | None:
         ),
         told=_all(
             connection,
-            sa.select(gateway_notices)
+            sa.select(*_SAID, sa.func.min(gateway_notices.c.received_at).label("received_at"))
             .where(gateway_notices.c.order_id == order_id, _TOLD)
-            .order_by(gateway_notices.c.received_at, gateway_notices.c.notice_id),
+            .group_by(*_SAID)
+            .order_by("received_at", *_SAID),
         ),
         unsent=frozenset(ids).intersection(
             connection.execute(sa.select(sa.func.unnest(outbox.c.event_ids)).where(outbox.c.event_ids.overlap(ids)))

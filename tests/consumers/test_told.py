@@ -8,6 +8,8 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from deploy.views.order_json import order_document
+from deploy.views.order_text import order_lines
 from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.news import Dispute
@@ -15,6 +17,7 @@ from domain.notices import Notice
 from domain.operation import OperationKind
 from domain.outcome import Declined, Unknown
 from domain.values import replace
+from outbox.operators.queries import read_order, snapshot
 from tests.consumers.claims import assert_all_is_well, assert_the_audit_holds
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.gateway import Said
@@ -76,6 +79,12 @@ async def test_a_storm_of_notices_of_one_dispute_is_one_question_and_told_once(s
         ("order-1", "dp_1", "needs_response", TOTAL, True, "WITHDRAWN")
     ]
     assert await shop.status("order-1") == "paid_and_confirmed"
+    with snapshot(str(shop.settings.sqlalchemy_url())) as connection:
+        stored = read_order(connection, "order-1")
+    assert stored is not None
+    (shown,) = order_document(stored, [])["disputes"]
+    assert shown | {"dispute_id": "dp_1", "status": "needs_response", "refundable": False} == shown
+    assert any("dp_1" in line and "withdrawn" in line for line in order_lines(stored, [], now()))
     await assert_all_is_well(shop)
 
 
@@ -178,8 +187,15 @@ async def test_a_warning_of_fraud_rings_and_stands_in_the_timeline(shop: Pipelin
         await shop.store().notices.keep([told(1, "radar.early_fraud_warning.created", intent, "issfr_1")])
         await until_fate(shop, "applied", "evt_1")
     assert [(line["reason"], line["order_id"]) for line in log if line.get("alarm")] == [("fraud_warning", "order-1")]
-    assert await shop.rows("SELECT order_id, object_id FROM gateway_notice") == [("order-1", "issfr_1")]
     assert await story(shop) == []
+    with snapshot(str(shop.settings.sqlalchemy_url())) as connection:
+        stored = read_order(connection, "order-1")
+    assert stored is not None
+    document = order_document(stored, [])
+    assert [(each["type"], each["object_id"], each["fate"]) for each in document["told"]] == [
+        ("radar.early_fraud_warning.created", "issfr_1", "applied")
+    ]
+    assert any("radar.early_fraud_warning.created" in line for line in order_lines(stored, [], now()))
 
 
 async def test_money_captured_for_a_failed_order_goes_back(shop: Pipeline) -> None:

@@ -54,6 +54,9 @@ def test_json_has_every_row_with_what_it_does() -> None:
         3
     ].items()
     assert ["no order", "confirmed"] in document["edges"]
+    told = {(row["fact"], row["step"]) for row in document["told"]}
+    assert {("Dispute", "tell_dispute"), ("ForeignRefund", "book_foreign_refund")} <= told
+    assert all(row["when"] and row["does"] for row in document["told"])
 
 
 def test_text_names_every_reaction_its_file_and_every_status() -> None:

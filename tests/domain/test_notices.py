@@ -9,6 +9,7 @@ from domain.notices import (
     ORPHAN_AFTER,
     PAYMENT,
     REFUND,
+    RING_AFTER,
     TYPES,
     UNASKED,
     Fate,
@@ -16,6 +17,8 @@ from domain.notices import (
     Money,
     Notice,
     Work,
+    ask_pause,
+    fate_without_news,
     first_fate,
     judge,
     pause,
@@ -125,3 +128,19 @@ def test_a_notice_without_an_order_is_kept_at_once() -> None:
 def test_the_pause_grows_with_the_age_within_its_bounds() -> None:
     ages = [timedelta(0), timedelta(seconds=30), timedelta(hours=20)]
     assert [pause(age).total_seconds() for age in ages] == [1, 30, 300]
+
+
+def test_the_gateway_is_asked_again_ever_more_rarely_and_once_a_day_in_the_end() -> None:
+    ages = [timedelta(0), timedelta(seconds=30), timedelta(hours=20), RING_AFTER, timedelta(days=9)]
+    assert [ask_pause(age) for age in ages] == [
+        timedelta(seconds=5),
+        timedelta(seconds=30),
+        timedelta(hours=1),
+        timedelta(days=1),
+        timedelta(days=1),
+    ]
+
+
+def test_an_answer_without_news_is_believed_the_second_time() -> None:
+    assert fate_without_news(timedelta(seconds=1)) is Fate.KEPT
+    assert fate_without_news(ask_pause(timedelta(0))) is Fate.KNOWN

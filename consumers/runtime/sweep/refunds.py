@@ -91,14 +91,16 @@ class LateRefunds(Job):
 
     async def _settle(self, failures: Sequence[RefundFailure]) -> None:
         async with self._tools.ports.store.transaction(contended=False) as transaction:
-            loaded = await transaction.load(list(dict.fromkeys(OrderId(failure.order_id) for failure in failures)))
+            ids = list(dict.fromkeys(OrderId(failure.order_id) for failure in failures))
+            loaded = await transaction.load(ids, waiting=True)
             orders = {
                 order_id: with_closed(order, await transaction.history(order_id)) for order_id, order in loaded.items()
             }
             work = self._begin(transaction, orders)
             waiting = False
             for failure in failures:
-                if (order := work.order(OrderId(failure.order_id))) is not None:
+                order = work.order(OrderId(failure.order_id))
+                if order is not None and order.order_id not in transaction.waiting:
                     decision = hear(ROWS, Hearing(order, failure, work.context(None)))
                     waiting |= decision is None
                     if decision is not None:

@@ -132,12 +132,14 @@ class ToldByGateway(Job):
         """Book what the gateway says of these transactions, in one transaction of ours."""
         async with self._tools.ports.store.transaction(contended=False) as transaction:
             ids = list(dict.fromkeys(each.order_id for each in heard))
-            loaded = await transaction.load(ids)
+            loaded = await transaction.load(ids, waiting=True)
             orders = {i: with_closed(order, await transaction.history(i)) for i, order in loaded.items()}
             disputes = {i: tuple(await transaction.disputes(i)) for i in loaded}
             work = self._begin(transaction, orders)
             fates: dict[str, tuple[Fate, OrderId | None]] = {}
             for each in heard:
+                if each.order_id in transaction.waiting:
+                    continue  # it is in quarantine: it stays kept, so that it does not raise again and again
                 if each.order_id in loaded:
                     fates |= _book(work, each, disputes[each.order_id])
                 else:
