@@ -43,14 +43,17 @@ HAS_LETTER: Final[LiteralString] = """
     SELECT 1 FROM dead_letter
      WHERE consumer_group = %s AND topic = %s AND partition = %s AND message_offset = %s AND origin = %s"""
 _STATES: Final[LiteralString] = """
-    SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
+    SELECT p.operation_id, p.state, p.detail FROM orders o JOIN operation p USING (order_number)
      WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
 
 
-async def states(wire: Wire, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
-    """Return the states of these operations, finished or not."""
+async def states(
+    wire: Wire, operations: Sequence[tuple[OrderId, OperationId]]
+) -> dict[OperationId, tuple[OperationState, str | None]]:
+    """Return state and detail of these operations, finished or not."""
     order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
-    return {OperationId(row[0]): OperationState(row[1]) for row in await wire.query(_STATES, [order_ids, ids])}
+    found = await wire.query(_STATES, [order_ids, ids])
+    return {OperationId(row[0]): (OperationState(row[1]), row[2]) for row in found}
 
 
 async def history(wire: Wire, order_number: int) -> Sequence[Operation]:
