@@ -196,7 +196,7 @@ def _authorize_outcome(intent: Intent) -> GatewayOutcome:
         code = failure_code(decline.code, decline.decline_code, decline.advice_code)
         return Declined(code, decline.decline_code, intent.id)
     if intent.status == CANCELED:
-        return Lapsed()
+        return Lapsed(intent.id)
     if intent.status == CAPTURED:
         return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
     expires_at = None if intent.capture_before is None else _moment(intent.capture_before)

@@ -55,7 +55,7 @@ _ATTEMPTS: Final[LiteralString] = f"""
            coalesce(w.returning, 0), a.attempt, a.transaction_id, a.authorized_minor, a.captured_minor,
            a.refunded_minor, a.voided, a.refund_id, true, coalesce(p.outside, 0)
       FROM orders o JOIN attempt a USING (order_id) LEFT JOIN work w USING (order_id)
-           LEFT JOIN paid_outside p USING (order_id, attempt)
+           LEFT JOIN paid_outside p ON p.order_id = o.order_id AND p.attempt = a.attempt
      ORDER BY o.order_id, a.attempt"""  # noqa: S608 - literals only
 
 

@@ -29,7 +29,7 @@ async def assert_all_is_well(pipeline: Pipeline) -> None:
     await _shelves_add_up(pipeline)
     await _money_adds_up(pipeline)
     await _tokens_are_gone(pipeline)
-    await _audit_holds(pipeline)
+    await audit_holds(pipeline)
 
 
 async def _journal_is_on_topics(pipeline: Pipeline, read: list[Read]) -> None:
@@ -171,7 +171,7 @@ async def _tokens_are_gone(pipeline: Pipeline) -> None:
     )
 
 
-async def _audit_holds(pipeline: Pipeline) -> None:
+async def audit_holds(pipeline: Pipeline) -> None:
     """Check that the pipeline's own audit says so, too."""
     prefix = pipeline.settings.topic_prefix
     async with await psycopg.AsyncConnection.connect(pipeline.settings.psycopg_url(), autocommit=True) as connection:

@@ -68,7 +68,7 @@ def read_authorize(call: GatewayCall, intent: stripe.PaymentIntent) -> GatewayOu
         case "processing":
             return Pending(transaction_id=intent.id)
         case "canceled":
-            return Lapsed()
+            return Lapsed(intent.id)
         case "requires_action":
             return Undecided(intent.id, intent.status, asks_customer=True)
         case "requires_confirmation":
