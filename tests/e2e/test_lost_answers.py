@@ -1,4 +1,4 @@
-"""A consumer is killed after the gateway has executed a call and before its answer is recorded: nothing happens twice."""
+"""A consumer is killed after the gateway executed a call and before its answer is recorded: each has one effect."""
 
 import pytest
 
