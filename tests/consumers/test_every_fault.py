@@ -217,6 +217,45 @@ async def test_every_fault_of_every_operation_with_every_status_meanwhile_ends_a
     await assert_all_is_well(pipeline)
 
 
+NEVER: Final = {
+    # Executed never, or never answered and found by no look-up: an operator is asked, with this doubt.
+    Fault.RESET_BEFORE: "unknown",
+    Fault.TIMEOUT_BEFORE: "unknown",
+    Fault.HTML: "unknown",
+    Fault.RATE_LIMITED: "not_executed",
+}
+BEFORE: Final = {K.AUTHORIZE: [], K.CAPTURE: ["authorize"], K.VOID: ["authorize"], K.REFUND: ["authorize", "capture"]}
+"""What has happened at the gateway before such a call."""
+
+
+async def test_a_call_that_never_comes_through_goes_to_an_operator_and_has_no_effect(make_world: MakeWorld) -> None:
+    world = await make_world(unknown_give_up_s=3, tries_max=4)
+    pipeline = world.pipeline
+    calls = [Combination(kind, fault, INVENTED, always=True) for kind in K if kind in BEFORE for fault in NEVER]
+    await pipeline.stock(SKU_1=1_000, SKU_2=1_000)
+    await world.join()
+    await pipeline.publish(*(each.order() for each in calls))
+
+    others = 0
+
+    async def all_reviewed() -> bool:
+        # Others pay meanwhile: if every call failed, the gateway would be down, and nobody be asked about an order.
+        nonlocal others
+        paid = await pipeline.value("SELECT count(*) FROM orders WHERE status = 'paid_and_confirmed'")
+        if paid == others:
+            others += 1
+            await pipeline.publish(order(f"other-{others}"))
+        reviewed = await pipeline.value("SELECT count(*) FROM orders WHERE status = 'manual_review'")
+        return bool(reviewed == len(calls))
+
+    await pipeline.until(all_reviewed, "an operator is asked about all", 100)
+    await assert_all_is_well(pipeline)
+    found = dict(await pipeline.rows("SELECT order_id, review_reason FROM orders WHERE status <> 'paid_and_confirmed'"))
+    assert found == {each.order_id: f"{each.kind}_{NEVER[each.fault]}" for each in calls}
+    for each in calls:
+        assert await pipeline.effects(each.order_id) == BEFORE[each.kind], each.order_id
+
+
 def _was_seen(seen: Seen) -> bool:
     return bool(seen.asked) and bool(not seen.shows or seen.shown) and bool(not (seen.does or seen.fails) or seen.done)
 
