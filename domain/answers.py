@@ -228,6 +228,7 @@ _ADMIT: Final[dict[type[Outcome], Callable[[Operation, Any], Outcome]]] = {
     Declined: _admit_decline,
     Undecided: _admit_undecided,
     CustomerMustAct: _admit_action,
+    Lapsed: lambda _, outcome: Lapsed(_reference(outcome.transaction_id)),
     Pending: lambda _, outcome: Pending(
         _reference(outcome.reference), _reference(outcome.transaction_id), _note(outcome.detail)
     ),

@@ -61,6 +61,9 @@ def _book_authorize(attempt: Attempt, operation: Operation, outcome: Outcome, at
             return replace(attempt, transaction_id=outcome.transaction_id, failure_code=code)
         case CustomerMustAct():
             return replace(attempt, transaction_id=outcome.transaction_id)
+        case Lapsed() if outcome.transaction_id is not None:
+            # What the gateway had approved, and we never saw, holds nothing any more.
+            return replace(attempt, transaction_id=outcome.transaction_id, voided=True)
         case Declined() | Pending():
             return replace(attempt, transaction_id=outcome.transaction_id or attempt.transaction_id)
         case _:

@@ -204,7 +204,7 @@ def close(operation: Operation, outcome: Outcome, context: Context) -> Operation
     return replace(
         operation,
         state=_STATES.get(type(outcome), OperationState.APPROVED),
-        detail=_detail(outcome),
+        detail=detail_of(outcome),
         reference=getattr(outcome, "reference", None) or operation.reference,
         transaction_id=getattr(outcome, "transaction_id", None) or operation.transaction_id,
         settled_at=context.at,
@@ -249,7 +249,8 @@ def _doubt(outcome: Outcome) -> str | None:
             return None
 
 
-def _detail(outcome: Outcome) -> str | None:
+def detail_of(outcome: Outcome) -> str | None:
+    """Return what an operator should know of a definite outcome besides the state that it leads to."""
     match outcome:
         case Undecided():
             return f"no decision ({outcome.status}): cancelled"

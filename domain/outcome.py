@@ -72,7 +72,12 @@ class ReturnedElsewhere(Value, frozen=True):
 
 
 class Lapsed(Value, frozen=True):
-    """The authorization expired or was cancelled at the gateway: nothing is held, nothing can be captured."""
+    """The authorization expired or was cancelled at the gateway: nothing is held, nothing can be captured.
+
+    transaction_id: after an authorize, the transaction that is over.
+    """
+
+    transaction_id: str | None = None
 
 
 class Pending(Value, frozen=True):

@@ -21,6 +21,7 @@ from domain.payment import cancel_undecided, fail_for_goods, fail_payment, fail_
 from domain.reaction import Settle
 from domain.rules import Context
 from domain.values import Value, replace
+from domain.ways_out import MAY_STILL_BE_MADE, OUTSIDE, PROVES_NOTHING
 from schemas.events import Stage
 
 Fits = Callable[[OperationKind, str], bool]
@@ -50,7 +51,10 @@ class Word(StrEnum):
 
 
 class Ruling(Value, frozen=True):
-    """What an operator found out. reference: the gateway's id of what the call made, or of the transaction."""
+    """What an operator found out. reference: the gateway's id of what the call made, or of the transaction.
+
+    For money that went back past the gateway: OUTSIDE, and the operator's own proof behind it.
+    """
 
     word: Word
     reason: str
@@ -188,7 +192,7 @@ class _Review(NamedTuple):
                     return transaction_id
                 return Approved(transaction_id, amount_minor=amount, livemode=self.context.rules.livemode)
             case OperationKind.REFUND:
-                refund_id = self._check_reference(call, call.reference, [a.refund_id for a in self._others(call)])
+                refund_id = self._check_refund(call)
                 if isinstance(refund_id, No):
                     return refund_id
                 return Approved(call.transaction_id, refund_id, amount)
@@ -208,6 +212,19 @@ class _Review(NamedTuple):
         if reference is None or not self.fits(call.kind, reference):
             return No(f"say which {what} the {call.kind} made: --reference with its id at the gateway ({like}...)")
         return No(f"{reference} is the {what} of another attempt of this order") if reference in others else reference
+
+    def _check_refund(self, call: Operation) -> str | No:
+        """Return the id of the refund that gave the money back, or the proof that it went back past the gateway."""
+        said = self.ruling.reference
+        if said is not None and said.startswith(OUTSIDE):
+            if any(o.operation_id.int == call.operation_id.int for o in self.history):
+                return No(MAY_STILL_BE_MADE)
+            return said if said != OUTSIDE else No(f"say by what it can be found: --reference {OUTSIDE}TEXT")
+        for o in self.history:
+            # What an earlier refund made is booked or has failed.
+            if o.kind is call.kind and said == o.reference is not None and o.operation_id.int != call.operation_id.int:
+                return No(f"refund {said} is {o.state} in our books, so {PROVES_NOTHING}")
+        return self._check_reference(call, call.reference, [a.refund_id for a in self._others(call)])
 
     def _others(self, call: Operation) -> list[Attempt]:
         return [attempt for attempt in self.order.attempts if attempt.number != call.attempt]

@@ -10,6 +10,21 @@ from domain.operation import OperationKind
 DOUBTS: Final = ("unknown", "overdue", "not_executed")
 """Why a call is in question: no answer; accepted long ago and no answer; refused too often."""
 
+OUTSIDE: Final = "outside:"
+"""How the reference of a refund begins that was paid past the gateway, by bank transfer for example.
+
+Behind it stands what an operator says. The gateway still has that money; the audit counts it as a term of its own.
+"""
+MAY_STILL_BE_MADE: Final = (
+    "the gateway may still make this refund, and the customer would have the money twice: have it made or cancelled "
+    f"there first; --reference {OUTSIDE}TEXT is for one that the gateway has refused"
+)
+PROVES_NOTHING: Final = (
+    "it does not show that this money went back: name another refund, or how it was paid past the gateway (--reference "
+    f"{OUTSIDE}TEXT)"
+)
+"""Why such a reference is refused, and what to do."""
+
 
 class Way(NamedTuple):
     """What `order resolve` does with each answer."""
@@ -47,8 +62,9 @@ _CALLS: Final = {
 }
 _OTHERS: Final = {
     "refund_failed": Way(
-        "Needs --reference (re_...): the refund that was made by other means. PaymentRefunded, and payment_failed as "
-        "the failed step says.",
+        "Needs --reference: the id (re_...) of another refund at the gateway, or outside:TEXT for money that went back "
+        "past it (TEXT: the number of a bank transfer, for example). PaymentRefunded, and payment_failed as the failed "
+        "step says.",
         "The refund is sent again as the next try, under a new key: the old one holds the refusal. The review ends "
         "with its answer.",
     ),

@@ -6,6 +6,7 @@ All answers that are there are settled together, without waiting for slower ones
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Final
 
 import structlog
 
@@ -20,12 +21,20 @@ from domain.alarms import ring
 from domain.blame import blame
 from domain.errors import Busy
 from domain.lease import settle_answer
+from domain.operating import detail_of
 from domain.operation import OperationKind, OperationState
-from domain.outcome import Approved, Declined
+from domain.outcome import Approved, Declined, OtherAmount
 from domain.ports.store import Claimed
 from domain.reaction import Reaction
 from domain.rules import Rules
 from domain.values import replace
+
+_SAID: Final = {
+    Approved: OperationState.APPROVED,
+    OtherAmount: OperationState.APPROVED,
+    Declined: OperationState.DECLINED,
+}
+"""The definite answers that are compared with what stands, if they come late."""
 
 
 class Settler:
@@ -162,13 +171,16 @@ class Settler:
         work.apply(settle_answer(settle, order, operation, outcome, lease, context, answer.request_id))
         return True
 
-    def _compare(self, answer: Answer, state: OperationState | None) -> None:
+    def _compare(self, answer: Answer, settled: tuple[OperationState, str | None] | None) -> None:
         """Compare an answer with what its operation was settled as: it changes nothing, but may contradict."""
-        said = {Approved: OperationState.APPROVED, Declined: OperationState.DECLINED}.get(type(answer.outcome))
+        said = _SAID.get(type(answer.outcome))
+        state, detail = settled or (None, None)
         if state is OperationState.NOT_EXECUTED:
             state = OperationState.DECLINED  # an operator's word; a decline agrees with it
+        # Of an approval the detail is the amount, if it is another one than we asked for.
+        amount_differs = state is OperationState.APPROVED and detail != detail_of(answer.outcome)
         ids = {"order_id": answer.order_id, "operation_id": str(answer.operation_id), "settled_as": state}
-        if said is not None and state is not None and said is not state:
+        if said is not None and state is not None and (said is not state or amount_differs):
             ring(self._log, "contradiction", "contradicting answer", said=said, **ids)
         else:
             self._log.info("answer to a settled operation", said=type(answer.outcome).__name__, **ids)

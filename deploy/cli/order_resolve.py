@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 @click.option(
     "--as", "word", type=click.Choice([word.value for word in Word]), required=True, help="What you found out."
 )
-@click.option("--reference", callback=check_words, help="The gateway's id of what was made: pi_..., re_...")
+@click.option(
+    "--reference",
+    callback=check_words,
+    help="The gateway's id of what was made: pi_..., re_...; outside:TEXT for money that went back past it.",
+)
 @click.option("--reason", callback=check_words, required=True, help="Why you say so; kept with the order.")
 @click.option("--by", callback=check_words, help="Who says so.  [default: the OS user]")
 @click.option("--dry-run", is_flag=True, help="Show what it would do, and change nothing.")

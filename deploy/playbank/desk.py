@@ -6,7 +6,19 @@ from functools import lru_cache
 from consumers.adapters.gateway.stripe_codes import Refusal, failure_code
 from consumers.adapters.gateway.stripe_currency import amount_max, amount_to_send
 from deploy.playbank import bank
-from deploy.playbank.bank import ASKS_CUSTOMER, CANCELED, CAPTURED, DECLINED, HELD, KEY_TTL_S, Bank, Intent, No, Refund
+from deploy.playbank.bank import (
+    ASKS_CUSTOMER,
+    CANCELED,
+    CAPTURED,
+    DECLINED,
+    HELD,
+    KEY_TTL_S,
+    PROCESSING,
+    Bank,
+    Intent,
+    No,
+    Refund,
+)
 from deploy.playbank.cards import CardDecline
 from deploy.playbank.methods import Method, method_of
 from domain.failure_codes import FailureCode
@@ -104,7 +116,7 @@ class Desk:
         if call.kind is OperationKind.REFUND:
             made = [r for r in self._bank.refunds_of(intent) if r.metadata["operation_id"] == call.operation_id]
             return _refund_outcome(intent, made[-1]) if made else NotFound()
-        if intent.status not in {CAPTURED, CANCELED}:
+        if intent.status not in {CAPTURED, CANCELED, PROCESSING}:
             return NotFound()
         return _capture_outcome(intent) if call.kind is OperationKind.CAPTURE else _void_outcome(intent)
 
@@ -153,7 +165,7 @@ class Desk:
             case bank.PROCESSING:
                 return Pending(transaction_id=intent.id)
             case bank.CANCELED:
-                return Lapsed()
+                return Lapsed(intent.id)
             case bank.CAPTURED:
                 return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
             case _:
@@ -275,6 +287,8 @@ def _capture_outcome(intent: Intent) -> GatewayOutcome:
     """Return the outcome of a capture, from where the money is."""
     if intent.status == CANCELED:
         return Lapsed()
+    if intent.status == PROCESSING:
+        return Pending(transaction_id=intent.id)
     if intent.status != CAPTURED:
         return Declined(FailureCode.CAPTURE_REFUSED, No.UNEXPECTED_STATE.value)
     return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
@@ -284,6 +298,8 @@ def _void_outcome(intent: Intent) -> GatewayOutcome:
     """Return the outcome of a void, whoever canceled or captured the intent."""
     if intent.status == CAPTURED:
         return AlreadyCaptured(intent.id, intent.amount_received)
+    if intent.status == PROCESSING:
+        return Pending(transaction_id=intent.id)
     return Approved(intent.id, amount_minor=intent.amount)
 
 

@@ -10,6 +10,8 @@ from deploy.views.tables import align, table
 from deploy.views.terminal import visible
 from deploy.views.timeline import JournalEvent, moment, timeline
 from domain.order import Status
+from domain.resolving import Word
+from domain.ways_out import WAYS
 from outbox.operators.queries import OrderRows, Record
 from schemas.money import Money
 
@@ -46,6 +48,9 @@ def _about(order: Record, now: datetime) -> Iterator[tuple[str, str]]:
     yield "changed", f"{moment(order['updated_at'])} UTC, {ago(now - order['updated_at'])}; version {order['version']}"
     if order["review_reason"]:
         yield "review", f"{order['review_reason']} (it was {order['reviewed']})"
+        if (way := WAYS.get(order["review_reason"])) is not None:
+            yield f"--as {Word.EXECUTED}", way.executed
+            yield f"--as {Word.NOT_EXECUTED}", way.not_executed
     if order["retryable"] and order["retry_until"]:
         yield "retry", f"with another method until {moment(order['retry_until'])} UTC"
 
@@ -107,7 +112,7 @@ def _disputes(stored: OrderRows) -> list[str]:
 
 
 def list_lines(orders: Sequence[Record], now: datetime, *, more: bool) -> Iterator[str]:
-    """Show orders, one a line. more: there are more orders than these."""
+    """Show orders, one a line, and the ways out of their reviews. more: there are more orders than these."""
     heads = ("order", "status", "total", "attempt", "version", "changed", "review")
     rows = [
         (
@@ -122,6 +127,11 @@ def list_lines(orders: Sequence[Record], now: datetime, *, more: bool) -> Iterat
         for row in orders
     ]
     yield from table(heads, rows, right=frozenset({2, 3, 4}))
+    for reason in sorted({row["review_reason"] or "" for row in orders} & WAYS.keys()):
+        yield ""
+        yield f"{reason}: `payments order resolve ID --reason TEXT` with"
+        yield f"  --as {Word.EXECUTED}: {WAYS[reason].executed}"
+        yield f"  --as {Word.NOT_EXECUTED}: {WAYS[reason].not_executed}"
     if more:
         yield f"... and more: --limit shows more than {len(orders)}"
 

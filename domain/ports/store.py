@@ -170,8 +170,10 @@ class Transaction(Protocol):
         """
         ...
 
-    async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
-        """Return the states of these operations, finished or not."""
+    async def states(
+        self, operations: Sequence[tuple[OrderId, OperationId]]
+    ) -> dict[OperationId, tuple[OperationState, str | None]]:
+        """Return state and detail of these operations, finished or not."""
         ...
 
     async def history(self, order_id: OrderId) -> Sequence[Operation]:

@@ -1,15 +1,25 @@
 """What is compared with the gateway: one order as our books have it, and what the gateway has of it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, LiteralString, NamedTuple
 
+from domain.order import Status
 from domain.ports.gateway import LedgerEntry, RefundState
+from domain.ways_out import OUTSIDE
+
+PAID_OUTSIDE: Final[LiteralString] = f"""
+    paid_outside AS (
+      SELECT order_id, attempt, sum(amount_minor)::bigint AS outside FROM operation
+       WHERE kind = 'refund' AND state = 'approved' AND starts_with(reference, '{OUTSIDE}')
+       GROUP BY order_id, attempt)"""  # noqa: S608 - literals only
+"""By attempt, what an operator has paid back past the gateway."""
 
 
 class OurAttempt(NamedTuple):
     """One attempt in our books, amounts in minor units. refund_id: of the last refund.
 
     listed: whether the gateway's record reaches back to it. If not, that it lacks the transaction says nothing.
+    outside: what of `refunded` was paid past the gateway, which still has that money.
     """
 
     attempt: int
@@ -20,6 +30,12 @@ class OurAttempt(NamedTuple):
     voided: bool
     refund_id: str | None = None
     listed: bool = True
+    outside: int = 0
+
+    @property
+    def returned(self) -> int:
+        """What the gateway itself has given back, as far as we know."""
+        return self.refunded - self.outside
 
 
 class OurRefund(NamedTuple):
@@ -35,7 +51,7 @@ class OurRefund(NamedTuple):
 class OurOrder(NamedTuple):
     """One order in our books. returning: the amount of unfinished refunds, done at the gateway or not.
 
-    working: somebody works on it, or did since the gateway was asked. given_up: an operator must settle an operation.
+    working: somebody works on it, or did since the gateway was asked. given_up: an operator must settle it.
     """
 
     order_id: str
@@ -47,6 +63,11 @@ class OurOrder(NamedTuple):
     returning: int
     attempts: Sequence[OurAttempt]
     refunds: Sequence[OurRefund] = ()
+
+    @property
+    def waits_for_operator(self) -> bool:
+        """Whether an operator knows of it already. A review need not have a call: a part captured, a refund refused."""
+        return self.given_up or self.status == Status.MANUAL_REVIEW
 
 
 class TheirRefund(NamedTuple):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.ports.gateway import LedgerEntry, RefundState
+from domain.ways_out import OUTSIDE
 from outbox.audit.accounts import OurAttempt, OurOrder, Pair, TheirRefund
 
 
@@ -55,18 +56,16 @@ def differences(pair: Pair) -> Iterator[Difference]:
         yield from _of_unknown_order(pair)
         return
     ours, theirs = pair.ours, {entry.transaction_id: entry for entry in pair.theirs}
-    for entry in theirs.values():
-        if entry.currency != ours.currency:
-            text = f"transaction {entry.transaction_id} is in {entry.currency}, not {ours.currency}"
-            yield Difference(Kind.CURRENCY, ours.order_id, text, transaction_id=entry.transaction_id)
-    yield from _of_whole(ours, list(theirs.values()))
+    strange = {entry.transaction_id for entry in theirs.values() if entry.currency != ours.currency}
+    yield from _of_currency(ours, [theirs[transaction_id] for transaction_id in strange])
+    yield from _of_whole(ours, [entry for entry in theirs.values() if entry.transaction_id not in strange])
     for attempt in ours.attempts:
         entry_of = theirs.get(attempt.transaction_id or "")
         if entry_of is None:
             yield from _of_missing(ours, attempt)
-        else:
+        elif entry_of.transaction_id not in strange:
             yield from _of_attempt(ours, attempt, entry_of, by_refund=pair.refunds is not None)
-        if pair.refunds is not None:
+        if pair.refunds is not None and attempt.transaction_id not in strange:
             yield from _of_refunds(ours, attempt, pair.refunds, whole=entry_of is not None)
     known = {attempt.transaction_id for attempt in ours.attempts}
     for entry in theirs.values():
@@ -105,10 +104,21 @@ def _of_strange(kind: Kind, order_id: str | None, text: str, entry: LedgerEntry)
     )
 
 
+def _of_currency(ours: OurOrder, strange: Sequence[LedgerEntry]) -> Iterator[Difference]:
+    """Judge transactions in another currency, whose amounts cannot be compared. All back, nothing is left to settle."""
+    booked = {attempt.transaction_id for attempt in ours.attempts if attempt.authorized}
+    for entry in strange:
+        if entry.kept_minor or entry.held_minor or entry.transaction_id in booked:
+            text = f"transaction {entry.transaction_id} is in {entry.currency}, not {ours.currency}: {describe(entry)}"
+            yield Difference(Kind.CURRENCY, ours.order_id, text, transaction_id=entry.transaction_id)
+
+
 def _of_whole(ours: OurOrder, entries: Sequence[LedgerEntry]) -> Iterator[Difference]:
-    """Judge all transactions of the order together."""
-    keeping = sorted(entry.transaction_id for entry in entries if entry.kept_minor > 0)
-    kept = sum(entry.kept_minor for entry in entries)
+    """Judge all transactions of the order together. What was paid back past the gateway is not kept for the order."""
+    outside = {attempt.transaction_id: attempt.outside for attempt in ours.attempts}
+    left = {entry.transaction_id: entry.kept_minor - outside.get(entry.transaction_id, 0) for entry in entries}
+    keeping = sorted(transaction_id for transaction_id, kept in left.items() if kept > 0)
+    kept = sum(left.values())
     if len(keeping) > 1:
         text = f"the gateway has captured and not refunded {' and '.join(keeping)}"
         yield Difference(Kind.KEPT_TWICE, ours.order_id, text, transaction_id=keeping[-1], theirs=kept)
@@ -139,7 +149,7 @@ def _of_attempt(ours: OurOrder, attempt: OurAttempt, entry: LedgerEntry, *, by_r
         (Kind.CAPTURED, attempt.captured, entry.captured_minor),
     ]
     if not by_refund:
-        amounts.append((Kind.REFUNDED, attempt.refunded, entry.refunded_minor))
+        amounts.append((Kind.REFUNDED, attempt.returned, entry.refunded_minor))
     for kind, our, their in amounts:
         late = kind is Kind.REFUNDED and their == our + ours.returning
         # We cancelled what nobody had decided on; the gateway may have approved it just before.
@@ -177,16 +187,17 @@ def _of_refunds(
         if r.state is RefundState.SUCCEEDED
         or (r.state is RefundState.PENDING and not {r.refund_id, r.operation_id} & under_way)
     )
-    if whole or back > attempt.refunded:
+    if whole or back > attempt.returned:
         # A refund that we still wait for may have succeeded there meanwhile.
-        late = {attempt.refunded, attempt.refunded + ours.returning}
+        late = {attempt.returned, attempt.returned + ours.returning}
         if back not in late:
             yield _why(ours, attempt, theirs, ids, back)
     if whole:
         there = {r.refund_id for r in theirs} | {r.operation_id for r in theirs}
         for refund in mine:
             name = refund.reference or refund.operation_id
-            if refund.approved and not {refund.reference, refund.operation_id} & (there - {None}):
+            outside = name.startswith(OUTSIDE)
+            if refund.approved and not outside and not {refund.reference, refund.operation_id} & (there - {None}):
                 text = f"attempt {attempt.attempt} has refund {name}, which the gateway does not have"
                 yield Difference(
                     Kind.REFUND_MISSING, ours.order_id, text, attempt.attempt, attempt.transaction_id, refund.reference
@@ -197,19 +208,19 @@ def _why(
     ours: OurOrder, attempt: OurAttempt, theirs: Sequence[TheirRefund], ids: set[str | None], back: int
 ) -> Difference:
     """Say why another amount is back than we believe."""
-    plain = _amounts(Kind.REFUNDED, ours, attempt, attempt.refunded, back)
+    plain = _amounts(Kind.REFUNDED, ours, attempt, attempt.returned, back)
     strange = [
         r for r in theirs if r.state is not RefundState.FAILED and not {r.refund_id, r.operation_id} & (ids - {None})
     ]
     failed = [r for r in theirs if r.state is RefundState.FAILED and {r.refund_id, r.operation_id} & (ids - {None})]
-    if back > attempt.refunded and strange:
+    if back > attempt.returned and strange:
         names = ", ".join(f"{r.refund_id} ({r.amount})" for r in strange)
         kind, text, first = Kind.REFUNDED_ELSEWHERE, f"{plain.text}; somebody else made refund {names}", strange[0]
-    elif back < attempt.refunded and failed:
+    elif back < attempt.returned and failed:
         names = ", ".join(f"{r.refund_id} ({r.amount})" for r in failed)
         kind, text, first = Kind.REFUND_FAILED, f"{plain.text}; refund {names} failed", failed[0]
     else:
         return plain
     return Difference(
-        kind, ours.order_id, text, attempt.attempt, attempt.transaction_id, first.refund_id, attempt.refunded, back
+        kind, ours.order_id, text, attempt.attempt, attempt.transaction_id, first.refund_id, attempt.returned, back
     )

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final, LiteralString
 
 from domain.ports.gateway import LedgerEntry
-from outbox.audit.accounts import OurAttempt, OurOrder, Pair
+from outbox.audit.accounts import PAID_OUTSIDE, OurAttempt, OurOrder, Pair
 from outbox.audit.books import Books
 from outbox.audit.differences import Difference, Kind, differences
 from outbox.audit.report import Findings
@@ -44,8 +44,8 @@ INVARIANTS: Final[Mapping[Kind, tuple[int, ...]]] = {
 }
 """What each difference breaks. A hold that lapsed and a transaction without a decision have moved no money."""
 
-_ATTEMPTS: Final[LiteralString] = """
-    WITH work AS (
+_ATTEMPTS: Final[LiteralString] = f"""
+    WITH {PAID_OUTSIDE}, work AS (
       SELECT order_id,
              bool_or(due_at IS NOT NULL AND kind <> 'release'
                      AND NOT (kind = 'refund' AND state = 'pending')) AS working,
@@ -54,15 +54,17 @@ _ATTEMPTS: Final[LiteralString] = """
         FROM operation WHERE state IN ('open', 'pending', 'unknown') GROUP BY order_id)
     SELECT o.order_id, o.status, o.currency, o.total_minor, coalesce(w.working, false), coalesce(w.given_up, false),
            coalesce(w.returning, 0), a.attempt, a.transaction_id, a.authorized_minor, a.captured_minor,
-           a.refunded_minor, a.voided
+           a.refunded_minor, a.voided, a.refund_id, true, coalesce(p.outside, 0)
       FROM orders o JOIN attempt a USING (order_id) LEFT JOIN work w USING (order_id)
-     ORDER BY o.order_id, a.attempt"""
+           LEFT JOIN paid_outside p ON p.order_id = o.order_id AND p.attempt = a.attempt
+     ORDER BY o.order_id, a.attempt"""  # noqa: S608 - literals only
 
 
 async def compare(books: Books, pairs: AsyncIterator[Pair]) -> None:
     """Judge every pair."""
     balance: Counter[str] = Counter()
     ours: Counter[str] = Counter()
+    outside: Counter[str] = Counter()
     checked = 0
     async for pair in pairs:
         checked += len(pair.theirs)
@@ -71,11 +73,13 @@ async def compare(books: Books, pairs: AsyncIterator[Pair]) -> None:
             _check_effects(books, entry)
         if pair.ours is not None:
             ours[pair.ours.currency] += sum(a.captured - a.refunded for a in pair.ours.attempts)
+            outside[pair.ours.currency] += sum(a.outside for a in pair.ours.attempts)
         for difference in differences(pair):
             _report(books, pair.ours, difference)
     for currency in sorted(balance | ours):
+        past = f" and {outside[currency]} that was paid back past the gateway" if outside[currency] else ""
         books.findings[8].notes.append(
-            f"{currency}: the gateway keeps {balance[currency]}, our attempts {ours[currency]}"
+            f"{currency}: the gateway keeps {balance[currency]}, our attempts {ours[currency]}{past}"
         )
     for number in COMPARED:
         books.findings[number].checked += checked
@@ -116,7 +120,7 @@ def _report(books: Books, ours: OurOrder | None, difference: Difference) -> None
             findings.add_suspect(difference.order_id or "", text)
         elif ours.working:
             findings.add_unsure()
-        elif ours.given_up:
+        elif ours.waits_for_operator:
             findings.notes.append(f"order {ours.order_id}, for an operator to settle: {difference.text}")
         else:
             findings.add_suspect(ours.order_id, text)

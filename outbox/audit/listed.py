@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 from domain.ids import OrderId
 from domain.ports.gateway import Effect, GatewayLists, LedgerEntry, RefundState
 from outbox.audit import disputed
-from outbox.audit.accounts import OurAttempt, OurOrder, OurRefund, Pair, TheirRefund
+from outbox.audit.accounts import PAID_OUTSIDE, OurAttempt, OurOrder, OurRefund, Pair, TheirRefund
 
 FETCH: Final = 1_000
 """Orders that are in memory at a time."""
@@ -82,10 +82,13 @@ _PAIRS: Final[LiteralString] = f"""
     scope AS (
       SELECT order_id FROM theirs UNION SELECT order_id FROM returned
        UNION SELECT order_id FROM opened WHERE at >= %(since)s),
+    {PAID_OUTSIDE},
     attempts AS (
       SELECT order_id, json_agg(json_build_array(attempt, transaction_id, authorized_minor, captured_minor,
-               refunded_minor, voided, refund_id, coalesce(at >= %(since)s, false)) ORDER BY attempt) AS found
-        FROM attempt LEFT JOIN opened USING (order_id, attempt) GROUP BY order_id),
+               refunded_minor, voided, refund_id, coalesce(at >= %(since)s, false), coalesce(outside, 0))
+               ORDER BY attempt) AS found
+        FROM attempt LEFT JOIN opened USING (order_id, attempt) LEFT JOIN paid_outside USING (order_id, attempt)
+       GROUP BY order_id),
     refunds AS (
       SELECT order_id, json_agg(json_build_array(operation_id, transaction_id, reference, state = 'approved',
                state IN ('open', 'pending', 'unknown')) ORDER BY opened_at) AS found

@@ -90,7 +90,7 @@ async def reconcile(connection: psycopg.AsyncConnection[Any], lists: Lists) -> R
                         under_way += 1
                         continue
                 for difference in differences(pair):
-                    given_up = pair.ours is not None and pair.ours.given_up
+                    given_up = pair.ours is not None and pair.ours.waits_for_operator
                     if not given_up:
                         found[difference.kind] += 1
                     those = for_operator if given_up else kept

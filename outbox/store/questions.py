@@ -55,17 +55,20 @@ KNOWN_BEFORE: Final[LiteralString] = """
      ORDER BY order_number DESC, attempt DESC LIMIT 3"""
 """By the primary key, backwards: most attempts have a transaction."""
 _STATES: Final[LiteralString] = """
-    SELECT p.operation_id, p.state FROM orders o JOIN operation p USING (order_number)
+    SELECT p.operation_id, p.state, p.detail FROM orders o JOIN operation p USING (order_number)
      WHERE o.order_id = ANY(%s) AND p.operation_id = ANY(%s)"""
 
 _DISPUTES: Final[LiteralString] = f"""
     SELECT {DISPUTES.select("d")} FROM dispute d WHERE d.order_number = %s ORDER BY d.opened_at, d.dispute_id"""  # noqa: S608 - literals only
 
 
-async def states(wire: Wire, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
-    """Return the states of these operations, finished or not."""
+async def states(
+    wire: Wire, operations: Sequence[tuple[OrderId, OperationId]]
+) -> dict[OperationId, tuple[OperationState, str | None]]:
+    """Return state and detail of these operations, finished or not."""
     order_ids, ids = [list(column) for column in zip(*operations, strict=True)]
-    return {OperationId(row[0]): OperationState(row[1]) for row in await wire.query(_STATES, [order_ids, ids])}
+    found = await wire.query(_STATES, [order_ids, ids])
+    return {OperationId(row[0]): (OperationState(row[1]), row[2]) for row in found}
 
 
 async def history(wire: Wire, order_number: int) -> Sequence[Operation]:

@@ -103,8 +103,10 @@ class PgTransaction:
         """Count what came into quarantine in the last ten minutes."""
         return await quarantine.lately(self.connection)
 
-    async def states(self, operations: Sequence[tuple[OrderId, OperationId]]) -> dict[OperationId, OperationState]:
-        """Return the states of these operations."""
+    async def states(
+        self, operations: Sequence[tuple[OrderId, OperationId]]
+    ) -> dict[OperationId, tuple[OperationState, str | None]]:
+        """Return state and detail of these operations."""
         return await questions.states(self._wire, operations)
 
     async def history(self, order_id: OrderId) -> Sequence[Operation]:

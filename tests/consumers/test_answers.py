@@ -13,7 +13,7 @@ from consumers.runtime.engine import Engine
 from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.operation import OperationKind
-from domain.outcome import Approved, Declined, Outcome
+from domain.outcome import Approved, Declined, OtherAmount, Outcome
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import TOTAL_MINOR, order
@@ -21,11 +21,14 @@ from tests.consumers.orders import TOTAL_MINOR, order
 pytestmark = pytest.mark.integration
 
 APPROVED = Approved("pi_1", amount_minor=TOTAL_MINOR)
+SHORT = OtherAmount("pi_1", TOTAL_MINOR - 1)
 DECLINED = Declined(FailureCode.CARD_DECLINED)
 
 
 @pytest.mark.parametrize("together", [True, False])
-@pytest.mark.parametrize(("second", "alarms"), [(APPROVED, 0), (DECLINED, 1)], ids=["same", "other"])
+@pytest.mark.parametrize(
+    ("second", "alarms"), [(APPROVED, 0), (DECLINED, 1), (SHORT, 1)], ids=["same", "declined", "another amount"]
+)
 async def test_second_answer_changes_nothing_and_alarms_if_it_contradicts(
     make_pipeline: MakePipeline, *, together: bool, second: Outcome, alarms: int
 ) -> None:
@@ -43,6 +46,20 @@ async def test_second_answer_changes_nothing_and_alarms_if_it_contradicts(
     assert await pipeline.rows("SELECT state FROM operation") == [("approved",)]
     assert await pipeline.rows("SELECT ordinal, order_version FROM event") == [(0, 1)]
     assert await pipeline.status("order-1") == "payment_authorized"
+
+
+async def test_an_approval_of_another_amount_that_is_told_twice_is_no_contradiction(
+    make_pipeline: MakePipeline,
+) -> None:
+    pipeline = await make_pipeline()
+    engine = pipeline.engine(pipeline.store())
+    first, again, whole = await _answers(pipeline, SHORT, SHORT, APPROVED)
+    with capture_logs() as log:
+        await settle(engine, [first])
+        await settle(engine, [again])
+        assert "contradiction" not in {line.get("reason") for line in log}
+        await settle(engine, [whole])
+    assert [line["said"] for line in log if line.get("reason") == "contradiction"] == ["approved"]
 
 
 async def _answers(pipeline: Pipeline, *outcomes: Outcome) -> list[Answer]:

@@ -231,7 +231,7 @@ async def test_capturing_what_is_voided_has_lapsed(world: World) -> None:
 
     assert await world.perform(capture) == Lapsed()
     assert await world.look_up(capture) == Lapsed()
-    assert await world.look_up(first) == Lapsed()
+    assert await world.look_up(first) == Lapsed(transaction_id)
 
 
 async def test_capturing_what_is_captured_is_done_with_the_amount_that_was_captured(world: World) -> None:

@@ -90,7 +90,7 @@ async def test_an_authorization_lapses_in_its_time() -> None:
     capture = world.follow_up(first, OperationKind.CAPTURE, transaction_id)
 
     assert await world.perform(capture) == Lapsed()
-    assert await world.look_up(first) == Lapsed()
+    assert await world.look_up(first) == Lapsed(transaction_id)
     assert await world.effects(first.order_id) == [("authorize", 1250), ("cancel", 1250)]
 
 

@@ -1,4 +1,4 @@
-"""Whatever stands in the column `currency`, the views of an order can be shown."""
+"""Whatever stands in the column `currency`, the views of an order can be shown; a review is shown with its ways out."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from deploy.views.order_text import list_lines, order_lines
 from deploy.views.timeline import facts_of
+from domain.ways_out import WAYS
 from outbox.operators.queries import OrderRows
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -85,3 +86,17 @@ def test_any_stored_order_is_shown_and_listed(currency: str, amount_minor: int) 
 @given(CURRENCIES, AMOUNTS)
 def test_any_event_that_was_published_is_shown(currency: str, amount_minor: int) -> None:
     assert list(facts_of({"amount_minor": amount_minor, "currency": currency}))
+
+
+@given(st.sampled_from(sorted(WAYS)))
+def test_an_order_under_review_is_shown_and_listed_with_both_ways_out(reason: str) -> None:
+    row = order("EUR", 100) | {"status": "manual_review", "reviewed": "confirmed", "review_reason": reason}
+    stored = OrderRows(row, [attempt(100)], [operation("EUR", 100)], [], [], [], [], [], [], [], frozenset())
+    way = WAYS[reason]
+
+    for lines in (list(order_lines(stored, [], NOW)), list(list_lines([row, row], NOW, more=False))):
+        for word, said in (("executed", way.executed), ("not-executed", way.not_executed)):
+            assert [line.lstrip() for line in lines if said in line] == [
+                line.lstrip() for line in lines if line.lstrip().startswith(f"--as {word}")
+            ]
+            assert sum(said in line for line in lines) >= 1

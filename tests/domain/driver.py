@@ -268,7 +268,7 @@ class Run:
 
     def _rule(self, word: Word, operation: Operation | None) -> None:
         assert self.order is not None
-        names = {K.AUTHORIZE: "pi", K.REFUND: "re", None: "re"}
+        names = {K.AUTHORIZE: "pi", K.REFUND: "re", None: "outside:transfer"}
         kind = operation.kind if operation else None
         reference = f"{names[kind]}_{self.order.attempt}" if word is Word.EXECUTED and kind in names else None
         ruling = Ruling(word, "looked it up", "an operator", reference)

@@ -46,7 +46,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     Approved("pi_1", None, TOTAL, captured=True),
     Declined(FailureCode.CARD_DECLINED, "generic_decline", "pi_1"),
     AlreadyCaptured("pi_1", TOTAL),
-    Lapsed(),
+    Lapsed("pi_1"),
     Pending("re_1", "pi_1"),
     Unknown("time-out"),
     Unknown("HTTP 500", replayed=True),

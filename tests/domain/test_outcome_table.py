@@ -59,6 +59,13 @@ def test_an_authorization_that_lapsed_unseen_fails_and_may_be_retried() -> None:
     assert facts(decision) == [FAILED | said, NOTICE | said]
 
 
+def test_an_authorization_that_somebody_cancelled_unseen_is_known_and_holds_nothing() -> None:
+    decision = settle(S.CONFIRMED, K.AUTHORIZE, attempt(), Lapsed("pi_1"))
+    code = FailureCode.AUTHORIZATION_EXPIRED
+    over = attempt(token=None, transaction_id="pi_1", voided=True, failure_code=code)
+    assert after(decision) == (S.PAYMENT_FAILED, over)
+
+
 def test_reserved_items_are_told_with_their_hold() -> None:
     decision = settle(S.PAYMENT_AUTHORIZED, K.RESERVE, authorized(), Reserved(later(900)))
     items = builders.items_reserved().lines

@@ -23,7 +23,7 @@ from domain.order import Attempt, Hold, HoldState, Order, Status
 from domain.outcome import AlreadyCaptured, Approved, Declined, Outcome, Pending, Reserved
 from domain.resolving import OWNERS, No, Ruling, Word, resolve
 from domain.values import replace
-from domain.ways_out import DOUBTS, WAYS
+from domain.ways_out import DOUBTS, OUTSIDE, WAYS
 from tests.domain.builders import (
     AT,
     RULES,
@@ -304,6 +304,43 @@ def test_what_the_gateway_has_refused_is_settled_as_paid_back_or_sent_again_unde
         assert decision.order.status is S.MANUAL_REVIEW
     after, events = end(decision)
     assert (after.status, events) == ENDS[name, word]
+
+
+REFUSED: Final = CALLS["refund for lack of goods"]
+OUT: Final = f"{OUTSIDE}SEPA-2026-07"
+
+
+def test_money_paid_past_the_gateway_is_booked_with_the_operators_own_proof() -> None:
+    old = call_of(REFUSED, state=O.DECLINED, settled_at=AT, reference="re_0")
+    decision = decided(rule(under(REFUSED, "refund_failed"), YES, [old], OUT))
+    assert decision.order is not None
+    after, events = end(decision)
+    assert (after.status, events) == (S.PAYMENT_FAILED, REFUNDED)
+    assert (after.current.refund_id, after.current.kept_minor) == (OUT, 0)
+    assert [(o.reference, o.state) for o in after.operations if o.try_number == 2] == [(OUT, O.APPROVED)]
+    assert getattr(decision.events[0], "refund_id", None) == OUT
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("re_0", "refund re_0 is declined in our books, so it does not show that this money went back"),
+        ("re_00", "refund re_00 is approved in our books"),
+        (OUTSIDE, "say by what it can be found"),
+        (None, "say which refund the refund made"),
+        ("SEPA-2026-07", "say which refund the refund made"),
+    ],
+)
+def test_what_is_no_proof_that_a_failed_refund_was_paid_is_refused(said: str | None, why: str) -> None:
+    old = call_of(REFUSED, state=O.DECLINED, settled_at=AT, reference="re_0")
+    part = call_of(REFUSED, state=O.APPROVED, settled_at=AT, reference="re_00", try_number=2)
+    assert why in refused(rule(under(REFUSED, "refund_failed"), YES, [part, old], said))
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_what_the_gateway_may_still_refund_cannot_be_said_to_be_paid_past_it(doubt: str) -> None:
+    waiting = call_of(REFUSED, state=STATES[doubt])
+    assert "may still make this refund" in refused(rule(under(REFUSED, f"refund_{doubt}", waiting), YES, [], OUT))
 
 
 def test_a_refund_that_is_refused_again_is_a_review_again_and_has_a_way_out_again() -> None:

@@ -1,6 +1,7 @@
 """The comparison of one order with the gateway: which difference has which name, and what is none."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,10 @@ PAID = OurAttempt(1, "pi_1", 500, 500, 0, voided=False)
 HELD = OurAttempt(1, "pi_1", 500, 0, 0, voided=False)
 VOIDED = OurAttempt(1, "pi_1", 500, 0, 0, voided=True)
 RETURNED = OurAttempt(1, "pi_1", 500, 500, 500, voided=False, refund_id="re_1")
+NOTHING = OurAttempt(1, "pi_1", 0, 0, 0, voided=False)
+PAST_IT = RETURNED._replace(refund_id="outside:SEPA-7", outside=500)
 OURS = OurRefund("operation-r", "pi_1", "re_1", approved=True, unfinished=False)
+BY_BANK = OurRefund("operation-s", "pi_1", "outside:SEPA-7", approved=True, unfinished=False)
 WAITING = OurRefund("operation-r", "pi_1", "re_1", approved=False, unfinished=True)
 DONE, PENDING, FAILED = RefundState.SUCCEEDED, RefundState.PENDING, RefundState.FAILED
 
@@ -44,6 +48,7 @@ def kinds(ours: OurOrder, theirs: LedgerEntry | None, refunds: Sequence[TheirRef
 
 
 TAKEN = entry("authorize", "capture")
+GIVEN_BACK = entry("authorize", "capture", refunded=500)
 SAME = [
     (order(PAID), TAKEN, ()),
     (order(HELD), entry("authorize"), ()),
@@ -58,6 +63,12 @@ SAME = [
     (order(PAID, WAITING, returning=500), TAKEN, (back(state=FAILED),)),
     # We cancelled what nobody had decided on, and the gateway approved it just before.
     (order(VOIDED._replace(authorized=0)), entry("authorize", "cancel"), ()),
+    # An operator paid it back past the gateway, which had refused the refund.
+    (order(PAST_IT, BY_BANK), TAKEN, (back(state=FAILED),)),
+    (order(PAST_IT, BY_BANK), TAKEN, None),
+    # It was in another currency, and all of it is back.
+    (order(NOTHING, currency="USD", status="payment_failed"), GIVEN_BACK, (back(),)),
+    (order(NOTHING, currency="USD", status="payment_failed"), entry("authorize", "cancel"), ()),
     # The lists do not reach back to the attempt, and show one of its refunds only.
     (order(PAID._replace(listed=False)), None, ()),
     (order(RETURNED._replace(listed=False), OURS), None, (back(amount=200),)),
@@ -79,6 +90,11 @@ OTHER = [
     (order(HELD, status="payment_failed"), entry("authorize"), (), [Kind.STILL_HELD]),
     (order(PAID), None, (), [Kind.TRANSACTION_MISSING]),
     (order(PAID, currency="USD"), TAKEN, (), [Kind.CURRENCY]),
+    (order(PAID, currency="USD"), GIVEN_BACK, (back(),), [Kind.CURRENCY]),
+    (order(NOTHING, currency="USD"), entry("authorize"), (), [Kind.CURRENCY]),
+    # It was paid back past the gateway and then by it as well.
+    (order(PAST_IT, BY_BANK), TAKEN, (back(refund_id="re_2"),), [Kind.REFUNDED_ELSEWHERE]),
+    (order(PAST_IT, BY_BANK), GIVEN_BACK, None, [Kind.REFUNDED]),
     (order(PAID, total=499), TAKEN, (), [Kind.KEPT_TOO_MUCH]),
     (order(PAID), TAKEN, (back(amount=1),), [Kind.REFUNDED_ELSEWHERE]),
     (order(PAID), TAKEN, (back(state=PENDING),), [Kind.REFUNDED_ELSEWHERE]),
@@ -97,6 +113,14 @@ def test_what_differs_has_its_name(
     ours: OurOrder, theirs: LedgerEntry | None, refunds: Sequence[TheirRefund], found: list[Kind]
 ) -> None:
     assert kinds(ours, theirs, refunds) == found
+
+
+def test_an_order_paid_back_past_the_gateway_and_paid_by_another_method_is_captured_once() -> None:
+    attempts = [PAST_IT, OurAttempt(2, "pi_2", 500, 500, 0, voided=False)]
+    both = [TAKEN, entry("authorize", "capture", transaction_id="pi_2")]
+    both[1] = replace(both[1], operation_id="operation-2")
+    pair = Pair("order-1", order(PAST_IT, BY_BANK, attempts=attempts), both, (back(state=FAILED),))
+    assert list(differences(pair)) == []
 
 
 def test_a_second_transaction_of_the_same_operation_is_strange_captured_twice_and_too_much() -> None:

@@ -12,7 +12,7 @@ from outbox.audit.histories import history_problems, journal_problems
 from outbox.audit.profiles import AttemptSummary, EventSummary, OperationSummary, Profile
 
 RETURNED: Final = AttemptSummary(
-    1, authorized=True, captured=True, refunded=True, keeps=False, voided=False, not_taken=False
+    1, authorized=True, captured=True, refunded=True, keeps=False, voided=False, not_taken=False, asked=False
 )
 FAILED: Final = ("PaymentRefunded", "PaymentFailed", "CustomerNotificationRequested")
 

@@ -46,7 +46,7 @@ def read_authorize(call: GatewayCall, intent: Thing) -> GatewayOutcome:
         case "processing":
             return Pending(transaction_id=transaction_id)
         case "canceled":
-            return Lapsed()
+            return Lapsed(transaction_id)
         case "requires_action" if call.frozen is not None and call.frozen.return_url is not None:
             return CustomerMustAct(transaction_id, _redirect_url(intent))
         case "requires_action":
