@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from deploy.demo.stories import Also, Goods, Kind, Story, counts_for
+from deploy.demo.stories import Also, Goods, Kind, Saved, Story, counts_for
 
 PLENTY: Final = ("tea", "coffee", "honey", "mug", "kettle", "teapot", "biscuits", "jam")
 PLENTY_UNITS: Final = 10_000_000
@@ -16,6 +16,10 @@ NOWHERE: Final = "moon-dust"
 CURRENCIES: Final = ("EUR", "EUR", "EUR", "USD", "GBP", "JPY")
 LARGE_MINOR: Final = 100_000_000
 """Above Stripe's largest amount, eight digits, and still within PAYMENTS_AMOUNT_MAX_MINOR."""
+KINDS_OF_METHOD: Final = {"wallet": "WALLET", "captured": "WALLET", "redirect": "BANK", "debit": "BANK"}
+"""Of a payment method, by a part of its token; any other is a CARD."""
+SAVED_CUSTOMER: Final = "cus_play_demo"
+"""The customer of saved methods at the gateway, as the sandbox has them."""
 CARD_NUMBER: Final = "4242424242424242"
 """Stripe's published test number: it must be refused wherever it stands, and never be shown or stored."""
 
@@ -52,7 +56,7 @@ class ScriptedOrder:
             "type": "PaymentRetryRequested",
             "order_id": self.order_id,
             "after_attempt": after_attempt,
-            "payment_method": _method(self.story.tokens[after_attempt]),
+            "payment_method": _method(self.story.tokens[after_attempt], self.story.saved),
         }
         return [line] * (2 if self.story.also is Also.CLICKED_TWICE else 1)
 
@@ -121,7 +125,7 @@ def _order(order_id: str, kind: Kind, story: Story, draw: random.Random) -> Scri
         "delivery_fee_minor": 0,
         "service_fee_minor": 0,
         "total_minor": total,
-        "payment_method": _method(story.tokens[0]) if story.tokens else None,
+        "payment_method": _method(story.tokens[0], story.saved) if story.tokens else None,
     }
     return ScriptedOrder(order_id, kind, story, confirmed)
 
@@ -162,8 +166,12 @@ def _any_kind() -> tuple[Kind, Story]:
     return kind, kind.variants[0]
 
 
-def _method(token: str) -> dict[str, str]:
-    return {"kind": "WALLET" if "wallet" in token or "captured" in token else "CARD", "token": token}
+def _method(token: str, saved: Saved = Saved.NOT) -> dict[str, Any]:
+    kind = next((kind for name, kind in KINDS_OF_METHOD.items() if name in token), "CARD")
+    method = {"kind": kind, "token": token}
+    if saved is Saved.NOT:
+        return method
+    return {**method, "gateway_customer_id": SAVED_CUSTOMER, "off_session": saved is Saved.AWAY}
 
 
 def _without_id(line: dict[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,9 @@ SETTINGS: Final = {
     "PAYMENTS_UNKNOWN_RETRY_S": "1",
     "PAYMENTS_BACKOFF_MIN_S": "0.5",
     "PAYMENTS_SWEEP_INTERVAL_S": "0.25",
+    # Nobody goes back there: the customers of a demo are played.
+    "PAYMENTS_RETURN_URL": "https://shop.example/orders/{order_id}",
+    "PAYMENTS_ACTION_TIMEOUT_S": "8",
     "PAYMENTS_LOG_LEVEL": "WARNING",
 }
 

@@ -1,6 +1,6 @@
 """The kinds of orders that a demo has, and how each must end: at which attempt, with which code, with what money."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -24,6 +24,23 @@ class Goods(StrEnum):
     UNKNOWN = "an item that nobody sells"
 
 
+class Customer(StrEnum):
+    """What the customer does when their bank asks them to confirm a payment."""
+
+    NOT_ASKED = ""
+    CONFIRMS = "confirms"
+    FAILS = "fails to prove who they are"
+    NEVER_COMES = "never comes"
+
+
+class Saved(StrEnum):
+    """Whether the payment method is one that the shop saved at the gateway."""
+
+    NOT = ""
+    PRESENT = "saved, the customer is there"
+    AWAY = "saved, the customer is away"
+
+
 class Also(StrEnum):
     """What is published besides the order."""
 
@@ -35,10 +52,15 @@ class Also(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How one attempt must end. failure: its code, None for paid. money: at the gateway, once all is quiet."""
+    """How one attempt must end. failure: its code, None for paid. money: at the gateway, once all is quiet.
+
+    asks: the customer had to confirm it. disputed: they contest it afterwards, for this reason.
+    """
 
     failure: str | None
     money: Money
+    asks: bool = False
+    disputed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +68,7 @@ class Story:
     """What happens to an order. tokens: the payment methods in turn, one an attempt, with how each ends.
 
     currency: if it matters. free: discounted to nothing. large: costs more than the gateway takes (in EUR; in JPY it
-    takes more). slow: waits are part of it.
+    takes more). slow: waits are part of it. customer: what they do whenever they are asked.
     """
 
     tokens: tuple[str, ...]
@@ -57,6 +79,8 @@ class Story:
     large: bool = False
     slow: bool = False
     also: Also = Also.NOTHING
+    customer: Customer = Customer.NOT_ASKED
+    saved: Saved = Saved.NOT
 
     @property
     def outcome(self) -> str:
@@ -73,13 +97,18 @@ class Story:
                 found.add(("PaymentVoided", number, None))
             if end.money is Money.REFUNDED:
                 found.add(("PaymentRefunded", number, None))
+            if end.asks:
+                found.add((ASKED_EVENT, number, None))
+            if end.disputed:
+                found.add(("PaymentDisputed", number, end.disputed))
         return frozenset(found)
 
 
 OUTCOME_EVENTS: Final = ("PaidAndConfirmed", "PaymentFailed", "PaymentReviewRequired")
 """Each ends an attempt, or the order."""
-MONEY_EVENTS: Final = ("PaymentVoided", "PaymentRefunded")
-assert set(OUTCOME_EVENTS + MONEY_EVENTS) <= EVENTS.keys()
+MONEY_EVENTS: Final = ("PaymentVoided", "PaymentRefunded", "PaymentDisputed")
+ASKED_EVENT: Final = "CustomerActionRequired"
+assert {*OUTCOME_EVENTS, *MONEY_EVENTS, ASKED_EVENT} <= EVENTS.keys()
 
 OUTCOMES: Final = ("paid_and_confirmed", "payment_failed", "manual_review")
 FAULTS: Final = (
@@ -116,15 +145,15 @@ _DECLINES = {
     "pm_card_chargeDeclinedIncorrectCvc": "incorrect_details",
     "pm_card_chargeDeclinedProcessingError": "processing_error",
     "pm_card_chargeDeclinedFraudulent": "fraud_suspected",
-    "pm_card_authenticationRequired": "authentication_required",
     "pm_card_nobody_has_this": "method_invalid",
 }
 _MAY_RETRY = (
     "pm_card_chargeDeclinedInsufficientFunds",
     "pm_card_chargeDeclinedExpiredCard",
     "pm_card_chargeDeclined",
-    "pm_card_authenticationRequired",
 )
+_ASKS = "pm_card_authenticationRequired"
+_NOT_PROVEN = End("authentication_failed", Money.NONE, asks=True)
 
 
 def _declined(token: str) -> End:
@@ -216,6 +245,76 @@ _SPECIAL = (
         (Story(("pm_fault_refund_pending",), (_SHORT_REFUNDED,), goods=Goods.SHORT),),
         0.005,
         10,
+    ),
+    Kind(
+        "confirmed by the customer (3-D Secure), paid",
+        (
+            Story((_ASKS,), (replace(_PAID, asks=True),), customer=Customer.CONFIRMS),
+            Story(("pm_redirect",), (replace(_PAID, asks=True),), currency="EUR", customer=Customer.CONFIRMS),
+        ),
+        0.01,
+        40,
+        shown=True,
+    ),
+    Kind(
+        "not confirmed by the customer, or not in time",
+        (
+            Story((_ASKS,), (_NOT_PROVEN,), customer=Customer.FAILS),
+            Story(
+                (_ASKS,),
+                (End("action_expired", Money.NONE, asks=True),),
+                customer=Customer.NEVER_COMES,
+                slow=True,
+            ),
+            Story((_ASKS, "pm_card_visa"), (_NOT_PROVEN, _PAID), customer=Customer.FAILS),
+        ),
+        0.015,
+        30,
+    ),
+    Kind(
+        "paid on the bank's page, out of stock, refunded",
+        (
+            Story(
+                ("pm_redirect",),
+                (replace(_SHORT_REFUNDED, asks=True),),
+                goods=Goods.SHORT,
+                currency="EUR",
+                customer=Customer.CONFIRMS,
+            ),
+        ),
+        0.005,
+        10,
+    ),
+    Kind(
+        "a bank debit that takes days",
+        (
+            Story(("pm_debit_days",), (_PAID,), currency="EUR", saved=Saved.PRESENT, slow=True),
+            Story(
+                ("pm_debit_days_declined",),
+                (End("card_declined", Money.NONE),),
+                currency="EUR",
+                saved=Saved.PRESENT,
+                slow=True,
+            ),
+        ),
+        0.01,
+        10,
+    ),
+    Kind(
+        "a saved card, the customer away",
+        (
+            Story(("pm_card_visa",), (_PAID,), saved=Saved.AWAY),
+            Story((_ASKS,), (End("authentication_required", Money.NONE),), saved=Saved.AWAY),
+        ),
+        0.01,
+        20,
+    ),
+    Kind(
+        "paid, and disputed afterwards",
+        (Story(("pm_card_createDispute",), (replace(_PAID, disputed="fraudulent"),)),),
+        0.005,
+        5,
+        shown=True,
     ),
     Kind("nothing to pay", (Story((), (End(None, Money.NONE),), free=True),), 0.01, 20, shown=True),
     Kind(

@@ -1,4 +1,7 @@
-"""Checkout and storefront: orders are published a few at a time, and a customer whose payment failed tries again."""
+"""Checkout, storefront and customers: orders are published a few at a time.
+
+A customer whose bank asks them confirms the payment, or does not; one whose payment failed tries again.
+"""
 
 import asyncio
 from collections import deque
@@ -6,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+import aiohttp
 import orjson
 
 from deploy.demo.script import Script, ScriptedOrder
-from deploy.demo.stories import OUTCOME_EVENTS
+from deploy.demo.stories import ASKED_EVENT, OUTCOME_EVENTS, Customer
 from deploy.demo.watch import Observed, Seen
 from deploy.running import id_source, now
 from deploy.settings import Settings
@@ -28,6 +32,9 @@ QUIET_S: Final = 15.0
 """The same once every order has an outcome: time for what follows an outcome (a refund that takes a while)."""
 TRIES_MAX: Final = 20
 IDS_APART: Final = 2**64
+PAGE_S: Final = 10.0
+ANSWERS: Final = {Customer.CONFIRMS: "passed", Customer.FAILS: "failed"}
+"""What the sandbox's page is told for a customer."""
 AWAY_S: Final = 1.0
 """Between tries while Kafka is down: somebody may have killed it, to see what happens."""
 
@@ -72,14 +79,19 @@ class Traffic:
         self._waiting = deque(script.orders)
         self._retries: list[Asking] = []
         self._asked_s: dict[tuple[str, int], float] = {}
+        self._answers: deque[tuple[str, str]] = deque()
         self._under_way: set[str] = set()
         self._ended: set[str] = set()
         self._last_s = 0.0
 
     def note(self, seen: Seen) -> None:
-        """Take note of an event; after a failed payment the customer may try again."""
+        """Take note of an event; a customer may act on it."""
         self._last_s = seen.at_s
         order = self._orders.get(seen.order_id)
+        if seen.event_type == ASKED_EVENT and order is not None and seen.url is not None:
+            answer = ANSWERS.get(order.story.customer)
+            if answer is not None:
+                self._answers.append((seen.url, answer))
         if seen.event_type not in OUTCOME_EVENTS or order is None:
             return
         asked_s = self._asked_s.get((seen.order_id, seen.attempt))
@@ -102,6 +114,7 @@ class Traffic:
         try:
             await self._publish_strays(publisher)
             while not self._over(observed, loop.time()):
+                await self._act_for_customers()
                 batch = self._next()
                 if batch:
                     publisher = await self._publish(publisher, batch)
@@ -109,6 +122,18 @@ class Traffic:
                     await asyncio.sleep(LOOK_S)
         finally:
             await publisher.close()
+
+    async def _act_for_customers(self) -> None:
+        """Answer the banks' pages. A page that does not answer, because somebody killed it, is tried again."""
+        if not self._answers:
+            return
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PAGE_S)) as session:
+            for url, answer in [self._answers.popleft() for _ in range(len(self._answers))]:
+                try:
+                    async with session.post(url, data={"outcome": answer}, allow_redirects=False) as page:
+                        page.raise_for_status()
+                except (aiohttp.ClientError, TimeoutError):
+                    self._answers.append((url, answer))
 
     def _next(self) -> list[Asking]:
         """Take all retries, and as many new orders as may be under way."""

@@ -11,7 +11,7 @@ from uuid import UUID
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from deploy.demo.stories import MONEY_EVENTS, OUTCOME_EVENTS
+from deploy.demo.stories import ASKED_EVENT, MONEY_EVENTS, OUTCOME_EVENTS
 from deploy.settings import Settings
 from schemas.codec import Codec
 from schemas.topics import CONSUMED, dead_letter_topic, event_type_of, topic_name
@@ -25,13 +25,17 @@ REASON: Final = "payments_reason"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One distinct event of an order. code: the failure code, None where nothing failed. at_s: the loop's clock."""
+    """One distinct event of an order. code: the failure code, None where nothing failed. at_s: the loop's clock.
+
+    url: where the customer is to confirm the payment, if the event says so.
+    """
 
     order_id: str
     event_type: str
     attempt: int
     code: str | None
     at_s: float
+    url: str | None = None
 
     @property
     def mark(self) -> tuple[str, int, str | None]:
@@ -68,7 +72,7 @@ class Watcher:
         self._prefix = settings.topic_prefix
         self._codec = codec
         self._on_event = on_event
-        self._outcomes = {topic_name(self._prefix, name) for name in OUTCOME_EVENTS + MONEY_EVENTS}
+        self._outcomes = {topic_name(self._prefix, name) for name in (*OUTCOME_EVENTS, *MONEY_EVENTS, ASKED_EVENT)}
         self._passed = {topic_name(self._prefix, name) for name in PASSED}
         self._letters = {dead_letter_topic(self._prefix, name) for name in CONSUMED}
         topics = self._outcomes | self._passed | self._letters
@@ -119,6 +123,6 @@ class Watcher:
         event: Any = self._codec.decode(event_type_of(self._prefix, record.topic), record.key, record.value)
         if self.observed.remember(event.event_id):
             code = getattr(event, "failure_code", None) or getattr(event, "reason", None)
-            seen = Seen(event.order_id, event.TYPE, event.attempt, code, now_s)
+            seen = Seen(event.order_id, event.TYPE, event.attempt, code, now_s, getattr(event, "url", None))
             self.observed.events.setdefault(event.order_id, []).append(seen)
             self._on_event(seen)
