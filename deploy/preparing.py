@@ -14,7 +14,7 @@ from deploy.topics import owners_of, wanted_of
 from deploy.wiring import store_of
 from domain.errors import Busy
 from domain.ports.store import InboxUpkeep
-from outbox.operators.stock import StockSet, set_available
+from outbox.operators.stock import StockChange, StockSet, change_stock
 from outbox.schema.migrations import upgrade
 from outbox.schema.state import SchemaState, schema_state
 from producers.topic_settings import Difference, Owner
@@ -88,11 +88,18 @@ async def prepare_topics(settings: Settings, mended: Collection[Owner]) -> Topic
 
 
 async def set_stock(settings: Settings, quantities: Mapping[str, int], by: str) -> list[StockSet]:
-    """Set how many units of each SKU are free to reserve. Raises TooManyUnits."""
+    """Set how many units of each SKU are free to reserve. Raises StockRefused."""
+    return await change_stocks(settings, [StockChange(sku, quantity) for sku, quantity in quantities.items()], by)
+
+
+async def change_stocks(
+    settings: Settings, changes: Sequence[StockChange], by: str, progress: Callable[[int], None] = lambda _: None
+) -> list[StockSet]:
+    """Change the stock of many SKUs in one transaction, as change_stock does. Raises StockRefused."""
     async with store_of(settings) as store:
         try:
             async with store.transaction() as transaction:
-                return [await set_available(transaction, sku, quantity, by) for sku, quantity in quantities.items()]
+                return await change_stock(transaction, changes, by, progress)
         except Busy as busy:
             raise await store.with_holder(busy) from busy
 

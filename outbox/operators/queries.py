@@ -172,5 +172,13 @@ def stock_list(connection: sa.Connection, sku: str | None) -> list[Record]:
     return _all(connection, wanted if sku is None else wanted.where(stock.c.sku == sku))
 
 
+def adjustment_list(connection: sa.Connection, sku: str, limit: int) -> list[Record]:
+    """Read the last adjustments of one SKU, the newest first."""
+    wanted = sa.select(
+        stock_adjustments.c.adjusted_at, stock_adjustments.c.delta, stock_adjustments.c.by, stock_adjustments.c.reason
+    ).where(stock_adjustments.c.sku == sku)
+    return _all(connection, wanted.order_by(stock_adjustments.c.id.desc()).limit(limit))
+
+
 def _all(connection: sa.Connection, query: sa.Select[Any]) -> list[Record]:
     return [dict(row) for row in connection.execute(query).mappings()]

@@ -77,8 +77,10 @@ stock_adjustments = sa.Table(
     _c("delta", sa.BigInteger, "whole units put in (or, negative, taken out) by hand"),
     _c("adjusted_at", Time, "when", server_default=sa.text("now()")),
     _c("by", sa.Text, "who"),
+    _c("reason", sa.Text, "why; null: not said", nullable=True),
     comment="What people did to the stock; the sum is available + reserved + sold",
 )
+sa.Index("stock_adjustment_sku_idx", stock_adjustments.c.sku)
 
 inbox = sa.Table(
     "inbox",
