@@ -6,8 +6,8 @@ It only adds a column that may be null, and an index; the release before may run
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
