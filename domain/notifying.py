@@ -1,15 +1,18 @@
 """The message to a customer, made from the event that requests it."""
 
+from datetime import timedelta
+
 from domain.case import Case
 from domain.decision import Decision, Notification
 from domain.ids import EventId, OrderId
+from domain.outcome import Missing
 from schemas.events import CustomerNotificationRequested
 
 
 def notify(case: Case) -> Decision:
     """Turn the event into one message; stale if it is too old to be useful."""
     event, context = case.event_as(CustomerNotificationRequested), case.context
-    age_s = (context.at - event.occurred_at).total_seconds()
+    send_until = event.occurred_at + timedelta(seconds=context.rules.notification_max_age_s)
     notification = Notification(
         key=EventId(event.event_id),
         order_id=OrderId(event.order_id),
@@ -17,6 +20,14 @@ def notify(case: Case) -> Decision:
         kind=str(event.kind),
         text=event.reason or "",
         occurred_at=event.occurred_at,
-        stale=age_s > context.rules.notification_max_age_s,
+        stale=context.at > send_until,
+        send_until=send_until,
+        failure_code=event.failure_code,
+        amount_minor=event.amount_minor,
+        currency=event.currency,
+        money=str(event.money),
+        retryable=event.retryable,
+        retry_until=event.retry_until,
+        missing=tuple(Missing(item.sku, item.requested, item.available) for item in event.missing),
     )
     return Decision(None, notifications=(notification,))
