@@ -23,8 +23,10 @@ NO_ADDRESS: Final = "no address"
 
 
 class MessageState(StrEnum):
-    """waiting: to be sent, or under way. given_up: an operator may have it tried again. stale: too old when its turn
-    came."""
+    """Where a message stands. waiting: also while it is under way. given_up: an operator may have it tried again.
+
+    stale: it was too old when its turn came.
+    """
 
     WAITING = "waiting"
     SENT = "sent"

@@ -43,7 +43,7 @@ class Planner:
         bounds: Bounds,
         recorded: Callable[[], None] = lambda: None,
     ) -> None:
-        """recorded: called when notifications are recorded, after the commit."""
+        """Make it. recorded: called when notifications are recorded, after the commit."""
         self._reaction = reaction
         self._letters = Letters(reaction.group, reaction.trigger.TYPE, ports.mask)
         self._reactions = reactions

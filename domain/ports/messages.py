@@ -25,7 +25,7 @@ class Messages(Protocol):
         ...
 
     async def forget_old(self, limit: int) -> int:
-        """Delete messages that were done with longer ago than the inbox remembers; return how many."""
+        """Delete messages that were sent or stale longer ago than the inbox remembers; return how many."""
         ...
 
 

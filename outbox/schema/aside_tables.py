@@ -1,5 +1,4 @@
-"""Tables beside the orders: dead letters, quarantine, operators' words, the relay's lease, searches' marks, notices,
-messages to customers."""
+"""Tables beside the orders: dead letters, quarantine, operators' words, the relay's lease, marks, notices, messages."""
 
 from typing import Final
 
@@ -173,6 +172,6 @@ messages = sa.Table(
     comment="Messages to customers that wait to be sent, and those of the last days; not used by the notifier log",
 )
 sa.Index("message_due_at_idx", messages.c.due_at, postgresql_where=sa.text("due_at IS NOT NULL"))
-sa.Index("message_settled_at_idx", messages.c.settled_at, postgresql_where=sa.text("settled_at IS NOT NULL"))
+sa.Index("message_settled_at_idx", messages.c.settled_at, postgresql_where=sa.text("state IN ('sent', 'stale')"))
 sa.Index("message_given_up_idx", messages.c.occurred_at, postgresql_where=sa.text("state = 'given_up'"))
 sa.Index("message_order_id_idx", messages.c.order_id)

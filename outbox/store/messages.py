@@ -84,7 +84,9 @@ _GIVE_BACK = batch(
 )
 _FORGET: Final[LiteralString] = """
     DELETE FROM message WHERE event_id IN (
-      SELECT event_id FROM message WHERE settled_at < now() - %s ORDER BY settled_at LIMIT %s FOR UPDATE SKIP LOCKED)"""
+      SELECT event_id FROM message WHERE state IN ('sent', 'stale') AND settled_at < now() - %s
+       ORDER BY settled_at LIMIT %s FOR UPDATE SKIP LOCKED)"""
+"""Those that were given up stay, as dead letters do. What was sent stays in the record."""
 _IN_RECORD: Final = frozenset({MessageState.SENT, MessageState.STALE})
 
 
@@ -160,7 +162,9 @@ class PgMessages:
 
 
 def _read(row: Row) -> Message:
-    (key, order_id, customer_id, kind, code, text, amount, currency, money, retryable, retry_until, missing, *rest) = row
+    (key, order_id, customer_id, kind, code, text, amount, currency, money, retryable, retry_until, missing, *rest) = (
+        row
+    )
     occurred_at, send_until, tries, lease, at = rest
     assert MISSING.read is not None
     notification = Notification(

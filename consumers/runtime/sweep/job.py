@@ -61,10 +61,10 @@ class Job(ABC):
         """Return what ends before there may be new work; None: nothing tells, so look again after a while."""
         return None
 
-    async def end(self, stop: asyncio.Event) -> None:
+    async def end(self, stop: asyncio.Event) -> None:  # noqa: B027 - most have nothing under way between their turns
         """Finish what is under way: the process stops."""
 
-    def break_off(self) -> None:
+    def break_off(self) -> None:  # noqa: B027 - as above
         """Leave what could not be finished."""
 
     async def _look(self, look: Callable[[int], Awaitable[T]], stop: asyncio.Event | None) -> T:

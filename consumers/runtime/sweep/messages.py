@@ -1,7 +1,7 @@
 """Messages to customers: claimed under a lease, sent outside of any transaction, and settled as the answers come.
 
-Nothing here holds up money: the job has its own bound on calls, and a receiver that is down is tried by one message at a
-time. A slow receiver of one message holds up one call.
+Nothing here holds up money: the job has its own bound on calls, and a receiver that is down is tried with one message
+at a time. A slow receiver of one message holds up one call.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ class Sending(Job):
         self._wake.clear()
         while True:
             await self._finish(stop)
-            began = await self._begin(stop)
+            began = await self._start(stop)
             if stop is None and self._running:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             elif not began or (stop is not None and stop.is_set()):
@@ -93,7 +93,7 @@ class Sending(Job):
         for task in self._running:
             task.cancel()
 
-    async def _begin(self, stop: asyncio.Event | None) -> int:
+    async def _start(self, stop: asyncio.Event | None) -> int:
         """Claim as many as there is room for; return how many were claimed."""
         room = self._outage.room(AT_ONCE_MAX - len(self._running), _now(), busy=bool(self._running))
         if room <= 0:

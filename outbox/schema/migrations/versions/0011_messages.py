@@ -43,11 +43,9 @@ def upgrade() -> None:
     )
     op.create_index("message_due_at_idx", "message", ["due_at"], postgresql_where=sa.text("due_at IS NOT NULL"))
     op.create_index(
-        "message_settled_at_idx", "message", ["settled_at"], postgresql_where=sa.text("settled_at IS NOT NULL")
+        "message_settled_at_idx", "message", ["settled_at"], postgresql_where=sa.text("state IN ('sent', 'stale')")
     )
-    op.create_index(
-        "message_given_up_idx", "message", ["occurred_at"], postgresql_where=sa.text("state = 'given_up'")
-    )
+    op.create_index("message_given_up_idx", "message", ["occurred_at"], postgresql_where=sa.text("state = 'given_up'"))
     op.create_index("message_order_id_idx", "message", ["order_id"])
     op.add_column("notification", _n("sent_at", TIME, "when its receiver took it; null: not sent, or by the log only"))
     op.alter_column(
