@@ -105,13 +105,13 @@ def _of_event(number: int, event: JournalEvent, unsent: frozenset[int]) -> Entry
 
 
 def _of_notice(number: int, row: Record) -> Iterator[Entry]:
-    """Return what was to be told, and what became of it. With the notifier `log` the log is all that was told."""
+    """Return what was to be told, and what became of it. With the notifier `log` nobody is told."""
     who, kind = "notify_customer", row["kind"]
     if row["sent_at"] is not None:
         yield Entry(row["recorded_at"], Rank.NOTICE, number, who, "message to the customer", _joined(kind, row["text"]))
         yield Entry(row["sent_at"], Rank.NOTICE, number, who, "customer told", kind)
     elif row["state"] is None or row["stale"]:
-        what = "not told, too late" if row["stale"] else "customer told"
+        what = "not told, too late" if row["stale"] else "message logged, not sent"
         yield Entry(row["recorded_at"], Rank.NOTICE, number, who, what, _joined(kind, row["text"]))
     else:
         tries = f"{row['tries']} tries" if row["tries"] else ""

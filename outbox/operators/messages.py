@@ -14,7 +14,7 @@ from outbox.schema.aside_tables import messages
 from outbox.schema.tables import notifications
 
 LOGGED: Final = "logged"
-"""The state of a notification that was never a message to be sent: the notifier was the log, or it is of an old release."""
+"""The state of a notification that was never to be sent: the notifier was the log, or it is of an older release."""
 STATES: Final = (*(str(state) for state in MessageState), LOGGED)
 _N, _M = notifications.c, messages.c
 STATE: Final = sa.case(
@@ -70,7 +70,7 @@ def message_list(connection: sa.Connection, wanted: Wanted, limit: int | None) -
         .limit(limit)
     )
     if wanted.state is not None:
-        query = query.where(_M.state == wanted.state if inner else wanted.state == STATE)
+        query = query.where((_M.state if inner else STATE) == wanted.state)
     if wanted.order_id is not None:
         query = query.where(_N.order_id == wanted.order_id)
     if wanted.event_ids is not None:

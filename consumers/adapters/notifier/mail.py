@@ -1,7 +1,6 @@
 """A message as a mail: plain text, and HTML beside it if there is a template for it."""
 
 import re
-from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
@@ -60,18 +59,15 @@ def usable(email: str) -> str | None:
     return f"{local}@{ascii_domain}" if _DOMAIN.fullmatch(ascii_domain) and ".." not in ascii_domain else None
 
 
-def compose(notification: Notification, written: Written, sender: Sender, recipient: str) -> Mail | None:
-    """Write the mail. recipient: a usable address. None if the address cannot stand in a mail after all.
+def compose(notification: Notification, written: Written, sender: Sender, recipient: str) -> Mail:
+    """Write the mail. recipient: a usable address.
 
     The same message gives the same Message-ID each time, so that a mail that was sent twice can be known.
     """
     utf8 = not recipient.isascii()
     mail = EmailMessage(policy=(SMTPUTF8 if utf8 else SMTP).clone(cte_type="7bit"))
-    try:
-        mail["From"] = Address(sender.name, addr_spec=sender.address)
-        mail["To"] = Address(addr_spec=recipient)
-    except (MessageError, ValueError, IndexError):
-        return None
+    mail["From"] = _address(sender.address, sender.name)
+    mail["To"] = _address(recipient)
     mail["Subject"] = written.subject
     mail["Message-ID"] = f"<{notification.key}@{sender.domain}>"
     mail["Date"] = format_datetime(notification.occurred_at)
@@ -83,6 +79,11 @@ def compose(notification: Notification, written: Written, sender: Sender, recipi
     if written.html is not None:
         mail.add_alternative(_sendable(written.html), subtype="html")
     return Mail(recipient, mail.as_bytes(), utf8)
+
+
+def _address(usable_address: str, name: str = "") -> Address:
+    local, _, domain = usable_address.rpartition("@")
+    return Address(name, username=local, domain=domain)
 
 
 def _sendable(text: str) -> str:

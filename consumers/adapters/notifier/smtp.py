@@ -117,8 +117,9 @@ class SmtpMessenger:
         written = self._texts.write(notification, customer.language)
         if written is None:
             return Never(f"there is no text for {notification.kind}")
-        mail = None if recipient is None else compose(notification, written, self._sender, recipient)
-        return mail or Never("the address in the customer directory is none that mail can be sent to")
+        if recipient is None:
+            return Never("the address in the customer directory is none that mail can be sent to")
+        return compose(notification, written, self._sender, recipient)
 
     async def _connection(self) -> SMTP:
         """Return a connection that answers: one that is kept, or a new one."""
