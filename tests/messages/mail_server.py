@@ -2,11 +2,13 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
+from threading import Thread
 from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -170,3 +172,30 @@ async def polite(
             if until == ".":
                 return body
             writer.write(b"250 taken\r\n")
+
+
+@contextmanager
+def mail_server_aside() -> Iterator[MailServer]:
+    """Run a mail server in a thread of its own, for tests that wait for processes."""
+    started: Future[MailServer] = Future()
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        async with mail_server() as server:
+            started.set_result(server)
+            await stop.wait()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            loop.close()
+
+    thread = Thread(target=run)
+    thread.start()
+    try:
+        yield started.result(10)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
