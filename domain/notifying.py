@@ -1,18 +1,17 @@
 """The message to a customer, made from the event that requests it."""
 
-from datetime import timedelta
-
 from domain.case import Case
 from domain.decision import Decision, Notification
 from domain.ids import EventId, OrderId
 from domain.outcome import Missing
+from domain.rules import span
 from schemas.events import CustomerNotificationRequested
 
 
 def notify(case: Case) -> Decision:
     """Turn the event into one message; stale if it is too old to be useful."""
     event, context = case.event_as(CustomerNotificationRequested), case.context
-    send_until = event.occurred_at + timedelta(seconds=context.rules.notification_max_age_s)
+    send_until = event.occurred_at + span(context.rules.notification_max_age_s)
     notification = Notification(
         key=EventId(event.event_id),
         order_id=OrderId(event.order_id),
@@ -28,6 +27,6 @@ def notify(case: Case) -> Decision:
         money=str(event.money),
         retryable=event.retryable,
         retry_until=event.retry_until,
-        missing=tuple(Missing(item.sku, item.requested, item.available) for item in event.missing),
+        missing=tuple([Missing(item.sku, item.requested, item.available) for item in event.missing]),
     )
     return Decision(None, notifications=(notification,))
