@@ -174,6 +174,25 @@ async def test_a_refused_address_and_a_missing_one_hold_up_nobody_else(pipeline:
     assert "customers.example" not in str(logs)
 
 
+async def test_an_address_that_the_server_is_silent_about_holds_up_its_own_message_only(
+    pipeline: Pipeline, members: Members
+) -> None:
+    async with mail_server() as server:
+        server.silent_about = "c-slow"
+        await members.join(mails(server.place))
+        await fail(pipeline, "slow", *(f"o-{n}" for n in range(40)))
+        await until(pipeline, "sent", 40)
+        assert await pipeline.rows("SELECT state FROM message WHERE order_id = 'slow'") == [("waiting",)]
+
+        async def tried() -> bool:
+            return await pipeline.has("SELECT 1 FROM message WHERE error = 'RCPT: SMTPReadTimeoutError'")
+
+        await pipeline.until(tried, "the silence is noted")
+        server.silent_about = "(nobody)"
+        await due_now(pipeline, until_sent=41)
+        assert sorted(server.recipients) == sorted({*server.recipients})
+
+
 class Counted:
     """A messenger that answers as it is told, message by message, and counts."""
 

@@ -32,10 +32,10 @@ WHYS_MAX: Final = 5
 
 
 class _Begun(NamedTuple):
-    """A message under way. began: the loop's clock at its claim."""
+    """A message under way. claimed_at: the loop's clock."""
 
     message: Message
-    began: float
+    claimed_at: float
 
 
 class Sending(Job):
@@ -98,8 +98,9 @@ class Sending(Job):
         room = self._outage.room(AT_ONCE_MAX - len(self._running), _now(), busy=bool(self._running))
         if room <= 0:
             return 0
-        began, lease_s = _now(), self._tools.rules.lease_s
+        lease_s = self._tools.rules.lease_s
         claimed = await self._look(lambda most: self._messages.claim(min(most, room), lease_s), stop)
+        claimed_at = _now()  # after the wait for an outage, if there was one
         over = [(message, settled) for message in claimed if (settled := is_over(message)) is not None]
         if over:
             await self._settle(over, stop)
@@ -107,7 +108,7 @@ class Sending(Job):
             if is_over(message) is None:
                 task = asyncio.create_task(self._send(message))
                 task.add_done_callback(lambda _: self.wake())
-                self._running[task] = _Begun(message, began)
+                self._running[task] = _Begun(message, claimed_at)
         return len(claimed)
 
     async def _send(self, message: Message) -> Delivery:
@@ -132,10 +133,10 @@ class Sending(Job):
             return
         now = _now()
         settled = []
-        for task, (message, began) in ended:
+        for task, (message, claimed_at) in ended:
             delivery = task.result()
             self._outage.note(delivery, now)
-            settled.append((message, settle(message, delivery, message.at + timedelta(seconds=now - began))))
+            settled.append((message, settle(message, delivery, message.at + timedelta(seconds=now - claimed_at))))
         await self._settle(settled, stop)
         for task, _ in ended:
             del self._running[task]
