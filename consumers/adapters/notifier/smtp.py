@@ -31,8 +31,6 @@ TIMEOUT_S: Final = 15.0
 IDLE_S: Final = 10.0
 """A connection without work is closed then."""
 IDLE_MAX: Final = 8
-EHLO_NAME: Final = "localhost"
-"""Not this machine's name: that would have to be looked up, and tells the receiver nothing it needs."""
 UNAVAILABLE: Final = 421
 PERMANENT: Final = range(500, 600)
 _ENHANCED: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|$)")
@@ -138,7 +136,8 @@ class SmtpMessenger:
             port=server.port,
             username=server.username,
             password=server.password,
-            local_hostname=EHLO_NAME,
+            # Not this machine's name: that would have to be looked up, and many a pod's name is none in the DNS.
+            local_hostname=self._sender.domain,
             timeout=self._timeout_s,
             use_tls=server.tls,
             start_tls=server.start_tls,
