@@ -86,6 +86,7 @@ def test_a_customer_is_mailed_and_operators_see_when(tmp_path: Path, deployment:
     ]
 
 
+@pytest.mark.timeout(240)
 def test_what_was_given_up_is_sent_when_an_operator_says_so(tmp_path: Path, deployment: dict[str, str]) -> None:
     with mail_server_aside() as server:
         environment = mailing(tmp_path, deployment, server)
