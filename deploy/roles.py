@@ -13,6 +13,7 @@ import structlog
 
 from consumers.runtime.guard import Guard
 from deploy.failures import ANSWER_IS_NO
+from deploy.notifying import say_who_is_told
 from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import Stopping, run
 from deploy.settings import Settings, SettingsError
@@ -128,6 +129,7 @@ async def roles_until(settings: Settings, roles: Roles, stop: asyncio.Event, sta
     """
     async with engine_of(settings, relay=roles.relay, sweep=roles.sweep) as engine:
         tune_gc()
+        say_who_is_told(settings)
         also = [relay_of(settings, engine.guard.turn).run(stop)] if roles.relay else []
         webhooks = _webhooks_of(settings, engine.ports.notices) if roles.webhooks else None
         if webhooks is None:

@@ -15,13 +15,13 @@ from consumers.adapters.gateway.stripe_lists import StripeLists
 from consumers.adapters.gateway.stripe_requests import StripeRequests
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.kafka.source import KafkaSource
-from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Local, Ports
 from consumers.runtime.resolving import Resolver
 from deploy.contracts import Contracts, codec_of
+from deploy.notifying import messenger_of, notifier_of, sends_messages
 from deploy.playbank.in_process import SimulatedGateway
 from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import now
@@ -147,6 +147,7 @@ async def store_of(settings: Settings, codec: Codec | None = None) -> AsyncItera
         event_bytes_max=settings.event_bytes_max,
         inbox_retention_days=settings.inbox_retention_days,
         upkeep_url=settings.direct_url(),
+        send_messages=sends_messages(settings),
     )
     try:
         yield store
@@ -192,6 +193,9 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
         # Made before the store, so that wrong settings are told before a database is asked for.
         gateway = gateway_of(settings, known_before)
         stack.push_async_callback(gateway.close)
+        messenger = messenger_of(settings)
+        if messenger is not None:
+            stack.push_async_callback(messenger.close)
         contracts = stack.enter_context(closing(Contracts(settings, written_max=WRITTEN_MAX)))
         await check_all(
             *database_checks(settings, *processes),
@@ -205,11 +209,13 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
             store,
             gateway,
             InternalInventory(),
-            LogNotifier(),
+            notifier_of(settings),
             codec.decode,
             codec.mask,
             store.notices,
             gateway.events if isinstance(gateway, StripeGateway) else None,
+            store.messages,
+            messenger,
         )
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
 
@@ -247,7 +253,7 @@ async def references_of(settings: Settings) -> AsyncIterator[GatewayReferences |
 async def resolver_of(settings: Settings) -> AsyncIterator[Resolver]:
     """Make what applies an operator's ruling. It asks no gateway, and does not wait for a database that is down."""
     async with store_of(settings) as store:
-        local = Local(InternalInventory(), LogNotifier())
+        local = Local(InternalInventory(), notifier_of(settings))
         yield Resolver(store, local, BY_NAME, rules_of(settings), Guard(bounds_of(settings)), could_name)
 
 

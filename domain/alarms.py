@@ -119,6 +119,16 @@ _RUNNING: Final = {
         "Check the line's `error`. A restricted PAYMENTS_STRIPE_API_KEY needs permission to read payments, refunds and "
         "disputes.",
     ),
+    "notifier_down": Alarm(
+        "No message to a customer can be sent: the mail server, the shop's webhook or the customer directory does not "
+        "answer, or refuses us. Messages wait for a day; payments go on.",
+        "Check what the line's `why` names, and the PAYMENTS_SMTP_*, PAYMENTS_NOTIFIER_* and "
+        "PAYMENTS_CUSTOMER_DIRECTORY settings. What waits is sent by itself.",
+    ),
+    "message_given_up": Alarm(
+        "Messages to customers were refused, have no address, or could not be sent in time. The line counts them.",
+        "See `payments messages list --state given_up`; mend the cause; then `payments messages retry ID --reason`.",
+    ),
     "contradiction": Alarm(
         "The gateway gave an answer that contradicts an earlier definite one. The earlier one stands.",
         "Look the transaction up at the gateway and compare it with `payments order show ID`.",

@@ -8,6 +8,7 @@ from uuid import UUID
 from domain.disputing import KnownDispute
 from domain.ids import EventId, Namespace, OrderId
 from domain.order import Order
+from domain.outcome import Missing
 from domain.rules import Context
 from domain.values import Value, replace
 from schemas.events import OwnEvent, validate
@@ -17,7 +18,11 @@ EVENTS = Namespace(UUID("c0a5e6a4-7d5f-5c0e-9f0b-0d6b1d0c9b7e"))
 
 
 class Notification(Value, frozen=True):
-    """One message to a customer. key: the event id, so that it is sent once. stale: too old; record it, do not send."""
+    """One message to a customer. key: the event id, so that it is sent once. stale: too old; record it, do not send.
+
+    text: the sentence that says why; empty if nothing failed. send_until: afterwards it is stale. The other fields are
+    those of the event, in minor units and UTC.
+    """
 
     key: EventId
     order_id: OrderId
@@ -26,6 +31,14 @@ class Notification(Value, frozen=True):
     text: str
     occurred_at: datetime
     stale: bool = False
+    send_until: datetime | None = None
+    failure_code: str | None = None
+    amount_minor: int = 0
+    currency: str = ""
+    money: str = ""
+    retryable: bool = False
+    retry_until: datetime | None = None
+    missing: tuple[Missing, ...] = ()
 
 
 class Decision(Value, frozen=True):

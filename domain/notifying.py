@@ -4,6 +4,8 @@ from domain.case import Case
 from domain.decision import Decision, Draft, Notification
 from domain.ids import EventId, OrderId
 from domain.order import Attempt, Order
+from domain.outcome import Missing
+from domain.rules import span
 from schemas.events import CustomerNotificationRequested, MoneyState, NotificationKind
 
 
@@ -28,7 +30,7 @@ def draft_notice(order: Order, attempt: Attempt, kind: NotificationKind, text: s
 def notify(case: Case) -> Decision:
     """Turn the event into one message; stale if it is too old to be useful."""
     event, context = case.event_as(CustomerNotificationRequested), case.context
-    age_s = (context.at - event.occurred_at).total_seconds()
+    send_until = event.occurred_at + span(context.rules.notification_max_age_s)
     notification = Notification(
         key=EventId(event.event_id),
         order_id=OrderId(event.order_id),
@@ -36,6 +38,14 @@ def notify(case: Case) -> Decision:
         kind=str(event.kind),
         text=event.reason or "",
         occurred_at=event.occurred_at,
-        stale=age_s > context.rules.notification_max_age_s,
+        stale=context.at > send_until,
+        send_until=send_until,
+        failure_code=event.failure_code,
+        amount_minor=event.amount_minor,
+        currency=event.currency,
+        money=str(event.money),
+        retryable=event.retryable,
+        retry_until=event.retry_until,
+        missing=tuple([Missing(item.sku, item.requested, item.available) for item in event.missing]),
     )
     return Decision(None, notifications=(notification,))

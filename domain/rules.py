@@ -58,10 +58,10 @@ class Context(Value, frozen=True):
 
     def after(self, seconds: float) -> datetime:
         """Return the moment this many seconds from now."""
-        return self.at + _span(seconds)
+        return self.at + span(seconds)
 
 
 @lru_cache(maxsize=256)
-def _span(seconds: float) -> timedelta:
+def span(seconds: float) -> timedelta:
     """Cache the few durations that the rules have."""
     return timedelta(seconds=seconds)

@@ -102,7 +102,8 @@ class Engine:
     def _runner(self, reaction: Reaction, source: Source) -> Runner:
         letters = Letters(reaction.group, reaction.trigger.TYPE, self.ports.mask)
         reader = Reader(reaction, self.ports.decode, letters)
-        planner = Planner(reaction, self._reactions, self.ports, self._rules, self._bounds)
+        recorded = self.sweep.look_for_messages
+        planner = Planner(reaction, self._reactions, self.ports, self._rules, self._bounds, recorded)
         passing = Passing(reaction, self.ports.store, letters, self.guard)
         processor = BatchProcessor(reaction, source, reader, planner, passing, self.performer, self.guard, self._watch)
         return Runner(reaction, source, processor, passing, self.performer, self.guard, self.breaker, self._bounds)

@@ -1,6 +1,6 @@
 """The plan transaction: a batch of messages becomes inbox rows, decisions, operations and events, or dead letters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -35,13 +35,21 @@ class Planner:
     """Plans the batches of one reaction, each in one transaction."""
 
     def __init__(
-        self, reaction: Reaction, reactions: Mapping[str, Reaction], ports: Ports, rules: Rules, bounds: Bounds
+        self,
+        reaction: Reaction,
+        reactions: Mapping[str, Reaction],
+        ports: Ports,
+        rules: Rules,
+        bounds: Bounds,
+        recorded: Callable[[], None] = lambda: None,
     ) -> None:
+        """Make it. recorded: called when notifications are recorded, after the commit."""
         self._reaction = reaction
         self._letters = Letters(reaction.group, reaction.trigger.TYPE, ports.mask)
         self._reactions = reactions
         self._ports = ports
         self._rules = rules
+        self._recorded = recorded
         self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
         self._log = structlog.get_logger("consumers.planner").bind(reaction=reaction.name)
 
@@ -69,6 +77,8 @@ class Planner:
                 if letter is not None:
                     work.changes.dead_letters.append(letter)
             opened = await work.finish(self._ports)
+        if work.changes.notifications:
+            self._recorded()
         self._report(work)
         return opened
 

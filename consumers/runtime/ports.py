@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from domain.ports.gateway import Gateway
 from domain.ports.inventory import LocalInventory
+from domain.ports.messages import Messages, Messenger
 from domain.ports.notices import NoticeList, Notices
 from domain.ports.notifier import Notifier
 from domain.ports.store import Store
@@ -20,6 +21,7 @@ class Ports:
 
     mask: from event type and bytes to the same bytes with card numbers made unreadable, and how many there were.
     notices: where the gateway's notices are kept; notice_list: its own list of them. None: there are none.
+    messages: where messages to customers wait; messenger: who sends them. None: they are not sent.
     """
 
     store: Store
@@ -30,6 +32,8 @@ class Ports:
     mask: Mask
     notices: Notices | None = None
     notice_list: NoticeList | None = None
+    messages: Messages | None = None
+    messenger: Messenger | None = None
 
 
 @dataclass(frozen=True, slots=True)

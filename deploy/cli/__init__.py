@@ -23,6 +23,7 @@ COMMANDS = (
     Command("stock", "deploy.cli.stock:stock", "internal inventory: set, show"),
     Command("order", "deploy.cli.order:order", "orders: show one with its timeline, list, resolve a review"),
     Command("dlq", "deploy.cli.dlq:dlq", "dead letters: list, show, redrive, give up, pass over"),
+    Command("messages", "deploy.cli.messages:messages", "messages to customers: list, have them tried again"),
     Command("audit", "deploy.cli.audit:audit", "the invariants of the whole pipeline"),
     Command("reconcile", "deploy.cli.reconcile:reconcile", "our operations beside the gateway's lists"),
     Command("choreography", "deploy.cli.choreography:choreography", "topics, reactions, and every row of both tables"),

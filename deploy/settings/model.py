@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from deploy.settings import amounts, checks
+from deploy.settings import amounts, checks, telling
 from deploy.settings.places import kafka_client_options, mask_database_url, mask_url, url_for
 from deploy.settings.sections import (
     Gateway,
@@ -15,11 +15,12 @@ from deploy.settings.sections import (
     Places,
     RulesOfOrders,
     Runtime,
+    Telling,
     Topics,
 )
 
 
-class Settings(Runtime, RulesOfOrders, Inventory, Operations, Gateway, Topics, Places):
+class Settings(Runtime, RulesOfOrders, Inventory, Telling, Operations, Gateway, Topics, Places):
     """All settings in force, frozen. `load_settings` reads them; the constructor reads nothing.
 
     Durations are seconds unless the name says otherwise, amounts are minor units, sizes are bytes.
@@ -32,6 +33,7 @@ class Settings(Runtime, RulesOfOrders, Inventory, Operations, Gateway, Topics, P
         amounts.amount_limits(self.amount_max_minor)
         checks.check_texts(self)
         checks.check_webhooks(self)
+        telling.check_telling(self)
         checks.check_operations(self)
         checks.check_sizes(self)
         return self
@@ -74,5 +76,7 @@ class Settings(Runtime, RulesOfOrders, Inventory, Operations, Gateway, Topics, P
         shown["database_url"] = mask_database_url(self.database_url.get_secret_value() if self.database_url else None)
         direct = self.database_direct_url
         shown["database_direct_url"] = mask_database_url(direct.get_secret_value() if direct else None)
-        shown["schema_registry_url"] = mask_url(self.schema_registry_url)
+        for name in ("schema_registry_url", "notifier_webhook_url", "customer_directory"):
+            shown[name] = mask_url(getattr(self, name))
+        shown["smtp_url"] = mask_url(self.smtp_url.get_secret_value() if self.smtp_url else None)
         return {f"PAYMENTS_{field.upper()}": value for field, value in shown.items()}

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from schemas.fields import LARGEST_EVENT_BYTES
 
 GatewayKind = Literal["stripe", "sandbox", "simulated"]
+NotifierKind = Literal["log", "smtp", "webhook"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 LISTEN = r"^([^\s:]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$"
@@ -111,6 +112,31 @@ class Operations(Section):
     )
     sweep_interval_s: Seconds = Field(1, description="between looks for due and lapsed work")
     refund_recheck_s: Seconds = Field(86_400, description="between looks for refunds that failed after all")
+
+
+class Telling(Section):
+    """How customers are told."""
+
+    notifier: NotifierKind = Field("log", description="how customers are told: log (nobody is told), smtp or webhook")
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="mail server: smtp://user:password@host:port (with STARTTLS) or smtps://...; ?starttls=never and "
+        "?cafile=FILE change that",
+    )
+    smtp_from: str | None = Field(None, description="sender of mails, as Shop <no-reply@shop.example>")
+    notifier_templates: Path | None = Field(None, description="folder of the shop's own texts; none: ours, in English")
+    notifier_webhook_url: str | None = Field(
+        None, pattern=r"^https?://", repr=False, description="where messages to customers are posted, with webhook"
+    )
+    notifier_webhook_secret: SecretStr | None = Field(
+        None, description="signs them: whsec_...; two, with a comma, to change it"
+    )
+    customer_directory: str | None = Field(
+        None,
+        repr=False,
+        description="who knows the customers' addresses, with smtp: https://.../{customer_id}, or a CSV or JSON lines "
+        "file",
+    )
 
 
 class Inventory(Section):

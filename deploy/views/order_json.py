@@ -66,6 +66,20 @@ OPERATION = (
     "causation_id",
 )
 
+NOTIFICATION = (
+    "event_id",
+    "kind",
+    "text",
+    "occurred_at",
+    "recorded_at",
+    "stale",
+    "sent_at",
+    "state",
+    "tries",
+    "error",
+)
+"""state: of the message; null if it is none, for the notifier is the log, or it was sent long ago."""
+
 
 def order_document(stored: OrderRows, events: Sequence[JournalEvent]) -> dict[str, Any]:
     """Return the document of `payments order show --json`."""
@@ -85,10 +99,7 @@ def order_document(stored: OrderRows, events: Sequence[JournalEvent]) -> dict[st
         "reservations": [
             _some(row, ("reservation_id", "attempt", "state", "expires_at", "pinned")) for row in stored.holds
         ],
-        "notifications": [
-            _some(row, ("event_id", "kind", "text", "occurred_at", "recorded_at", "stale"))
-            for row in stored.notifications
-        ],
+        "notifications": [_some(row, NOTIFICATION) for row in stored.notifications],
         "resolutions": [
             _some(row, ("at", "by", "word", "reference", "reason", "review_reason")) for row in stored.resolutions
         ],

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from domain.errors import Transient
+from domain.messages import MessageState
 from domain.operation import OperationState
 from outbox.operators.queries import OrderRows, Record
 from schemas.events import Event
@@ -72,7 +73,7 @@ def timeline(stored: OrderRows, events: Sequence[JournalEvent]) -> list[Entry]:
     entries = [Entry(order["created_at"], Rank.RECEIVED, 0, "checkout", "order received", total)]
     entries += [entry for number, row in enumerate(stored.operations) for entry in _of_operation(number, row)]
     entries += [_of_event(number, each, stored.unsent) for number, each in enumerate(events)]
-    entries += [_of_notice(number, row) for number, row in enumerate(stored.notifications)]
+    entries += [entry for number, row in enumerate(stored.notifications) for entry in _of_notice(number, row)]
     entries += [_of_resolution(number, row) for number, row in enumerate(stored.resolutions)]
     entries += [_of_told(number, row) for number, row in enumerate(stored.told)]
     entries += [_of_dead_letter(number, row) for number, row in enumerate(stored.dead_letters)]
@@ -107,9 +108,21 @@ def _of_event(number: int, event: JournalEvent, unsent: frozenset[int]) -> Entry
     return Entry(event.row["occurred_at"], Rank.EVENT, number, "payments", event.type, details)
 
 
-def _of_notice(number: int, row: Record) -> Entry:
-    what = "not told, too late" if row["stale"] else "customer told"
-    return Entry(row["recorded_at"], Rank.NOTICE, number, "notify_customer", what, _joined(row["kind"], row["text"]))
+def _of_notice(number: int, row: Record) -> Iterator[Entry]:
+    """Return what was to be told, and what became of it. With the notifier `log` nobody is told."""
+    who, kind = "notify_customer", row["kind"]
+    if row["sent_at"] is not None:
+        yield Entry(row["recorded_at"], Rank.NOTICE, number, who, "message to the customer", _joined(kind, row["text"]))
+        yield Entry(row["sent_at"], Rank.NOTICE, number, who, "customer told", kind)
+    elif row["state"] is None or row["stale"]:
+        what = "not told, too late" if row["stale"] else "message logged, not sent"
+        yield Entry(row["recorded_at"], Rank.NOTICE, number, who, what, _joined(kind, row["text"]))
+    else:
+        tries = f"{row['tries']} tries" if row["tries"] else ""
+        due = "" if row["due_at"] is None else f"next {moment(row['due_at'])}"
+        what = "customer not told" if row["state"] == MessageState.GIVEN_UP else "message to the customer waits"
+        at = row["settled_at"] or row["recorded_at"]
+        yield Entry(at, Rank.NOTICE, number, who, what, _joined(kind, row["text"], row["error"], tries, due))
 
 
 def _of_resolution(number: int, row: Record) -> Entry:

@@ -1,4 +1,4 @@
-"""How customers are notified."""
+"""What hears of notifications while they are recorded. Who sends them is in `messages.py`."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,11 +7,11 @@ from domain.decision import Notification
 
 
 class Notifier(Protocol):
-    """Notifies customers. The same notification may come again; its key tells repetitions.
+    """Hears of notifications. The same notification may come again; its key tells repetitions.
 
     Called in the transaction that records the notifications, before it commits: it must not wait for a network.
     """
 
     async def tell(self, notifications: Sequence[Notification]) -> None:
-        """Notify these customers."""
+        """Hear of these."""
         ...

@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from outbox.driver.engine import engine_for
-from outbox.schema.aside_tables import dead_letters, gateway_notices, resolutions
+from outbox.schema.aside_tables import dead_letters, gateway_notices, messages, resolutions
 from outbox.schema.tables import (
     attempts,
     disputes,
@@ -106,12 +106,7 @@ def read_order(connection: sa.Connection, order_id: str) -> OrderRows | None:
             sa.select(reservations).where(reservations.c.order_number == number).order_by(reservations.c.attempt),
         ),
         events=journal,
-        notifications=_all(
-            connection,
-            sa.select(notifications)
-            .where(notifications.c.order_id == order_id)
-            .order_by(notifications.c.recorded_at, notifications.c.event_id),
-        ),
+        notifications=_all(connection, _notifications_of(order_id)),
         dead_letters=_all(
             connection,
             sa.select(*(c for c in dead_letters.c if c.name not in {"body", "header_names", "header_values"}))
@@ -137,6 +132,17 @@ def read_order(connection: sa.Connection, order_id: str) -> OrderRows | None:
             .scalars()
             .all()
         ),
+    )
+
+
+def _notifications_of(order_id: str) -> sa.Select[Any]:
+    """Select what the customer was to be told, with what became of sending it; state is null if it was never sent."""
+    of_sending = (messages.c.state, messages.c.tries, messages.c.due_at, messages.c.error, messages.c.settled_at)
+    return (
+        sa.select(notifications, *of_sending)
+        .select_from(notifications.outerjoin(messages, messages.c.event_id == notifications.c.event_id))
+        .where(notifications.c.order_id == order_id)
+        .order_by(notifications.c.recorded_at, notifications.c.event_id)
     )
 
 

@@ -1,9 +1,9 @@
-"""Tables beside the orders: dead letters, quarantine, operators' words, the relay's lease, searches' marks, notices."""
+"""Tables beside the orders: dead letters, quarantine, operators' words, the relay's lease, marks, notices, messages."""
 
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 
 from outbox.schema.columns import Time, column, metadata
 
@@ -157,3 +157,34 @@ sa.Index(
     gateway_notices.c.order_id,
     postgresql_where=sa.text("fate IN ('kept', 'applied')"),
 )
+
+messages = sa.Table(
+    "message",
+    metadata,
+    column("event_id", UUID, "the event that asked for it: sent once", primary_key=True),
+    column("order_id", sa.Text, "the order"),
+    column("customer_id", sa.Text, "who is told; the address is never stored"),
+    column("kind", sa.Text, "see schemas.events.NotificationKind"),
+    column("failure_code", sa.Text, "why, see domain.failure_codes; null: nothing failed", nullable=True),
+    column("text", sa.Text, "the sentence that says why; empty: nothing failed"),
+    column("amount_minor", sa.BigInteger, "minor units that it is about"),
+    column("currency", sa.Text, "ISO 4217"),
+    column("money", sa.Text, "see schemas.events.MoneyState"),
+    column("retryable", sa.Boolean, "the customer may pay again"),
+    column("retry_until", Time, "until then", nullable=True),
+    column("missing", JSONB, "[[sku, requested, available or null], ...]", nullable=True),
+    column("occurred_at", Time, "when it was asked for"),
+    column("send_until", Time, "afterwards it is stale"),
+    column("state", sa.Text, "waiting, sent, stale, given_up"),
+    column("tries", sa.Integer, "how often it was turned away"),
+    column("due_at", Time, "end of the lease, or the time of the next try; null: done", nullable=True),
+    column("error", sa.Text, "why the last try failed; never an address", nullable=True),
+    column("settled_at", Time, "when it was sent, stale or given up", nullable=True),
+    column("by", sa.Text, "the operator who had it tried again", nullable=True),
+    column("reason", sa.Text, "why the operator did", nullable=True),
+    comment="Messages to customers that wait to be sent, and those of the last days; not used by the notifier log",
+)
+sa.Index("message_due_at_idx", messages.c.due_at, postgresql_where=sa.text("due_at IS NOT NULL"))
+sa.Index("message_settled_at_idx", messages.c.settled_at, postgresql_where=sa.text("state IN ('sent', 'stale')"))
+sa.Index("message_given_up_idx", messages.c.occurred_at, postgresql_where=sa.text("state = 'given_up'"))
+sa.Index("message_order_id_idx", messages.c.order_id)

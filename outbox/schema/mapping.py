@@ -130,6 +130,15 @@ NUMBER: Final = Column("order_number", "bigint", "orders.order_number: what the 
 BLOCK: Final = 1000
 """How many order numbers one value of the sequence stands for: its increment."""
 OWNER: Final = word("order_id", "the order")
+MISSING: Final = Column(
+    "missing",
+    JSONB,
+    "[[sku, requested, available or null], ...]",
+    nullable=True,
+    write=_write_missing,
+    read=_read_missing,
+    null=(),
+)
 
 ORDERS: Final = Table(
     "orders",
@@ -160,15 +169,7 @@ ORDERS: Final = Table(
         Column("retry_until", TIME, "a retry must have occurred before", nullable=True),
         word("reviewed", "under manual review: the status before", nullable=True, read=_member(Status)),
         word("review_reason", "under manual review: why", nullable=True),
-        Column(
-            "missing",
-            JSONB,
-            "[[sku, requested, available or null], ...] of the last failed reservation",
-            nullable=True,
-            write=_write_missing,
-            read=_read_missing,
-            null=(),
-        ),
+        MISSING._replace(comment="[[sku, requested, available or null], ...] of the last failed reservation"),
         Column("delay_notified", "boolean", "the customer was told that it takes long"),
         Column("resends", "integer", "how often the sweep sent the last event again"),
     ),

@@ -136,7 +136,8 @@ notifications = sa.Table(
     _c("kind", sa.Text, "see schemas.events.NotificationKind"),
     _c("text", sa.Text, "what is told"),
     _c("occurred_at", Time, "when it was asked for"),
-    _c("stale", sa.Boolean, "recorded, not sent: too old when it came"),
+    _c("stale", sa.Boolean, "recorded, not sent: too old when it came, or when its turn came"),
     _c("recorded_at", Time, "when it was recorded", server_default=sa.text("now()")),
+    _c("sent_at", Time, "when its receiver took it; null: not sent, or by the log only", nullable=True),
     comment="What customers were told",
 )

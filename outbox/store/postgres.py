@@ -18,6 +18,7 @@ from outbox.schema.mapping import OPERATIONS
 from outbox.store import locks, questions, statements
 from outbox.store.faults import in_domain, is_repeated_event, lacks_day
 from outbox.store.learned import Learned
+from outbox.store.messages import PgMessages
 from outbox.store.notices import PgNotices
 from outbox.store.searching import StuckSearch
 from outbox.store.transaction import PgTransaction
@@ -35,7 +36,8 @@ class PostgresStore:
     """domain.ports.store.Store. encode: event to body. prefix: of topics. event_bytes_max: of an encoded body.
 
     upkeep_url: not through a pooler; by default that of the connections. few_max: a transaction of at most so many
-    orders is written with few round trips, a larger one at little cost per row.
+    orders is written with few round trips, a larger one at little cost per row. send_messages: what customers are to be
+    told is put into the table of messages, for whoever sends them.
     """
 
     def __init__(
@@ -48,9 +50,12 @@ class PostgresStore:
         inbox_retention_days: int = 14,
         upkeep_url: str | None = None,
         few_max: int = FEW_MAX,
+        send_messages: bool = False,
     ) -> None:
         self._connections = connections
         self.notices = PgNotices(connections)
+        self.messages = PgMessages(connections, inbox_retention_days)
+        self._send_messages = send_messages
         self._few_max = few_max
         self._upkeep = Upkeep(upkeep_url or connections.url, inbox_retention_days)
         self._encoder = RowEncoder(encode, prefix, event_bytes_max)
@@ -71,7 +76,14 @@ class PostgresStore:
                 wire = Wire(connection, until_end, self._few_max, brief=began < self._brief_until)
                 repeats, self._repeats = self._repeats > 0, max(self._repeats - 1, 0)
                 transaction = PgTransaction(
-                    wire, self._encoder, learned, began=began, oldest=oldest, contended=contended, repeats=repeats
+                    wire,
+                    self._encoder,
+                    learned,
+                    began=began,
+                    oldest=oldest,
+                    contended=contended,
+                    repeats=repeats,
+                    send_messages=self._send_messages,
                 )
                 yield transaction
                 await wire.pipeline()

@@ -10,18 +10,20 @@ from domain.ports.store import Changes
 from outbox.driver.batches import COPY_FROM, Row
 from outbox.schema.mapping import DISPUTES
 from outbox.store import statements
+from outbox.store.messages import INSERT_MESSAGES, message_row
 from outbox.store.parts import Parts
 from outbox.store.wire import Wire
 
 
 class Decided(NamedTuple):
-    """What to write. events: rows of the journal without their ids."""
+    """What to write. events: rows of the journal without their ids. send: notifications become messages to send."""
 
     parts: Parts
     numbers: Mapping[OrderId, int]
     now: datetime
     notifications: Sequence[Notification]
     events: Sequence[Row]
+    send: bool = False
 
 
 class Saving(Protocol):
@@ -94,6 +96,8 @@ async def _update(wire: Wire, decided: Decided) -> None:
     for batch, rows in decided.parts.updates(decided.numbers, decided.now):
         await wire.run(batch, rows)
     await wire.run(statements.INSERT_NOTIFICATIONS.batch, [_notification_row(n) for n in decided.notifications])
+    if decided.send:
+        await wire.run(INSERT_MESSAGES, [message_row(n) for n in decided.notifications if not n.stale])
 
 
 def _notification_row(n: Notification) -> Row:

@@ -27,7 +27,7 @@ class PgTransaction:
     """domain.ports.store.Transaction over PostgreSQL. With few orders all statements are sent in one pipeline.
 
     began: the loop's clock before it. oldest: the inbox's first day. repeats: expect events that were processed before.
-    If False, such an event makes the transaction lose its race.
+    If False, such an event makes the transaction lose its race. send_messages: notifications become messages to send.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class PgTransaction:
         oldest: date,
         contended: bool,
         repeats: bool = True,
+        send_messages: bool = False,
     ) -> None:
         self.connection = wire.connection
         self.began = began
@@ -55,6 +56,7 @@ class PgTransaction:
         self._left_final: datetime | None = None
         self._last: list[Callable[[], Awaitable[None]]] = []
         self._repeats = repeats or contended
+        self._send_messages = send_messages
 
     async def load(self, order_ids: Sequence[OrderId], *, waiting: bool = False) -> dict[OrderId, Order]:
         """Lock these orders in the order of their ids; return those that exist."""
@@ -86,7 +88,8 @@ class PgTransaction:
         parts, numbers = Parts(changes.orders), self._loading.numbers
         numbers |= await self._learned.order_numbers.number(parts.new_orders, partial(draw_block, self._wire))
         events = [self._encoder.event_row(event, numbers[OrderId(event.order_id)]) for event in changes.events]
-        await saving_for(self._wire, parts).write(Decided(parts, numbers, self.now, changes.notifications, events))
+        decided = Decided(parts, numbers, self.now, changes.notifications, events, self._send_messages)
+        await saving_for(self._wire, parts).write(decided)
         if letters:
             await dead_letters.append_copies(self._wire, letters, self.now)
         await record_words(self._wire, changes)

@@ -140,7 +140,9 @@ class Pipeline(View):
     def _store(self, url: str) -> PostgresStore:
         hot = Connections(url, self.settings.database_pool)
         prefix, owner = self.settings.topic_prefix, self.settings.psycopg_url()
-        self._stores.append(PostgresStore(hot, self.codec.encode, prefix=prefix, upkeep_url=owner))
+        send = self.settings.notifier != "log"
+        made = PostgresStore(hot, self.codec.encode, prefix=prefix, upkeep_url=owner, send_messages=send)
+        self._stores.append(made)
         return self._stores[-1]
 
     def engine(

@@ -67,7 +67,7 @@ def test_an_order_that_is_retried_and_paid_is_told_from_end_to_end(tmp_path: Pat
     assert text.out.startswith("order-1  paid_and_confirmed  12.50 EUR\n")
     timeline = text.out.split("timeline\n")[1].splitlines()
     happened = [line[36:].split("  ")[0] + "|" + line for line in timeline]
-    words = ("order received", "authorize declined", "PaymentFailed", "customer told", "capture approved", "PaidAnd")
+    words = ("order received", "authorize declined", "PaymentFailed", "message logged", "capture approved", "PaidAnd")
     places = [next(n for n, line in enumerate(happened) if word in line) for word in words]
     assert places == sorted(places)
     assert [line[:23] for line in timeline] == sorted(line[:23] for line in timeline)

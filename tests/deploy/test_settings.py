@@ -1,11 +1,14 @@
 """Settings: where they come from, what is refused, and that no secret is shown."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
 from deploy.settings import SECRET_NAMES, Settings, SettingsError, load_settings, setting_name
+from deploy.settings.places import MASK
+from deploy.settings.telling import notifier_secrets, smtp_place
 from schemas.limits import AMOUNT_MAX_MINOR
 
 README = Path(__file__).parents[2] / "deploy" / "README.md"
@@ -76,9 +79,18 @@ def test_names_of_tests_and_of_kubernetes_are_left_alone(tmp_path: Path) -> None
     assert load(tmp_path, **foreign) == Settings()
 
 
+OF_A_FORM = {
+    "PAYMENTS_DATABASE_URL": DATABASE,
+    "PAYMENTS_DATABASE_DIRECT_URL": DATABASE,
+    "PAYMENTS_SMTP_URL": "smtp://shop:hunter2@mail.example",
+    "PAYMENTS_NOTIFIER_WEBHOOK_SECRET": "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==",
+}
+"""Secrets that must have a form. The others are any text."""
+
+
 @pytest.mark.parametrize("name", sorted(SECRET_NAMES))
 def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path, name: str) -> None:
-    secret = DATABASE if name in {"PAYMENTS_DATABASE_URL", "PAYMENTS_DATABASE_DIRECT_URL"} else "hunter2"
+    secret = OF_A_FORM.get(name, "hunter2")
     (tmp_path / "secret").write_text(secret + "\n")
     login = {
         "PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
@@ -89,7 +101,9 @@ def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path, name: str
     settings = load(tmp_path, **login, **{f"{name}_FILE": str(tmp_path / "secret")})
     field = getattr(settings, name.removeprefix("PAYMENTS_").lower())
     assert field.get_secret_value() == secret
-    assert "hunter2" not in repr(settings) + str(settings) + json.dumps(settings.masked())
+    shown = repr(settings) + str(settings) + json.dumps(settings.masked())
+    assert "hunter2" not in shown
+    assert secret not in shown
 
 
 def test_two_webhook_secrets_stand_with_a_comma_between(tmp_path: Path) -> None:
@@ -139,6 +153,32 @@ def test_a_secret_given_twice_or_unreadable_is_refused(tmp_path: Path) -> None:
         ({"PAYMENTS_RETURN_URL": "https://a:hunter2@shop.example/"}, "PAYMENTS_RETURN_URL must have no user name"),
         ({"PAYMENTS_RETURN_URL": "https://shop.example/#paid"}, "PAYMENTS_RETURN_URL must have no fragment"),
         ({"PAYMENTS_RETURN_URL": f"https://shop.example/{'p' * 2048}"}, "PAYMENTS_RETURN_URL must have at most 2048"),
+        ({"PAYMENTS_NOTIFIER": "mail"}, "PAYMENTS_NOTIFIER must be 'log', 'smtp' or 'webhook'"),
+        (
+            {"PAYMENTS_NOTIFIER": "smtp", "PAYMENTS_SMTP_URL": "smtp://mail.example"},
+            "PAYMENTS_NOTIFIER=smtp needs PAYMENTS_SMTP_FROM and PAYMENTS_CUSTOMER_DIRECTORY",
+        ),
+        ({"PAYMENTS_NOTIFIER": "webhook"}, "needs PAYMENTS_NOTIFIER_WEBHOOK_URL and PAYMENTS_NOTIFIER_WEBHOOK_SECRET"),
+        ({"PAYMENTS_SMTP_URL": "imap://shop:hunter2@mail.example"}, "PAYMENTS_SMTP_URL must look like smtp://"),
+        ({"PAYMENTS_SMTP_URL": "smtp://shop:hunter2@mail.example:x"}, "PAYMENTS_SMTP_URL must look like smtp://"),
+        ({"PAYMENTS_SMTP_URL": "smtp://mail.example?tls=no"}, "PAYMENTS_SMTP_URL may have ?starttls=never"),
+        ({"PAYMENTS_SMTP_URL": "smtps://mail.example?cafile=/nowhere.pem"}, "there is no file /nowhere.pem"),
+        (
+            {"PAYMENTS_SMTP_URL": "smtp://shop:hunter2@mail.example?starttls=never"},
+            "PAYMENTS_SMTP_URL: a password is not sent without TLS",
+        ),
+        ({"PAYMENTS_SMTP_FROM": "Shop"}, "PAYMENTS_SMTP_FROM must be an address"),
+        ({"PAYMENTS_NOTIFIER_TEMPLATES": "/nowhere"}, "PAYMENTS_NOTIFIER_TEMPLATES: there is no folder /nowhere"),
+        ({"PAYMENTS_NOTIFIER_WEBHOOK_SECRET": "hunter2"}, "PAYMENTS_NOTIFIER_WEBHOOK_SECRET must be whsec_"),
+        ({"PAYMENTS_NOTIFIER_WEBHOOK_URL": "ftp://shop.example"}, "PAYMENTS_NOTIFIER_WEBHOOK_URL"),
+        (
+            {"PAYMENTS_NOTIFIER_WEBHOOK_URL": "http://shop:hunter2@shop.example/"},
+            "PAYMENTS_NOTIFIER_WEBHOOK_URL: a password is not sent without TLS",
+        ),
+        ({"PAYMENTS_CUSTOMER_DIRECTORY": "https://shop.example/"}, "must have {customer_id} once"),
+        ({"PAYMENTS_CUSTOMER_DIRECTORY": "https://{customer_id}.shop.example/"}, "must have {customer_id} once"),
+        ({"PAYMENTS_CUSTOMER_DIRECTORY": "/nowhere.csv"}, "there is no file /nowhere.csv"),
+        ({"PAYMENTS_CUSTOMER_DIRECTORY": "http://a:hunter2@b.example/{customer_id}"}, "not sent without TLS"),
         ({"PAYMENTS_CLOCK_SKEW_MAX_S": "86401"}, "PAYMENTS_CLOCK_SKEW_MAX_S must be less than or equal to 86400"),
     ],
 )
@@ -326,3 +366,42 @@ def test_the_readme_lists_every_setting_with_its_default() -> None:
         for field in Settings.model_fields
     }
     assert rows == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("smtp://mail.example", ("mail.example", 587, False, True, None, None, None)),
+        ("smtp://a%40b:p%2Fw@mail.example:2525", ("mail.example", 2525, False, True, "a@b", "p/w", None)),
+        ("smtps://a:b@mail.example/", ("mail.example", 465, True, False, "a", "b", None)),
+        ("smtp://mail.example?starttls=never", ("mail.example", 587, False, False, None, None, None)),
+        ("smtp://a:b@127.0.0.1:25", ("127.0.0.1", 25, False, False, "a", "b", None)),
+        ("smtp://a:b@localhost:25?starttls=required", ("localhost", 25, False, True, "a", "b", None)),
+        ("smtp://[::1]:25", ("::1", 25, False, False, None, None, None)),
+    ],
+)
+def test_tls_is_demanded_of_a_mail_server_that_is_elsewhere(
+    tmp_path: Path, url: str, place: tuple[object, ...]
+) -> None:
+    assert smtp_place(load(tmp_path, PAYMENTS_SMTP_URL=url)) == place
+
+
+def test_places_of_messages_are_shown_without_their_passwords(tmp_path: Path) -> None:
+    shown = load(
+        tmp_path,
+        PAYMENTS_SMTP_URL="smtps://shop:hunter2@mail.example",
+        PAYMENTS_NOTIFIER_WEBHOOK_URL="https://shop:hunter2@shop.example/told",
+        PAYMENTS_CUSTOMER_DIRECTORY="https://shop:hunter2@shop.example/c/{customer_id}",
+    ).masked()
+    assert shown["PAYMENTS_SMTP_URL"] == f"smtps://shop:{MASK}@mail.example"
+    assert shown["PAYMENTS_NOTIFIER_WEBHOOK_URL"] == f"https://shop:{MASK}@shop.example/told"
+    assert shown["PAYMENTS_CUSTOMER_DIRECTORY"] == f"https://shop:{MASK}@shop.example/c/{{customer_id}}"
+
+
+def test_two_secrets_sign_messages_while_they_are_changed(tmp_path: Path) -> None:
+    one, other = ("whsec_" + b64encode(each * 24).decode() for each in (b"0", b"1"))
+    assert notifier_secrets(load(tmp_path)) == ()
+    assert notifier_secrets(load(tmp_path, PAYMENTS_NOTIFIER_WEBHOOK_SECRET=f"{one}, {other}")) == (
+        b"0" * 24,
+        b"1" * 24,
+    )

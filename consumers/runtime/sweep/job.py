@@ -2,9 +2,9 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -56,6 +56,16 @@ class Job(ABC):
 
         stop: None, if this is done only once: then an outage or a held row raises Transient, and is not waited for.
         """
+
+    def woken(self) -> Coroutine[Any, Any, object] | None:
+        """Return what ends before there may be new work; None: nothing tells, so look again after a while."""
+        return None
+
+    async def end(self, stop: asyncio.Event) -> None:  # noqa: B027 - most have nothing under way between their turns
+        """Finish what is under way: the process stops."""
+
+    def break_off(self) -> None:  # noqa: B027 - as above
+        """Leave what could not be finished."""
 
     async def _look(self, look: Callable[[int], Awaitable[T]], stop: asyncio.Event | None) -> T:
         """Look for one portion. After the database has given up, the next is half as large; then it grows again."""

@@ -1,7 +1,7 @@
 """Running the jobs of the sweep: each by itself, until stop is set, or all of them once."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -16,6 +16,7 @@ from consumers.runtime.sweep.claims import DueOperations
 from consumers.runtime.sweep.delays import DelayedPayments
 from consumers.runtime.sweep.holds import LapsedHolds
 from consumers.runtime.sweep.job import Job, Tools
+from consumers.runtime.sweep.messages import Sending
 from consumers.runtime.sweep.notices import ListedNotices, WakeUps
 from consumers.runtime.sweep.refunds import LateRefunds
 from consumers.runtime.sweep.stuck import StuckOrders
@@ -46,9 +47,13 @@ class Sweep:
         self._performer = performer
         self._settler = settler
         tools = Tools(ports, reactions, rules, guard, Quarantine(ports.store, bounds.quarantine_max), watch)
+        sending = _sending(tools)
+        self.look_for_messages: Callable[[], None] = sending[0].wake if sending else lambda: None
+        """Call it when there may be new messages to customers: they are not kept waiting for the next look."""
         self._jobs: tuple[Job, ...] = (
             LateRefunds(tools, bounds.refund_recheck_s),
             *_of_notices(tools),
+            *sending,
             LapsedHolds(tools),
             DelayedPayments(tools),
             StuckOrders(tools),
@@ -92,11 +97,19 @@ class Sweep:
         try:
             while not stop.is_set():
                 await job.do(stop)
-                await pause(stop, self._interval_s)
+                await pause(stop, self._interval_s, job.woken())
+            await job.end(stop)
         except Stopped:
             self._log.warning("stopped while waiting; what is due stays due", name=job.name)
         finally:
+            job.break_off()
             self._guard.done(job.name)
+
+
+def _sending(tools: Tools) -> list[Sending]:
+    """Return the job that sends messages to customers, if they are sent at all."""
+    messages, messenger = tools.ports.messages, tools.ports.messenger
+    return [] if messages is None or messenger is None else [Sending(tools, messages, messenger)]
 
 
 def _of_notices(tools: Tools) -> list[Job]:
