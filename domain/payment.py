@@ -170,7 +170,9 @@ def void_anew(case: Case) -> Decision:
 def take_late_approval(case: Case) -> Decision:
     """Move to payment_authorized after all: what we wanted to cancel was captured meanwhile, with the right amount."""
     order = leave_review(case.order, Status.PAYMENT_AUTHORIZED)
-    order = order.with_attempt(replace(case.attempt, failure_code=None))
+    # The refused void does not say whether the money was real; our key does.
+    livemode = case.context.rules.livemode
+    order = order.with_attempt(replace(case.attempt, failure_code=None, livemode=livemode))
     return mark_authorized(Case(order, case.context, case.reaction, None, case.operation, case.outcome))
 
 

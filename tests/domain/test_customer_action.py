@@ -192,6 +192,17 @@ def test_what_was_captured_at_the_last_moment_is_paid() -> None:
     assert (status, money.failure_code, work(decision)) == (S.PAYMENT_AUTHORIZED, None, [])
 
 
+@pytest.mark.parametrize("livemode", [False, True])
+def test_what_was_captured_at_the_last_moment_is_as_real_as_our_key(livemode: bool) -> None:  # noqa: FBT001
+    known = voiding()
+    call = going_on(known)
+
+    decision = BY_NAME[call.reaction].settle(known, call, AlreadyCaptured("pi_1", TOTAL), context(livemode=livemode))
+
+    assert facts(decision) == [AUTHORIZED | {"captured": True, "livemode": livemode}]
+    assert after(decision)[1].livemode is livemode, "PaidAndConfirmed says the same"
+
+
 def test_another_amount_that_was_captured_at_the_last_moment_is_refunded() -> None:
     decision = answer(voiding(), AlreadyCaptured("pi_1", 100), LAST)
 
