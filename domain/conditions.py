@@ -113,9 +113,9 @@ def other_currency(case: Case) -> bool:
 
 
 def approved_late(case: Case) -> bool:
-    """Whether a void of what nobody had decided found all of it captured."""
+    """Whether a void of what nobody had decided found all of it captured. An operator's word to cancel stands."""
     whole = case.attempt.kept_minor == case.order.total_minor
-    return of_current_attempt(case) and case.call.amount_minor == 0 and whole
+    return of_current_attempt(case) and case.call.amount_minor == 0 and whole and not cancelled(case)
 
 
 def was_pending(case: Case) -> bool:

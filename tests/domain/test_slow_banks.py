@@ -5,7 +5,17 @@ import pytest
 from domain.decision import Decision
 from domain.failure_codes import FailureCode
 from domain.order import Order
-from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, OtherAmount, Outcome, Undecided, Unknown
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    Declined,
+    Lapsed,
+    OtherAmount,
+    Outcome,
+    TransactionMissing,
+    Undecided,
+    Unknown,
+)
 from domain.resolving import Word
 from domain.retries import retry_refusal
 from domain.values import replace
@@ -125,6 +135,20 @@ def test_a_bank_that_never_answers_is_a_persons_matter_in_the_end() -> None:
         ("authorize_overdue", "AUTHORIZE", "UNKNOWN")
     ]
     assert become(decision).reviewed is S.PAYMENT_FAILED
+
+
+def test_what_an_operator_cancelled_is_refunded_if_its_customer_has_paid_meanwhile() -> None:
+    review = answer(asked(), TransactionMissing(), 60)
+    cancelling = ruled(become(review), Word.NOT_EXECUTED)
+    assert isinstance(cancelling, Decision)
+    assert work(cancelling) == [("void", 1, 0)]
+
+    refunding = answer(become(cancelling), AlreadyCaptured("pi_1", TOTAL), 61)
+
+    assert (refunding.events, work(refunding)) == ((), [("refund", 1, TOTAL)])
+    back = answer(become(refunding), Approved("pi_1", "re_1", TOTAL), 62)
+    assert facts(back)[0] == REFUNDED
+    assert (after(back)[0], after(back)[1].failure_code) == (S.PAYMENT_FAILED, FailureCode.CANCELLED_BY_OPERATOR)
 
 
 @pytest.mark.parametrize("word", Word)
