@@ -217,6 +217,9 @@ def give_up_reason(operation: Operation, context: Context) -> str | None:
     rules = context.rules
     since = operation.unknown_since
     age_s = (context.at - since).total_seconds() if since else 0.0
+    if waits_for_customer(operation):
+        # The bank has not got it yet. When the customer's time is over, any clear answer ends it.
+        return f"{operation.kind}_unknown" if age_s > rules.action_timeout_s + rules.unknown_give_up_s else None
     if operation.state is OperationState.PENDING:
         return f"{operation.kind}_overdue" if age_s > rules.pending_give_up_s else None
     if operation.state is OperationState.UNKNOWN:

@@ -52,6 +52,24 @@ def test_the_time_of_the_customer_does_not_count_while_their_bank_processes_the_
     assert facts(paid) == [AUTHORIZED | {"captured": True}]
 
 
+@pytest.mark.parametrize("word", Word)
+def test_a_payment_of_which_the_gateway_says_nothing_clear_is_a_persons_matter_a_day_after_the_customers_time(
+    word: Word,
+) -> None:
+    known, doubt = replace(asked(), delay_notified=True), Unknown("a status that this release does not know")
+    end = LAST + RULES.unknown_give_up_s
+    assert answer(known, doubt, end).alarm is None
+
+    review = answer(known, doubt, end + 1)
+
+    assert [(f["reason"], f["operation"], f["money"]) for f in facts(review)] == [
+        ("authorize_unknown", "AUTHORIZE", "UNKNOWN")
+    ]
+    ruling = ruled(become(review), word)
+    assert isinstance(ruling, Decision)
+    assert work(ruling) == [("void", 1, TOTAL if word is Word.EXECUTED else 0)]
+
+
 def test_a_customer_whose_bank_takes_long_is_told_once() -> None:
     told = answer(processed(), PROCESSING, RULES.delayed_notice_s)
     assert [fact["kind"] for fact in facts(told)] == ["PAYMENT_DELAYED"]
