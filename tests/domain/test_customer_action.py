@@ -145,9 +145,12 @@ def test_what_was_declined_after_the_customer_was_asked_is_cancelled_first(
     assert (status, money.voided, money.token, work(decision)) == (S.PAYMENT_FAILED, True, None, [])
 
 
-def test_what_somebody_cancelled_at_the_gateway_fails_at_once() -> None:
-    decision = answer(asked(), Lapsed(), 60)
-    assert facts(decision) == failed(FailureCode.ACTION_EXPIRED, retry_until=later(60 + RULES.retry_window_s))
+@pytest.mark.parametrize(
+    ("at_s", "code"), [(LAST - 1, FailureCode.CANCELLED_BY_OPERATOR), (LAST, FailureCode.ACTION_EXPIRED)]
+)
+def test_what_somebody_cancelled_at_the_gateway_fails_at_once(at_s: float, code: FailureCode) -> None:
+    decision = answer(asked(), Lapsed(), at_s)
+    assert facts(decision) == failed(code, retry_until=later(at_s + RULES.retry_window_s))
     assert work(decision) == []
 
 
