@@ -12,6 +12,7 @@ from domain.outcome import (
     Lapsed,
     OtherAmount,
     Outcome,
+    ReturnedElsewhere,
     TransactionMissing,
     Undecided,
     Unknown,
@@ -127,6 +128,13 @@ def test_a_failed_order_whose_customer_is_asked_is_cancelled_in_silence(outcome:
     done = answer(become(cancelling), Approved("pi_1", None, TOTAL), RULES.pending_hold_s + 61)
     assert (done.events, after(done)[0], become(done).version) == ((), S.PAYMENT_FAILED, overdue().version)
     assert after(done)[1].failure_code is FailureCode.PAYMENT_OVERDUE
+
+
+def test_money_that_came_and_that_somebody_gave_back_is_told_and_the_order_keeps_its_reason() -> None:
+    decision = answer(overdue(), ReturnedElsewhere(TOTAL, "re_9", "pi_1"), RULES.pending_hold_s + 60)
+    assert facts(decision)[0] == REFUNDED | {"refund_id": "re_9"}
+    status, money = after(decision)
+    assert (status, money.failure_code, work(decision)) == (S.PAYMENT_FAILED, FailureCode.PAYMENT_OVERDUE, [])
 
 
 def test_other_money_that_comes_after_all_is_given_back_with_an_alarm() -> None:
