@@ -2,6 +2,7 @@
 
 import pytest
 
+from consumers.reactions import BY_NAME
 from domain.decision import Decision
 from domain.failure_codes import FailureCode
 from domain.order import Order
@@ -60,6 +61,9 @@ def test_a_payment_of_which_the_gateway_says_nothing_clear_is_a_persons_matter_a
     known, doubt = replace(asked(), delay_notified=True), Unknown("a status that this release does not know")
     end = LAST + RULES.unknown_give_up_s
     assert answer(known, doubt, end).alarm is None
+    call = going_on(known)
+    other_rules = context(later(LAST), action_timeout_s=1, unknown_give_up_s=LAST - 2)
+    assert BY_NAME[call.reaction].settle(known, call, doubt, other_rules).alarm is None, "they were told this time"
 
     review = answer(known, doubt, end + 1)
 
