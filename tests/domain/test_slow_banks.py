@@ -167,6 +167,16 @@ def test_a_bank_that_never_answers_is_a_persons_matter_in_the_end() -> None:
     assert become(decision).reviewed is S.PAYMENT_FAILED
 
 
+def test_what_was_confirmed_late_and_given_back_by_somebody_pays_no_order() -> None:
+    refunding = answer(voiding(), AlreadyCaptured("pi_1", TOTAL, returned=True), LAST)
+    assert (refunding.events, work(refunding)) == ((), [("refund", 1, TOTAL)])
+
+    back = answer(become(refunding), ReturnedElsewhere(TOTAL, "re_9"), LAST)
+
+    assert facts(back)[0] == REFUNDED | {"refund_id": "re_9"}
+    assert (after(back)[0], work(back)) == (S.PAYMENT_FAILED, [])
+
+
 def test_what_an_operator_cancelled_is_refunded_if_its_customer_has_paid_meanwhile() -> None:
     review = answer(asked(), TransactionMissing(), 60)
     cancelling = ruled(become(review), Word.NOT_EXECUTED)
