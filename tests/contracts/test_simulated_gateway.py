@@ -172,7 +172,7 @@ async def test_what_asks_its_customer_can_be_cancelled_and_then_nobody_can_confi
 
     assert isinstance(world.gateway, SimulatedGateway)
     assert not world.gateway.act_for_customer(asked.transaction_id, confirms=True)
-    assert await world.look_up(call) == Lapsed()
+    assert await world.look_up(call) == Lapsed(asked.transaction_id)
 
 
 async def test_a_bank_decides_on_a_debit_in_its_time() -> None:
