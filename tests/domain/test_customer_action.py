@@ -9,6 +9,7 @@ from domain.answers import NO_REFERENCE, admit
 from domain.customer_action import CONFIRM
 from domain.decision import NOTHING, Decision
 from domain.failure_codes import FailureCode
+from domain.opening import FIRST_WAITS
 from domain.order import Attempt
 from domain.outcome import (
     AlreadyCaptured,
@@ -108,7 +109,8 @@ def test_another_method_is_refused_while_the_first_can_still_be_confirmed() -> N
     for known in (asked(), voiding()):
         assert retry_refusal(known, click, context()) == "in_progress"
         decision = BY_NAME["retry_payment"].plan(known, click, context())
-        assert [(f["kind"], f["failure_code"]) for f in facts(decision)] == [("RETRY_REFUSED", "in_progress")]
+        said = [(f["kind"], f["failure_code"], f["reason"]) for f in facts(decision)]
+        assert said == [("RETRY_REFUSED", "in_progress", FIRST_WAITS)]
 
 
 # The customer has acted
