@@ -103,7 +103,8 @@ def _book_returned(attempt: Attempt, outcome: ReturnedElsewhere) -> Attempt:
         attempt,
         refunded_minor=min(outcome.total_minor, attempt.captured_minor),
         refund_id=outcome.reference,
-        failure_code=FailureCode.CANCELLED_BY_OPERATOR,
+        # An attempt that has failed already keeps its reason.
+        failure_code=attempt.failure_code or FailureCode.CANCELLED_BY_OPERATOR,
     )
 
 

@@ -5,6 +5,7 @@ from domain.failure_codes import FailureCode
 from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
+from domain.outcome import AlreadyCaptured
 from domain.pending import is_overdue
 from domain.retries import is_too_old, retry_refusal
 from schemas.events import OrderConfirmed, PaymentRetryRequested
@@ -113,9 +114,12 @@ def other_currency(case: Case) -> bool:
 
 
 def approved_late(case: Case) -> bool:
-    """Whether a void of what nobody had decided found all of it captured."""
-    whole = case.attempt.kept_minor == case.order.total_minor
-    return of_current_attempt(case) and case.call.amount_minor == 0 and whole
+    """Whether a void of what nobody had decided found all of it captured, and not given back since.
+
+    An operator's word to cancel stands.
+    """
+    whole = case.attempt.kept_minor == case.order.total_minor and not case.outcome_as(AlreadyCaptured).returned
+    return of_current_attempt(case) and case.call.amount_minor == 0 and whole and not cancelled(case)
 
 
 def was_pending(case: Case) -> bool:

@@ -30,6 +30,11 @@ RETRY_REFUSALS = {
     "too_many": "There were too many payment attempts for this order.",
     "window_closed": "The time to pay for this order has run out. Please order again.",
 }
+FIRST_WAITS = (
+    "A payment for this order waits for your bank's confirmation. Please confirm it, or wait for our message that it "
+    "has ended before you pay again."
+)
+"""In place of `in_progress`, for a customer who was asked: not to pay is not what they should do."""
 
 
 def begin_order(event: OrderConfirmed, context: Context) -> Order:
@@ -110,12 +115,13 @@ def refuse_retry(case: Case) -> Decision:
     """Tell the customer why the order may not be paid again now; the order stays as it is."""
     order = case.order
     code = retry_refusal(order, case.event_as(PaymentRetryRequested), case.context) or "in_progress"
+    asked = order.status is Status.ACTION_REQUIRED
     fields = {
         "customer_id": order.customer_id,
         "attempt": order.attempt,
         "kind": NotificationKind.RETRY_REFUSED,
         "failure_code": code,
-        "reason": RETRY_REFUSALS[code],
+        "reason": FIRST_WAITS if code == "in_progress" and asked else RETRY_REFUSALS[code],
         "amount_minor": order.total_minor,
         "currency": order.currency,
         "money": MoneyState.NONE,

@@ -212,11 +212,17 @@ def close(operation: Operation, outcome: Outcome, context: Context) -> Operation
     )
 
 
-def give_up_reason(operation: Operation, context: Context) -> str | None:
-    """Return why we stop waiting for this operation, as a reason of PaymentReviewRequired; None if we go on."""
+def give_up_reason(operation: Operation, context: Context, customers_until: datetime | None = None) -> str | None:
+    """Return why we stop waiting for this operation, as a reason of PaymentReviewRequired; None if we go on.
+
+    customers_until: until when its customer may confirm it. Afterwards any clear answer of the gateway ends it.
+    """
     rules = context.rules
-    since = operation.unknown_since
+    asks_customer = waits_for_customer(operation) and customers_until is not None
+    since = customers_until if asks_customer else operation.unknown_since
     age_s = (context.at - since).total_seconds() if since else 0.0
+    if asks_customer:
+        return f"{operation.kind}_unknown" if age_s > rules.unknown_give_up_s else None
     if operation.state is OperationState.PENDING:
         return f"{operation.kind}_overdue" if age_s > rules.pending_give_up_s else None
     if operation.state is OperationState.UNKNOWN:

@@ -52,10 +52,14 @@ class Declined(Value, frozen=True):
 
 
 class AlreadyCaptured(Value, frozen=True):
-    """A void was refused because the money is captured already: amount_minor."""
+    """A void was refused because the money is captured already: amount_minor.
+
+    returned: somebody else has given some of it back since, so it pays no order.
+    """
 
     transaction_id: str
     amount_minor: int
+    returned: bool = False
 
 
 class ReturnedElsewhere(Value, frozen=True):

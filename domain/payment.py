@@ -97,13 +97,19 @@ def mark_paid(case: Case) -> Decision:
 def fail_at_authorize(case: Case) -> Decision:
     """Move to payment_failed: declined, or the approval came too late and was given back."""
     if case.call.kind is OperationKind.AUTHORIZE:
-        # Of what the customer had still to confirm, no approval ran out.
-        asked = case.order.effective_status is Status.ACTION_REQUIRED
-        lapsed = FailureCode.ACTION_EXPIRED if asked else FailureCode.AUTHORIZATION_EXPIRED
-        code = case.outcome.code if isinstance(case.outcome, Declined) else lapsed
+        code = case.outcome.code if isinstance(case.outcome, Declined) else _code_of_lapse(case)
         return fail_payment(case.order, Stage.AUTHORIZE, code, case.context)
     code = case.attempt.failure_code or FailureCode.CANCELLED_BY_OPERATOR
     return fail_payment(case.order, Stage.AUTHORIZE, code, case.context, *draft_return(case))
+
+
+def _code_of_lapse(case: Case) -> FailureCode:
+    """Of what the customer had still to confirm, no approval ran out: it was cancelled, before their time was over."""
+    if case.order.effective_status is not Status.ACTION_REQUIRED:
+        return FailureCode.AUTHORIZATION_EXPIRED
+    expires_at = case.attempt.action_expires_at
+    had_time = expires_at is not None and case.context.at < expires_at
+    return FailureCode.CANCELLED_BY_OPERATOR if had_time else FailureCode.ACTION_EXPIRED
 
 
 def fail_at_capture(case: Case) -> Decision:
@@ -170,7 +176,9 @@ def void_anew(case: Case) -> Decision:
 def take_late_approval(case: Case) -> Decision:
     """Move to payment_authorized after all: what we wanted to cancel was captured meanwhile, with the right amount."""
     order = leave_review(case.order, Status.PAYMENT_AUTHORIZED)
-    order = order.with_attempt(replace(case.attempt, failure_code=None))
+    # The refused void does not say whether the money was real; our key does.
+    livemode = case.context.rules.livemode
+    order = order.with_attempt(replace(case.attempt, failure_code=None, livemode=livemode))
     return mark_authorized(Case(order, case.context, case.reaction, None, case.operation, case.outcome))
 
 

@@ -48,7 +48,7 @@ def wait(case: Case) -> Decision:
     """Leave the operation to the sweep. Notify the customer once if it takes long; ask an operator if it never ends."""
     order, context = case.order, case.context
     waiting = next(o for o in order.operations if o.operation_id == case.call.operation_id)
-    reason = give_up_reason(waiting, context)
+    reason = give_up_reason(waiting, context, case.attempt.action_expires_at)
     if reason is not None:
         order = order.with_operation(replace(waiting, due_at=None))
         return review(order, waiting, reason, context)

@@ -118,7 +118,7 @@ class Desk:
             return _refund_outcome(intent, made[-1]) if made else NotFound()
         if intent.status not in {CAPTURED, CANCELED, PROCESSING}:
             return NotFound()
-        return _capture_outcome(intent) if call.kind is OperationKind.CAPTURE else _void_outcome(intent)
+        return _capture_outcome(intent) if call.kind is OperationKind.CAPTURE else _void_outcome(self._bank, intent)
 
     def entries(self) -> list[LedgerEntry]:
         """Return every transaction, the oldest first."""
@@ -182,7 +182,7 @@ class Desk:
                 return Declined(FailureCode.CAPTURE_REFUSED, no.value)
             case OperationKind.VOID:
                 intent.cancel(key, self.now_s)
-                return _void_outcome(intent)
+                return _void_outcome(self._bank, intent)
             case OperationKind.REFUND:
                 made = self._bank.refund(intent, key, amount, metadata={"operation_id": call.operation_id})
                 if isinstance(made, No):
@@ -294,10 +294,10 @@ def _capture_outcome(intent: Intent) -> GatewayOutcome:
     return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
 
 
-def _void_outcome(intent: Intent) -> GatewayOutcome:
+def _void_outcome(bank: Bank, intent: Intent) -> GatewayOutcome:
     """Return the outcome of a void, whoever canceled or captured the intent."""
     if intent.status == CAPTURED:
-        return AlreadyCaptured(intent.id, intent.amount_received)
+        return AlreadyCaptured(intent.id, intent.amount_received, bank.refunded(intent, with_pending=True) > 0)
     if intent.status == PROCESSING:
         return Pending(transaction_id=intent.id)
     return Approved(intent.id, amount_minor=intent.amount)

@@ -9,7 +9,9 @@ from deploy.views.order_json import attempt_status
 from deploy.views.tables import align, table
 from deploy.views.terminal import visible
 from deploy.views.timeline import JournalEvent, moment, timeline
+from domain.operation import UNFINISHED, OperationKind
 from domain.order import Status
+from domain.pending import AT_CUSTOMER
 from domain.resolving import Word
 from domain.ways_out import WAYS
 from outbox.operators.queries import OrderRows, Record
@@ -25,7 +27,7 @@ def order_lines(stored: OrderRows, events: Sequence[JournalEvent], now: datetime
     total = Money(order["total_minor"], order["currency"])
     yield f"{click.style(visible(order['order_id']), bold=True)}  {_coloured(order['status'])}  {visible(str(total))}"
     yield ""
-    yield from align([*_about(order, now), *_asked(stored)])
+    yield from align([*_about(order, now), *_asked(stored, now)])
     yield ""
     yield from _headed("attempts", _attempts(stored))
     if stored.holds:
@@ -55,11 +57,19 @@ def _about(order: Record, now: datetime) -> Iterator[tuple[str, str]]:
         yield "retry", f"with another method until {moment(order['retry_until'])} UTC"
 
 
-def _asked(stored: OrderRows) -> Iterator[tuple[str, str]]:
-    """Say how long the customer may confirm the payment, if the order waits for that."""
-    if stored.order["status"] == Status.ACTION_REQUIRED:
-        expires_at = stored.attempts[-1]["action_expires_at"]
-        yield "waits", f"for the customer to confirm it with their bank, until {moment(expires_at)} UTC"
+def _asked(stored: OrderRows, now: datetime) -> Iterator[tuple[str, str]]:
+    """Say for whom the order waits since its customer was asked, and how long the customer may confirm the payment."""
+    if stored.order["status"] != Status.ACTION_REQUIRED:
+        return
+    expires_at = stored.attempts[-1]["action_expires_at"]
+    waiting = next((row for row in stored.operations if row["state"] in UNFINISHED), None)
+    if waiting is None or waiting["detail"] == AT_CUSTOMER:
+        ended = "" if now < expires_at else ", which is over: the gateway is asked once more, then it is cancelled"
+        yield "waits", f"for the customer to confirm it with their bank, until {moment(expires_at)} UTC{ended}"
+    elif waiting["kind"] == OperationKind.AUTHORIZE:
+        yield "waits", "for the bank: the customer has done their part"
+    else:
+        yield "waits", "for the gateway, to cancel or refund it"
 
 
 def _attempts(stored: OrderRows) -> list[str]:

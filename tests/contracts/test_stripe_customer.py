@@ -8,7 +8,7 @@ import pytest
 from consumers.adapters.gateway.stripe_outcomes import read_authorize, read_capture, read_refund, read_void
 from domain.operating import gateway_call
 from domain.operation import Frozen, GatewayCall, OperationKind
-from domain.outcome import Approved, CustomerMustAct, GatewayOutcome, Pending, Undecided, Unknown
+from domain.outcome import AlreadyCaptured, Approved, CustomerMustAct, GatewayOutcome, Pending, Undecided, Unknown
 from domain.values import replace
 from tests.contracts.gateway_worlds import stripe_world
 from tests.contracts.own_stripe import intent, own_stripe, said
@@ -88,6 +88,13 @@ def test_what_is_captured_at_once_is_captured() -> None:
 def test_an_answer_in_another_currency_is_no_answer_to_the_call(kind: OperationKind, read: Read, status: str) -> None:
     found = read(_call(kind), intent(status=status, currency="usd", amount_received=1250))
     assert found == Unknown("the answer is in USD, the call was in EUR: look it up there", replayed=True)
+
+
+@pytest.mark.parametrize(("refunded", "returned"), [(0, False), (1, True), (1250, True)])
+def test_a_void_that_finds_the_payment_captured_says_whether_money_went_back(refunded: int, *, returned: bool) -> None:
+    charge = {"id": "ch_1", "amount_refunded": refunded}
+    taken = intent(status="succeeded", amount_received=1250, latest_charge=charge)
+    assert read_void(_call(K.VOID), taken) == AlreadyCaptured("pi_1", 1250, returned)
 
 
 async def test_a_payment_whose_id_is_known_is_fetched_by_it() -> None:

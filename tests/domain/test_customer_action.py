@@ -9,6 +9,7 @@ from domain.answers import NO_REFERENCE, admit
 from domain.customer_action import CONFIRM
 from domain.decision import NOTHING, Decision
 from domain.failure_codes import FailureCode
+from domain.opening import FIRST_WAITS
 from domain.order import Attempt
 from domain.outcome import (
     AlreadyCaptured,
@@ -108,7 +109,8 @@ def test_another_method_is_refused_while_the_first_can_still_be_confirmed() -> N
     for known in (asked(), voiding()):
         assert retry_refusal(known, click, context()) == "in_progress"
         decision = BY_NAME["retry_payment"].plan(known, click, context())
-        assert [(f["kind"], f["failure_code"]) for f in facts(decision)] == [("RETRY_REFUSED", "in_progress")]
+        said = [(f["kind"], f["failure_code"], f["reason"]) for f in facts(decision)]
+        assert said == [("RETRY_REFUSED", "in_progress", FIRST_WAITS)]
 
 
 # The customer has acted
@@ -145,9 +147,12 @@ def test_what_was_declined_after_the_customer_was_asked_is_cancelled_first(
     assert (status, money.voided, money.token, work(decision)) == (S.PAYMENT_FAILED, True, None, [])
 
 
-def test_what_somebody_cancelled_at_the_gateway_fails_at_once() -> None:
-    decision = answer(asked(), Lapsed(), 60)
-    assert facts(decision) == failed(FailureCode.ACTION_EXPIRED, retry_until=later(60 + RULES.retry_window_s))
+@pytest.mark.parametrize(
+    ("at_s", "code"), [(LAST - 1, FailureCode.CANCELLED_BY_OPERATOR), (LAST, FailureCode.ACTION_EXPIRED)]
+)
+def test_what_somebody_cancelled_at_the_gateway_fails_at_once(at_s: float, code: FailureCode) -> None:
+    decision = answer(asked(), Lapsed(), at_s)
+    assert facts(decision) == failed(code, retry_until=later(at_s + RULES.retry_window_s))
     assert work(decision) == []
 
 
@@ -190,6 +195,17 @@ def test_what_was_captured_at_the_last_moment_is_paid() -> None:
     assert facts(decision) == [AUTHORIZED | {"captured": True}]
     status, money = after(decision)
     assert (status, money.failure_code, work(decision)) == (S.PAYMENT_AUTHORIZED, None, [])
+
+
+@pytest.mark.parametrize("livemode", [False, True])
+def test_what_was_captured_at_the_last_moment_is_as_real_as_our_key(livemode: bool) -> None:  # noqa: FBT001
+    known = voiding()
+    call = going_on(known)
+
+    decision = BY_NAME[call.reaction].settle(known, call, AlreadyCaptured("pi_1", TOTAL), context(livemode=livemode))
+
+    assert facts(decision) == [AUTHORIZED | {"captured": True, "livemode": livemode}]
+    assert after(decision)[1].livemode is livemode, "PaidAndConfirmed says the same"
 
 
 def test_another_amount_that_was_captured_at_the_last_moment_is_refunded() -> None:

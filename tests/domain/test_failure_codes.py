@@ -5,7 +5,7 @@ import re
 import pytest
 
 from domain.failure_codes import AWAY, MEANINGS, FailureCode, may_retry, reason_of
-from domain.opening import RETRY_REFUSALS
+from domain.opening import FIRST_WAITS, RETRY_REFUSALS
 from domain.settling import DELAYED, REFUNDED
 
 SUSPECT = (FailureCode.FRAUD_SUSPECTED, FailureCode.CARD_BLOCKED)
@@ -21,7 +21,7 @@ def test_lost_stolen_and_fraud_read_like_any_decline(code: FailureCode) -> None:
 
 
 def test_no_sentence_for_a_customer_speaks_of_what_the_bank_suspects_or_of_our_machinery() -> None:
-    sentences = [*(m.reason for m in MEANINGS.values()), *RETRY_REFUSALS.values(), DELAYED, REFUNDED, AWAY]
+    sentences = [*(m.reason for m in MEANINGS.values()), *RETRY_REFUSALS.values(), FIRST_WAITS, DELAYED, REFUNDED, AWAY]
     telling = re.compile(
         r"fraud|stolen|lost|suspect|block|pick ?up|restrict|gateway|stripe|issuer|decline code|_", re.IGNORECASE
     )

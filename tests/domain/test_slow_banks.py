@@ -2,10 +2,22 @@
 
 import pytest
 
+from consumers.reactions import BY_NAME
 from domain.decision import Decision
 from domain.failure_codes import FailureCode
 from domain.order import Order
-from domain.outcome import AlreadyCaptured, Approved, Declined, Lapsed, OtherAmount, Outcome, Undecided, Unknown
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    Declined,
+    Lapsed,
+    OtherAmount,
+    Outcome,
+    ReturnedElsewhere,
+    TransactionMissing,
+    Undecided,
+    Unknown,
+)
 from domain.resolving import Word
 from domain.retries import retry_refusal
 from domain.values import replace
@@ -40,6 +52,27 @@ def test_the_time_of_the_customer_does_not_count_while_their_bank_processes_the_
     assert after(overdue)[0] is S.PAYMENT_FAILED
     paid = answer(become(late), Approved("pi_1", None, TOTAL, captured=True), 600 + RULES.pending_hold_s)
     assert facts(paid) == [AUTHORIZED | {"captured": True}]
+
+
+@pytest.mark.parametrize("word", Word)
+def test_a_payment_of_which_the_gateway_says_nothing_clear_is_a_persons_matter_a_day_after_the_customers_time(
+    word: Word,
+) -> None:
+    known, doubt = replace(asked(), delay_notified=True), Unknown("a status that this release does not know")
+    end = LAST + RULES.unknown_give_up_s
+    assert answer(known, doubt, end).alarm is None
+    call = going_on(known)
+    other_rules = context(later(LAST), action_timeout_s=1, unknown_give_up_s=LAST - 2)
+    assert BY_NAME[call.reaction].settle(known, call, doubt, other_rules).alarm is None, "they were told this time"
+
+    review = answer(known, doubt, end + 1)
+
+    assert [(f["reason"], f["operation"], f["money"]) for f in facts(review)] == [
+        ("authorize_unknown", "AUTHORIZE", "UNKNOWN")
+    ]
+    ruling = ruled(become(review), word)
+    assert isinstance(ruling, Decision)
+    assert work(ruling) == [("void", 1, TOTAL if word is Word.EXECUTED else 0)]
 
 
 def test_a_customer_whose_bank_takes_long_is_told_once() -> None:
@@ -101,6 +134,13 @@ def test_a_failed_order_whose_customer_is_asked_is_cancelled_in_silence(outcome:
     assert after(done)[1].failure_code is FailureCode.PAYMENT_OVERDUE
 
 
+def test_money_that_came_and_that_somebody_gave_back_is_told_and_the_order_keeps_its_reason() -> None:
+    decision = answer(overdue(), ReturnedElsewhere(TOTAL, "re_9", "pi_1"), RULES.pending_hold_s + 60)
+    assert facts(decision)[0] == REFUNDED | {"refund_id": "re_9"}
+    status, money = after(decision)
+    assert (status, money.failure_code, work(decision)) == (S.PAYMENT_FAILED, FailureCode.PAYMENT_OVERDUE, [])
+
+
 def test_other_money_that_comes_after_all_is_given_back_with_an_alarm() -> None:
     decision = answer(overdue(), OtherAmount("pi_1", 100, captured=True), RULES.pending_hold_s + 60)
     assert (decision.alarm, work(decision)) == ("amount_differs", [("refund", 1, 100)])
@@ -125,6 +165,30 @@ def test_a_bank_that_never_answers_is_a_persons_matter_in_the_end() -> None:
         ("authorize_overdue", "AUTHORIZE", "UNKNOWN")
     ]
     assert become(decision).reviewed is S.PAYMENT_FAILED
+
+
+def test_what_was_confirmed_late_and_given_back_by_somebody_pays_no_order() -> None:
+    refunding = answer(voiding(), AlreadyCaptured("pi_1", TOTAL, returned=True), LAST)
+    assert (refunding.events, work(refunding)) == ((), [("refund", 1, TOTAL)])
+
+    back = answer(become(refunding), ReturnedElsewhere(TOTAL, "re_9"), LAST)
+
+    assert facts(back)[0] == REFUNDED | {"refund_id": "re_9"}
+    assert (after(back)[0], work(back)) == (S.PAYMENT_FAILED, [])
+
+
+def test_what_an_operator_cancelled_is_refunded_if_its_customer_has_paid_meanwhile() -> None:
+    review = answer(asked(), TransactionMissing(), 60)
+    cancelling = ruled(become(review), Word.NOT_EXECUTED)
+    assert isinstance(cancelling, Decision)
+    assert work(cancelling) == [("void", 1, 0)]
+
+    refunding = answer(become(cancelling), AlreadyCaptured("pi_1", TOTAL), 61)
+
+    assert (refunding.events, work(refunding)) == ((), [("refund", 1, TOTAL)])
+    back = answer(become(refunding), Approved("pi_1", "re_1", TOTAL), 62)
+    assert facts(back)[0] == REFUNDED
+    assert (after(back)[0], after(back)[1].failure_code) == (S.PAYMENT_FAILED, FailureCode.CANCELLED_BY_OPERATOR)
 
 
 @pytest.mark.parametrize("word", Word)

@@ -86,7 +86,8 @@ def read_void(call: GatewayCall, intent: Thing) -> GatewayOutcome:
         case "canceled":
             return Approved(transaction_id, amount_minor=amount_of(intent, "amount"), livemode=_is_live(intent))
         case "succeeded":
-            return AlreadyCaptured(transaction_id, amount_of(intent, "amount_received"))
+            returned = bool(part(intent, "latest_charge").get("amount_refunded"))
+            return AlreadyCaptured(transaction_id, amount_of(intent, "amount_received"), returned)
         case "processing":
             return Pending(transaction_id=transaction_id)
         case "requires_capture":
