@@ -9,6 +9,7 @@ from consumers.adapters.gateway.stripe_currency import from_stripe
 from consumers.adapters.gateway.stripe_disputes import read_dispute
 from consumers.adapters.gateway.stripe_pages import StripePages, read_all
 from consumers.adapters.gateway.stripe_requests import DISPUTES, INTENTS, REFUNDS, StripeRequests
+from consumers.adapters.gateway.stripe_returned import only_freed
 from domain.news import Dispute
 from domain.ports.gateway import ListedRefund, ListedTransaction, RefundState
 
@@ -41,9 +42,9 @@ class StripeLists:
             yield read_all(page.things, read_transaction)
 
     async def refunds(self, since: datetime) -> AsyncIterator[Sequence[ListedRefund]]:
-        """Yield pages of refunds. Raises Transient if Stripe does not answer, or not as it should."""
+        """Yield pages of refunds, without those that moved no money. Raises as transactions."""
         async for page in self._pages.listed(REFUNDS, {"created": _from(since)}, PAGES_MAX):
-            yield read_all(page.things, read_refund)
+            yield read_all((refund for refund in page.things if not only_freed(refund)), read_refund)
 
     async def disputes(self, since: datetime) -> AsyncIterator[Sequence[Dispute]]:
         """Yield pages of disputes. Raises Transient if Stripe does not answer, or not as it should."""
