@@ -220,6 +220,17 @@ async def test_disputes_are_listed_since_a_time(stripe: OwnStripe) -> None:
     assert found == ["du_1", "du_2"]
 
 
+async def test_a_dispute_of_another_system_in_a_currency_that_we_do_not_know_hides_no_list(stripe: OwnStripe) -> None:
+    lists = StripeLists(StripeRequests("sk_test_x", stripe.address, 1, connect_timeout_s=1, timeout_s=2))
+    stripe.says(page(dispute(id="du_theirs", currency="zzz", payment_intent="pi_theirs"), dispute()))
+    found = [each async for group in lists.disputes(AT) for each in group]
+    await lists.close()
+    assert [(each.dispute_id, each.currency) for each in found] == [
+        ("du_theirs", "ZZZ in another unit"),
+        ("du_1", "EUR"),
+    ]
+
+
 async def test_the_list_of_refunds_gives_failures_of_ours_and_a_notice_of_each_foreign_one(
     stripe: OwnStripe, gateway: StripeGateway
 ) -> None:
