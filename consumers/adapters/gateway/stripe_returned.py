@@ -10,10 +10,10 @@ from consumers.adapters.gateway.stripe_fields import Thing, part, text, whole
 from consumers.adapters.gateway.stripe_outcomes import amount_of
 from domain.operation import GatewayCall
 from domain.outcome import Approved, GatewayOutcome, NotFound, Pending, ReturnedElsewhere
+from domain.pending import AT_OTHERS
 
 _ON_ITS_WAY: Final = frozenset({"pending", "requires_action"})
 _RAN_OUT: Final = "expired_uncaptured_charge"
-WAITING: Final = "somebody else's refund of this payment is pending"
 
 
 class Returned(NamedTuple):
@@ -51,7 +51,7 @@ def read_taken(intent: Thing, taken: GatewayOutcome, refunds: Sequence[Thing]) -
     if not isinstance(taken, Approved) or nothing_back or not any(map(is_foreign, refunds)):
         return taken
     if found.pending_minor:
-        return Pending(transaction_id=taken.transaction_id, detail=WAITING)
+        return Pending(transaction_id=taken.transaction_id, detail=AT_OTHERS)
     assert found.newest is not None
     return ReturnedElsewhere(found.back_minor, found.newest, taken.transaction_id)
 
@@ -62,7 +62,7 @@ def read_refused(call: GatewayCall, intent: Thing, refunds: Sequence[Thing]) -> 
     if amount_of(intent, "amount_received") - found.back_minor - found.pending_minor >= call.amount_minor:
         return NotFound()
     if found.pending_minor:
-        return Pending(transaction_id=call.transaction_id, detail=WAITING)
+        return Pending(transaction_id=call.transaction_id, detail=AT_OTHERS)
     return NotFound() if found.newest is None else ReturnedElsewhere(found.back_minor, found.newest)
 
 
