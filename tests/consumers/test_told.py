@@ -123,6 +123,16 @@ async def test_what_is_not_ours_is_dropped_and_an_order_that_is_not_there_is_wai
     assert await story(shop) == []
 
 
+async def test_a_transaction_that_the_gateway_does_not_have_rings_once_and_ends(shop: Pipeline) -> None:
+    """It is of another account: nobody here can ever do anything about it."""
+    with capture_logs() as log:
+        await shop.store().notices.keep([told(1, "charge.dispute.created", "pi_of_another_account")])
+        await until_fate(shop, "kept", "evt_1")
+        await shop.rows("UPDATE gateway_notice SET received_at = now() - interval '1 day', ask_at = now()")
+        await until_fate(shop, "unknown_order", "evt_1")
+    assert [line["reason"] for line in log if line.get("alarm")] == ["notice_orphaned"]
+
+
 async def test_a_refund_in_the_dashboard_is_booked_once_and_the_order_stays_paid(shop: Pipeline) -> None:
     intent = await paid(shop)
     first = shop.gateway.refund_elsewhere(intent, 1_000)
