@@ -133,8 +133,8 @@ def take_back_foreign_refund(hearing: Hearing) -> Decision:
         "reason": refund.reason,
     }
     order = order.with_attempt(attempt)
-    if booked is not None:
-        failed = replace(booked, state=OperationState.DECLINED, detail=f"failed later: {refund.reason}")
+    if (known := booked or _found_by(hearing)) is not None:
+        failed = replace(known, state=OperationState.DECLINED, detail=f"failed later: {refund.reason}")
         order = order.with_operation(failed)
     if _is_unwanted(order, attempt):
         order = _give_back(order, attempt, context)
@@ -220,6 +220,15 @@ def _booked(hearing: Hearing) -> Operation | None:
     for operation in hearing.order.operations:
         if operation.reference == refund_id and operation.reaction == REACTION:
             return operation if operation.state is OperationState.APPROVED else None
+    return None
+
+
+def _found_by(hearing: Hearing) -> Operation | None:
+    """Return the call of ours that found money given back."""
+    for operation in hearing.order.operations:
+        found = operation.attempt == hearing.attempt_there.number and operation.reaction != REACTION
+        if found and (operation.detail or "").startswith(ELSEWHERE):
+            return operation
     return None
 
 
