@@ -19,6 +19,7 @@ from domain.disputes import (
 from domain.elsewhere import (
     book_cancelled,
     book_foreign_refund,
+    failed_as_ruled,
     failed_unbooked,
     give_back_unwanted,
     has_failed,
@@ -28,6 +29,7 @@ from domain.elsewhere import (
     is_unexplained,
     not_in_agreement,
     take_back_foreign_refund,
+    take_back_ruled,
     was_cancelled,
 )
 from domain.hearing import (
@@ -73,6 +75,7 @@ ROWS = (
     Told(ForeignRefund, is_booked, do_nothing),
     Told(ForeignRefund, under_way, wait),
     Told(ForeignRefund, not_in_agreement, wait),
+    Told(ForeignRefund, failed_as_ruled, take_back_ruled),
     Told(ForeignRefund, has_failed, take_back_foreign_refund),
     Told(ForeignRefund, always, book_foreign_refund),
 )

@@ -6,7 +6,7 @@ from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
 from domain.outcome import AlreadyCaptured
-from domain.pending import is_overdue
+from domain.pending import is_overdue, waits_for_others
 from domain.retries import is_too_old, retry_refusal
 from schemas.events import OrderConfirmed, PaymentRetryRequested
 
@@ -130,6 +130,11 @@ def was_pending(case: Case) -> bool:
 def forgotten(case: Case) -> bool:
     """Whether the gateway was processing the payment for so long that it may have forgotten the key of the void."""
     return was_pending(case) and not key_lives(case.call, case.context.at, case.context.rules)
+
+
+def others_gave_nothing(case: Case) -> bool:
+    """Whether somebody else's refund, for which ours was refused, has come to nothing."""
+    return waits_for_others(case.call) and case.attempt.kept_minor > 0
 
 
 def rest_is_kept(case: Case) -> bool:

@@ -9,12 +9,14 @@ from typing import Final
 from domain.decision import Decision, Draft, emit, silent
 from domain.hearing import ForeignRefund, Hearing
 from domain.ids import OperationId
-from domain.news import TransactionNews
+from domain.news import RefundFailure, TransactionNews
 from domain.operating import ELSEWHERE, open_operation
 from domain.operation import OPERATIONS, Operation, OperationKind, OperationState
 from domain.order import Attempt, Order, Status
 from domain.rules import Context
+from domain.told import take_back_refund
 from domain.values import replace
+from domain.ways_out import OUTSIDE
 from schemas.events import PaymentRefunded, PaymentRefundFailed, PaymentVoided
 
 REACTION: Final = "gateway_told"
@@ -32,7 +34,23 @@ def is_pending(hearing: Hearing) -> bool:
 
 def failed_unbooked(hearing: Hearing) -> bool:
     """Whether the refund has failed and our books do not count it."""
-    return has_failed(hearing) and _booked(hearing) is None
+    counted = _booked(hearing) is not None or _ruled(hearing) is not None or _unbooked(hearing) < 0
+    return has_failed(hearing) and not counted
+
+
+def failed_as_ruled(hearing: Hearing) -> bool:
+    """Whether the refund has failed that a person has named in place of ours."""
+    return has_failed(hearing) and _ruled(hearing) is not None
+
+
+def take_back_ruled(hearing: Hearing) -> Decision:
+    """Book that it failed, as if it were ours: a person decides again."""
+    ours, refund = _ruled(hearing), hearing.fact_as(ForeignRefund).refund
+    assert ours is not None
+    failure = RefundFailure(
+        hearing.order.order_id, str(ours.operation_id), refund.refund_id, ours.amount_minor, refund.reason
+    )
+    return take_back_refund(hearing.order, failure, hearing.context)
 
 
 def has_failed(hearing: Hearing) -> bool:
@@ -50,10 +68,13 @@ def is_booked(hearing: Hearing) -> bool:
 
 
 def not_in_agreement(hearing: Hearing) -> bool:
-    """Whether the refund cannot be booked: it is in another currency, or the books have more back than the gateway."""
-    fact = hearing.fact_as(ForeignRefund)
+    """Whether the refund cannot be booked.
+
+    It is in another currency, the books have more back than the gateway, or it went back past the gateway as well.
+    """
+    fact, unbooked = hearing.fact_as(ForeignRefund), _unbooked(hearing)
     return fact.refund.state == "succeeded" and (
-        fact.refund.currency != hearing.order.currency or _unbooked(hearing) < 0
+        fact.refund.currency != hearing.order.currency or not 0 <= unbooked <= hearing.attempt_there.kept_minor
     )
 
 
@@ -94,21 +115,27 @@ def book_foreign_refund(hearing: Hearing) -> Decision:
 
 
 def take_back_foreign_refund(hearing: Hearing) -> Decision:
-    """Book that a refund of somebody else failed after all, and tell an operator. A failed order's money goes back."""
+    """Book that a refund of somebody else failed after all, and tell an operator. A failed order's money goes back.
+
+    It has no row if a call of ours found the money given back: then only the sums show that it was counted.
+    """
     order, attempt, context = hearing.order, hearing.attempt_there, hearing.context
     refund, booked = hearing.fact_as(ForeignRefund).refund, _booked(hearing)
-    assert booked is not None
-    failed = replace(booked, state=OperationState.DECLINED, detail=f"failed later: {refund.reason}")
-    attempt = replace(attempt, refunded_minor=attempt.refunded_minor - min(booked.amount_minor, attempt.refunded_minor))
+    counted = min(refund.amount_minor, -_unbooked(hearing)) if booked is None else booked.amount_minor
+    amount = min(counted, attempt.refunded_minor)
+    attempt = replace(attempt, refunded_minor=attempt.refunded_minor - amount)
     fields = {
         "attempt": attempt.number,
         "refund_id": refund.refund_id,
         "request_id": None,
-        "amount_minor": booked.amount_minor,
+        "amount_minor": amount,
         "currency": order.currency,
         "reason": refund.reason,
     }
-    order = order.with_attempt(attempt).with_operation(failed)
+    order = order.with_attempt(attempt)
+    if (known := booked or _found_by(hearing)) is not None:
+        failed = replace(known, state=OperationState.DECLINED, detail=f"failed later: {refund.reason}")
+        order = order.with_operation(failed)
     if _is_unwanted(order, attempt):
         order = _give_back(order, attempt, context)
     return replace(emit(order, context, Draft(PaymentRefundFailed, fields)), alarm="foreign_refund_failed")
@@ -196,8 +223,37 @@ def _booked(hearing: Hearing) -> Operation | None:
     return None
 
 
+def _found_by(hearing: Hearing) -> Operation | None:
+    """Return the call of ours that found money given back."""
+    for operation in hearing.order.operations:
+        found = operation.attempt == hearing.attempt_there.number and operation.reaction != REACTION
+        if found and (operation.detail or "").startswith(ELSEWHERE):
+            return operation
+    return None
+
+
+def _ruled(hearing: Hearing) -> Operation | None:
+    """Return the refund of ours that a person has ended by naming this one."""
+    refund_id = hearing.fact_as(ForeignRefund).refund.refund_id
+    for operation in hearing.order.operations:
+        ours = operation.kind is OperationKind.REFUND and operation.reaction != REACTION
+        if ours and operation.reference == refund_id and operation.state is OperationState.APPROVED:
+            return operation
+    return None
+
+
 def _unbooked(hearing: Hearing) -> int:
-    """Return how much is back at the gateway, of what was captured, and not in our books."""
+    """Return how much is back at the gateway, of what was captured, and not in our books.
+
+    What an operator paid back past the gateway is in our books, and the gateway has it still.
+    """
     attempt = hearing.attempt_there
+    outside = sum(
+        o.amount_minor
+        for o in hearing.order.operations
+        if (o.attempt, o.kind, o.state) == (attempt.number, OperationKind.REFUND, OperationState.APPROVED)
+        and o.reference is not None
+        and o.reference.startswith(OUTSIDE)
+    )
     back = min(hearing.fact_as(ForeignRefund).news.returned_minor, attempt.captured_minor)
-    return back - attempt.refunded_minor
+    return back - (attempt.refunded_minor - outside)

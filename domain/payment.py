@@ -173,6 +173,14 @@ def void_anew(case: Case) -> Decision:
     return void_again(replace(case, order=case.order.with_operation(ended)))
 
 
+def refund_anew(case: Case) -> Decision:
+    """Open the refund once more as the next try, and close this one, which the gateway had refused."""
+    ended = replace(case.call, state=OperationState.NOT_EXECUTED, settled_at=case.context.at, due_at=None)
+    order, attempt, number = case.order.with_operation(ended), case.attempt, case.call.try_number + 1
+    refund, amount = OperationKind.REFUND, attempt.kept_minor
+    return silent(open_operation(order, case.context, refund, attempt, case.reaction, amount, number))
+
+
 def take_late_approval(case: Case) -> Decision:
     """Move to payment_authorized after all: what we wanted to cancel was captured meanwhile, with the right amount."""
     order = leave_review(case.order, Status.PAYMENT_AUTHORIZED)

@@ -8,6 +8,8 @@ from domain.rules import Context
 
 AT_CUSTOMER: Final = "waits for the customer"
 """The detail of an authorization that the customer must confirm."""
+AT_OTHERS: Final = "somebody else's refund of this payment is pending"
+"""The detail of a refund that the gateway has refused for that. It has not been made."""
 
 
 def next_poll(operation: Operation, asked_s: float, context: Context, by: datetime | None) -> datetime:
@@ -24,6 +26,11 @@ def next_poll(operation: Operation, asked_s: float, context: Context, by: dateti
 def waits_for_customer(operation: Operation) -> bool:
     """Whether the gateway was last heard to wait for the customer, not for the bank."""
     return operation.state is OperationState.PENDING and operation.detail == AT_CUSTOMER
+
+
+def waits_for_others(operation: Operation) -> bool:
+    """Whether the gateway was last heard to refuse a refund because somebody else's is pending."""
+    return operation.state is OperationState.PENDING and operation.detail == AT_OTHERS
 
 
 def is_overdue(operation: Operation, context: Context) -> bool:

@@ -3,7 +3,15 @@
 from typing import Final
 
 from domain.case import Case
-from domain.conditions import ahead_of_us, always, forgotten, nothing_came_back, rest_is_kept, was_pending
+from domain.conditions import (
+    ahead_of_us,
+    always,
+    forgotten,
+    nothing_came_back,
+    others_gave_nothing,
+    rest_is_kept,
+    was_pending,
+)
 from domain.customer_action import cancel_unconfirmed, end_overdue
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.ids import ReservationId
@@ -25,7 +33,16 @@ from domain.outcome import (
     Undecided,
     Unknown,
 )
-from domain.payment import cancel_undecided, draft_return, give_back, give_back_rest, money_state, void_again, void_anew
+from domain.payment import (
+    cancel_undecided,
+    draft_return,
+    give_back,
+    give_back_rest,
+    money_state,
+    refund_anew,
+    void_again,
+    void_anew,
+)
 from domain.pending import waits_for_customer
 from domain.rows import ANY, EVERY, NO_ORDER, On, When
 from domain.rules import Context
@@ -213,6 +230,7 @@ _TAKES_MONEY: Final = (OperationKind.AUTHORIZE, OperationKind.CAPTURE)
 
 FIRST: Final = (
     On(OperationKind.VOID, (NotFound,), forgotten, void_anew),
+    On(OperationKind.REFUND, (NotFound,), others_gave_nothing, refund_anew),
     On(EVERY, (Unknown, NotFound), always, wait),
     On(EVERY, (NotExecuted,), always, wait),
     On(EVERY, (TransactionMissing,), always, ask_for_missing),

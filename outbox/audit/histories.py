@@ -218,7 +218,9 @@ def _refunds(profile: Profile, attempt: AttemptSummary) -> int:
         return 0
     refunds = profile.operations_of(attempt.attempt, OperationKind.REFUND)
     ours = sum(o.state is OperationState.APPROVED and not o.elsewhere for o in refunds)
-    return max(1, ours + sum(o.elsewhere for o in profile.operations if o.attempt == attempt.attempt))
+    # Of several that a call of ours found together, told by one event, some may have failed since.
+    least = 0 if profile.count(events.PaymentRefundFailed.TYPE) else 1
+    return max(least, ours + sum(o.elsewhere for o in profile.operations if o.attempt == attempt.attempt))
 
 
 def _returned_unseen(profile: Profile, attempt: int) -> bool:

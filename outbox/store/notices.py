@@ -230,10 +230,11 @@ class _Books:
     def operation(self, notice: Notice) -> _Operation | None:
         """Return the unfinished operation that may be about the notice's transaction.
 
-        An authorize that nobody has answered does not know its transaction yet.
+        An authorize that nobody has answered does not know its transaction yet. It is not the one of another attempt.
         """
+        known = (notice.order_id or "", notice.intent_id or "") in self._money
         for operation in self._operations.get(notice.order_id or "", ()):
-            if operation.transaction_id in {None, notice.intent_id}:
+            if operation.transaction_id == notice.intent_id or (operation.transaction_id is None and not known):
                 return operation
         return None
 

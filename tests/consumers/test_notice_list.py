@@ -1,5 +1,6 @@
 """The gateway's list of events is read to its end, once a minute, and what it cannot give stops nothing."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -17,6 +18,8 @@ from domain.notices import Notice
 from domain.ports.notices import Answered, Kept, NoticePage, Notices, Sorted
 
 BEGUN = datetime(2026, 11, 1, tzinfo=UTC)
+GOES_ON = asyncio.Event()
+"""Never set: the process sweeps on."""
 
 
 def notice(number: int) -> Notice:
@@ -83,54 +86,62 @@ def job(table: Table, listing: List, every_s: float = 0) -> ListedNotices:
 async def test_a_list_longer_than_a_turn_is_read_to_its_end_and_then_the_mark_moves() -> None:
     table, listing = Table(), List(PAGES_MAX * 2 + 3)
     reading = job(table, listing, every_s=3_600)
-    await reading.do(None)
+    await reading.do(GOES_ON)
     assert (len(table.kept), table.mark) == (PAGES_MAX, BEGUN)
-    await reading.do(None)
-    await reading.do(None)
+    await reading.do(GOES_ON)
+    await reading.do(GOES_ON)
     assert len(table.kept) == len(listing.notices)
     assert table.mark == listing.notices[-1].occurred_at
     asked = len(listing.asked)
-    await reading.do(None)
+    await reading.do(GOES_ON)
     assert len(listing.asked) == asked
+
+
+async def test_a_sweep_that_is_done_once_reads_the_whole_list() -> None:
+    """There is no next turn: the next process would read the newest events again, and never come to the older ones."""
+    table, listing = Table(), List(PAGES_MAX * 2 + 3)
+    await job(table, listing).do(None)
+    assert len(table.kept) == len(listing.notices)
+    assert table.mark == listing.notices[-1].occurred_at
 
 
 async def test_events_that_come_while_the_list_is_read_are_found_by_the_next_reading() -> None:
     table, listing = Table(), List(PAGES_MAX + 5)
     reading = job(table, listing)
-    await reading.do(None)
+    await reading.do(GOES_ON)
     listing.notices.append(notice(10_000))
-    await reading.do(None)
+    await reading.do(GOES_ON)
     assert "evt_10000" not in table.kept
-    await reading.do(None)
+    await reading.do(GOES_ON)
     assert set(table.kept) == {n.notice_id for n in listing.notices}
 
 
 async def test_a_reading_begins_a_little_before_the_mark_and_keeps_nothing_twice() -> None:
     table, listing = Table(), List(3)
     reading = job(table, listing)
-    await reading.do(None)
-    await reading.do(None)
+    await reading.do(GOES_ON)
+    await reading.do(GOES_ON)
     assert {since for since, _ in listing.asked} == {BEGUN - OVERLAP, listing.notices[-1].occurred_at - OVERLAP}
     assert sorted(table.kept) == [n.notice_id for n in listing.notices]
 
 
 async def test_an_empty_list_leaves_the_mark() -> None:
     table = Table()
-    await job(table, List(0)).do(None)
+    await job(table, List(0)).do(GOES_ON)
     assert table.mark == BEGUN
 
 
 async def test_a_list_that_cannot_be_read_fails_nothing_and_is_read_anew_afterwards() -> None:
     table, listing = Table(), List(PAGES_MAX + 1)
     reading = job(table, listing)
-    await reading.do(None)
+    await reading.do(GOES_ON)
     listing.down = True
     with capture_logs() as log:
-        assert await reading.do(None) == 0
+        assert await reading.do(GOES_ON) == 0
     assert [(line["log_level"], line["error"], "alarm" in line) for line in log] == [("warning", "HTTP 403", False)]
     listing.down = False
-    await reading.do(None)
-    await reading.do(None)
+    await reading.do(GOES_ON)
+    await reading.do(GOES_ON)
     assert len(table.kept) == len(listing.notices)
     assert (listing.asked[PAGES_MAX + 1][1], table.mark) == (None, listing.notices[-1].occurred_at)
 
@@ -140,9 +151,9 @@ async def test_an_alarm_rings_only_if_it_lasts() -> None:
     reading = job(Table(), listing)
     listing.down = True
     with capture_logs() as log:
-        await reading.do(None)
+        await reading.do(GOES_ON)
         # As if the first failure had been so long ago.
         reading._down_since = cast("float", reading._down_since) - sweeping.RING_AFTER_S
-        await reading.do(None)
-        await reading.do(None)
+        await reading.do(GOES_ON)
+        await reading.do(GOES_ON)
     assert [line["reason"] for line in log if line.get("alarm")] == ["notices_unread"]

@@ -17,7 +17,7 @@ from domain.outcome import Pending, Unknown
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.gateway import Said
 from tests.consumers.harness import Member, Pipeline, now
-from tests.consumers.orders import order
+from tests.consumers.orders import order, retry
 
 pytestmark = pytest.mark.integration
 
@@ -146,6 +146,24 @@ async def test_an_operation_due_within_the_length_of_a_lease_is_woken_too(make_p
     intents = await lose_answers(pipeline, "order-1")
     await pipeline.store().notices.keep([notice(1, "order-1", intents["order-1"])])
     await pipeline.until_status("paid_and_confirmed", "order-1")
+
+
+async def test_a_notice_of_an_older_attempt_does_not_wake_the_next_one(waiting: Pipeline) -> None:
+    """What it tells would be lost: the next attempt's answer does not say it."""
+    await join(waiting)
+    await waiting.publish(order("order-1", "pm_card_chargeDeclined"))
+    await waiting.until_status("payment_failed", "order-1")
+    await waiting.rows("UPDATE attempt SET transaction_id = 'pi_first'")
+    waiting.gateway.says["order-1"] = Said(OperationKind.AUTHORIZE, UNKNOWN, executed=False)
+    await waiting.publish(retry())
+
+    async def unknown() -> bool:
+        return await waiting.has("SELECT 1 FROM operation WHERE state = 'unknown' AND attempt = 2")
+
+    await waiting.until(unknown, "unknown")
+    name = "payment_intent.amount_capturable_updated"
+    await waiting.store().notices.keep([notice(1, "order-1", "pi_first", name)])
+    await until_fate(waiting, "kept", "evt_1")
 
 
 async def test_an_order_that_somebody_holds_is_not_waited_for(waiting: Pipeline) -> None:

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from consumers.order_confirmed import authorize_payment
 from deploy.views.order_json import order_document
 from deploy.views.order_text import order_lines
 from domain.failure_codes import FailureCode
@@ -18,6 +19,7 @@ from domain.operation import OperationKind
 from domain.outcome import Declined, Unknown
 from domain.values import replace
 from outbox.operators.queries import read_order, snapshot
+from schemas.events import Line
 from tests.consumers.claims import assert_all_is_well, assert_the_audit_holds
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.gateway import Said
@@ -28,6 +30,7 @@ from tests.consumers.test_notices import until_fate
 pytestmark = pytest.mark.integration
 
 TOTAL = 3_080
+NOWHERE = (Line(sku="SKU-9", quantity=1, unit_price_minor=3_000),)
 OPENED_AT = datetime(2026, 3, 2, tzinfo=UTC)
 
 
@@ -121,6 +124,16 @@ async def test_what_is_not_ours_is_dropped_and_an_order_that_is_not_there_is_wai
         await until_fate(shop, "unknown_order", "evt_2")
     assert [line["reason"] for line in log if line.get("alarm")] == ["notice_orphaned"]
     assert await story(shop) == []
+
+
+async def test_a_transaction_that_the_gateway_does_not_have_rings_once_and_ends(shop: Pipeline) -> None:
+    """It is of another account: nobody here can ever do anything about it."""
+    with capture_logs() as log:
+        await shop.store().notices.keep([told(1, "charge.dispute.created", "pi_of_another_account")])
+        await until_fate(shop, "kept", "evt_1")
+        await shop.rows("UPDATE gateway_notice SET received_at = now() - interval '1 day', ask_at = now()")
+        await until_fate(shop, "unknown_order", "evt_1")
+    assert [line["reason"] for line in log if line.get("alarm")] == ["notice_orphaned"]
 
 
 async def test_a_refund_in_the_dashboard_is_booked_once_and_the_order_stays_paid(shop: Pipeline) -> None:
@@ -271,3 +284,34 @@ async def test_an_order_that_somebody_holds_holds_up_no_other(shop: Pipeline) ->
         await until_fate(shop, "applied", "evt_free")
         await until_fate(shop, "kept", "evt_held")
     await until_fate(shop, "applied", "evt_held")
+
+
+async def test_a_refund_of_somebody_else_that_failed_an_order_and_fails_later_goes_back_by_us(
+    make_pipeline: MakePipeline,
+) -> None:
+    pipeline = await make_pipeline(refund_recheck_s=86_400, sandbox_pending_s=2.0)
+    first = await pipeline.join([authorize_payment], relay=False, sweep=False)
+    await pipeline.publish(order("order-1", "pm_fault_refund_fails_later", lines=NOWHERE))
+    await pipeline.until_status("payment_authorized", "order-1")
+    await first.leave()
+    intent, captured = (await pipeline.rows("SELECT transaction_id, captured_minor FROM attempt"))[0]
+    refund_id = pipeline.gateway.refund_elsewhere(intent, captured)
+    await join(pipeline)
+    await pipeline.until_status("payment_failed", "order-1")
+
+    async def failed() -> bool:
+        news = await pipeline.gateway.news_of(intent, with_disputes=False)
+        return news is not None and [each.state for each in news.refunds] == ["failed"]
+
+    await pipeline.until(failed, "it fails")
+    await pipeline.store().notices.keep([told(1, "refund.failed", intent, refund_id)])
+    await until_fate(pipeline, "applied", "evt_1")
+
+    async def sent() -> bool:
+        return len(await pipeline.events("order-1", "PaymentRefunded")) == 2
+
+    await pipeline.until(sent, "by us")
+    (event,) = await pipeline.events("order-1", "PaymentRefundFailed")
+    assert (event.refund_id, event.amount_minor) == (refund_id, captured)
+    await pipeline.until_quiet()
+    await assert_the_audit_holds(pipeline)

@@ -189,12 +189,46 @@ async def test_a_list_of_disputes_without_an_end_is_given_up(stripe: OwnStripe, 
         await gateway.news_of("pi_1", with_disputes=True)
 
 
+FREED = (
+    refund("re_freed", balance_transaction=None),  # Stripe makes it when a held payment is cancelled
+    refund("re_ran_out", reason="expired_uncaptured_charge"),
+)
+
+
+async def test_what_only_freed_an_authorization_is_no_refund_in_any_list(
+    stripe: OwnStripe, gateway: StripeGateway
+) -> None:
+    lists = StripeLists(StripeRequests("sk_test_x", stripe.address, 1, connect_timeout_s=1, timeout_s=2))
+    stripe.says(page(*FREED, refund("re_moved", balance_transaction="txn_2"), refund("re_ours", metadata=OURS)))
+    listed = [each.refund_id async for group in lists.refunds(AT) for each in group]
+    await lists.close()
+    assert listed == ["re_moved", "re_ours"]
+    stripe.says(page(*FREED))
+    assert [each async for group in gateway.late_refunds(AT) for each in group] == []
+    cancelled = intent(status="canceled", amount=500, amount_received=0, metadata=OURS)
+    stripe.says(said(cancelled), page(*FREED))
+    found = await gateway.news_of("pi_1", with_disputes=False)
+    assert found is not None
+    assert (found.refunds, found.returned_minor) == ((), 0)
+
+
 async def test_disputes_are_listed_since_a_time(stripe: OwnStripe) -> None:
     lists = StripeLists(StripeRequests("sk_test_x", stripe.address, 1, connect_timeout_s=1, timeout_s=2))
     stripe.says(page(dispute(), more=True), page(dispute(id="du_2")))
     found = [each.dispute_id async for group in lists.disputes(AT) for each in group]
     await lists.close()
     assert found == ["du_1", "du_2"]
+
+
+async def test_a_dispute_of_another_system_in_a_currency_that_we_do_not_know_hides_no_list(stripe: OwnStripe) -> None:
+    lists = StripeLists(StripeRequests("sk_test_x", stripe.address, 1, connect_timeout_s=1, timeout_s=2))
+    stripe.says(page(dispute(id="du_theirs", currency="zzz", payment_intent="pi_theirs"), dispute()))
+    found = [each async for group in lists.disputes(AT) for each in group]
+    await lists.close()
+    assert [(each.dispute_id, each.currency) for each in found] == [
+        ("du_theirs", "ZZZ in another unit"),
+        ("du_1", "EUR"),
+    ]
 
 
 async def test_the_list_of_refunds_gives_failures_of_ours_and_a_notice_of_each_foreign_one(

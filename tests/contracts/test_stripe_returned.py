@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from consumers.adapters.gateway.stripe_returned import WAITING
 from domain.operation import GatewayCall
 from domain.operation import OperationKind as K
 from domain.outcome import Approved, Declined, GatewayOutcome, NotFound, Pending, ReturnedElsewhere
+from domain.pending import AT_OTHERS
 from domain.values import replace
 from tests.contracts.account import PAID, Account, named, world_at
 from tests.contracts.gateway_worlds import World, stripe_world
@@ -39,8 +39,8 @@ BACK: list[tuple[list[tuple[int, str]], GatewayOutcome]] = [
     ([(PAID, "failed")], PAID_WHOLE),
     ([(PAID, "succeeded")], ReturnedElsewhere(PAID, "re_0", "pi_1")),
     ([(200, "succeeded"), (50, "failed"), (30, "succeeded")], ReturnedElsewhere(230, "re_2", "pi_1")),
-    ([(200, "succeeded"), (50, "pending")], Pending(transaction_id="pi_1", detail=WAITING)),
-    ([(50, "requires_action")], Pending(transaction_id="pi_1", detail=WAITING)),
+    ([(200, "succeeded"), (50, "pending")], Pending(transaction_id="pi_1", detail=AT_OTHERS)),
+    ([(50, "requires_action")], Pending(transaction_id="pi_1", detail=AT_OTHERS)),
 ]
 
 

@@ -15,12 +15,15 @@ from domain.outcome import (
     Approved,
     Declined,
     Lapsed,
+    NotFound,
     OtherAmount,
     Outcome,
+    Pending,
     ReturnedElsewhere,
     TransactionMissing,
     Undecided,
 )
+from domain.pending import AT_OTHERS
 from domain.resolving import No, Ruling, Word, resolve
 from domain.retries import retry_refusal
 from tests.domain.builders import AT, RULES, TOTAL, attempt, authorized, captured, context, later, operation, order
@@ -340,3 +343,27 @@ def test_a_customer_hears_of_the_amount_that_goes_back() -> None:
         waiting={"amount_minor": 100},
     )
     assert [event["amount_minor"] for event in facts(decision)] == [100, 100]
+
+
+def test_a_refund_that_was_refused_for_anothers_pending_one_is_made_when_that_comes_to_nothing() -> None:
+    """Else a failed order's money would stay with us for a month: the refused key is not sent again."""
+    call = operation(K.REFUND)
+    known = order(S.PAYMENT_FAILED, captured(), operations=(call,))
+    waiting, call = going_on(answer(known, call, Pending(transaction_id="pi_1", detail=AT_OTHERS)))
+    assert call.state is OperationState.PENDING
+
+    decision = answer(waiting, call, NotFound())
+
+    after_it, again = going_on(decision)
+    first = next(o for o in after_it.operations if o.operation_id == call.operation_id)
+    assert (first.state, first.due_at) == (OperationState.NOT_EXECUTED, None)
+    assert (again.kind, again.try_number, again.amount_minor) == (K.REFUND, call.try_number + 1, TOTAL)
+    assert decision.events == ()
+
+
+def test_a_pending_refund_of_ours_that_the_gateway_does_not_find_is_waited_for() -> None:
+    call = operation(K.REFUND)
+    known = order(S.PAYMENT_FAILED, captured(), operations=(call,))
+    waiting, call = going_on(answer(known, call, Pending("re_1", "pi_1", "refund_pending")))
+    _, still = going_on(answer(waiting, call, NotFound()))
+    assert (still.state, still.try_number) == (OperationState.PENDING, 1)

@@ -130,6 +130,43 @@ def test_of_a_failed_order_that_money_goes_back_by_us() -> None:
     assert [o.try_number for o in after(decision).operations if o.unfinished] == [1]
 
 
+@pytest.mark.parametrize("kind", [K.AUTHORIZE, K.CAPTURE, K.REFUND])
+def test_one_that_our_call_found_and_that_fails_later_goes_back_by_us_once(kind: OperationKind) -> None:
+    """The order failed for it, so there is no row of its own: without it the money would stay with us unseen."""
+    found = operation(kind, state=OperationState.DECLINED, due_at=None, reference="re_9")
+    known = order(S.PAYMENT_FAILED, captured(refunded_minor=TOTAL, refund_id="re_9"), operations=(found,))
+    failed, stays = refund("re_8", 1_000, state="failed", reason="declined"), refund("re_9", TOTAL - 1_000)
+    decision = of(known, failed, failed, stays)
+    assert decision is not None
+    assert [(e["type"], e["amount_minor"], e["refund_id"]) for e in facts(decision)] == [
+        ("PaymentRefundFailed", 1_000, "re_8")
+    ]
+    assert [(name, amount) for name, _, amount in work(decision)] == [("refund", 1_000)]
+    assert decision.alarm == "foreign_refund_failed"
+    at_rest = replace(after(decision), operations=(found,))
+    assert of(at_rest, failed, failed, stays) == NOTHING
+
+
+def test_one_that_a_person_named_in_place_of_ours_and_that_fails_later_comes_to_a_person_again() -> None:
+    ours = operation(K.REFUND, state=OperationState.APPROVED, due_at=None, reference="re_9", by="alice")
+    known = order(S.PAYMENT_FAILED, captured(refunded_minor=TOTAL), operations=(AUTHORIZE, ours))
+    assert of(known, refund()) == NOTHING
+    failed = refund(state="failed", reason="declined")
+    decision = of(known, failed)
+    assert decision is not None
+    assert [event["type"] for event in facts(decision)] == ["PaymentRefundFailed", "PaymentReviewRequired"]
+    assert (after(decision).review_reason, after(decision).current.kept_minor) == ("refund_failed", TOTAL)
+    assert of(after(decision), failed) == NOTHING
+
+
+def test_one_beside_money_that_went_back_past_the_gateway_waits_for_a_person() -> None:
+    """The customer has it twice: that must not look as if the books had it."""
+    ours = operation(K.REFUND, state=OperationState.APPROVED, due_at=None, reference="outside:SEPA-7")
+    known = order(S.PAYMENT_FAILED, captured(refunded_minor=TOTAL), operations=(AUTHORIZE, ours))
+    assert of(known, refund()) is None
+    assert of(known, refund(state="failed")) == NOTHING
+
+
 def test_a_refund_of_ours_that_failed_is_heard_by_the_same_rows() -> None:
     ours = operation(K.REFUND, state=OperationState.APPROVED, due_at=None, reference="re_1")
     known = order(S.PAYMENT_FAILED, captured(refunded_minor=TOTAL), operations=(ours,))

@@ -15,7 +15,15 @@ from consumers.items_reserved import capture_payment
 from consumers.order_confirmed import authorize_payment
 from consumers.reactions import REACTIONS
 from domain.case import Case
-from domain.conditions import approved_late, cancelled, capture_refused, nothing_came_back, of_current_attempt, overdue
+from domain.conditions import (
+    approved_late,
+    cancelled,
+    capture_refused,
+    nothing_came_back,
+    of_current_attempt,
+    others_gave_nothing,
+    overdue,
+)
 from domain.decision import Decision, event_id
 from domain.edges import EDGES
 from domain.operation import OperationKind, OperationState
@@ -309,13 +317,13 @@ def test_every_event_of_ours_can_be_emitted(walked: Walked) -> None:
 
 def test_every_row_of_both_tables_is_taken_by_something(walked: Walked) -> None:
     rows = {row for reaction in REACTIONS for row in (*reaction.plans, *reaction.settles)}
-    # These need more than one step before them: tests/domain/test_resolving.py, test_machine.py and
-    # test_slow_banks.py take them.
+    # These need more than one step before them: tests/domain/test_resolving.py, test_machine.py,
+    # test_slow_banks.py and test_belief.py take them.
     by_word = {row for row in (*authorize_payment.settles, *capture_payment.settles) if row.condition is cancelled}
     captured_after_all = {row for row in capture_payment.settles if row.condition is capture_refused}
     gone = On(OperationKind.CAPTURE, (Approved, AlreadyCaptured), of_current_attempt, give_back, Status.ITEMS_RESERVED)
     late = {row for row in authorize_payment.settles if row.condition is approved_late}
-    in_vain = {row for row in FIRST if row.condition is nothing_came_back}
+    in_vain = {row for row in FIRST if row.condition in {nothing_came_back, others_gave_nothing}}
     of_no_amount = {row for row in authorize_payment.settles if row.condition is overdue and row.kinds is VOID}
     assert rows - walked.taken == by_word | captured_after_all | {gone} | late | in_vain | of_no_amount
     assert set(product.MEETS) == set(product.ANSWERS) == set(OperationKind)

@@ -14,17 +14,18 @@ from domain.news import Dispute
 CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-def read_dispute(dispute: Mapping[str, Any]) -> Dispute:
+def read_dispute(dispute: Mapping[str, Any], money: tuple[int, str] | None = None) -> Dispute:
     """Read one. Its transaction is "" if it is of a charge without a PaymentIntent, which is none of ours.
 
-    Raises one of UNREADABLE_ERRORS if it makes no sense.
+    money: its amount and currency, if they are read already. Raises one of UNREADABLE_ERRORS if it makes no sense.
     """
+    amount, currency = money or (from_stripe(dispute["amount"], dispute["currency"]), dispute["currency"].upper())
     return Dispute(
         dispute_id=_text(dispute["id"]),
         transaction_id=id_of(dispute.get("payment_intent")),
         status=_text(dispute["status"]),
-        amount_minor=from_stripe(dispute["amount"], dispute["currency"]),
-        currency=dispute["currency"].upper(),
+        amount_minor=amount,
+        currency=currency,
         reason=code_of(dispute.get("reason")),
         funds_withdrawn=_is_withdrawn(dispute),
         refundable=dispute["is_charge_refundable"] is True,

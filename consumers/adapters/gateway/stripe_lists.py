@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from consumers.adapters.gateway.stripe_currency import from_stripe
 from consumers.adapters.gateway.stripe_disputes import read_dispute
+from consumers.adapters.gateway.stripe_fields import Thing
 from consumers.adapters.gateway.stripe_pages import StripePages, read_all
 from consumers.adapters.gateway.stripe_requests import DISPUTES, INTENTS, REFUNDS, StripeRequests
+from consumers.adapters.gateway.stripe_returned import only_freed
 from domain.news import Dispute
 from domain.ports.gateway import ListedRefund, ListedTransaction, RefundState
 
@@ -41,14 +43,14 @@ class StripeLists:
             yield read_all(page.things, read_transaction)
 
     async def refunds(self, since: datetime) -> AsyncIterator[Sequence[ListedRefund]]:
-        """Yield pages of refunds. Raises Transient if Stripe does not answer, or not as it should."""
+        """Yield pages of refunds, without those that moved no money. Raises as transactions."""
         async for page in self._pages.listed(REFUNDS, {"created": _from(since)}, PAGES_MAX):
-            yield read_all(page.things, read_refund)
+            yield read_all((refund for refund in page.things if not only_freed(refund)), read_refund)
 
     async def disputes(self, since: datetime) -> AsyncIterator[Sequence[Dispute]]:
         """Yield pages of disputes. Raises Transient if Stripe does not answer, or not as it should."""
         async for page in self._pages.listed(DISPUTES, {"created": _from(since)}, PAGES_MAX):
-            yield read_all(page.things, read_dispute)
+            yield read_all(page.things, _read_listed_dispute)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -97,6 +99,12 @@ def read_refund(refund: Mapping[str, Any]) -> ListedRefund:
     return ListedRefund(
         refund["id"], refund.get("payment_intent"), order_id, operation_id, state, currency, amount, _time(refund)
     )
+
+
+def _read_listed_dispute(dispute: Thing) -> Dispute:
+    """Read a dispute that may be of another system on the account: then its currency need not be in our table."""
+    currency, (amount,) = _money(dispute["currency"], dispute["amount"])
+    return read_dispute(dispute, (amount, currency))
 
 
 def _money(currency: str, *amounts: int) -> tuple[str, list[int]]:

@@ -12,6 +12,7 @@ from consumers.adapters.gateway.stripe_fields import Thing, part, remark, text
 from consumers.adapters.gateway.stripe_outcomes import amount_of
 from consumers.adapters.gateway.stripe_pages import StripePages, as_transient
 from consumers.adapters.gateway.stripe_requests import DISPUTES, INTENTS, REFUNDS, StripeRequests, path_to
+from consumers.adapters.gateway.stripe_returned import moved_nothing
 from domain.news import RefundWord, SeenRefund, TransactionNews
 
 PAGES_MAX: Final = 10
@@ -66,7 +67,9 @@ def _read(transaction_id: str, intent: Thing, refunds: list[Thing], disputes: li
         held_minor=from_stripe(held, currency) if ours else 0,
         captured_minor=amount_of(intent, "amount_received") if ours else 0,
         cancelled=status == "canceled",
-        refunds=tuple(read_seen_refund(refund) for refund in reversed(refunds)) if ours else (),
+        refunds=tuple(read_seen_refund(each) for each in reversed(refunds) if not moved_nothing(intent, each))
+        if ours
+        else (),
         disputes=tuple(read_dispute(dispute) for dispute in reversed(disputes)) if ours else (),
     )
 

@@ -9,6 +9,7 @@ from consumers.adapters.gateway.stripe_fields import Thing, part, text, whole
 from consumers.adapters.gateway.stripe_outcomes import amount_of
 from consumers.adapters.gateway.stripe_pages import StripePages, read_each
 from consumers.adapters.gateway.stripe_requests import REFUNDS
+from consumers.adapters.gateway.stripe_returned import only_freed
 from domain.news import RefundFailure
 from domain.notices import REFUND_FAILED, REFUND_UPDATED, Notice
 
@@ -30,7 +31,7 @@ def _read(refund: Thing) -> RefundFailure | Notice | None:
     metadata = part(refund, "metadata")
     if "operation_id" in metadata and "order_id" in metadata:
         return _read_failure(refund) if refund.get("status") in _FAILED else None
-    return _read_foreign(refund)
+    return None if only_freed(refund) else _read_foreign(refund)
 
 
 def _read_failure(refund: Thing) -> RefundFailure:

@@ -10,9 +10,10 @@ from consumers.adapters.gateway.stripe_fields import Thing, part, text, whole
 from consumers.adapters.gateway.stripe_outcomes import amount_of
 from domain.operation import GatewayCall
 from domain.outcome import Approved, GatewayOutcome, NotFound, Pending, ReturnedElsewhere
+from domain.pending import AT_OTHERS
 
 _ON_ITS_WAY: Final = frozenset({"pending", "requires_action"})
-WAITING: Final = "somebody else's refund of this payment is pending"
+_RAN_OUT: Final = "expired_uncaptured_charge"
 
 
 class Returned(NamedTuple):
@@ -50,7 +51,7 @@ def read_taken(intent: Thing, taken: GatewayOutcome, refunds: Sequence[Thing]) -
     if not isinstance(taken, Approved) or nothing_back or not any(map(is_foreign, refunds)):
         return taken
     if found.pending_minor:
-        return Pending(transaction_id=taken.transaction_id, detail=WAITING)
+        return Pending(transaction_id=taken.transaction_id, detail=AT_OTHERS)
     assert found.newest is not None
     return ReturnedElsewhere(found.back_minor, found.newest, taken.transaction_id)
 
@@ -61,7 +62,7 @@ def read_refused(call: GatewayCall, intent: Thing, refunds: Sequence[Thing]) -> 
     if amount_of(intent, "amount_received") - found.back_minor - found.pending_minor >= call.amount_minor:
         return NotFound()
     if found.pending_minor:
-        return Pending(transaction_id=call.transaction_id, detail=WAITING)
+        return Pending(transaction_id=call.transaction_id, detail=AT_OTHERS)
     return NotFound() if found.newest is None else ReturnedElsewhere(found.back_minor, found.newest)
 
 
@@ -72,18 +73,27 @@ def _add_up(intent: Thing, refunds: Sequence[Thing]) -> Returned:
         status = text(refund, "status")
         if status in _ON_ITS_WAY:
             pending += amount_of(refund, "amount")
-        elif status == "succeeded" and not _moved_nothing(intent, refund):
+        elif status == "succeeded" and not moved_nothing(intent, refund):
             back += amount_of(refund, "amount")
             newest = newest or text(refund, "id")
     return Returned(back, pending, newest)
 
 
-def _moved_nothing(intent: Thing, refund: Thing) -> bool:
+def only_freed(refund: Thing) -> bool:
+    """Whether a refund says itself that it only freed what was held. For lists, which do not show its payment.
+
+    Stripe makes one when an authorization is cancelled or runs out, and for the rest that a partial capture leaves.
+    """
+    unseen = is_foreign(refund) and refund.get("status") == "succeeded"
+    return refund.get("reason") == _RAN_OUT or (unseen and refund.get("balance_transaction", "not said") is None)
+
+
+def moved_nothing(intent: Thing, refund: Thing) -> bool:
     """Whether this only freed what was held: an authorization that ran out, or the rest that a partial capture left.
 
     What moved money has a line in Stripe's balance.
     """
-    if refund.get("reason") == "expired_uncaptured_charge":
+    if refund.get("reason") == _RAN_OUT:
         return True
     rest = whole(intent, "amount") - whole(intent, "amount_received")
     return 0 < rest == whole(refund, "amount") and refund.get("balance_transaction", "not said") is None

@@ -15,6 +15,8 @@ from domain.ports.notices import NoticeList, NoticePage, Notices, Sorted
 LIST_EVERY_S: Final = 60
 PAGES_MAX: Final = 10
 """Pages of the list in one turn. What is left comes in the next turn, which follows at once."""
+ONCE_PAGES_MAX: Final = 10_000
+"""Pages if this is done once: there is no next turn, and the next process would begin with the newest again."""
 OVERLAP: Final = timedelta(minutes=5)
 """Read again at each turn: an event may appear in the list a little after its time. What we have is not kept twice."""
 RING_AFTER_S: Final = 600
@@ -92,7 +94,7 @@ class ListedNotices(Job):
         if now < self._next_s:
             return 0
         place = self._place or _Place(await self._look(lambda _: self._notices.listed_until(), stop) - OVERLAP)
-        for _ in range(PAGES_MAX):
+        for _ in range(ONCE_PAGES_MAX if stop is None else PAGES_MAX):
             page = await self._page(place, now)
             if page is None:
                 self._place, self._next_s = None, now + self._every_s

@@ -103,6 +103,8 @@ class ToldByGateway(Job):
             answers = await asyncio.gather(*(self._ask_one(name, kept) for name, kept in some))
             errors = [answer for answer in answers if isinstance(answer, Transient)]
             heard += [answer for answer in answers if isinstance(answer, _Heard)]
+            missing = [kept for (_, kept), answer in zip(some, answers, strict=True) if answer is None]
+            self._note_missing([each for kept in missing for each in kept])
             now = asyncio.get_running_loop().time()
             if len(errors) < len(some):
                 self._unread_since = None
@@ -121,6 +123,12 @@ class ToldByGateway(Job):
         except Transient as error:
             return error
         return None if news is None else _Heard(news, kept)
+
+    def _note_missing(self, kept: Sequence[Kept]) -> None:
+        """Note that the gateway does not have a transaction. If nothing says that it is ours, that ends in a day."""
+        for each in kept:
+            if each.notice.order_id is None:
+                self._fates[each.notice.notice_id] = _of_unknown_order(each), None
 
     def _note_down(self, now: float, error: Transient) -> None:
         self._next_s = now + AGAIN_S
