@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from consumers.adapters.gateway.stripe_returned import WAITING
 from domain.errors import DownForEverybody
 from domain.failure_codes import FailureCode
 from domain.operation import GatewayCall, OperationKind
@@ -20,6 +19,7 @@ from domain.outcome import (
     ReturnedElsewhere,
     TransactionMissing,
 )
+from domain.pending import AT_OTHERS
 from domain.values import replace
 from tests.contracts.account import PAID, Account, named, world_at
 from tests.contracts.gateway_worlds import World
@@ -63,7 +63,7 @@ async def test_what_somebody_refunds_is_back_only_when_it_has_succeeded(account:
     account.add_refund(200)
     account.add_refund(50, "pending")
     call = _call(world, K.REFUND)
-    waiting = Pending(transaction_id="pi_1", detail=WAITING)
+    waiting = Pending(transaction_id="pi_1", detail=AT_OTHERS)
     assert (await world.perform(call), await world.look_up(call)) == (waiting, waiting)
 
     account.refunds[0]["status"] = "succeeded"
