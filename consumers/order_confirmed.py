@@ -13,6 +13,7 @@ from domain.conditions import (
     customer_has_time,
     free,
     in_time,
+    left_open,
     of_current_attempt,
     other_currency,
     overdue,
@@ -68,6 +69,7 @@ SETTLES = (
     On(AUTHORIZE, (CustomerMustAct,), in_time, ask_customer, Status.CONFIRMED),
     On(AUTHORIZE, (CustomerMustAct,), customer_has_time, wait, ASKED),
     On(AUTHORIZE, (Pending,), overdue, fail_overdue, HERE),
+    On(AUTHORIZE, (Declined,), left_open, cancel_declined, Status.CONFIRMED),
     On(AUTHORIZE, (Declined,), of_current_attempt, cancel_declined, ASKED),  # the customer may still try again
     On(AUTHORIZE, (Declined, Lapsed), of_current_attempt, fail_at_authorize, HERE),
     On(AUTHORIZE, (Declined, Lapsed), under_review, end_overdue, FAILED),  # an operator: the bank never answered

@@ -5,7 +5,7 @@ from domain.failure_codes import FailureCode
 from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
-from domain.outcome import AlreadyCaptured
+from domain.outcome import AlreadyCaptured, Declined
 from domain.pending import is_overdue, waits_for_others
 from domain.retries import is_too_old, retry_refusal
 from schemas.events import OrderConfirmed, PaymentRetryRequested
@@ -88,6 +88,12 @@ def goods_live(case: Case) -> bool:
 def in_time(case: Case) -> bool:
     """Whether the approval came before a review. One that an operator found later is undone."""
     return of_current_attempt(case) and case.order.status is not Status.MANUAL_REVIEW
+
+
+def left_open(case: Case) -> bool:
+    """Whether the gateway refused the call, and keeps a transaction of it that could still be confirmed."""
+    outcome = case.outcome_as(Declined)
+    return of_current_attempt(case) and outcome.left_open and outcome.transaction_id is not None
 
 
 def customer_has_time(case: Case) -> bool:

@@ -53,7 +53,7 @@ def cancel_unconfirmed(case: Case) -> Decision:
 
 
 def cancel_declined(case: Case) -> Decision:
-    """Open a void, of no amount, of what was declined after the customer was asked: they might try it again there."""
+    """Open a void, of no amount, of what was declined and could still be confirmed there, by the customer perhaps."""
     code = case.outcome_as(Declined).code
     return _cancel(case, case.order, replace(case.attempt, failure_code=code))
 

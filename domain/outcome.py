@@ -43,12 +43,14 @@ class OtherAmount(Value, frozen=True):
 class Declined(Value, frozen=True):
     """The issuer or the gateway refused this operation for good. gateway_code: for operators only.
 
-    transaction_id: set if the gateway made a transaction nevertheless, as for a declined card.
+    transaction_id: set if the gateway made a transaction nevertheless, as for a declined card. left_open: that
+    transaction could still be confirmed, so it must be cancelled.
     """
 
     code: FailureCode
     gateway_code: str | None = None
     transaction_id: str | None = None
+    left_open: bool = False
 
 
 class AlreadyCaptured(Value, frozen=True):

@@ -6,9 +6,19 @@ from typing import Any
 import pytest
 
 from consumers.adapters.gateway.stripe_outcomes import read_authorize, read_capture, read_refund, read_void
+from domain.failure_codes import FailureCode
 from domain.operating import gateway_call
 from domain.operation import Frozen, GatewayCall, OperationKind
-from domain.outcome import AlreadyCaptured, Approved, CustomerMustAct, GatewayOutcome, Pending, Undecided, Unknown
+from domain.outcome import (
+    AlreadyCaptured,
+    Approved,
+    CustomerMustAct,
+    Declined,
+    GatewayOutcome,
+    Pending,
+    Undecided,
+    Unknown,
+)
 from domain.values import replace
 from tests.contracts.gateway_worlds import stripe_world
 from tests.contracts.own_stripe import intent, own_stripe, said
@@ -116,3 +126,17 @@ async def test_a_payment_that_bears_the_id_of_another_operation_is_for_a_person_
         await world.gateway.close()
     said_so = "its payment bears the id of another operation: look at its metadata there"
     assert found == Unknown(said_so, replayed=True)
+
+
+@pytest.mark.parametrize(("status", "left_open"), [("requires_confirmation", True), ("canceled", False)])
+async def test_a_refused_request_names_the_payment_that_it_left(status: str, *, left_open: bool) -> None:
+    refused = {
+        "type": "invalid_request_error",
+        "message": "It needs a mandate.",
+        "payment_intent": intent(status=status),
+    }
+    async with own_stripe(said({"error": refused}, 400)) as stripe:
+        world = stripe_world(stripe.address)
+        found = await world.perform(_call())
+        await world.gateway.close()
+    assert found == Declined(FailureCode.GATEWAY_REFUSED, None, "pi_1", left_open)

@@ -31,6 +31,7 @@ from tests.domain.asking import (
     answer,
     asked,
     become,
+    begun,
     going_on,
     processed,
     voiding,
@@ -165,6 +166,18 @@ def test_a_bank_that_never_answers_is_a_persons_matter_in_the_end() -> None:
         ("authorize_overdue", "AUTHORIZE", "UNKNOWN")
     ]
     assert become(decision).reviewed is S.PAYMENT_FAILED
+
+
+def test_what_was_refused_and_could_still_be_confirmed_is_cancelled_before_another_method_may_pay() -> None:
+    refused = Declined(FailureCode.GATEWAY_REFUSED, "mandate", "pi_1", left_open=True)
+
+    cancelling = answer(begun(), refused)
+
+    assert (cancelling.events, work(cancelling)) == ((), [("void", 1, 0)])
+    assert retry_refusal(become(cancelling), events.payment_retry_requested(), context()) == "in_progress"
+    done = answer(become(cancelling), Approved("pi_1", None, TOTAL), 1)
+    assert [fact["failure_code"] for fact in facts(done)] == [FailureCode.GATEWAY_REFUSED] * 2
+    assert (after(done)[0], work(done)) == (S.PAYMENT_FAILED, [])
 
 
 def test_what_was_confirmed_late_and_given_back_by_somebody_pays_no_order() -> None:

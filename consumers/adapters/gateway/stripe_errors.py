@@ -21,12 +21,15 @@ from domain.errors import DownForEverybody
 from domain.failure_codes import FailureCode
 from domain.operation import OperationKind
 from domain.outcome import Declined, GatewayOutcome, Lapsed, NotExecuted, Unknown
+from domain.values import replace
 
 _REFUSED = {
     OperationKind.CAPTURE: FailureCode.CAPTURE_REFUSED,
     OperationKind.VOID: FailureCode.GATEWAY_REFUSED,
     OperationKind.REFUND: FailureCode.GATEWAY_REFUSED,
 }
+_LEFT_OPEN = frozenset({"requires_payment_method", "requires_confirmation", "requires_action"})
+"""Statuses in which the PaymentIntent of a refused request can still be confirmed."""
 _STRIPES_OWN = frozenset({"api_error", "card_error", "idempotency_error", "invalid_request_error"})
 """Types of Stripe's errors. A proxy between us and Stripe may have others, and none of them is a decline."""
 
@@ -99,7 +102,12 @@ def _read_own_refusal(kind: OperationKind, error: stripe.StripeError, said: dict
     if isinstance(error, stripe.CardError):
         return _read_card_error(kind, said)
     if error.http_status == 400 or is_missing(error):
-        return read_refusal(kind, said.get("code"), said.get("param"))
+        refused = read_refusal(kind, said.get("code"), said.get("param"))
+        intent = said.get("payment_intent")
+        if kind is OperationKind.AUTHORIZE and isinstance(refused, Declined) and isinstance(intent, dict):
+            # It was made, and not confirmed: as for a debit to which nobody has agreed.
+            return replace(refused, transaction_id=intent.get("id"), left_open=intent.get("status") in _LEFT_OPEN)
+        return refused
     return None
 
 
