@@ -62,6 +62,8 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     Undecided("pi_1", "requires_action", asks_customer=True),
     CustomerMustAct("pi_1", "https://bank.example/confirm/pi_1"),
     CustomerMustAct("pi_1"),
+    Declined(FailureCode.GATEWAY_REFUSED, None, "pi_1", left_open=True),
+    AlreadyCaptured("pi_1", TOTAL, returned=True),
     Reserved(later(900)),
     Short((Missing("SKU-1", 2, 1),)),
     Short((Missing("SKU-1", 2, None),)),
