@@ -16,6 +16,7 @@ from domain.ports.store import Resolution, Store
 from domain.reaction import Reaction
 from domain.resolving import Fits, No, Ruling, resolve
 from domain.rules import Rules
+from domain.ways_out import OUTSIDE
 from outbox.store.references import other_owner
 from outbox.store.transaction import PgTransaction
 from schemas.events import OwnEvent
@@ -92,8 +93,7 @@ class Resolver:
             if isinstance(decision, No):
                 return decision
             if owner is not None:
-                # The other order was paid with it. Under this order it would be voided or refunded.
-                return No(f"{reference} is of order {owner}: look up what this order's own payment made")
+                return No(_of_another(ruling, owner))
             work.apply(decision)
             reason = before.review_reason or ""
             word = Resolution(order_id, reason, ruling.word, reference, ruling.reason, ruling.by)
@@ -109,3 +109,10 @@ class Resolver:
                 raise _RolledBack(resolved)
         work.report(self._log)
         return resolved
+
+
+def _of_another(ruling: Ruling, owner: OrderId) -> str:
+    """Say that the reference is of another order, which was paid with it: under this one it would be given back."""
+    if (ruling.reference or "").startswith(OUTSIDE):
+        return f"{ruling.reference} stands for money of order {owner}: add to it what tells the two apart"
+    return f"{ruling.reference} is of order {owner}: look up what this order's own payment made"

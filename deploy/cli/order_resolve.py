@@ -11,9 +11,10 @@ from deploy.running import run
 from deploy.settings import Settings
 from deploy.views.timeline import moment
 from domain.ids import OrderId
-from domain.operation import GATEWAY_KINDS
+from domain.operation import GATEWAY_KINDS, OperationKind
 from domain.resolving import No, Ruling, Word
-from outbox.operators.queries import Record, last_resolution, snapshot
+from outbox.operators.queries import Record, last_resolution, read_order, snapshot
+from schemas.money import Money
 
 if TYPE_CHECKING:
     from consumers.runtime.resolving import Resolved
@@ -76,9 +77,27 @@ async def _refuse_strange(settings: Settings, order_id: OrderId, ruling: Ruling)
         if references is None:
             return None
         of = await references.order_of(said)
-    if of is None:
-        return No(f"the gateway has nothing of the id {said}: copy it from there")
-    return No(f"{said} is of order {of} at the gateway") if of not in {"", order_id} else None
+        if of is None:
+            return No(f"the gateway has nothing of the id {said}: copy it from there")
+        if of not in {"", order_id}:
+            return No(f"{said} is of order {of} at the gateway")
+        if not could_name(OperationKind.REFUND, said):
+            return None
+        transaction_id, back = await references.refunded_by(said)
+    return _refuse_part(settings, order_id, said, transaction_id, back)
+
+
+def _refuse_part(settings: Settings, order_id: OrderId, refund_id: str, transaction_id: str, back: int) -> No | None:
+    """Refuse a refund that has failed, or gives back another amount than is owed: it would count as all of it."""
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        known = read_order(connection, order_id)
+    attempts = [] if known is None else [a for a in known.attempts if a["transaction_id"] == transaction_id]
+    owed = sum(a["captured_minor"] - a["refunded_minor"] for a in attempts)
+    if known is None or not owed or back == owed:
+        return None
+    currency = known.order["currency"]
+    found = f"gives back {Money(back, currency)} of {Money(owed, currency)}" if back else "has failed"
+    return No(f"refund {refund_id} {found} at the gateway: --as {Word.NOT_EXECUTED} has the rest refunded")
 
 
 def _earlier_ruling(settings: Settings, order_id: str) -> str:

@@ -46,7 +46,7 @@ class Since(click.ParamType):  # type: ignore[type-arg]
 )
 @json_option
 def reconcile(*, since: datetime | None, as_json: bool) -> int:
-    """Compare our operations with the gateway's lists of payments and refunds, both ways, to the minor unit.
+    """Compare our books with the gateway's lists of payments, refunds and disputes, both ways, to the minor unit.
 
     The lists begin 31 days before T, for payments are captured and refunded late. Orders that somebody works on are
     not judged. Payments without our metadata are counted apart. Nothing is changed, here or there. The exit code is 1

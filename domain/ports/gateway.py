@@ -198,3 +198,10 @@ class GatewayReferences(Protocol):
         None: the gateway knows no such id. Raises Transient if the gateway does not answer.
         """
         ...
+
+    async def refunded_by(self, refund_id: str) -> tuple[str, int]:
+        """Return a refund's transaction, and what it gives back, in minor units: 0 if it has failed.
+
+        Raises Transient if the gateway does not say.
+        """
+        ...

@@ -224,6 +224,9 @@ async def test_an_id_of_another_order_is_refused_and_the_others_money_stays(make
         for word in Word:
             found = await pipeline.resolver().resolve(case.order_id, Ruling(word, "saw it", "alice", reference))
             assert found == No(f"{reference} is of order {owner}: look up what this order's own payment made")
+    await pipeline.rows("UPDATE operation SET reference = 'outside:SEPA-7' WHERE order_id = 'returned'")
+    twice = await pipeline.resolver().resolve(refused.order_id, Ruling(YES, "saw it", "alice", "outside:SEPA-7"))
+    assert twice == No("outside:SEPA-7 stands for money of order returned: add to it what tells the two apart")
     assert await pipeline.value("SELECT count(*) FROM resolution") == 0
     await pipeline.join(**RULES)
     await pipeline.until_quiet()

@@ -128,6 +128,29 @@ def test_an_id_that_the_gateway_does_not_have_is_refused_before_anything_is_sett
     assert status_of(reviewed, "order-1") == "manual_review"
 
 
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_a_refund_of_a_part_does_not_count_as_all_that_is_owed(tmp_path: Path, deployment: dict[str, str]) -> None:
+    with running(tmp_path / "journal.jsonl", pending_s=0.5) as sandbox:
+        at = {"PAYMENTS_GATEWAY": "sandbox", "PAYMENTS_STRIPE_API_BASE": sandbox.address}
+        environment = deployment | at | {"PAYMENTS_REFUND_RECHECK_S": "1"}
+        with started(tmp_path, "up", **environment) as up:
+            publish(tmp_path, environment, confirmed("order-1", "pm_fault_refund_fails_later"))
+            up.eventually(lambda: status_of(environment, "order-1") == "manual_review", "a review")
+            assert up.stop() == 0
+    attempt = show(tmp_path, environment, "order-1")["attempts"][0]
+    with running(tmp_path / "journal.jsonl", pending_s=600) as sandbox, client_of(sandbox.address) as client:
+        environment |= {"PAYMENTS_STRIPE_API_BASE": sandbox.address}
+        form = {"payment_intent": attempt["transaction_id"], "amount": "250"}
+        part = client.post("/v1/refunds", form).body["id"]
+        for refund_id, found in ((part, "gives back 2.50 EUR of 12.50 EUR"), (attempt["refund_id"], "has failed")):
+            word = ("--as", "executed", "--reason", "saw it", "--reference", refund_id)
+            refused = resolve(tmp_path, environment, "order-1", *word)
+            assert (refused.code, refused.out) == (1, "")
+            assert f"refund {refund_id} {found} at the gateway: --as not-executed" in refused.err
+    assert status_of(environment, "order-1") == "manual_review"
+
+
 @pytest.mark.parametrize("reason", WAYS)
 def test_the_readme_shows_what_either_answer_does_for_every_reason(reason: str) -> None:
     way = WAYS[reason]

@@ -86,6 +86,13 @@ class StripeLookUps:
         except Transient as error:
             raise Transient(f"the gateway does not say what {reference} is: {error}") from error
 
+    async def refunded_by(self, refund_id: str) -> tuple[str, int]:
+        """Return the transaction of a refund, and what it gives back: 0 if it has failed. Raises Transient."""
+        with as_transient(f"refund {refund_id}"):
+            refund = await self._requests.get(path_to(REFUNDS, refund_id))
+            failed = text(refund, "status") in {"failed", "canceled"}
+            return text(refund, "payment_intent"), 0 if failed else outcomes.amount_of(refund, "amount")
+
     async def _order_of(self, reference: str) -> str | None:
         intent_id = reference
         try:
