@@ -19,7 +19,6 @@ from domain.conditions import (
     approved_late,
     cancelled,
     capture_refused,
-    left_open,
     nothing_came_back,
     of_current_attempt,
     others_gave_nothing,
@@ -326,6 +325,5 @@ def test_every_row_of_both_tables_is_taken_by_something(walked: Walked) -> None:
     late = {row for row in authorize_payment.settles if row.condition is approved_late}
     in_vain = {row for row in FIRST if row.condition in {nothing_came_back, others_gave_nothing}}
     of_no_amount = {row for row in authorize_payment.settles if row.condition is overdue and row.kinds is VOID}
-    refused = {row for row in authorize_payment.settles if row.condition is left_open}
-    assert rows - walked.taken == by_word | captured_after_all | {gone} | late | in_vain | of_no_amount | refused
+    assert rows - walked.taken == by_word | captured_after_all | {gone} | late | in_vain | of_no_amount
     assert set(product.MEETS) == set(product.ANSWERS) == set(OperationKind)
