@@ -9,25 +9,21 @@ from domain.failure_codes import FailureCode, may_retry, reason_of
 from domain.operating import open_operation
 from domain.operation import OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, Status, reservation_id
-from domain.outcome import Declined, Missing, OtherAmount, Reserved, ReturnedElsewhere, Short
+from domain.outcome import Declined, Missing, OtherAmount, Reserved, Short
+from domain.returning import RETURNS, draft_return, money_state
 from domain.rules import Context
 from domain.values import replace
 from schemas.events import (
     CustomerNotificationRequested,
     ItemsReserved,
-    MoneyState,
     NotificationKind,
     PaidAndConfirmed,
     PaymentAuthorized,
     PaymentFailed,
-    PaymentRefunded,
-    PaymentVoided,
     ReservationFailed,
     ShortageReason,
     Stage,
 )
-
-_RETURNS = frozenset({OperationKind.VOID, OperationKind.REFUND})
 
 
 def mark_authorized(case: Case) -> Decision:
@@ -114,7 +110,7 @@ def _code_of_lapse(case: Case) -> FailureCode:
 
 def fail_at_capture(case: Case) -> Decision:
     """Move to payment_failed: the capture was refused and the money given back, or the authorization lapsed."""
-    given_back = case.call.kind in _RETURNS
+    given_back = case.call.kind in RETURNS
     code = FailureCode.CAPTURE_REFUSED if given_back else FailureCode.AUTHORIZATION_EXPIRED
     return fail_payment(case.order, Stage.CAPTURE, code, case.context, *draft_return(case))
 
@@ -254,42 +250,6 @@ def failure_fields(order: Order, code: FailureCode) -> dict[str, object]:
         "retryable": order.retryable,
         "retry_until": order.retry_until,
     }
-
-
-def money_state(order: Order, attempt: Attempt) -> MoneyState:
-    """Return where the customer's money is: RETURNED only if we had captured it, NONE after a void or a decline."""
-    if any(o.unfinished and o.kind is OperationKind.REFUND and o.attempt == attempt.number for o in order.operations):
-        return MoneyState.RETURNING
-    if attempt.kept_minor or attempt.held_minor:
-        return MoneyState.HELD
-    return MoneyState.RETURNED if attempt.refunded_minor else MoneyState.NONE
-
-
-def draft_return(case: Case) -> tuple[Draft, ...]:
-    """Draft PaymentVoided or PaymentRefunded for money that went back; nothing while a refund is pending."""
-    operation = case.operation
-    if operation is None:
-        return ()
-    # What an authorize or a capture finds given back was given back by somebody else.
-    if operation.kind not in _RETURNS and not isinstance(case.outcome, ReturnedElsewhere):
-        return ()
-    attempt = case.attempt
-    # All that was kept is asked back, or was taken. So what is kept still is what did not go back.
-    left = 0 if operation.kind is OperationKind.VOID else attempt.kept_minor
-    amount = operation.amount_minor - left
-    if amount <= 0:
-        return ()
-    fields = {
-        "attempt": attempt.number,
-        "transaction_id": attempt.transaction_id,
-        "amount_minor": amount,
-        "currency": case.order.currency,
-    }
-    if operation.kind is OperationKind.VOID:
-        return (Draft(PaymentVoided, fields),)
-    # If the gateway gave no refund id, it knows the refund by the operation's id, which we sent as metadata.
-    refund_id = attempt.refund_id or str(operation.operation_id)
-    return (Draft(PaymentRefunded, {**fields, "refund_id": refund_id}),)
 
 
 def leave_review(order: Order, status: Status) -> Order:

@@ -33,17 +33,9 @@ from domain.outcome import (
     Undecided,
     Unknown,
 )
-from domain.payment import (
-    cancel_undecided,
-    draft_return,
-    give_back,
-    give_back_rest,
-    money_state,
-    refund_anew,
-    void_again,
-    void_anew,
-)
+from domain.payment import cancel_undecided, give_back, give_back_rest, refund_anew, void_again, void_anew
 from domain.pending import waits_for_customer
+from domain.returning import draft_return, money_state
 from domain.rows import ANY, EVERY, NO_ORDER, On, When
 from domain.rules import Context
 from domain.values import replace

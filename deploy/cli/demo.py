@@ -3,7 +3,7 @@
 import click
 
 from deploy.cli.common import emit_json, json_option
-from deploy.demo.stories import ORDERS_MIN
+from deploy.demo.kinds import ORDERS_MIN
 from deploy.failures import ANSWER_IS_NO
 
 ORDERS_MAX = 100_000

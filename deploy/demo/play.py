@@ -8,10 +8,10 @@ from typing import Final
 from deploy import telemetry
 from deploy.auditing import run_audit
 from deploy.contracts import codec_of
+from deploy.demo.kinds import KINDS
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.show import Show
 from deploy.demo.stage import Stage, set_up
-from deploy.demo.stories import KINDS
 from deploy.demo.traffic import QUIET_S, Progress, Traffic
 from deploy.demo.verdict import Evidence, Verdict, judge
 from deploy.demo.watch import Observed, Watcher

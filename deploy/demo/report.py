@@ -8,9 +8,10 @@ from typing import Any, Final
 from rich.markup import escape
 from rich.text import Text
 
+from deploy.demo.kinds import KINDS
 from deploy.demo.play import Played
 from deploy.demo.script import ScriptedOrder
-from deploy.demo.stories import KINDS, OUTCOMES
+from deploy.demo.stories import OUTCOMES
 from deploy.views.audit_text import report_lines
 from deploy.views.order_text import later
 from deploy.views.tables import align

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from deploy.demo.stories import Also, Goods, Kind, Saved, Story, counts_for
+from deploy.demo.kinds import Kind, counts_for
+from deploy.demo.stories import Also, Goods, Saved, Story
 
 PLENTY: Final = ("tea", "coffee", "honey", "mug", "kettle", "teapot", "biscuits", "jam")
 PLENTY_UNITS: Final = 10_000_000

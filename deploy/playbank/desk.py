@@ -1,8 +1,5 @@
 """The bank, with our calls as input and our outcomes as answers."""
 
-from datetime import UTC, datetime
-from functools import lru_cache
-
 from consumers.adapters.gateway.stripe_codes import Refusal, failure_code
 from consumers.adapters.gateway.stripe_currency import amount_max, amount_to_send
 from deploy.playbank import bank
@@ -17,16 +14,15 @@ from deploy.playbank.bank import (
     Bank,
     Intent,
     No,
-    Refund,
 )
 from deploy.playbank.cards import CardDecline
 from deploy.playbank.methods import Method, method_of
+from deploy.playbank.readings import capture_outcome, moment, refund_outcome, void_outcome
 from domain.failure_codes import FailureCode
 from domain.ids import OperationId, OrderId
 from domain.news import RefundFailure, RefundWord, SeenRefund, TransactionNews
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import (
-    AlreadyCaptured,
     Approved,
     CustomerMustAct,
     Declined,
@@ -115,10 +111,10 @@ class Desk:
             return TransactionMissing()
         if call.kind is OperationKind.REFUND:
             made = [r for r in self._bank.refunds_of(intent) if r.metadata["operation_id"] == call.operation_id]
-            return _refund_outcome(intent, made[-1]) if made else NotFound()
+            return refund_outcome(intent, made[-1]) if made else NotFound()
         if intent.status not in {CAPTURED, CANCELED, PROCESSING}:
             return NotFound()
-        return _capture_outcome(intent) if call.kind is OperationKind.CAPTURE else _void_outcome(self._bank, intent)
+        return capture_outcome(intent) if call.kind is OperationKind.CAPTURE else void_outcome(self._bank, intent)
 
     def entries(self) -> list[LedgerEntry]:
         """Return every transaction, the oldest first."""
@@ -169,7 +165,7 @@ class Desk:
             case bank.CAPTURED:
                 return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
             case _:
-                expires_at = None if intent.capture_before is None else _moment(intent.capture_before)
+                expires_at = None if intent.capture_before is None else moment(intent.capture_before)
                 return Approved(intent.id, amount_minor=intent.amount, expires_at=expires_at)
 
     def _change(self, call: GatewayCall, intent: Intent) -> GatewayOutcome:
@@ -178,16 +174,16 @@ class Desk:
             case OperationKind.CAPTURE:
                 no = intent.capture(key, self.now_s, amount)
                 if no is None or no is No.UNEXPECTED_STATE:
-                    return _capture_outcome(intent)
+                    return capture_outcome(intent)
                 return Declined(FailureCode.CAPTURE_REFUSED, no.value)
             case OperationKind.VOID:
                 intent.cancel(key, self.now_s)
-                return _void_outcome(self._bank, intent)
+                return void_outcome(self._bank, intent)
             case OperationKind.REFUND:
                 made = self._bank.refund(intent, key, amount, metadata={"operation_id": call.operation_id})
                 if isinstance(made, No):
                     return self._returned(call, intent) or Declined(FailureCode.GATEWAY_REFUSED, _NO_REFUND[made])
-                return _refund_outcome(intent, made)
+                return refund_outcome(intent, made)
             case _:
                 raise ValueError(f"A gateway does not do {call.kind}: send it to the inventory.")
 
@@ -250,7 +246,7 @@ class Desk:
             intent.amount,
             intent.amount_received,
             self._bank.refunded(intent, with_pending=False),
-            tuple(Effect(e["kind"], e["key"], _moment(e["at"]), e["amount"]) for e in intent.effects),
+            tuple(Effect(e["kind"], e["key"], moment(e["at"]), e["amount"]) for e in intent.effects),
         )
 
 
@@ -281,40 +277,3 @@ def _refusal(call: GatewayCall, method: Method | None) -> Declined | None:
     if call.kind is not OperationKind.VOID and amount < 1:
         return Declined(code, "parameter_invalid_integer")
     return None
-
-
-def _capture_outcome(intent: Intent) -> GatewayOutcome:
-    """Return the outcome of a capture, from where the money is."""
-    if intent.status == CANCELED:
-        return Lapsed()
-    if intent.status == PROCESSING:
-        return Pending(transaction_id=intent.id)
-    if intent.status != CAPTURED:
-        return Declined(FailureCode.CAPTURE_REFUSED, No.UNEXPECTED_STATE.value)
-    return Approved(intent.id, amount_minor=intent.amount_received, captured=True)
-
-
-def _void_outcome(bank: Bank, intent: Intent) -> GatewayOutcome:
-    """Return the outcome of a void, whoever canceled or captured the intent."""
-    if intent.status == CAPTURED:
-        return AlreadyCaptured(intent.id, intent.amount_received, bank.refunded(intent, with_pending=True) > 0)
-    if intent.status == PROCESSING:
-        return Pending(transaction_id=intent.id)
-    return Approved(intent.id, amount_minor=intent.amount)
-
-
-def _refund_outcome(intent: Intent, refund: Refund) -> GatewayOutcome:
-    """Return the outcome of a refund."""
-    match refund.status:
-        case "succeeded":
-            return Approved(intent.id, refund.id, refund.amount)
-        case "pending":
-            return Pending(refund.id, intent.id)
-        case _:
-            return Declined(FailureCode.GATEWAY_REFUSED, "refund_failed: unknown", intent.id)
-
-
-@lru_cache(maxsize=64)
-def _moment(at_s: float) -> datetime:
-    """Turn the bank's time into the pipeline's."""
-    return datetime.fromtimestamp(at_s, UTC)

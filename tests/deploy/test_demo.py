@@ -9,11 +9,12 @@ import psutil
 import pytest
 from rich.console import Console
 
+from deploy.demo.kinds import ORDERS_MIN
 from deploy.demo.play import play
 from deploy.demo.report import document, page
 from deploy.demo.script import Script, write_script
 from deploy.demo.show import Show
-from deploy.demo.stories import ORDERS_MIN, End, Money
+from deploy.demo.stories import End, Money
 from tests.deploy.commands import payments
 from tests.processes import started
 

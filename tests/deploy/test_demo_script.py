@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
+from deploy.demo.kinds import FAULTS, KINDS, ORDERS_MIN, counts_for
 from deploy.demo.script import CARD_NUMBER, write_script
-from deploy.demo.stories import FAULTS, KINDS, ORDERS_MIN, Also, Money, counts_for
+from deploy.demo.stories import Also, Money
 from deploy.demo.verdict import Evidence, judge
 from deploy.demo.watch import Observed, Seen
 from deploy.playbank.methods import METHODS, method_of

@@ -1,0 +1,255 @@
+"""The kinds of orders that a demo has, each with its stories."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from deploy.demo.stories import Also, Customer, End, Goods, Money, Saved, Story
+
+FAULTS: Final = (
+    "timeout_before",
+    "timeout_after",
+    "reset_before",
+    "reset_after",
+    "500_after",
+    "429",
+    "html",
+    "truncated",
+    "slow_3s",
+)
+
+_PAID = End(None, Money.TAKEN)
+_SHORT_VOIDED = End("items_unavailable", Money.VOIDED)
+_SHORT_REFUNDED = End("items_unavailable", Money.REFUNDED)
+_CAPTURE_REFUSED = End("capture_refused", Money.VOIDED)
+_GOOD = (
+    "pm_card_visa",
+    "pm_card_mastercard",
+    "pm_card_amex",
+    "pm_card_visa_debit",
+    "pm_card_discover",
+    "pm_card_diners",
+    "pm_card_jcb",
+)
+_DECLINES = {
+    "pm_card_chargeDeclinedInsufficientFunds": "insufficient_funds",
+    "pm_card_chargeDeclinedExpiredCard": "card_expired",
+    "pm_card_chargeDeclined": "card_declined",
+    "pm_card_chargeDeclinedLostCard": "card_blocked",
+    "pm_card_chargeDeclinedStolenCard": "card_blocked",
+    "pm_card_chargeDeclinedIncorrectCvc": "incorrect_details",
+    "pm_card_chargeDeclinedProcessingError": "processing_error",
+    "pm_card_chargeDeclinedFraudulent": "fraud_suspected",
+    "pm_card_nobody_has_this": "method_invalid",
+}
+_MAY_RETRY = (
+    "pm_card_chargeDeclinedInsufficientFunds",
+    "pm_card_chargeDeclinedExpiredCard",
+    "pm_card_chargeDeclined",
+)
+_ASKS = "pm_card_authenticationRequired"
+_NOT_PROVEN = End("authentication_failed", Money.NONE, asks=True)
+
+
+def _declined(token: str) -> End:
+    return End(_DECLINES[token], Money.NONE)
+
+
+def _trouble(operation: str, end: End, goods: Goods = Goods.THERE, captured: str = "") -> tuple[Story, ...]:
+    return tuple(
+        Story((f"pm_fault_{fault}_on_{operation}{captured}",), (end,), goods=goods, slow=True) for fault in FAULTS
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of orders: its variants in turn, its share of all orders, and the most that there are.
+
+    shown: the timeline of one of them is printed.
+    """
+
+    title: str
+    variants: tuple[Story, ...]
+    share: float
+    most: int
+    shown: bool = False
+
+
+_PLAIN = Kind("paid by card", tuple(Story((token,), (_PAID,)) for token in _GOOD), 0, 0, shown=True)
+_SPECIAL = (
+    Kind(
+        "declined",
+        (
+            *(Story((token,), (_declined(token),)) for token in _DECLINES),
+            Story(("pm_card_visa",), (End("amount_refused", Money.NONE),), currency="EUR", large=True),
+            Story(("pm_card_visa",), (End("currency_not_offered", Money.NONE),), currency="KPW"),
+        ),
+        0.05,
+        100_000,
+        shown=True,
+    ),
+    Kind(
+        "declined, then paid with another card",
+        tuple(Story((token, "pm_card_visa"), (_declined(token), _PAID)) for token in _MAY_RETRY),
+        0.02,
+        100,
+        shown=True,
+    ),
+    Kind(
+        "declined, then declined again",
+        tuple(
+            Story((token, "pm_card_chargeDeclinedLostCard"), (_declined(token), End("card_blocked", Money.NONE)))
+            for token in _MAY_RETRY
+        ),
+        0.005,
+        20,
+    ),
+    Kind(
+        "declined, and pay-again clicked twice",
+        (
+            Story(
+                ("pm_card_chargeDeclinedExpiredCard", "pm_card_mastercard"),
+                (_declined("pm_card_chargeDeclinedExpiredCard"), _PAID),
+                also=Also.CLICKED_TWICE,
+            ),
+        ),
+        0.005,
+        20,
+    ),
+    Kind(
+        "out of stock, the hold let go",
+        tuple(
+            Story((token,), (_SHORT_VOIDED,), goods=goods)
+            for goods in (Goods.SHORT, Goods.UNKNOWN)
+            for token in _GOOD[:3]
+        ),
+        0.045,
+        100_000,
+        shown=True,
+    ),
+    Kind("captured at once, paid", (Story(("pm_wallet_captured",), (_PAID,)),), 0.01, 50),
+    Kind(
+        "captured at once, out of stock, refunded",
+        (Story(("pm_wallet_captured",), (_SHORT_REFUNDED,), goods=Goods.SHORT),),
+        0.01,
+        50,
+        shown=True,
+    ),
+    Kind(
+        "captured at once, the refund takes a while",
+        (Story(("pm_fault_refund_pending",), (_SHORT_REFUNDED,), goods=Goods.SHORT),),
+        0.005,
+        10,
+    ),
+    Kind(
+        "confirmed by the customer (3-D Secure), paid",
+        (
+            Story((_ASKS,), (replace(_PAID, asks=True),), customer=Customer.CONFIRMS),
+            Story(("pm_redirect",), (replace(_PAID, asks=True),), currency="EUR", customer=Customer.CONFIRMS),
+        ),
+        0.01,
+        40,
+        shown=True,
+    ),
+    Kind(
+        "not confirmed by the customer, or not in time",
+        (
+            Story((_ASKS,), (_NOT_PROVEN,), customer=Customer.FAILS),
+            Story(
+                (_ASKS,),
+                (End("action_expired", Money.NONE, asks=True),),
+                customer=Customer.NEVER_COMES,
+                slow=True,
+            ),
+            Story((_ASKS, "pm_card_visa"), (_NOT_PROVEN, _PAID), customer=Customer.FAILS),
+        ),
+        0.015,
+        30,
+    ),
+    Kind(
+        "paid on the bank's page, out of stock, refunded",
+        (
+            Story(
+                ("pm_redirect",),
+                (replace(_SHORT_REFUNDED, asks=True),),
+                goods=Goods.SHORT,
+                currency="EUR",
+                customer=Customer.CONFIRMS,
+            ),
+        ),
+        0.005,
+        10,
+    ),
+    Kind(
+        "a bank debit that takes days",
+        (
+            Story(("pm_debit_days",), (_PAID,), currency="EUR", saved=Saved.PRESENT, slow=True),
+            Story(
+                ("pm_debit_days_declined",),
+                (End("card_declined", Money.NONE),),
+                currency="EUR",
+                saved=Saved.PRESENT,
+                slow=True,
+            ),
+        ),
+        0.01,
+        10,
+    ),
+    Kind(
+        "a saved card, the customer away",
+        (
+            Story(("pm_card_visa",), (_PAID,), saved=Saved.AWAY),
+            Story((_ASKS,), (End("authentication_required", Money.NONE),), saved=Saved.AWAY),
+        ),
+        0.01,
+        20,
+    ),
+    Kind(
+        "paid, and disputed afterwards",
+        (Story(("pm_card_createDispute",), (replace(_PAID, disputed="fraudulent"),)),),
+        0.005,
+        5,
+        shown=True,
+    ),
+    Kind("nothing to pay", (Story((), (End(None, Money.NONE),), free=True),), 0.01, 20, shown=True),
+    Kind(
+        "nothing to pay, out of stock",
+        (Story((), (End("items_unavailable", Money.NONE),), goods=Goods.SHORT, free=True),),
+        0.005,
+        10,
+    ),
+    Kind(
+        "capture refused, the hold let go",
+        (Story(("pm_fault_capture_refused",), (_CAPTURE_REFUSED,)),),
+        0.005,
+        10,
+        shown=True,
+    ),
+    Kind(
+        "capture refused, then paid with another card",
+        (Story(("pm_fault_capture_refused", "pm_card_visa"), (_CAPTURE_REFUSED, _PAID)),),
+        0.005,
+        10,
+    ),
+    Kind(
+        "out of stock, but captured elsewhere: refunded",
+        (Story(("pm_fault_void_refused_captured",), (_SHORT_REFUNDED,), goods=Goods.SHORT),),
+        0.005,
+        5,
+    ),
+    Kind("gateway trouble while authorizing", _trouble("authorize", _PAID), 0.045, 18, shown=True),
+    Kind("gateway trouble while capturing", _trouble("capture", _PAID), 0.045, 18),
+    Kind("gateway trouble while voiding", _trouble("void", _SHORT_VOIDED, Goods.SHORT), 0.045, 18),
+    Kind("gateway trouble while refunding", _trouble("refund", _SHORT_REFUNDED, Goods.SHORT, "_captured"), 0.045, 18),
+    Kind("ordered twice by mistake", (Story(("pm_card_visa",), (_PAID,), also=Also.AGAIN),), 0.01, 20),
+    Kind("the same order id with other content", (Story(("pm_card_visa",), (_PAID,), also=Also.CHANGED),), 0.005, 5),
+)
+KINDS: Final = (_PLAIN, *_SPECIAL)
+ORDERS_MIN: Final = len(KINDS)
+"""Fewer orders would leave a kind out."""
+
+
+def counts_for(orders: int) -> list[tuple[Kind, int]]:
+    """Return how many of these orders (at least ORDERS_MIN) are of each kind. The rest are paid by card."""
+    assert orders >= ORDERS_MIN
+    special = [(kind, max(1, min(kind.most, int(kind.share * orders)))) for kind in _SPECIAL]
+    return [(_PLAIN, orders - sum(count for _, count in special)), *special]

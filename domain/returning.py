@@ -1,0 +1,47 @@
+"""What went back of an attempt's money, as an event, and where the customer's money is."""
+
+from domain.case import Case
+from domain.decision import Draft
+from domain.operation import OperationKind
+from domain.order import Attempt, Order
+from domain.outcome import ReturnedElsewhere
+from schemas.events import MoneyState, PaymentRefunded, PaymentVoided
+
+RETURNS = frozenset({OperationKind.VOID, OperationKind.REFUND})
+"""The operations that give money back, or let it go."""
+
+
+def money_state(order: Order, attempt: Attempt) -> MoneyState:
+    """Return where the customer's money is: RETURNED only if we had captured it, NONE after a void or a decline."""
+    if any(o.unfinished and o.kind is OperationKind.REFUND and o.attempt == attempt.number for o in order.operations):
+        return MoneyState.RETURNING
+    if attempt.kept_minor or attempt.held_minor:
+        return MoneyState.HELD
+    return MoneyState.RETURNED if attempt.refunded_minor else MoneyState.NONE
+
+
+def draft_return(case: Case) -> tuple[Draft, ...]:
+    """Draft PaymentVoided or PaymentRefunded for money that went back; nothing while a refund is pending."""
+    operation = case.operation
+    if operation is None:
+        return ()
+    # What an authorize or a capture finds given back was given back by somebody else.
+    if operation.kind not in RETURNS and not isinstance(case.outcome, ReturnedElsewhere):
+        return ()
+    attempt = case.attempt
+    # All that was kept is asked back, or was taken. So what is kept still is what did not go back.
+    left = 0 if operation.kind is OperationKind.VOID else attempt.kept_minor
+    amount = operation.amount_minor - left
+    if amount <= 0:
+        return ()
+    fields = {
+        "attempt": attempt.number,
+        "transaction_id": attempt.transaction_id,
+        "amount_minor": amount,
+        "currency": case.order.currency,
+    }
+    if operation.kind is OperationKind.VOID:
+        return (Draft(PaymentVoided, fields),)
+    # If the gateway gave no refund id, it knows the refund by the operation's id, which we sent as metadata.
+    refund_id = attempt.refund_id or str(operation.operation_id)
+    return (Draft(PaymentRefunded, {**fields, "refund_id": refund_id}),)
