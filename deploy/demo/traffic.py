@@ -17,6 +17,7 @@ from deploy.demo.stories import ASKED_EVENT, OUTCOME_EVENTS, Customer
 from deploy.demo.watch import Observed, Seen
 from deploy.running import id_source, now
 from deploy.settings import Settings
+from deploy.wiring import SANDBOX_KEY
 from domain.errors import Transient
 from producers.checkout import Checkout
 from producers.kafka_publisher import KafkaPublisher
@@ -79,7 +80,7 @@ class Traffic:
         self._waiting = deque(script.orders)
         self._retries: list[Asking] = []
         self._asked_s: dict[tuple[str, int], float] = {}
-        self._answers: deque[tuple[str, str]] = deque()
+        self._asked: deque[tuple[Seen, str]] = deque()
         self._under_way: set[str] = set()
         self._ended: set[str] = set()
         self._last_s = 0.0
@@ -88,10 +89,8 @@ class Traffic:
         """Take note of an event; a customer may act on it."""
         self._last_s = seen.at_s
         order = self._orders.get(seen.order_id)
-        if seen.event_type == ASKED_EVENT and order is not None and seen.url is not None:
-            answer = ANSWERS.get(order.story.customer)
-            if answer is not None:
-                self._answers.append((seen.url, answer))
+        if seen.event_type == ASKED_EVENT and order is not None and order.story.customer in ANSWERS:
+            self._asked.append((seen, ANSWERS[order.story.customer]))
         if seen.event_type not in OUTCOME_EVENTS or order is None:
             return
         asked_s = self._asked_s.get((seen.order_id, seen.attempt))
@@ -125,15 +124,23 @@ class Traffic:
 
     async def _act_for_customers(self) -> None:
         """Answer the banks' pages. A page that does not answer, because somebody killed it, is tried again."""
-        if not self._answers:
+        if not self._asked:
             return
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PAGE_S)) as session:
-            for url, answer in [self._answers.popleft() for _ in range(len(self._answers))]:
+            for seen, answer in [self._asked.popleft() for _ in range(len(self._asked))]:
                 try:
+                    url = seen.url or await self._find_page(session, seen)
                     async with session.post(url, data={"outcome": answer}, allow_redirects=False) as page:
                         page.raise_for_status()
                 except (aiohttp.ClientError, TimeoutError):
-                    self._answers.append((url, answer))
+                    self._asked.append((seen, answer))
+
+    async def _find_page(self, session: aiohttp.ClientSession, seen: Seen) -> str:
+        """Fetch the page's address from the gateway, as a storefront's backend does: it carries the client's secret."""
+        payment = f"{self._settings.stripe_api_base}/v1/payment_intents/{seen.transaction_id}"
+        async with session.get(payment, headers={"Authorization": f"Bearer {SANDBOX_KEY}"}) as answer:
+            answer.raise_for_status()
+            return str((await answer.json())["next_action"]["redirect_to_url"]["url"])
 
     def _next(self) -> list[Asking]:
         """Take all retries, and as many new orders as may be under way."""

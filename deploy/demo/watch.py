@@ -27,7 +27,7 @@ REASON: Final = "payments_reason"
 class Seen:
     """One distinct event of an order. code: the failure code, None where nothing failed. at_s: the loop's clock.
 
-    url: where the customer is to confirm the payment, if the event says so.
+    transaction_id: the gateway's. url: where the customer is to confirm the payment, if the event says so.
     """
 
     order_id: str
@@ -35,6 +35,7 @@ class Seen:
     attempt: int
     code: str | None
     at_s: float
+    transaction_id: str | None = None
     url: str | None = None
 
     @property
@@ -123,6 +124,7 @@ class Watcher:
         event: Any = self._codec.decode(event_type_of(self._prefix, record.topic), record.key, record.value)
         if self.observed.remember(event.event_id):
             code = getattr(event, "failure_code", None) or getattr(event, "reason", None)
-            seen = Seen(event.order_id, event.TYPE, event.attempt, code, now_s, getattr(event, "url", None))
+            asked = (getattr(event, "transaction_id", None), getattr(event, "url", None))
+            seen = Seen(event.order_id, event.TYPE, event.attempt, code, now_s, *asked)
             self.observed.events.setdefault(event.order_id, []).append(seen)
             self._on_event(seen)

@@ -21,7 +21,7 @@ from deploy.playbank.methods import method_of
 from deploy.sandbox import known, method_types, params
 from deploy.sandbox.errors import ApiError, conflict, declined, invalid, missing, not_played
 from deploy.sandbox.params import Form
-from deploy.sandbox.render import intent_json
+from deploy.sandbox.render import intent_json, secret_of
 from deploy.sandbox.texts import DESCRIPTION_MAX, statement_texts
 from deploy.sandbox.tokens import spend
 
@@ -203,6 +203,12 @@ def _money(form: Form) -> tuple[int, str]:
     return amount, currency
 
 
+def _page_of(intent: Intent, address: str) -> str:
+    """Return the address of the customer's page. That of 3-D Secure carries the client's secret, as Stripe's does."""
+    page = f"{address}/sandbox/3ds/{intent.id}"
+    return f"{page}?payment_intent_client_secret={secret_of(intent)}" if intent.method.type == "card" else page
+
+
 def _confirm(bank: Bank, intent: Intent, form: Form, key: str, address: str) -> ApiError | None:
     off_session = params.boolean(form, "off_session")
     method = intent.method
@@ -216,7 +222,7 @@ def _confirm(bank: Bank, intent: Intent, form: Form, key: str, address: str) -> 
         return None
     if method.asks_customer and not off_session and not params.boolean(form, "error_on_requires_action"):
         intent.status = ASKS_CUSTOMER
-        action = {"confirmed_under": key, "action_url": f"{address}/sandbox/3ds/{intent.id}"}
+        action = {"confirmed_under": key, "action_url": _page_of(intent, address)}
         intent.terms = intent.asked | action
         return None
     if intent.confirm(key, bank.now()) is None:

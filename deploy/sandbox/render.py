@@ -32,6 +32,11 @@ _EMPTY_OF_REFUND = dict.fromkeys(
 )
 
 
+def secret_of(intent: Intent) -> str:
+    """Return what lets a customer's browser act on a PaymentIntent."""
+    return f"{intent.id}_secret_play"
+
+
 def intent_json(bank: Bank, intent: Intent, expand: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Return a PaymentIntent. expand: which of its charge and its payment method are given whole."""
     asked = intent.asked
@@ -53,7 +58,7 @@ def intent_json(bank: Bank, intent: Intent, expand: frozenset[str] = frozenset()
         "canceled_at": None if intent.canceled_at is None else int(intent.canceled_at),
         "cancellation_reason": intent.cancellation_reason,
         "capture_method": intent.capture_method,
-        "client_secret": f"{intent.id}_secret_play",
+        "client_secret": secret_of(intent),
         "confirmation_method": "automatic",
         "created": int(intent.created),
         "currency": intent.currency,
