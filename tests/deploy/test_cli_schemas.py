@@ -39,7 +39,7 @@ def registered(registry: RegistryServer, deployment: dict[str, str]) -> dict[str
 def test_list_shows_each_event_with_its_fingerprint_and_release(tmp_path: Path) -> None:
     ran = payments(tmp_path, "schemas", "list")
     assert (ran.code, ran.err, len(ran.out.splitlines())) == (0, "", len(EVENTS))
-    assert any(line.split() == ["OrderConfirmed", "cf96aeffeda22c33", "0.1.0"] for line in ran.out.splitlines())
+    assert any(line.split() == ["ItemsReserved", "267831b05bb27953", "0.1.0"] for line in ran.out.splitlines())
 
     rows = json.loads(payments(tmp_path, "schemas", "list", "--json", PAYMENTS_TOPIC_PREFIX="shop.").out)["schemas"]
     assert {row["event"]: row["fingerprint"] for row in rows} == {
