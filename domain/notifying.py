@@ -30,7 +30,8 @@ def draft_notice(order: Order, attempt: Attempt, kind: NotificationKind, text: s
 def notify(case: Case) -> Decision:
     """Turn the event into one message; stale if it is too old to be useful."""
     event, context = case.event_as(CustomerNotificationRequested), case.context
-    send_until = event.occurred_at + span(context.rules.notification_max_age_s)
+    # A time from the future, near the end of the calendar perhaps, does not make a message last longer.
+    send_until = min(event.occurred_at, context.at) + span(context.rules.notification_max_age_s)
     notification = Notification(
         key=EventId(event.event_id),
         order_id=OrderId(event.order_id),
