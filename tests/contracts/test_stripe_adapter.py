@@ -16,6 +16,7 @@ from domain.operation import OperationKind as K
 from domain.outcome import Approved, GatewayOutcome, NotExecuted, NotFound, Unknown
 from domain.ports.gateway import GatewayAnswer
 from tests.contracts.gateway_worlds import TIMEOUT_S, collect, simulated_world, stripe_world
+from tests.contracts.own_stripe import own_stripe, said
 from tests.sandbox.client import client_of
 from tests.sandbox.process import SandboxProcess, running
 
@@ -234,3 +235,11 @@ async def test_a_gateway_that_does_not_answer_does_not_say_that_there_is_no_such
     with pytest.raises(Transient, match="does not say what pi_1 is"):
         await gateway.order_of("pi_1")
     await gateway.close()
+
+
+async def test_a_refund_of_a_charge_without_a_payment_intent_is_of_no_order() -> None:
+    foreign = {"id": "re_1", "object": "refund", "amount": 500, "currency": "eur", "payment_intent": None}
+    async with own_stripe(said(foreign)) as stripe:
+        gateway = StripeGateway("sk_test_1", api_base=stripe.address)
+        assert await gateway.order_of("re_1") == ""
+        await gateway.close()

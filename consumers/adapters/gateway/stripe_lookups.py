@@ -14,7 +14,7 @@ from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
 from consumers.adapters.gateway.stripe_account import KnownBefore, StripeAccount
 from consumers.adapters.gateway.stripe_advice import pause
-from consumers.adapters.gateway.stripe_fields import UNREADABLE_ERRORS, Thing, part, remark, text
+from consumers.adapters.gateway.stripe_fields import UNREADABLE_ERRORS, Thing, optional_text, part, remark, text
 from consumers.adapters.gateway.stripe_http import last_headers, last_request_id, take_over
 from consumers.adapters.gateway.stripe_pages import LongList, StripePages, as_transient
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, INTENTS, REFUNDS, StripeRequests, path_to
@@ -98,7 +98,10 @@ class StripeLookUps:
         try:
             if not reference.startswith("pi_"):
                 refund = await self._requests.get(path_to(REFUNDS, reference))
-                intent_id = text(refund, "payment_intent")
+                of = optional_text(refund, "payment_intent")
+                if of is None:
+                    return ""  # of a charge without a PaymentIntent: none of ours
+                intent_id = of
             intent = await self._requests.get(path_to(INTENTS, intent_id))
         except stripe.StripeError as error:
             if error.http_status == 404:
