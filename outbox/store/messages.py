@@ -3,20 +3,17 @@
 The table `notification` is the lasting record of what was to be told; this one is the work, and has no address.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final, LiteralString
-
-import psycopg
+from typing import Final, LiteralString
 
 from domain.decision import Notification
 from domain.ids import EventId, OrderId
 from domain.messages import Message, MessageState, Settled
 from outbox.driver.batches import Column, Row, batch, unnest, word
-from outbox.driver.connections import Connections, begin
+from outbox.driver.connections import Connections
 from outbox.schema.mapping import MISSING, TIME
-from outbox.store.faults import in_domain
+from outbox.store.lent import lent_transaction
 
 _FACTS: Final = (
     Column("event_id", "uuid"),
@@ -119,7 +116,7 @@ class PgMessages:
 
     async def claim(self, limit: int, lease_s: float) -> Sequence[Message]:
         """Take due messages under a new lease."""
-        async with self._transaction() as connection:
+        async with lent_transaction(self._connections) as connection:
             cursor = await connection.cursor(binary=True).execute(_CLAIM, [limit, lease_s])
             return [_read(row) for row in await cursor.fetchall()]
 
@@ -131,7 +128,7 @@ class PgMessages:
         ordered = sorted(settled, key=lambda s: s.key)
         rows = [(s.key, s.lease, s.state, s.tries, s.again_at, s.error) for s in ordered]
         ended = [(s.key, s.state) for s in ordered if s.state in _IN_RECORD]
-        async with self._transaction() as connection:
+        async with lent_transaction(self._connections) as connection:
             changed = (await connection.execute(_SETTLE.sql, _SETTLE.arrays(rows))).rowcount
             if ended:
                 await connection.execute(_RECORD.sql, _RECORD.arrays(ended))
@@ -141,24 +138,13 @@ class PgMessages:
         """Make claimed messages due again."""
         if messages:
             rows = sorted((m.notification.key, m.lease) for m in messages)
-            async with self._transaction() as connection:
+            async with lent_transaction(self._connections) as connection:
                 await connection.execute(_GIVE_BACK.sql, _GIVE_BACK.arrays(rows))
 
     async def forget_old(self, limit: int) -> int:
         """Delete some of those that were done with long ago."""
-        async with self._transaction() as connection:
+        async with lent_transaction(self._connections) as connection:
             return (await connection.execute(_FORGET, [self._retention, limit])).rowcount
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        """Lend a connection in a transaction that is committed at the end; errors become the domain's."""
-        try:
-            async with self._connections.lend() as connection:
-                await begin(connection)
-                yield connection
-                await connection.commit()
-        except psycopg.Error as error:
-            raise in_domain(error, contended=False) from error
 
 
 def _read(row: Row) -> Message:

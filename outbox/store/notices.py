@@ -4,8 +4,7 @@ Sorting locks orders and skips those that others have locked. So it waits for no
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString, NamedTuple
 
@@ -16,9 +15,9 @@ from domain.notices import Fate, Found, Money, Notice, Work, first_fate, judge, 
 from domain.operation import OperationState
 from domain.ports.notices import Answered, Kept, Sorted
 from outbox.driver.batches import Column, batch, unnest, word
-from outbox.driver.connections import Connections, begin
+from outbox.driver.connections import Connections
 from outbox.schema.mapping import TIME
-from outbox.store.faults import in_domain
+from outbox.store.lent import lent_transaction
 
 LIST_MARK: Final = "gateway_notices"
 FIRST_LIST: Final = timedelta(days=1)
@@ -140,12 +139,12 @@ class PgNotices:
             (n.notice_id, n.type, n.occurred_at, n.object_id, n.intent_id, n.order_id, n.operation_id, first_fate(n))
             for n in sorted(notices, key=lambda n: n.notice_id)
         ]
-        async with self._transaction() as connection:
+        async with lent_transaction(self._connections) as connection:
             return (await connection.execute(_KEEP.sql, _KEEP.arrays(rows))).rowcount
 
     async def sort(self, limit: int, lease_s: float) -> Sorted:
         """Decide about waiting notices, in one transaction."""
-        async with self._transaction() as connection:
+        async with lent_transaction(self._connections) as connection:
             waiting = [_read(row) for row in await _all(connection, _WAITING, [limit])]
             if not waiting:
                 return Sorted({}, ())
@@ -161,19 +160,19 @@ class PgNotices:
 
     async def claim_kept(self, limit: int, lease_s: float) -> Sequence[Kept]:
         """Put off, by lease_s, those that are due to be asked about."""
-        async with self._transaction() as connection:
+        async with lent_transaction(self._connections) as connection:
             rows = await _all(connection, _CLAIM, [limit, lease_s])
         return [Kept(*_read(row)) for row in rows]
 
     async def note_answers(self, answers: Sequence[Answered]) -> None:
         """Update all in one statement."""
         if answers:
-            async with self._transaction() as connection:
+            async with lent_transaction(self._connections) as connection:
                 await connection.execute(_ANSWER.sql, _ANSWER.arrays([tuple(answer) for answer in answers]))
 
     async def listed_until(self) -> datetime:
         """Return the mark; make it if there is none."""
-        async with self._transaction() as connection:
+        async with lent_transaction(self._connections) as connection:
             await connection.execute(_MAKE_MARK, [LIST_MARK, FIRST_LIST])
             ((at,),) = await _all(connection, _MARK, [LIST_MARK])
         assert isinstance(at, datetime)
@@ -181,24 +180,13 @@ class PgNotices:
 
     async def set_listed_until(self, until: datetime) -> None:
         """Move the mark up."""
-        async with self._transaction() as connection:
+        async with lent_transaction(self._connections) as connection:
             await connection.execute(_MOVE_MARK, [until, LIST_MARK])
 
     async def forget_old(self, limit: int) -> int:
         """Delete some of those that were done with long ago. What was applied to an order stays in its timeline."""
-        async with self._transaction() as connection:
+        async with lent_transaction(self._connections) as connection:
             return (await connection.execute(_FORGET, [limit])).rowcount
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        """Lend a connection in a transaction that is committed at the end; errors become the domain's."""
-        try:
-            async with self._connections.lend() as connection:
-                await begin(connection)
-                yield connection
-                await connection.commit()
-        except psycopg.Error as error:
-            raise in_domain(error, contended=False) from error
 
 
 class _Books:
