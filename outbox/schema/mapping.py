@@ -16,6 +16,7 @@ from domain.failure_codes import FailureCode
 from domain.operation import FIRST_FORMAT, Frozen, Operation, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status
 from domain.outcome import Missing
+from domain.requests import Request, RequestKind, RequestState
 from domain.values import Value
 from outbox.driver.batches import JSONB, Column, Row, insert, update, word
 
@@ -172,6 +173,15 @@ ORDERS: Final = Table(
         MISSING._replace(comment="[[sku, requested, available or null], ...] of the last failed reservation"),
         Column("delay_notified", "boolean", "the customer was told that it takes long"),
         Column("resends", "integer", "how often the sweep sent the last event again"),
+        Column(
+            "requests",
+            "integer",
+            "rows of order_request; null: none, written before 0012",
+            nullable=True,
+            field="request_count",
+        ),
+        Column("paid_at", TIME, "when PaidAndConfirmed was said; null: it was not, or before 0012", nullable=True),
+        Column("preparation_started_at", TIME, "when order preparation told us that it began", nullable=True),
     ),
 )
 
@@ -263,6 +273,37 @@ HOLDS: Final = Table(
         word("state", "held, sold, released, expired", read=_member(HoldState)),
         Column("expires_at", TIME, "when it runs out unless pinned"),
         Column("pinned", "boolean", "a capture is under way: it cannot run out"),
+    ),
+)
+
+REQUESTS: Final = Table(
+    "order_request",
+    Request,
+    given=(NUMBER,),
+    also=(OWNER,),
+    key=(
+        Column("request_id", comment="the id that upstream or the operator gave it"),
+        word("kind", "cancel, refund", read=_member(RequestKind)),
+    ),
+    fixed=(
+        Column("arrival", "integer", "place among the requests of its order, from 1"),
+        Column("content_hash", "bytea", "SHA-256 of what was asked for", read=bytes),
+        Column("noted_at", TIME, "when we first saw it"),
+        Column("reason", comment="why, as it was asked for"),
+        word("requested_by", "who asked, as upstream or the operator says"),
+        word("operator", "the OS user or database role behind a command; null: upstream asked", nullable=True),
+        Column("causation_id", "uuid", "the event that asked; null: a command", nullable=True),
+        Column("amount_minor", "bigint", "of a refund, minor units; null: all that is kept", nullable=True),
+        Column("lines", JSONB, "[[sku, quantity], ...] to be restocked", write=_write_lines, read=_read_lines, null=()),
+    ),
+    state=(
+        word("state", "waiting, approval, taken, done, refused", read=_member(RequestState)),
+        Column("taken_minor", "bigint", "what it was taken for, minor units; null: not yet", nullable=True),
+        word("refused", "why it was refused, as the event says", nullable=True),
+        word("approved_by", "the OS user or database role that approved it", nullable=True),
+        Column("approved_at", TIME, "when it was approved", nullable=True),
+        Column("taken_at", TIME, "when it was taken", nullable=True),
+        Column("ended_at", TIME, "when it was done or refused", nullable=True),
     ),
 )
 

@@ -24,6 +24,7 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "operation": _ALL,
         "reservation": _ALL,
         "dispute": _ALL,
+        "order_request": _ALL,
         "stock": ("SELECT", "UPDATE"),
         "inbox": ("SELECT", "INSERT"),
         "notification": _ALL,

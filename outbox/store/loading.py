@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 from domain.ids import OrderId
 from domain.order import Order
+from domain.requests import Request
 from outbox.driver.binary import ARRAYS
-from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
+from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS, REQUESTS
 from outbox.store import quarantine, statements
 from outbox.store.memory import OrderMemory
 from outbox.store.wire import Wire
@@ -66,12 +67,21 @@ class Loading:
         )
         attempts, holds = ATTEMPTS.by_order(attempt_rows), HOLDS.by_order(hold_rows)
         unfinished = OPERATIONS.by_order(operation_rows)
+        # Few orders have requests: the others cost no statement more.
+        asked = await self._requests([OrderId(row[0]) for row in found if row[-1]])
         parts = (
-            (row, tuple(attempts.get(i, ())), tuple(holds.get(i, ())), tuple(unfinished.get(i, ())))
+            (row, tuple(attempts.get(i, ())), tuple(holds.get(i, ())), tuple(unfinished.get(i, ())), asked.get(i, ()))
             for row in found
             for i in row[:1]
         )
         return {row[0]: ORDERS.load(row, *of_it) for row, *of_it in parts}
+
+    async def _requests(self, order_ids: Sequence[OrderId]) -> dict[OrderId, tuple[Request, ...]]:
+        if not order_ids:
+            return {}
+        numbers = ARRAYS["number"]([self.numbers[order_id] for order_id in order_ids])
+        (rows,) = await self._wire.ask((statements.LOAD_REQUESTS, [numbers]))
+        return {OrderId(i): tuple(requests) for i, requests in REQUESTS.by_order(rows).items()}
 
     async def _lock(self, order_ids: Sequence[OrderId], *, waiting: bool) -> list[tuple[OrderId, bytes]]:
         ids = ARRAYS["text"](order_ids)
