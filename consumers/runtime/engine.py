@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -120,9 +121,10 @@ class Engine:
         assert (self.ports.inventory is None) is self._rules.inventory_elsewhere
         if remote is None:
             return ()
-        breaker = Breaker(self._bounds, "inventory")
+        bounds = replace(self._bounds, call_max_s=self._bounds.stock_call_max_s)
+        breaker = Breaker(bounds, "inventory")
         performer = OperationPerformer(
-            remote, _stock_call, self.ports.store, self._rules, self._bounds, breaker, self.answers.put
+            remote, _stock_call, self.ports.store, self._rules, bounds, breaker, self.answers.put
         )
         return [Edge(INVENTORY_KINDS, performer, breaker)]
 

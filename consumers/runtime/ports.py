@@ -51,6 +51,7 @@ class Bounds:
     """Every queue, batch and wait of the runtime. Durations in seconds.
 
     quarantine_max: how much may raise within ten minutes, over all processes. One more stops the process.
+    call_max_s, stock_call_max_s: one request at the gateway, at an inventory elsewhere.
     """
 
     batch_max: int = 1_000
@@ -58,6 +59,7 @@ class Bounds:
     operations_open_max: int = 4_000
     poll_s: float = 0.5
     call_max_s: float = 30
+    stock_call_max_s: float = 10
     drain_timeout_s: float = 20
     sweep_interval_s: float = 1
     refund_recheck_s: float = 86_400
