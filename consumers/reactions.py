@@ -6,6 +6,7 @@ from consumers.order_confirmed import authorize_payment
 from consumers.payment_authorized import reserve_items
 from consumers.payment_failed import release_items
 from consumers.payment_retry_requested import retry_payment
+from consumers.refund_requested import refund_payment
 from consumers.reservation_failed import return_payment
 from domain.reaction import Reaction
 
@@ -16,6 +17,7 @@ REACTIONS: tuple[Reaction, ...] = (
     capture_payment,
     return_payment,
     release_items,
+    refund_payment,
     notify_customer,
 )
 BY_TRIGGER: dict[str, Reaction] = {reaction.trigger.TYPE: reaction for reaction in REACTIONS}

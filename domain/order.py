@@ -44,6 +44,7 @@ class HoldState(StrEnum):
     HELD = "held"
     SOLD = "sold"
     RELEASED = "released"
+    RESTOCKED = "restocked"
     EXPIRED = "expired"
 
 
@@ -53,6 +54,7 @@ class Attempt(Value, frozen=True):
     token: the gateway's opaque name of the method, erased when it is no longer needed. failure_code: set as soon as
     the attempt must fail, before its money is back. voided: nothing is held any more (voided or lapsed).
     action_expires_at: until when the customer may confirm it with their bank; None if they were never asked.
+    refundable: False while the gateway allows no refund of it, because of a dispute.
     """
 
     number: int
@@ -69,6 +71,7 @@ class Attempt(Value, frozen=True):
     refund_id: str | None = None
     failure_code: FailureCode | None = None
     action_expires_at: datetime | None = None
+    refundable: bool = True
 
     def __repr__(self) -> str:
         """Show all fields except the token, which no log may contain."""
@@ -169,10 +172,23 @@ class Order(Value, frozen=True):
         return None
 
     def busy(self) -> bool:
-        """Whether an operation other than a release is unfinished. Then no other may start."""
-        return bool(self.operations) and any(
-            o.unfinished and o.kind is not OperationKind.RELEASE for o in self.operations
+        """Whether an operation is under way before whose outcome no other may start."""
+        return bool(self.operations) and any(o.blocks for o in self.operations)
+
+    def returning_minor(self, attempt: int, but: Operation | None = None) -> int:
+        """Return what unfinished refunds of this attempt are about to give back; `but` is left out."""
+        return sum(
+            o.amount_minor
+            for o in self.operations
+            if o.kind is OperationKind.REFUND
+            and o.attempt == attempt
+            and o.unfinished
+            and (but is None or o.operation_id.int != but.operation_id.int)
         )
+
+    def left_minor(self, attempt: Attempt, but: Operation | None = None) -> int:
+        """Return what we keep of this attempt and no refund under way is about to give back; `but` is left out."""
+        return attempt.kept_minor - (self.returning_minor(attempt.number, but) if self.operations else 0)
 
     def hold_of(self, attempt: int) -> Hold | None:
         """Return the hold of this attempt."""

@@ -1,5 +1,6 @@
 """The settings that the rules depend on. Durations are in seconds."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -15,7 +16,8 @@ class Rules(Value, frozen=True):
     """Set by deploy's settings; the defaults are the documented ones.
 
     action_timeout_s: a customer has so long to confirm a payment with their bank. pending_hold_s: a bank has so long to
-    process a payment before the order fails. statement_suffix, description, return_url: templates of `domain.wording`.
+    process a payment before the order fails. four_eyes_minor: by currency, above which sum of refunds of an order a
+    second person approves. statement_suffix, description, return_url: templates of `domain.wording`.
     """
 
     retry_window_s: float = 86_400
@@ -39,6 +41,8 @@ class Rules(Value, frozen=True):
     notification_max_age_s: float = 86_400
     stuck_after_s: float = 900
     resends_max: int = 3
+    approval_max_s: float = 604_800
+    four_eyes_minor: Mapping[str, int] | None = None
     livemode: bool = False
     statement_suffix: str | None = None
     description: str | None = None

@@ -77,6 +77,8 @@ def end_void(case: Case) -> Decision:
 def end_refund(case: Case) -> Decision:
     """Emit that the money is on its way back, and notify the customer. End a review that was about it."""
     returned = draft_return(case)
+    if not returned:
+        return silent(_end_review(case.order))  # it was booked and told before
     notice = draft_notice(case.order, case.attempt, NotificationKind.REFUNDED, REFUNDED, MoneyState.RETURNED)
     # The customer hears of what goes back, not of what the order costs.
     amounts = {name: draft.fields[name] for draft in returned for name in ("amount_minor",)}
@@ -123,8 +125,10 @@ def ask_about_currency(case: Case) -> Decision:
 def undo(case: Case) -> Decision:
     """Give back money that the order does not need: of an older attempt, of a failed order, or found in a review."""
     order, attempt = case.order, case.attempt
-    unwanted = attempt.number != order.attempt or order.status in {Status.PAYMENT_FAILED, Status.MANUAL_REVIEW}
-    if unwanted and (attempt.kept_minor > 0 or attempt.held_minor > 0) and not order.busy():
+    # A review of a paid order is about one refund of it: the rest of its money stays.
+    reviewed = order.status is Status.MANUAL_REVIEW and order.reviewed is not Status.PAID_AND_CONFIRMED
+    unwanted = attempt.number != order.attempt or order.status is Status.PAYMENT_FAILED or reviewed
+    if unwanted and (order.left_minor(attempt) > 0 or attempt.held_minor > 0) and not order.busy():
         return give_back(case)
     return silent(order)
 
@@ -149,7 +153,7 @@ def notify_delay(order: Order, context: Context) -> Decision:
     return NOTHING
 
 
-_QUIET = frozenset({OperationKind.REFUND, OperationKind.RELEASE})
+_QUIET = frozenset({OperationKind.REFUND, OperationKind.RELEASE, OperationKind.RESTOCK})
 """These take no money: no reason to tell the customer not to pay again."""
 
 

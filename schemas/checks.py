@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from schemas.cards import contains_card_number, is_only_digits
-from schemas.events import OrderConfirmed, PaymentMethod, PaymentRetryRequested
-from schemas.fields import INT_MAX
+from schemas.events import OrderConfirmed, PaymentMethod, PaymentRetryRequested, RefundRequested
+from schemas.fields import INT_MAX, UNITS_MAX
 from schemas.limits import AMOUNT_MAX_MINOR
 from schemas.money import is_currency
 from schemas.records import Event
@@ -25,6 +25,8 @@ def check(event: Event, *, amount_max_minor: Mapping[str, int] = AMOUNT_MAX_MINO
         _check_order(event, amount_max_minor)
     elif isinstance(event, PaymentRetryRequested):
         _check_method(event.payment_method)
+    elif isinstance(event, RefundRequested):
+        _check_refund(event)
 
 
 def total_minor(order: OrderConfirmed) -> int:
@@ -52,6 +54,20 @@ def _refuse_card_number(name: str, text: str, wanted: str) -> None:
         raise Rejected(
             Reason.CARD_NUMBER,
             f"payment_method.{name} is or may be a card number. Find out who sent it. Send {wanted} of the gateway.",
+        )
+
+
+def _check_refund(event: RefundRequested) -> None:
+    for name in ("request_id", "reason", "requested_by"):
+        if contains_card_number(getattr(event, name)):
+            raise Rejected(
+                Reason.CARD_NUMBER,
+                f"{name} is or may contain a card number. Find out who sent it, and send it without the number.",
+            )
+    if sum(line.quantity for line in event.lines) > UNITS_MAX:
+        raise Rejected(
+            Reason.INVALID_FIELD,
+            f"lines: they come to more than {UNITS_MAX} units, more than any order has. Correct the publisher.",
         )
 
 

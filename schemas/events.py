@@ -13,6 +13,7 @@ from schemas.fields import (
     ActionKind,
     Amount,
     AnyCurrencyText,
+    AskedAmount,
     Attempt,
     CodeText,
     CurrencyText,
@@ -25,6 +26,9 @@ from schemas.fields import (
     NotificationKind,
     PaymentMethodKind,
     ReferenceText,
+    RefundRefusal,
+    RequesterText,
+    RequestIdText,
     ReviewMoney,
     ReviewOperation,
     SentenceText,
@@ -42,6 +46,7 @@ __all__ = [
     "Event",
     "Item",
     "ItemsReserved",
+    "ItemsRestocked",
     "Line",
     "MissingItem",
     "MoneyState",
@@ -61,6 +66,9 @@ __all__ = [
     "PaymentReviewRequired",
     "PaymentVoided",
     "Record",
+    "RefundRefusal",
+    "RefundRefused",
+    "RefundRequested",
     "ReservationFailed",
     "ReservationReleased",
     "ReviewMoney",
@@ -98,6 +106,18 @@ class PaymentRetryRequested(UpstreamEvent):
 
     after_attempt: Attempt
     payment_method: PaymentMethod
+
+
+class RefundRequested(UpstreamEvent):
+    """Somebody asks to give back money of a paid order. amount_minor: None for all that is kept. lines: to restock."""
+
+    TYPE: ClassVar[str] = "RefundRequested"
+
+    request_id: RequestIdText
+    amount_minor: AskedAmount | None = None
+    reason: SentenceText
+    lines: Items = ()
+    requested_by: RequesterText
 
 
 class CustomerActionRequired(OwnEvent):
@@ -218,6 +238,25 @@ class PaymentRefundFailed(OwnEvent):
     amount_minor: Amount
     currency: CurrencyText
     reason: CodeText
+
+
+class RefundRefused(OwnEvent):
+    """A refund that was asked for is not made. No money moved for it."""
+
+    TYPE: ClassVar[str] = "RefundRefused"
+
+    customer_id: CustomerText
+    request_id: RequestIdText
+    reason: RefundRefusal
+
+
+class ItemsRestocked(OwnEvent):
+    """Sold items were put back into stock."""
+
+    TYPE: ClassVar[str] = "ItemsRestocked"
+
+    request_id: RequestIdText
+    lines: Items
 
 
 class PaymentDisputed(OwnEvent):

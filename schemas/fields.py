@@ -57,8 +57,15 @@ CurrencyText = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 AnyCurrencyText = Annotated[str, StringConstraints(max_length=64, pattern=_PRINTABLE)]
 """A currency as upstream wrote it; schemas.checks checks that it exists."""
 
+RequestIdText = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
+"""How whoever asks names a request about an order."""
+RequesterText = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_PRINTABLE)]
+"""Who asks, as the publisher knows them."""
+
 Amount = Annotated[int, Field(strict=True, ge=0, le=LONG_MAX)]
 """Minor units of the currency beside it; never negative."""
+AskedAmount = Annotated[int, Field(strict=True, ge=1, le=LONG_MAX)]
+"""Minor units that somebody asks us to move: not nothing."""
 Quantity = Annotated[int, Field(strict=True, ge=1, le=INT_MAX)]
 """Whole units of one line. schemas.checks applies the same bound to the sum over an order's lines of one SKU."""
 Units = Annotated[int, Field(strict=True, ge=1, le=UNITS_MAX)]
@@ -135,6 +142,19 @@ class ShortageReason(StrEnum):
     SHORT = "SHORT"
     UNKNOWN_SKU = "UNKNOWN_SKU"
     LAPSED = "LAPSED"
+    UNSPECIFIED = "UNSPECIFIED"
+
+
+class RefundRefusal(StrEnum):
+    """Why a refund that was asked for is not made."""
+
+    NOT_PAID = "NOT_PAID"
+    EXCEEDS_KEPT = "EXCEEDS_KEPT"
+    DISPUTED = "DISPUTED"
+    IN_REVIEW = "IN_REVIEW"
+    CANCELLED = "CANCELLED"
+    NOT_APPROVED = "NOT_APPROVED"
+    EXCEEDS_SOLD = "EXCEEDS_SOLD"
     UNSPECIFIED = "UNSPECIFIED"
 
 

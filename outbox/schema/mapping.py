@@ -3,10 +3,9 @@
 A new column is a line here and a migration. `tables.py` makes SQLAlchemy's tables from these declarations.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from operator import attrgetter
-from typing import Any, Final, Generic, LiteralString, TypeVar
+from typing import Any, Final, LiteralString
 
 import msgspec
 import orjson
@@ -17,84 +16,10 @@ from domain.operation import FIRST_FORMAT, Frozen, Operation, OperationKind, Ope
 from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status
 from domain.outcome import Missing
 from domain.requests import Request, RequestKind, RequestState
-from domain.values import Value
-from outbox.driver.batches import JSONB, Column, Row, insert, update, word
+from outbox.driver.batches import JSONB, Column, word
+from outbox.schema.declaring import Table
 
-V = TypeVar("V", bound=Value)
 TIME: Final = "timestamptz"
-
-
-class Table(Generic[V]):
-    """One table and its type of values.
-
-    Columns of the value: key finds a row, fixed never changes, state changes. Columns that the value has not: given is
-    part of the key, also is written once, stamp is written at every change. The caller passes these, in this order.
-    """
-
-    def __init__(
-        self,
-        name: LiteralString,
-        value: type[V],
-        *,
-        key: Sequence[Column],
-        fixed: Sequence[Column] = (),
-        state: Sequence[Column],
-        given: Sequence[Column] = (),
-        also: Sequence[Column] = (),
-        stamp: Sequence[Column] = (),
-    ) -> None:
-        self.name = name
-        self._value = value
-        self.key = tuple(column.name for column in (*given, *key))
-        self.state = tuple(state)
-        self.columns = (*given, *also, *stamp, *key, *fixed, *state)
-        self.insert = insert(name, self.columns)
-        self.update = update(name, [*given, *key], [*stamp, *state])
-        self._row = _reader([*key, *fixed, *state])
-        self._key, self._state = _reader(key), _reader(state)
-
-        fields = {column.field or column.name: column for column in (*key, *fixed, *state)}
-        every = value.__struct_fields__
-        loaded = [fields[name] for name in every if name in fields]
-        self._names = tuple(column.name for column in loaded)
-        self._reads = tuple((n, column.read, column.null) for n, column in enumerate(loaded) if column.read is not None)
-        self._parts_at = next((n for n, name in enumerate(every) if name not in fields), None)
-
-    def select(self, alias: LiteralString) -> LiteralString:
-        """Return the list of columns that `load` expects."""
-        return ", ".join([f"{alias}.{name}" for name in self._names])
-
-    def load(self, row: Sequence[Any], *parts: object) -> V:
-        """Make a value from a row. parts: from other tables. The row may have further cells at its end."""
-        cells = list(row)
-        del cells[len(self._names) :]
-        for n, read, null in self._reads:
-            cells[n] = null if cells[n] is None else read(cells[n])
-        if parts:
-            cells[self._parts_at : self._parts_at] = parts
-        return self._value(*cells)
-
-    def by_order(self, rows: Iterable[Row]) -> dict[str, list[V]]:
-        """Make values from rows that begin with the order's id; group them by it."""
-        grouped: dict[str, list[V]] = {}
-        for order_id, *row in rows:
-            grouped.setdefault(order_id, []).append(self.load(row))
-        return grouped
-
-    def row(self, value: V, *others: object) -> Row:
-        """Return the row of a new value. others: the columns that the value has not."""
-        return (*others, *self._row(value))
-
-    def change(self, value: V, given: Row = (), stamp: Row = ()) -> Row:
-        """Return the row of an update."""
-        return (*given, *self._key(value), *stamp, *self._state(value))
-
-
-def _reader(columns: Sequence[Column]) -> Callable[[Any], Row]:
-    """Make a function that reads these columns' attributes."""
-    names = [column.field or column.name for column in columns]
-    read = attrgetter(*names)
-    return read if len(names) > 1 else lambda value: (read(value),)
 
 
 def _member(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
@@ -125,6 +50,14 @@ def _write_frozen(frozen: Frozen | None) -> str | None:
 def _read_frozen(cell: object) -> Frozen:
     """Read what was frozen. Values that only a newer release knows are left out."""
     return msgspec.convert(cell, Frozen)
+
+
+def _write_name(name: str | None) -> str:
+    return name or ""
+
+
+def _read_name(cell: str) -> str | None:
+    return cell or None
 
 
 NUMBER: Final = Column("order_number", "bigint", "orders.order_number: what the rows of an order are found by")
@@ -209,6 +142,14 @@ ATTEMPTS: Final = Table(
         Column("refund_id", comment="the gateway's id of the refund", nullable=True),
         word("failure_code", "see domain.failure_codes", nullable=True, read=_member(FailureCode)),
         Column("action_expires_at", TIME, "until when the customer may confirm it; null: never asked", nullable=True),
+        Column(
+            "refundable",
+            "boolean",
+            "false while the gateway allows no refund of it, because of a dispute; null: written before 0013",
+            nullable=True,
+            read=bool,
+            null=True,
+        ),
     ),
 )
 
@@ -218,8 +159,16 @@ OPERATIONS: Final = Table(
     given=(NUMBER,),
     key=(
         Column("attempt", "integer", "the attempt"),
-        word("kind", "authorize, capture, void, refund; reserve, confirm, release", read=_member(OperationKind)),
+        word(
+            "kind", "authorize, capture, void, refund; reserve, confirm, release, restock", read=_member(OperationKind)
+        ),
         Column("try_number", "integer", "part of the idempotency key; below 0: made by somebody else, without a key"),
+        word(
+            "for_request",
+            "the request that it serves, part of the idempotency key; empty: none",
+            write=_write_name,
+            read=_read_name,
+        ),
     ),
     fixed=(
         OWNER,
@@ -262,6 +211,15 @@ OPERATIONS: Final = Table(
     ),
 )
 
+ONE_AT_A_TIME: Final[LiteralString] = """
+    (state IN ('open', 'unknown') OR (state = 'pending' AND kind <> 'refund'))
+    AND kind NOT IN ('release', 'restock', 'extend')"""
+BESIDE: Final[LiteralString] = """
+    (state = 'pending' AND kind = 'refund')
+    OR (state IN ('open', 'pending', 'unknown') AND kind IN ('release', 'restock', 'extend'))"""
+"""Unfinished operations: those of which an order has one at a time, and those that run beside others. Each has an index
+of its own; a query over all of them names both, so that the planner uses these."""
+
 HOLDS: Final = Table(
     "reservation",
     Hold,
@@ -270,7 +228,7 @@ HOLDS: Final = Table(
     key=(Column("attempt", "integer", "the attempt"),),
     fixed=(Column("reservation_id", "uuid", "uuid5 of order and attempt"),),
     state=(
-        word("state", "held, sold, released, expired", read=_member(HoldState)),
+        word("state", "held, sold, released, restocked, expired", read=_member(HoldState)),
         Column("expires_at", TIME, "when it runs out unless pinned"),
         Column("pinned", "boolean", "a capture is under way: it cannot run out"),
     ),
@@ -304,6 +262,8 @@ REQUESTS: Final = Table(
         Column("approved_at", TIME, "when it was approved", nullable=True),
         Column("taken_at", TIME, "when it was taken", nullable=True),
         Column("ended_at", TIME, "when it was done or refused", nullable=True),
+        Column("returned_minor", "bigint", "what went back for it so far, minor units"),
+        Column("tries", "integer", "refunds that were sent for it, each under a key of its own"),
     ),
 )
 
