@@ -6,6 +6,7 @@ that race each other are taken one after the other, never for more than is kept.
 """
 
 from domain.conditions import always
+from domain.early import wait_for_order
 from domain.operation import OperationKind
 from domain.outcome import Approved, NotFound, ReturnedElsewhere
 from domain.reaction import Reaction
@@ -23,10 +24,8 @@ from domain.refunding import (
     has_too_many,
     note_refund,
     refuse_one_more,
-    refuse_unordered_refund,
     take_repeated_request,
 )
-from domain.restocking import end_restock
 from domain.rows import ANY, NO_ORDER, On, When
 from domain.settling import FIRST, LAST, ask_operator
 from schemas.events import (
@@ -43,7 +42,7 @@ refund_payment = Reaction(
     name="refund_payment",
     trigger=RefundRequested,
     plans=(
-        When(NO_ORDER, always, refuse_unordered_refund),
+        When(NO_ORDER, always, wait_for_order),
         When(ANY, asked_before, take_repeated_request),
         When(ANY, has_too_many, refuse_one_more),
         When(ANY, always, note_refund),
@@ -54,7 +53,6 @@ refund_payment = Reaction(
         On(REFUND, (ReturnedElsewhere,), always, give_way),
         On(REFUND, (Approved,), in_part, refund_rest),
         On(REFUND, (Approved,), always, end_refund_on_request),
-        On(RESTOCK, (Approved,), always, end_restock),
         *FIRST,
         *LAST,
     ),

@@ -8,7 +8,6 @@ from domain.decision import Decision, Draft, emit, silent
 from domain.disputing import OUTCOMES, STATUSES, TOLD_OPEN, TOLD_WITHDRAWN, KnownDispute, word_of
 from domain.hearing import Hearing
 from domain.news import Dispute
-from domain.order import Order
 from domain.values import replace
 from schemas.events import DisputeOutcome, PaymentDisputeClosed, PaymentDisputed
 
@@ -111,16 +110,10 @@ def _keep(hearing: Hearing, decision: Decision, told: str | None, alarm: str | N
         looked_at=hearing.asked_at or at,
         told=told,
     )
-    return replace(decision, order=_with_refundable(hearing, decision.order, row), dispute=row, alarm=alarm)
-
-
-def _with_refundable(hearing: Hearing, order: Order | None, row: KnownDispute) -> Order:
-    """Return the order; its attempt is refundable unless one of its disputes says otherwise."""
-    assert order is not None
-    others = (d for d in hearing.disputes if d.attempt == row.attempt and d.dispute_id != row.dispute_id)
-    refundable = row.refundable and all(d.refundable for d in others)
-    attempt = order.attempts[row.attempt - 1]
-    return order if attempt.refundable == refundable else order.with_attempt(replace(attempt, refundable=refundable))
+    others = (known for known in hearing.disputes if known.dispute_id != dispute.dispute_id)
+    disputed = not all(each.refundable for each in (*others, row))
+    assert decision.order is not None
+    return replace(decision, order=replace(decision.order, disputed=disputed), dispute=row, alarm=alarm)
 
 
 def _fields(hearing: Hearing) -> dict[str, object]:

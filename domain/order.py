@@ -54,7 +54,6 @@ class Attempt(Value, frozen=True):
     token: the gateway's opaque name of the method, erased when it is no longer needed. failure_code: set as soon as
     the attempt must fail, before its money is back. voided: nothing is held any more (voided or lapsed).
     action_expires_at: until when the customer may confirm it with their bank; None if they were never asked.
-    refundable: False while the gateway allows no refund of it, because of a dispute.
     """
 
     number: int
@@ -71,7 +70,6 @@ class Attempt(Value, frozen=True):
     refund_id: str | None = None
     failure_code: FailureCode | None = None
     action_expires_at: datetime | None = None
-    refundable: bool = True
 
     def __repr__(self) -> str:
         """Show all fields except the token, which no log may contain."""
@@ -114,7 +112,7 @@ class Order(Value, frozen=True):
     attempt: the number of the current attempt. operations: the unfinished ones, and those that this decision settles.
     requests: all that were ever made, in order of arrival. paid_at: when PaidAndConfirmed was said; None if it was not,
     or before requests were kept. preparation_started_at: when order preparation told us; then nothing is cancelled any
-    more.
+    more. disputed: the gateway refuses to refund it, because of a dispute.
     reviewed: the status before manual review. content_hash: of its OrderConfirmed (domain.content). resends: how often
     its events were sent again because it stood still.
     """
@@ -143,6 +141,7 @@ class Order(Value, frozen=True):
     resends: int = 0
     paid_at: datetime | None = None
     preparation_started_at: datetime | None = None
+    disputed: bool = False
 
     @property
     def current(self) -> Attempt:

@@ -6,6 +6,8 @@ from typing import Final, cast
 
 from domain.answers import admit
 from domain.booking import book
+from domain.cancelling import CANCELLING_BY_CASE
+from domain.carrying_on import carry_on
 from domain.case import Case
 from domain.decision import NOTHING, Decision
 from domain.operating import close, has_time_to_decide, postpone
@@ -22,7 +24,6 @@ from domain.outcome import (
     Unknown,
 )
 from domain.pending import AT_OTHERS
-from domain.refunding import carry_on
 from domain.returning import others_under_way
 from domain.rows import On, Plans, Settles, Step, When, plans_by_status, settles_by_case
 from domain.rules import Context
@@ -42,7 +43,8 @@ class Reaction:
 
     plans, settles: its rows; the first that fits is taken. calls: the kinds of operation that it may open; while the
     gateway refuses all of them, the reaction pauses. waits: its messages wait while their order is in quarantine;
-    False for a reaction that only releases goods or notifies.
+    False for a reaction that only releases goods or notifies. begins: its event brings the order; messages that came
+    before the order are looked for.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Reaction:
     emits: tuple[type[OwnEvent], ...]
     calls: frozenset[OperationKind]
     waits: bool = True
+    begins: bool = False
     _plans: Plans = field(init=False, repr=False, compare=False)
     _settles: Settles = field(init=False, repr=False, compare=False)
 
@@ -92,7 +95,12 @@ class Reaction:
         step: Step = undo
         returned = attempt.refunded_minor - before.refunded_minor
         case = Case(order, context, name, None, operation, outcome, returned)
-        for condition, taken in self._settles[operation.kind, kind, order.effective_status]:
+        place = operation.kind, kind, order.effective_status
+        rows = self._settles[place]
+        # A refund that somebody asked for ends as it would have; then the cancel goes on.
+        if order.requests and order.cancel is not None and operation.for_request is None:
+            rows = CANCELLING_BY_CASE[place] + rows
+        for condition, taken in rows:
             if condition is None or condition(case):
                 step = taken
                 break
@@ -100,5 +108,5 @@ class Reaction:
             done = postpone(operation, outcome, context, attempt.action_expires_at)
         else:
             done = close(operation, outcome, context, returned)
-        decision = step(Case(order.with_operation(done), context, name, None, operation, outcome, returned))
-        return carry_on(decision, context) if order.requests else decision
+        case = Case(order.with_operation(done), context, name, None, operation, outcome, returned)
+        return carry_on(case, step(case)) if order.requests else step(case)

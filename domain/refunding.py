@@ -65,19 +65,14 @@ def refuse_one_more(_: Case) -> Decision:
     )
 
 
-def refuse_unordered_refund(_: Case) -> Decision:
-    """Refuse a refund of an unknown order."""
-    return refuse(Reason.UNKNOWN_ORDER, "there is no such order; publish its OrderConfirmed first, then redrive.")
-
-
 def note_refund(case: Case) -> Decision:
     """Keep the request with its order, and take it if nothing else is under way."""
     request = read_request(case.event_as(RefundRequested), case.order, case.context)
-    return carry_on(silent(case.order.with_request(request)), case.context)
+    return take_waiting(silent(case.order.with_request(request)), case.context)
 
 
-def read_request(event: RefundRequested, order: Order, context: Context, operator: str | None = None) -> Request:
-    """Make a request of an event. Its lines are added up per SKU and sorted. operator: who runs the command for it."""
+def read_request(event: RefundRequested, order: Order, context: Context) -> Request:
+    """Make a request of an event. Its lines are added up per SKU and sorted."""
     units: dict[str, int] = {}
     for line in event.lines:
         units[line.sku] = units.get(line.sku, 0) + line.quantity
@@ -90,7 +85,7 @@ def read_request(event: RefundRequested, order: Order, context: Context, operato
         noted_at=context.at,
         reason=event.reason,
         requested_by=event.requested_by,
-        operator=operator,
+        operator=context.operator,
         causation_id=context.causation_id,
         amount_minor=event.amount_minor,
         lines=lines,
@@ -100,12 +95,17 @@ def read_request(event: RefundRequested, order: Order, context: Context, operato
 # A request is taken, or refused
 
 
-def carry_on(decision: Decision, context: Context) -> Decision:
-    """Take what waits, in the order of its arrival, until something is under way whose outcome comes first."""
+def take_waiting(decision: Decision, context: Context) -> Decision:
+    """Take the refunds that wait, in the order of their arrival, until an outcome must come first.
+
+    Behind a cancel that is noted they wait for what becomes of it.
+    """
     order = decision.order
     if order is None or not order.requests:
         return decision
     while (request := next_waiting(order.requests)) is not None and request.kind is RequestKind.REFUND:
+        if (cancel := order.cancel) is not None and cancel.arrival < request.arrival:
+            break
         taken = take(order, request, context)
         if taken is None or taken.order is None:
             break
@@ -136,7 +136,8 @@ def take(order: Order, request: Request, context: Context) -> Decision | None:
     amount = amount_of(order, request)
     why = why_no_money(order, amount) if again else _refusal(order, request, amount)
     if why is not None:
-        return leave_review(refuse_request(order, request, why, context))
+        refused = refuse_request(order, request, why, context)
+        return leave_review(refused) if again else refused
     if needs_approval(order, request, amount, context.rules):
         return silent(order.with_request(replace(request, state=RequestState.APPROVAL)))
     # Of all that is kept there may be less than when it was taken first.
@@ -202,7 +203,7 @@ def _refusal(order: Order, request: Request, amount_minor: int) -> RefundRefusal
 
 def why_no_money(order: Order, amount_minor: int) -> RefundRefusal | None:
     """Return why this amount cannot be refunded; None if it can."""
-    if not order.current.refundable:
+    if order.disputed:
         return RefundRefusal.DISPUTED
     left = order.left_minor(order.current)
     return None if 0 < amount_minor <= left else RefundRefusal.EXCEEDS_KEPT

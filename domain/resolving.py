@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from domain.approval import Person, may_rule
+from domain.cancelling import carry_out
+from domain.carrying_on import carry_on
 from domain.case import Case
 from domain.decision import Decision, silent
 from domain.failure_codes import FailureCode
@@ -22,7 +24,6 @@ from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
 from domain.paid_review import request_of
 from domain.payment import cancel_undecided, fail_for_goods, fail_payment, fail_reservation, give_back
 from domain.reaction import Settle
-from domain.refunding import carry_on
 from domain.requests import RequestState
 from domain.rules import Context
 from domain.values import Value, replace
@@ -107,9 +108,14 @@ def resolve(
         return review.settle(waiting)
     if refused is not None:
         settled = review.settle_refusal(refused)
-        return settled if isinstance(settled, No) else carry_on(settled, context)
+        if isinstance(settled, No) or request_of(order, refused) is None:
+            return settled
+        return carry_on(Case(order, context, refused.reaction), settled)
     if ruling.word is Word.EXECUTED and order.review_reason in _NOT_PAID:
         return No(f"{_NOT_PAID[order.review_reason]}: --as {Word.NOT_EXECUTED} fails it; another method may be tried")
+    if order.cancel is not None:
+        # The customer wants the money back, and nothing is in doubt: what else the ruling would do does not matter.
+        return renumber(review.carry_out_cancel(), history)
     decision = review.go_on() if ruling.word is Word.EXECUTED else review.cancel()
     return decision if isinstance(decision, No) else renumber(decision, history)
 
@@ -191,6 +197,13 @@ class _Review(NamedTuple):
         if order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck":
             return cancel_undecided(case)  # the customer may still confirm it
         return fail_payment(order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, self.context)
+
+    def carry_out_cancel(self) -> Decision:
+        """Carry out the cancel that was noted. What its customer could still confirm ends at the gateway first."""
+        order = self.order
+        case = Case(order, self.context, OWNERS[Status.CONFIRMED])
+        confirmable = order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck"
+        return (cancel_undecided if confirmable else carry_out)(case)
 
     def _settle(self, order: Order, call: Operation) -> Decision | No:
         executed = self.ruling.word is Word.EXECUTED

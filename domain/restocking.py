@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Final
 
 from domain.case import Case
-from domain.decision import Decision, Draft, emit, silent
+from domain.decision import Decision, Draft, emit
 from domain.lines import OrderLine
 from domain.operating import open_operation
 from domain.operation import Operation, OperationKind
@@ -48,15 +48,14 @@ def open_restock(order: Order, request: Request, context: Context) -> Order:
     )
 
 
-def restock_all(case: Case) -> Decision:
-    """Put back all units of a cancelled order that are still sold. Nothing, if none are or it is under way."""
-    order = case.order
+def restock_all(order: Order, context: Context, reaction: str) -> Order:
+    """Return a cancelled order with the operation that puts back all that is still sold, if anything is."""
     under_way = any(
         o.kind is OperationKind.RESTOCK and o.for_request is None and o.unfinished for o in order.operations
     )
     if under_way or not units_left(order):
-        return silent(order)
-    return silent(open_operation(order, case.context, OperationKind.RESTOCK, order.current, OWNER, 0))
+        return order
+    return open_operation(order, context, OperationKind.RESTOCK, order.current, reaction, 0)
 
 
 def lines_of(order: Order, operation: Operation) -> tuple[OrderLine, ...]:

@@ -15,6 +15,7 @@ from schemas.fields import (
     AnyCurrencyText,
     AskedAmount,
     Attempt,
+    CancellationRefusal,
     CodeText,
     CurrencyText,
     CustomerText,
@@ -40,6 +41,8 @@ from schemas.records import Event, Item, Line, MissingItem, OwnEvent, PaymentMet
 
 __all__ = [
     "ActionKind",
+    "CancellationRefusal",
+    "CancellationRefused",
     "CustomerActionRequired",
     "CustomerNotificationRequested",
     "DisputeOutcome",
@@ -51,6 +54,8 @@ __all__ = [
     "MissingItem",
     "MoneyState",
     "NotificationKind",
+    "OrderCancelRequested",
+    "OrderCancelled",
     "OrderConfirmed",
     "OwnEvent",
     "PaidAndConfirmed",
@@ -65,6 +70,7 @@ __all__ = [
     "PaymentRetryRequested",
     "PaymentReviewRequired",
     "PaymentVoided",
+    "PreparationStarted",
     "Record",
     "RefundRefusal",
     "RefundRefused",
@@ -118,6 +124,22 @@ class RefundRequested(UpstreamEvent):
     reason: SentenceText
     lines: Items = ()
     requested_by: RequesterText
+
+
+class OrderCancelRequested(UpstreamEvent):
+    """Somebody asks to cancel the order. It may come before the order itself."""
+
+    TYPE: ClassVar[str] = "OrderCancelRequested"
+
+    request_id: RequestIdText
+    reason: SentenceText
+    requested_by: RequesterText
+
+
+class PreparationStarted(UpstreamEvent):
+    """Order preparation has begun: from now on the order is not cancelled."""
+
+    TYPE: ClassVar[str] = "PreparationStarted"
 
 
 class CustomerActionRequired(OwnEvent):
@@ -201,6 +223,29 @@ class PaymentFailed(OwnEvent):
     money: MoneyState
     retryable: Flag
     retry_until: Moment | None = None
+
+
+class OrderCancelled(OwnEvent):
+    """The order is cancelled, for good. amount_minor: its total. money: where the customer's money is."""
+
+    TYPE: ClassVar[str] = "OrderCancelled"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    request_id: RequestIdText
+    money: MoneyState
+    amount_minor: Amount
+    currency: CurrencyText
+
+
+class CancellationRefused(OwnEvent):
+    """The order is not cancelled: it goes on as if nobody had asked."""
+
+    TYPE: ClassVar[str] = "CancellationRefused"
+
+    customer_id: CustomerText
+    request_id: RequestIdText
+    reason: CancellationRefusal
 
 
 class PaymentVoided(OwnEvent):

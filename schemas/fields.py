@@ -158,6 +158,18 @@ class RefundRefusal(StrEnum):
     UNSPECIFIED = "UNSPECIFIED"
 
 
+class CancellationRefusal(StrEnum):
+    """Why a cancel is refused."""
+
+    PREPARATION_STARTED = "PREPARATION_STARTED"
+    TOO_LATE = "TOO_LATE"
+    ALREADY_CANCELLED = "ALREADY_CANCELLED"
+    PAYMENT_FAILED = "PAYMENT_FAILED"
+    DISPUTED = "DISPUTED"
+    NOT_APPROVED = "NOT_APPROVED"
+    UNSPECIFIED = "UNSPECIFIED"
+
+
 class NotificationKind(StrEnum):
     """What the message to the customer is about."""
 
@@ -167,6 +179,8 @@ class NotificationKind(StrEnum):
     PAYMENT_DELAYED = "PAYMENT_DELAYED"
     REFUNDED = "REFUNDED"
     ACTION_REQUIRED = "ACTION_REQUIRED"
+    CANCELLED = "CANCELLED"
+    CANCELLATION_REFUSED = "CANCELLATION_REFUSED"
     UNSPECIFIED = "UNSPECIFIED"
 
 

@@ -27,6 +27,7 @@ READERS: Final = {
     "PaymentDisputeClosed": "customer service, accounting",
     "RefundRefused": "customer service",
     "ItemsRestocked": "whoever watches stock",
+    "CancellationRefused": "storefront",
     "PaymentReviewRequired": "operators",
     "ReservationReleased": "whoever watches stock",
 }

@@ -1,4 +1,4 @@
-"""One declaration for each table that keeps values of the domain. All statements over its columns are made from it.
+"""One declaration for each table that keeps values of the domain.
 
 A new column is a line here and a migration. `tables.py` makes SQLAlchemy's tables from these declarations.
 """
@@ -17,7 +17,9 @@ from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status
 from domain.outcome import Missing
 from domain.requests import Request, RequestKind, RequestState
 from outbox.driver.batches import JSONB, Column, word
-from outbox.schema.declaring import Table
+from outbox.schema.table import Table
+
+__all__ = ["Table"]
 
 TIME: Final = "timestamptz"
 
@@ -115,6 +117,14 @@ ORDERS: Final = Table(
         ),
         Column("paid_at", TIME, "when PaidAndConfirmed was said; null: it was not, or before 0012", nullable=True),
         Column("preparation_started_at", TIME, "when order preparation told us that it began", nullable=True),
+        Column(
+            "disputed",
+            "boolean",
+            "the gateway refuses refunds because of a dispute",
+            nullable=True,
+            read=bool,
+            null=False,
+        ),
     ),
 )
 
@@ -142,14 +152,6 @@ ATTEMPTS: Final = Table(
         Column("refund_id", comment="the gateway's id of the refund", nullable=True),
         word("failure_code", "see domain.failure_codes", nullable=True, read=_member(FailureCode)),
         Column("action_expires_at", TIME, "until when the customer may confirm it; null: never asked", nullable=True),
-        Column(
-            "refundable",
-            "boolean",
-            "false while the gateway allows no refund of it, because of a dispute; null: written before 0013",
-            nullable=True,
-            read=bool,
-            null=True,
-        ),
     ),
 )
 

@@ -25,6 +25,7 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "reservation": _ALL,
         "dispute": _ALL,
         "order_request": _ALL,
+        "early_message": (*_ALL, "DELETE"),
         "stock": ("SELECT", "UPDATE"),
         "inbox": ("SELECT", "INSERT"),
         "notification": _ALL,

@@ -8,7 +8,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 from outbox.schema import aside_tables
 from outbox.schema.columns import Time, metadata
 from outbox.schema.columns import column as _c
-from outbox.schema.declaring import Table
 from outbox.schema.mapping import (
     ATTEMPTS,
     BESIDE,
@@ -21,6 +20,7 @@ from outbox.schema.mapping import (
     ORDERS,
     REQUESTS,
 )
+from outbox.schema.table import Table
 
 __all__ = ["aside_tables", "metadata"]
 

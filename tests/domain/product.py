@@ -114,8 +114,8 @@ MEETS: Final[dict[OperationKind, frozenset[Status]]] = {
     K.VOID: frozenset({S.CONFIRMED, S.ACTION_REQUIRED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
     K.REFUND: frozenset({S.CONFIRMED, S.ACTION_REQUIRED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
     K.RELEASE: frozenset({S.PAYMENT_FAILED}),
-    # Beside a refund on request, of a paid order.
-    K.RESTOCK: frozenset({S.PAID_AND_CONFIRMED}),
+    # Of a paid order only for a request.
+    K.RESTOCK: frozenset({S.CANCELLED}),
 }
 HOME: Final[dict[str, frozenset[Status]]] = {
     # The statuses in which a reaction opens operations. They and what follows from them are its own until the order
@@ -212,12 +212,17 @@ def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
             payment_method=None,
         )
     elif trigger is e.RefundRequested:
-        yield from _asked_refunds()
+        yield from _asked_refunds(whole=known is not None and known.effective_status is S.PAID_AND_CONFIRMED)
     elif trigger is e.PaymentRetryRequested:
         for after, at in product(sorted({max(1, n - 1), n, n + 1}), (AT, later(60))):
             yield builders.payment_retry_requested(after_attempt=after, occurred_at=at)
+    elif trigger is e.OrderCancelRequested:
+        yield builders.order_cancel_requested()
+    elif trigger is e.PreparationStarted:
+        yield builders.preparation_started()
     else:
         build = {
+            e.OrderCancelled: builders.order_cancelled,
             e.PaymentAuthorized: builders.payment_authorized,
             e.ItemsReserved: builders.items_reserved,
             e.ReservationFailed: builders.reservation_failed,
@@ -229,9 +234,14 @@ def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
         yield build(attempt=n, order_version=10)
 
 
-def _asked_refunds() -> Iterator[e.RefundRequested]:
-    """Every refund that matters: of a part, of all, of too much; known, known with other content; lines in excess."""
+def _asked_refunds(*, whole: bool) -> Iterator[e.RefundRequested]:
+    """Every refund that matters: of a part, of all, of too much; known, known with other content; lines in excess.
+
+    whole: else only those by which the status decides.
+    """
     yield builders.refund_requested()
+    if not whole:
+        return
     yield builders.refund_requested(request_id=KNOWN, lines=())
     yield builders.refund_requested(request_id=KNOWN, amount_minor=1, lines=())
     yield builders.refund_requested(amount_minor=None)
@@ -301,6 +311,8 @@ def _work() -> Iterator[tuple[Reaction, OperationKind, OperationState, float]]:
 
 def _foreign(reaction: Reaction, kind: OperationKind, status: Status) -> bool:
     """Whether the order stands where another reaction is at home: see HOME. Releases may be anywhere."""
+    if reaction is refund_payment:
+        return status not in {S.PAID_AND_CONFIRMED, S.PAYMENT_FAILED}
     return kind is not K.RELEASE and status in AT_HOME and status not in HOME.get(reaction.name, ())
 
 

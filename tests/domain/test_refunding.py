@@ -143,7 +143,7 @@ def test_a_refund_that_waits_for_the_capture_is_taken_when_the_order_is_paid_and
 
 
 def test_a_disputed_payment_is_not_refunded_though_enough_is_kept() -> None:
-    play = Play(paid().with_attempt(replace(captured(), refundable=False)))
+    play = Play(replace(paid(), disputed=True))
     play.ask("R-1", 1_000)
     assert play.states() == {"R-1": "DISPUTED"}
 
@@ -201,10 +201,10 @@ def test_goods_that_came_back_stay_back_though_the_money_could_not_be_given() ->
     play = Play()
     play.ask("R-1", 100, lines=(item("SKU-1", 2),))
     play.answer(REFUSED)
-    play.order = play.order.with_attempt(replace(play.order.current, refundable=False))
+    play.order = replace(play.order, disputed=True)
     assert play.rule(Word.NOT_EXECUTED) is None
     assert play.states() == {"R-1": "DISPUTED"}
-    play.order = play.order.with_attempt(replace(play.order.current, refundable=True))
+    play.order = replace(play.order, disputed=False)
     play.ask("R-2", 100, lines=(item("SKU-1", 1),))
     assert play.states()["R-2"] == "EXCEEDS_SOLD"
     assert play.order.holds[0].state is HoldState.SOLD

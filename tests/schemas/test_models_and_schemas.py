@@ -20,6 +20,10 @@ CONTRACT = {
     "OrderConfirmed": "customer_id currency lines discount_minor delivery_fee_minor service_fee_minor tax_minor "
     "total_minor payment_method",
     "PaymentRetryRequested": "after_attempt payment_method",
+    "OrderCancelRequested": "request_id reason requested_by",
+    "PreparationStarted": "",
+    "OrderCancelled": "customer_id attempt request_id money amount_minor currency",
+    "CancellationRefused": "customer_id request_id reason",
     "RefundRequested": "request_id amount_minor reason lines requested_by",
     "RefundRefused": "customer_id request_id reason",
     "ItemsRestocked": "request_id lines",

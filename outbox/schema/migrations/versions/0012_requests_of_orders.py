@@ -1,6 +1,6 @@
-"""Keep requests to cancel an order or to give back some of its money.
+"""Keep requests to cancel an order or to give back some of its money, and messages that came before their order.
 
-It adds a table and columns that may be null; the release before may run on, as long as nobody asks for a cancel.
+It adds tables and columns that may be null; the release before may run on, as long as nobody asks for a cancel.
 """
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ TIME = postgresql.TIMESTAMP(timezone=True)
 
 
 def upgrade() -> None:
-    """Add the table and the columns."""
+    """Add the tables and the columns."""
     op.create_table(
         "order_request",
         _c("order_number", sa.BigInteger(), "orders.order_number: what the rows of an order are found by"),
@@ -42,15 +42,43 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("order_number", "request_id", "kind", name=op.f("order_request_pkey")),
         comment="One row a request to cancel an order or to give back some of its money",
     )
+    op.create_table(
+        "early_message",
+        sa.Column("id", sa.BigInteger(), sa.Identity(cache=1), nullable=False, comment="order of arrival"),
+        _c("consumer_group", sa.Text(), "who waits for the order"),
+        _c("topic", sa.Text(), "where it came from, with the prefix"),
+        _c("partition", sa.Integer(), "where it came from"),
+        _c("message_offset", sa.BigInteger(), "where it came from"),
+        _c("message_at", sa.BigInteger(), "the message's timestamp, milliseconds since 1970"),
+        _n("key", postgresql.BYTEA(), "original key"),
+        _n("body", postgresql.BYTEA(), "original body"),
+        _c("header_names", postgresql.ARRAY(sa.Text()), "original headers"),
+        _c("header_values", postgresql.ARRAY(postgresql.BYTEA()), "original headers"),
+        _c("event_id", sa.UUID(), "the event"),
+        _c("order_id", sa.Text(), "the order that it waits for"),
+        sa.Column("received_at", TIME, server_default=sa.text("now()"), nullable=False, comment="when it came"),
+        _c("look_at", TIME, "when its order is looked for next"),
+        _c("give_up_at", TIME, "when it becomes a dead letter"),
+        sa.PrimaryKeyConstraint("id", name=op.f("early_message_pkey")),
+        comment="Messages that came before their order, and wait for it",
+    )
+    op.create_index("early_message_order_id_idx", "early_message", ["order_id"])
+    op.create_index("early_message_look_at_idx", "early_message", ["look_at"])
     op.add_column("orders", _n("requests", sa.Integer(), "rows of order_request; null: none, written before 0012"))
     op.add_column("orders", _n("paid_at", TIME, "when PaidAndConfirmed was said; null: it was not, or before 0012"))
     op.add_column("orders", _n("preparation_started_at", TIME, "when order preparation told us that it began"))
+    op.add_column("orders", _n("disputed", sa.Boolean(), "the gateway refuses refunds because of a dispute"))
+    op.execute(
+        "UPDATE orders SET disputed = true"
+        " WHERE order_number IN (SELECT order_number FROM dispute WHERE NOT refundable)"
+    )
 
 
 def downgrade() -> None:
     """Drop them. Requests are lost; cancelled orders cannot be read by the release before."""
-    for name in ("preparation_started_at", "paid_at", "requests"):
+    for name in ("disputed", "preparation_started_at", "paid_at", "requests"):
         op.drop_column("orders", name)
+    op.drop_table("early_message")
     op.drop_table("order_request")
 
 

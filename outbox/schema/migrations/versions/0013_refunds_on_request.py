@@ -27,17 +27,12 @@ HOLDS = "held, sold, released, restocked, expired"
 
 
 def upgrade() -> None:
-    """Add the columns and indexes. What is disputed by now is not refundable."""
+    """Add the columns and indexes."""
     _add("operation", "for_request", sa.Text(), FOR_REQUEST, "''")
     op.drop_constraint("operation_pkey", "operation")
     op.create_primary_key("operation_pkey", "operation", [*KEY, "for_request"])
     _index(ONE_AT_A_TIME)
     op.create_index("operation_beside_idx", "operation", ["order_number"], postgresql_where=sa.text(BESIDE))
-    op.add_column("attempt", sa.Column("refundable", sa.Boolean(), nullable=True, comment=REFUNDABLE))
-    op.execute(
-        "UPDATE attempt a SET refundable = false FROM dispute d "
-        "WHERE d.order_number = a.order_number AND d.attempt = a.attempt AND NOT d.refundable"
-    )
     _add("order_request", "returned_minor", sa.BigInteger(), RETURNED, "0")
     _add("order_request", "tries", sa.Integer(), TRIES, "0")
     op.create_index(
@@ -54,7 +49,6 @@ def downgrade() -> None:
     op.drop_index("order_request_approval_idx", "order_request")
     op.drop_column("order_request", "tries")
     op.drop_column("order_request", "returned_minor")
-    op.drop_column("attempt", "refundable")
     op.drop_index("operation_beside_idx", "operation")
     _index(BEFORE)
     op.drop_constraint("operation_pkey", "operation")
@@ -63,7 +57,6 @@ def downgrade() -> None:
 
 
 FOR_REQUEST = "the request that it serves, part of the idempotency key; empty: none"
-REFUNDABLE = "false while the gateway allows no refund of it, because of a dispute; null: written before 0013"
 RETURNED = "what went back for it so far, minor units"
 TRIES = "refunds that were sent for it, each under a key of its own"
 

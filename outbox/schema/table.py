@@ -1,4 +1,7 @@
-"""How a table that keeps values of the domain is declared. mapping.py declares them all."""
+"""One declaration for a table that keeps values of the domain: how its rows are written and read.
+
+All statements over its columns are made from it.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
