@@ -12,15 +12,19 @@ from deploy.readiness import check_session
 from deploy.running import now
 from deploy.settings import Settings, SettingsError
 from deploy.topics import check_present
-from deploy.wiring import lists_of
+from deploy.wiring import lists_of, stock_lists_of
 from domain.ports.gateway import GatewayLedger
 from outbox.audit import (
     LATE,
+    GoodsCompared,
     Lists,
     Reconciliation,
     Report,
     Scope,
     audit,
+    compare_goods,
+    compare_stock,
+    read_holds,
     read_lists,
     reconcile,
     wait_until_quiet,
@@ -80,6 +84,23 @@ async def run_reconcile(
         await check_session(settings, "a comparison with the gateway's lists")
         async with await connect(settings.direct_url(), name="payments reconcile", autocommit=True) as connection:
             return await reconcile(connection, await read_lists(connection, lists, since - LATE, progress))
+
+
+async def run_reconcile_goods(
+    settings: Settings, since: datetime | None, progress: Callable[[str], None] = lambda _: None
+) -> GoodsCompared:
+    """Compare our holds with the inventory's: those that changed since then there, or all.
+
+    The internal inventory is in our own database: its sums are compared with the holds, all of them.
+    Raises SettingsError without an address, Transient or psycopg.OperationalError for what does not answer.
+    """
+    if settings.inventory == "internal":
+        async with await connect(settings.direct_url(), name="payments reconcile", autocommit=True) as connection:
+            return await compare_stock(connection)
+    async with stock_lists_of(settings) as lists:
+        await check_session(settings, "a comparison with the inventory")
+        async with await connect(settings.direct_url(), name="payments reconcile", autocommit=True) as connection:
+            return await compare_goods(connection, await read_holds(connection, lists, since, progress))
 
 
 def ledger_of(settings: Settings) -> GatewayLedger | None:
