@@ -10,9 +10,12 @@ from uuid import UUID
 
 from domain.failure_codes import FailureCode
 from domain.ids import Namespace, OperationId, OrderId, ReservationId
-from domain.operation import Operation, OperationKind
+from domain.lines import OrderLine
+from domain.operation import BESIDE_OTHERS, Operation, OperationKind
 from domain.outcome import Missing
 from domain.values import Value, replace
+
+__all__ = ["FINAL", "Attempt", "Hold", "HoldState", "Order", "OrderLine", "Status", "reservation_id"]
 
 RESERVATIONS = Namespace(UUID("0f4c9f0e-6f6c-5d3b-8a55-3f7de2a9b6d4"))
 
@@ -40,13 +43,6 @@ class HoldState(StrEnum):
     SOLD = "sold"
     RELEASED = "released"
     EXPIRED = "expired"
-
-
-class OrderLine(Value, frozen=True):
-    """Whole units of one SKU. The lines of one SKU that checkout sent are added up to one."""
-
-    sku: str
-    quantity: int
 
 
 class Attempt(Value, frozen=True):
@@ -94,13 +90,23 @@ class Attempt(Value, frozen=True):
 
 
 class Hold(Value, frozen=True):
-    """The goods of one attempt. A pinned hold cannot expire: a capture is under way for it."""
+    """The goods of one attempt. A pinned hold cannot expire: a capture is under way for it.
+
+    extensions: how often an inventory elsewhere was asked to hold them for longer. There a pinned hold lapses all the
+    same when expires_at is over: the sweep has it extended before.
+    """
 
     reservation_id: ReservationId
     attempt: int
     state: HoldState
     expires_at: datetime
     pinned: bool = False
+    extensions: int = 0
+
+    @property
+    def needed(self) -> bool:
+        """Whether goods are held that a capture is about to pay for, or has paid for."""
+        return self.state is HoldState.HELD and self.pinned
 
     def is_live(self, at: datetime) -> bool:
         """Whether the goods are surely ours, now and for as long as the hold is pinned."""
@@ -155,10 +161,15 @@ class Order(Value, frozen=True):
         return None
 
     def busy(self) -> bool:
-        """Whether an operation other than a release is unfinished. Then no other may start."""
-        return bool(self.operations) and any(
-            o.unfinished and o.kind is not OperationKind.RELEASE for o in self.operations
-        )
+        """Whether an operation is unfinished beside which no other may start."""
+        return bool(self.operations) and any(o.unfinished and o.kind not in BESIDE_OTHERS for o in self.operations)
+
+    def under_way(self, kind: OperationKind, attempt: int) -> Operation | None:
+        """Return the unfinished operation of this kind, of this attempt."""
+        for operation in self.operations:
+            if operation.kind is kind and operation.attempt == attempt and operation.unfinished:
+                return operation
+        return None
 
     def hold_of(self, attempt: int) -> Hold | None:
         """Return the hold of this attempt."""

@@ -16,6 +16,7 @@ class Rules(Value, frozen=True):
 
     action_timeout_s: a customer has so long to confirm a payment with their bank. pending_hold_s: a bank has so long to
     process a payment before the order fails. statement_suffix, description, return_url: templates of `domain.wording`.
+    inventory_elsewhere: the stock is kept by another system, so each call about goods is an operation with a row.
     """
 
     retry_window_s: float = 86_400
@@ -40,6 +41,7 @@ class Rules(Value, frozen=True):
     stuck_after_s: float = 900
     resends_max: int = 3
     livemode: bool = False
+    inventory_elsewhere: bool = False
     statement_suffix: str | None = None
     description: str | None = None
     return_url: str | None = None

@@ -14,6 +14,7 @@ from domain.ids import EventId, OperationId, OrderId
 from domain.operation import Operation, OperationState
 from domain.order import Order
 from domain.ports.locks import Locks
+from domain.ports.stock_work import StockWork
 from domain.values import Value
 from schemas.events import Event, OwnEvent
 from schemas.rejection import Reason
@@ -230,7 +231,7 @@ class InboxUpkeep(NamedTuple):
     strange: tuple[str, ...] = ()
 
 
-class Store(Protocol):
+class Store(StockWork, Protocol):
     """Transactions for the runtime, and the work that the sweep looks for.
 
     Raises DownForEverybody if the database does not answer. Then the whole work can be repeated.

@@ -208,7 +208,11 @@ OPERATIONS: Final = Table(
     given=(NUMBER,),
     key=(
         Column("attempt", "integer", "the attempt"),
-        word("kind", "authorize, capture, void, refund; reserve, confirm, release", read=_member(OperationKind)),
+        word(
+            "kind",
+            "authorize, capture, void, refund; reserve, confirm, release, extend, restock",
+            read=_member(OperationKind),
+        ),
         Column("try_number", "integer", "part of the idempotency key; below 0: made by somebody else, without a key"),
     ),
     fixed=(
@@ -263,6 +267,14 @@ HOLDS: Final = Table(
         word("state", "held, sold, released, expired", read=_member(HoldState)),
         Column("expires_at", TIME, "when it runs out unless pinned"),
         Column("pinned", "boolean", "a capture is under way: it cannot run out"),
+        Column(
+            "extensions",
+            "integer",
+            "how often an inventory elsewhere was asked to hold them for longer; null: written before 0014",
+            nullable=True,
+            read=int,
+            null=0,
+        ),
     ),
 )
 

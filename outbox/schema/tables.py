@@ -45,7 +45,13 @@ sa.Index(
     "operation_one_unfinished_key",
     operations.c.order_number,
     unique=True,
-    postgresql_where=sa.text(f"{UNFINISHED_STATES} AND kind <> 'release'"),
+    postgresql_where=sa.text(f"{UNFINISHED_STATES} AND kind NOT IN ('release', 'extend', 'restock')"),
+)
+# Empty unless the inventory is elsewhere.
+sa.Index(
+    "operation_stock_idx",
+    operations.c.order_number,
+    postgresql_where=sa.text(f"{UNFINISHED_STATES} AND kind IN ('reserve', 'confirm', 'release', 'extend', 'restock')"),
 )
 
 reservations = _table(HOLDS, "One row a hold of one attempt")

@@ -44,17 +44,34 @@ LOAD_HOLDS: LiteralString = f"""
 DRAW_ORDER_NUMBERS: LiteralString = "SELECT nextval('order_number_seq')"
 """The first of BLOCK numbers: the sequence's increment."""
 
-CLAIM_DUE: LiteralString = f"""
-    WITH due AS (
-      SELECT order_number, attempt, kind, try_number FROM operation
-       WHERE state IN ('open', 'pending', 'unknown') AND kind <> 'release' AND due_at <= now()
-       ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+_CLAIM: LiteralString = f"""
     UPDATE operation o SET due_at = now() + make_interval(secs => %s)
       FROM due
      WHERE o.order_number = due.order_number AND o.attempt = due.attempt AND o.kind = due.kind
        AND o.try_number = due.try_number
     RETURNING {OPERATIONS.select("o")},
       (SELECT t.token FROM attempt t WHERE t.order_number = o.order_number AND t.attempt = o.attempt)"""
+CLAIM_DUE: LiteralString = f"""
+    WITH due AS (
+      SELECT order_number, attempt, kind, try_number FROM operation p
+       WHERE state IN ('open', 'pending', 'unknown') AND kind NOT IN ('release', 'extend', 'restock')
+         AND kind NOT IN ('reserve', 'confirm') AND due_at <= now()
+         AND NOT (kind = 'capture' AND state = 'open'
+                  AND EXISTS (SELECT FROM reservation r
+                               WHERE r.order_number = p.order_number AND r.attempt = p.attempt
+                                 AND r.extensions > 0 AND r.state = 'held' AND r.pinned AND r.expires_at <= now()))
+       ORDER BY due_at LIMIT %s FOR UPDATE OF p SKIP LOCKED)
+    {_CLAIM}"""
+"""At the gateway. A capture whose hold has lapsed in an inventory elsewhere, as far as we know, does not begin before
+the other side has said what became of the hold: see SHORT_HOLDS."""
+CLAIM_STOCK_CALLS: LiteralString = f"""
+    WITH due AS (
+      SELECT order_number, attempt, kind, try_number FROM operation
+       WHERE state IN ('open', 'pending', 'unknown') AND kind IN ('reserve', 'confirm', 'release', 'extend', 'restock')
+         AND due_at <= now()
+       ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+    {_CLAIM}"""
+"""At an inventory elsewhere."""
 _LEASE = (word("order_id"), Column("operation_id", "uuid"), Column("due_at", TIME))
 GIVE_BACK = batch(
     # A lease is identified by its end: if another process has claimed the operation since, its lease has another end.

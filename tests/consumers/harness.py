@@ -29,7 +29,7 @@ from consumers.runtime.resolving import Resolver
 from deploy.settings import Settings
 from deploy.topics import owners_of
 from deploy.wiring import bounds_of, relay_of, rules_of, source_maker
-from domain.operation import UNFINISHED
+from domain.operation import UNFINISHED, OperationKind
 from domain.ports.store import Store
 from domain.reaction import Reaction
 from domain.values import replace
@@ -87,7 +87,8 @@ class Member:
 
     async def crash(self) -> None:
         """End as SIGKILL ends it: nothing is finished, nothing given back."""
-        running = [self.task, *self.engine.performer._tasks]
+        performers = [edge.performer for edge in self.engine.edges.of(OperationKind)]
+        running = [self.task, *(task for performer in performers for task in performer._tasks)]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
