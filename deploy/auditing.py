@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from deploy.contracts import codec_of
+from deploy.inventories import stock_lists_of
 from deploy.kafka_topics import GROUPS, KafkaTopics
 from deploy.playbank.ledger import SandboxLedger
 from deploy.readiness import check_session
 from deploy.running import now
 from deploy.settings import Settings, SettingsError
 from deploy.topics import check_present
-from deploy.wiring import lists_of, stock_lists_of
+from deploy.wiring import lists_of
 from domain.ports.gateway import GatewayLedger
 from outbox.audit import (
     LATE,

@@ -43,7 +43,7 @@ class Since(click.ParamType):  # type: ignore[type-arg]
     "--since",
     type=Since(),
     metavar="T",
-    help=f"Compare from T on: ISO 8601 (UTC), or how long ago (90m, 36h, 2d). Without it: {SINCE.days}d; of holds, all.",
+    help=f"Compare from T on: ISO 8601 (UTC), or how long ago (90m, 36h, 2d). Without it: {SINCE.days}d; holds: all.",
 )
 @click.option("--inventory", is_flag=True, help="Compare goods instead of money.")
 @json_option
@@ -54,8 +54,8 @@ def reconcile(*, since: datetime | None, inventory: bool, as_json: bool) -> int:
     not judged. Payments without our metadata are counted apart. Nothing is changed, here or there. The exit code is 1
     if the two differ.
 
-    With --inventory, our holds of goods are compared with those of the external inventory, both ways: what is held, sold
-    and put back, line by line. The internal inventory's stock is compared with what was put in and with the holds.
+    With --inventory, our holds of goods are compared with those of the external inventory, both ways: what is held,
+    sold and put back, line by line. The internal inventory's stock is compared with what was put in and with the holds.
     """
     settings = settings_with_schema()
     if inventory:

@@ -133,7 +133,9 @@ def _of_missing(reservation: str, ours: OurHold, at: datetime) -> Iterator[HoldD
 
 def _of_both(reservation: str, ours: OurHold, theirs: TheirHold, at: datetime) -> Iterator[HoldDifference]:
     def difference(kind: HoldKind, text: str, our: str = ours.state, their: str = str(theirs.state)) -> HoldDifference:
-        return HoldDifference(kind, ours.order_id, f"attempt {ours.attempt} {text}", ours.attempt, reservation, our, their)
+        return HoldDifference(
+            kind, ours.order_id, f"attempt {ours.attempt} {text}", ours.attempt, reservation, our, their
+        )
 
     confirmed, held = theirs.state is TheirState.CONFIRMED, _is_held(theirs, at)
     if ours.sold and not confirmed:

@@ -44,7 +44,8 @@ _PAIRS: Final[LiteralString] = """
       SELECT p.order_number, p.attempt, line ->> 'sku' AS sku, sum((line ->> 'quantity')::bigint)::bigint AS units
         FROM operation p CROSS JOIN jsonb_array_elements(p.frozen -> 'lines') AS line
        WHERE p.kind = 'restock' AND p.state = 'approved' GROUP BY 1, 2, 3),
-    back AS (SELECT order_number, attempt, jsonb_agg(jsonb_build_array(sku, units)) AS lines FROM returned GROUP BY 1, 2),
+    back AS (
+      SELECT order_number, attempt, jsonb_agg(jsonb_build_array(sku, units)) AS lines FROM returned GROUP BY 1, 2),
     work AS (
       SELECT order_number, bool_or(due_at IS NOT NULL AND NOT (kind = 'refund' AND state = 'pending')) AS working,
              bool_or(due_at IS NULL) AS given_up
