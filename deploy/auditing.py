@@ -48,16 +48,17 @@ async def run_audit(
     """Wait until the pipeline is quiet, at most wait_s (None: not at all), then audit it.
 
     ledger: the gateway's ledger, by default that of the sandbox if that is the gateway. For Stripe, its lists of the
-    last weeks; listing gets a line after each page. Kafka, if it is set, is asked whether the consumers have read
-    everything. Raises Transient or psycopg.OperationalError for what does not answer.
+    last weeks, as for an inventory elsewhere its holds; listing gets a line after each page. Kafka, if it is set, is
+    asked whether the consumers have read everything. Raises Transient or psycopg.OperationalError for what does not
+    answer.
     """
     ledger = ledger or ledger_of(settings)
     listed = ledger is None and settings.gateway == "stripe"
     reader = KafkaTopics(settings) if topics or settings.kafka_bootstrap_servers is not None else None
     if reader is not None:
         await check_present(settings)
-    if topics or listed:
-        await check_session(settings, "an audit of the topics" if topics else "an audit with Stripe's lists")
+    if topics or listed or settings.inventory == "http":
+        await check_session(settings, "an audit of the topics" if topics else "an audit with lists of others")
     scope = Scope(codec_of(settings), GROUPS, settings.topic_prefix)
     lag = reader.lag if reader is not None else None
     # The audit uses several transactions and temporary tables, so it cannot run through a pooler.
@@ -71,7 +72,11 @@ async def run_audit(
         if listed:
             lists = await stack.enter_async_context(lists_of(settings))
             record = await read_lists(connection, lists, now() - SINCE - LATE, listing)
-        return await audit(connection, scope, ledger=record, topics=reader if topics else None, lag=lag)
+        holds = None
+        if settings.inventory == "http":
+            goods = await stack.enter_async_context(stock_lists_of(settings))
+            holds = await read_holds(connection, goods, now() - SINCE - LATE, listing)
+        return await audit(connection, scope, ledger=record, topics=reader if topics else None, lag=lag, holds=holds)
 
 
 async def run_reconcile(

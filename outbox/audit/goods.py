@@ -1,4 +1,7 @@
-"""Our holds of goods beside the inventory's, both ways; the internal inventory's sums beside the holds."""
+"""Our holds of goods beside the inventory's, both ways; the internal inventory's sums beside the holds.
+
+`payments reconcile --inventory` and invariant 4 of the audit share it.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +12,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import TupleRow
 
+from outbox.audit.books import Books
 from outbox.audit.hold_differences import HoldDifference, HoldKind, hold_differences
 from outbox.audit.holds import HoldList
 from outbox.audit.stock import SKUS, WRONG, stock_violations
@@ -113,6 +117,23 @@ async def compare_stock(connection: psycopg.AsyncConnection[TupleRow]) -> GoodsC
     kept = [HoldDifference(HoldKind.STOCK, None, text) for text in texts[:KEPT_MAX]]
     found = Counter({HoldKind.STOCK: len(texts)} if texts else {})
     return GoodsCompared("internal", None, here, 0, skus, 0, 0, found, kept)
+
+
+async def check_goods(books: Books, holds: HoldList) -> None:
+    """Compare our holds with the list of an inventory elsewhere, as part of an audit. The list was read before."""
+    findings = books.findings[4]
+    at = await _one(books.connection, _NOW)
+    async for pair in holds.pairs():
+        if pair.foreign:
+            continue
+        findings.checked += 1
+        for difference in hold_differences(pair, at):
+            if pair.working:
+                findings.add_unsure()
+            elif pair.ours is None or not pair.ours.waits_for_operator:
+                findings.add_violations(f"order {difference.order_id}: {difference.text}")
+    since = "" if holds.since is None else f" that changed since {holds.since:%F}"
+    findings.notes.append(f"the stock is elsewhere: compared with the inventory's holds{since}")
 
 
 async def _one(connection: psycopg.AsyncConnection[TupleRow], statement: Any) -> Any:

@@ -54,8 +54,10 @@ _PAIRS: Final[LiteralString] = """
       SELECT r.reservation_id, r.order_number, r.order_id, r.attempt, r.state, r.expires_at, r.pinned, o.lines,
              coalesce(b.lines, '[]'::jsonb) AS restocked, o.status,
              %(since)s::timestamptz IS NULL OR m.at >= %(since)s::timestamptz AS listed
-        FROM reservation r JOIN made m USING (order_number, attempt) JOIN orders o USING (order_number)
-             LEFT JOIN back b USING (order_number, attempt))
+        FROM reservation r
+             JOIN made m ON m.order_number = r.order_number AND m.attempt = r.attempt
+             JOIN orders o ON o.order_number = r.order_number
+             LEFT JOIN back b ON b.order_number = r.order_number AND b.attempt = r.attempt)
     SELECT coalesce(u.reservation_id, h.reservation_id)::text, u.order_id, u.attempt, u.state, u.expires_at, u.pinned,
            u.lines, u.restocked, u.status, u.listed, coalesce(w.given_up, false),
            h.order_id, h.state, h.lines, h.restocked, h.until,

@@ -1,4 +1,7 @@
-"""Invariant 4: for each SKU, the units put in are available, held or sold."""
+"""Invariant 4: for each SKU, the units put in are available, held or sold.
+
+Holds of an inventory elsewhere (their reserve is an operation with a row) are none of our stock: see goods.py.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, LiteralString
@@ -11,7 +14,10 @@ WRONG: Final[LiteralString] = """
     lines AS (
       SELECT line ->> 0 AS sku, r.state, sum((line ->> 1)::bigint) AS units
         FROM reservation r JOIN orders o USING (order_id) CROSS JOIN jsonb_array_elements(o.lines) AS line
-       WHERE r.state IN ('held', 'sold') GROUP BY 1, 2),
+       WHERE r.state IN ('held', 'sold')
+         AND NOT EXISTS (SELECT FROM operation p WHERE p.order_number = r.order_number AND p.attempt = r.attempt
+                                                   AND p.kind = 'reserve')
+       GROUP BY 1, 2),
     held AS (SELECT sku, units FROM lines WHERE state = 'held'),
     gone AS (SELECT sku, units FROM lines WHERE state = 'sold'),
     every AS (
