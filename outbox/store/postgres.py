@@ -95,7 +95,7 @@ class PostgresStore:
         """Take due operations under a new lease."""
         # The wait for a connection counts too, so that our end of the lease is never after the database's.
         until = asyncio.get_running_loop().time() + lease_s
-        rows = await self._once(statements.CLAIM_DUE, [limit, lease_s])
+        rows = await self._once(statements.CLAIM_DUE, [lease_s, limit, lease_s])
         return [Claimed(OPERATIONS.load(row), row[-1], until) for row in rows]
 
     async def claim_stock_calls(self, limit: int, lease_s: float) -> Sequence[Claimed]:

@@ -59,11 +59,12 @@ CLAIM_DUE: LiteralString = f"""
          AND NOT (kind = 'capture' AND state = 'open'
                   AND EXISTS (SELECT FROM reservation r
                                WHERE r.order_number = p.order_number AND r.attempt = p.attempt
-                                 AND r.extensions > 0 AND r.state = 'held' AND r.pinned AND r.expires_at <= now()))
+                                 AND r.extensions > 0 AND r.state = 'held' AND r.pinned
+                                 AND r.expires_at <= now() + make_interval(secs => %s)))
        ORDER BY due_at LIMIT %s FOR UPDATE OF p SKIP LOCKED)
     {_CLAIM}"""
-"""At the gateway. A capture whose hold has lapsed in an inventory elsewhere, as far as we know, does not begin before
-the other side has said what became of the hold: see SHORT_HOLDS."""
+"""At the gateway. A capture does not begin while its hold in an inventory elsewhere may lapse under the lease: first the
+other side says what became of the hold, see SHORT_HOLDS."""
 CLAIM_STOCK_CALLS: LiteralString = f"""
     WITH due AS (
       SELECT order_number, attempt, kind, try_number FROM operation

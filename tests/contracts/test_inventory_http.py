@@ -15,7 +15,7 @@ from tests.contracts.inventory_worlds import Ask, HttpWorld, lines, stock_call
 from tests.stockhouse.process import StockhouseProcess, running
 
 LOST = ("RESET-BEFORE", "RESET-AFTER", "TIMEOUT-BEFORE", "TIMEOUT-AFTER", "500-AFTER", "HTML", "TRUNCATED", "GARBAGE")
-DONE = frozenset({"RESET-AFTER", "TIMEOUT-AFTER", "500-AFTER", "TRUNCATED", "MIXED-UP"})
+DONE = frozenset({"RESET-AFTER", "TIMEOUT-AFTER", "500-AFTER", "TRUNCATED", "GARBAGE", "MIXED-UP"})
 """Faults after which the call was executed."""
 TIMEOUT_S = 1.0
 
@@ -68,9 +68,12 @@ async def test_an_answer_that_is_lost_is_unknown_and_the_same_call_again_tells_t
     else:
         await held(world, name, sku)
         call = stock_call(Ask(kind, name, ()), now() + timedelta(hours=1))
-    assert isinstance((await world.perform([call]))[0], Unknown)
+    (first,) = await world.perform([call])
+    # The HTTP client sends a PUT again by itself when a connection that was used before is reset: the key is the same.
+    at_once = kind is K.RESERVE and fault.startswith("RESET") and isinstance(first, Reserved)
+    assert at_once or isinstance(first, Unknown), first
     (found,) = await world.look_up([call])
-    assert isinstance(found, Reserved | Approved if fault in DONE else NotFound), found
+    assert isinstance(found, Reserved | Approved if fault in DONE or at_once else NotFound), found
     (again,) = await world.perform([call])
     assert isinstance(again, Reserved | Approved), again
     assert (await world.look_up([call])) == [again]
@@ -90,7 +93,7 @@ async def test_what_was_not_begun_is_sent_again_by_the_same_key(world: HttpWorld
     assert await world.shelf(sku) == (2, 1, 0)
 
 
-@pytest.mark.parametrize("fault", ["reset_after", "500_after", "html", "truncated", "garbage", "429"])
+@pytest.mark.parametrize("fault", ["RESET-AFTER", "500-AFTER", "HTML", "TRUNCATED", "GARBAGE", "429"])
 async def test_a_whole_batch_that_is_lost_is_unknown_call_by_call(world: HttpWorld, name: str, fault: str) -> None:
     sku = f"S-{name}"
     await world.put_in({sku: 50})
