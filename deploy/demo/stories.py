@@ -68,7 +68,8 @@ class Story:
     """What happens to an order. tokens: the payment methods in turn, one an attempt, with how each ends.
 
     currency: if it matters. free: discounted to nothing. large: costs more than the gateway takes (in EUR; in JPY it
-    takes more). slow: waits are part of it. customer: what they do whenever they are asked.
+    takes more). slow: waits are part of it. customer: what they do whenever they are asked. item: an SKU that is among
+    the goods.
     """
 
     tokens: tuple[str, ...]
@@ -81,6 +82,7 @@ class Story:
     also: Also = Also.NOTHING
     customer: Customer = Customer.NOT_ASKED
     saved: Saved = Saved.NOT
+    item: str | None = None
 
     @property
     def outcome(self) -> str:
