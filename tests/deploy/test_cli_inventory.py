@@ -118,3 +118,16 @@ def test_the_address_of_an_embedded_run_is_not_for_another_inventory(tmp_path: P
 
     assert settings().external_inventory() == "http://127.0.0.1:1"
     assert settings(PAYMENTS_INVENTORY="internal").inventory_url is None
+
+
+@pytest.mark.parametrize(
+    "arguments", [("set", "tea", "5"), ("adjust", "tea", "5", "--reason", "found"), ("import", "stock.csv")]
+)
+def test_a_stock_that_is_elsewhere_is_not_changed_here(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "stock.csv").write_text("sku,quantity\ntea,5\n")
+    elsewhere = {"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_URL": "http://127.0.0.1:1"}
+
+    refused = payments(tmp_path, "stock", *arguments, **elsewhere)
+
+    assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+    assert "change it there" in refused.err

@@ -17,7 +17,6 @@ from schemas.fields import LINES_MAX, SKU_LENGTH_MAX
 
 TRIES_MAX: Final = 6
 PAUSE_S: Final = 0.5
-"""Before the second try of a page; then twice as long each time, unless the inventory says how long."""
 PAUSE_MAX_S: Final = 30.0
 PAGES_MAX: Final = 10_000_000
 NEXT_LENGTH_MAX: Final = 255
@@ -26,9 +25,15 @@ UNITS_MAX: Final = 2**53 - 1
 
 
 class HttpLists:
-    """`InventoryLists` over HTTP. url: without a slash at its end. timeout_s bounds one page. Close it at the end."""
+    """`InventoryLists` over HTTP. url: without a slash at its end. timeout_s bounds one page. Close it at the end.
 
-    def __init__(self, url: str, token: str | None = None, *, timeout_s: float = 10.0) -> None:
+    pause_s: before the second try of a page; then twice as long each time, unless the inventory says how long.
+    """
+
+    def __init__(
+        self, url: str, token: str | None = None, *, timeout_s: float = 10.0, pause_s: float = PAUSE_S
+    ) -> None:
+        self._pause_s = pause_s
         self._requests = HttpRequests(url, token, at_once=1, timeout_s=timeout_s)
 
     async def holds(self, since: datetime | None) -> AsyncIterator[Sequence[ListedHold]]:
@@ -52,7 +57,7 @@ class HttpLists:
         self, path: str, query: Mapping[str, str], read: Callable[[Any], tuple[Sequence[ListedHold], str | None] | None]
     ) -> tuple[Sequence[ListedHold], str | None]:
         """Ask for a page until it comes, TRIES_MAX times at the most."""
-        said, pause_s = "", PAUSE_S
+        said, pause_s = "", self._pause_s
         for number in range(1, TRIES_MAX + 1):
             came = await self._requests.send("GET", f"{path}?{urlencode(query)}" if query else path)
             wait_s = None
