@@ -11,10 +11,12 @@ from domain.order import reservation_id
 SOLD: Final = "sold"
 FREED: Final = "held, then free again"
 NOTHING: Final = "never held"
+BACK: Final = "free again, or never held"
+"""Of a cancelled order, whenever the cancel came: not held, released, lapsed, or sold and all put back."""
 GOODS: Final[Mapping[str | None, str]] = {None: SOLD, "capture_refused": FREED}
 """What must have become of an attempt's goods, by its failure; of any other failure: NOTHING."""
-_STATES: Final = {SOLD: {"confirmed"}, FREED: {"released", "lapsed"}}
-_ONCE: Final = {SOLD: ("reserve", "confirm"), FREED: ("reserve",)}
+_STATES: Final = {SOLD: {"confirmed"}, FREED: {"released", "lapsed"}, BACK: {"released", "lapsed"}}
+_ONCE: Final = {SOLD: ("reserve", "confirm"), FREED: ("reserve",), BACK: ("reserve",)}
 """Effects that must be there exactly once. A hold may be extended several times."""
 
 Ledger = Mapping[str, Any]
@@ -29,7 +31,7 @@ def goods_problems(script: Script, ledger: Ledger) -> Iterator[tuple[str, str]]:
     for order in script.orders:
         holds = by_order.pop(order.order_id, {})
         for number, end in enumerate(order.story.ends, start=1):
-            wanted = GOODS.get(end.failure, NOTHING)
+            wanted = BACK if order.story.cancelled else GOODS.get(end.failure, NOTHING)
             hold = holds.pop(str(reservation_id(OrderId(order.order_id), number)), None)
             for problem in _hold_problems(order, wanted, hold):
                 yield order.order_id, f"attempt {number}: {problem}"
@@ -43,23 +45,27 @@ def goods_problems(script: Script, ledger: Ledger) -> Iterator[tuple[str, str]]:
 
 
 def _hold_problems(order: ScriptedOrder, wanted: str, hold: Mapping[str, Any] | None) -> Iterator[str]:
-    if hold is None or (wanted == NOTHING and not hold["lines"]):
-        if wanted != NOTHING:
+    if hold is None or (wanted in {NOTHING, BACK} and not hold["lines"]):
+        if wanted not in {NOTHING, BACK}:
             yield f"its goods were never held at the inventory, and must be {wanted}"
         return
     if wanted == NOTHING:
         yield f"its goods are {hold['state']} at the inventory, and must be {NOTHING}"
         return
+    lines, back = ({line["sku"]: line["quantity"] for line in hold[name]} for name in ("lines", "restocked"))
+    if wanted == BACK and hold["state"] == "confirmed":
+        if back != lines:
+            yield f"its goods were sold, and {back or 'nothing'} came back to the inventory, not {lines}"
+        return
     if hold["state"] not in _STATES[wanted]:
         yield f"its goods are {hold['state']} at the inventory, and must be {wanted}"
-    lines = {line["sku"]: line["quantity"] for line in hold["lines"]}
     if lines != _units(order):
         yield f"the inventory has other goods than were ordered: {lines}"
     effects = Counter(effect["kind"] for effect in hold["effects"])
     for kind in _ONCE[wanted]:
         if effects[kind] != 1:
             yield f"{effects[kind]} times {kind} at the inventory"
-    if hold["restocked"]:
+    if back:
         yield "goods came back that nobody sent back"
 
 

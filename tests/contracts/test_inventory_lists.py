@@ -1,4 +1,4 @@
-"""What reads the inventory's list of holds: each once, faults waited out, nothing believed that is not by the contract."""
+"""What reads the inventory's list: each hold once, faults waited out, nothing believed that is not by the contract."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
