@@ -53,10 +53,16 @@ def _hold_problems(order: ScriptedOrder, wanted: str, hold: Mapping[str, Any] | 
         yield f"its goods are {hold['state']} at the inventory, and must be {NOTHING}"
         return
     lines, back = ({line["sku"]: line["quantity"] for line in hold[name]} for name in ("lines", "restocked"))
-    if wanted == BACK and hold["state"] == "confirmed":
-        if back != lines:
-            yield f"its goods were sold, and {back or 'nothing'} came back to the inventory, not {lines}"
-        return
+    if wanted != BACK or hold["state"] != "confirmed":
+        yield from _differences(order, wanted, hold, lines, back)
+    elif back != lines:
+        yield f"its goods were sold, and {back or 'nothing'} came back to the inventory, not {lines}"
+
+
+def _differences(
+    order: ScriptedOrder, wanted: str, hold: Mapping[str, Any], lines: Mapping[str, int], back: Mapping[str, int]
+) -> Iterator[str]:
+    """Compare a hold that the inventory has with what it must be."""
     if hold["state"] not in _STATES[wanted]:
         yield f"its goods are {hold['state']} at the inventory, and must be {wanted}"
     if lines != _units(order):
