@@ -1,6 +1,5 @@
 """Invariant 4: for each SKU, the units put in are available, held or sold. What was restocked is sold no more.
 
-
 Holds of an inventory elsewhere (their reserve is an operation with a row) are none of our stock: see goods.py.
 """
 
