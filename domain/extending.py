@@ -52,17 +52,32 @@ def note_extension(case: Case) -> Decision:
     return silent(_with_time(case.order, case.call.attempt, case.outcome_as(Reserved).expires_at))
 
 
+def extend_further(case: Case) -> Decision:
+    """Note until when the goods are held, and ask for longer: no capture begins with so little time."""
+    order = _with_time(case.order, case.call.attempt, case.outcome_as(Reserved).expires_at)
+    return silent(open_extension(order, case.context))
+
+
 def note_lapse(case: Case) -> Decision:
     """Note that the goods are not held any more: a capture that is under way for them will be given back."""
     return silent(lapse(case.order, case.call.attempt, case.context.at))
 
 
 def lapse(order: Order, attempt: int, at: datetime) -> Order:
-    """Return the order whose hold has run out. The sweep, or the release that follows, ends it."""
+    """Return the order whose hold has run out. The sweep, or the release that follows, ends it.
+
+    A capture that is under way for it may have begun, and is only looked up from now on: if it has not, it never shall.
+    """
     hold = order.hold_of(attempt)
     if hold is None or not hold.needed:
         return order
-    return order.with_hold(replace(hold, pinned=False, expires_at=min(hold.expires_at, at)))
+    order = order.with_hold(replace(hold, pinned=False, expires_at=min(hold.expires_at, at)))
+    capture = order.under_way(OperationKind.CAPTURE, attempt)
+    if capture is None:
+        return order
+    doubted = replace(capture, replayed=True, unknown_since=capture.unknown_since or at)
+    is_open = capture.state is OperationState.OPEN
+    return order.with_operation(replace(doubted, state=OperationState.UNKNOWN) if is_open else doubted)
 
 
 def unpin(order: Order, attempt: int) -> Order:

@@ -63,8 +63,8 @@ CLAIM_DUE: LiteralString = f"""
                                  AND r.expires_at <= now() + make_interval(secs => %s)))
        ORDER BY due_at LIMIT %s FOR UPDATE OF p SKIP LOCKED)
     {_CLAIM}"""
-"""At the gateway. A capture does not begin while its hold in an inventory elsewhere may lapse under the lease: first the
-other side says what became of the hold, see SHORT_HOLDS."""
+"""At the gateway. A capture does not begin while its hold in an inventory elsewhere may lapse under the lease: first
+the other side says what became of the hold, see SHORT_HOLDS."""
 CLAIM_STOCK_CALLS: LiteralString = f"""
     WITH due AS (
       SELECT order_number, attempt, kind, try_number FROM operation

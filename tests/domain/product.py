@@ -167,6 +167,8 @@ def _orders() -> Iterator[Order | None]:
     """No order, and orders at their first, second and fifth attempt in every state of money, goods and work."""
     yield None
     for (status, reviewed), money, goods, busy, tries in product(_statuses(), _MONEY, _HOLDS, _BUSY, (1, 2, 5)):
+        if busy is K.EXTEND and (tries > 1 or status is not S.ITEMS_RESERVED):
+            continue  # it matters where the capture waits for it
         yield order(
             status,
             *(replace(captured(refunded_minor=TOTAL), number=n) for n in range(1, tries)),
@@ -218,7 +220,7 @@ def planned_cases() -> Iterator[Planned]:
         for reaction in REACTIONS:
             for event in _events(reaction.trigger, known):
                 yield Planned(reaction, known, event, context())
-                if reaction.calls & INVENTORY_KINDS:
+                if K.EXTEND in reaction.calls and known is not None and known.attempt == 1:
                     yield Planned(reaction, known, event, context(inventory_elsewhere=True))
 
 

@@ -1,6 +1,6 @@
 """Whatever comes to whatever order: the tables have an answer, and it is a legal one.
 
-398,000 triggers and 152,000 answers are walked; tests.domain.product says which, and which are impossible and why.
+254,000 triggers and 152,000 answers are walked; tests.domain.product says which, and which are impossible and why.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ from domain.conditions import (
     approved_late,
     cancelled,
     capture_refused,
+    goods_gone,
     nothing_came_back,
     of_current_attempt,
     others_gave_nothing,
@@ -120,7 +121,7 @@ def changed(case: Planned | Settled, decision: Decision) -> bool:
 
 
 def test_every_trigger_and_every_answer_is_decided_without_an_exception(walked: Walked) -> None:
-    assert (walked.triggers, walked.answers) == (397_912, 152_100)
+    assert (walked.triggers, walked.answers) == (253_773, 152_100)
     assert len(walked.planned) > 10_000
     assert sum(case.possible for case, _ in walked.settled) > 10_000
 
@@ -326,5 +327,6 @@ def test_every_row_of_both_tables_is_taken_by_something(walked: Walked) -> None:
     late = {row for row in authorize_payment.settles if row.condition is approved_late}
     in_vain = {row for row in FIRST if row.condition in {nothing_came_back, others_gave_nothing}}
     of_no_amount = {row for row in authorize_payment.settles if row.condition is overdue and row.kinds is VOID}
-    assert rows - walked.taken == by_word | captured_after_all | {gone} | late | in_vain | of_no_amount
+    gone_elsewhere = {row for row in capture_payment.settles if row.condition is goods_gone}  # test_machine_elsewhere
+    assert rows - walked.taken - gone_elsewhere == by_word | captured_after_all | {gone} | late | in_vain | of_no_amount
     assert set(product.MEETS) == set(product.ANSWERS) == set(OperationKind)
