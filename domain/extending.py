@@ -10,13 +10,15 @@ from domain.case import Case
 from domain.decision import Decision, silent
 from domain.operating import open_operation
 from domain.operation import Operation, OperationKind, OperationState
-from domain.order import Hold, HoldState, Order, reservation_id
+from domain.order import Hold, HoldState, Order, Status, reservation_id
 from domain.outcome import Reserved
 from domain.rules import Context, span
 from domain.values import replace
 
 REACTION = "capture_payment"
 """The reaction that settles extensions."""
+RESERVED_BY = "reserve_items"
+"""The reaction that settles a reserve."""
 
 
 def extend(case: Case) -> Decision:
@@ -128,3 +130,22 @@ def _with_time(order: Order, attempt: int, expires_at: datetime) -> Order:
     if hold is None or hold.state is not HoldState.HELD or hold.expires_at >= expires_at:
         return order
     return order.with_hold(replace(hold, expires_at=expires_at))
+
+
+def releases_first(order: Order, context: Context) -> bool:
+    """Whether goods of an older attempt are still being released in an inventory elsewhere.
+
+    In our own inventory that is done in the same transaction, before the reserve.
+    """
+    return context.rules.inventory_elsewhere and any(
+        o.unfinished and o.kind is OperationKind.RELEASE and o.attempt < order.attempt for o in order.operations
+    )
+
+
+def reserve_at_last(order: Order, context: Context) -> Order:
+    """Return the order with the reserve that waited for the release of older goods, if it did."""
+    waits = order.effective_status is Status.PAYMENT_AUTHORIZED and context.rules.inventory_elsewhere
+    reserved = order.busy() or order.hold_of(order.attempt) is not None
+    if not waits or reserved or releases_first(order, context):
+        return order
+    return open_operation(order, context, OperationKind.RESERVE, order.current, RESERVED_BY, 0)
