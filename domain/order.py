@@ -13,6 +13,7 @@ from domain.ids import Namespace, OperationId, OrderId, ReservationId
 from domain.lines import OrderLine
 from domain.operation import BESIDE_OTHERS, Operation, OperationKind
 from domain.outcome import Missing
+from domain.requests import Request, noted_cancel, with_request
 from domain.values import Value, replace
 
 __all__ = ["FINAL", "Attempt", "Hold", "HoldState", "Order", "OrderLine", "Status", "reservation_id"]
@@ -30,10 +31,11 @@ class Status(StrEnum):
     RESERVATION_FAILED = "reservation_failed"
     PAID_AND_CONFIRMED = "paid_and_confirmed"
     PAYMENT_FAILED = "payment_failed"
+    CANCELLED = "cancelled"
     MANUAL_REVIEW = "manual_review"
 
 
-FINAL = frozenset({Status.PAID_AND_CONFIRMED, Status.PAYMENT_FAILED, Status.MANUAL_REVIEW})
+FINAL = frozenset({Status.PAID_AND_CONFIRMED, Status.PAYMENT_FAILED, Status.CANCELLED, Status.MANUAL_REVIEW})
 
 
 class HoldState(StrEnum):
@@ -117,6 +119,9 @@ class Order(Value, frozen=True):
     """The aggregate: loaded, locked, decided on and written as one.
 
     attempt: the number of the current attempt. operations: the unfinished ones, and those that this decision settles.
+    requests: all that were ever made, in order of arrival. paid_at: when PaidAndConfirmed was said; None if it was not,
+    or before requests were kept. preparation_started_at: when order preparation told us; then nothing is cancelled any
+    more. disputed: the gateway refuses to refund it, because of a dispute.
     reviewed: the status before manual review. content_hash: of its OrderConfirmed (domain.content). resends: how often
     its events were sent again because it stood still.
     """
@@ -135,6 +140,7 @@ class Order(Value, frozen=True):
     attempts: tuple[Attempt, ...] = ()
     holds: tuple[Hold, ...] = ()
     operations: tuple[Operation, ...] = ()
+    requests: tuple[Request, ...] = ()
     retryable: bool = False
     retry_until: datetime | None = None
     reviewed: Status | None = None
@@ -142,6 +148,9 @@ class Order(Value, frozen=True):
     missing: tuple[Missing, ...] = ()
     delay_notified: bool = False
     resends: int = 0
+    paid_at: datetime | None = None
+    preparation_started_at: datetime | None = None
+    disputed: bool = False
 
     @property
     def current(self) -> Attempt:
@@ -152,6 +161,16 @@ class Order(Value, frozen=True):
     def effective_status(self) -> Status:
         """Return the status that rows of outcomes look at: under review, the one before it."""
         return self.reviewed if self.status is Status.MANUAL_REVIEW and self.reviewed is not None else self.status
+
+    @property
+    def request_count(self) -> int:
+        """Return how many requests there are: a column, so that orders without any are not searched for them."""
+        return len(self.requests)
+
+    @property
+    def cancel(self) -> Request | None:
+        """Return the cancel that is noted and not carried out yet."""
+        return noted_cancel(self.requests) if self.requests else None
 
     def operation(self, operation_id: OperationId) -> Operation | None:
         """Return this operation if it is unfinished."""
@@ -186,6 +205,10 @@ class Order(Value, frozen=True):
     def with_hold(self, hold: Hold) -> "Order":
         """Return the order with this hold, in place of the old one of its attempt if there is one."""
         return replace(self, holds=(*[h for h in self.holds if h.attempt != hold.attempt], hold))
+
+    def with_request(self, request: Request) -> "Order":
+        """Return the order with this request, in place of the old one of its kind and id if there is one."""
+        return replace(self, requests=with_request(self.requests, request))
 
     def with_operation(self, operation: Operation) -> "Order":
         """Return the order with this operation, in place of the old one with its id if there is one."""

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from domain.cancelling import carry_out
 from domain.case import Case
 from domain.decision import Decision, silent
 from domain.extending import extend
 from domain.failure_codes import FailureCode
 from domain.goods import capture, confirm, reserve
-from domain.next_try import give_next_number, is_owed, owed, renumber
+from domain.next_tries import give_next_number, is_owed, owed, renumber
 from domain.operating import key_lives, open_operation
 from domain.operation import (
     BESIDE_OTHERS,
@@ -102,6 +103,9 @@ def resolve(
         return review.settle_refusal(refused)
     if ruling.word is Word.EXECUTED and order.review_reason in _NOT_PAID:
         return No(f"{_NOT_PAID[order.review_reason]}: --as {Word.NOT_EXECUTED} fails it; another method may be tried")
+    if order.cancel is not None:
+        # The customer wants the money back, and nothing is in doubt: what else the ruling would do does not matter.
+        return renumber(review.carry_out_cancel(), history)
     decision = review.go_on() if ruling.word is Word.EXECUTED else review.cancel()
     return decision if isinstance(decision, No) else renumber(decision, history)
 
@@ -183,6 +187,13 @@ class _Review(NamedTuple):
         if order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck":
             return cancel_undecided(case)  # the customer may still confirm it
         return fail_payment(order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, self.context)
+
+    def carry_out_cancel(self) -> Decision:
+        """Carry out the cancel that was noted. What its customer could still confirm ends at the gateway first."""
+        order = self.order
+        case = Case(order, self.context, OWNERS[Status.CONFIRMED])
+        confirmable = order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck"
+        return (cancel_undecided if confirmable else carry_out)(case)
 
     def _settle(self, order: Order, call: Operation) -> Decision | No:
         executed = self.ruling.word is Word.EXECUTED

@@ -22,6 +22,7 @@ from consumers.adapters.gateway.references import could_name
 from consumers.adapters.inventory import HttpInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, REACTIONS
+from consumers.runtime.asking import Asker
 from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Decode, Local, Ports
@@ -59,6 +60,7 @@ QUICK: dict[str, Any] = {
     "gateway_connect_timeout_s": 0.1,
     "gateway_timeout_s": 0.2,
     "unknown_retry_s": 0.05,
+    "early_wait_s": 1,
     "backoff_min_s": 0.05,
     "backoff_max_s": 0.5,
     "sweep_interval_s": 0.05,
@@ -175,6 +177,12 @@ class Pipeline(View):
             self.operators_store(), local, BY_NAME, replace(rules_of(self.settings), **rules), guard, could_name
         )
 
+    def asker(self, **rules: Any) -> Asker:
+        """Make what an operator's request goes through."""
+        local = Local(local_of(self.settings), LogNotifier())
+        guard = Guard(bounds_of(self.settings))
+        return Asker(self.operators_store(), local, BY_NAME, replace(rules_of(self.settings), **rules), guard)
+
     # what goes in
 
     async def publish(self, *events: Event) -> None:
@@ -260,7 +268,7 @@ class Pipeline(View):
             return False
         own = [(topic_name(self.settings.topic_prefix, name)) for name in CONSUMED]
         under_way = await self.value(
-            """SELECT (SELECT count(*) FROM outbox)
+            """SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM early_message)
                     + (SELECT count(*) FROM operation WHERE state = ANY(%s) AND due_at IS NOT NULL)
                     + (SELECT count(*) FROM event e WHERE e.topic = ANY(%s) AND NOT EXISTS
                         (SELECT FROM inbox i WHERE i.day = (e.occurred_at AT TIME ZONE 'UTC')::date

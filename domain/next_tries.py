@@ -1,4 +1,4 @@
-"""The next try of a call, after an operator's ruling: its number, and what is still owed."""
+"""What must still be done of a refused call, and the next tries of calls: an old key holds an old answer."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def is_owed(order: Order, refused: Operation) -> bool:
 
 
 def owed(order: Order, call: Operation) -> int:
-    """Return what of its attempt must still go back, in minor units."""
+    """Return what the call's attempt keeps, or else holds, in minor units."""
     attempt = order.attempts[call.attempt - 1]
     return attempt.kept_minor or attempt.held_minor
 
@@ -34,7 +34,7 @@ def renumber(decision: Decision, history: Sequence[Operation]) -> Decision:
 
 
 def give_next_number(operation: Operation, history: Sequence[Operation]) -> Operation:
-    """Return the operation with a try number, and so a key, that no earlier one of its kind has."""
+    """Return the operation as the next try: with a key that was never used."""
     like = [o.try_number for o in history if (o.attempt, o.kind) == (operation.attempt, operation.kind)]
     number = max([0, *like]) + 1
     name = operation_id(operation.order_id, operation.attempt, operation.kind, number)
