@@ -51,7 +51,7 @@ def test_json_has_every_row_with_what_it_does() -> None:
         assert all(row["does"].endswith(".") and row["when"].endswith(".") for row in rows)
     (capture,) = [r for r in document["reactions"] if r["name"] == "capture_payment"]
     assert {"statuses": ["items_reserved"], "condition": "live_hold", "step": "confirm"}.items() <= capture["plans"][
-        3
+        5
     ].items()
     assert ["no order", "confirmed"] in document["edges"]
     cancelling = {(*row["operations"], row["step"]) for row in document["cancelling"]}
