@@ -23,11 +23,11 @@ from domain.conditions import (
 )
 from domain.customer_action import cancel_declined
 from domain.decision import Decision, Draft, emit, silent
-from domain.extending import note_extension, note_lapse
+from domain.extending import note_extension, note_lapse, record_hold
 from domain.notifying import draft_notice
 from domain.operating import open_operation
 from domain.operation import BESIDE_OTHERS, OperationKind, OperationState
-from domain.order import Attempt, Hold, HoldState, Order, Status, reservation_id
+from domain.order import Attempt, HoldState, Order, Status
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
@@ -59,7 +59,7 @@ ON_REQUEST: Final = "cancelled on request"
 def is_under_way(order: Order) -> bool:
     """Whether the order must wait for an outcome, or for a person, before money goes back.
 
-    What may be under way beside others moves no money. A pending refund is made: its money is on its way back.
+    A release, an extension and a restock move no money. A pending refund is made: its money is on its way back.
     """
     return order.status is Status.MANUAL_REVIEW or any(
         o.unfinished
@@ -81,9 +81,8 @@ def carry_out_behind(case: Case) -> Decision:
 
 def carry_out_with_goods(case: Case) -> Decision:
     """Keep the hold that the inventory made meanwhile, to be released; then as carry_out."""
-    order, expires_at = case.order, case.outcome_as(Reserved).expires_at
-    hold = Hold(reservation_id(order.order_id, case.call.attempt), case.call.attempt, HoldState.HELD, expires_at)
-    return _carry_out(replace(case, order=order.with_hold(hold)))
+    order = record_hold(case.order, case.call.attempt, case.outcome_as(Reserved).expires_at)
+    return _carry_out(replace(case, order=order))
 
 
 def carry_out_sold(case: Case) -> Decision:
