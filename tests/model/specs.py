@@ -77,6 +77,7 @@ ENDS: Final = (
         "confirm refused after capture",
     ),
     End("stock", "st == FAIL && rival", "the rival was first"),
+    End("stock", "st == CANC && rel_told[1] && !may_give_up", "released there"),
     End("refund", "q[1] == DONE && q[2] == DONE && st == PAID", "two requests served"),
     End("refund", "q[1] == DONE && q[2] == REFUSED && st == PAID", "over what is kept"),
     End("refund", "st == CANC && q[1] == DONE && paid[0] > 0", "the rest refunded by a cancel"),
@@ -109,6 +110,9 @@ MISTAKES: Final = (
     Mistake("stock", "CAPTURE_UNEXTENDED", "a capture starts without an extension"),
     Mistake("stock", "STALE_EXTENSION", "the stored answer of an old extension is believed"),
     Mistake("stock", "LATE_EXTENSION_FAILS", "the late answer of an extension fails an order that went on"),
+    Mistake(
+        "stock", "EXTENSION_AFTER_CANCEL", "the answer of an extension ends a review in a capture, a cancel is noted"
+    ),
     Mistake("stock", "FORGET_CONFIRM", "a cancel forgets a confirm under way"),
     Mistake("stock", "PAID_UNCONFIRMED", "paid before the goods are confirmed"),
     Mistake("stock", "LAPSED_IS_PAID", "confirm refused after capture, and PaidAndConfirmed said"),
@@ -123,6 +127,7 @@ MISTAKES: Final = (
     Mistake("refund", "TAKEN_BY_EVENT", "the same request is taken once more under another event id"),
     Mistake("refund", "WAITING_FORGOTTEN", "nobody takes the next waiting request"),
     Mistake("refund", "REVIEW_ENDS_TOO_SOON", "the first answer ends a review about two refunds"),
+    Mistake("refund", "CANCEL_ENDS_REVIEW", "the end of a cancel ends a review about another refund"),
     Mistake("refund", "ALL_THAT_IS_KEPT", "the next try of a part gives back all that is kept"),
     Mistake("refund", "PENDING_FORGOTTEN", "a pending refund of a cancelled order comes to nothing, unseen"),
     Mistake("refund", "RESTOCK_TWICE", "a request restocks once more when its refund is sent again"),

@@ -140,6 +140,9 @@ inline end_review() {                        /* one review may be about several 
 }
 inline returned(n) {                         /* approved or pending: the request is served */
   if
+#ifdef CANCEL_ENDS_REVIEW
+  :: n == 0 && q[0] == TAKEN -> end_cancel()
+#endif
   :: n == 0 && q[0] == TAKEN ->
        if :: st == REVIEW -> reviewed = CANC; q[0] = DONE; restock(0, K) :: else -> end_cancel() fi
   :: n == 0 && q[0] != TAKEN

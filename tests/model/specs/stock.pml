@@ -97,7 +97,19 @@ inline not_reserved(doubt) {
 inline not_sold() { if :: noted -> carry_on() :: else -> give_back(a) fi }
 inline extended(w) {                        /* an extension was answered */
   if
-  :: st == RESV && w == att && !noted && r_cap[w] == 0 && opk == 0 && money[w] == FREE ->
+  :: st == REVIEW && reviewed == RESV && opk == 0 && w == att -> st = RESV; reviewed = NONE;
+#ifndef EXTENSION_AFTER_CANCEL
+       carry_on()
+#endif
+  :: else
+  fi;
+  if
+#ifdef EXTENSION_AFTER_CANCEL
+  :: st == RESV && w == att &&
+#else
+  :: st == RESV && w == att && !noted &&
+#endif
+     r_cap[w] == 0 && opk == 0 && money[w] == FREE ->
        if
 #ifdef STALE_EXTENSION
        :: r_ext[w] == 1 -> capture(w)
@@ -229,6 +241,8 @@ init {
   :: RESTOCK_TOLD(2)
   /* --- an operator --------------------------------------------------------------------------------------------------------------------- */
   :: d_step { may_give_up && (opk == RESERVE || opk == CONFIRM) && st != REVIEW -> may_give_up = 0; reviewed = st; st = REVIEW }
+  :: d_step { may_give_up && st == RESV && opk == 0 && ext[att] == OPEN -> may_give_up = 0; reviewed = st; st = REVIEW }
+  :: d_step { st == REVIEW && reviewed == RESV && opk == 0 && ext[att] == OPEN && r_ext[att] == 0 -> ext[att] = CLOSED; r_ext[att] = 2; extended(att) }
   :: d_step { st == REVIEW && opk == RESERVE && r_res[opa] == 0 -> ghost = RESERVE; ghost_a = opa; r_res[opa] = 2; closed(); not_reserved(1) }
   :: d_step { st == REVIEW && opk == CONFIRM && r_con[opa] == 0 -> ghost = CONFIRM; ghost_a = opa; closed(); not_sold() }
   :: d_step { st == PAID && !late -> late = 1 }
