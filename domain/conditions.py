@@ -1,12 +1,13 @@
 """The conditions of the rows. Each looks at one case and changes nothing."""
 
 from domain.case import Case
+from domain.disputing import REFUSALS
 from domain.failure_codes import FailureCode
 from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
-from domain.outcome import AlreadyCaptured, Declined
-from domain.pending import is_overdue, waits_for_others
+from domain.outcome import AlreadyCaptured, Declined, Pending
+from domain.pending import AT_OTHERS, is_overdue, waits_for_others
 from domain.retries import is_too_old, retry_refusal
 from schemas.events import OrderConfirmed, PaymentRetryRequested
 
@@ -29,8 +30,12 @@ def free(case: Case) -> bool:
 
 
 def current(case: Case) -> bool:
-    """Whether the event is about the current attempt, and no operation is under way (else it was planned before)."""
-    return getattr(case.event, "attempt", None) == case.order.attempt and not case.order.busy()
+    """Whether the event is about the current attempt, and no operation is under way (else it was planned before).
+
+    While a cancel is noted, nothing more is begun.
+    """
+    order = case.order
+    return getattr(case.event, "attempt", None) == order.attempt and not order.busy() and order.cancel is None
 
 
 def ahead_of_us(case: Case) -> bool:
@@ -68,7 +73,7 @@ def live_hold_and_money(case: Case) -> bool:
 def money_moved(case: Case) -> bool:
     """Whether there is money to give back."""
     attempt = case.order.current
-    return current(case) and (attempt.held_minor > 0 or attempt.kept_minor > 0)
+    return current(case) and (attempt.held_minor > 0 or case.order.left_minor(attempt) > 0)
 
 
 # In rows of outcomes
@@ -94,6 +99,17 @@ def left_open(case: Case) -> bool:
     """Whether the gateway refused the call, and keeps a transaction of it that could still be confirmed."""
     outcome = case.outcome_as(Declined)
     return of_current_attempt(case) and outcome.left_open and outcome.transaction_id is not None
+
+
+def still_open(case: Case) -> bool:
+    """Whether the gateway refused the call, and keeps what could still be confirmed, by the customer perhaps."""
+    asked = of_current_attempt(case) and case.order.effective_status is Status.ACTION_REQUIRED
+    return left_open(case) or (asked and case.attempt.transaction_id is not None)
+
+
+def with_transaction(case: Case) -> bool:
+    """Whether the gateway has told its transaction, so that it can be cancelled there."""
+    return case.attempt.transaction_id is not None
 
 
 def customer_has_time(case: Case) -> bool:
@@ -140,22 +156,37 @@ def forgotten(case: Case) -> bool:
 
 def others_gave_nothing(case: Case) -> bool:
     """Whether somebody else's refund, for which ours was refused, has come to nothing."""
-    return waits_for_others(case.call) and case.attempt.kept_minor > 0
+    return waits_for_others(case.call) and case.left_minor > 0
 
 
 def rest_is_kept(case: Case) -> bool:
     """Whether something was given back, but not all that we kept."""
-    return 0 < case.attempt.kept_minor < case.call.amount_minor
+    return case.returned_minor > 0 and case.left_minor > 0
 
 
 def nothing_came_back(case: Case) -> bool:
     """Whether we keep as much as before the refund."""
-    return case.attempt.kept_minor >= case.call.amount_minor
+    return case.returned_minor == 0 and case.left_minor > 0
+
+
+def something_came_back(case: Case) -> bool:
+    """Whether we keep less than before the refund."""
+    return not nothing_came_back(case)
+
+
+def is_disputed(case: Case) -> bool:
+    """Whether the gateway refuses to refund the order because of a dispute."""
+    return case.order.disputed or case.outcome_as(Declined).gateway_code in REFUSALS
+
+
+def is_on_its_way(case: Case) -> bool:
+    """Whether the gateway has made the refund. One that waits for somebody else's has not been made."""
+    return case.outcome_as(Pending).detail != AT_OTHERS
 
 
 def money_kept(case: Case) -> bool:
     """Whether we have captured money and not refunded it."""
-    return of_current_attempt(case) and case.attempt.kept_minor > 0
+    return of_current_attempt(case) and case.left_minor > 0
 
 
 def capture_refused(case: Case) -> bool:

@@ -9,16 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from domain.approval import Person, may_rule
+from domain.cancelling import carry_out
+from domain.carrying_on import carry_on
 from domain.case import Case
 from domain.decision import Decision, silent
 from domain.failure_codes import FailureCode
 from domain.goods import capture, confirm, reserve
+from domain.next_tries import give_next_number, is_owed, owed, renumber
 from domain.operating import key_lives
-from domain.operation import REQUEST_FORMAT, Operation, OperationKind, OperationState, operation_id
+from domain.operation import REQUEST_FORMAT, Operation, OperationKind, OperationState
 from domain.order import Attempt, Order, Status
 from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
+from domain.paid_review import request_of
 from domain.payment import cancel_undecided, fail_for_goods, fail_payment, fail_reservation, give_back
 from domain.reaction import Settle
+from domain.requests import RequestState
 from domain.rules import Context
 from domain.values import Value, replace
 from domain.ways_out import MAY_STILL_BE_MADE, OUTSIDE, PROVES_NOTHING
@@ -35,7 +41,7 @@ OWNERS: Final = {
     Status.RESERVATION_FAILED: "return_payment",
 }
 """The reaction that goes on with an order in this status."""
-_SENT_AGAIN: Final = frozenset({OperationKind.VOID, OperationKind.REFUND, OperationKind.RELEASE})
+_SENT_AGAIN: Final = frozenset({OperationKind.VOID, OperationKind.REFUND, OperationKind.RELEASE, OperationKind.RESTOCK})
 _NOT_PAID: Final[dict[str | None, str]] = {
     "captured_in_part": "only a part of the order is paid",
     "currency_differs": "the order is not paid in its currency",
@@ -53,13 +59,15 @@ class Word(StrEnum):
 class Ruling(Value, frozen=True):
     """What an operator found out. reference: the gateway's id of what the call made, or of the transaction.
 
-    For money that went back past the gateway: OUTSIDE, and the operator's own proof behind it.
+    For money that went back past the gateway: OUTSIDE, and the operator's own proof behind it. person: who rules, where
+    two persons are needed; None: not known.
     """
 
     word: Word
     reason: str
     by: str
     reference: str | None = None
+    person: Person | None = None
 
 
 class No(NamedTuple):
@@ -85,17 +93,31 @@ def resolve(
     if order.status is not Status.MANUAL_REVIEW:
         return No(f"order {order.order_id} is {order.status}, not in manual review")
     review = _Review(order, history, ruling, settles, fits, context)
-    waiting = next((o for o in order.operations if o.unfinished), None)
-    if waiting is not None and waiting.due_at is not None:
-        return No(f"its {waiting.kind} is under way; see `payments order show {order.order_id}` for what comes of it")
+    # Refunds that the gateway has accepted may be under way beside the one in question.
+    waiting = next((o for o in order.operations if o.unfinished and o.due_at is None), None)
+    refused = None if waiting is not None or order.busy() else review.find_refused()
+    question = waiting or refused
+    if question is None and (left := next((o for o in order.operations if o.unfinished), None)) is not None:
+        return No(f"its {left.kind} is under way; see `payments order show {order.order_id}` for what comes of it")
+    if question is not None and not review.may_rule(question):
+        return No(
+            "the refunds of this order exceed what one person may decide about, and you have asked for this one: "
+            "somebody else rules on it"
+        )
     if waiting is not None:
         return review.settle(waiting)
-    if (refused := review.find_refused()) is not None:
-        return review.settle_refusal(refused)
+    if refused is not None:
+        settled = review.settle_refusal(refused)
+        if isinstance(settled, No) or request_of(order, refused) is None:
+            return settled
+        return carry_on(Case(order, context, refused.reaction), settled)
     if ruling.word is Word.EXECUTED and order.review_reason in _NOT_PAID:
         return No(f"{_NOT_PAID[order.review_reason]}: --as {Word.NOT_EXECUTED} fails it; another method may be tried")
+    if order.cancel is not None:
+        # The customer wants the money back, and nothing is in doubt: what else the ruling would do does not matter.
+        return renumber(review.carry_out_cancel(), history)
     decision = review.go_on() if ruling.word is Word.EXECUTED else review.cancel()
-    return decision if isinstance(decision, No) else _renumber(decision, history)
+    return decision if isinstance(decision, No) else renumber(decision, history)
 
 
 class _Review(NamedTuple):
@@ -114,6 +136,10 @@ class _Review(NamedTuple):
             return self._send_again(call)
         return self._settle(self.order, call)
 
+    def may_rule(self, call: Operation) -> bool:
+        """Whether the person may rule on it: above the limit nobody decides alone about a refund they asked for."""
+        return may_rule(self.order, request_of(self.order, call), self.ruling.person, self.context.rules)
+
     def find_refused(self) -> Operation | None:
         """Return the void or refund that the gateway refused, if the review is about one."""
         kind = _REFUSED.get(self.order.review_reason or "")
@@ -121,15 +147,20 @@ class _Review(NamedTuple):
         refused = [
             o for o in self.history if o.kind is kind and o.state is OperationState.DECLINED and o.try_number > 0
         ]
-        return next((o for o in reversed(refused) if _is_owed(self.order, o)), None)
+        return next((o for o in reversed(refused) if is_owed(self.order, o)), None)
 
     def settle_refusal(self, refused: Operation) -> Decision | No:
         """Book the money as given back by other means (executed), or send the call again with a new key (not executed).
 
         The gateway keeps the refusal under the old key for good.
         """
+        request = request_of(self.order, refused)
+        if request is not None and self.ruling.word is Word.NOT_EXECUTED:
+            return silent(self.order.with_request(replace(request, state=RequestState.WAITING)))
         again = self._next_try(refused)
         order = self.order.with_operation(again)
+        if request is not None:
+            order = order.with_request(replace(request, tries=again.try_number))
         return self._settle(order, again) if self.ruling.word is Word.EXECUTED else silent(order)
 
     def go_on(self) -> Decision | No:
@@ -145,7 +176,7 @@ class _Review(NamedTuple):
                 return fail_reservation(case)
             case Status.ITEMS_RESERVED:
                 return (capture if attempt.held_minor > 0 else confirm)(case)
-            case Status.RESERVATION_FAILED if attempt.held_minor > 0 or attempt.kept_minor > 0:
+            case Status.RESERVATION_FAILED if attempt.held_minor > 0 or order.left_minor(attempt) > 0:
                 return give_back(case)
             case Status.RESERVATION_FAILED:
                 return fail_for_goods(case)
@@ -161,11 +192,18 @@ class _Review(NamedTuple):
         attempt = replace(self.order.current, failure_code=FailureCode.CANCELLED_BY_OPERATOR)
         order = self.order.with_attempt(attempt)
         case = Case(order, self.context, OWNERS[Status.CONFIRMED])
-        if attempt.held_minor > 0 or attempt.kept_minor > 0:
+        if attempt.held_minor > 0 or order.left_minor(attempt) > 0:
             return give_back(case)
         if order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck":
             return cancel_undecided(case)  # the customer may still confirm it
         return fail_payment(order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, self.context)
+
+    def carry_out_cancel(self) -> Decision:
+        """Carry out the cancel that was noted. What its customer could still confirm ends at the gateway first."""
+        order = self.order
+        case = Case(order, self.context, OWNERS[Status.CONFIRMED])
+        confirmable = order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck"
+        return (cancel_undecided if confirmable else carry_out)(case)
 
     def _settle(self, order: Order, call: Operation) -> Decision | No:
         executed = self.ruling.word is Word.EXECUTED
@@ -202,7 +240,7 @@ class _Review(NamedTuple):
                 return Approved(call.transaction_id, amount_minor=amount)
             case OperationKind.RESERVE:
                 return Reserved(self.context.after(self.context.rules.reservation_ttl_s))
-            case OperationKind.CONFIRM | OperationKind.RELEASE:
+            case OperationKind.CONFIRM | OperationKind.RELEASE | OperationKind.RESTOCK:
                 return Approved()
 
     def _check_reference(self, call: Operation, known: str | None, others: Sequence[str | None]) -> str | No:
@@ -245,8 +283,8 @@ class _Review(NamedTuple):
 
     def _next_try(self, call: Operation) -> Operation:
         return replace(
-            _give_next_number(call, self.history),
-            amount_minor=_owed(self.order, call),
+            give_next_number(call, self.history),
+            amount_minor=owed(self.order, call),
             opened_at=self.context.at,
             due_at=self.context.at,
             state=OperationState.OPEN,
@@ -265,34 +303,3 @@ def _make_not_executed(order: Order, call: Operation) -> Outcome:
     if call.kind is OperationKind.RESERVE:
         return Short(tuple(Missing(line.sku, line.quantity, 0) for line in order.lines))
     return Declined(FailureCode.CANCELLED_BY_OPERATOR)
-
-
-def _is_owed(order: Order, refused: Operation) -> bool:
-    """Whether what was refused must still be done. A void of what nobody had decided on is about no amount."""
-    attempt = order.attempts[refused.attempt - 1]
-    undecided = refused.kind is OperationKind.VOID and refused.amount_minor == 0 and not attempt.voided
-    return _owed(order, refused) > 0 or undecided
-
-
-def _owed(order: Order, call: Operation) -> int:
-    attempt = order.attempts[call.attempt - 1]
-    return attempt.kept_minor or attempt.held_minor
-
-
-def _renumber(decision: Decision, history: Sequence[Operation]) -> Decision:
-    """Give operations that were opened here a try number that no earlier operation has."""
-    if decision.order is None:
-        return decision
-    known = {o.operation_id.int for o in history}
-    operations = tuple(
-        _give_next_number(o, history) if o.operation_id.int in known and o.unfinished else o
-        for o in decision.order.operations
-    )
-    return replace(decision, order=replace(decision.order, operations=operations))
-
-
-def _give_next_number(operation: Operation, history: Sequence[Operation]) -> Operation:
-    like = [o.try_number for o in history if (o.attempt, o.kind) == (operation.attempt, operation.kind)]
-    number = max([0, *like]) + 1
-    name = operation_id(operation.order_id, operation.attempt, operation.kind, number)
-    return replace(operation, operation_id=name, try_number=number)

@@ -1,5 +1,6 @@
 """Whether a customer may pay an order by another method now."""
 
+from domain.operation import BESIDE
 from domain.order import Order, Status
 from domain.rules import Context
 from schemas.events import Event
@@ -14,7 +15,11 @@ def retry_refusal(order: Order, event: Event, context: Context) -> str | None:
     """Return why this order may not be paid by another method now (a public code); None if it may."""
     if order.status is Status.PAID_AND_CONFIRMED:
         return "already_paid"
-    if order.status is not Status.PAYMENT_FAILED or order.busy():
+    if order.effective_status is Status.CANCELLED or order.cancel is not None:
+        return "cancelled"
+    if order.status is not Status.PAYMENT_FAILED or any(
+        o.unfinished and o.kind not in BESIDE for o in order.operations
+    ):
         return "in_progress"
     if not order.retryable or order.retry_until is None:
         return "not_retryable"

@@ -13,7 +13,9 @@ from schemas.fields import (
     ActionKind,
     Amount,
     AnyCurrencyText,
+    AskedAmount,
     Attempt,
+    CancellationRefusal,
     CodeText,
     CurrencyText,
     CustomerText,
@@ -25,6 +27,9 @@ from schemas.fields import (
     NotificationKind,
     PaymentMethodKind,
     ReferenceText,
+    RefundRefusal,
+    RequesterText,
+    RequestIdText,
     ReviewMoney,
     ReviewOperation,
     SentenceText,
@@ -36,16 +41,21 @@ from schemas.records import Event, Item, Line, MissingItem, OwnEvent, PaymentMet
 
 __all__ = [
     "ActionKind",
+    "CancellationRefusal",
+    "CancellationRefused",
     "CustomerActionRequired",
     "CustomerNotificationRequested",
     "DisputeOutcome",
     "Event",
     "Item",
     "ItemsReserved",
+    "ItemsRestocked",
     "Line",
     "MissingItem",
     "MoneyState",
     "NotificationKind",
+    "OrderCancelRequested",
+    "OrderCancelled",
     "OrderConfirmed",
     "OwnEvent",
     "PaidAndConfirmed",
@@ -60,7 +70,11 @@ __all__ = [
     "PaymentRetryRequested",
     "PaymentReviewRequired",
     "PaymentVoided",
+    "PreparationStarted",
     "Record",
+    "RefundRefusal",
+    "RefundRefused",
+    "RefundRequested",
     "ReservationFailed",
     "ReservationReleased",
     "ReviewMoney",
@@ -98,6 +112,34 @@ class PaymentRetryRequested(UpstreamEvent):
 
     after_attempt: Attempt
     payment_method: PaymentMethod
+
+
+class RefundRequested(UpstreamEvent):
+    """Somebody asks to give back money of a paid order. amount_minor: None for all that is kept. lines: to restock."""
+
+    TYPE: ClassVar[str] = "RefundRequested"
+
+    request_id: RequestIdText
+    amount_minor: AskedAmount | None = None
+    reason: SentenceText
+    lines: Items = ()
+    requested_by: RequesterText
+
+
+class OrderCancelRequested(UpstreamEvent):
+    """Somebody asks to cancel the order. It may come before the order itself."""
+
+    TYPE: ClassVar[str] = "OrderCancelRequested"
+
+    request_id: RequestIdText
+    reason: SentenceText
+    requested_by: RequesterText
+
+
+class PreparationStarted(UpstreamEvent):
+    """Order preparation has begun: from now on the order is not cancelled."""
+
+    TYPE: ClassVar[str] = "PreparationStarted"
 
 
 class CustomerActionRequired(OwnEvent):
@@ -183,6 +225,29 @@ class PaymentFailed(OwnEvent):
     retry_until: Moment | None = None
 
 
+class OrderCancelled(OwnEvent):
+    """The order is cancelled, for good. amount_minor: its total. money: where the customer's money is."""
+
+    TYPE: ClassVar[str] = "OrderCancelled"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    request_id: RequestIdText
+    money: MoneyState
+    amount_minor: Amount
+    currency: CurrencyText
+
+
+class CancellationRefused(OwnEvent):
+    """The order is not cancelled: it goes on as if nobody had asked."""
+
+    TYPE: ClassVar[str] = "CancellationRefused"
+
+    customer_id: CustomerText
+    request_id: RequestIdText
+    reason: CancellationRefusal
+
+
 class PaymentVoided(OwnEvent):
     """An authorization was given back before any money was captured."""
 
@@ -218,6 +283,25 @@ class PaymentRefundFailed(OwnEvent):
     amount_minor: Amount
     currency: CurrencyText
     reason: CodeText
+
+
+class RefundRefused(OwnEvent):
+    """A refund that was asked for is not made. No money moved for it."""
+
+    TYPE: ClassVar[str] = "RefundRefused"
+
+    customer_id: CustomerText
+    request_id: RequestIdText
+    reason: RefundRefusal
+
+
+class ItemsRestocked(OwnEvent):
+    """Sold items were put back into stock."""
+
+    TYPE: ClassVar[str] = "ItemsRestocked"
+
+    request_id: RequestIdText
+    lines: Items
 
 
 class PaymentDisputed(OwnEvent):

@@ -7,7 +7,7 @@ from domain.disputing import KnownDispute
 from domain.ids import OperationId, OrderId
 from domain.operation import Operation, OperationState
 from domain.pending import AT_CUSTOMER
-from outbox.schema.mapping import DISPUTES, OPERATIONS
+from outbox.schema.mapping import DISPUTES, ONE_AT_A_TIME, OPERATIONS
 from outbox.store.statements import HISTORY
 from outbox.store.wire import Wire
 
@@ -20,13 +20,14 @@ LAPSED_HOLDS: Final[LiteralString] = """
 """Goods of an order in quarantine are released too, unless that release raised."""
 DELAYED_ORDERS: Final[LiteralString] = f"""
     SELECT o.order_id FROM operation p JOIN orders o ON o.order_id = p.order_id
-     WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind <> 'release' AND p.kind <> 'refund'
+     WHERE {ONE_AT_A_TIME} AND kind <> 'refund'
        AND p.opened_at <= now() - make_interval(secs => %s)
        AND (p.detail IS DISTINCT FROM '{AT_CUSTOMER}'
             OR NOT EXISTS (SELECT FROM attempt a
                             WHERE a.order_number = p.order_number AND a.attempt = p.attempt
                               AND a.action_expires_at > now() - make_interval(secs => %s)))
-       AND NOT o.delay_notified AND o.status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
+       AND NOT o.delay_notified
+       AND o.status NOT IN ('paid_and_confirmed', 'payment_failed', 'cancelled', 'manual_review')
        AND NOT EXISTS (SELECT FROM quarantine q
                         WHERE q.order_id = o.order_id AND q.released_at IS NULL AND q.kind = 'order')
      ORDER BY p.opened_at LIMIT %s"""  # noqa: S608 - literals only

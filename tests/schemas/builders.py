@@ -78,6 +78,43 @@ def payment_retry_requested(**overrides: Any) -> events.PaymentRetryRequested:
     return events.PaymentRetryRequested.model_validate(fields | overrides)
 
 
+def refund_requested(**overrides: Any) -> events.RefundRequested:
+    fields = _base("RefundRequested", overrides) | {
+        "request_id": "R-1",
+        "amount_minor": 1_000,
+        "reason": "damaged",
+        "lines": (events.Item(sku="SKU-1", quantity=1),),
+        "requested_by": "agent-7",
+    }
+    return events.RefundRequested.model_validate(fields | overrides)
+
+
+def order_cancel_requested(**overrides: Any) -> events.OrderCancelRequested:
+    fields = _base("OrderCancelRequested", overrides) | {
+        "request_id": "C-1",
+        "reason": "changed my mind",
+        "requested_by": "customer-1",
+    }
+    return events.OrderCancelRequested.model_validate(fields | overrides)
+
+
+def preparation_started(**overrides: Any) -> events.PreparationStarted:
+    return events.PreparationStarted.model_validate(_base("PreparationStarted", overrides) | overrides)
+
+
+def order_cancelled(**overrides: Any) -> events.OrderCancelled:
+    fields = _own("OrderCancelled", 5, overrides) | _MONEY
+    fields |= {"customer_id": "customer-1", "request_id": "C-1", "money": events.MoneyState.RETURNED}
+    return events.OrderCancelled.model_validate(fields | overrides)
+
+
+def cancellation_refused(**overrides: Any) -> events.CancellationRefused:
+    fields = _own("CancellationRefused", 5, overrides)
+    del fields["attempt"]
+    fields |= {"customer_id": "customer-1", "request_id": "C-1", "reason": events.CancellationRefusal.TOO_LATE}
+    return events.CancellationRefused.model_validate(fields | overrides)
+
+
 def customer_action_required(**overrides: Any) -> events.CustomerActionRequired:
     fields = _own("CustomerActionRequired", 1, overrides) | _MONEY
     fields |= {
@@ -144,6 +181,23 @@ def payment_refund_failed(**overrides: Any) -> events.PaymentRefundFailed:
     return events.PaymentRefundFailed.model_validate(fields | overrides)
 
 
+def refund_refused(**overrides: Any) -> events.RefundRefused:
+    fields = _not_of_an_attempt("RefundRefused", overrides)
+    fields |= {"customer_id": "customer-1", "reason": events.RefundRefusal.EXCEEDS_KEPT}
+    return events.RefundRefused.model_validate(fields | overrides)
+
+
+def items_restocked(**overrides: Any) -> events.ItemsRestocked:
+    fields = _not_of_an_attempt("ItemsRestocked", overrides) | {"lines": _ITEMS}
+    return events.ItemsRestocked.model_validate(fields | overrides)
+
+
+def _not_of_an_attempt(event_type: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    fields = _own(event_type, 5, overrides) | {"request_id": "R-1"}
+    del fields["attempt"]
+    return fields
+
+
 def payment_disputed(**overrides: Any) -> events.PaymentDisputed:
     fields = _own("PaymentDisputed", 5, overrides) | _MONEY | _PLACES | _DISPUTE
     return events.PaymentDisputed.model_validate(fields | overrides)
@@ -192,15 +246,22 @@ def one_of_each() -> tuple[events.Event, ...]:
     return (
         order_confirmed(),
         payment_retry_requested(),
+        order_cancel_requested(),
+        refund_requested(),
         customer_action_required(),
         payment_authorized(),
         items_reserved(),
         reservation_failed(),
         paid_and_confirmed(),
+        preparation_started(),
         payment_failed(),
+        order_cancelled(),
+        cancellation_refused(),
         payment_voided(),
         payment_refunded(),
         payment_refund_failed(),
+        refund_refused(),
+        items_restocked(),
         payment_disputed(),
         payment_dispute_closed(),
         payment_review_required(),
