@@ -1,9 +1,10 @@
 """The kinds of orders that a demo has, each with its stories."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from deploy.demo.stories import Also, Customer, End, Goods, Money, Saved, Story
+from deploy.demo.stories import Also, Cancel, Customer, End, Goods, Money, Saved, Story
 
 FAULTS: Final = (
     "timeout_before",
@@ -210,6 +211,38 @@ _SPECIAL = (
         5,
         shown=True,
     ),
+    Kind(
+        "cancelled while it is being paid",
+        tuple(
+            Story((token,), (End(None, Money.KEPT_NOT),), cancel=Cancel.WHILE_PAYING)
+            for token in ("pm_card_visa", "pm_fault_slow_3s_on_capture", "pm_wallet_captured")
+        ),
+        0.01,
+        30,
+    ),
+    Kind(
+        "cancelled before the order came",
+        (Story(("pm_card_visa",), (End(None, Money.NONE),), cancel=Cancel.BEFORE),),
+        0.005,
+        10,
+    ),
+    Kind(
+        "paid, then cancelled",
+        tuple(
+            Story((token,), (End(None, Money.REFUNDED),), cancel=Cancel.WHEN_PAID)
+            for token in ("pm_card_visa", "pm_wallet_captured", "pm_fault_refund_pending")
+        ),
+        0.01,
+        30,
+        shown=True,
+    ),
+    Kind(
+        "paid, and the cancel came too late",
+        (Story(("pm_card_visa",), (_PAID,), cancel=Cancel.IN_PREPARATION),),
+        0.005,
+        20,
+        shown=True,
+    ),
     Kind("nothing to pay", (Story((), (End(None, Money.NONE),), free=True),), 0.01, 20, shown=True),
     Kind(
         "nothing to pay, out of stock",
@@ -248,8 +281,8 @@ ORDERS_MIN: Final = len(KINDS)
 """Fewer orders would leave a kind out."""
 
 
-def counts_for(orders: int) -> list[tuple[Kind, int]]:
-    """Return how many of these orders (at least ORDERS_MIN) are of each kind. The rest are paid by card."""
-    assert orders >= ORDERS_MIN
-    special = [(kind, max(1, min(kind.most, int(kind.share * orders)))) for kind in _SPECIAL]
-    return [(_PLAIN, orders - sum(count for _, count in special)), *special]
+def counts_for(orders: int, kinds: Sequence[Kind] = KINDS) -> list[tuple[Kind, int]]:
+    """Return how many of these orders are of each kind, at least one. The rest are paid by card, the first kind."""
+    assert orders >= len(kinds)
+    special = [(kind, max(1, min(kind.most, int(kind.share * orders)))) for kind in kinds[1:]]
+    return [(kinds[0], orders - sum(count for _, count in special)), *special]
