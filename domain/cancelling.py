@@ -12,6 +12,7 @@ from domain.cancelled import outcome_fields
 from domain.case import Case
 from domain.conditions import (
     always,
+    goods_gone,
     is_disputed,
     is_on_its_way,
     of_current_attempt,
@@ -23,7 +24,7 @@ from domain.conditions import (
 )
 from domain.customer_action import cancel_declined
 from domain.decision import Decision, Draft, emit, silent
-from domain.extending import record_hold
+from domain.extending import note_extension, note_lapse, record_hold
 from domain.notifying import draft_notice
 from domain.operating import open_operation
 from domain.operation import BESIDE_OTHERS, OperationKind, OperationState
@@ -34,6 +35,7 @@ from domain.outcome import (
     CustomerMustAct,
     Declined,
     Lapsed,
+    NotFound,
     OtherAmount,
     Pending,
     Reserved,
@@ -91,6 +93,12 @@ def carry_out_sold(case: Case) -> Decision:
     if hold is not None:
         order = order.with_hold(replace(hold, state=HoldState.SOLD))
     return _carry_out(replace(case, order=order))
+
+
+def carry_out_uncaptured(case: Case) -> Decision:
+    """Close a capture that had not begun when its hold ran out; then as carry_out."""
+    ended = replace(case.call, state=OperationState.NOT_EXECUTED, settled_at=case.context.at, due_at=None)
+    return _carry_out(replace(case, order=case.order.with_operation(ended)))
 
 
 def carry_out_other_amount(case: Case) -> Decision:
@@ -208,6 +216,10 @@ CANCELLING: Final = (
     On(_K.RESERVE, (Short, Lapsed), always, carry_out),
     On(_K.CONFIRM, (Approved,), of_current_attempt, carry_out_sold),
     On(_K.CONFIRM, (Short, Declined, Lapsed), always, carry_out),
+    On(_K.CAPTURE, (NotFound,), goods_gone, carry_out_uncaptured),
+    # No capture follows an extension any more. `carry_on` gives the money back when nothing else is under way.
+    On(_K.EXTEND, (Reserved,), always, note_extension),
+    On(_K.EXTEND, (Lapsed,), always, note_lapse),
 )
 """The first rows of outcomes for every reaction while a cancel is noted. What fits none of them goes the usual way."""
 CANCELLING_BY_CASE: Final = settles_by_case(CANCELLING)
