@@ -20,11 +20,11 @@ from domain.news import Dispute, RefundFailure
 from domain.operation import GATEWAY_KINDS, Operation, OperationKind
 from domain.order import Status
 from domain.resolving import No, Ruling, Word, resolve
-from domain.rules import Context, Rules
+from domain.rules import Context
 from domain.values import replace
 from schemas import events as e
 from tests.domain.builders import TOTAL
-from tests.domain.driver import LOCAL_ORDER, RULES, Run
+from tests.domain.driver import LOCAL_ORDER, Run
 from tests.domain.second_world import Bank, Stock
 from tests.schemas import builders
 
@@ -49,7 +49,6 @@ class Life(Run):
     outside_minor: Counter[int] = field(default_factory=Counter)
     disputes: list[KnownDispute] = field(default_factory=list)
     told_status: str = ""
-    rules: Rules = RULES
 
     def __post_init__(self) -> None:
         super().__post_init__()

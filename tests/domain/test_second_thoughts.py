@@ -6,6 +6,7 @@ stop, and what is under way ends: every request is done or refused, and all mone
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from random import Random
 from typing import Final
 
@@ -47,12 +48,14 @@ _WEIGHTS: Final = {
     "tell": 2,
     "sweep_early": 3,
 }
+NONE: Final[Mapping[str, float]] = {}
 _PAUSES: Final = (0.1, 1, 5, 10, 30, 61, 400, 1_000, 4_000)
 
 
-def _step(life: Life) -> None:
-    rng = life.rng
-    match rng.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()))[0]:
+def step(life: Life, weights: Mapping[str, float] = NONE) -> None:
+    """Have one thing happen. weights: other than the usual ones."""
+    rng, chances = life.rng, {**_WEIGHTS, **weights}
+    match rng.choices(tuple(chances), tuple(chances.values()))[0]:
         case "settle":
             if life.answers:
                 life.settle(rng.randrange(len(life.answers)))
@@ -64,7 +67,7 @@ def _step(life: Life) -> None:
             getattr(life, name)()
 
 
-def _quiet(life: Life) -> None:
+def quiet(life: Life) -> None:
     """Let everything that is under way come to its end, without further faults."""
     life.faults = False
     for _ in range(QUIET_MAX):
@@ -95,12 +98,12 @@ def _quiet(life: Life) -> None:
 def _live(seed: str) -> Life:
     life = Life(Random(seed))
     for _ in range(STEPS):
-        _step(life)
-    _quiet(life)
+        step(life)
+    quiet(life)
     return life
 
 
-def _check_requests(life: Life) -> None:
+def check_requests(life: Life) -> None:
     order = life.order
     assert order is not None
     assert order.status in {S.PAID_AND_CONFIRMED, S.PAYMENT_FAILED, S.CANCELLED}
@@ -121,7 +124,7 @@ def _check_requests(life: Life) -> None:
     assert all(attempt.token is None for attempt in order.attempts)
 
 
-def _check_money(life: Life) -> None:
+def check_money(life: Life) -> None:
     order, gateway = life.order, life.gateway
     assert order is not None
     for attempt in order.attempts:
@@ -178,7 +181,7 @@ def _check_goods(life: Life) -> None:
     assert +told == +shelf.back
 
 
-def _check_history(life: Life) -> None:
+def check_history(life: Life) -> None:
     assert life.order is not None
     places = [(event.order_version, event.ordinal) for event in life.journal]
     assert len(set(places)) == len(places) == len({event.event_id for event in life.journal})
@@ -211,7 +214,7 @@ def _lives(first: int) -> None:
         seed = f"second thoughts {n}"
         try:
             life = _live(seed)
-            for check in (_check_requests, _check_money, _check_goods, _check_history):
+            for check in (check_requests, check_money, _check_goods, check_history):
                 check(life)
         except Exception as error:
             raise AssertionError(f"seed {seed!r}: _live({seed!r}) shows it again") from error
