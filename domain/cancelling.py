@@ -6,6 +6,7 @@ already, and goes back: nothing is reserved or captured any more, and the order 
 
 from typing import Final
 
+from domain import paid_review
 from domain.cancel_refusals import draft_notice_of_refusal, draft_refused
 from domain.cancelled import outcome_fields
 from domain.case import Case
@@ -126,10 +127,12 @@ def refuse_disputed_meanwhile(case: Case) -> Decision:
     order, reason = case.order, CancellationRefusal.DISPUTED
     cancel = order.cancel
     assert cancel is not None
-    refused = replace(cancel, state=RequestState.REFUSED, refused=reason.value, ended_at=case.context.at)
-    order = leave_review(order.with_request(refused), Status.PAID_AND_CONFIRMED)
+    refused = replace(
+        cancel, state=RequestState.REFUSED, refused=reason.value, ended_at=case.context.at, tries=case.call.try_number
+    )
+    order = order.with_request(refused)
     drafts = draft_refused(order, cancel.request_id, reason), draft_notice_of_refusal(order, reason)
-    return emit(order, _because_of(cancel, case.context), *drafts)
+    return paid_review.leave_review(emit(order, _because_of(cancel, case.context), *drafts))
 
 
 def begin_cancelled(order: Order, request: Request, context: Context) -> Decision:
@@ -148,6 +151,7 @@ def _carry_out(case: Case, *before: Draft) -> Decision:
     amount = _owed(order, owed)
     # A key that has had its answer would only repeat it.
     like = [o.try_number for o in order.operations if (o.attempt, o.kind) == (owed.number, kind)]
+    like += [request.tries for request in order.requests if request.kind is RequestKind.CANCEL]
     taken = replace(cancel, state=RequestState.TAKEN, taken_minor=amount, taken_at=cancel.taken_at or case.context.at)
     order = open_operation(
         order.with_request(taken), case.context, kind, owed, case.reaction, amount, max([0, *like]) + 1
