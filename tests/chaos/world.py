@@ -6,7 +6,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,8 +105,18 @@ class World:
 
 
 @contextmanager
-def open_world(progress: Progress, *, keep: Callable[[], bool]) -> Iterator[World]:
-    """Start everything; on leaving, end all of it. keep: asked then whether the folder with the logs stays."""
+def open_world(
+    progress: Progress,
+    *,
+    keep: Callable[[], bool],
+    more: Mapping[str, str] | None = None,
+    stock: Mapping[str, int] = STOCK,
+    roles: Collection[str] = tuple(ROLES),
+) -> Iterator[World]:
+    """Start everything; on leaving, end all of it. keep: asked then whether the folder with the logs stays.
+
+    more: settings besides SETTINGS, or in their place. stock: units by SKU. roles: names of fleet.ROLES that run.
+    """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="payments-chaos-")).resolve()
         stack.callback(_clear_up, folder, keep, progress)
@@ -123,30 +133,31 @@ def open_world(progress: Progress, *, keep: Callable[[], bool]) -> Iterator[Worl
             "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap,
             "PAYMENTS_SANDBOX_LISTEN": f"{HOST}:{wire.sandbox[1]}",
             "PAYMENTS_STRIPE_API_BASE": wire.url,
+            **(more or {}),
         }
         fleet = Fleet(folder, servers.data_dir, settings)
         stack.callback(fleet.close)
         progress("making topics, tables and stock")
-        _furnish(servers)
+        _furnish(servers, stock)
         wire.listen()
-        progress(f"starting {len(ROLES)} processes of the pipeline and the sandbox")
-        fleet.start(SANDBOX, *ROLES)
+        progress(f"starting {len(roles)} processes of the pipeline and the sandbox")
+        fleet.start(SANDBOX, *roles)
         yield World(folder, servers, fleet, wire)
 
 
-def _furnish(servers: EmbeddedServers) -> None:
+def _furnish(servers: EmbeddedServers, stock: Mapping[str, int]) -> None:
     upgrade(servers.database_url)
-    asyncio.run(_furnish_stock(servers.database_url))
+    asyncio.run(_furnish_stock(servers.database_url, stock))
     kafka = {"bootstrap_servers": servers.kafka_bootstrap}
     names = owners_of(PREFIX)
     asyncio.run(create_topics(kafka, names, partitions=PARTITIONS, replication_factor=1, event_bytes_max=1_000_000))
 
 
-async def _furnish_stock(url: str) -> None:
+async def _furnish_stock(url: str, stock: Mapping[str, int]) -> None:
     store = PostgresStore(Connections(url.replace("+psycopg", ""), 1), Codec().encode)
     await store.maintain()
     async with store.transaction() as transaction:
-        for sku, units in STOCK.items():
+        for sku, units in stock.items():
             await set_available(transaction, sku, units, "chaos")
     await store.close()
 

@@ -1,0 +1,97 @@
+"""Money and goods add up: topics, database and the gateway's books say the same, to the minor unit and to the piece."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from tests.minds.oracle.case import Index, Violation
+from tests.minds.oracle.refunds import CANCELLED, FAILED, PAID, REFUNDED, RESTOCKED, is_outside
+
+
+def check_money(index: Index) -> Iterator[Violation]:
+    """Compare for each order what was captured and what went back."""
+    for order_id, order in index.case.orders.items():
+        where, row = index.where(order_id), index.row(order_id)
+        captured, refunded = index.captured(order_id), index.refunded(order_id)
+        for intent in index.intents.get(order_id, ()):
+            if intent["amount_refunded_minor"] > intent["amount_captured_minor"]:
+                yield Violation("money", order_id, "the gateway gave back more than it took", where)
+            if intent["amount_captured_minor"] not in {0, order.total_minor} or intent["currency"] != order.currency:
+                what = f"captured {intent['amount_captured_minor']} {intent['currency']} of {order.total_minor}"
+                yield Violation("money", order_id, what, where)
+        back = index.of(order_id, REFUNDED)
+        said = sum(int(event.fields["amount_minor"]) for event in back if not is_outside(event))
+        made = {event.fields["refund_id"] for event in back}
+        lost = [e for e in index.of(order_id, FAILED) if e.fields["refund_id"] in made and not is_outside(e)]
+        said -= sum(int(event.fields["amount_minor"]) for event in lost)
+        if said != refunded:
+            yield Violation("money", order_id, f"the events say {said} went back, the gateway {refunded}", where)
+        outside = sum(int(event.fields["amount_minor"]) for event in back if is_outside(event))
+        if (row.captured_minor, row.refunded_minor) != (captured, refunded + outside):
+            what = f"the database has {row.captured_minor} and {row.refunded_minor} back, the gateway {captured}"
+            yield Violation("money", order_id, f"{what} and {refunded}, {outside} outside", where)
+        if refunded + outside > captured:
+            yield Violation("money", order_id, f"{refunded + outside} went back of {captured}", where)
+        if row.status == "paid_and_confirmed" and captured != order.total_minor:
+            yield Violation("money", order_id, f"paid, but captured are {captured}", where)
+        if row.status == "payment_failed" and captured != refunded + outside:
+            yield Violation("money", order_id, f"failed, but the gateway keeps {captured - refunded}", where)
+        refunds = [str(event.fields["refund_id"]) for event in back]
+        if len(set(refunds)) != len(refunds):
+            yield Violation("money", order_id, f"a refund was said twice: {sorted(refunds)}", where)
+
+
+def check_stock(index: Index) -> Iterator[Violation]:
+    """See that what is sold is what paid orders keep, and that nothing is held in the end."""
+    sold: Counter[str] = Counter()
+    for order_id, order in index.case.orders.items():
+        back: Counter[str] = Counter()
+        for event in index.of(order_id, RESTOCKED):
+            back.update({line["sku"]: int(line["quantity"]) for line in event.fields["lines"]})
+        if not index.of(order_id, PAID):
+            if back and not index.of(order_id, CANCELLED):
+                yield Violation("stock", order_id, f"{dict(back)} are back of an order that was not paid")
+            continue
+        left = Counter(order.units)
+        left.subtract(back)
+        if min(left.values()) < 0:
+            yield Violation("stock", order_id, f"{dict(back)} are back of {order.units}", index.where(order_id))
+        if index.of(order_id, CANCELLED) and any(left.values()):
+            yield Violation("stock", order_id, f"cancelled, but not back are {dict(+left)}", index.where(order_id))
+        sold.update(left)
+    for sku, units in index.case.stock.items():
+        put_in, available, reserved, gone = index.case.found.stock.get(sku, (0, 0, 0, 0))
+        if put_in != units or available + reserved + gone != units or available < 0:
+            what = f"{units} were put in; {available} available, {reserved} reserved, {gone} sold"
+            yield Violation("stock", sku, what)
+        if gone != sold[sku]:
+            yield Violation("stock", sku, f"{gone} sold, but paid orders keep {sold[sku]}")
+        if reserved:
+            yield Violation("stock", sku, f"{reserved} are held for orders that have ended")
+
+
+def check_holds(index: Index) -> Iterator[Violation]:
+    """Every hold of a cancelled order that was not sold is released, and said so."""
+    for order_id in index.case.orders:
+        reserved = {e.fields["reservation_id"] for e in index.of(order_id, "ItemsReserved")}
+        released = {e.fields["reservation_id"] for e in index.of(order_id, "ReservationReleased")}
+        if not index.of(order_id, CANCELLED) or index.of(order_id, PAID):
+            continue
+        if missing := reserved - released:
+            yield Violation("goods", order_id, f"cancelled, but not released: {sorted(missing)}", index.where(order_id))
+
+
+def check_outcomes(index: Index) -> Iterator[Violation]:
+    """See that no order is paid twice, and that what nobody cancelled came to the end of its kind."""
+    asked: dict[str, int] = defaultdict(int)
+    for one in index.cancels:
+        asked[one.order_id] += 1
+    for order_id, order in index.case.orders.items():
+        paid, row = index.of(order_id, PAID), index.row(order_id)
+        if len(paid) > 1:
+            yield Violation("double", order_id, f"PaidAndConfirmed {len(paid)} times", index.where(order_id))
+        if order_id in asked or order.kind.sku not in {"tea", "honey", "mug"}:
+            continue
+        wanted = {"paid_and_confirmed", "manual_review"} if order.kind.ends_paid else {"payment_failed"}
+        if row.status not in wanted:
+            what = f"nobody cancelled it, and it is {row.status}"
+            yield Violation("status", order_id, what, index.where(order_id))
