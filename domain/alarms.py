@@ -65,6 +65,10 @@ _RUNNING: Final = {
         "meanwhile.",
         "Check the line's `error`. A restricted PAYMENTS_STRIPE_API_KEY needs permission to read refunds.",
     ),
+    "preparation_of_cancelled": Alarm(
+        "Order preparation has begun with an order that is cancelled, or will be: its money goes back.",
+        "Have the preparation stopped, or the goods fetched back. Nothing is delivered against money by itself.",
+    ),
     "amount_differs": Alarm(
         "The gateway approved another amount than we asked for. The approval is given back; the customer may try "
         "another payment method.",

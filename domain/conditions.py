@@ -5,8 +5,8 @@ from domain.failure_codes import FailureCode
 from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
-from domain.outcome import AlreadyCaptured, Declined
-from domain.pending import is_overdue, waits_for_others
+from domain.outcome import AlreadyCaptured, Declined, Pending
+from domain.pending import AT_OTHERS, is_overdue, waits_for_others
 from domain.retries import is_too_old, retry_refusal
 from schemas.events import OrderConfirmed, PaymentRetryRequested
 
@@ -96,6 +96,17 @@ def left_open(case: Case) -> bool:
     return of_current_attempt(case) and outcome.left_open and outcome.transaction_id is not None
 
 
+def still_open(case: Case) -> bool:
+    """Whether the gateway refused the call, and keeps what could still be confirmed, by the customer perhaps."""
+    asked = of_current_attempt(case) and case.order.effective_status is Status.ACTION_REQUIRED
+    return left_open(case) or (asked and case.attempt.transaction_id is not None)
+
+
+def with_transaction(case: Case) -> bool:
+    """Whether the gateway has told its transaction, so that it can be cancelled there."""
+    return case.attempt.transaction_id is not None
+
+
 def customer_has_time(case: Case) -> bool:
     """Whether the customer may still confirm the payment with their bank."""
     expires_at = case.attempt.action_expires_at
@@ -151,6 +162,16 @@ def rest_is_kept(case: Case) -> bool:
 def nothing_came_back(case: Case) -> bool:
     """Whether we keep as much as before the refund."""
     return case.attempt.kept_minor >= case.call.amount_minor
+
+
+def something_came_back(case: Case) -> bool:
+    """Whether we keep less than before the refund."""
+    return not nothing_came_back(case)
+
+
+def is_on_its_way(case: Case) -> bool:
+    """Whether the gateway has made the refund. One that waits for somebody else's has not been made."""
+    return case.outcome_as(Pending).detail != AT_OTHERS
 
 
 def money_kept(case: Case) -> bool:

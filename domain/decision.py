@@ -45,7 +45,7 @@ class Decision(Value, frozen=True):
     """order: the new state; None if there is nothing to write. events: in the order of their ordinals.
 
     refused: the message becomes a dead letter, for this reason. alarm: the reason of an alarm to log. dispute: as it is
-    to be kept.
+    to be kept. early: the message waits for its order.
     """
 
     order: Order | None
@@ -55,6 +55,7 @@ class Decision(Value, frozen=True):
     alarm: str | None = None
     notifications: tuple[Notification, ...] = ()
     dispute: KnownDispute | None = None
+    early: bool = False
 
 
 class Draft(Value, frozen=True):

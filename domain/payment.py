@@ -87,7 +87,8 @@ def mark_paid(case: Case) -> Decision:
         "captured_at": attempt.captured_at or case.context.at,
         "livemode": attempt.livemode,
     }
-    return emit(leave_review(order, Status.PAID_AND_CONFIRMED), case.context, Draft(PaidAndConfirmed, fields))
+    order = replace(leave_review(order, Status.PAID_AND_CONFIRMED), paid_at=case.context.at)
+    return emit(order, case.context, Draft(PaidAndConfirmed, fields))
 
 
 def fail_at_authorize(case: Case) -> Decision:

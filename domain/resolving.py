@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from domain.cancelling import carry_out
 from domain.case import Case
 from domain.decision import Decision, silent
 from domain.failure_codes import FailureCode
 from domain.goods import capture, confirm, reserve
+from domain.next_tries import give_next_number, is_owed, owed, renumber
 from domain.operating import key_lives
-from domain.operation import REQUEST_FORMAT, Operation, OperationKind, OperationState, operation_id
+from domain.operation import REQUEST_FORMAT, Operation, OperationKind, OperationState
 from domain.order import Attempt, Order, Status
 from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
 from domain.payment import cancel_undecided, fail_for_goods, fail_payment, fail_reservation, give_back
@@ -94,8 +96,11 @@ def resolve(
         return review.settle_refusal(refused)
     if ruling.word is Word.EXECUTED and order.review_reason in _NOT_PAID:
         return No(f"{_NOT_PAID[order.review_reason]}: --as {Word.NOT_EXECUTED} fails it; another method may be tried")
+    if order.cancel is not None:
+        # The customer wants the money back, and nothing is in doubt: what else the ruling would do does not matter.
+        return renumber(review.carry_out_cancel(), history)
     decision = review.go_on() if ruling.word is Word.EXECUTED else review.cancel()
-    return decision if isinstance(decision, No) else _renumber(decision, history)
+    return decision if isinstance(decision, No) else renumber(decision, history)
 
 
 class _Review(NamedTuple):
@@ -121,7 +126,7 @@ class _Review(NamedTuple):
         refused = [
             o for o in self.history if o.kind is kind and o.state is OperationState.DECLINED and o.try_number > 0
         ]
-        return next((o for o in reversed(refused) if _is_owed(self.order, o)), None)
+        return next((o for o in reversed(refused) if is_owed(self.order, o)), None)
 
     def settle_refusal(self, refused: Operation) -> Decision | No:
         """Book the money as given back by other means (executed), or send the call again with a new key (not executed).
@@ -166,6 +171,13 @@ class _Review(NamedTuple):
         if order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck":
             return cancel_undecided(case)  # the customer may still confirm it
         return fail_payment(order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, self.context)
+
+    def carry_out_cancel(self) -> Decision:
+        """Carry out the cancel that was noted. What its customer could still confirm ends at the gateway first."""
+        order = self.order
+        case = Case(order, self.context, OWNERS[Status.CONFIRMED])
+        confirmable = order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck"
+        return (cancel_undecided if confirmable else carry_out)(case)
 
     def _settle(self, order: Order, call: Operation) -> Decision | No:
         executed = self.ruling.word is Word.EXECUTED
@@ -245,8 +257,8 @@ class _Review(NamedTuple):
 
     def _next_try(self, call: Operation) -> Operation:
         return replace(
-            _give_next_number(call, self.history),
-            amount_minor=_owed(self.order, call),
+            give_next_number(call, self.history),
+            amount_minor=owed(self.order, call),
             opened_at=self.context.at,
             due_at=self.context.at,
             state=OperationState.OPEN,
@@ -265,34 +277,3 @@ def _make_not_executed(order: Order, call: Operation) -> Outcome:
     if call.kind is OperationKind.RESERVE:
         return Short(tuple(Missing(line.sku, line.quantity, 0) for line in order.lines))
     return Declined(FailureCode.CANCELLED_BY_OPERATOR)
-
-
-def _is_owed(order: Order, refused: Operation) -> bool:
-    """Whether what was refused must still be done. A void of what nobody had decided on is about no amount."""
-    attempt = order.attempts[refused.attempt - 1]
-    undecided = refused.kind is OperationKind.VOID and refused.amount_minor == 0 and not attempt.voided
-    return _owed(order, refused) > 0 or undecided
-
-
-def _owed(order: Order, call: Operation) -> int:
-    attempt = order.attempts[call.attempt - 1]
-    return attempt.kept_minor or attempt.held_minor
-
-
-def _renumber(decision: Decision, history: Sequence[Operation]) -> Decision:
-    """Give operations that were opened here a try number that no earlier operation has."""
-    if decision.order is None:
-        return decision
-    known = {o.operation_id.int for o in history}
-    operations = tuple(
-        _give_next_number(o, history) if o.operation_id.int in known and o.unfinished else o
-        for o in decision.order.operations
-    )
-    return replace(decision, order=replace(decision.order, operations=operations))
-
-
-def _give_next_number(operation: Operation, history: Sequence[Operation]) -> Operation:
-    like = [o.try_number for o in history if (o.attempt, o.kind) == (operation.attempt, operation.kind)]
-    number = max([0, *like]) + 1
-    name = operation_id(operation.order_id, operation.attempt, operation.kind, number)
-    return replace(operation, operation_id=name, try_number=number)

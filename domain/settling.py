@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from domain.cancelled import end_cancelled_review
 from domain.case import Case
 from domain.conditions import (
     ahead_of_us,
@@ -70,8 +71,11 @@ def end_void(case: Case) -> Decision:
     returned = draft_return(case)
     if returned:
         return emit(_end_review(case.order), case.context, *returned)
-    failed = case.order.status is Status.MANUAL_REVIEW and case.order.reviewed is Status.PAYMENT_FAILED
-    return end_overdue(case) if failed else silent(case.order)
+    if case.order.status is Status.MANUAL_REVIEW and case.order.reviewed is Status.PAYMENT_FAILED:
+        return end_overdue(case)
+    if case.order.status is Status.MANUAL_REVIEW and case.order.reviewed is Status.CANCELLED:
+        return end_cancelled_review(case)
+    return silent(case.order)
 
 
 def end_refund(case: Case) -> Decision:
@@ -123,10 +127,14 @@ def ask_about_currency(case: Case) -> Decision:
 def undo(case: Case) -> Decision:
     """Give back money that the order does not need: of an older attempt, of a failed order, or found in a review."""
     order, attempt = case.order, case.attempt
-    unwanted = attempt.number != order.attempt or order.status in {Status.PAYMENT_FAILED, Status.MANUAL_REVIEW}
+    unwanted = attempt.number != order.attempt or order.status in _WANTS_NOTHING
     if unwanted and (attempt.kept_minor > 0 or attempt.held_minor > 0) and not order.busy():
         return give_back(case)
     return silent(order)
+
+
+_WANTS_NOTHING: Final = frozenset({Status.PAYMENT_FAILED, Status.CANCELLED, Status.MANUAL_REVIEW})
+"""Money that is found in these statuses goes back."""
 
 
 def notify_delay(order: Order, context: Context) -> Decision:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from schemas.cards import contains_card_number, is_only_digits
-from schemas.events import OrderConfirmed, PaymentMethod, PaymentRetryRequested
+from schemas.events import OrderCancelRequested, OrderConfirmed, PaymentMethod, PaymentRetryRequested
 from schemas.fields import INT_MAX
 from schemas.limits import AMOUNT_MAX_MINOR
 from schemas.money import is_currency
@@ -25,6 +25,8 @@ def check(event: Event, *, amount_max_minor: Mapping[str, int] = AMOUNT_MAX_MINO
         _check_order(event, amount_max_minor)
     elif isinstance(event, PaymentRetryRequested):
         _check_method(event.payment_method)
+    elif isinstance(event, OrderCancelRequested):
+        _check_texts(event, "request_id", "reason", "requested_by")
 
 
 def total_minor(order: OrderConfirmed) -> int:
@@ -53,6 +55,16 @@ def _refuse_card_number(name: str, text: str, wanted: str) -> None:
             Reason.CARD_NUMBER,
             f"payment_method.{name} is or may be a card number. Find out who sent it. Send {wanted} of the gateway.",
         )
+
+
+def _check_texts(event: Event, *names: str) -> None:
+    """Refuse a card number in texts that people write."""
+    for name in names:
+        if contains_card_number(getattr(event, name)):
+            raise Rejected(
+                Reason.CARD_NUMBER,
+                f"{name} is or may contain a card number. Find out who sent it, and send it without the number.",
+            )
 
 
 def _refuse_too_many_units(order: OrderConfirmed) -> None:

@@ -25,6 +25,7 @@ READERS: Final = {
     "PaymentRefundFailed": "accounting",
     "PaymentDisputed": "customer service, accounting",
     "PaymentDisputeClosed": "customer service, accounting",
+    "CancellationRefused": "storefront",
     "PaymentReviewRequired": "operators",
     "ReservationReleased": "whoever watches stock",
 }
@@ -90,13 +91,17 @@ def mermaid() -> str:
         writers = [reaction.name for reaction in REACTIONS if name in _emits(reaction)]
         if name in _TOLD:
             writers.append("gateway_told")
-        source = " & ".join(writers) or f"{topic.publisher}([{topic.publisher}])"
+        source = " & ".join(writers) or _node(str(topic.publisher))
         if reader := _reaction_of(name):
             lines.append(f"  {source} -- {name} --> {reader}")
         elif writers:
-            place = READERS[name].split(",", maxsplit=1)[0].split()[-1]
-            lines.append(f"  {source} -- {name} --> {place}([{READERS[name]}])")
+            lines.append(f"  {source} -- {name} --> {_node(READERS[name])}")
     return "\n".join(lines)
+
+
+def _node(name: str) -> str:
+    """Return a node for somebody outside; its id is the last word of the first of them."""
+    return f"{name.split(',', maxsplit=1)[0].rsplit(maxsplit=1)[-1]}([{name}])"
 
 
 def markdown() -> str:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 from outbox.schema import aside_tables
 from outbox.schema.columns import Time, metadata
 from outbox.schema.columns import column as _c
-from outbox.schema.mapping import ATTEMPTS, BLOCK, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, Table
+from outbox.schema.mapping import ATTEMPTS, BLOCK, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, REQUESTS, Table
 
 __all__ = ["aside_tables", "metadata"]
 
@@ -56,6 +56,8 @@ sa.Index(
 )
 
 disputes = _table(DISPUTES, "One row a dispute of a payment, as the gateway had it when we looked last")
+
+requests = _table(REQUESTS, "One row a request to cancel an order or to give back some of its money")
 
 stock = sa.Table(
     "stock",

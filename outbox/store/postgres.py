@@ -11,11 +11,13 @@ from domain.errors import Busy
 from domain.ids import OrderId
 from domain.operation import Operation
 from domain.ports.locks import Locks
-from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
+from domain.ports.source import Passed
+from domain.ports.store import Claimed, DeadLetter
+from domain.ports.upkeep import InboxUpkeep
 from outbox.driver.connections import Connections, begin
 from outbox.journal import RowEncoder, letter_origin
 from outbox.schema.mapping import OPERATIONS
-from outbox.store import locks, questions, statements
+from outbox.store import early, locks, questions, statements
 from outbox.store.faults import in_domain, is_repeated_event, lacks_day
 from outbox.store.learned import Learned
 from outbox.store.messages import PgMessages
@@ -108,6 +110,10 @@ class PostgresStore:
     async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
         """Return orders with a hold that has run out."""
         return [OrderId(row[0]) for row in await self._once(questions.LAPSED_HOLDS, [limit])]
+
+    async def early_orders(self, limit: int) -> Sequence[OrderId]:
+        """Return orders whose early messages are to be looked at."""
+        return [OrderId(row[0]) for row in await self._once(early.TO_LOOK_AT, [limit])]
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
         """Continue the search for orders on which nobody works."""

@@ -3,7 +3,7 @@
 from typing import Final, LiteralString
 
 from outbox.driver.batches import Column, batch, insert, unnest, word
-from outbox.schema.mapping import ATTEMPTS, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, TIME
+from outbox.schema.mapping import ATTEMPTS, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, REQUESTS, TIME
 
 CHANNEL: Final = "payments_outbox"
 """The relay listens here. One notification a transaction, never one a message: NOTIFY takes a global lock."""
@@ -30,7 +30,7 @@ BEGIN: LiteralString = """
       FROM (SELECT order_id, order_number, xmin FROM orders WHERE order_id = ANY(%s)
              ORDER BY order_id FOR UPDATE) o"""
 """Row 1: now() and the transaction id, once because a time is slow to parse. Other rows: the locked orders."""
-LOAD_ORDERS: LiteralString = f"SELECT {ORDERS.select('o')} FROM orders o WHERE o.order_id = ANY(%s)"
+LOAD_ORDERS: LiteralString = f"SELECT {ORDERS.select('o')}, o.requests FROM orders o WHERE o.order_id = ANY(%s)"
 LOAD_ATTEMPTS: LiteralString = f"""
     SELECT a.order_id, {ATTEMPTS.select("a")}
       FROM attempt a WHERE a.order_number = ANY(%s) ORDER BY a.order_number, a.attempt"""
@@ -40,6 +40,9 @@ LOAD_OPERATIONS: LiteralString = f"""
 LOAD_HOLDS: LiteralString = f"""
     SELECT h.order_id, {HOLDS.select("h")}
       FROM reservation h WHERE h.order_number = ANY(%s) ORDER BY h.order_number, h.attempt"""
+LOAD_REQUESTS: LiteralString = f"""
+    SELECT r.order_id, {REQUESTS.select("r")}
+      FROM order_request r WHERE r.order_number = ANY(%s) ORDER BY r.order_number, r.arrival"""
 """Rows of an order's parts begin with the order's id."""
 DRAW_ORDER_NUMBERS: LiteralString = "SELECT nextval('order_number_seq')"
 """The first of BLOCK numbers: the sequence's increment."""

@@ -293,5 +293,7 @@ def _at_rest(status: Status) -> Attempt:
             return attempt()
         case S.PAID_AND_CONFIRMED:
             return captured()
+        case S.CANCELLED:
+            return captured(refunded_minor=TOTAL)
         case S.PAYMENT_AUTHORIZED | S.ITEMS_RESERVED | S.RESERVATION_FAILED:
             return authorized()

@@ -13,14 +13,19 @@ def test_the_table_says_who_publishes_and_what_is_consumed() -> None:
     assert upstream == {
         "OrderConfirmed": Publisher.CHECKOUT,
         "PaymentRetryRequested": Publisher.STOREFRONT,
+        "OrderCancelRequested": Publisher.STOREFRONT,
+        "PreparationStarted": Publisher.PREPARATION,
     }
     assert CONSUMED == (
         "OrderConfirmed",
         "PaymentRetryRequested",
+        "OrderCancelRequested",
         "PaymentAuthorized",
         "ItemsReserved",
         "ReservationFailed",
+        "PreparationStarted",
         "PaymentFailed",
+        "OrderCancelled",
         "CustomerNotificationRequested",
     )
 

@@ -14,6 +14,7 @@ from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.settling import Settler
 from consumers.runtime.sweep.claims import DueOperations
 from consumers.runtime.sweep.delays import DelayedPayments
+from consumers.runtime.sweep.early import EarlyOnes
 from consumers.runtime.sweep.holds import LapsedHolds
 from consumers.runtime.sweep.job import Job, Tools
 from consumers.runtime.sweep.messages import Sending
@@ -54,6 +55,7 @@ class Sweep:
             LateRefunds(tools, bounds.refund_recheck_s),
             *_of_notices(tools),
             *sending,
+            EarlyOnes(tools),
             LapsedHolds(tools),
             DelayedPayments(tools),
             StuckOrders(tools),
