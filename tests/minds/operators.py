@@ -37,7 +37,17 @@ def rule_all(world: World, say: Callable[[str], None]) -> list[str]:
         say(f"{len(waiting)} orders wait for a person")
         for order_id, _ in waiting:
             reference = f"outside:cash-{order_id}-{number}"
-            words = ("order", "resolve", order_id, "--as", "executed", "--reference", reference, "--reason", "paid in cash")
+            words = (
+                "order",
+                "resolve",
+                order_id,
+                "--as",
+                "executed",
+                "--reference",
+                reference,
+                "--reason",
+                "paid in cash",
+            )
             code, _, last = _run(world, *words)
             if code != 0:
                 wrong.append(f"order resolve {order_id}: exit {code}: {last}")

@@ -189,5 +189,3 @@ def document(wanted: Wanted, result: Result) -> dict[str, Any]:
         "violations": [] if verdict is None else [violation.line() for violation in verdict.violations],
         "folder": None if result.holds else str(result.folder),
     }
-
-

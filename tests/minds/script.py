@@ -193,7 +193,9 @@ class Script:
         price = LARGE_MINOR if kind.large else draw.randrange(250, 9_000, 5)
         lines = [{"sku": kind.sku, "quantity": quantity, "unit_price_minor": price}]
         if draw.random() < 0.5:
-            lines.append({"sku": PLENTY[2], "quantity": draw.randint(1, 3), "unit_price_minor": draw.randrange(95, 900)})
+            lines.append(
+                {"sku": PLENTY[2], "quantity": draw.randint(1, 3), "unit_price_minor": draw.randrange(95, 900)}
+            )
         goods = sum(int(line["quantity"]) * int(line["unit_price_minor"]) for line in lines)
         fee = draw.choice((0, 290, 490))
         discount = goods + fee if kind.free else draw.choice((0, 0, 100))

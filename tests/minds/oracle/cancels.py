@@ -1,4 +1,4 @@
-"""Each cancel has one answer: the order is cancelled and nothing of it is left, or a refusal says why, and it is true."""
+"""Each cancel has one answer: the order is cancelled and nothing of it is left, or a refusal says truly why."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -7,7 +7,14 @@ from tests.minds.evidence import Event
 from tests.minds.oracle.case import Asked, Index, Violation
 
 CANCELLED, REFUSED, PAID = "OrderCancelled", "CancellationRefused", "PaidAndConfirmed"
-FORWARD: Final = ("PaymentAuthorized", "CustomerActionRequired", "ItemsReserved", "ReservationFailed", PAID, "PaymentFailed")
+FORWARD: Final = (
+    "PaymentAuthorized",
+    "CustomerActionRequired",
+    "ItemsReserved",
+    "ReservationFailed",
+    PAID,
+    "PaymentFailed",
+)
 """What must not be said of an order any more once it is cancelled."""
 CALM: Final = frozenset({CANCELLED, REFUSED, "CustomerNotificationRequested", "RefundRefused"})
 """All that may be said of an order whose cancel came before it."""
@@ -38,7 +45,9 @@ def _check_request(index: Index, asked: Asked) -> Iterator[Violation]:
         if answer.type == REFUSED and not _fits(index, asked, answer):
             yield Violation("reason", asked.name, f"refused for {answer.fields['reason']}, which is not so", where)
         if answer.type == CANCELLED and _came_too_late(index, asked):
-            yield Violation("window", asked.name, "it was asked for after the window, and the order is cancelled", where)
+            yield Violation(
+                "window", asked.name, "it was asked for after the window, and the order is cancelled", where
+            )
 
 
 def _fits(index: Index, asked: Asked, answer: Event) -> bool:

@@ -145,11 +145,11 @@ class Index:
         return {sent.message.order_id for sent in self.sent(ORDER)}
 
     def captured(self, order_id: str) -> int:
-        """What the gateway took, minor units."""
+        """Return what the gateway took, minor units."""
         return sum(int(intent["amount_captured_minor"]) for intent in self.intents.get(order_id, ()))
 
     def refunded(self, order_id: str) -> int:
-        """What the gateway gave back, minor units."""
+        """Return what the gateway gave back, minor units."""
         return sum(int(intent["amount_refunded_minor"]) for intent in self.intents.get(order_id, ()))
 
     def disputed(self, order_id: str) -> bool:

@@ -41,7 +41,9 @@ def check_letters(index: Index) -> Iterator[Violation]:
             yield from _check_contents(index, asked, allowed)
     for event_id, reasons in index.letters.items():
         if reasons != {allowed.get(event_id)}:
-            yield Violation("letter", event_id or "a message", f"dead letter for {sorted(reasons)}", _about(index, event_id))
+            yield Violation(
+                "letter", event_id or "a message", f"dead letter for {sorted(reasons)}", _about(index, event_id)
+            )
     kept = sorted((letter.event_id, letter.reason) for letter in index.case.found.kept)
     shown = sorted((letter.event_id, letter.reason) for letter in index.case.found.letters)
     if kept != shown:

@@ -108,7 +108,7 @@ def _fits(index: Index, asked: Asked, said: Mapping[str, Any], answer: Event) ->
 
 
 def _never_asked_back(index: Index, order_id: str) -> int:
-    """Return what was left of the payment in the end, refunds that failed counted as made: it was there all the time."""
+    """Return what was left of the payment at its lowest: refunds that failed count as made."""
     back = index.of(order_id, REFUNDED)
     made = {event.fields["refund_id"] for event in back}
     lost = [event for event in index.of(order_id, FAILED) if event.fields["refund_id"] not in made]
