@@ -16,6 +16,7 @@ from consumers.adapters.gateway.stripe_requests import StripeRequests
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.kafka.source import KafkaSource
 from consumers.reactions import BY_NAME
+from consumers.runtime.asking import Asker
 from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Local, Ports
@@ -255,6 +256,14 @@ async def resolver_of(settings: Settings) -> AsyncIterator[Resolver]:
     async with store_of(settings) as store:
         local = Local(InternalInventory(), notifier_of(settings))
         yield Resolver(store, local, BY_NAME, rules_of(settings), Guard(bounds_of(settings)), could_name)
+
+
+@asynccontextmanager
+async def asker_of(settings: Settings) -> AsyncIterator[Asker]:
+    """Make what asks something of an order for an operator. As resolver_of, it asks no gateway and does not wait."""
+    async with store_of(settings) as store:
+        local = Local(InternalInventory(), notifier_of(settings))
+        yield Asker(store, local, BY_NAME, rules_of(settings), Guard(bounds_of(settings)))
 
 
 def source_maker(settings: Settings) -> Callable[[Reaction], Source]:

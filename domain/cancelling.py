@@ -43,7 +43,7 @@ from domain.requests import Request, RequestKind, RequestState
 from domain.returning import draft_return
 from domain.rows import On, settles_by_case
 from domain.rules import Context
-from domain.settling import ask_about_currency
+from domain.settling import ask_about_currency, wait
 from domain.values import replace
 from schemas.events import CancellationRefusal, MoneyState, NotificationKind, OrderCancelled
 
@@ -184,6 +184,7 @@ CANCELLING: Final = (
     On(_K.VOID, (Approved, Lapsed), always, carry_out_behind),
     On(_K.VOID, (Pending,), overdue, end_without_bank),
     On(_K.REFUND, (Pending,), is_on_its_way, carry_out),
+    On(_K.REFUND, (Pending,), always, wait),
     On(_K.REFUND, (Approved,), always, carry_out_behind),
     On(_K.REFUND, (ReturnedElsewhere,), something_came_back, carry_out_behind),
     On(_K.RESERVE, (Reserved,), always, carry_out_with_goods),

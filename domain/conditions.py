@@ -29,8 +29,12 @@ def free(case: Case) -> bool:
 
 
 def current(case: Case) -> bool:
-    """Whether the event is about the current attempt, and no operation is under way (else it was planned before)."""
-    return getattr(case.event, "attempt", None) == case.order.attempt and not case.order.busy()
+    """Whether the event is about the current attempt, and no operation is under way (else it was planned before).
+
+    While a cancel is noted, nothing more is begun.
+    """
+    order = case.order
+    return getattr(case.event, "attempt", None) == order.attempt and not order.busy() and order.cancel is None
 
 
 def ahead_of_us(case: Case) -> bool:

@@ -110,6 +110,10 @@ class Operations(Section):
     pending_hold_s: Seconds = Field(
         604_800, description="a bank may process a payment for so long; then the order fails, and late money goes back"
     )
+    cancel_window_s: Seconds = Field(1_800, description="a paid order may be cancelled for so long")
+    early_wait_s: Seconds = Field(
+        900, description="a message waits so long for the order that it is about; then it is a dead letter"
+    )
     sweep_interval_s: Seconds = Field(1, description="between looks for due and lapsed work")
     refund_recheck_s: Seconds = Field(86_400, description="between looks for refunds that failed after all")
 

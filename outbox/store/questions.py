@@ -26,7 +26,8 @@ DELAYED_ORDERS: Final[LiteralString] = f"""
             OR NOT EXISTS (SELECT FROM attempt a
                             WHERE a.order_number = p.order_number AND a.attempt = p.attempt
                               AND a.action_expires_at > now() - make_interval(secs => %s)))
-       AND NOT o.delay_notified AND o.status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
+       AND NOT o.delay_notified
+       AND o.status NOT IN ('paid_and_confirmed', 'payment_failed', 'cancelled', 'manual_review')
        AND NOT EXISTS (SELECT FROM quarantine q
                         WHERE q.order_id = o.order_id AND q.released_at IS NULL AND q.kind = 'order')
      ORDER BY p.opened_at LIMIT %s"""  # noqa: S608 - literals only

@@ -22,6 +22,7 @@ from consumers.adapters.gateway.references import could_name
 from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, REACTIONS
+from consumers.runtime.asking import Asker
 from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Decode, Local, Ports
@@ -167,6 +168,12 @@ class Pipeline(View):
         return Resolver(
             self.operators_store(), local, BY_NAME, replace(rules_of(self.settings), **rules), guard, could_name
         )
+
+    def asker(self, **rules: Any) -> Asker:
+        """Make what an operator's request goes through."""
+        local = Local(InternalInventory(), LogNotifier())
+        guard = Guard(bounds_of(self.settings))
+        return Asker(self.operators_store(), local, BY_NAME, replace(rules_of(self.settings), **rules), guard)
 
     # what goes in
 

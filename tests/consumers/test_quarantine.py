@@ -405,7 +405,7 @@ class TakesOnlySo:
                 if len(order_ids) > self._orders_max[0]:
                     self.refused.append(len(order_ids))
                     raise TooMuch("canceling statement due to statement timeout")
-                return await load(order_ids, waiting=waiting)
+                return await load(order_ids, waiting=waiting, early=early)
 
             transaction.load = counted  # type: ignore[method-assign]
             yield transaction

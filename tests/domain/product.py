@@ -194,8 +194,13 @@ def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
     elif trigger is e.PaymentRetryRequested:
         for after, at in product(sorted({max(1, n - 1), n, n + 1}), (AT, later(60))):
             yield builders.payment_retry_requested(after_attempt=after, occurred_at=at)
+    elif trigger is e.OrderCancelRequested:
+        yield builders.order_cancel_requested()
+    elif trigger is e.PreparationStarted:
+        yield builders.preparation_started()
     else:
         build = {
+            e.OrderCancelled: builders.order_cancelled,
             e.PaymentAuthorized: builders.payment_authorized,
             e.ItemsReserved: builders.items_reserved,
             e.ReservationFailed: builders.reservation_failed,
