@@ -142,6 +142,8 @@ def open_world(
         wire.listen()
         progress(f"starting {len(roles)} processes of the pipeline and the sandbox")
         fleet.start(SANDBOX, *roles)
+        if late := [name for name in (SANDBOX, *roles) if not fleet.runs(name)]:
+            raise RuntimeError(f"{late} did not start; see the logs in {folder}")
         yield World(folder, servers, fleet, wire)
 
 

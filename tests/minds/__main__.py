@@ -47,7 +47,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON docu
 @JSON
 def cancels(*, orders: int, seed: int, kills: int, rate: float, inventory: str, as_json: bool) -> None:
     """Cancel orders of every kind, each at a point of its life that the seed draws."""
-    _run("cancels", Wanted(orders, seed, kills, rate, inventory), as_json=as_json)
+    _run(Wanted(seed, kills, rate, inventory), as_json=as_json, cancels=orders)
 
 
 @main.command()
@@ -59,12 +59,12 @@ def cancels(*, orders: int, seed: int, kills: int, rate: float, inventory: str, 
 @JSON
 def refunds(*, requests: int, seed: int, kills: int, rate: float, inventory: str, as_json: bool) -> None:
     """Ask for money of paid orders: in parts, doubled, too much, racing each other, cancels and disputes."""
-    _run("refunds", Wanted(requests, seed, kills, rate, inventory), as_json=as_json)
+    _run(Wanted(seed, kills, rate, inventory), as_json=as_json, refunds=requests)
 
 
-def _run(what: str, wanted: Wanted, *, as_json: bool) -> None:
+def _run(wanted: Wanted, *, as_json: bool, cancels: int = 0, refunds: int = 0) -> None:
     try:
-        result = run(wanted, say, what)
+        result = run(wanted, say, cancels=cancels, refunds=refunds)
     except KeyboardInterrupt:
         say("told to end: everything is stopped")
         sys.exit(130)

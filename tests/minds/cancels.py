@@ -23,7 +23,7 @@ NOBODIES: Final = 3
 
 
 class Cancels:
-    """rate: orders a second. window_s: PAYMENTS_CANCEL_WINDOW_S."""
+    """rate: orders a second. window_s: PAYMENTS_CANCEL_WINDOW_S. overtaken, nobodies, foreign: see oracle.Case."""
 
     def __init__(self, world: World, seed: int, count: int, rate: float, window_s: float, prefix: str = "m") -> None:
         made = Script(seed, prefix, KINDS).orders(count)
@@ -40,11 +40,14 @@ class Cancels:
         self._asked: set[str] = set()
         self._again: set[str] = set()
         self._failed: dict[str, int] = {}
+        self.overtaken = frozenset(i for i, wish in self.wishes.items() if wish.moment is Moment.KEPT_BEFORE)
+        self.nobodies = frozenset(order.order_id for order in self._nobodies)
+        self.foreign: dict[str, int] = {}
 
     @property
-    def nobodies(self) -> set[str]:
-        """Ids of orders that never come, though somebody cancels them."""
-        return {order.order_id for order in self._nobodies}
+    def titles(self) -> dict[str, str]:
+        """Say of each order when and how it is cancelled."""
+        return {order_id: wish.title for order_id, wish in self.wishes.items()}
 
     @property
     def progress(self) -> float:

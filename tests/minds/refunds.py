@@ -44,6 +44,13 @@ class Refunds:
         self.shop.heard = self._hear
         self.foreign: dict[str, int] = {}
         self._begun: set[str] = set()
+        self.overtaken: frozenset[str] = frozenset()
+        self.nobodies: frozenset[str] = frozenset()
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Say of each order what is wanted back."""
+        return {order_id: made.title for order_id, made in self.plans.items()}
 
     @property
     def progress(self) -> float:

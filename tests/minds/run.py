@@ -1,14 +1,14 @@
 """One run: the world is opened, orders flow, people change their minds, all comes to rest, and the oracle judges."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tests.chaos.clock import unix_s
 from tests.chaos.fleet import ROLES
+from tests.chaos.published import Published
 from tests.chaos.world import PREFIX, World, open_world
 from tests.minds.cancels import Cancels
 from tests.minds.evidence import Evidence, gather
@@ -16,8 +16,8 @@ from tests.minds.kills import Kills
 from tests.minds.operators import audit, rule_all
 from tests.minds.oracle import Case, Verdict, judge
 from tests.minds.refunds import Refunds
-from tests.minds.script import STOCK
-from tests.minds.wishes import Moment
+from tests.minds.script import STOCK, Order
+from tests.minds.shop import Shop
 
 WINDOW_S: Final = 20.0
 EARLY_WAIT_S: Final = 45.0
@@ -35,11 +35,31 @@ REST_S: Final = 180.0
 Say = Callable[[str], None]
 
 
+class Driver(Protocol):
+    """Publishes orders, and what somebody wants of them afterwards. titles: what is wished of each order, in words."""
+
+    orders: dict[str, Order]
+    published: Published
+    shop: Shop
+    overtaken: frozenset[str]
+    nobodies: frozenset[str]
+    foreign: dict[str, int]
+
+    @property
+    def titles(self) -> dict[str, str]: ...
+
+    @property
+    def progress(self) -> float: ...
+
+    def start(self) -> None: ...
+
+    def wait(self, timeout_s: float) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was asked for. count: orders with a cancel, or messages that ask for a refund. rate: orders a second."""
+    """What was asked for. rate: orders a second. early_wait_s, window_s: PAYMENTS_EARLY_WAIT_S, ..._CANCEL_WINDOW_S."""
 
-    count: int
     seed: int
     kills: int = 0
     rate: float = RATE_MAX
@@ -57,7 +77,6 @@ class Result:
     seconds: float = 0.0
     killed: list[str] = field(default_factory=list)
     alarms: dict[str, int] = field(default_factory=dict)
-    case: Case | None = None
 
     @property
     def holds(self) -> bool:
@@ -75,74 +94,71 @@ def settings_of(wanted: Wanted) -> dict[str, str]:
     return made if wanted.inventory == "internal" else {**made, "PAYMENTS_INVENTORY": wanted.inventory}
 
 
-def run(wanted: Wanted, say: Say, what: str, roles: Collection[str] = tuple(ROLES)) -> Result:
-    """Run once. what: cancels or refunds. Whatever happens, everything that was started is ended."""
+def run(
+    wanted: Wanted, say: Say, *, cancels: int = 0, refunds: int = 0, roles: Collection[str] = tuple(ROLES)
+) -> Result:
+    """Run once. cancels: orders that are cancelled; refunds: messages that ask for money. Both may be wanted.
+
+    roles: names of tests.chaos.fleet.ROLES that run. Whatever happens, everything that was started is ended.
+    """
     result, begun = Result(), unix_s()
     keep = lambda: not result.holds  # noqa: E731
     with open_world(say, keep=keep, more=settings_of(wanted), stock=STOCK, roles=roles) as world:
         result.folder = world.folder
-        (cancels if what == "cancels" else refunds)(world, wanted, say, result)
+        drivers: list[Driver] = []
+        if cancels:
+            drivers.append(Cancels(world, wanted.seed, cancels, wanted.rate, wanted.window_s))
+        if refunds:
+            drivers.append(Refunds(world, wanted.seed, refunds, wanted.rate))
+        found = _drive(world, drivers, wanted, say, result)
+        result.verdict = judge(_case(drivers, found, wanted))
         result.seconds = unix_s() - begun
         if not result.holds:
             world.folder.joinpath("verdict.json").write_text(json.dumps(document(wanted, result), indent=1), "utf-8")
     return result
 
 
-def cancels(world: World, wanted: Wanted, say: Say, result: Result, prefix: str = "m") -> None:
-    """Have orders cancelled, and judge."""
-    shop = Cancels(world, wanted.seed, wanted.count, wanted.rate, wanted.window_s, prefix)
-    found = _drive(world, shop, wanted, say, result)
-    case = Case(
-        orders=shop.orders,
-        published=shop.published,
-        found=found,
-        stock=STOCK,
-        window_s=wanted.window_s,
-        wished={order_id: wish.title for order_id, wish in shop.wishes.items()},
-        overtaken=frozenset(i for i, wish in shop.wishes.items() if wish.moment is Moment.KEPT_BEFORE),
-        nobodies=frozenset(shop.nobodies),
-    )
-    result.case, result.verdict = case, judge(case)
+def _case(drivers: Sequence[Driver], found: Evidence, wanted: Wanted) -> Case:
+    made = Case(orders={}, published=Published(), found=found, stock=STOCK, window_s=wanted.window_s)
+    orders: dict[str, Order] = {}
+    wished: dict[str, str] = {}
+    for driver in drivers:
+        orders |= driver.orders
+        wished |= driver.titles
+        for sent in driver.published.sent():
+            made.published.add(sent)
+        made.overtaken |= driver.overtaken
+        made.nobodies |= driver.nobodies
+        made.foreign = {**made.foreign, **driver.foreign}
+    made.orders, made.wished = orders, wished
+    return made
 
 
-def refunds(world: World, wanted: Wanted, say: Say, result: Result, prefix: str = "r") -> None:
-    """Have money asked back, and judge."""
-    shop = Refunds(world, wanted.seed, wanted.count, wanted.rate, prefix)
-    found = _drive(world, shop, wanted, say, result)
-    case = Case(
-        orders=shop.orders,
-        published=shop.published,
-        found=found,
-        stock=STOCK,
-        window_s=wanted.window_s,
-        wished={order_id: made.title for order_id, made in shop.plans.items()},
-        foreign=shop.foreign,
-    )
-    result.case, result.verdict = case, judge(case)
-
-
-def _drive(world: World, shop: Cancels | Refunds, wanted: Wanted, say: Say, result: Result) -> Evidence:
+def _drive(world: World, drivers: Sequence[Driver], wanted: Wanted, say: Say, result: Result) -> Evidence:
     """Let it all happen, wait for rest, and gather what is left behind."""
-    kills = Kills(world, wanted.seed, wanted.kills, lambda: shop.progress, say)
+    orders = {order_id for driver in drivers for order_id in driver.orders}
+    progress = lambda: min(driver.progress for driver in drivers)  # noqa: E731
+    kills = Kills(world, wanted.seed, wanted.kills, progress, say)
     harness: list[str] = []
     left: dict[str, int] = {}
-    expected = len(shop.orders)
     try:
-        say(f"{expected} orders at {wanted.rate:g} a second")
-        shop.start()
+        say(f"{len(orders)} orders, {wanted.rate:g} a second of each driver")
+        for driver in drivers:
+            driver.start()
         kills.start()
-        if not shop.wait(expected / wanted.rate + PATIENCE_S):
-            harness.append(f"not every wish was said: {shop.progress:.3f} of them")
+        late = [d for d in drivers if not d.wait(len(d.orders) / wanted.rate + PATIENCE_S)]
+        harness += [f"not every wish was said: {driver.progress:.3f} of them" for driver in late]
         kills.finish()
         say("waiting for rest")
-        left = shop.shop.await_rest(REST_S, lambda: _all_there(world, shop, expected))
-        say("people rule on what came to a review")
+        left = drivers[0].shop.await_rest(REST_S, lambda: _all_there(world, orders))
         harness += rule_all(world, say)
-        left |= shop.shop.await_rest(REST_S)
+        left |= drivers[0].shop.await_rest(REST_S)
     finally:
         kills.finish()
-        shop.shop.close()
-        shop.published.write(world.folder / "published.jsonl")
+        for number, driver in enumerate(drivers):
+            driver.shop.close()
+            driver.published.write(world.folder / f"published-{number}.jsonl")
+    say("auditing")
     said = audit(world)
     say("stopping the pipeline; the oracle reads topics, tables and the gateway's books")
     world.fleet.stop()
@@ -150,18 +166,15 @@ def _drive(world: World, shop: Cancels | Refunds, wanted: Wanted, say: Say, resu
     with world.connect() as connection:
         found = gather(world.bootstrap, PREFIX, connection, world.ledger()["payment_intents"])
     found.audit, found.left, found.ends = said, left, list(world.fleet.ends)
-    found.harness = [*harness, *shop.shop.errors, *kills.errors]
+    found.harness = [*harness, *(error for driver in drivers for error in driver.shop.errors), *kills.errors]
     found.bugs = [f"{line.get('error_type')}: {line.get('error')}" for line in lines if _is_bug(line)]
     result.killed, result.alarms = kills.done, _alarms(lines)
     return found
 
 
-def _all_there(world: World, shop: Cancels | Refunds, expected: int) -> bool:
-    """Whether the database has every order, and an answer to every request that it knows."""
-    with suppress(Exception):
-        known = {row[0] for row in world.rows("SELECT order_id FROM orders")}
-        return shop.orders.keys() <= known and expected == len(shop.orders)
-    return False
+def _all_there(world: World, orders: Collection[str]) -> bool:
+    """Whether the database has every order."""
+    return set(orders) <= {row[0] for row in world.rows("SELECT order_id FROM orders")}
 
 
 def _is_bug(line: Mapping[str, Any]) -> bool:

@@ -149,6 +149,16 @@ def _check_restocked(
         yield Violation("restock", asked.name, "it was refused, and its units are back", where)
 
 
-def is_outside(event: Event) -> bool:
+def returned(index: Index, order_id: str) -> tuple[int, int]:
+    """Return what the events say went back, failed refunds taken off, minor units: at the gateway, and past it."""
+    back = [event for event in index.of(order_id, REFUNDED) if not _is_outside(event)]
+    outside = [event for event in index.of(order_id, REFUNDED) if _is_outside(event)]
+    lost = [event for event in index.of(order_id, FAILED) if _follows(event, back)]
+    amount = sum(int(event.fields["amount_minor"]) for event in back)
+    amount -= sum(int(event.fields["amount_minor"]) for event in lost)
+    return amount, sum(int(event.fields["amount_minor"]) for event in outside)
+
+
+def _is_outside(event: Event) -> bool:
     """Whether a refund was paid past the gateway."""
     return str(event.fields.get("refund_id") or "").startswith(OUTSIDE)
