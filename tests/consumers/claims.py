@@ -12,10 +12,12 @@ import psycopg
 from consumers.reactions import REACTIONS
 from domain.ports.gateway import LedgerEntry
 from outbox.audit import Scope, audit
+from schemas.topics import TOPICS
 from tests.consumers.harness import Pipeline
 from tests.consumers.topics import Read
 
-FINAL = {"paid_and_confirmed", "payment_failed", "manual_review"}
+FINAL = {"paid_and_confirmed", "payment_failed", "cancelled", "manual_review"}
+UPSTREAM = {event_type for event_type, topic in TOPICS.items() if not topic.ours}
 
 
 async def assert_all_is_well(pipeline: Pipeline) -> None:
@@ -42,7 +44,7 @@ async def _journal_is_on_topics(pipeline: Pipeline, read: list[Read]) -> None:
 
 
 def _is_ours(read: Read) -> bool:
-    return read.event_type not in {"OrderConfirmed", "PaymentRetryRequested"}
+    return read.event_type not in UPSTREAM
 
 
 def _stories_are_whole(pipeline: Pipeline, read: list[Read]) -> None:
@@ -103,7 +105,7 @@ async def _one_outcome_each(pipeline: Pipeline, read: list[Read]) -> None:
     orders = dict(await pipeline.rows("SELECT order_id, status FROM orders"))
     assert set(orders.values()) <= FINAL, orders
     outcome = {"PaidAndConfirmed": "paid_and_confirmed", "PaymentFailed": "payment_failed"}
-    outcome["PaymentReviewRequired"] = "manual_review"
+    outcome |= {"OrderCancelled": "cancelled", "PaymentReviewRequired": "manual_review"}
     told: dict[str, dict[int, str]] = defaultdict(dict)
     for r in read:
         if r.event_type in outcome or r.event_type in {"PaymentRefunded", "PaymentVoided"}:
@@ -157,7 +159,7 @@ async def _money_adds_up(pipeline: Pipeline) -> None:
         held = [entry for entry in mine if entry.status == "requires_capture"]
         if status == "paid_and_confirmed":
             assert kept == total, order_id
-        if status == "payment_failed":
+        if status in {"payment_failed", "cancelled"}:
             assert kept == 0 or order_id in pending, order_id
         assert status == "manual_review" or not held, order_id
     assert not entries, "the gateway has money of orders that nobody knows"
@@ -167,7 +169,7 @@ async def _tokens_are_gone(pipeline: Pipeline) -> None:
     """Check that the token is erased once the attempt is over."""
     assert not await pipeline.rows(
         """SELECT order_id FROM attempt JOIN orders USING (order_id)
-            WHERE token IS NOT NULL AND status IN ('paid_and_confirmed', 'payment_failed')"""
+            WHERE token IS NOT NULL AND status IN ('paid_and_confirmed', 'payment_failed', 'cancelled')"""
     )
 
 
