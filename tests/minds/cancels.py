@@ -9,7 +9,7 @@ from tests.chaos.messages import Message
 from tests.chaos.published import Published
 from tests.chaos.world import World
 from tests.minds import messages
-from tests.minds.script import FAILED, KINDS, PAID, Order, Script
+from tests.minds.script import ELSEWHERE, FAILED, KINDS, PAID, Order, Script
 from tests.minds.shop import Shop
 from tests.minds.timeline import Timeline
 from tests.minds.wishes import Moment, Variant, Wish, wishes
@@ -26,7 +26,7 @@ class Cancels:
     """rate: orders a second. window_s: PAYMENTS_CANCEL_WINDOW_S. overtaken, nobodies, foreign: see oracle.Case."""
 
     def __init__(self, world: World, seed: int, count: int, rate: float, window_s: float, prefix: str = "m") -> None:
-        made = Script(seed, prefix, KINDS).orders(count)
+        made = Script(seed, prefix, [*KINDS, *(ELSEWHERE if world.inventory else ())]).orders(count)
         self.orders = {order.order_id: order for order in made}
         self.wishes = wishes(seed, made)
         self.window_s = window_s

@@ -8,7 +8,7 @@ from typing import Final
 
 from deploy.embedded import EmbeddedError
 from tests.chaos.clock import told, unix_s
-from tests.chaos.fleet import ROLES, SANDBOX
+from tests.chaos.fleet import INVENTORY, ROLES, SANDBOX
 from tests.chaos.world import World
 
 SERVERS: Final = ("kafka", "postgres")
@@ -47,9 +47,10 @@ class Kills:
     def _run(self) -> None:
         draw = random.Random(f"kills of {self.seed}")
         victims: list[str] = []
+        everybody = [*self.victims, *([INVENTORY] if self.world.inventory else [])]
         for number in range(self.count):
             due = (number + draw.uniform(0.2, 0.8)) / self.count
-            victims = victims or draw.sample(list(self.victims), len(self.victims))
+            victims = victims or draw.sample(everybody, len(everybody))
             victim, away_s = victims.pop(), draw.uniform(*AWAY_S)
             while self.progress() < due:
                 if self._stop.wait(LOOK_S):

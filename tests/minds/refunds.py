@@ -12,7 +12,7 @@ from tests.chaos.published import Published
 from tests.chaos.world import World
 from tests.minds import messages
 from tests.minds.claims import Claim, Copy, Plan, plan
-from tests.minds.script import FAILED, PAID, REFUNDABLE, Order, Script
+from tests.minds.script import ELSEWHERE, FAILED, PAID, REFUNDABLE, Order, Script
 from tests.minds.shop import ANSWER_S, Shop
 from tests.minds.timeline import Timeline
 
@@ -31,7 +31,8 @@ class Refunds:
         self.plans: dict[str, Plan] = {}
         self.orders: dict[str, Order] = {}
         asked = 0
-        for order in Script(seed, prefix, REFUNDABLE).orders(count):
+        kinds = [*REFUNDABLE, *(ELSEWHERE if world.inventory else ())]
+        for order in Script(seed, prefix, kinds).orders(count):
             if asked >= count:
                 break
             made = plan(draw, order)

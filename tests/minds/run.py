@@ -16,7 +16,7 @@ from tests.minds.kills import Kills
 from tests.minds.operators import audit, rule_all
 from tests.minds.oracle import Case, Verdict, judge
 from tests.minds.refunds import Refunds
-from tests.minds.script import STOCK, Order
+from tests.minds.script import STOCK, STOCK_ELSEWHERE, Order
 from tests.minds.shop import Shop
 
 WINDOW_S: Final = 20.0
@@ -86,12 +86,11 @@ class Result:
 
 def settings_of(wanted: Wanted) -> dict[str, str]:
     """Return the settings of a run, besides those of tests.chaos.world."""
-    made = {
+    return {
         **SETTINGS,
         "PAYMENTS_EARLY_WAIT_S": f"{wanted.early_wait_s:g}",
         "PAYMENTS_CANCEL_WINDOW_S": f"{wanted.window_s:g}",
     }
-    return made if wanted.inventory == "internal" else {**made, "PAYMENTS_INVENTORY": wanted.inventory}
 
 
 def run(
@@ -103,7 +102,9 @@ def run(
     """
     result, begun = Result(), unix_s()
     keep = lambda: not result.holds  # noqa: E731
-    with open_world(say, keep=keep, more=settings_of(wanted), stock=STOCK, roles=roles) as world:
+    elsewhere = wanted.inventory != "internal"
+    more, stock = settings_of(wanted), STOCK_ELSEWHERE if elsewhere else STOCK
+    with open_world(say, keep=keep, more=more, stock=stock, roles=roles, elsewhere=elsewhere) as world:
         result.folder = world.folder
         drivers: list[Driver] = []
         if cancels:
@@ -111,15 +112,15 @@ def run(
         if refunds:
             drivers.append(Refunds(world, wanted.seed, refunds, wanted.rate))
         found = _drive(world, drivers, wanted, say, result)
-        result.verdict = judge(_case(drivers, found, wanted))
+        result.verdict = judge(_case(drivers, found, wanted, stock))
         result.seconds = unix_s() - begun
         if not result.holds:
             world.folder.joinpath("verdict.json").write_text(json.dumps(document(wanted, result), indent=1), "utf-8")
     return result
 
 
-def _case(drivers: Sequence[Driver], found: Evidence, wanted: Wanted) -> Case:
-    made = Case(orders={}, published=Published(), found=found, stock=STOCK, window_s=wanted.window_s)
+def _case(drivers: Sequence[Driver], found: Evidence, wanted: Wanted, stock: Mapping[str, int]) -> Case:
+    made = Case(orders={}, published=Published(), found=found, stock=stock, window_s=wanted.window_s)
     orders: dict[str, Order] = {}
     wished: dict[str, str] = {}
     for driver in drivers:
@@ -165,6 +166,9 @@ def _drive(world: World, drivers: Sequence[Driver], wanted: Wanted, say: Say, re
     lines = [line for _, line in world.fleet.log_lines()]
     with world.connect() as connection:
         found = gather(world.bootstrap, PREFIX, connection, world.ledger()["payment_intents"])
+    if world.inventory is not None:
+        shelves = world.goods()["stock"]
+        found.stock = {s["sku"]: (s["put_in"], s["available"], s["held"], s["sold"]) for s in shelves}
     found.audit, found.left, found.ends = said, left, list(world.fleet.ends)
     found.harness = [*harness, *(error for driver in drivers for error in driver.shop.errors), *kills.errors]
     found.bugs = [f"{line.get('error_type')}: {line.get('error')}" for line in lines if _is_bug(line)]

@@ -160,6 +160,28 @@ REFUNDABLE: Final[Sequence[Kind]] = (
     *_troubled("refund", 10),
 )
 
+INVENTORY_TROUBLES: Final = (
+    "RESET-BEFORE",
+    "RESET-AFTER",
+    "TIMEOUT-BEFORE",
+    "TIMEOUT-AFTER",
+    "500-AFTER",
+    "503",
+    "429",
+    "HTML",
+    "TRUNCATED",
+    "GARBAGE",
+    "MIXED-UP",
+    "SLOW-3S",
+)
+ELSEWHERE: Final[Sequence[Kind]] = tuple(
+    Kind(f"{fault} on {call}", 4, (VISA,), TO_PAID, f"SKU-FAULT-{fault}-ON-{call}", troubled=True)
+    for call in ("RESERVE", "EXTEND", "CONFIRM", "RELEASE", "RESTOCK")
+    for fault in INVENTORY_TROUBLES
+)
+"""With the stock elsewhere: its SKU has the inventory's stand-in fail the first call of that kind about the order."""
+STOCK_ELSEWHERE: Final[Mapping[str, int]] = {**STOCK, **{kind.sku: PLENTY_UNITS for kind in ELSEWHERE}}
+
 
 def method(token: str, *, debit: bool = False) -> dict[str, Any]:
     """Return a payment method of an event."""
@@ -191,12 +213,12 @@ class Script:
     def _order(order_id: str, kind: Kind, draw: random.Random) -> Order:
         quantity = 2 if kind.sku == SCARCE else 1 if kind.sku == CONTESTED else draw.randint(1, 4)
         price = LARGE_MINOR if kind.large else draw.randrange(250, 9_000, 5)
-        lines = [{"sku": kind.sku, "quantity": quantity, "unit_price_minor": price}]
+        lines: list[dict[str, Any]] = [{"sku": kind.sku, "quantity": quantity, "unit_price_minor": price}]
         if draw.random() < 0.5:
             lines.append(
                 {"sku": PLENTY[2], "quantity": draw.randint(1, 3), "unit_price_minor": draw.randrange(95, 900)}
             )
-        goods = sum(int(line["quantity"]) * int(line["unit_price_minor"]) for line in lines)
+        goods = sum(line["quantity"] * line["unit_price_minor"] for line in lines)
         fee = draw.choice((0, 290, 490))
         discount = goods + fee if kind.free else draw.choice((0, 0, 100))
         fields = {

@@ -2,9 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import Final
 
 from tests.minds.oracle.case import Index, Violation
 from tests.minds.oracle.refunds import CANCELLED, PAID, REFUNDED, RESTOCKED, returned
+from tests.minds.script import CONTESTED, SCARCE
+
+MAY_BE_SHORT: Final = (SCARCE, CONTESTED)
 
 
 def check_money(index: Index) -> Iterator[Violation]:
@@ -102,7 +106,7 @@ def check_outcomes(index: Index) -> Iterator[Violation]:
         paid, row = index.of(order_id, PAID), index.row(order_id)
         if len(paid) > 1:
             yield Violation("double", order_id, f"PaidAndConfirmed {len(paid)} times", index.where(order_id))
-        if order_id in asked or order.kind.sku not in {"tea", "honey", "mug"}:
+        if order_id in asked or order.kind.sku in MAY_BE_SHORT:
             continue
         wanted = {"paid_and_confirmed", "manual_review"} if order.kind.ends_paid else {"payment_failed"}
         if row.status not in wanted:
