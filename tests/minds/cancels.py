@@ -23,7 +23,10 @@ NOBODIES: Final = 3
 
 
 class Cancels:
-    """rate: orders a second. window_s: PAYMENTS_CANCEL_WINDOW_S. overtaken, nobodies, foreign: see oracle.Case."""
+    """rate: orders a second. window_s: PAYMENTS_CANCEL_WINDOW_S.
+
+    overtaken, prepared, nobodies, foreign: as in oracle.Case.
+    """
 
     def __init__(self, world: World, seed: int, count: int, rate: float, window_s: float, prefix: str = "m") -> None:
         made = Script(seed, prefix, [*KINDS, *(ELSEWHERE if world.inventory else ())]).orders(count)
@@ -41,6 +44,7 @@ class Cancels:
         self._again: set[str] = set()
         self._failed: dict[str, int] = {}
         self.overtaken = frozenset(i for i, wish in self.wishes.items() if wish.moment is Moment.KEPT_BEFORE)
+        self.prepared = frozenset(i for i, wish in self.wishes.items() if wish.moment is Moment.PREPARED)
         self.nobodies = frozenset(order.order_id for order in self._nobodies)
         self.foreign: dict[str, int] = {}
 

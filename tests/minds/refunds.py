@@ -46,6 +46,7 @@ class Refunds:
         self.foreign: dict[str, int] = {}
         self._begun: set[str] = set()
         self.overtaken: frozenset[str] = frozenset()
+        self.prepared: frozenset[str] = frozenset()
         self.nobodies: frozenset[str] = frozenset()
 
     @property

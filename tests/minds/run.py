@@ -42,6 +42,7 @@ class Driver(Protocol):
     published: Published
     shop: Shop
     overtaken: frozenset[str]
+    prepared: frozenset[str]
     nobodies: frozenset[str]
     foreign: dict[str, int]
 
@@ -129,6 +130,7 @@ def _case(drivers: Sequence[Driver], found: Evidence, wanted: Wanted, stock: Map
         for sent in driver.published.sent():
             made.published.add(sent)
         made.overtaken |= driver.overtaken
+        made.prepared |= driver.prepared
         made.nobodies |= driver.nobodies
         made.foreign = {**made.foreign, **driver.foreign}
     made.orders, made.wished = orders, wished

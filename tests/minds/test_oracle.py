@@ -235,6 +235,10 @@ def cancelled_after_the_window(case: Case) -> None:
     change(case, find(case, CANCELLED, "OrderCancelled"), request_id="c3")
 
 
+def cancelled_after_its_preparation_had_begun(case: Case) -> None:
+    case.prepared = frozenset({CANCELLED.order_id})
+
+
 def nobody_asked_for_the_cancel(case: Case) -> None:
     again(case, find(case, CANCELLED, "CancellationRefused"), order_id=REFUNDED.order_id, order_version=50)
 
@@ -424,6 +428,7 @@ MISTAKES: dict[Callable[[Case], None], str] = {
     refused_as_failed_though_a_retry_was_open: "reason",
     refused_as_cancelled_by_itself: "reason",
     cancelled_after_the_window: "window",
+    cancelled_after_its_preparation_had_begun: "window",
     nobody_asked_for_the_cancel: "cancel",
     overtaken_and_called: "overtaken",
     overtaken_and_reserved: "overtaken",

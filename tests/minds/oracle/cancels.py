@@ -99,6 +99,8 @@ def _check_order(index: Index, order_id: str) -> Iterator[Violation]:
     notices = [e for e in index.of(order_id, "CustomerNotificationRequested") if e.fields["kind"] == "CANCELLED"]
     if len(notices) != len(cancelled):
         yield Violation("told", order_id, f"the customer was told {len(notices)} times that it is cancelled", where)
+    if cancelled and order_id in index.case.prepared:
+        yield Violation("window", order_id, "its preparation had begun, and it is cancelled", where)
     if order_id in index.case.overtaken:
         yield from _check_overtaken(index, order_id)
 

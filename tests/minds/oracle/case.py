@@ -35,8 +35,9 @@ class Case:
     """orders: those that were published, by id. wished: what somebody wished of each, in words.
 
     window_s: how long after its payment an order may be cancelled. overtaken: orders whose cancel was kept by the
-    product before they were published: nothing may be called for them. foreign: orders of which somebody refunded
-    money in the gateway's dashboard, minor units. nobodies: orders that never came.
+    product before they were published: nothing may be called for them. prepared: orders that were cancelled only once
+    the product had noted that their preparation had begun. foreign: orders of which somebody refunded money in the
+    gateway's dashboard, minor units. nobodies: orders that never came.
     """
 
     orders: Mapping[str, Order]
@@ -46,6 +47,7 @@ class Case:
     window_s: float
     wished: Mapping[str, str] = field(default_factory=dict)
     overtaken: frozenset[str] = frozenset()
+    prepared: frozenset[str] = frozenset()
     foreign: Mapping[str, int] = field(default_factory=dict)
     nobodies: frozenset[str] = frozenset()
 
