@@ -6,11 +6,12 @@ already, and goes back: nothing is reserved or captured any more, and the order 
 
 from typing import Final
 
-from domain.cancel_refusals import draft_refused
+from domain.cancel_refusals import draft_notice_of_refusal, draft_refused
 from domain.cancelled import outcome_fields
 from domain.case import Case
 from domain.conditions import (
     always,
+    is_disputed,
     is_on_its_way,
     of_current_attempt,
     other_currency,
@@ -112,6 +113,17 @@ def end_without_bank(case: Case) -> Decision:
     return _end(case.order, case.context)
 
 
+def refuse_disputed_meanwhile(case: Case) -> Decision:
+    """Refuse the cancel after all: the payment was disputed meanwhile, and the gateway refuses to refund it."""
+    order, reason = case.order, CancellationRefusal.DISPUTED
+    cancel = order.cancel
+    assert cancel is not None
+    refused = replace(cancel, state=RequestState.REFUSED, refused=reason.value, ended_at=case.context.at)
+    order = leave_review(order.with_request(refused), Status.PAID_AND_CONFIRMED)
+    drafts = draft_refused(order, cancel.request_id, reason), draft_notice_of_refusal(order, reason)
+    return emit(order, _because_of(cancel, case.context), *drafts)
+
+
 def begin_cancelled(order: Order, request: Request, context: Context) -> Decision:
     """Begin an order whose cancel came before it: it is cancelled at once, and nothing is called."""
     return _end(order.with_request(request), context)
@@ -186,6 +198,7 @@ CANCELLING: Final = (
     On(_K.REFUND, (Pending,), is_on_its_way, carry_out),
     On(_K.REFUND, (Pending,), always, wait),
     On(_K.REFUND, (Approved,), always, carry_out_behind),
+    On(_K.REFUND, (Declined,), is_disputed, refuse_disputed_meanwhile, Status.PAID_AND_CONFIRMED),
     On(_K.REFUND, (ReturnedElsewhere,), something_came_back, carry_out_behind),
     On(_K.RESERVE, (Reserved,), always, carry_out_with_goods),
     On(_K.RESERVE, (Short,), always, carry_out),

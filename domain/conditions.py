@@ -1,6 +1,7 @@
 """The conditions of the rows. Each looks at one case and changes nothing."""
 
 from domain.case import Case
+from domain.disputing import REFUSALS
 from domain.failure_codes import FailureCode
 from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
@@ -171,6 +172,11 @@ def nothing_came_back(case: Case) -> bool:
 def something_came_back(case: Case) -> bool:
     """Whether we keep less than before the refund."""
     return not nothing_came_back(case)
+
+
+def is_disputed(case: Case) -> bool:
+    """Whether the gateway refuses to refund the order because of a dispute."""
+    return case.order.disputed or case.outcome_as(Declined).gateway_code in REFUSALS
 
 
 def is_on_its_way(case: Case) -> bool:

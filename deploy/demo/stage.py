@@ -55,6 +55,7 @@ SETTINGS: Final = {
     # Nobody goes back there: the customers of a demo are played.
     "PAYMENTS_RETURN_URL": "https://shop.example/orders/{order_id}",
     "PAYMENTS_ACTION_TIMEOUT_S": "8",
+    "PAYMENTS_EARLY_WAIT_S": "10",
     "PAYMENTS_LOG_LEVEL": "WARNING",
 }
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from consumers import gateway_told
 from consumers.reactions import REACTIONS
+from domain.cancelling import CANCELLING
 from domain.edges import EDGES
 from domain.operation import OperationKind
 from domain.order import Status
@@ -54,6 +55,7 @@ def as_json() -> dict[str, Any]:
             }
             for reaction in REACTIONS
         ],
+        "cancelling": [_settle(row) for row in CANCELLING],
         "told": [
             {
                 "fact": row.fact.__name__,
@@ -77,6 +79,14 @@ def rows_of(reaction: Reaction) -> tuple[Sequence[tuple[str, ...]], Sequence[tup
         if reaction.calls & set(row.all_kinds())
     ]
     return plans, settles
+
+
+def rows_cancelling() -> Sequence[tuple[str, ...]]:
+    """Return the rows of outcomes while a cancel is noted, as cells."""
+    return [
+        (_kinds(row), " or ".join(_outcomes(row)), _all(row.all_statuses()), row.condition.__name__, row.step.__name__)
+        for row in CANCELLING
+    ]
 
 
 def rows_told() -> Sequence[tuple[str, ...]]:

@@ -59,6 +59,7 @@ QUICK: dict[str, Any] = {
     "gateway_connect_timeout_s": 0.1,
     "gateway_timeout_s": 0.2,
     "unknown_retry_s": 0.05,
+    "early_wait_s": 1,
     "backoff_min_s": 0.05,
     "backoff_max_s": 0.5,
     "sweep_interval_s": 0.05,
@@ -260,7 +261,7 @@ class Pipeline(View):
             return False
         own = [(topic_name(self.settings.topic_prefix, name)) for name in CONSUMED]
         under_way = await self.value(
-            """SELECT (SELECT count(*) FROM outbox)
+            """SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM early_message)
                     + (SELECT count(*) FROM operation WHERE state = ANY(%s) AND due_at IS NOT NULL)
                     + (SELECT count(*) FROM event e WHERE e.topic = ANY(%s) AND NOT EXISTS
                         (SELECT FROM inbox i WHERE i.day = (e.occurred_at AT TIME ZONE 'UTC')::date

@@ -255,7 +255,7 @@ async def test_a_cancel_in_a_review_is_noted_and_carried_out_when_it_ends(make_p
 async def test_before_its_order_nothing_is_called_and_what_has_no_order_is_a_dead_letter(
     make_pipeline: MakePipeline,
 ) -> None:
-    pipeline = await without(make_pipeline, early_wait_s=3)
+    pipeline = await without(make_pipeline, early_wait_s=5)
     await pipeline.publish(cancel(), preparation("order-2"), cancel("nobody"), retry("nobody"))
 
     async def kept() -> bool:
@@ -283,7 +283,7 @@ async def test_before_its_order_nothing_is_called_and_what_has_no_order_is_a_dea
 
 
 async def test_what_missed_its_order_by_a_moment_is_found_by_the_sweep(make_pipeline: MakePipeline) -> None:
-    pipeline = await without(make_pipeline, capture_payment)
+    pipeline = await without(make_pipeline, capture_payment, early_wait_s=60)
     await pipeline.publish(cancel())
 
     async def kept() -> bool:

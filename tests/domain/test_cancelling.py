@@ -262,6 +262,19 @@ def test_a_refund_that_is_refused_comes_to_a_person_and_the_cancel_stays_noted()
     assert refused.order.cancel is not None
 
 
+@pytest.mark.parametrize(("disputed", "code"), [(True, None), (False, "charge_disputed")], ids=["known", "not yet"])
+def test_a_refund_that_is_refused_for_a_dispute_ends_the_cancel_and_the_order_stays_paid(
+    *, disputed: bool, code: str | None
+) -> None:
+    known = noted(S.PAID_AND_CONFIRMED, captured(), operations=(operation(K.REFUND),), disputed=disputed)
+    refused = settle(known, Declined(FailureCode.GATEWAY_REFUSED, code), cancel_order)
+    assert types(refused) == ["CancellationRefused", "CustomerNotificationRequested"]
+    assert facts(refused)[0]["reason"] == "DISPUTED"
+    assert refused.order is not None
+    assert (refused.order.status, refused.order.cancel) == (S.PAID_AND_CONFIRMED, None)
+    assert refused.order.requests[0].state is RequestState.REFUSED
+
+
 @pytest.mark.parametrize(
     "outcome", [CustomerMustAct("pi_1"), Pending(transaction_id="pi_1")], ids=["its customer", "its bank"]
 )
