@@ -65,6 +65,7 @@ ANSWERS: Final[dict[OperationKind, frozenset[type[Outcome]]]] = {
     _K.RESERVE: _WAITING | {Reserved, Short},
     _K.CONFIRM: _WAITING | {Approved, Short, Declined},
     _K.RELEASE: _WAITING | {Approved},
+    _K.RESTOCK: _WAITING | {Approved},
 }
 """The outcomes that a call of each kind can have. No row of the tables fits any other: the order would stand still."""
 

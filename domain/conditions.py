@@ -73,7 +73,7 @@ def live_hold_and_money(case: Case) -> bool:
 def money_moved(case: Case) -> bool:
     """Whether there is money to give back."""
     attempt = case.order.current
-    return current(case) and (attempt.held_minor > 0 or attempt.kept_minor > 0)
+    return current(case) and (attempt.held_minor > 0 or case.order.left_minor(attempt) > 0)
 
 
 # In rows of outcomes
@@ -156,17 +156,17 @@ def forgotten(case: Case) -> bool:
 
 def others_gave_nothing(case: Case) -> bool:
     """Whether somebody else's refund, for which ours was refused, has come to nothing."""
-    return waits_for_others(case.call) and case.attempt.kept_minor > 0
+    return waits_for_others(case.call) and case.left_minor > 0
 
 
 def rest_is_kept(case: Case) -> bool:
     """Whether something was given back, but not all that we kept."""
-    return 0 < case.attempt.kept_minor < case.call.amount_minor
+    return case.returned_minor > 0 and case.left_minor > 0
 
 
 def nothing_came_back(case: Case) -> bool:
     """Whether we keep as much as before the refund."""
-    return case.attempt.kept_minor >= case.call.amount_minor
+    return case.returned_minor == 0 and case.left_minor > 0
 
 
 def something_came_back(case: Case) -> bool:
@@ -186,7 +186,7 @@ def is_on_its_way(case: Case) -> bool:
 
 def money_kept(case: Case) -> bool:
     """Whether we have captured money and not refunded it."""
-    return of_current_attempt(case) and case.attempt.kept_minor > 0
+    return of_current_attempt(case) and case.left_minor > 0
 
 
 def capture_refused(case: Case) -> bool:

@@ -1,4 +1,7 @@
-"""Opens, postpones and closes operations. Except for releases, an order has one unfinished operation at a time."""
+"""Opens, postpones and closes operations.
+
+An order has one operation under way at a time, beside pending refunds and goods that come back.
+"""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -51,15 +54,17 @@ def open_operation(
     amount_minor: int,
     try_number: int = 1,
     method: PaymentMethod | None = None,
+    for_request: str | None = None,
 ) -> Order:
     """Return the order with a new operation, under the lease of the caller's process.
 
     The try number is 1, so the idempotency key is the same for the life of the attempt. A higher one is right only
     after a stored, definite answer under the last one: a refusal that an operator has looked at (domain.resolving), or
-    a refund of less than was asked for. method: what the customer pays with, for an authorize.
+    a refund of less than was asked for. method: what the customer pays with, for an authorize. for_request: the refund
+    that somebody asked for, which it serves.
     """
     operation = Operation(
-        operation_id=operation_id(order.order_id, attempt.number, kind, try_number),
+        operation_id=operation_id(order.order_id, attempt.number, kind, try_number, for_request),
         order_id=order.order_id,
         attempt=attempt.number,
         kind=kind,
@@ -72,6 +77,7 @@ def open_operation(
         due_at=context.after(context.rules.lease_s),
         transaction_id=attempt.transaction_id,
         frozen=freeze(kind, order, attempt, context.rules, method),
+        for_request=for_request,
     )
     return order.with_operation(operation)
 
@@ -82,7 +88,7 @@ def gateway_call(operation: Operation, token: str | None) -> GatewayCall:
     return GatewayCall(
         operation_id=operation.operation_id,
         kind=operation.kind,
-        idempotency_key=idempotency_key(operation.order_id, operation.attempt, operation.kind, operation.try_number),
+        idempotency_key=key_of(operation),
         order_id=operation.order_id,
         attempt=operation.attempt,
         amount_minor=operation.amount_minor,
@@ -94,6 +100,12 @@ def gateway_call(operation: Operation, token: str | None) -> GatewayCall:
         request_format=operation.request_format,
         frozen=operation.frozen,
     )
+
+
+def key_of(operation: Operation) -> str:
+    """Return the key under which the gateway stores this operation."""
+    o = operation
+    return idempotency_key(o.order_id, o.attempt, o.kind, o.try_number, o.for_request)
 
 
 def key_lives(operation: Operation, at: datetime, rules: Rules) -> bool:
@@ -199,12 +211,14 @@ def _asked_pause_s(outcome: Outcome) -> float:
     return (outcome.retry_after_s or 0) if isinstance(outcome, Unknown | NotExecuted) else 0
 
 
-def close(operation: Operation, outcome: Outcome, context: Context) -> Operation:
-    """Return the operation with its definite outcome."""
+def close(operation: Operation, outcome: Outcome, context: Context, returned_minor: int | None = None) -> Operation:
+    """Return the operation with its definite outcome. returned_minor: what came back by it that was not booked."""
+    in_books = returned_minor == 0 and isinstance(outcome, ReturnedElsewhere)
     return replace(
         operation,
         state=_STATES.get(type(outcome), OperationState.APPROVED),
-        detail=detail_of(outcome),
+        # Such money has an event of its own already, and its detail would count it once more.
+        detail=IN_BOOKS if in_books else detail_of(outcome),
         reference=getattr(outcome, "reference", None) or operation.reference,
         transaction_id=getattr(outcome, "transaction_id", None) or operation.transaction_id,
         settled_at=context.at,
@@ -232,6 +246,8 @@ def give_up_reason(operation: Operation, context: Context, customers_until: date
 
 ELSEWHERE: Final = "given back elsewhere"
 """How the detail of a refund begins that somebody else made. The audit looks for it."""
+IN_BOOKS: Final = "refused: money went back before, as our books have it"
+"""The detail of a refund that the gateway refused for what we had booked before."""
 _STATES: Final = {
     Declined: OperationState.DECLINED,
     Short: OperationState.DECLINED,

@@ -44,6 +44,7 @@ class HoldState(StrEnum):
     HELD = "held"
     SOLD = "sold"
     RELEASED = "released"
+    RESTOCKED = "restocked"
     EXPIRED = "expired"
 
 
@@ -170,10 +171,23 @@ class Order(Value, frozen=True):
         return None
 
     def busy(self) -> bool:
-        """Whether an operation other than a release is unfinished. Then no other may start."""
-        return bool(self.operations) and any(
-            o.unfinished and o.kind is not OperationKind.RELEASE for o in self.operations
+        """Whether an operation is under way before whose outcome no other may start."""
+        return bool(self.operations) and any(o.blocks for o in self.operations)
+
+    def returning_minor(self, attempt: int, but: Operation | None = None) -> int:
+        """Return what unfinished refunds of this attempt are about to give back; `but` is left out."""
+        return sum(
+            o.amount_minor
+            for o in self.operations
+            if o.kind is OperationKind.REFUND
+            and o.attempt == attempt
+            and o.unfinished
+            and (but is None or o.operation_id.int != but.operation_id.int)
         )
+
+    def left_minor(self, attempt: Attempt, but: Operation | None = None) -> int:
+        """Return what we keep of this attempt and no refund under way is about to give back; `but` is left out."""
+        return attempt.kept_minor - (self.returning_minor(attempt.number, but) if self.operations else 0)
 
     def hold_of(self, attempt: int) -> Hold | None:
         """Return the hold of this attempt."""

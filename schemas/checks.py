@@ -7,8 +7,14 @@ from collections import Counter
 from collections.abc import Mapping
 
 from schemas.cards import contains_card_number, is_only_digits
-from schemas.events import OrderCancelRequested, OrderConfirmed, PaymentMethod, PaymentRetryRequested
-from schemas.fields import INT_MAX
+from schemas.events import (
+    OrderCancelRequested,
+    OrderConfirmed,
+    PaymentMethod,
+    PaymentRetryRequested,
+    RefundRequested,
+)
+from schemas.fields import INT_MAX, UNITS_MAX
 from schemas.limits import AMOUNT_MAX_MINOR
 from schemas.money import is_currency
 from schemas.records import Event
@@ -27,6 +33,9 @@ def check(event: Event, *, amount_max_minor: Mapping[str, int] = AMOUNT_MAX_MINO
         _check_method(event.payment_method)
     elif isinstance(event, OrderCancelRequested):
         _check_texts(event, "request_id", "reason", "requested_by")
+    elif isinstance(event, RefundRequested):
+        _check_texts(event, "request_id", "reason", "requested_by")
+        _check_units(event)
 
 
 def total_minor(order: OrderConfirmed) -> int:
@@ -65,6 +74,14 @@ def _check_texts(event: Event, *names: str) -> None:
                 Reason.CARD_NUMBER,
                 f"{name} is or may contain a card number. Find out who sent it, and send it without the number.",
             )
+
+
+def _check_units(event: RefundRequested) -> None:
+    if sum(line.quantity for line in event.lines) > UNITS_MAX:
+        raise Rejected(
+            Reason.INVALID_FIELD,
+            f"lines: they come to more than {UNITS_MAX} units, more than any order has. Correct the publisher.",
+        )
 
 
 def _refuse_too_many_units(order: OrderConfirmed) -> None:

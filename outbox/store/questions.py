@@ -7,7 +7,7 @@ from domain.disputing import KnownDispute
 from domain.ids import OperationId, OrderId
 from domain.operation import Operation, OperationState
 from domain.pending import AT_CUSTOMER
-from outbox.schema.mapping import DISPUTES, OPERATIONS
+from outbox.schema.mapping import DISPUTES, ONE_AT_A_TIME, OPERATIONS
 from outbox.store.statements import HISTORY
 from outbox.store.wire import Wire
 
@@ -20,7 +20,7 @@ LAPSED_HOLDS: Final[LiteralString] = """
 """Goods of an order in quarantine are released too, unless that release raised."""
 DELAYED_ORDERS: Final[LiteralString] = f"""
     SELECT o.order_id FROM operation p JOIN orders o ON o.order_id = p.order_id
-     WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind <> 'release' AND p.kind <> 'refund'
+     WHERE {ONE_AT_A_TIME} AND kind <> 'refund'
        AND p.opened_at <= now() - make_interval(secs => %s)
        AND (p.detail IS DISTINCT FROM '{AT_CUSTOMER}'
             OR NOT EXISTS (SELECT FROM attempt a

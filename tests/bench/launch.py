@@ -75,7 +75,7 @@ def answer(call: GatewayCall) -> GatewayOutcome:
             return Approved(call.transaction_id, amount_minor=call.amount_minor)
         case OperationKind.REFUND:
             return Approved(call.transaction_id, f"re_{call.operation_id.hex}", call.amount_minor)
-        case OperationKind.RESERVE | OperationKind.CONFIRM | OperationKind.RELEASE:
+        case OperationKind.RESERVE | OperationKind.CONFIRM | OperationKind.RELEASE | OperationKind.RESTOCK:
             raise ValueError(f"a gateway does not {call.kind}")
         case _:
             assert_never(call.kind)

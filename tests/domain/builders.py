@@ -10,6 +10,7 @@ from domain.content import content_hash
 from domain.ids import EventId, OrderId
 from domain.operation import Operation, OperationKind, operation_id
 from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status, reservation_id
+from domain.requests import Request, RequestKind
 from domain.rules import Context, Rules
 from tests.schemas import builders as events
 
@@ -75,6 +76,22 @@ def operation(kind: OperationKind, number: int = 1, **overrides: Any) -> Operati
         "transaction_id": None if kind is OperationKind.AUTHORIZE else f"pi_{number}",
     }
     return Operation(**(fields | overrides))
+
+
+def request(request_id: str = "R-1", arrival: int = 1, **overrides: Any) -> Request:
+    """Build a refund of 10.00 that somebody asked for at AT, and that waits."""
+    fields: dict[str, Any] = {
+        "request_id": request_id,
+        "kind": RequestKind.REFUND,
+        "arrival": arrival,
+        "content_hash": request_id.encode(),
+        "noted_at": AT,
+        "reason": "damaged",
+        "requested_by": "agent-7",
+        "causation_id": CAUSE,
+        "amount_minor": 1_000,
+    }
+    return Request(**(fields | overrides))
 
 
 def order(status: Status = Status.CONFIRMED, *attempts: Attempt, **overrides: Any) -> Order:

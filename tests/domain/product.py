@@ -6,9 +6,10 @@ must not become one here.
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from consumers.reactions import REACTIONS
+from consumers.refund_requested import refund_payment
 from domain.failure_codes import FailureCode
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, Status
@@ -32,10 +33,24 @@ from domain.outcome import (
     Unknown,
 )
 from domain.reaction import Reaction
+from domain.refunding import read_request
+from domain.requests import REQUESTS_MAX, Request, RequestState
 from domain.rules import Context
 from domain.values import replace
 from schemas import events as e
-from tests.domain.builders import AT, TOTAL, attempt, authorized, captured, context, hold, later, operation, order
+from tests.domain.builders import (
+    AT,
+    TOTAL,
+    attempt,
+    authorized,
+    captured,
+    context,
+    hold,
+    later,
+    operation,
+    order,
+    request,
+)
 from tests.schemas import builders
 
 K = OperationKind
@@ -84,6 +99,7 @@ ANSWERS: Final[dict[OperationKind, tuple[type[Outcome], ...]]] = {
     K.RESERVE: (Reserved, Short, *_WAITING),
     K.CONFIRM: (Approved, Short, Declined, *_WAITING),
     K.RELEASE: (Approved, *_WAITING),
+    K.RESTOCK: (Approved, *_WAITING),
 }
 MEETS: Final[dict[OperationKind, frozenset[Status]]] = {
     # The statuses in which an operation of the current attempt can be unfinished, because no other way leads out of
@@ -98,6 +114,8 @@ MEETS: Final[dict[OperationKind, frozenset[Status]]] = {
     K.VOID: frozenset({S.CONFIRMED, S.ACTION_REQUIRED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
     K.REFUND: frozenset({S.CONFIRMED, S.ACTION_REQUIRED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
     K.RELEASE: frozenset({S.PAYMENT_FAILED}),
+    # Of a paid order only for a request.
+    K.RESTOCK: frozenset({S.CANCELLED}),
 }
 HOME: Final[dict[str, frozenset[Status]]] = {
     # The statuses in which a reaction opens operations. They and what follows from them are its own until the order
@@ -109,6 +127,8 @@ HOME: Final[dict[str, frozenset[Status]]] = {
     "return_payment": frozenset({S.RESERVATION_FAILED}),
 }
 AT_HOME: Final = frozenset().union(*HOME.values())
+KNOWN: Final = "R-known"
+"""The request that an order has which refund_payment works on."""
 UNDONE: Final = frozenset({S.CONFIRMED, S.ACTION_REQUIRED})
 """Where a void or refund of money that we knew of is under way only under review."""
 
@@ -191,6 +211,8 @@ def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
             tax_minor=0,
             payment_method=None,
         )
+    elif trigger is e.RefundRequested:
+        yield from _asked_refunds(whole=known is not None and known.effective_status is S.PAID_AND_CONFIRMED)
     elif trigger is e.PaymentRetryRequested:
         for after, at in product(sorted({max(1, n - 1), n, n + 1}), (AT, later(60))):
             yield builders.payment_retry_requested(after_attempt=after, occurred_at=at)
@@ -212,12 +234,41 @@ def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
         yield build(attempt=n, order_version=10)
 
 
+def _asked_refunds(*, whole: bool) -> Iterator[e.RefundRequested]:
+    """Every refund that matters: of a part, of all, of too much; known, known with other content; lines in excess.
+
+    whole: else only those by which the status decides.
+    """
+    yield builders.refund_requested()
+    if not whole:
+        return
+    yield builders.refund_requested(request_id=KNOWN, lines=())
+    yield builders.refund_requested(request_id=KNOWN, amount_minor=1, lines=())
+    yield builders.refund_requested(amount_minor=None)
+    yield builders.refund_requested(amount_minor=TOTAL, lines=())
+    yield builders.refund_requested(amount_minor=TOTAL + 1)
+    yield builders.refund_requested(lines=(e.Item(sku="SKU-9", quantity=1),))
+
+
 def planned_cases() -> Iterator[Planned]:
     """Walk every reaction's trigger against every order."""
     for known in _orders():
         for reaction in REACTIONS:
+            asked = known
+            if known is not None and reaction is refund_payment:
+                asked = known.with_request(known_request(RequestState.DONE, taken_minor=1, returned_minor=1))
             for event in _events(reaction.trigger, known):
-                yield Planned(reaction, known, event, context())
+                yield Planned(reaction, asked, event, context())
+    full = tuple(request(f"R-{n}", n, state=RequestState.REFUSED) for n in range(1, REQUESTS_MAX + 1))
+    paid = order(S.PAID_AND_CONFIRMED, captured(), requests=full, version=9)
+    yield Planned(refund_payment, paid, builders.refund_requested(request_id="R-201"), context())
+
+
+def known_request(state: RequestState, **overrides: Any) -> Request:
+    """Build the request KNOWN, as it is asked for once more in the walk."""
+    event = builders.refund_requested(request_id=KNOWN, lines=())
+    asked = read_request(event, order(S.PAID_AND_CONFIRMED, captured()), context())
+    return replace(asked, state=state, taken_at=AT, **overrides)
 
 
 def _money_of(kind: OperationKind) -> tuple[Attempt, ...]:
@@ -233,12 +284,16 @@ def _money_of(kind: OperationKind) -> tuple[Attempt, ...]:
             return (captured(), authorized(), attempt(token=None))
         case K.RELEASE:
             return (attempt(), authorized(voided=True), captured(refunded_minor=TOTAL))
+        case K.RESTOCK:
+            return (captured(), captured(refunded_minor=TOTAL))
 
 
 def _hold_of(kind: OperationKind) -> tuple[Hold, ...]:
     match kind:
         case K.AUTHORIZE | K.RESERVE:
             return ()
+        case K.RESTOCK:
+            return (hold(state=HoldState.SOLD),)
         case _:
             return (hold(pinned=True),)
 
@@ -256,11 +311,16 @@ def _work() -> Iterator[tuple[Reaction, OperationKind, OperationState, float]]:
 
 def _foreign(reaction: Reaction, kind: OperationKind, status: Status) -> bool:
     """Whether the order stands where another reaction is at home: see HOME. Releases may be anywhere."""
+    if reaction is refund_payment:
+        return status not in {S.PAID_AND_CONFIRMED, S.PAYMENT_FAILED}
     return kind is not K.RELEASE and status in AT_HOME and status not in HOME.get(reaction.name, ())
 
 
 def _is_possible(order: Order, operation: Operation, outcome: Outcome) -> bool:
     status, kind, money = order.effective_status, operation.kind, order.attempts[operation.attempt - 1]
+    if operation.for_request is not None:
+        known = operation.attempt == order.attempt and status is S.PAID_AND_CONFIRMED
+        return known and isinstance(outcome, ANSWERS[kind])
     if operation.attempt != order.attempt:
         # A release names its own hold and may be under way for an older attempt; everything else is settled before a
         # retry begins, because a busy order is not retried.
@@ -284,10 +344,21 @@ def settled_cases() -> Iterator[Settled]:
             state=state,
             unknown_since=None if state is OperationState.OPEN else AT,
             tries=20 if age_s else 1,
+            for_request=KNOWN if reaction is refund_payment else None,
         )
+        asked = (known_request(RequestState.TAKEN, taken_minor=TOTAL, tries=1),) if reaction is refund_payment else ()
         last = (replace(_at_rest(effective), number=2),) if older else ()
         for money, outcome in product(_money_of(kind), OUTCOMES):
-            known = order(status, money, *last, holds=_hold_of(kind), operations=(op,), reviewed=reviewed, version=9)
+            known = order(
+                status,
+                money,
+                *last,
+                holds=_hold_of(kind),
+                operations=(op,),
+                requests=asked,
+                reviewed=reviewed,
+                version=9,
+            )
             yield Settled(reaction, known, op, outcome, context(later(age_s)), _is_possible(known, op, outcome))
 
 

@@ -58,6 +58,10 @@ GOES_ON: Final = (
 LIVE: Final = [status for status in Status if status not in {S.CANCELLED, S.MANUAL_REVIEW}]
 
 
+pytestmark = pytest.mark.timeout(600)
+"""The walk takes long on a busy machine."""
+
+
 def request(request_id: str = "C-1", state: RequestState = RequestState.WAITING, arrival: int = 1) -> Request:
     asked = builders.order_cancel_requested(request_id=request_id)
     return Request(
@@ -95,7 +99,8 @@ def walk() -> Iterator[Case]:
         if S.CANCELLED in {settled.order.status, settled.order.reviewed}:
             continue
         state = RequestState.TAKEN if settled.operation.kind in {K.VOID, K.REFUND} else RequestState.WAITING
-        known = replace(settled.order, requests=(request(state=state),))
+        asked = settled.order.requests
+        known = replace(settled.order, requests=(*asked, request(state=state, arrival=len(asked) + 1)))
         yield Case(
             settled._replace(order=known),
             settled.reaction.settle(known, settled.operation, settled.outcome, settled.context),

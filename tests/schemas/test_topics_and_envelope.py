@@ -14,12 +14,14 @@ def test_the_table_says_who_publishes_and_what_is_consumed() -> None:
         "OrderConfirmed": Publisher.CHECKOUT,
         "PaymentRetryRequested": Publisher.STOREFRONT,
         "OrderCancelRequested": Publisher.STOREFRONT,
+        "RefundRequested": Publisher.SERVICE,
         "PreparationStarted": Publisher.PREPARATION,
     }
     assert CONSUMED == (
         "OrderConfirmed",
         "PaymentRetryRequested",
         "OrderCancelRequested",
+        "RefundRequested",
         "PaymentAuthorized",
         "ItemsReserved",
         "ReservationFailed",
