@@ -10,7 +10,7 @@ from uuid import UUID
 from tests.chaos import avro
 from tests.chaos.clock import unix_micros
 from tests.chaos.messages import Message, What, described
-from tests.minds.script import Order, method
+from tests.minds.script import VISA, Order, method
 
 ORDER, RETRY = "OrderConfirmed", "PaymentRetryRequested"
 CANCEL, PREPARATION, REFUND = "OrderCancelRequested", "PreparationStarted", "RefundRequested"
@@ -30,7 +30,8 @@ def confirmed(order: Order) -> Message:
 
 def retry(order: Order, after_attempt: int) -> Message:
     """Say that the customer pays again, with the next method of the script, or once more with the last one."""
-    token = order.kind.tokens[min(after_attempt, len(order.kind.tokens) - 1)]
+    tokens = order.kind.tokens or (VISA,)
+    token = tokens[min(after_attempt, len(tokens) - 1)]
     said = event_id(order.order_id, "retry after", after_attempt)
     return _about(RETRY, order, said, after_attempt=after_attempt, payment_method=method(token))
 

@@ -94,8 +94,8 @@ def _check_order(index: Index, order_id: str) -> Iterator[Violation]:
         yield from _check_cancelled(index, order_id, cancelled[0])
     elif row.status == "cancelled":
         yield Violation("status", order_id, "the database says cancelled, and nobody was told", where)
-    elif any(event.fields["reason"] != "PAYMENT_FAILED" for event in index.of(order_id, REFUSED)):
-        yield from _check_kept(index, order_id)
+    elif index.of(order_id, PAID) and row.status != "paid_and_confirmed":
+        yield Violation("status", order_id, "its cancel was refused, and it is not paid any more", where)
     notices = [e for e in index.of(order_id, "CustomerNotificationRequested") if e.fields["kind"] == "CANCELLED"]
     if len(notices) != len(cancelled):
         yield Violation("told", order_id, f"the customer was told {len(notices)} times that it is cancelled", where)
@@ -103,12 +103,6 @@ def _check_order(index: Index, order_id: str) -> Iterator[Violation]:
         yield Violation("window", order_id, "its preparation had begun, and it is cancelled", where)
     if order_id in index.case.overtaken:
         yield from _check_overtaken(index, order_id)
-
-
-def _check_kept(index: Index, order_id: str) -> Iterator[Violation]:
-    """Its cancel was refused after it was paid: it must be paid still."""
-    if index.row(order_id).status != "paid_and_confirmed":
-        yield Violation("status", order_id, "its cancel was refused, and it is not paid", index.where(order_id))
 
 
 def _check_cancelled(index: Index, order_id: str, cancelled: Event) -> Iterator[Violation]:
