@@ -58,9 +58,8 @@ SANDBOX_KEY = "sk_test_sandbox"
 
 def rules_of(settings: Settings) -> Rules:
     """Make the rules from the settings of the same names."""
-    return Rules(
-        **_named(settings, Rules.__struct_fields__), livemode=settings.gateway == "stripe" and _is_live(settings)
-    )
+    named = {**_named(settings, Rules.__struct_fields__), "four_eyes_minor": settings.four_eyes()}
+    return Rules(**named, livemode=settings.gateway == "stripe" and _is_live(settings))
 
 
 def bounds_of(settings: Settings) -> Bounds:

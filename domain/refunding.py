@@ -6,7 +6,7 @@ Never more is given back than is kept; what refunds under way are about to give 
 
 from typing import Final
 
-from domain.approval import is_unapproved, needs_approval
+from domain.approval import needs_approval
 from domain.case import Case
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.lines import OrderLine
@@ -163,17 +163,6 @@ def refuse_request(order: Order, request: Request, why: RefundRefusal, context: 
     order = order.with_request(replace(request, state=RequestState.REFUSED, refused=str(why), ended_at=context.at))
     fields = {"customer_id": order.customer_id, "request_id": request.request_id, "reason": why}
     return emit(order, context, Draft(RefundRefused, fields))
-
-
-def refuse_unapproved(order: Order, context: Context) -> Decision:
-    """Refuse the refunds that no second person has approved in time."""
-    decision = NOTHING
-    for request in order.requests:
-        if request.kind is RequestKind.REFUND and is_unapproved(request, context.at, context.rules):
-            because = replace(context, causation_id=request.causation_id)
-            refused = refuse_request(decision.order or order, request, RefundRefusal.NOT_APPROVED, because)
-            decision = join(decision, refused)
-    return decision
 
 
 def amount_of(order: Order, request: Request) -> int:

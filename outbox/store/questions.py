@@ -18,6 +18,12 @@ LAPSED_HOLDS: Final[LiteralString] = """
                         WHERE q.order_id = r.order_id AND q.released_at IS NULL AND q.kind = 'order')
      LIMIT %s"""
 """Goods of an order in quarantine are released too, unless that release raised."""
+UNAPPROVED: Final[LiteralString] = """
+    SELECT DISTINCT order_id FROM order_request r
+     WHERE state = 'approval' AND noted_at < now() - make_interval(secs => %s)
+       AND NOT EXISTS (SELECT FROM quarantine q
+                        WHERE q.order_id = r.order_id AND q.released_at IS NULL AND q.kind = 'order')
+     LIMIT %s"""
 DELAYED_ORDERS: Final[LiteralString] = f"""
     SELECT o.order_id FROM operation p JOIN orders o ON o.order_id = p.order_id
      WHERE {ONE_AT_A_TIME} AND kind <> 'refund'

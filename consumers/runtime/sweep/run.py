@@ -12,6 +12,7 @@ from consumers.runtime.performing import OperationPerformer
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.settling import Settler
+from consumers.runtime.sweep.approvals import Unapproved
 from consumers.runtime.sweep.claims import DueOperations
 from consumers.runtime.sweep.delays import DelayedPayments
 from consumers.runtime.sweep.early import EarlyOnes
@@ -58,6 +59,7 @@ class Sweep:
             EarlyOnes(tools),
             LapsedHolds(tools),
             DelayedPayments(tools),
+            Unapproved(tools),
             StuckOrders(tools),
             DueOperations(tools, bounds, breaker, performer, settler.without_kept),
         )
