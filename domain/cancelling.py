@@ -24,7 +24,7 @@ from domain.customer_action import cancel_declined
 from domain.decision import Decision, Draft, emit, silent
 from domain.notifying import draft_notice
 from domain.operating import open_operation
-from domain.operation import BESIDE, OperationKind, OperationState
+from domain.operation import BESIDE_OTHERS, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, Status, reservation_id
 from domain.outcome import (
     AlreadyCaptured,
@@ -60,7 +60,7 @@ def is_under_way(order: Order) -> bool:
     """
     return order.status is Status.MANUAL_REVIEW or any(
         o.unfinished
-        and o.kind not in BESIDE
+        and o.kind not in BESIDE_OTHERS
         and not (o.kind is OperationKind.REFUND and o.state is OperationState.PENDING and not waits_for_others(o))
         for o in order.operations
     )

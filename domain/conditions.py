@@ -6,9 +6,10 @@ from domain.failure_codes import FailureCode
 from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
-from domain.outcome import AlreadyCaptured, Declined, Pending
+from domain.outcome import AlreadyCaptured, Declined, Pending, Unknown
 from domain.pending import AT_OTHERS, is_overdue, waits_for_others
 from domain.retries import is_too_old, retry_refusal
+from domain.stock_calls import lasts_too_short
 from schemas.events import OrderConfirmed, PaymentRetryRequested
 
 # In rows of plans
@@ -70,6 +71,16 @@ def live_hold_and_money(case: Case) -> bool:
     return live_hold(case) and case.order.current.held_minor > 0
 
 
+def extending(case: Case) -> bool:
+    """Whether an extension of the hold is under way: the capture follows its answer."""
+    return case.order.under_way(OperationKind.EXTEND, case.order.attempt) is not None
+
+
+def live_hold_elsewhere_and_money(case: Case) -> bool:
+    """Whether the hold is live as far as we know, in an inventory that keeps time by itself, with money to capture."""
+    return case.context.rules.inventory_elsewhere and live_hold_and_money(case)
+
+
 def money_moved(case: Case) -> bool:
     """Whether there is money to give back."""
     attempt = case.order.current
@@ -88,6 +99,20 @@ def goods_live(case: Case) -> bool:
     """Whether the attempt still has its pinned hold. It may not: an operator may settle a capture much later."""
     hold = case.order.hold_of(case.call.attempt)
     return of_current_attempt(case) and hold is not None and hold.state is HoldState.HELD and hold.pinned
+
+
+def capture_waits(case: Case) -> bool:
+    """Whether the capture waits for this extension: the hold is pinned for it, and nothing else is under way."""
+    order = case.order
+    hold = order.hold_of(order.attempt)
+    ready = hold is not None and hold.needed and not order.busy()
+    return of_current_attempt(case) and ready and order.current.held_minor > 0
+
+
+def asks_too_little(case: Case) -> bool:
+    """Whether the extension would be over too soon if it came now. An answer that makes no sense is looked up first."""
+    makes_no_sense = isinstance(case.outcome, Unknown) and case.outcome.replayed
+    return lasts_too_short(case.call, case.context) and not makes_no_sense
 
 
 def in_time(case: Case) -> bool:

@@ -1,12 +1,13 @@
 """Opens, postpones and closes operations.
 
-An order has one operation under way at a time, beside pending refunds and goods that come back.
+An order has one operation under way at a time, and beside it pending refunds and those of BESIDE_OTHERS.
 """
 
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from domain.lines import OrderLine
 from domain.operation import (
     GATEWAY_KINDS,
     GatewayCall,
@@ -33,6 +34,7 @@ from domain.outcome import (
 )
 from domain.pending import AT_CUSTOMER, next_poll, waits_for_customer
 from domain.rules import Context, Rules
+from domain.stock_calls import freeze_goods
 from domain.values import replace
 from domain.wording import freeze
 from schemas.events import PaymentMethod
@@ -54,15 +56,22 @@ def open_operation(
     amount_minor: int,
     try_number: int = 1,
     method: PaymentMethod | None = None,
+    lines: tuple[OrderLine, ...] = (),
     for_request: str | None = None,
 ) -> Order:
     """Return the order with a new operation, under the lease of the caller's process.
 
     The try number is 1, so the idempotency key is the same for the life of the attempt. A higher one is right only
     after a stored, definite answer under the last one: a refusal that an operator has looked at (domain.resolving), or
-    a refund of less than was asked for. method: what the customer pays with, for an authorize. for_request: the refund
-    that somebody asked for, which it serves.
+    a refund of less than was asked for. method: what the customer pays with, for an authorize. lines: what is put
+    back, for a restock. for_request: what somebody asked for, which it serves. Extensions are counted by their hold,
+    and their try number is that count.
     """
+    frozen = (
+        freeze(kind, order, attempt, context.rules, method)
+        if kind in GATEWAY_KINDS
+        else freeze_goods(kind, order, context, lines)
+    )
     operation = Operation(
         operation_id=operation_id(order.order_id, attempt.number, kind, try_number, for_request),
         order_id=order.order_id,
@@ -76,7 +85,7 @@ def open_operation(
         opened_at=context.at,
         due_at=context.after(context.rules.lease_s),
         transaction_id=attempt.transaction_id,
-        frozen=freeze(kind, order, attempt, context.rules, method),
+        frozen=frozen,
         for_request=for_request,
     )
     return order.with_operation(operation)

@@ -93,13 +93,23 @@ class Attempt(Value, frozen=True):
 
 
 class Hold(Value, frozen=True):
-    """The goods of one attempt. A pinned hold cannot expire: a capture is under way for it."""
+    """The goods of one attempt. A pinned hold cannot expire: a capture is under way for it.
+
+    extensions: how often an inventory elsewhere was asked to hold them for longer. There a pinned hold lapses all the
+    same when expires_at is over: the sweep has it extended before.
+    """
 
     reservation_id: ReservationId
     attempt: int
     state: HoldState
     expires_at: datetime
     pinned: bool = False
+    extensions: int = 0
+
+    @property
+    def needed(self) -> bool:
+        """Whether goods are held that a capture is about to pay for, or has paid for."""
+        return self.state is HoldState.HELD and self.pinned
 
     def is_live(self, at: datetime) -> bool:
         """Whether the goods are surely ours, now and for as long as the hold is pinned."""
@@ -173,6 +183,13 @@ class Order(Value, frozen=True):
     def busy(self) -> bool:
         """Whether an operation is under way before whose outcome no other may start."""
         return bool(self.operations) and any(o.blocks for o in self.operations)
+
+    def under_way(self, kind: OperationKind, attempt: int) -> Operation | None:
+        """Return the unfinished operation of this kind, of this attempt."""
+        for operation in self.operations:
+            if operation.kind is kind and operation.attempt == attempt and operation.unfinished:
+                return operation
+        return None
 
     def returning_minor(self, attempt: int, but: Operation | None = None) -> int:
         """Return what unfinished refunds of this attempt are about to give back; `but` is left out."""

@@ -5,6 +5,7 @@ Each takes a case, with the outcome's money booked, and returns the decision: ne
 
 from domain.case import Case
 from domain.decision import Decision, Draft, emit, silent
+from domain.extending import lapse
 from domain.failure_codes import FailureCode, may_retry, reason_of
 from domain.operating import open_operation
 from domain.operation import OperationKind, OperationState
@@ -68,6 +69,11 @@ def fail_reservation(case: Case) -> Decision:
     order = order.with_attempt(replace(order.current, failure_code=code))
     fields = {"attempt": order.attempt, "reason": reason, "missing": _missing(missing)}
     return emit(order, case.context, Draft(ReservationFailed, fields))
+
+
+def fail_lapsed(case: Case) -> Decision:
+    """Move to reservation_failed: the inventory did not extend the hold, so nothing was captured."""
+    return fail_reservation(replace(case, order=lapse(case.order, case.call.attempt, case.context.at)))
 
 
 def mark_paid(case: Case) -> Decision:

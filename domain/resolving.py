@@ -14,13 +14,20 @@ from domain.cancelling import carry_out
 from domain.carrying_on import carry_on
 from domain.case import Case
 from domain.decision import Decision, silent
+from domain.extending import extend
 from domain.failure_codes import FailureCode
 from domain.goods import capture, confirm, reserve
 from domain.next_tries import give_next_number, is_owed, owed, renumber
-from domain.operating import key_lives
-from domain.operation import REQUEST_FORMAT, Operation, OperationKind, OperationState
+from domain.operating import key_lives, open_operation
+from domain.operation import (
+    BESIDE_OTHERS,
+    REQUEST_FORMAT,
+    Operation,
+    OperationKind,
+    OperationState,
+)
 from domain.order import Attempt, Order, Status
-from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
+from domain.outcome import Approved, Declined, Lapsed, Missing, Outcome, Reserved, Short
 from domain.paid_review import request_of
 from domain.payment import cancel_undecided, fail_for_goods, fail_payment, fail_reservation, give_back
 from domain.reaction import Settle
@@ -93,11 +100,12 @@ def resolve(
     if order.status is not Status.MANUAL_REVIEW:
         return No(f"order {order.order_id} is {order.status}, not in manual review")
     review = _Review(order, history, ruling, settles, fits, context)
-    # Refunds that the gateway has accepted may be under way beside the one in question.
+    # Refunds that the gateway has accepted, and calls about goods, may be under way beside the one in question.
     waiting = next((o for o in order.operations if o.unfinished and o.due_at is None), None)
     refused = None if waiting is not None or order.busy() else review.find_refused()
     question = waiting or refused
-    if question is None and (left := next((o for o in order.operations if o.unfinished), None)) is not None:
+    left = next((o for o in order.operations if o.unfinished and o.kind not in BESIDE_OTHERS), None)
+    if question is None and left is not None:
         return No(f"its {left.kind} is under way; see `payments order show {order.order_id}` for what comes of it")
     if question is not None and not review.may_rule(question):
         return No(
@@ -174,8 +182,10 @@ class _Review(NamedTuple):
                 return reserve(case)
             case Status.ITEMS_RESERVED if hold is None or not hold.is_live(self.context.at):
                 return fail_reservation(case)
+            case Status.ITEMS_RESERVED if attempt.held_minor > 0:
+                return (extend if self.context.rules.inventory_elsewhere else capture)(case)
             case Status.ITEMS_RESERVED:
-                return (capture if attempt.held_minor > 0 else confirm)(case)
+                return confirm(case)
             case Status.RESERVATION_FAILED if attempt.held_minor > 0 or order.left_minor(attempt) > 0:
                 return give_back(case)
             case Status.RESERVATION_FAILED:
@@ -216,7 +226,12 @@ class _Review(NamedTuple):
         done = next(o for o in decision.order.operations if o.operation_id.int == call.operation_id.int)
         state = done.state if executed else OperationState.NOT_EXECUTED
         signed = replace(done, state=state, by=self.ruling.by, reason=self.ruling.reason)
-        return replace(decision, order=decision.order.with_operation(signed))
+        after = decision.order.with_operation(signed)
+        if call.kind is OperationKind.RESERVE and not executed and context.rules.inventory_elsewhere:
+            # A copy that is still under way must hold nothing.
+            attempt = after.attempts[call.attempt - 1]
+            after = open_operation(after, context, OperationKind.RELEASE, attempt, call.reaction, 0)
+        return replace(decision, order=after)
 
     def _make_executed(self, call: Operation) -> Outcome | No:
         """Make the answer that never came."""
@@ -238,7 +253,7 @@ class _Review(NamedTuple):
                 if reference not in {None, call.transaction_id}:
                     return No(f"the {call.kind} is about transaction {call.transaction_id}, not {reference}")
                 return Approved(call.transaction_id, amount_minor=amount)
-            case OperationKind.RESERVE:
+            case OperationKind.RESERVE | OperationKind.EXTEND:
                 return Reserved(self.context.after(self.context.rules.reservation_ttl_s))
             case OperationKind.CONFIRM | OperationKind.RELEASE | OperationKind.RESTOCK:
                 return Approved()
@@ -302,4 +317,6 @@ class _Review(NamedTuple):
 def _make_not_executed(order: Order, call: Operation) -> Outcome:
     if call.kind is OperationKind.RESERVE:
         return Short(tuple(Missing(line.sku, line.quantity, 0) for line in order.lines))
+    if call.kind is OperationKind.EXTEND:
+        return Lapsed()
     return Declined(FailureCode.CANCELLED_BY_OPERATOR)

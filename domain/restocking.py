@@ -44,7 +44,14 @@ def exceeds_sold(order: Order, request: Request) -> bool:
 def open_restock(order: Order, request: Request, context: Context) -> Order:
     """Return the order with the operation that puts the request's units back."""
     return open_operation(
-        order, context, OperationKind.RESTOCK, order.current, OWNER, 0, for_request=request.request_id
+        order,
+        context,
+        OperationKind.RESTOCK,
+        order.current,
+        OWNER,
+        0,
+        lines=request.lines,
+        for_request=request.request_id,
     )
 
 
@@ -55,7 +62,8 @@ def restock_all(order: Order, context: Context, reaction: str) -> Order:
     )
     if under_way or not units_left(order):
         return order
-    return open_operation(order, context, OperationKind.RESTOCK, order.current, reaction, 0)
+    lines = tuple(OrderLine(sku, units) for sku, units in sorted(units_left(order).items()))
+    return open_operation(order, context, OperationKind.RESTOCK, order.current, reaction, 0, lines=lines)
 
 
 def lines_of(order: Order, operation: Operation) -> tuple[OrderLine, ...]:

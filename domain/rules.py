@@ -18,7 +18,8 @@ class Rules(Value, frozen=True):
 
     action_timeout_s: a customer has so long to confirm a payment with their bank. pending_hold_s: a bank has so long to
     process a payment before the order fails. cancel_window_s: a paid order may be cancelled for so long. early_wait_s:
-    a message waits so long for its order. four_eyes_minor: by currency, above which sum of refunds of an order a second
+    a message waits so long for its order. inventory_elsewhere: the stock is kept by another system, so each call about
+    goods is an operation with a row. four_eyes_minor: by currency, above which sum of refunds of an order a second
     person approves, within approval_max_s. statement_suffix, description, return_url: templates of `domain.wording`.
     """
 
@@ -48,6 +49,7 @@ class Rules(Value, frozen=True):
     cancel_window_s: float = 1_800
     early_wait_s: float = 900
     livemode: bool = False
+    inventory_elsewhere: bool = False
     statement_suffix: str | None = None
     description: str | None = None
     return_url: str | None = None

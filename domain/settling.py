@@ -7,6 +7,7 @@ from domain.case import Case
 from domain.conditions import (
     ahead_of_us,
     always,
+    asks_too_little,
     forgotten,
     nothing_came_back,
     others_gave_nothing,
@@ -15,9 +16,10 @@ from domain.conditions import (
 )
 from domain.customer_action import cancel_unconfirmed, end_overdue
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
+from domain.extending import extend_anew, is_needed, leave, note_extension, note_lapse, record_hold
 from domain.ids import ReservationId
 from domain.notifying import draft_notice
-from domain.operating import give_up_reason
+from domain.operating import give_up_reason, open_operation
 from domain.operation import GATEWAY_KINDS, Operation, OperationKind
 from domain.order import FINAL, HoldState, Order, Status
 from domain.outcome import (
@@ -29,6 +31,7 @@ from domain.outcome import (
     NotExecuted,
     NotFound,
     Pending,
+    Reserved,
     ReturnedElsewhere,
     TransactionMissing,
     Undecided,
@@ -60,11 +63,23 @@ def wait(case: Case) -> Decision:
     order, context = case.order, case.context
     waiting = next(o for o in order.operations if o.operation_id == case.call.operation_id)
     reason = give_up_reason(waiting, context, case.attempt.action_expires_at)
+    if reason is not None and _is_idle(order, waiting):
+        return silent(leave(order, waiting, context.at))
+    if reason is not None and waiting.kind is OperationKind.EXTEND and order.busy():
+        reason = None  # the capture is asked about, and its answer decides
     if reason is not None:
         order = order.with_operation(replace(waiting, due_at=None))
         return review(order, waiting, reason, context)
     decision = notify_delay(order, context)
     return silent(order) if decision.order is None else decision
+
+
+def _is_idle(order: Order, operation: Operation) -> bool:
+    """Whether nothing depends on a call any more: a hold that has run out here has run out there, too."""
+    if operation.kind is OperationKind.EXTEND:
+        return not is_needed(order, operation)
+    hold = order.hold_of(operation.attempt)
+    return operation.kind is OperationKind.RELEASE and (hold is None or hold.state is not HoldState.HELD)
 
 
 def end_void(case: Case) -> Decision:
@@ -101,6 +116,15 @@ def end_release(case: Case) -> Decision:
     if order.review_reason and order.review_reason.startswith(OperationKind.RELEASE):
         order = _end_review(order)
     return emit(order, case.context, draft_release(case.call.attempt, hold.reservation_id))
+
+
+def release_unwanted(case: Case) -> Decision:
+    """Release goods that were reserved though nothing wants them any more, and give back money as `undo` does."""
+    order, call = case.order, case.call
+    if order.under_way(OperationKind.RELEASE, call.attempt) is None and order.hold_of(call.attempt) is None:
+        order = record_hold(order, call.attempt, case.outcome_as(Reserved).expires_at)
+        order = open_operation(order, case.context, OperationKind.RELEASE, case.attempt, case.reaction, 0)
+    return undo(replace(case, order=order))
 
 
 def ask_operator(case: Case) -> Decision:
@@ -236,6 +260,7 @@ _TAKES_MONEY: Final = (OperationKind.AUTHORIZE, OperationKind.CAPTURE)
 FIRST: Final = (
     On(OperationKind.VOID, (NotFound,), forgotten, void_anew),
     On(OperationKind.REFUND, (NotFound,), others_gave_nothing, refund_anew),
+    On(OperationKind.EXTEND, (Unknown, NotFound, NotExecuted), asks_too_little, extend_anew),
     On(EVERY, (Unknown, NotFound), always, wait),
     On(EVERY, (NotExecuted,), always, wait),
     On(EVERY, (TransactionMissing,), always, ask_for_missing),
@@ -259,6 +284,9 @@ LAST: Final = (
     On(OperationKind.REFUND, (Approved, ReturnedElsewhere), always, end_refund),
     On(_TAKES_MONEY, (ReturnedElsewhere,), always, end_refund),
     On(OperationKind.RELEASE, (Approved,), always, end_release),
+    On(OperationKind.RESERVE, (Reserved,), always, release_unwanted),
+    On(OperationKind.EXTEND, (Reserved,), always, note_extension),
+    On(OperationKind.EXTEND, (Lapsed,), always, note_lapse),
     On(OperationKind.RESTOCK, (Approved,), always, end_restock),
 )
 """The last rows of outcomes for every reaction. An outcome that fits none is undone."""

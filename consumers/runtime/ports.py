@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from domain.ports.gateway import Gateway
-from domain.ports.inventory import LocalInventory
+from domain.ports.inventory import LocalInventory, RemoteInventory
 from domain.ports.messages import Messages, Messenger
 from domain.ports.notices import NoticeList, Notices
 from domain.ports.notifier import Notifier
@@ -22,11 +22,12 @@ class Ports:
     mask: from event type and bytes to the same bytes with card numbers made unreadable, and how many there were.
     notices: where the gateway's notices are kept; notice_list: its own list of them. None: there are none.
     messages: where messages to customers wait; messenger: who sends them. None: they are not sent.
+    inventory: the stock in our own database; None if it is elsewhere: then remote is where, for those who call it.
     """
 
     store: Store
     gateway: Gateway
-    inventory: LocalInventory
+    inventory: LocalInventory | None
     notifier: Notifier
     decode: Decode
     mask: Mask
@@ -34,13 +35,14 @@ class Ports:
     notice_list: NoticeList | None = None
     messages: Messages | None = None
     messenger: Messenger | None = None
+    remote: RemoteInventory | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """The ports that are used inside a transaction, for those who need no others."""
+    """The ports that are used inside a transaction, for those who need no others. inventory: see Ports."""
 
-    inventory: LocalInventory
+    inventory: LocalInventory | None
     notifier: Notifier
 
 
@@ -49,6 +51,7 @@ class Bounds:
     """Every queue, batch and wait of the runtime. Durations in seconds.
 
     quarantine_max: how much may raise within ten minutes, over all processes. One more stops the process.
+    call_max_s, stock_call_max_s: one request at the gateway, at an inventory elsewhere.
     """
 
     batch_max: int = 1_000
@@ -56,6 +59,7 @@ class Bounds:
     operations_open_max: int = 4_000
     poll_s: float = 0.5
     call_max_s: float = 30
+    stock_call_max_s: float = 10
     drain_timeout_s: float = 20
     sweep_interval_s: float = 1
     refund_recheck_s: float = 86_400

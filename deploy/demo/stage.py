@@ -12,8 +12,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from consumers.reactions import REACTIONS
+from deploy.demo.elsewhere import OF_ALL_CALLS
 from deploy.demo.pipeline import READY
-from deploy.demo.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS
+from deploy.demo.script import Script
 from deploy.demo.show import Show
 from deploy.embedded import (
     EmbeddedError,
@@ -27,10 +28,11 @@ from deploy.embedded import (
 )
 from deploy.embedded.files import last_lines, write_whole
 from deploy.embedded.process import Command
-from deploy.local_servers import PlayWebhooks, sandbox_of
+from deploy.local_servers import PlayWebhooks, sandbox_of, stockhouse_of
 from deploy.preparing import make_topics, migrate_database, set_stock
 from deploy.running import run
 from deploy.settings import Settings, load_settings
+from deploy.stockhouse.client import StockhouseClient
 from producers.connection import admin_client
 
 PENDING_S: Final = 2.0
@@ -84,12 +86,13 @@ class Pipeline(Server):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A running pipeline. settings: name its servers."""
+    """A running pipeline. settings: name its servers. inventory: None if the stock is in the database."""
 
     settings: Settings
     servers: EmbeddedServers
     sandbox: ManagedProcess
     pipeline: Pipeline
+    inventory: ManagedProcess | None = None
 
     @property
     def gateway(self) -> str:
@@ -99,12 +102,13 @@ class Stage:
     @property
     def all(self) -> Sequence[Managed]:
         """Every process."""
-        return (*self.servers.managed, self.sandbox, self.pipeline)
+        inventory = () if self.inventory is None else (self.inventory,)
+        return (*self.servers.managed, self.sandbox, *inventory, self.pipeline)
 
 
 @contextmanager
-def set_up(show: Show) -> Iterator[Stage]:
-    """Run everything while inside. On leaving, in whatever way, all is killed and deleted.
+def set_up(show: Show, script: Script) -> Iterator[Stage]:
+    """Run everything that the script needs while inside. On leaving, in whatever way, all is killed and deleted.
 
     Raises EmbeddedError if something cannot be started.
     """
@@ -119,14 +123,16 @@ def set_up(show: Show) -> Iterator[Stage]:
             stack.callback(sandbox.stop, immediate=True)
             start_or_give_up(sandbox.start, (sandbox,))
             step.done("the gateway sandbox runs: play money, and faults on demand")
-        settings = _settings(servers, sandbox)
+        inventory = stack.enter_context(_inventory(show, script, folder)) if script.elsewhere else None
+        settings = _settings(servers, sandbox, inventory)
         with show.step("schema, topics and stock") as step:
             migrate_database(settings)
             made = run(make_topics(settings))
-            run(set_stock(settings, dict.fromkeys(PLENTY, PLENTY_UNITS) | {SCARCE: SCARCE_UNITS}, "demo"))
+            if inventory is None:
+                run(set_stock(settings, script.stock, "demo"))
             step.done(f"{len(made.created)} topics and the tables are made, the stock is filled")
         pipeline = Pipeline(folder, show.tell)
-        stage = Stage(settings, servers, sandbox, pipeline)
+        stage = Stage(settings, servers, sandbox, pipeline, inventory)
         with show.step("the pipeline: all consumers, the relay and the sweep") as step:
             stack.callback(pipeline.stop, immediate=True)
             start_or_give_up(pipeline.start, (pipeline,))
@@ -137,13 +143,41 @@ def set_up(show: Show) -> Iterator[Stage]:
         yield stage
 
 
-def _settings(servers: EmbeddedServers, sandbox: ManagedProcess) -> Settings:
+@contextmanager
+def _inventory(show: Show, script: Script, folder: Path) -> Iterator[ManagedProcess]:
+    """Run an inventory sandbox while inside: with the stock of the script, and with trouble."""
+    with show.step("the inventory sandbox") as step:
+        inventory = stockhouse_of(folder, step.tell)
+        start_or_give_up(inventory.start, (inventory,))
+        try:
+            client = StockhouseClient(f"http://{inventory.address}")
+            run(client.set_stock(script.stock))
+            run(client.set_faults(seed=script.seed, **OF_ALL_CALLS))
+            step.done(f"the inventory sandbox runs: {len(script.stock)} SKUs, and a few of all calls fail")
+        except BaseException:
+            inventory.stop(immediate=True)
+            raise
+    try:
+        yield inventory
+    finally:
+        inventory.stop(immediate=True)
+
+
+def _settings(servers: EmbeddedServers, sandbox: ManagedProcess, inventory: ManagedProcess | None) -> Settings:
+    elsewhere = {}
+    if inventory is not None:
+        elsewhere = {
+            "PAYMENTS_INVENTORY": "http",
+            "PAYMENTS_INVENTORY_URL": f"http://{inventory.address}",
+            "PAYMENTS_INVENTORY_TIMEOUT_S": "2",
+        }
     lines = {
         **SETTINGS,
         "PAYMENTS_DATABASE_URL": servers.database_url,
         "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap,
         "PAYMENTS_STRIPE_API_BASE": f"http://{sandbox.address}",
         **PlayWebhooks.of(servers.data_dir).lines,
+        **elsewhere,
     }
     write_whole(servers.data_dir / ".env", "".join(f"{name}={value}\n" for name, value in lines.items()))
     return load_settings({}, directory=servers.data_dir, use_embedded=False)

@@ -81,7 +81,7 @@ class Story:
 
     currency: if it matters. free: discounted to nothing. large: costs more than the gateway takes (in EUR; in JPY it
     takes more). slow: waits are part of it. customer: what they do whenever they are asked. cancel: when somebody asks
-    to cancel it.
+    to cancel it. item: an SKU that is among the goods.
     """
 
     tokens: tuple[str, ...]
@@ -95,6 +95,7 @@ class Story:
     customer: Customer = Customer.NOT_ASKED
     saved: Saved = Saved.NOT
     cancel: Cancel = Cancel.NEVER
+    item: str | None = None
 
     @property
     def cancelled(self) -> bool:

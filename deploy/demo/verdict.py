@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from deploy.demo.goods import Ledger, goods_problems
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.stories import OUTCOMES, End, Money
 from deploy.demo.watch import Observed
@@ -26,11 +27,15 @@ NOTHING_KEPT: Final = (EFFECTS[Money.NONE], EFFECTS[Money.VOIDED], EFFECTS[Money
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a run left behind: orders in the database, transactions at the gateway, messages on the topics."""
+    """What a run left behind: orders in the database, transactions at the gateway, messages on the topics.
+
+    goods: the ledger of an inventory elsewhere.
+    """
 
     orders: Mapping[OrderId, Order]
     ledger: Sequence[LedgerEntry]
     observed: Observed
+    goods: Ledger | None = None
 
 
 @dataclass(slots=True)
@@ -62,6 +67,9 @@ def judge(script: Script, evidence: Evidence) -> Verdict:
         verdict.wrong[order_id or "(no order)"] = [f"{len(entries)} transactions at the gateway that nobody asked for"]
     for order_id in evidence.orders.keys() - {order.order_id for order in script.orders}:
         verdict.wrong[order_id] = ["an order that must not exist"]
+    if evidence.goods is not None:
+        for whose, problem in goods_problems(script, evidence.goods):
+            verdict.wrong.setdefault(whose, []).append(problem)
     for (reason, key), problem in _letter_problems(script, evidence.observed):
         verdict.wrong.setdefault(key, []).append(f"dead letter {reason}: {problem}")
     return verdict

@@ -16,6 +16,7 @@ from domain.operation import Operation, OperationState
 from domain.order import Order
 from domain.ports.locks import Locks
 from domain.ports.source import Passed
+from domain.ports.stock_work import StockWork
 from domain.ports.upkeep import InboxUpkeep
 from domain.values import Value
 from schemas.events import Event, OwnEvent
@@ -221,7 +222,7 @@ class Claimed(Value, frozen=True):
     until: float
 
 
-class Store(Protocol):
+class Store(StockWork, Protocol):
     """Transactions for the runtime, and the work that the sweep looks for.
 
     Raises DownForEverybody if the database does not answer. Then the whole work can be repeated.

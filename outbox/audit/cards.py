@@ -61,7 +61,7 @@ _PARTS: Final[Mapping[tuple[str, str], LiteralString]] = {
 }
 _ROWS: Final[Mapping[tuple[str, str], LiteralString]] = {
     # An inventory's detail names SKUs.
-    ("operation", "detail"): "kind NOT IN ('reserve', 'confirm', 'release')",
+    ("operation", "detail"): "kind NOT IN ('reserve', 'confirm', 'release', 'extend', 'restock')",
 }
 _EVENTS: Final[LiteralString] = """
     SELECT id, topic, CASE WHEN header_names IS NULL THEN convert_to(order_id, 'UTF8') ELSE key END, body,

@@ -162,7 +162,9 @@ OPERATIONS: Final = Table(
     key=(
         Column("attempt", "integer", "the attempt"),
         word(
-            "kind", "authorize, capture, void, refund; reserve, confirm, release, restock", read=_member(OperationKind)
+            "kind",
+            "authorize, capture, void, refund; reserve, confirm, release, extend, restock",
+            read=_member(OperationKind),
         ),
         Column("try_number", "integer", "part of the idempotency key; below 0: made by somebody else, without a key"),
         word(
@@ -233,6 +235,14 @@ HOLDS: Final = Table(
         word("state", "held, sold, released, restocked, expired", read=_member(HoldState)),
         Column("expires_at", TIME, "when it runs out unless pinned"),
         Column("pinned", "boolean", "a capture is under way: it cannot run out"),
+        Column(
+            "extensions",
+            "integer",
+            "how often an inventory elsewhere was asked to hold them for longer; null: written before 0014",
+            nullable=True,
+            read=int,
+            null=0,
+        ),
     ),
 )
 

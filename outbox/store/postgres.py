@@ -97,8 +97,18 @@ class PostgresStore:
         """Take due operations under a new lease."""
         # The wait for a connection counts too, so that our end of the lease is never after the database's.
         until = asyncio.get_running_loop().time() + lease_s
-        rows = await self._once(statements.CLAIM_DUE, [limit, lease_s])
+        rows = await self._once(statements.CLAIM_DUE, [lease_s, limit, lease_s])
         return [Claimed(OPERATIONS.load(row), row[-1], until) for row in rows]
+
+    async def claim_stock_calls(self, limit: int, lease_s: float) -> Sequence[Claimed]:
+        """Take due operations at an inventory elsewhere under a new lease."""
+        until = asyncio.get_running_loop().time() + lease_s
+        rows = await self._once(statements.CLAIM_STOCK_CALLS, [limit, lease_s])
+        return [Claimed(OPERATIONS.load(row), row[-1], until) for row in rows]
+
+    async def short_holds(self, within_s: float, limit: int) -> Sequence[OrderId]:
+        """Return orders with a hold elsewhere that lapses so soon while it is being paid for."""
+        return [OrderId(row[0]) for row in await self._once(questions.SHORT_HOLDS, [within_s, limit])]
 
     async def give_back(self, operations: Sequence[Operation]) -> None:
         """End the lease of these operations."""

@@ -58,17 +58,35 @@ LOAD_REQUESTS: LiteralString = f"""
 DRAW_ORDER_NUMBERS: LiteralString = "SELECT nextval('order_number_seq')"
 """The first of BLOCK numbers: the sequence's increment."""
 
-CLAIM_DUE: LiteralString = f"""
-    WITH due AS (
-      SELECT order_number, attempt, kind, try_number, for_request FROM operation
-       WHERE (({ONE_AT_A_TIME}) OR ({BESIDE})) AND due_at <= now()
-       ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+_CLAIM: LiteralString = f"""
     UPDATE operation o SET due_at = now() + make_interval(secs => %s)
       FROM due
      WHERE o.order_number = due.order_number AND o.attempt = due.attempt AND o.kind = due.kind
        AND o.try_number = due.try_number AND o.for_request = due.for_request
     RETURNING {OPERATIONS.select("o")},
       (SELECT t.token FROM attempt t WHERE t.order_number = o.order_number AND t.attempt = o.attempt)"""
+CLAIM_DUE: LiteralString = f"""
+    WITH due AS (
+      SELECT order_number, attempt, kind, try_number, for_request FROM operation p
+       WHERE (({ONE_AT_A_TIME}) OR ({BESIDE})) AND due_at <= now()
+         AND kind NOT IN ('reserve', 'confirm', 'release', 'extend', 'restock')
+         AND NOT (kind = 'capture' AND state = 'open'
+                  AND EXISTS (SELECT FROM reservation r
+                               WHERE r.order_number = p.order_number AND r.attempt = p.attempt
+                                 AND r.extensions > 0 AND r.state = 'held' AND r.pinned
+                                 AND r.expires_at <= now() + make_interval(secs => %s)))
+       ORDER BY due_at LIMIT %s FOR UPDATE OF p SKIP LOCKED)
+    {_CLAIM}"""
+"""At the gateway. A capture does not begin while its hold in an inventory elsewhere may lapse under the lease: first
+the other side says what became of the hold, see SHORT_HOLDS."""
+CLAIM_STOCK_CALLS: LiteralString = f"""
+    WITH due AS (
+      SELECT order_number, attempt, kind, try_number, for_request FROM operation
+       WHERE (({ONE_AT_A_TIME}) OR ({BESIDE})) AND due_at <= now()
+         AND kind IN ('reserve', 'confirm', 'release', 'extend', 'restock')
+       ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+    {_CLAIM}"""
+"""At an inventory elsewhere."""
 _LEASE = (word("order_id"), Column("operation_id", "uuid"), Column("due_at", TIME))
 GIVE_BACK = batch(
     # A lease is identified by its end: if another process has claimed the operation since, its lease has another end.

@@ -16,19 +16,22 @@ from schemas.topics import TOPICS
 from tests.consumers.harness import Pipeline
 from tests.consumers.topics import Read
 
+STOCK = 4
+"""The invariant about our own stock."""
 FINAL = {"paid_and_confirmed", "payment_failed", "cancelled", "manual_review"}
 UPSTREAM = {event_type for event_type, topic in TOPICS.items() if not topic.ours}
 
 
 async def assert_all_is_well(pipeline: Pipeline) -> None:
-    """Wait until nothing is under way, then check everything."""
+    """Wait until nothing is under way, then check everything. With the stock elsewhere our own table has none."""
     await pipeline.until_quiet()
     read = await pipeline.topics()
     await _journal_is_on_topics(pipeline, read)
     _stories_are_whole(pipeline, read)
     await _headers_say_what_bodies_say(pipeline, read)
     await _one_outcome_each(pipeline, read)
-    await _shelves_add_up(pipeline)
+    if pipeline.settings.inventory == "internal":
+        await _shelves_add_up(pipeline)
     await _money_adds_up(pipeline)
     await _tokens_are_gone(pipeline)
     await assert_the_audit_holds(pipeline)
@@ -183,5 +186,6 @@ async def assert_the_audit_holds(pipeline: Pipeline) -> None:
             ledger=pipeline.gateway,
         )
     assert report.quiescent
-    broken = [(i.id, i.violations) for i in report.invariants if not i.holds]
+    about_stock = set() if pipeline.settings.inventory == "internal" else {STOCK}
+    broken = [(i.id, i.violations) for i in report.invariants if not i.holds and i.id not in about_stock]
     assert not broken, broken

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from consumers.reactions import REACTIONS
 from consumers.refund_requested import refund_payment
 from domain.failure_codes import FailureCode
-from domain.operation import Operation, OperationKind, OperationState
+from domain.operation import BESIDE_OTHERS, INVENTORY_KINDS, Frozen, Operation, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, Status
 from domain.outcome import (
     AlreadyCaptured,
@@ -96,10 +96,11 @@ ANSWERS: Final[dict[OperationKind, tuple[type[Outcome], ...]]] = {
     ),
     K.VOID: (Approved, AlreadyCaptured, Declined, Lapsed, TransactionMissing, *_WAITING),
     K.REFUND: (Approved, ReturnedElsewhere, Declined, Lapsed, TransactionMissing, *_WAITING),
-    K.RESERVE: (Reserved, Short, *_WAITING),
-    K.CONFIRM: (Approved, Short, Declined, *_WAITING),
+    K.RESERVE: (Reserved, Short, Lapsed, *_WAITING),
+    K.CONFIRM: (Approved, Short, Declined, Lapsed, *_WAITING),
     K.RELEASE: (Approved, *_WAITING),
-    K.RESTOCK: (Approved, *_WAITING),
+    K.EXTEND: (Reserved, Lapsed, *_WAITING),
+    K.RESTOCK: (Approved, Declined, *_WAITING),
 }
 MEETS: Final[dict[OperationKind, frozenset[Status]]] = {
     # The statuses in which an operation of the current attempt can be unfinished, because no other way leads out of
@@ -114,6 +115,8 @@ MEETS: Final[dict[OperationKind, frozenset[Status]]] = {
     K.VOID: frozenset({S.CONFIRMED, S.ACTION_REQUIRED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
     K.REFUND: frozenset({S.CONFIRMED, S.ACTION_REQUIRED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
     K.RELEASE: frozenset({S.PAYMENT_FAILED}),
+    # It may still be under way when the order is paid or has failed, but not with the money that is walked here.
+    K.EXTEND: frozenset({S.ITEMS_RESERVED}),
     # Of a paid order only for a request.
     K.RESTOCK: frozenset({S.CANCELLED}),
 }
@@ -175,7 +178,7 @@ _HOLDS: Final[tuple[Hold | None, ...]] = (
     hold(expires_at=AT),
     *(hold(state=state) for state in HoldState if state is not HoldState.HELD),
 )
-_BUSY: Final = (None, K.AUTHORIZE, K.CAPTURE, K.VOID, K.REFUND, K.RELEASE)
+_BUSY: Final = (None, K.AUTHORIZE, K.CAPTURE, K.VOID, K.REFUND, K.RELEASE, K.EXTEND)
 
 
 def _orders() -> Iterator[Order | None]:
@@ -259,6 +262,8 @@ def planned_cases() -> Iterator[Planned]:
                 asked = known.with_request(known_request(RequestState.DONE, taken_minor=1, returned_minor=1))
             for event in _events(reaction.trigger, known):
                 yield Planned(reaction, asked, event, context())
+                if reaction.calls & INVENTORY_KINDS:
+                    yield Planned(reaction, asked, event, context(inventory_elsewhere=True))
     full = tuple(request(f"R-{n}", n, state=RequestState.REFUSED) for n in range(1, REQUESTS_MAX + 1))
     paid = order(S.PAID_AND_CONFIRMED, captured(), requests=full, version=9)
     yield Planned(refund_payment, paid, builders.refund_requested(request_id="R-201"), context())
@@ -276,7 +281,7 @@ def _money_of(kind: OperationKind) -> tuple[Attempt, ...]:
     match kind:
         case K.AUTHORIZE:
             return (attempt(), attempt(transaction_id="pi_1", action_expires_at=later(500)))
-        case K.CAPTURE | K.VOID:
+        case K.CAPTURE | K.VOID | K.EXTEND:
             return (authorized(),)
         case K.REFUND:
             return (captured(), captured(refund_id="re_1"))
@@ -310,10 +315,10 @@ def _work() -> Iterator[tuple[Reaction, OperationKind, OperationState, float]]:
 
 
 def _foreign(reaction: Reaction, kind: OperationKind, status: Status) -> bool:
-    """Whether the order stands where another reaction is at home: see HOME. Releases may be anywhere."""
+    """Whether the order stands where another reaction is at home: see HOME. What is beside others may be anywhere."""
     if reaction is refund_payment:
         return status not in {S.PAID_AND_CONFIRMED, S.PAYMENT_FAILED}
-    return kind is not K.RELEASE and status in AT_HOME and status not in HOME.get(reaction.name, ())
+    return kind not in BESIDE_OTHERS and status in AT_HOME and status not in HOME.get(reaction.name, ())
 
 
 def _is_possible(order: Order, operation: Operation, outcome: Outcome) -> bool:
@@ -323,7 +328,7 @@ def _is_possible(order: Order, operation: Operation, outcome: Outcome) -> bool:
         return known and isinstance(outcome, ANSWERS[kind])
     if operation.attempt != order.attempt:
         # A release names its own hold and may be under way for an older attempt; everything else is settled before a
-        # retry begins, because a busy order is not retried.
+        # retry begins, because a busy order is not retried. So may an extension be, but not with money that we hold.
         return kind is K.RELEASE and isinstance(outcome, ANSWERS[kind])
     if status not in MEETS[kind] or (order.status in UNDONE and kind in {K.VOID, K.REFUND}):
         return False
@@ -344,6 +349,7 @@ def settled_cases() -> Iterator[Settled]:
             state=state,
             unknown_since=None if state is OperationState.OPEN else AT,
             tries=20 if age_s else 1,
+            frozen=Frozen(until=later(900 + (age_s if age_s > 1_000 else 0))) if kind is K.EXTEND else None,
             for_request=KNOWN if reaction is refund_payment else None,
         )
         asked = (known_request(RequestState.TAKEN, taken_minor=TOTAL, tries=1),) if reaction is refund_payment else ()
@@ -359,7 +365,8 @@ def settled_cases() -> Iterator[Settled]:
                 reviewed=reviewed,
                 version=9,
             )
-            yield Settled(reaction, known, op, outcome, context(later(age_s)), _is_possible(known, op, outcome))
+            at = context(later(age_s), inventory_elsewhere=kind in INVENTORY_KINDS)
+            yield Settled(reaction, known, op, outcome, at, _is_possible(known, op, outcome))
 
 
 def _at_rest(status: Status) -> Attempt:
