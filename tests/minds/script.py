@@ -92,7 +92,8 @@ class Order:
         return found
 
 
-VISA, WALLET, THREE_D = "pm_card_visa", "pm_wallet_captured", "pm_card_authenticationRequired"
+VISA, WALLET, REDIRECT = "pm_card_visa", "pm_wallet_captured", "pm_redirect"
+THREE_D: Final = "pm_card_authenticationRequired"
 FUNDS: Final = "pm_card_chargeDeclinedInsufficientFunds"
 TROUBLES: Final = (
     "reset_before",
@@ -135,7 +136,7 @@ KINDS: Final[Sequence[Kind]] = (
     Kind("3-D Secure", 70, (THREE_D,), (ASKED, *TO_PAID), customer=Customer.CONFIRMS),
     Kind("3-D Secure, not proven", 20, (THREE_D,), (ASKED, FAILED, TOLD), customer=Customer.FAILS),
     Kind("3-D Secure, never comes", 20, (THREE_D,), (ASKED, FAILED, TOLD), customer=Customer.NEVER_COMES),
-    Kind("the bank's page", 25, ("pm_redirect",), (ASKED, *TO_PAID), customer=Customer.CONFIRMS),
+    Kind("the bank's page", 25, (REDIRECT,), (ASKED, *TO_PAID), customer=Customer.CONFIRMS),
     Kind("debit", 25, ("pm_debit_days",), (TOLD, *TO_PAID), debit=True),
     Kind("debit, declined later", 10, ("pm_debit_days_declined",), (TOLD, FAILED), debit=True),
     Kind("nothing to pay", 40, (), TO_PAID, free=True),
@@ -186,7 +187,7 @@ STOCK_ELSEWHERE: Final[Mapping[str, int]] = {**STOCK, **{kind.sku: PLENTY_UNITS 
 def method(token: str, *, debit: bool = False) -> dict[str, Any]:
     """Return a payment method of an event."""
     return {
-        "kind": "WALLET" if token == WALLET else "BANK" if debit else "CARD",
+        "kind": "WALLET" if token == WALLET else "BANK" if debit or token == REDIRECT else "CARD",
         "token": token,
         "gateway_customer_id": CUSTOMER_OF_DEBIT if debit else None,
         "off_session": False,
@@ -227,7 +228,7 @@ class Script:
             "correlation_id": f"basket of {order_id}",
             "causation_id": None,
             "customer_id": f"customer-{draw.randint(1, 999):03d}",
-            "currency": "EUR" if kind.debit or kind.tokens == ("pm_redirect",) else draw.choice(("EUR", "EUR", "USD")),
+            "currency": "EUR" if kind.debit or kind.tokens == (REDIRECT,) else draw.choice(("EUR", "EUR", "USD")),
             "lines": lines,
             "discount_minor": discount,
             "delivery_fee_minor": fee,
