@@ -102,10 +102,13 @@ def goods_live(case: Case) -> bool:
 
 
 def capture_waits(case: Case) -> bool:
-    """Whether the capture waits for this extension: the hold is pinned for it, and nothing else is under way."""
+    """Whether the capture waits for this extension: the hold is pinned for it, and nothing else is under way.
+
+    While a cancel is noted nothing is captured.
+    """
     order = case.order
     hold = order.hold_of(order.attempt)
-    ready = hold is not None and hold.needed and not order.busy()
+    ready = hold is not None and hold.needed and not order.busy() and order.cancel is None
     return of_current_attempt(case) and ready and order.current.held_minor > 0
 
 

@@ -15,9 +15,12 @@ BACK: Final = "free again, or never held"
 """Of a cancelled order, whenever the cancel came: not held, released, lapsed, or sold and all put back."""
 GOODS: Final[Mapping[str | None, str]] = {None: SOLD, "capture_refused": FREED}
 """What must have become of an attempt's goods, by its failure; of any other failure: NOTHING."""
-_STATES: Final = {SOLD: {"confirmed"}, FREED: {"released", "lapsed"}, BACK: {"released", "lapsed"}}
-_ONCE: Final = {SOLD: ("reserve", "confirm"), FREED: ("reserve",), BACK: ("reserve",)}
-"""Effects that must be there exactly once. A hold may be extended several times."""
+_STATES: Final[Mapping[str, frozenset[str]]] = {
+    SOLD: frozenset({"confirmed"}),
+    FREED: frozenset({"released", "lapsed"}),
+    BACK: frozenset({"released", "lapsed", "confirmed"}),
+    NOTHING: frozenset(),
+}
 
 Ledger = Mapping[str, Any]
 
@@ -49,24 +52,18 @@ def _hold_problems(order: ScriptedOrder, wanted: str, hold: Mapping[str, Any] | 
         if wanted not in {NOTHING, BACK}:
             yield f"its goods were never held at the inventory, and must be {wanted}"
         return
-    if wanted == NOTHING:
-        yield f"its goods are {hold['state']} at the inventory, and must be {NOTHING}"
-        return
-    lines, back = ({line["sku"]: line["quantity"] for line in hold[name]} for name in ("lines", "restocked"))
-    if wanted == BACK and hold["state"] == "confirmed":
-        if back != lines:
-            yield f"its goods were sold, and {back or 'nothing'} came back to the inventory, not {lines}"
-        return
     if hold["state"] not in _STATES[wanted]:
         yield f"its goods are {hold['state']} at the inventory, and must be {wanted}"
+        return
+    lines, back = ({line["sku"]: line["quantity"] for line in hold[name]} for name in ("lines", "restocked"))
     if lines != _units(order):
         yield f"the inventory has other goods than were ordered: {lines}"
+    if back != (lines if wanted == BACK and hold["state"] == "confirmed" else {}):
+        yield f"{back or 'nothing'} came back to the inventory, and its goods must be {wanted}"
     effects = Counter(effect["kind"] for effect in hold["effects"])
-    for kind in _ONCE[wanted]:
+    for kind in ("reserve", *(["confirm"] if hold["state"] == "confirmed" else [])):
         if effects[kind] != 1:
             yield f"{effects[kind]} times {kind} at the inventory"
-    if back:
-        yield "goods came back that nobody sent back"
 
 
 def _stock_problems(

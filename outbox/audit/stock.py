@@ -1,4 +1,4 @@
-"""Invariant 4: for each SKU, the units put in are available, held or sold.
+"""Invariant 4: for each SKU, the units put in are available, held or sold. What was restocked is sold no more.
 
 Holds of an inventory elsewhere (their reserve is an operation with a row) are none of our stock: see goods.py.
 """
@@ -18,8 +18,19 @@ WRONG: Final[LiteralString] = """
          AND NOT EXISTS (SELECT FROM operation p WHERE p.order_number = r.order_number AND p.attempt = r.attempt
                                                    AND p.kind = 'reserve')
        GROUP BY 1, 2),
+     back AS (
+       SELECT line ->> 0 AS sku, sum((line ->> 1)::bigint) AS units
+         FROM order_request q CROSS JOIN jsonb_array_elements(q.lines) AS line
+        WHERE q.kind = 'refund' AND q.taken_at IS NOT NULL
+          AND EXISTS (SELECT FROM reservation r
+                       WHERE r.order_number = q.order_number AND r.state = 'sold'
+                         AND NOT EXISTS (SELECT FROM operation p
+                                          WHERE p.order_number = r.order_number AND p.attempt = r.attempt
+                                            AND p.kind = 'reserve'))
+        GROUP BY 1),
     held AS (SELECT sku, units FROM lines WHERE state = 'held'),
-    gone AS (SELECT sku, units FROM lines WHERE state = 'sold'),
+    gone AS (SELECT sku, l.units - coalesce(b.units, 0) AS units
+               FROM lines l LEFT JOIN back b USING (sku) WHERE state = 'sold'),
     every AS (
       SELECT sku, s.available, s.reserved, s.sold, coalesce(put.units, 0) AS put,
              coalesce(held.units, 0) AS held, coalesce(gone.units, 0) AS gone

@@ -1,6 +1,7 @@
 """The demo's script with the stock elsewhere, and how the inventory's ledger is compared with it."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -49,7 +50,9 @@ def ledger_of(script: Script) -> dict[str, Any]:
     holds, sold = [], Counter[str]()
     for order in script.orders:
         for number, end in enumerate(order.story.ends, start=1):
-            if end.failure is None:
+            if order.story.cancelled:
+                holds += cancelled(order, number)
+            elif end.failure is None:
                 holds.append(hold(order, number, "confirmed", "reserve", "extend", "confirm"))
                 sold.update(units(order))
             elif end.failure == "capture_refused":
@@ -59,6 +62,18 @@ def ledger_of(script: Script) -> dict[str, Any]:
         for sku, put_in in script.stock.items()
     ]
     return {"stock": stock, "holds": holds, "restocks": []}
+
+
+def cancelled(order: ScriptedOrder, attempt: int) -> list[dict[str, Any]]:
+    """Make the hold of a cancelled order in each of the ways that are right, by its number."""
+    sold = hold(order, attempt, "confirmed", "reserve", "extend", "confirm")
+    ways = [
+        [],
+        [hold(order, attempt, "lapsed", "reserve", "lapse")],
+        [{**sold, "restocked": sold["lines"]}],
+        [{**hold(order, attempt, "released", "release"), "lines": []}],
+    ]
+    return ways[int(order.order_id[-5:]) % len(ways)]
 
 
 def units(order: ScriptedOrder) -> dict[str, int]:
@@ -108,7 +123,7 @@ def test_every_wrong_ledger_is_found(script: Script) -> None:
     assert problems(None) == {"attempt 1: its goods were never held at the inventory, and must be sold"}
     assert problems({"state": "lapsed"}) == {"attempt 1: its goods are lapsed at the inventory, and must be sold"}
     assert problems({"effects": twice}) == {"attempt 1: 2 times confirm at the inventory"}
-    assert "attempt 1: goods came back that nobody sent back" in problems(
+    assert "attempt 1: {'tea': 1} came back to the inventory, and its goods must be sold" in problems(
         {"restocked": [{"sku": "tea", "quantity": 1}]}
     )
     assert "the inventory has other goods" in "".join(problems({"lines": [{"sku": "tea", "quantity": 99}]}))
@@ -119,6 +134,20 @@ def test_every_wrong_ledger_is_found(script: Script) -> None:
     assert problems({}, hold(declined, 1, "held", "reserve"), whose=declined) == {
         "attempt 1: its goods are held at the inventory, and must be never held"
     }
+
+
+def test_goods_of_a_cancelled_order_that_did_not_come_back_are_found(script: Script) -> None:
+    late = first(script, "paid, then cancelled")
+    alone = replace(script, orders=[late])
+    sold = hold(late, 1, "confirmed", "reserve", "confirm")
+    part = [{**line, "quantity": 1} for line in sold["lines"][:-1]]
+
+    for back, said in (([], "nothing"), (part, "{")):
+        found = dict(goods_problems(alone, {**ledger_of(alone), "holds": [{**sold, "restocked": back}]}))
+        assert found[late.order_id].startswith(f"attempt 1: {said}"), found
+        assert found[late.order_id].endswith(
+            "came back to the inventory, and its goods must be free again, or never held"
+        )
 
 
 def test_units_that_do_not_add_up_are_found(script: Script) -> None:

@@ -19,6 +19,8 @@ ORDER_ID = OrderId("order-1")
 TOTAL = 3_080
 CAUSE = EventId(events.event_id("the trigger"))
 RULES = Rules()
+CONTENT = content_hash(events.order_confirmed())
+"""Made once: the walks build hundreds of thousands of orders."""
 
 
 def later(seconds: float) -> datetime:
@@ -104,7 +106,7 @@ def order(status: Status = Status.CONFIRMED, *attempts: Attempt, **overrides: An
         "currency": "EUR",
         "total_minor": TOTAL,
         "lines": (OrderLine("SKU-1", 2), OrderLine("SKU-2", 1)),
-        "content_hash": content_hash(events.order_confirmed()),
+        "content_hash": CONTENT,
         "status": status,
         "version": 3,
         "attempt": len(tries),

@@ -334,6 +334,8 @@ def _is_possible(order: Order, operation: Operation, outcome: Outcome) -> bool:
         return False
     if kind is K.CONFIRM and money.held_minor > 0:
         return False
+    if kind is K.RESTOCK and money.kept_minor > 0:
+        return False  # it was cancelled, and its money is back
     return isinstance(outcome, ANSWERS[kind])
 
 
