@@ -204,7 +204,7 @@ class Script:
 
     def orders(self, count: int) -> list[Order]:
         """Write so many orders. Each kind comes once before chance decides, as far as there is room."""
-        draw = random.Random(f"orders of {self.seed}")
+        draw = random.Random(f"orders {self._prefix} of {self.seed}")
         chosen = list(self._kinds)[:count]
         chosen += draw.choices(self._kinds, [kind.weight for kind in self._kinds], k=count - len(chosen))
         draw.shuffle(chosen)
