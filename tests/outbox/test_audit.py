@@ -98,8 +98,8 @@ async def test_money_that_does_not_fit_is_found(case: Case, statement: str, inva
 async def test_an_operation_approved_twice_is_found(case: Case) -> None:
     await case.run(
         "INSERT INTO operation (operation_id, order_id, attempt, kind, try_number, state, reaction, amount_minor, "
-        "currency, tries, opened_at, replayed, order_number) SELECT gen_random_uuid(), order_id, attempt, kind, 2, "
-        "state, reaction, amount_minor, currency, tries, opened_at, replayed, order_number FROM operation "
+        "currency, tries, opened_at, replayed, order_number, for_request) SELECT gen_random_uuid(), order_id, attempt, "
+        "kind, 2, state, reaction, amount_minor, currency, tries, opened_at, replayed, order_number, '' FROM operation "
         "WHERE order_id = 'paid' AND kind = 'capture'"
     )
     report = await case.audit(ledger=False)
