@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 2
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-long test-pooler bench chaos conformance model check format clean
+.PHONY: help demo test test-long test-pooler bench chaos minds conformance model check format clean
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -50,6 +50,10 @@ bench: $(RUN)  ## side by side with its peers and the limit; ARGS=--quick for th
 
 chaos: $(DEV)  ## faults dealt to the real thing while orders flow; ORDERS=20000 FAULTS=200 SEED=1 for the long form
 	@$(BIN)/python -m tests.chaos --orders $(or $(ORDERS),900) --faults $(or $(FAULTS),30) --seed $(or $(SEED),1) $(ARGS)
+
+minds: $(DEV)  ## cancels and refunds on request, on the real thing; ORDERS=2000 REQUESTS=10000 KILLS=20 SEED=1
+	@$(BIN)/python -m tests.minds cancels --orders $(or $(ORDERS),2000) --kills $(or $(KILLS),20) --seed $(or $(SEED),1) $(ARGS)
+	@$(BIN)/python -m tests.minds refunds --requests $(or $(REQUESTS),10000) --kills $(or $(KILLS),20) --seed $(or $(SEED),1) $(ARGS)
 
 conformance: $(DEV)  ## adapter and sandbox before stripe-mock, Stripe's specification and localstripe (needs Go the first time)
 	@$(BIN)/python -m tests.conformance $(ARGS)
