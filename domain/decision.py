@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.disputing import KnownDispute
+from domain.erasing import erase_tokens
 from domain.ids import EventId, Namespace, OrderId
 from domain.order import Order
 from domain.outcome import Missing
@@ -88,12 +89,12 @@ def emit(order: Order, context: Context, *drafts: Draft) -> Decision:
         )
         for ordinal, draft in enumerate(drafts)
     ]
-    return Decision(replace(order, version=version), tuple(events))
+    return Decision(erase_tokens(replace(order, version=version)), tuple(events))
 
 
 def silent(order: Order) -> Decision:
     """Write the order and emit no event."""
-    return Decision(order)
+    return Decision(erase_tokens(order))
 
 
 def refuse(reason: Reason, detail: str) -> Decision:
