@@ -40,7 +40,7 @@ async def redriver_of(settings: Settings, *, by: str, dry_run: bool) -> AsyncIte
     codec = codec_of(settings)
     async with store_of(settings, codec) as store:
         gateway: Gateway = _NoGateway()
-        ports = Ports(store, gateway, InternalInventory(), notifier_of(settings), codec.decode, codec.mask)
+        ports = Ports(store, gateway, InternalInventory(), notifier_of(settings), codec.decode, codec)
         yield Redriver(ports, BY_NAME, rules_of(settings), bounds_of(settings), by=by, dry_run=dry_run)
 
 

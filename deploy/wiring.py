@@ -211,11 +211,12 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
             InternalInventory(),
             notifier_of(settings),
             codec.decode,
-            codec.mask,
+            codec,
             store.notices,
             gateway.events if isinstance(gateway, StripeGateway) else None,
             store.messages,
             messenger,
+            store.letters,
         )
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
 

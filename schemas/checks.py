@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from schemas.cards import contains_card_number, is_only_digits
 from schemas.events import OrderConfirmed, PaymentMethod, PaymentRetryRequested
-from schemas.fields import INT_MAX
+from schemas.fields import HIDDEN, INT_MAX
 from schemas.limits import AMOUNT_MAX_MINOR
 from schemas.money import is_currency
 from schemas.records import Event
@@ -36,6 +36,11 @@ def total_minor(order: OrderConfirmed) -> int:
 def _check_method(method: PaymentMethod | None) -> None:
     if method is None:
         return
+    if method.token == HIDDEN:
+        raise Rejected(
+            Reason.INVALID_FIELD,
+            "payment_method.token: hidden, for this is the copy of a dead letter. Have its publisher send it anew.",
+        )
     _refuse_card_number("token", method.token, "a token")
     if method.gateway_customer_id is not None:
         _refuse_card_number("gateway_customer_id", method.gateway_customer_id, "the customer's id")

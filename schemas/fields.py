@@ -20,6 +20,8 @@ LARGEST_EVENT_BYTES: Final = 300_000
 """No event of ours is larger, even with 1000 lines and the longest texts. A test builds the largest of each type."""
 
 REFERENCE_LENGTH_MAX: Final = 255
+HIDDEN: Final = "*" * 16
+"""In place of a payment token, in copies of messages. No gateway has such a token."""
 SKU_LENGTH_MAX: Final = 64
 URL_LENGTH_MAX: Final = 2_048
 

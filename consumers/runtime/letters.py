@@ -1,4 +1,7 @@
-"""Dead letters, built from messages and stretches that cannot be processed. Card numbers are masked."""
+"""Dead letters, built from messages and stretches that cannot be processed.
+
+Card numbers are masked. Payment tokens are hidden in everything but `original`, which only the table has.
+"""
 
 from typing import Final
 
@@ -8,6 +11,7 @@ from domain.ports.source import Message, Stretch
 from domain.ports.store import DeadLetter
 from schemas import cards
 from schemas.events import Event
+from schemas.hiding import Hidden, hide_in
 from schemas.rejection import Reason
 
 NOT_READ: Final = frozenset(
@@ -46,18 +50,22 @@ class Letters:
             nonlocal masked
             if value is None:
                 return None
-            value, found = self._mask(self._event_type, value)
+            value, found = self._mask.mask(self._event_type, value)
             masked += found
             return value
 
+        body = mask(message.value)
+        shown = Hidden(None) if body is None else self._mask.hide(self._event_type, body)
+        is_whole = shown.body == body
         # The key is the order id, and CloudEvents headers repeat ids. They may look like card numbers: keep them.
         # In a message that cannot be read we do not know whether they are ids: mask everything.
         key = message.key if readable else mask(message.key)
-        body = mask(message.value)
+        if key is not None and event is None:
+            key = hide_in(key, shown.secrets)
         headers = tuple(
             (
                 _name(name),
-                value if name.startswith(CLOUD_EVENTS) and readable else mask(value),
+                _hidden(value if name.startswith(CLOUD_EVENTS) and readable else mask(value), shown.secrets),
             )
             for name, value in message.headers
         )
@@ -68,9 +76,9 @@ class Letters:
             offset=message.offset,
             timestamp_ms=message.timestamp_ms,
             key=key,
-            body=body,
+            body=body if is_whole else shown.body or b"",
             headers=headers,
-            masked=masked > 0,
+            masked=masked > 0 or not is_whole,
             reason=reason,
             detail=detail,
             event_id=None if event is None else EventId(event.event_id),
@@ -78,6 +86,7 @@ class Letters:
             own_inbox=own_inbox,
             waits=waits,
             behind=behind,
+            original=None if is_whole else body,
         )
 
     def of_stretch(self, stretch: Stretch, last: int, detail: str, at_ms: int) -> DeadLetter:
@@ -100,6 +109,10 @@ class Letters:
             detail=detail,
             to_offset=last,
         )
+
+
+def _hidden(value: bytes | None, secrets: tuple[bytes, ...]) -> bytes | None:
+    return None if value is None else hide_in(value, secrets)
 
 
 def _name(name: str) -> str:

@@ -223,6 +223,9 @@ def why_not(letter: KeptLetter, groups: Container[str]) -> str | None:
     way_out = f"; `payments dlq give-up {letter.id}` lets its order go on without it" if letter.waits else ""
     if letter.reason is Reason.UNREADABLE:
         return "cannot be redriven: its bytes could not be read; find the message in the publisher's log"
+    if letter.erased_at is not None:
+        day = f"{letter.erased_at:%Y-%m-%d}"
+        return f"not redrivable: its payment token was erased on {day}; have it published anew{way_out}"
     if letter.masked and any(MASKED.search(part) for part in (letter.key, letter.body) if part is not None):
         return f"cannot be redriven: card numbers are masked in it; have it published anew, without them{way_out}"
     if letter.group not in groups:

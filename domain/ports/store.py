@@ -23,10 +23,11 @@ from schemas.rejection import Reason
 class DeadLetter:
     """A message that cannot be processed, and why. (group, topic, partition, offset) and its bytes identify it.
 
-    key, body, headers: as they came, with card numbers masked; masked: there were some. to_offset: the last offset of
-    an unreadable stretch. event_id, order_id: if they can be read. own_inbox: this message wrote the event's row in the
-    inbox. waits: it is in quarantine, and later messages of its order wait behind it. behind: it is such a later
-    message. number: its id in `payments dlq`, once it is stored.
+    key, body, headers: as they came, with card numbers masked and payment tokens hidden; masked: there were some.
+    original: the body with its token, if one is or may be hidden; an empty body then shows nothing of it. to_offset:
+    the last offset of an unreadable stretch. event_id, order_id: if they can be read. own_inbox: this message wrote the
+    event's row in the inbox. waits: it is in quarantine, and later messages of its order wait behind it. behind: it is
+    such a later message. number: its id in `payments dlq`, once it is stored.
     """
 
     group: str
@@ -47,6 +48,12 @@ class DeadLetter:
     waits: bool = False
     behind: bool = False
     number: int | None = None
+    original: bytes | None = None
+
+    @property
+    def whole(self) -> bytes | None:
+        """Return the body with its token."""
+        return self.body if self.original is None else self.original
 
 
 class Passed(NamedTuple):

@@ -155,7 +155,7 @@ class Pipeline(View):
     ) -> Engine:
         """Make an engine over this store and the world's gateway, not running. reactions: for those of their names."""
         decode = decode or self.codec.decode
-        every = Ports(store, self.gateway, InternalInventory(), LogNotifier(), decode, self.codec.mask)
+        every = Ports(store, self.gateway, InternalInventory(), LogNotifier(), decode, self.codec)
         rules_now = replace(rules_of(self.settings), **rules)
         by_name = {**BY_NAME, **{reaction.name: reaction for reaction in reactions}}
         return Engine(dataclasses.replace(every, **ports), by_name, rules_now, self.bounds)
