@@ -7,6 +7,7 @@ from consumers.payment_authorized import reserve_items
 from consumers.payment_failed import release_items
 from consumers.payment_retry_requested import retry_payment
 from consumers.reservation_failed import return_payment
+from consumers.stock_adjusted import adjust_stock
 from domain.reaction import Reaction
 
 REACTIONS: tuple[Reaction, ...] = (
@@ -17,6 +18,7 @@ REACTIONS: tuple[Reaction, ...] = (
     return_payment,
     release_items,
     notify_customer,
+    adjust_stock,
 )
 BY_TRIGGER: dict[str, Reaction] = {reaction.trigger.TYPE: reaction for reaction in REACTIONS}
 BY_NAME: dict[str, Reaction] = {reaction.name: reaction for reaction in REACTIONS}

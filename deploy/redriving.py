@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, NoReturn
 
 from consumers.adapters.inventory import InternalInventory
-from consumers.reactions import BY_NAME
 from consumers.runtime.ports import Ports
 from consumers.runtime.redriving import Outcome, Redriver
+from deploy.consuming import consumed_with
 from deploy.contracts import codec_of
 from deploy.notifying import notifier_of
 from deploy.settings import Settings
@@ -41,7 +41,9 @@ async def redriver_of(settings: Settings, *, by: str, dry_run: bool) -> AsyncIte
     async with store_of(settings, codec) as store:
         gateway: Gateway = _NoGateway()
         ports = Ports(store, gateway, InternalInventory(), notifier_of(settings), codec.decode, codec)
-        yield Redriver(ports, BY_NAME, rules_of(settings), bounds_of(settings), by=by, dry_run=dry_run)
+        # Not those that these settings have no work for.
+        reactions = {reaction.name: reaction for reaction in consumed_with(settings)}
+        yield Redriver(ports, reactions, rules_of(settings), bounds_of(settings), by=by, dry_run=dry_run)
 
 
 async def redrive_letters(

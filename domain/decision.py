@@ -42,11 +42,20 @@ class Notification(Value, frozen=True):
     missing: tuple[Missing, ...] = ()
 
 
+class Adjustment(Value, frozen=True):
+    """Units of a SKU that came in or, negative, went out. event_id: of the warehouse's event, which says why."""
+
+    event_id: EventId
+    sku: str
+    delta: int
+    reason: str
+
+
 class Decision(Value, frozen=True):
     """order: the new state; None if there is nothing to write. events: in the order of their ordinals.
 
     refused: the message becomes a dead letter, for this reason. alarm: the reason of an alarm to log. dispute: as it is
-    to be kept.
+    to be kept. adjustments: of the stock; the inventory refuses what would take it below zero.
     """
 
     order: Order | None
@@ -56,6 +65,7 @@ class Decision(Value, frozen=True):
     alarm: str | None = None
     notifications: tuple[Notification, ...] = ()
     dispute: KnownDispute | None = None
+    adjustments: tuple[Adjustment, ...] = ()
 
 
 class Draft(Value, frozen=True):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from schemas.cards import contains_card_number, is_only_digits
-from schemas.events import OrderConfirmed, PaymentMethod, PaymentRetryRequested
+from schemas.events import OrderConfirmed, PaymentMethod, PaymentRetryRequested, StockAdjusted
 from schemas.fields import HIDDEN, INT_MAX
 from schemas.limits import AMOUNT_MAX_MINOR
 from schemas.money import is_currency
@@ -25,6 +25,8 @@ def check(event: Event, *, amount_max_minor: Mapping[str, int] = AMOUNT_MAX_MINO
         _check_order(event, amount_max_minor)
     elif isinstance(event, PaymentRetryRequested):
         _check_method(event.payment_method)
+    elif isinstance(event, StockAdjusted):
+        _refuse_card_number_in("reason", event.reason)
 
 
 def total_minor(order: OrderConfirmed) -> int:
@@ -57,6 +59,14 @@ def _refuse_card_number(name: str, text: str, wanted: str) -> None:
         raise Rejected(
             Reason.CARD_NUMBER,
             f"payment_method.{name} is or may be a card number. Find out who sent it. Send {wanted} of the gateway.",
+        )
+
+
+def _refuse_card_number_in(name: str, text: str) -> None:
+    """Refuse words of people that contain one."""
+    if contains_card_number(text):
+        raise Rejected(
+            Reason.CARD_NUMBER, f"{name} contains a card number. Find out who sent it. Send it without the number."
         )
 
 

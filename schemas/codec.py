@@ -13,7 +13,7 @@ from schemas.conversion import Conversion
 from schemas.framing import CONFLUENT, HEADS, FrameReader
 from schemas.hiding import Hidden, hide
 from schemas.limits import AMOUNT_MAX_MINOR, limits_of
-from schemas.records import Event, OwnEvent
+from schemas.records import Event, OrderEvent, OwnEvent
 from schemas.registry import NotRegistered, Registry
 from schemas.rejection import Reason, Rejected
 from schemas.shapes import SHAPES
@@ -85,7 +85,7 @@ class Codec:
         return value
 
     def decode(self, event_type: str, key: bytes | None, value: bytes | None) -> Event:
-        """Read a message of that event's topic, strictly, and check it. The key must be the order id.
+        """Read a message of that event's topic, strictly, and check it. The key must be the event's subject.
 
         Raises Rejected when this message can never be processed; SchemaAwaited or RegistryUnavailable when trying again
         may help; KeyError for an event type that has no topic.
@@ -102,10 +102,11 @@ class Codec:
         event = None if value is None else self._written.pop(value, None)
         if event is None or event_type != event.TYPE:
             event = self._decode(event_type, value)
-        if key is None or key != event.order_id.encode():
+        if key is None or key != event.subject.encode():
+            subject = "order_id" if isinstance(event, OrderEvent) else "SKU"
             raise Rejected(
                 Reason.KEY_MISMATCH,
-                "The message key is not the order_id in UTF-8. Correct the publisher: keys keep the order of events.",
+                f"The message key is not the {subject} in UTF-8. Correct the publisher: keys keep the order of events.",
             )
         return event
 
@@ -126,9 +127,9 @@ class Codec:
     def mask(self, event_type: str, value: bytes) -> tuple[bytes, int]:
         """Mask card numbers in a body that is kept as a dead letter; return it and how many there were.
 
-        In a body that can be decoded only the token, the gateway's id of the customer and the currency are searched:
-        our ids, SKUs and amounts may look like card numbers. In any other body every such run of digits is masked. The
-        length stays the same.
+        In a body that can be decoded only what upstream words freely is searched (the token, the gateway's id of the
+        customer, currency, reason): our ids, SKUs and amounts may look like card numbers. In any other body every such
+        run of digits is masked. The length stays the same.
         """
         try:
             writer, body = self._open(event_type, value)
@@ -138,7 +139,7 @@ class Codec:
         method = wire.get("payment_method")
         named = method if isinstance(method, dict) else {}
         total = 0
-        for text in (named.get("token"), named.get("gateway_customer_id"), wire.get("currency")):
+        for text in (named.get("token"), named.get("gateway_customer_id"), wire.get("currency"), wire.get("reason")):
             clear = text.encode() if isinstance(text, str) else b""
             hidden, count = mask(clear)
             if count:

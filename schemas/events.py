@@ -15,8 +15,10 @@ from schemas.fields import (
     AnyCurrencyText,
     Attempt,
     CodeText,
+    CorrelationText,
     CurrencyText,
     CustomerText,
+    Delta,
     DisputeOutcome,
     Flag,
     Id,
@@ -24,15 +26,28 @@ from schemas.fields import (
     MoneyState,
     NotificationKind,
     PaymentMethodKind,
+    ReasonText,
     ReferenceText,
     ReviewMoney,
     ReviewOperation,
     SentenceText,
     ShortageReason,
+    SkuText,
     Stage,
     UrlText,
 )
-from schemas.records import Event, Item, Line, MissingItem, OwnEvent, PaymentMethod, Record, UpstreamEvent, validate
+from schemas.records import (
+    Event,
+    Item,
+    Line,
+    MissingItem,
+    OrderEvent,
+    OwnEvent,
+    PaymentMethod,
+    Record,
+    UpstreamEvent,
+    validate,
+)
 
 __all__ = [
     "ActionKind",
@@ -47,6 +62,7 @@ __all__ = [
     "MoneyState",
     "NotificationKind",
     "OrderConfirmed",
+    "OrderEvent",
     "OwnEvent",
     "PaidAndConfirmed",
     "PaymentAuthorized",
@@ -67,6 +83,7 @@ __all__ = [
     "ReviewOperation",
     "ShortageReason",
     "Stage",
+    "StockAdjusted",
     "UpstreamEvent",
     "validate",
 ]
@@ -98,6 +115,23 @@ class PaymentRetryRequested(UpstreamEvent):
 
     after_attempt: Attempt
     payment_method: PaymentMethod
+
+
+class StockAdjusted(Event):
+    """Units of a SKU came in at a warehouse or, negative, went out of it other than by an order."""
+
+    TYPE: ClassVar[str] = "StockAdjusted"
+
+    correlation_id: CorrelationText
+    causation_id: Id | None = None
+    sku: SkuText
+    delta: Delta
+    reason: ReasonText
+
+    @property
+    def subject(self) -> str:
+        """The SKU."""
+        return self.sku
 
 
 class CustomerActionRequired(OwnEvent):

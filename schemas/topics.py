@@ -13,6 +13,7 @@ class Publisher(StrEnum):
 
     CHECKOUT = "checkout"
     STOREFRONT = "storefront"
+    WAREHOUSE = "warehouse"
     PAYMENTS = "payments"
 
 
@@ -33,6 +34,7 @@ class Topic:
 _TABLE: Final = (
     Topic(events.OrderConfirmed, Publisher.CHECKOUT, consumed=True),
     Topic(events.PaymentRetryRequested, Publisher.STOREFRONT, consumed=True),
+    Topic(events.StockAdjusted, Publisher.WAREHOUSE, consumed=True),
     Topic(events.CustomerActionRequired, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentAuthorized, Publisher.PAYMENTS, consumed=True),
     Topic(events.ItemsReserved, Publisher.PAYMENTS, consumed=True),

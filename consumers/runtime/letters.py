@@ -10,9 +10,10 @@ from domain.ids import EventId, OrderId
 from domain.ports.source import Message, Stretch
 from domain.ports.store import DeadLetter
 from schemas import cards
-from schemas.events import Event
+from schemas.events import Event, OrderEvent
 from schemas.hiding import Hidden, hide_in
 from schemas.rejection import Reason
+from schemas.topics import EVENTS
 
 NOT_READ: Final = frozenset(
     {Reason.UNDECODABLE, Reason.NOT_CANONICAL, Reason.TOO_LARGE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_SCHEMA}
@@ -29,6 +30,7 @@ class Letters:
     def __init__(self, group: str, event_type: str, mask: Mask) -> None:
         self._group = group
         self._event_type = event_type
+        self._of_orders = issubclass(EVENTS[event_type], OrderEvent)
         self._mask = mask
 
     def of_message(
@@ -82,12 +84,23 @@ class Letters:
             reason=reason,
             detail=detail,
             event_id=None if event is None else EventId(event.event_id),
-            order_id=order_id_of(event, key if key == message.key else None, reason),
+            order_id=self.order_id_of(event, key if key == message.key else None, reason),
             own_inbox=own_inbox,
             waits=waits,
             behind=behind,
             original=None if is_whole else body,
         )
+
+    def order_id_of(self, event: Event | None, key: bytes | None, reason: Reason) -> OrderId | None:
+        """Return the order of a message: the event's, or else the key, if that can be an order id.
+
+        A key that differs from the event's order id names no order, nor does one of a topic about something else.
+        """
+        if isinstance(event, OrderEvent):
+            return OrderId(event.order_id)
+        if not self._of_orders or key is None or reason is Reason.KEY_MISMATCH or not 1 <= len(key) <= ORDER_ID_MAX:
+            return None
+        return OrderId(key.decode("ascii")) if all(b"!"[0] <= byte <= b"~"[0] for byte in key) else None
 
     def of_stretch(self, stretch: Stretch, last: int, detail: str, at_ms: int) -> DeadLetter:
         """Return the letter of a stretch that is passed over. We only know where its messages were."""
@@ -122,18 +135,6 @@ def _name(name: str) -> str:
     """
     hidden, _ = cards.mask(name.encode("utf-8", "surrogatepass"))
     return hidden.decode("utf-8", "surrogatepass").replace("\0", REPLACEMENT)
-
-
-def order_id_of(event: Event | None, key: bytes | None, reason: Reason) -> OrderId | None:
-    """Return the order of a message: the event's, or else the key, if that can be an order id.
-
-    A key that differs from the event's order id names no order.
-    """
-    if event is not None:
-        return OrderId(event.order_id)
-    if key is None or reason is Reason.KEY_MISMATCH or not 1 <= len(key) <= ORDER_ID_MAX:
-        return None
-    return OrderId(key.decode("ascii")) if all(b"!"[0] <= byte <= b"~"[0] for byte in key) else None
 
 
 def ids_of(letter: DeadLetter) -> dict[str, object]:

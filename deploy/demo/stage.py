@@ -11,7 +11,7 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from consumers.reactions import REACTIONS
+from deploy.consuming import consumed_with
 from deploy.demo.pipeline import READY
 from deploy.demo.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS
 from deploy.demo.show import Show
@@ -153,7 +153,7 @@ async def _wait_for_groups(settings: Settings) -> None:
     async with admin_client(settings.kafka_options(), "payments-demo", "about groups", ASK_MS) as admin:
         try:
             async with asyncio.timeout(JOIN_S):
-                for reaction in REACTIONS:
+                for reaction in consumed_with(settings):
                     group = settings.topic_prefix + reaction.group
                     while not await _stable(admin, group):  # noqa: ASYNC110 - Kafka gives no signal when a group is stable
                         await asyncio.sleep(POLL_S)

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Literal, NamedTuple, Protocol
 
-from domain.decision import Notification
+from domain.decision import Adjustment, Notification
 from domain.disputing import KnownDispute
 from domain.errors import Busy
 from domain.ids import EventId, OperationId, OrderId
@@ -104,7 +104,7 @@ class Change(Value, frozen=True):
 class Changes:
     """All that one transaction writes, except inbox rows. passed: ids of `Passed` that are applied now.
 
-    disputes: of which order, and as they are now.
+    disputes: of which order, and as they are now. adjustments: of the stock; the inventory has them made.
     """
 
     orders: list[Change] = field(default_factory=list)
@@ -114,6 +114,7 @@ class Changes:
     resolutions: list[Resolution] = field(default_factory=list)
     passed: list[int] = field(default_factory=list)
     disputes: list[tuple[OrderId, KnownDispute]] = field(default_factory=list)
+    adjustments: list[Adjustment] = field(default_factory=list)
 
 
 class Receipt(Enum):

@@ -173,7 +173,7 @@ class Pipeline(View):
     async def publish(self, *events: Event) -> None:
         """Publish events as upstream does, in this order."""
         for event in events:
-            await self.publish_raw(event.TYPE, event.order_id.encode(), self.codec.encode(event), headers(event))
+            await self.publish_raw(event.TYPE, event.subject.encode(), self.codec.encode(event), headers(event))
 
     async def publish_raw(
         self,

@@ -194,6 +194,10 @@ def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
     elif trigger is e.PaymentRetryRequested:
         for after, at in product(sorted({max(1, n - 1), n, n + 1}), (AT, later(60))):
             yield builders.payment_retry_requested(after_attempt=after, occurred_at=at)
+    elif trigger is e.StockAdjusted:
+        # It is about no order: it meets none.
+        if known is None:
+            yield builders.stock_adjusted()
     else:
         build = {
             e.PaymentAuthorized: builders.payment_authorized,

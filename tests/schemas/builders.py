@@ -78,6 +78,19 @@ def payment_retry_requested(**overrides: Any) -> events.PaymentRetryRequested:
     return events.PaymentRetryRequested.model_validate(fields | overrides)
 
 
+def stock_adjusted(**overrides: Any) -> events.StockAdjusted:
+    sku = overrides.get("sku", "SKU-1")
+    fields = {
+        "event_id": event_id(f"StockAdjusted of {sku}"),
+        "occurred_at": AT,
+        "correlation_id": f"correlation of {sku}",
+        "sku": sku,
+        "delta": 5,
+        "reason": "a delivery",
+    }
+    return events.StockAdjusted.model_validate(fields | overrides)
+
+
 def customer_action_required(**overrides: Any) -> events.CustomerActionRequired:
     fields = _own("CustomerActionRequired", 1, overrides) | _MONEY
     fields |= {
@@ -192,6 +205,7 @@ def one_of_each() -> tuple[events.Event, ...]:
     return (
         order_confirmed(),
         payment_retry_requested(),
+        stock_adjusted(),
         customer_action_required(),
         payment_authorized(),
         items_reserved(),

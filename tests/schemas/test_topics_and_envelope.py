@@ -13,10 +13,12 @@ def test_the_table_says_who_publishes_and_what_is_consumed() -> None:
     assert upstream == {
         "OrderConfirmed": Publisher.CHECKOUT,
         "PaymentRetryRequested": Publisher.STOREFRONT,
+        "StockAdjusted": Publisher.WAREHOUSE,
     }
     assert CONSUMED == (
         "OrderConfirmed",
         "PaymentRetryRequested",
+        "StockAdjusted",
         "PaymentAuthorized",
         "ItemsReserved",
         "ReservationFailed",
