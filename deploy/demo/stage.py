@@ -12,8 +12,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from deploy.consuming import consumed_with
+from deploy.demo.mailbox import HOST, Mailbox, listening
 from deploy.demo.pipeline import READY
-from deploy.demo.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS
+from deploy.demo.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS, customer_file
 from deploy.demo.show import Show
 from deploy.embedded import (
     EmbeddedError,
@@ -34,6 +35,7 @@ from deploy.settings import Settings, load_settings
 from producers.connection import admin_client
 
 PENDING_S: Final = 2.0
+CUSTOMERS: Final = "customers.csv"
 FOLDER_PREFIX: Final = "payments-demo-"
 PARTITIONS: Final = 4
 JOIN_S: Final = 60.0
@@ -55,6 +57,8 @@ SETTINGS: Final = {
     # Nobody goes back there: the customers of a demo are played.
     "PAYMENTS_RETURN_URL": "https://shop.example/orders/{order_id}",
     "PAYMENTS_ACTION_TIMEOUT_S": "8",
+    "PAYMENTS_NOTIFIER": "smtp",
+    "PAYMENTS_SMTP_FROM": "The demo's shop <shop@shop.example>",
     "PAYMENTS_LOG_LEVEL": "WARNING",
 }
 
@@ -89,6 +93,7 @@ class Stage:
     servers: EmbeddedServers
     sandbox: ManagedProcess
     pipeline: Pipeline
+    mailbox: Mailbox
 
     @property
     def gateway(self) -> str:
@@ -118,14 +123,18 @@ def set_up(show: Show) -> Iterator[Stage]:
             stack.callback(sandbox.stop, immediate=True)
             start_or_give_up(sandbox.start, (sandbox,))
             step.done("the gateway sandbox runs: play money, and faults on demand")
-        settings = _settings(servers, sandbox)
+        with show.step("a mail server, and the customers' addresses") as step:
+            mailbox = stack.enter_context(listening())
+            write_whole(folder / CUSTOMERS, customer_file())
+            step.done("a mail server takes what customers are told")
+        settings = _settings(servers, sandbox, mailbox)
         with show.step("schema, topics and stock") as step:
             migrate_database(settings)
             made = run(make_topics(settings))
             run(set_stock(settings, dict.fromkeys(PLENTY, PLENTY_UNITS) | {SCARCE: SCARCE_UNITS}, "demo"))
             step.done(f"{len(made.created)} topics and the tables are made, the stock is filled")
         pipeline = Pipeline(folder, show.tell)
-        stage = Stage(settings, servers, sandbox, pipeline)
+        stage = Stage(settings, servers, sandbox, pipeline, mailbox)
         with show.step("the pipeline: all consumers, the relay and the sweep") as step:
             stack.callback(pipeline.stop, immediate=True)
             start_or_give_up(pipeline.start, (pipeline,))
@@ -136,12 +145,15 @@ def set_up(show: Show) -> Iterator[Stage]:
         yield stage
 
 
-def _settings(servers: EmbeddedServers, sandbox: ManagedProcess) -> Settings:
+def _settings(servers: EmbeddedServers, sandbox: ManagedProcess, mailbox: Mailbox) -> Settings:
     lines = {
         **SETTINGS,
         "PAYMENTS_DATABASE_URL": servers.database_url,
         "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap,
         "PAYMENTS_STRIPE_API_BASE": f"http://{sandbox.address}",
+        # Plain, for the mails never leave this machine.
+        "PAYMENTS_SMTP_URL": f"smtp://{HOST}:{mailbox.port}?starttls=never",
+        "PAYMENTS_CUSTOMER_DIRECTORY": str(servers.data_dir / CUSTOMERS),
         **PlayWebhooks.of(servers.data_dir).lines,
     }
     write_whole(servers.data_dir / ".env", "".join(f"{name}={value}\n" for name, value in lines.items()))

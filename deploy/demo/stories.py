@@ -1,9 +1,13 @@
 """The form of a story: what happens to an order, and how each attempt must end: with which code, with what money."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from domain.failure_codes import FailureCode
+from schemas.fields import NotificationKind
 from schemas.topics import EVENTS
 
 
@@ -102,6 +106,19 @@ class Story:
             if end.disputed:
                 found.add(("PaymentDisputed", number, end.disputed))
         return frozenset(found)
+
+    @property
+    def mails(self) -> Mapping[str, int]:
+        """How often the customer is told what, by kind."""
+        told: Counter[str] = Counter()
+        for end in self.ends:
+            if end.asks:
+                told[NotificationKind.ACTION_REQUIRED] += 1
+            if end.failure == FailureCode.ITEMS_UNAVAILABLE:
+                told[NotificationKind.ITEMS_UNAVAILABLE] += 1
+            elif end.failure:
+                told[NotificationKind.PAYMENT_FAILED] += 1
+        return told
 
 
 OUTCOME_EVENTS: Final = ("PaidAndConfirmed", "PaymentFailed", "PaymentReviewRequired")

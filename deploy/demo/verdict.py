@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from deploy.demo.mailbox import Mail
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.stories import OUTCOMES, End, Money
+from deploy.demo.telling import Told, mail_problems
 from deploy.demo.watch import Observed
 from domain.ids import OrderId
 from domain.operation import OperationKind, operation_id
@@ -24,11 +26,16 @@ EFFECTS: Final[Mapping[Money, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a run left behind: orders in the database, transactions at the gateway, messages on the topics."""
+    """What a run left behind: orders in the database, transactions at the gateway, messages on the topics.
+
+    told, mails: what customers were to be told, and the mails that came.
+    """
 
     orders: Mapping[OrderId, Order]
     ledger: Sequence[LedgerEntry]
     observed: Observed
+    told: Sequence[Told] = ()
+    mails: Sequence[Mail] = ()
 
 
 @dataclass(slots=True)
@@ -60,6 +67,8 @@ def judge(script: Script, evidence: Evidence) -> Verdict:
         verdict.wrong[order_id or "(no order)"] = [f"{len(entries)} transactions at the gateway that nobody asked for"]
     for order_id in evidence.orders.keys() - {order.order_id for order in script.orders}:
         verdict.wrong[order_id] = ["an order that must not exist"]
+    for key, problem in mail_problems(script, evidence.told, evidence.mails):
+        verdict.wrong.setdefault(key, []).append(problem)
     for (reason, key), problem in _letter_problems(script, evidence.observed):
         verdict.wrong.setdefault(key, []).append(f"dead letter {reason}: {problem}")
     return verdict
