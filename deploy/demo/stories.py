@@ -118,9 +118,14 @@ class Story:
                 told[NotificationKind.ITEMS_UNAVAILABLE] += 1
             elif end.failure:
                 told[NotificationKind.PAYMENT_FAILED] += 1
+        # Their failure says that the money is on its way; that it has gone back is said later.
+        if late := sum(PENDING_REFUND in token for token in self.tokens):
+            told[NotificationKind.REFUNDED] = late
         return told
 
 
+PENDING_REFUND: Final = "refund_pending"
+"""In the token of a payment whose refund the gateway accepts first and makes later."""
 OUTCOME_EVENTS: Final = ("PaidAndConfirmed", "PaymentFailed", "PaymentReviewRequired")
 """Each ends an attempt, or the order."""
 MONEY_EVENTS: Final = ("PaymentVoided", "PaymentRefunded", "PaymentDisputed")

@@ -52,6 +52,7 @@ async def holds_token(pipeline: Pipeline) -> list[str]:
 async def on_topics(pipeline: Pipeline) -> list[tuple[str, bytes | None]]:
     """Return the messages of ours, copies of dead letters among them, that hold the token."""
     ours = await pipeline.topics(*(name for name in TOPICS if name not in UPSTREAM))
+    ours = [read for read in ours if read.key != b"astray"]  # somebody else wrote it there
     copies = await pipeline.topics(*CONSUMED, dead_letters=True)
     return [
         (read.event_type, read.value)
@@ -121,14 +122,14 @@ async def test_a_copy_is_still_the_event_and_publishing_it_again_is_refused(make
     await pipeline.join()
     dearer: Any = order("order-1", event_id=other_id("order-1"), tax_minor=90, total_minor=1)
     await pipeline.publish_raw("OrderConfirmed", b"order-1", pipeline.codec.encode(dearer))
-    await pipeline.until(lambda: pipeline.has("SELECT FROM dead_letter"), "the letter")
+    await pipeline.until(lambda: pipeline.has("SELECT 1 FROM dead_letter"), "the letter")
     await pipeline.until_quiet()
     (copy,) = await pipeline.topics("OrderConfirmed", dead_letters=True)
     read: Any = pipeline.codec.read("OrderConfirmed", copy.key, copy.value)
     assert read.payment_method.token == HIDDEN
     assert read.model_copy(update={"payment_method": dearer.payment_method}) == dearer
     await pipeline.publish_raw("OrderConfirmed", copy.key, copy.value)
-    await pipeline.until(lambda: pipeline.has("SELECT FROM dead_letter WHERE reason = 'invalid_field'"), "refused")
+    await pipeline.until(lambda: pipeline.has("SELECT 1 FROM dead_letter WHERE reason = 'invalid_field'"), "refused")
 
 
 async def test_letters_of_an_older_release_are_searched_and_lose_their_tokens_too(make_pipeline: MakePipeline) -> None:
@@ -147,7 +148,7 @@ async def test_letters_of_an_older_release_are_searched_and_lose_their_tokens_to
     )
     await pipeline.join(ports={"letters": pipeline.operators_store().letters})
     await pipeline.until(
-        lambda: pipeline.has("SELECT 1 WHERE NOT EXISTS (SELECT FROM dead_letter WHERE NOT token_hidden)"), "searched"
+        lambda: pipeline.has("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM dead_letter WHERE NOT token_hidden)"), "searched"
     )
     kept = {
         key: (shown, whole, erased)
@@ -168,7 +169,7 @@ async def test_an_authorize_whose_token_is_erased_is_looked_up_and_never_sent(ma
     pipeline.gateway.fails_for = {"order-1"}
     member = await pipeline.join(sweep=False)
     await pipeline.publish(order())
-    await pipeline.until(lambda: pipeline.has("SELECT FROM operation WHERE state = 'unknown'"), "no answer")
+    await pipeline.until(lambda: pipeline.has("SELECT 1 FROM operation WHERE state = 'unknown'"), "no answer")
     await member.leave()
     await pipeline.rows("UPDATE attempt SET token = NULL")
     await pipeline.rows("UPDATE operation SET due_at = now()")
