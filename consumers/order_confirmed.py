@@ -6,6 +6,7 @@ redelivery: a known order is never planned again, and the idempotency key of the
 attempt.
 """
 
+from domain.cancel_requests import begin_cancelled_early, cancelled_early
 from domain.conditions import (
     always,
     approved_late,
@@ -47,6 +48,7 @@ from domain.settling import FIRST, LAST, ask_about_currency, wait
 from schemas.events import (
     CustomerActionRequired,
     CustomerNotificationRequested,
+    OrderCancelled,
     OrderConfirmed,
     PaymentAuthorized,
     PaymentFailed,
@@ -58,6 +60,7 @@ AUTHORIZE, VOID, REFUND = OperationKind.AUTHORIZE, OperationKind.VOID, Operation
 ASKED = Status.ACTION_REQUIRED
 HERE = (Status.CONFIRMED, ASKED)
 FAILED = Status.PAYMENT_FAILED
+OVER = (FAILED, Status.CANCELLED)
 GIVEN_UP = (Status.PAYMENT_AUTHORIZED, Status.ITEMS_RESERVED)
 """Where an operator may give up an order that stood still. This reaction gives the money back."""
 
@@ -74,8 +77,8 @@ SETTLES = (
     On(AUTHORIZE, (Declined, Lapsed), of_current_attempt, fail_at_authorize, HERE),
     On(AUTHORIZE, (Declined, Lapsed), under_review, end_overdue, FAILED),  # an operator: the bank never answered
     On(AUTHORIZE, (ReturnedElsewhere,), of_current_attempt, fail_returned, HERE),
-    On(AUTHORIZE, (OtherAmount,), other_currency, ask_about_currency, (*HERE, FAILED)),
-    On(AUTHORIZE, (OtherAmount,), of_current_attempt, give_back_other_amount, (*HERE, FAILED)),
+    On(AUTHORIZE, (OtherAmount,), other_currency, ask_about_currency, (*HERE, *OVER)),
+    On(AUTHORIZE, (OtherAmount,), of_current_attempt, give_back_other_amount, (*HERE, *OVER)),
     On(VOID, (AlreadyCaptured,), approved_late, take_late_approval, HERE),  # of what nobody had decided
     On(VOID, (Pending,), overdue, fail_overdue, HERE),
     On(VOID, (Approved, Lapsed), of_current_attempt, fail_at_authorize, HERE),
@@ -97,12 +100,14 @@ authorize_payment = Reaction(
     name="authorize_payment",
     trigger=OrderConfirmed,
     plans=(
+        When(NO_ORDER, cancelled_early, begin_cancelled_early),
         When(NO_ORDER, too_old, expire),
         When(NO_ORDER, free, accept_free),
         When(NO_ORDER, always, authorize),
         When(ANY, always, take_repetition),
     ),
     settles=SETTLES,
-    emits=EMITS,
+    emits=(*EMITS, OrderCancelled),
     calls=CALLS,
+    begins=True,
 )

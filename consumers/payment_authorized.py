@@ -8,7 +8,7 @@ from domain.conditions import current, of_current_attempt
 from domain.goods import reserve
 from domain.operation import OperationKind
 from domain.order import Status
-from domain.outcome import Reserved, Short
+from domain.outcome import Lapsed, Reserved, Short
 from domain.payment import fail_reservation, mark_reserved
 from domain.reaction import Reaction
 from domain.rows import On, When
@@ -25,7 +25,7 @@ reserve_items = Reaction(
     settles=(
         *FIRST,
         On(RESERVE, (Reserved,), of_current_attempt, mark_reserved, HERE),
-        On(RESERVE, (Short,), of_current_attempt, fail_reservation, HERE),
+        On(RESERVE, (Short, Lapsed), of_current_attempt, fail_reservation, HERE),
         *LAST,
     ),
     emits=(ItemsReserved, ReservationFailed, ReservationReleased),

@@ -13,7 +13,7 @@ from deploy.settings import Settings
 from deploy.topics import owners_of, wanted_of
 from deploy.wiring import store_of
 from domain.errors import Busy
-from domain.ports.store import InboxUpkeep
+from domain.ports.upkeep import InboxUpkeep
 from outbox.operators.stock import StockChange, StockSet, change_stock
 from outbox.schema.erasing import erase_spent_tokens
 from outbox.schema.migrations import upgrade

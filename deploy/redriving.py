@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, NoReturn
 
-from consumers.adapters.inventory import InternalInventory
 from consumers.runtime.ports import Ports
 from consumers.runtime.redriving import Outcome, Redriver
 from deploy.consuming import consumed_with
 from deploy.contracts import codec_of
+from deploy.inventories import local_of
 from deploy.notifying import notifier_of
 from deploy.settings import Settings
 from deploy.wiring import bounds_of, rules_of, store_of
@@ -40,7 +40,7 @@ async def redriver_of(settings: Settings, *, by: str, dry_run: bool) -> AsyncIte
     codec = codec_of(settings)
     async with store_of(settings, codec) as store:
         gateway: Gateway = _NoGateway()
-        ports = Ports(store, gateway, InternalInventory(), notifier_of(settings), codec.decode, codec)
+        ports = Ports(store, gateway, local_of(settings), notifier_of(settings), codec.decode, codec)
         # Not those that these settings have no work for.
         reactions = {reaction.name: reaction for reaction in consumed_with(settings)}
         yield Redriver(ports, reactions, rules_of(settings), bounds_of(settings), by=by, dry_run=dry_run)

@@ -13,14 +13,15 @@ from consumers.adapters.gateway.stripe_account import KnownBefore
 from consumers.adapters.gateway.stripe_adapter import API_BASE, StripeGateway, check_play
 from consumers.adapters.gateway.stripe_lists import StripeLists
 from consumers.adapters.gateway.stripe_requests import StripeRequests
-from consumers.adapters.inventory import InternalInventory
 from consumers.adapters.kafka.source import KafkaSource
 from consumers.reactions import BY_NAME
+from consumers.runtime.asking import Asker
 from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Local, Ports
 from consumers.runtime.resolving import Resolver
 from deploy.contracts import Contracts, codec_of
+from deploy.inventories import check_inventory, is_elsewhere, local_of, remote_of
 from deploy.notifying import messenger_of, notifier_of, sends_messages
 from deploy.playbank.in_process import SimulatedGateway
 from deploy.readiness import check_all, check_session, database_checks
@@ -58,7 +59,9 @@ SANDBOX_KEY = "sk_test_sandbox"
 def rules_of(settings: Settings) -> Rules:
     """Make the rules from the settings of the same names."""
     return Rules(
-        **_named(settings, Rules.__struct_fields__), livemode=settings.gateway == "stripe" and _is_live(settings)
+        **_named(settings, Rules.__struct_fields__),
+        livemode=settings.gateway == "stripe" and _is_live(settings),
+        inventory_elsewhere=is_elsewhere(settings),
     )
 
 
@@ -68,6 +71,7 @@ def bounds_of(settings: Settings) -> Bounds:
         **_named(settings, Bounds.__slots__),
         transactions_max=settings.batches_in_flight_max,
         call_max_s=settings.gateway_connect_timeout_s + settings.gateway_timeout_s,
+        stock_call_max_s=settings.inventory_timeout_s,
     )
 
 
@@ -193,6 +197,9 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
         # Made before the store, so that wrong settings are told before a database is asked for.
         gateway = gateway_of(settings, known_before)
         stack.push_async_callback(gateway.close)
+        remote = remote_of(settings)
+        if remote is not None:
+            stack.push_async_callback(remote.close)
         messenger = messenger_of(settings)
         if messenger is not None:
             stack.push_async_callback(messenger.close)
@@ -203,12 +210,13 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
             partial(asyncio.to_thread, contracts.prepare),
             *([partial(check_session, settings, "the relay")] if relay else []),
         )
+        await check_inventory(settings)  # it needs the schema
         codec = contracts.codec
         store = await stack.enter_async_context(store_of(settings, codec))
         ports = Ports(
             store,
             gateway,
-            InternalInventory(),
+            local_of(settings),
             notifier_of(settings),
             codec.decode,
             codec,
@@ -216,6 +224,7 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
             gateway.events if isinstance(gateway, StripeGateway) else None,
             store.messages,
             messenger,
+            remote,
             store.letters,
         )
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
@@ -254,8 +263,16 @@ async def references_of(settings: Settings) -> AsyncIterator[GatewayReferences |
 async def resolver_of(settings: Settings) -> AsyncIterator[Resolver]:
     """Make what applies an operator's ruling. It asks no gateway, and does not wait for a database that is down."""
     async with store_of(settings) as store:
-        local = Local(InternalInventory(), notifier_of(settings))
+        local = Local(local_of(settings), notifier_of(settings))
         yield Resolver(store, local, BY_NAME, rules_of(settings), Guard(bounds_of(settings)), could_name)
+
+
+@asynccontextmanager
+async def asker_of(settings: Settings) -> AsyncIterator[Asker]:
+    """Make what asks something of an order for an operator. As resolver_of, it asks no gateway and does not wait."""
+    async with store_of(settings) as store:
+        local = Local(local_of(settings), notifier_of(settings))
+        yield Asker(store, local, BY_NAME, rules_of(settings), Guard(bounds_of(settings)))
 
 
 def source_maker(settings: Settings) -> Callable[[Reaction], Source]:

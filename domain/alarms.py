@@ -56,6 +56,10 @@ _RUNNING: Final = {
         "The gateway refuses or does not answer. Consumers that need it pause.",
         "Check the gateway's status and PAYMENTS_STRIPE_API_KEY; the process goes on by itself.",
     ),
+    "inventory_down": Alarm(
+        "The inventory elsewhere refuses or does not answer. Reserving and capturing pause; authorizations go on.",
+        "Check the inventory, PAYMENTS_INVENTORY_URL and PAYMENTS_INVENTORY_TOKEN; the process goes on by itself.",
+    ),
     "gateway_forbids": Alarm(
         "The gateway takes our key, but does not permit one kind of call. Such calls are tried again; others go on.",
         "Give PAYMENTS_STRIPE_API_KEY the permission that the line's `why` names. Orders that gave up are in review.",
@@ -64,6 +68,10 @@ _RUNNING: Final = {
         "The gateway's list of refunds could not be read for ten minutes. Refunds that fail late are not noticed "
         "meanwhile.",
         "Check the line's `error`. A restricted PAYMENTS_STRIPE_API_KEY needs permission to read refunds.",
+    ),
+    "preparation_of_cancelled": Alarm(
+        "Order preparation has begun with an order that is cancelled, or will be: its money goes back.",
+        "Have the preparation stopped, or the goods fetched back. Nothing is delivered against money by itself.",
     ),
     "amount_differs": Alarm(
         "The gateway approved another amount than we asked for. The approval is given back; the customer may try "
@@ -209,7 +217,7 @@ _LETTERS: Final = {reason.value: Alarm(_LETTER, _SEE_LETTER) for reason in Reaso
         "this module published is sent again by itself then.",
     ),
 }
-_CALLS: Final = ("authorize", "capture", "void", "refund", "reserve", "confirm", "release")
+_CALLS: Final = ("authorize", "capture", "void", "refund", "reserve", "confirm", "release", "extend")
 _REVIEW_CODES: Final = {
     "stuck": "Nobody worked on it, though its events were sent again several times.",
     "refund_failed": "The gateway refused the refund.",
@@ -221,7 +229,14 @@ _REVIEW_CODES: Final = {
     **{f"{call}_overdue": f"The {call} was accepted long ago, and its answer never came." for call in _CALLS},
     **{f"{call}_not_executed": f"The {call} was turned away too often." for call in _CALLS},
 }
-_REVIEWS: Final = {f"review_{code}": Alarm(f"{_REVIEW} {why}", _RESOLVE) for code, why in _REVIEW_CODES.items()}
+_ABOUT_GOODS: Final = ("reserve", "confirm", "release", "extend")
+_RESOLVE_GOODS: Final = (
+    "See `payments order show ID`, look the hold up at the inventory, then `payments order resolve ID`."
+)
+_REVIEWS: Final = {
+    f"review_{code}": Alarm(f"{_REVIEW} {why}", _RESOLVE_GOODS if code.startswith(_ABOUT_GOODS) else _RESOLVE)
+    for code, why in _REVIEW_CODES.items()
+}
 ALARMS: Final[dict[str, Alarm]] = _RUNNING | _LETTERS | _REVIEWS
 """By reason."""
 

@@ -51,6 +51,7 @@ _OF_THE_REQUEST: Final = frozenset(
     }
 )
 """Refusals of a request, before any bank was asked. They say nothing of an earlier copy that may have been executed."""
+TOO_SHORT: Final = Unknown("the goods are not held for as long as we asked for: look it up at the inventory", True)
 NO_ANSWER_OF_ITS_KIND: Final = Unknown("an answer that such a call cannot have: look it up at the gateway", True)
 
 _K = OperationKind
@@ -62,9 +63,11 @@ ANSWERS: Final[dict[OperationKind, frozenset[type[Outcome]]]] = {
     | {Approved, OtherAmount, AlreadyCaptured, Declined, Lapsed, ReturnedElsewhere, TransactionMissing},
     _K.VOID: _WAITING | {Approved, AlreadyCaptured, Declined, Lapsed, TransactionMissing},
     _K.REFUND: _WAITING | {Approved, ReturnedElsewhere, Declined, Lapsed, TransactionMissing},
-    _K.RESERVE: _WAITING | {Reserved, Short},
-    _K.CONFIRM: _WAITING | {Approved, Short, Declined},
+    _K.RESERVE: _WAITING | {Reserved, Short, Lapsed},
+    _K.CONFIRM: _WAITING | {Approved, Short, Declined, Lapsed},
     _K.RELEASE: _WAITING | {Approved},
+    _K.EXTEND: _WAITING | {Reserved, Lapsed},
+    _K.RESTOCK: _WAITING | {Approved, Declined},
 }
 """The outcomes that a call of each kind can have. No row of the tables fits any other: the order would stand still."""
 
@@ -175,6 +178,12 @@ def _is_plain(outcome: Approved) -> bool:
     )
 
 
+def _admit_reserved(operation: Operation, outcome: Reserved) -> Outcome:
+    expires_at = _moment(outcome.expires_at)
+    asked = operation.frozen.until if operation.frozen else None
+    return TOO_SHORT if expires_at is None or (asked is not None and expires_at < asked) else outcome
+
+
 def _admit_shortage(_: Operation, outcome: Short) -> Outcome:
     """Limit `available` to what a field can hold; an inventory may count in other numbers."""
     if all(m.available is None or 0 <= m.available <= LONG_MAX for m in outcome.missing):
@@ -236,6 +245,7 @@ _ADMIT: Final[dict[type[Outcome], Callable[[Operation, Any], Outcome]]] = {
         _note(outcome.detail) or "", outcome.replayed, retry_after_s=_pause_s(outcome.retry_after_s)
     ),
     NotExecuted: lambda _, outcome: NotExecuted(_note(outcome.detail) or "", _pause_s(outcome.retry_after_s)),
+    Reserved: _admit_reserved,
     Short: _admit_shortage,
 }
 """How an outcome of each type is made to fit; any other is stored as it is."""

@@ -37,6 +37,9 @@ def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime)
             return replace(attempt, failure_code=FailureCode.CAPTURE_REFUSED)
         case OperationKind.CAPTURE | OperationKind.VOID, AlreadyCaptured():
             return _book_capture(attempt, outcome.amount_minor, at)
+        case OperationKind.CONFIRM | OperationKind.EXTEND, Lapsed():
+            # An attempt that has failed already keeps its reason.
+            return replace(attempt, failure_code=attempt.failure_code or FailureCode.RESERVATION_LAPSED)
         case (OperationKind.VOID, Approved() | Lapsed()) | (OperationKind.CAPTURE, Lapsed()):
             return replace(attempt, voided=True)
         case _:

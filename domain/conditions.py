@@ -1,13 +1,15 @@
 """The conditions of the rows. Each looks at one case and changes nothing."""
 
 from domain.case import Case
+from domain.disputing import REFUSALS
 from domain.failure_codes import FailureCode
 from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
-from domain.outcome import AlreadyCaptured, Declined
-from domain.pending import is_overdue, waits_for_others
+from domain.outcome import AlreadyCaptured, Declined, Pending, Unknown
+from domain.pending import AT_OTHERS, is_overdue, waits_for_others
 from domain.retries import is_too_old, retry_refusal
+from domain.stock_calls import lasts_too_short
 from schemas.events import OrderConfirmed, PaymentRetryRequested
 
 # In rows of plans
@@ -29,8 +31,12 @@ def free(case: Case) -> bool:
 
 
 def current(case: Case) -> bool:
-    """Whether the event is about the current attempt, and no operation is under way (else it was planned before)."""
-    return getattr(case.event, "attempt", None) == case.order.attempt and not case.order.busy()
+    """Whether the event is about the current attempt, and no operation is under way (else it was planned before).
+
+    While a cancel is noted, nothing more is begun.
+    """
+    order = case.order
+    return getattr(case.event, "attempt", None) == order.attempt and not order.busy() and order.cancel is None
 
 
 def ahead_of_us(case: Case) -> bool:
@@ -65,6 +71,16 @@ def live_hold_and_money(case: Case) -> bool:
     return live_hold(case) and case.order.current.held_minor > 0
 
 
+def extending(case: Case) -> bool:
+    """Whether an extension of the hold is under way: the capture follows its answer."""
+    return case.order.under_way(OperationKind.EXTEND, case.order.attempt) is not None
+
+
+def live_hold_elsewhere_and_money(case: Case) -> bool:
+    """Whether the hold is live as far as we know, in an inventory that keeps time by itself, with money to capture."""
+    return case.context.rules.inventory_elsewhere and live_hold_and_money(case)
+
+
 def money_moved(case: Case) -> bool:
     """Whether there is money to give back."""
     attempt = case.order.current
@@ -85,6 +101,20 @@ def goods_live(case: Case) -> bool:
     return of_current_attempt(case) and hold is not None and hold.state is HoldState.HELD and hold.pinned
 
 
+def capture_waits(case: Case) -> bool:
+    """Whether the capture waits for this extension: the hold is pinned for it, and nothing else is under way."""
+    order = case.order
+    hold = order.hold_of(order.attempt)
+    ready = hold is not None and hold.needed and not order.busy()
+    return of_current_attempt(case) and ready and order.current.held_minor > 0
+
+
+def asks_too_little(case: Case) -> bool:
+    """Whether the extension would be over too soon if it came now. An answer that makes no sense is looked up first."""
+    makes_no_sense = isinstance(case.outcome, Unknown) and case.outcome.replayed
+    return lasts_too_short(case.call, case.context) and not makes_no_sense
+
+
 def in_time(case: Case) -> bool:
     """Whether the approval came before a review. One that an operator found later is undone."""
     return of_current_attempt(case) and case.order.status is not Status.MANUAL_REVIEW
@@ -94,6 +124,17 @@ def left_open(case: Case) -> bool:
     """Whether the gateway refused the call, and keeps a transaction of it that could still be confirmed."""
     outcome = case.outcome_as(Declined)
     return of_current_attempt(case) and outcome.left_open and outcome.transaction_id is not None
+
+
+def still_open(case: Case) -> bool:
+    """Whether the gateway refused the call, and keeps what could still be confirmed, by the customer perhaps."""
+    asked = of_current_attempt(case) and case.order.effective_status is Status.ACTION_REQUIRED
+    return left_open(case) or (asked and case.attempt.transaction_id is not None)
+
+
+def with_transaction(case: Case) -> bool:
+    """Whether the gateway has told its transaction, so that it can be cancelled there."""
+    return case.attempt.transaction_id is not None
 
 
 def customer_has_time(case: Case) -> bool:
@@ -151,6 +192,21 @@ def rest_is_kept(case: Case) -> bool:
 def nothing_came_back(case: Case) -> bool:
     """Whether we keep as much as before the refund."""
     return case.attempt.kept_minor >= case.call.amount_minor
+
+
+def something_came_back(case: Case) -> bool:
+    """Whether we keep less than before the refund."""
+    return not nothing_came_back(case)
+
+
+def is_disputed(case: Case) -> bool:
+    """Whether the gateway refuses to refund the order because of a dispute."""
+    return case.order.disputed or case.outcome_as(Declined).gateway_code in REFUSALS
+
+
+def is_on_its_way(case: Case) -> bool:
+    """Whether the gateway has made the refund. One that waits for somebody else's has not been made."""
+    return case.outcome_as(Pending).detail != AT_OTHERS
 
 
 def money_kept(case: Case) -> bool:

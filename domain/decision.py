@@ -55,7 +55,8 @@ class Decision(Value, frozen=True):
     """order: the new state; None if there is nothing to write. events: in the order of their ordinals.
 
     refused: the message becomes a dead letter, for this reason. alarm: the reason of an alarm to log. dispute: as it is
-    to be kept. adjustments: of the stock; the inventory refuses what would take it below zero.
+    to be kept. adjustments: of the stock; the inventory refuses what would take it below zero. early: the message waits
+    for its order.
     """
 
     order: Order | None
@@ -66,6 +67,7 @@ class Decision(Value, frozen=True):
     notifications: tuple[Notification, ...] = ()
     dispute: KnownDispute | None = None
     adjustments: tuple[Adjustment, ...] = ()
+    early: bool = False
 
 
 class Draft(Value, frozen=True):

@@ -110,7 +110,10 @@ def _keep(hearing: Hearing, decision: Decision, told: str | None, alarm: str | N
         looked_at=hearing.asked_at or at,
         told=told,
     )
-    return replace(decision, dispute=row, alarm=alarm)
+    others = (known for known in hearing.disputes if known.dispute_id != dispute.dispute_id)
+    disputed = not all(each.refundable for each in (*others, row))
+    assert decision.order is not None
+    return replace(decision, order=replace(decision.order, disputed=disputed), dispute=row, alarm=alarm)
 
 
 def _fields(hearing: Hearing) -> dict[str, object]:

@@ -21,6 +21,8 @@ OUTCOMES: Final = {"won": "WON", "lost": "LOST", "prevented": "PREVENTED", "warn
 """How a dispute may end. It may be opened again nevertheless."""
 STATUSES: Final = OPEN | OUTCOMES.keys()
 """Source: the type of `Dispute.status` in Stripe's SDK 16.1.0; a test compares them."""
+REFUSALS: Final = frozenset({"charge_disputed", "refund_disputed_payment"})
+"""The gateway's codes by which it refuses a refund because of a dispute. We may not have heard of the dispute yet."""
 TOLD_OPEN: Final = "OPEN"
 TOLD_WITHDRAWN: Final = "WITHDRAWN"
 

@@ -19,6 +19,8 @@ EDGES: frozenset[tuple[Status | None, Status]] = frozenset(
         (Status.ITEMS_RESERVED, Status.PAYMENT_FAILED),
         (Status.RESERVATION_FAILED, Status.PAYMENT_FAILED),
         (Status.PAYMENT_FAILED, Status.CONFIRMED),
+        (None, Status.CANCELLED),
+        *((status, Status.CANCELLED) for status in Status if status not in (Status.CANCELLED, Status.MANUAL_REVIEW)),
         *((status, Status.MANUAL_REVIEW) for status in Status if status is not Status.MANUAL_REVIEW),
         *((Status.MANUAL_REVIEW, status) for status in Status if status is not Status.MANUAL_REVIEW),
     }

@@ -199,7 +199,7 @@ def give_back_unwanted(hearing: Hearing) -> Decision:
 
 
 def _is_unwanted(order: Order, attempt: Attempt) -> bool:
-    return attempt.number != order.attempt or order.status is Status.PAYMENT_FAILED
+    return attempt.number != order.attempt or order.status in {Status.PAYMENT_FAILED, Status.CANCELLED}
 
 
 def _give_back(order: Order, attempt: Attempt, context: Context) -> Order:

@@ -1,14 +1,20 @@
 """The steps that plan operations for the goods: reserve, capture the money, sell, release."""
 
+from typing import Final
+
 from domain.case import Case
 from domain.decision import NOTHING, Decision, emit, silent
+from domain.extending import note_extension, unpin
 from domain.operating import open_operation
 from domain.operation import OperationKind
 from domain.order import HoldState, Order, Status
 from domain.rules import Context
 from domain.settling import draft_release
 from domain.values import replace
-from schemas.events import PaymentFailed
+from schemas.events import OrderCancelled, PaymentFailed
+
+RELEASED_BY: Final = "release_items"
+"""The reaction that settles the release of a hold that has run out."""
 
 
 def reserve(case: Case) -> Decision:
@@ -26,6 +32,13 @@ def capture(case: Case) -> Decision:
     )
 
 
+def capture_extended(case: Case) -> Decision:
+    """Capture the money: the inventory has said until when it holds the goods."""
+    noted = note_extension(case).order
+    assert noted is not None
+    return capture(replace(case, order=noted))
+
+
 def confirm(case: Case) -> Decision:
     """Pin the hold, and confirm it: the goods are sold."""
     order = _pin(case.order)
@@ -38,12 +51,25 @@ def release_holds(case: Case) -> Decision:
     return NOTHING if after is case.order else silent(after)
 
 
+def return_goods(case: Case) -> Decision:
+    """Release the holds of a cancelled order. What was sold goes back into stock."""
+    after = _release(case, case.event_as(OrderCancelled).attempt)
+    # Restocking belongs here: `after = restock_all(replace(case, order=after))` for a hold that is sold (MONEY 19).
+    return NOTHING if after is case.order else silent(after)
+
+
 def expire_hold(order: Order, attempt: int, context: Context) -> Decision:
-    """Expire a hold that is not pinned; the goods are free again."""
+    """Expire a hold that is not pinned; the goods are free again.
+
+    An inventory elsewhere lets it lapse by its own clock. It is asked to release it, so that nothing stays held there.
+    """
     hold = order.hold_of(attempt)
     if hold is None or hold.state is not HoldState.HELD or hold.pinned or hold.expires_at > context.at:
         return NOTHING
     order = order.with_hold(replace(hold, state=HoldState.EXPIRED))
+    if context.rules.inventory_elsewhere and order.under_way(OperationKind.RELEASE, attempt) is None:
+        of = order.attempts[attempt - 1]
+        order = open_operation(order, context, OperationKind.RELEASE, of, RELEASED_BY, 0)
     return emit(order, context, draft_release(attempt, hold.reservation_id))
 
 
@@ -51,18 +77,21 @@ def _release(case: Case, up_to: int) -> Order:
     """Open a release for each hold of the attempts up to `up_to`. A sold hold, or that of a paid order, stays."""
     order = case.order
     for hold in order.holds:
-        if hold.attempt > up_to or hold.state is not HoldState.HELD or _has_release(order, hold.attempt):
+        # A new release beside one that is under way would overwrite its state.
+        releasing = order.under_way(OperationKind.RELEASE, hold.attempt) is not None
+        if hold.attempt > up_to or hold.state is not HoldState.HELD or releasing:
             continue
-        if hold.attempt == order.attempt and order.effective_status is not Status.PAYMENT_FAILED:
+        if hold.attempt == order.attempt and order.effective_status not in _WANTS_NO_GOODS:
             continue
         attempt = order.attempts[hold.attempt - 1]
+        if case.context.rules.inventory_elsewhere:
+            # The answer may never come; then it runs out, here as there.
+            order = unpin(order, hold.attempt)
         order = open_operation(order, case.context, OperationKind.RELEASE, attempt, case.reaction, 0)
     return order
 
 
-def _has_release(order: Order, attempt: int) -> bool:
-    """Whether a release of this hold is under way. A new one would overwrite its state."""
-    return any(o.unfinished and o.kind is OperationKind.RELEASE and o.attempt == attempt for o in order.operations)
+_WANTS_NO_GOODS: Final = frozenset({Status.PAYMENT_FAILED, Status.CANCELLED})
 
 
 def _pin(order: Order) -> Order:

@@ -16,7 +16,7 @@ from domain.order import Attempt, Order, Status
 from domain.rules import Context
 from domain.values import Value, replace
 
-AT_REST: Final = frozenset({Status.PAYMENT_FAILED, Status.PAID_AND_CONFIRMED})
+AT_REST: Final = frozenset({Status.PAYMENT_FAILED, Status.PAID_AND_CONFIRMED, Status.CANCELLED})
 WAITS: Final = None
 
 

@@ -25,6 +25,7 @@ from schemas.rejection import Reason
 
 RETRY_REFUSALS = {
     "already_paid": "Your order is paid already.",
+    "cancelled": "Your order is cancelled. Please order again.",
     "in_progress": "A payment for this order is still in progress. Please do not pay again.",
     "not_retryable": "This order cannot be paid with another method.",
     "too_many": "There were too many payment attempts for this order.",
@@ -130,11 +131,6 @@ def refuse_retry(case: Case) -> Decision:
         "missing": (),
     }
     return emit(order, case.context, Draft(CustomerNotificationRequested, fields))
-
-
-def refuse_unordered_retry(_: Case) -> Decision:
-    """Refuse a retry of an unknown order."""
-    return refuse(Reason.UNKNOWN_ORDER, "there is no such order; publish its OrderConfirmed first, then redrive.")
 
 
 def refuse_early_retry(case: Case) -> Decision:

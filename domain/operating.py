@@ -1,9 +1,13 @@
-"""Opens, postpones and closes operations. Except for releases, an order has one unfinished operation at a time."""
+"""Opens, postpones and closes operations.
+
+An order has one unfinished operation at a time, and beside it those of BESIDE_OTHERS.
+"""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from domain.lines import OrderLine
 from domain.operation import (
     GATEWAY_KINDS,
     GatewayCall,
@@ -30,6 +34,7 @@ from domain.outcome import (
 )
 from domain.pending import AT_CUSTOMER, next_poll, waits_for_customer
 from domain.rules import Context, Rules
+from domain.stock_calls import freeze_goods
 from domain.values import replace
 from domain.wording import freeze
 from schemas.events import PaymentMethod
@@ -51,13 +56,20 @@ def open_operation(
     amount_minor: int,
     try_number: int = 1,
     method: PaymentMethod | None = None,
+    lines: tuple[OrderLine, ...] = (),
 ) -> Order:
     """Return the order with a new operation, under the lease of the caller's process.
 
     The try number is 1, so the idempotency key is the same for the life of the attempt. A higher one is right only
     after a stored, definite answer under the last one: a refusal that an operator has looked at (domain.resolving), or
-    a refund of less than was asked for. method: what the customer pays with, for an authorize.
+    a refund of less than was asked for. method: what the customer pays with, for an authorize. lines: what is put
+    back, for a restock. Extensions are counted by their hold, and their try number is that count.
     """
+    frozen = (
+        freeze(kind, order, attempt, context.rules, method)
+        if kind in GATEWAY_KINDS
+        else freeze_goods(kind, order, context, lines)
+    )
     operation = Operation(
         operation_id=operation_id(order.order_id, attempt.number, kind, try_number),
         order_id=order.order_id,
@@ -71,7 +83,7 @@ def open_operation(
         opened_at=context.at,
         due_at=context.after(context.rules.lease_s),
         transaction_id=attempt.transaction_id,
-        frozen=freeze(kind, order, attempt, context.rules, method),
+        frozen=frozen,
     )
     return order.with_operation(operation)
 

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from domain.ids import EventId, Namespace, OperationId, OrderId
+from domain.lines import OrderLine
 from domain.values import Value
 
 OPERATIONS = Namespace(UUID("5b0b3e0c-5a3b-5f86-9d3c-0f5f0a1d7c11"))
@@ -25,10 +26,22 @@ class OperationKind(StrEnum):
     RESERVE = "reserve"
     CONFIRM = "confirm"
     RELEASE = "release"
+    EXTEND = "extend"
+    RESTOCK = "restock"
 
 
 GATEWAY_KINDS = frozenset({OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.VOID, OperationKind.REFUND})
-INVENTORY_KINDS = frozenset({OperationKind.RESERVE, OperationKind.CONFIRM, OperationKind.RELEASE})
+INVENTORY_KINDS = frozenset(
+    {
+        OperationKind.RESERVE,
+        OperationKind.CONFIRM,
+        OperationKind.RELEASE,
+        OperationKind.EXTEND,
+        OperationKind.RESTOCK,
+    }
+)
+BESIDE_OTHERS: Final = frozenset({OperationKind.RELEASE, OperationKind.EXTEND, OperationKind.RESTOCK})
+"""These may be unfinished while another operation of the order is: they move no money and take no goods."""
 
 
 class OperationState(StrEnum):
@@ -53,6 +66,7 @@ class Frozen(Value, frozen=True, omit_defaults=True):
 
     statement_suffix, description, return_url: made from the settings' templates. customer_id: the gateway's id of the
     customer whose saved method it is. off_session: the customer is away. method_kind: only if it is no card.
+    lines, until: what an inventory elsewhere is asked to hold or put back, and until when a hold shall last (UTC).
     """
 
     statement_suffix: str | None = None
@@ -61,6 +75,8 @@ class Frozen(Value, frozen=True, omit_defaults=True):
     customer_id: str | None = None
     off_session: bool = False
     method_kind: str | None = None
+    lines: tuple[OrderLine, ...] = ()
+    until: datetime | None = None
 
     def __repr__(self) -> str:
         """Show all fields except the customer's id, which no log may contain."""

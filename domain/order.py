@@ -10,9 +10,13 @@ from uuid import UUID
 
 from domain.failure_codes import FailureCode
 from domain.ids import Namespace, OperationId, OrderId, ReservationId
-from domain.operation import Operation, OperationKind
+from domain.lines import OrderLine
+from domain.operation import BESIDE_OTHERS, Operation, OperationKind
 from domain.outcome import Missing
+from domain.requests import Request, noted_cancel, with_request
 from domain.values import Value, replace
+
+__all__ = ["FINAL", "Attempt", "Hold", "HoldState", "Order", "OrderLine", "Status", "reservation_id"]
 
 RESERVATIONS = Namespace(UUID("0f4c9f0e-6f6c-5d3b-8a55-3f7de2a9b6d4"))
 
@@ -27,10 +31,11 @@ class Status(StrEnum):
     RESERVATION_FAILED = "reservation_failed"
     PAID_AND_CONFIRMED = "paid_and_confirmed"
     PAYMENT_FAILED = "payment_failed"
+    CANCELLED = "cancelled"
     MANUAL_REVIEW = "manual_review"
 
 
-FINAL = frozenset({Status.PAID_AND_CONFIRMED, Status.PAYMENT_FAILED, Status.MANUAL_REVIEW})
+FINAL = frozenset({Status.PAID_AND_CONFIRMED, Status.PAYMENT_FAILED, Status.CANCELLED, Status.MANUAL_REVIEW})
 
 
 class HoldState(StrEnum):
@@ -40,13 +45,6 @@ class HoldState(StrEnum):
     SOLD = "sold"
     RELEASED = "released"
     EXPIRED = "expired"
-
-
-class OrderLine(Value, frozen=True):
-    """Whole units of one SKU. The lines of one SKU that checkout sent are added up to one."""
-
-    sku: str
-    quantity: int
 
 
 class Attempt(Value, frozen=True):
@@ -95,13 +93,23 @@ class Attempt(Value, frozen=True):
 
 
 class Hold(Value, frozen=True):
-    """The goods of one attempt. A pinned hold cannot expire: a capture is under way for it."""
+    """The goods of one attempt. A pinned hold cannot expire: a capture is under way for it.
+
+    extensions: how often an inventory elsewhere was asked to hold them for longer. There a pinned hold lapses all the
+    same when expires_at is over: the sweep has it extended before.
+    """
 
     reservation_id: ReservationId
     attempt: int
     state: HoldState
     expires_at: datetime
     pinned: bool = False
+    extensions: int = 0
+
+    @property
+    def needed(self) -> bool:
+        """Whether goods are held that a capture is about to pay for, or has paid for."""
+        return self.state is HoldState.HELD and self.pinned
 
     def is_live(self, at: datetime) -> bool:
         """Whether the goods are surely ours, now and for as long as the hold is pinned."""
@@ -112,6 +120,9 @@ class Order(Value, frozen=True):
     """The aggregate: loaded, locked, decided on and written as one.
 
     attempt: the number of the current attempt. operations: the unfinished ones, and those that this decision settles.
+    requests: all that were ever made, in order of arrival. paid_at: when PaidAndConfirmed was said; None if it was not,
+    or before requests were kept. preparation_started_at: when order preparation told us; then nothing is cancelled any
+    more. disputed: the gateway refuses to refund it, because of a dispute.
     reviewed: the status before manual review. content_hash: of its OrderConfirmed (domain.content). resends: how often
     its events were sent again because it stood still.
     """
@@ -130,6 +141,7 @@ class Order(Value, frozen=True):
     attempts: tuple[Attempt, ...] = ()
     holds: tuple[Hold, ...] = ()
     operations: tuple[Operation, ...] = ()
+    requests: tuple[Request, ...] = ()
     retryable: bool = False
     retry_until: datetime | None = None
     reviewed: Status | None = None
@@ -137,6 +149,9 @@ class Order(Value, frozen=True):
     missing: tuple[Missing, ...] = ()
     delay_notified: bool = False
     resends: int = 0
+    paid_at: datetime | None = None
+    preparation_started_at: datetime | None = None
+    disputed: bool = False
 
     @property
     def current(self) -> Attempt:
@@ -148,6 +163,16 @@ class Order(Value, frozen=True):
         """Return the status that rows of outcomes look at: under review, the one before it."""
         return self.reviewed if self.status is Status.MANUAL_REVIEW and self.reviewed is not None else self.status
 
+    @property
+    def request_count(self) -> int:
+        """Return how many requests there are: a column, so that orders without any are not searched for them."""
+        return len(self.requests)
+
+    @property
+    def cancel(self) -> Request | None:
+        """Return the cancel that is noted and not carried out yet."""
+        return noted_cancel(self.requests) if self.requests else None
+
     def operation(self, operation_id: OperationId) -> Operation | None:
         """Return this operation if it is unfinished."""
         for operation in self.operations:
@@ -156,10 +181,15 @@ class Order(Value, frozen=True):
         return None
 
     def busy(self) -> bool:
-        """Whether an operation other than a release is unfinished. Then no other may start."""
-        return bool(self.operations) and any(
-            o.unfinished and o.kind is not OperationKind.RELEASE for o in self.operations
-        )
+        """Whether an operation is unfinished beside which no other may start."""
+        return bool(self.operations) and any(o.unfinished and o.kind not in BESIDE_OTHERS for o in self.operations)
+
+    def under_way(self, kind: OperationKind, attempt: int) -> Operation | None:
+        """Return the unfinished operation of this kind, of this attempt."""
+        for operation in self.operations:
+            if operation.kind is kind and operation.attempt == attempt and operation.unfinished:
+                return operation
+        return None
 
     def hold_of(self, attempt: int) -> Hold | None:
         """Return the hold of this attempt."""
@@ -176,6 +206,10 @@ class Order(Value, frozen=True):
     def with_hold(self, hold: Hold) -> "Order":
         """Return the order with this hold, in place of the old one of its attempt if there is one."""
         return replace(self, holds=(*[h for h in self.holds if h.attempt != hold.attempt], hold))
+
+    def with_request(self, request: Request) -> "Order":
+        """Return the order with this request, in place of the old one of its kind and id if there is one."""
+        return replace(self, requests=with_request(self.requests, request))
 
     def with_operation(self, operation: Operation) -> "Order":
         """Return the order with this operation, in place of the old one with its id if there is one."""

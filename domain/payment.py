@@ -5,6 +5,7 @@ Each takes a case, with the outcome's money booked, and returns the decision: ne
 
 from domain.case import Case
 from domain.decision import Decision, Draft, emit, silent
+from domain.extending import lapse
 from domain.failure_codes import FailureCode, may_retry, reason_of
 from domain.operating import open_operation
 from domain.operation import OperationKind, OperationState
@@ -70,6 +71,11 @@ def fail_reservation(case: Case) -> Decision:
     return emit(order, case.context, Draft(ReservationFailed, fields))
 
 
+def fail_lapsed(case: Case) -> Decision:
+    """Move to reservation_failed: the inventory did not extend the hold, so nothing was captured."""
+    return fail_reservation(replace(case, order=lapse(case.order, case.call.attempt, case.context.at)))
+
+
 def mark_paid(case: Case) -> Decision:
     """Move to paid_and_confirmed: the hold is sold. Never revoked."""
     order = case.order
@@ -87,7 +93,8 @@ def mark_paid(case: Case) -> Decision:
         "captured_at": attempt.captured_at or case.context.at,
         "livemode": attempt.livemode,
     }
-    return emit(leave_review(order, Status.PAID_AND_CONFIRMED), case.context, Draft(PaidAndConfirmed, fields))
+    order = replace(leave_review(order, Status.PAID_AND_CONFIRMED), paid_at=case.context.at)
+    return emit(order, case.context, Draft(PaidAndConfirmed, fields))
 
 
 def fail_at_authorize(case: Case) -> Decision:

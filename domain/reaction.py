@@ -6,6 +6,8 @@ from typing import Final, cast
 
 from domain.answers import admit
 from domain.booking import book
+from domain.cancelling import CANCELLING_BY_CASE
+from domain.carrying_on import carry_on
 from domain.case import Case
 from domain.decision import NOTHING, Decision
 from domain.operating import close, has_time_to_decide, postpone
@@ -30,7 +32,8 @@ class Reaction:
 
     plans, settles: its rows; the first that fits is taken. calls: the kinds of operation that it may open; while the
     gateway refuses all of them, the reaction pauses. waits: its messages wait while their order is in quarantine;
-    False for a reaction that only releases goods or notifies.
+    False for a reaction that only releases goods or notifies. begins: its event brings the order; messages that came
+    before the order are looked for.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Reaction:
     emits: tuple[type[OwnEvent], ...]
     calls: frozenset[OperationKind]
     waits: bool = True
+    begins: bool = False
     _plans: Plans = field(init=False, repr=False, compare=False)
     _settles: Settles = field(init=False, repr=False, compare=False)
 
@@ -76,7 +80,11 @@ class Reaction:
         kind, name = type(outcome), operation.reaction
         step: Step = undo
         case = Case(order, context, name, None, operation, outcome)
-        for condition, taken in self._settles[operation.kind, kind, order.effective_status]:
+        place = operation.kind, kind, order.effective_status
+        rows = self._settles[place]
+        if order.requests and order.cancel is not None:
+            rows = CANCELLING_BY_CASE[place] + rows
+        for condition, taken in rows:
             if condition is None or condition(case):
                 step = taken
                 break
@@ -84,4 +92,5 @@ class Reaction:
             done = postpone(operation, outcome, context, attempt.action_expires_at)
         else:
             done = close(operation, outcome, context)
-        return step(Case(order.with_operation(done), context, name, None, operation, outcome))
+        case = Case(order.with_operation(done), context, name, None, operation, outcome)
+        return carry_on(case, step(case)) if order.requests else step(case)

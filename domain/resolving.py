@@ -9,14 +9,23 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from domain.cancelling import carry_out
 from domain.case import Case
 from domain.decision import Decision, silent
+from domain.extending import extend
 from domain.failure_codes import FailureCode
 from domain.goods import capture, confirm, reserve
-from domain.operating import key_lives
-from domain.operation import REQUEST_FORMAT, Operation, OperationKind, OperationState, operation_id
+from domain.next_tries import give_next_number, is_owed, owed, renumber
+from domain.operating import key_lives, open_operation
+from domain.operation import (
+    BESIDE_OTHERS,
+    REQUEST_FORMAT,
+    Operation,
+    OperationKind,
+    OperationState,
+)
 from domain.order import Attempt, Order, Status
-from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
+from domain.outcome import Approved, Declined, Lapsed, Missing, Outcome, Reserved, Short
 from domain.payment import cancel_undecided, fail_for_goods, fail_payment, fail_reservation, give_back
 from domain.reaction import Settle
 from domain.rules import Context
@@ -35,7 +44,7 @@ OWNERS: Final = {
     Status.RESERVATION_FAILED: "return_payment",
 }
 """The reaction that goes on with an order in this status."""
-_SENT_AGAIN: Final = frozenset({OperationKind.VOID, OperationKind.REFUND, OperationKind.RELEASE})
+_SENT_AGAIN: Final = frozenset({OperationKind.VOID, OperationKind.REFUND, OperationKind.RELEASE, OperationKind.RESTOCK})
 _NOT_PAID: Final[dict[str | None, str]] = {
     "captured_in_part": "only a part of the order is paid",
     "currency_differs": "the order is not paid in its currency",
@@ -85,7 +94,7 @@ def resolve(
     if order.status is not Status.MANUAL_REVIEW:
         return No(f"order {order.order_id} is {order.status}, not in manual review")
     review = _Review(order, history, ruling, settles, fits, context)
-    waiting = next((o for o in order.operations if o.unfinished), None)
+    waiting = _find_waiting(order)
     if waiting is not None and waiting.due_at is not None:
         return No(f"its {waiting.kind} is under way; see `payments order show {order.order_id}` for what comes of it")
     if waiting is not None:
@@ -94,8 +103,18 @@ def resolve(
         return review.settle_refusal(refused)
     if ruling.word is Word.EXECUTED and order.review_reason in _NOT_PAID:
         return No(f"{_NOT_PAID[order.review_reason]}: --as {Word.NOT_EXECUTED} fails it; another method may be tried")
+    if order.cancel is not None:
+        # The customer wants the money back, and nothing is in doubt: what else the ruling would do does not matter.
+        return renumber(review.carry_out_cancel(), history)
     decision = review.go_on() if ruling.word is Word.EXECUTED else review.cancel()
-    return decision if isinstance(decision, No) else _renumber(decision, history)
+    return decision if isinstance(decision, No) else renumber(decision, history)
+
+
+def _find_waiting(order: Order) -> Operation | None:
+    """Return the call that the review is about, if there is one; else one that is under way."""
+    unfinished = [o for o in order.operations if o.unfinished]
+    in_question = next((o for o in unfinished if o.due_at is None), None)
+    return in_question or next((o for o in unfinished if o.kind not in BESIDE_OTHERS), None)
 
 
 class _Review(NamedTuple):
@@ -121,7 +140,7 @@ class _Review(NamedTuple):
         refused = [
             o for o in self.history if o.kind is kind and o.state is OperationState.DECLINED and o.try_number > 0
         ]
-        return next((o for o in reversed(refused) if _is_owed(self.order, o)), None)
+        return next((o for o in reversed(refused) if is_owed(self.order, o)), None)
 
     def settle_refusal(self, refused: Operation) -> Decision | No:
         """Book the money as given back by other means (executed), or send the call again with a new key (not executed).
@@ -143,8 +162,10 @@ class _Review(NamedTuple):
                 return reserve(case)
             case Status.ITEMS_RESERVED if hold is None or not hold.is_live(self.context.at):
                 return fail_reservation(case)
+            case Status.ITEMS_RESERVED if attempt.held_minor > 0:
+                return (extend if self.context.rules.inventory_elsewhere else capture)(case)
             case Status.ITEMS_RESERVED:
-                return (capture if attempt.held_minor > 0 else confirm)(case)
+                return confirm(case)
             case Status.RESERVATION_FAILED if attempt.held_minor > 0 or attempt.kept_minor > 0:
                 return give_back(case)
             case Status.RESERVATION_FAILED:
@@ -167,6 +188,13 @@ class _Review(NamedTuple):
             return cancel_undecided(case)  # the customer may still confirm it
         return fail_payment(order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, self.context)
 
+    def carry_out_cancel(self) -> Decision:
+        """Carry out the cancel that was noted. What its customer could still confirm ends at the gateway first."""
+        order = self.order
+        case = Case(order, self.context, OWNERS[Status.CONFIRMED])
+        confirmable = order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck"
+        return (cancel_undecided if confirmable else carry_out)(case)
+
     def _settle(self, order: Order, call: Operation) -> Decision | No:
         executed = self.ruling.word is Word.EXECUTED
         outcome = self._make_executed(call) if executed else _make_not_executed(self.order, call)
@@ -178,7 +206,12 @@ class _Review(NamedTuple):
         done = next(o for o in decision.order.operations if o.operation_id.int == call.operation_id.int)
         state = done.state if executed else OperationState.NOT_EXECUTED
         signed = replace(done, state=state, by=self.ruling.by, reason=self.ruling.reason)
-        return replace(decision, order=decision.order.with_operation(signed))
+        after = decision.order.with_operation(signed)
+        if call.kind is OperationKind.RESERVE and not executed and context.rules.inventory_elsewhere:
+            # A copy that is still under way must hold nothing.
+            attempt = after.attempts[call.attempt - 1]
+            after = open_operation(after, context, OperationKind.RELEASE, attempt, call.reaction, 0)
+        return replace(decision, order=after)
 
     def _make_executed(self, call: Operation) -> Outcome | No:
         """Make the answer that never came."""
@@ -200,9 +233,9 @@ class _Review(NamedTuple):
                 if reference not in {None, call.transaction_id}:
                     return No(f"the {call.kind} is about transaction {call.transaction_id}, not {reference}")
                 return Approved(call.transaction_id, amount_minor=amount)
-            case OperationKind.RESERVE:
+            case OperationKind.RESERVE | OperationKind.EXTEND:
                 return Reserved(self.context.after(self.context.rules.reservation_ttl_s))
-            case OperationKind.CONFIRM | OperationKind.RELEASE:
+            case OperationKind.CONFIRM | OperationKind.RELEASE | OperationKind.RESTOCK:
                 return Approved()
 
     def _check_reference(self, call: Operation, known: str | None, others: Sequence[str | None]) -> str | No:
@@ -245,8 +278,8 @@ class _Review(NamedTuple):
 
     def _next_try(self, call: Operation) -> Operation:
         return replace(
-            _give_next_number(call, self.history),
-            amount_minor=_owed(self.order, call),
+            give_next_number(call, self.history),
+            amount_minor=owed(self.order, call),
             opened_at=self.context.at,
             due_at=self.context.at,
             state=OperationState.OPEN,
@@ -264,35 +297,6 @@ class _Review(NamedTuple):
 def _make_not_executed(order: Order, call: Operation) -> Outcome:
     if call.kind is OperationKind.RESERVE:
         return Short(tuple(Missing(line.sku, line.quantity, 0) for line in order.lines))
+    if call.kind is OperationKind.EXTEND:
+        return Lapsed()
     return Declined(FailureCode.CANCELLED_BY_OPERATOR)
-
-
-def _is_owed(order: Order, refused: Operation) -> bool:
-    """Whether what was refused must still be done. A void of what nobody had decided on is about no amount."""
-    attempt = order.attempts[refused.attempt - 1]
-    undecided = refused.kind is OperationKind.VOID and refused.amount_minor == 0 and not attempt.voided
-    return _owed(order, refused) > 0 or undecided
-
-
-def _owed(order: Order, call: Operation) -> int:
-    attempt = order.attempts[call.attempt - 1]
-    return attempt.kept_minor or attempt.held_minor
-
-
-def _renumber(decision: Decision, history: Sequence[Operation]) -> Decision:
-    """Give operations that were opened here a try number that no earlier operation has."""
-    if decision.order is None:
-        return decision
-    known = {o.operation_id.int for o in history}
-    operations = tuple(
-        _give_next_number(o, history) if o.operation_id.int in known and o.unfinished else o
-        for o in decision.order.operations
-    )
-    return replace(decision, order=replace(decision.order, operations=operations))
-
-
-def _give_next_number(operation: Operation, history: Sequence[Operation]) -> Operation:
-    like = [o.try_number for o in history if (o.attempt, o.kind) == (operation.attempt, operation.kind)]
-    number = max([0, *like]) + 1
-    name = operation_id(operation.order_id, operation.attempt, operation.kind, number)
-    return replace(operation, operation_id=name, try_number=number)

@@ -14,6 +14,8 @@ def retry_refusal(order: Order, event: Event, context: Context) -> str | None:
     """Return why this order may not be paid by another method now (a public code); None if it may."""
     if order.status is Status.PAID_AND_CONFIRMED:
         return "already_paid"
+    if order.effective_status is Status.CANCELLED or order.cancel is not None:
+        return "cancelled"
     if order.status is not Status.PAYMENT_FAILED or order.busy():
         return "in_progress"
     if not order.retryable or order.retry_until is None:

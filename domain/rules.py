@@ -6,6 +6,7 @@ from typing import Final
 
 from domain.ids import EventId
 from domain.values import Value
+from schemas.events import Event
 
 LEASE_MARGIN: Final = 0.1
 """Calls must end when this share of the lease is left, so that their answers are settled under the lease."""
@@ -15,7 +16,9 @@ class Rules(Value, frozen=True):
     """Set by deploy's settings; the defaults are the documented ones.
 
     action_timeout_s: a customer has so long to confirm a payment with their bank. pending_hold_s: a bank has so long to
-    process a payment before the order fails. statement_suffix, description, return_url: templates of `domain.wording`.
+    process a payment before the order fails. cancel_window_s: a paid order may be cancelled for so long. early_wait_s:
+    a message waits so long for its order. inventory_elsewhere: the stock is kept by another system, so each call about
+    goods is an operation with a row. statement_suffix, description, return_url: templates of `domain.wording`.
     """
 
     retry_window_s: float = 86_400
@@ -39,7 +42,10 @@ class Rules(Value, frozen=True):
     notification_max_age_s: float = 86_400
     stuck_after_s: float = 900
     resends_max: int = 3
+    cancel_window_s: float = 1_800
+    early_wait_s: float = 900
     livemode: bool = False
+    inventory_elsewhere: bool = False
     statement_suffix: str | None = None
     description: str | None = None
     return_url: str | None = None
@@ -48,13 +54,16 @@ class Rules(Value, frozen=True):
 class Context(Value, frozen=True):
     """What a decision may know of the world. at: the transaction's now(). causation_id: the event that caused it.
 
-    content: the hash of the event's content (domain.content), if it is known already.
+    content: the hash of the event's content (domain.content), if it is known already. early: events about the order
+    that came before it. operator: the OS user or database role behind a command.
     """
 
     at: datetime
     causation_id: EventId | None
     rules: Rules
     content: bytes | None = None
+    early: tuple[Event, ...] = ()
+    operator: str | None = None
 
     def after(self, seconds: float) -> datetime:
         """Return the moment this many seconds from now."""

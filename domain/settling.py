@@ -2,10 +2,12 @@
 
 from typing import Final
 
+from domain.cancelled import end_cancelled_review
 from domain.case import Case
 from domain.conditions import (
     ahead_of_us,
     always,
+    asks_too_little,
     forgotten,
     nothing_came_back,
     others_gave_nothing,
@@ -14,9 +16,10 @@ from domain.conditions import (
 )
 from domain.customer_action import cancel_unconfirmed, end_overdue
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
+from domain.extending import extend_anew, is_needed, leave, note_extension, note_lapse, record_hold
 from domain.ids import ReservationId
 from domain.notifying import draft_notice
-from domain.operating import give_up_reason
+from domain.operating import give_up_reason, open_operation
 from domain.operation import GATEWAY_KINDS, Operation, OperationKind
 from domain.order import FINAL, HoldState, Order, Status
 from domain.outcome import (
@@ -28,6 +31,7 @@ from domain.outcome import (
     NotExecuted,
     NotFound,
     Pending,
+    Reserved,
     ReturnedElsewhere,
     TransactionMissing,
     Undecided,
@@ -58,6 +62,10 @@ def wait(case: Case) -> Decision:
     order, context = case.order, case.context
     waiting = next(o for o in order.operations if o.operation_id == case.call.operation_id)
     reason = give_up_reason(waiting, context, case.attempt.action_expires_at)
+    if reason is not None and _is_idle(order, waiting):
+        return silent(leave(order, waiting, context.at))
+    if reason is not None and waiting.kind is OperationKind.EXTEND and order.busy():
+        reason = None  # the capture is asked about, and its answer decides
     if reason is not None:
         order = order.with_operation(replace(waiting, due_at=None))
         return review(order, waiting, reason, context)
@@ -65,13 +73,24 @@ def wait(case: Case) -> Decision:
     return silent(order) if decision.order is None else decision
 
 
+def _is_idle(order: Order, operation: Operation) -> bool:
+    """Whether nothing depends on a call any more: a hold that has run out here has run out there, too."""
+    if operation.kind is OperationKind.EXTEND:
+        return not is_needed(order, operation)
+    hold = order.hold_of(operation.attempt)
+    return operation.kind is OperationKind.RELEASE and (hold is None or hold.state is not HoldState.HELD)
+
+
 def end_void(case: Case) -> Decision:
     """Emit that the money is free again. End a review that was about it. If nothing was held, tell nothing."""
     returned = draft_return(case)
     if returned:
         return emit(_end_review(case.order), case.context, *returned)
-    failed = case.order.status is Status.MANUAL_REVIEW and case.order.reviewed is Status.PAYMENT_FAILED
-    return end_overdue(case) if failed else silent(case.order)
+    if case.order.status is Status.MANUAL_REVIEW and case.order.reviewed is Status.PAYMENT_FAILED:
+        return end_overdue(case)
+    if case.order.status is Status.MANUAL_REVIEW and case.order.reviewed is Status.CANCELLED:
+        return end_cancelled_review(case)
+    return silent(case.order)
 
 
 def end_refund(case: Case) -> Decision:
@@ -94,6 +113,15 @@ def end_release(case: Case) -> Decision:
     if order.review_reason and order.review_reason.startswith(OperationKind.RELEASE):
         order = _end_review(order)
     return emit(order, case.context, draft_release(case.call.attempt, hold.reservation_id))
+
+
+def release_unwanted(case: Case) -> Decision:
+    """Release goods that were reserved though nothing wants them any more, and give back money as `undo` does."""
+    order, call = case.order, case.call
+    if order.under_way(OperationKind.RELEASE, call.attempt) is None and order.hold_of(call.attempt) is None:
+        order = record_hold(order, call.attempt, case.outcome_as(Reserved).expires_at)
+        order = open_operation(order, case.context, OperationKind.RELEASE, case.attempt, case.reaction, 0)
+    return undo(replace(case, order=order))
 
 
 def ask_operator(case: Case) -> Decision:
@@ -123,10 +151,14 @@ def ask_about_currency(case: Case) -> Decision:
 def undo(case: Case) -> Decision:
     """Give back money that the order does not need: of an older attempt, of a failed order, or found in a review."""
     order, attempt = case.order, case.attempt
-    unwanted = attempt.number != order.attempt or order.status in {Status.PAYMENT_FAILED, Status.MANUAL_REVIEW}
+    unwanted = attempt.number != order.attempt or order.status in _WANTS_NOTHING
     if unwanted and (attempt.kept_minor > 0 or attempt.held_minor > 0) and not order.busy():
         return give_back(case)
     return silent(order)
+
+
+_WANTS_NOTHING: Final = frozenset({Status.PAYMENT_FAILED, Status.CANCELLED, Status.MANUAL_REVIEW})
+"""Money that is found in these statuses goes back."""
 
 
 def notify_delay(order: Order, context: Context) -> Decision:
@@ -149,7 +181,7 @@ def notify_delay(order: Order, context: Context) -> Decision:
     return NOTHING
 
 
-_QUIET = frozenset({OperationKind.REFUND, OperationKind.RELEASE})
+_QUIET = frozenset({OperationKind.REFUND, OperationKind.RELEASE, OperationKind.RESTOCK})
 """These take no money: no reason to tell the customer not to pay again."""
 
 
@@ -223,6 +255,7 @@ _TAKES_MONEY: Final = (OperationKind.AUTHORIZE, OperationKind.CAPTURE)
 FIRST: Final = (
     On(OperationKind.VOID, (NotFound,), forgotten, void_anew),
     On(OperationKind.REFUND, (NotFound,), others_gave_nothing, refund_anew),
+    On(OperationKind.EXTEND, (Unknown, NotFound, NotExecuted), asks_too_little, extend_anew),
     On(EVERY, (Unknown, NotFound), always, wait),
     On(EVERY, (NotExecuted,), always, wait),
     On(EVERY, (TransactionMissing,), always, ask_for_missing),
@@ -246,5 +279,8 @@ LAST: Final = (
     On(OperationKind.REFUND, (Approved, ReturnedElsewhere), always, end_refund),
     On(_TAKES_MONEY, (ReturnedElsewhere,), always, end_refund),
     On(OperationKind.RELEASE, (Approved,), always, end_release),
+    On(OperationKind.RESERVE, (Reserved,), always, release_unwanted),
+    On(OperationKind.EXTEND, (Reserved,), always, note_extension),
+    On(OperationKind.EXTEND, (Lapsed,), always, note_lapse),
 )
 """The last rows of outcomes for every reaction. An outcome that fits none is undone."""

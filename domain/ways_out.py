@@ -58,6 +58,10 @@ _CALLS: Final = {
         "items_reserved: the capture follows.", "reservation_failed: the money goes back, then payment_failed."
     ),
     OperationKind.CONFIRM: Way("paid_and_confirmed.", "The money is refunded, then payment_failed."),
+    OperationKind.EXTEND: Way(
+        "The capture follows. If the goods are not there after all, the money is refunded.",
+        "reservation_failed: the money goes back, then payment_failed.",
+    ),
     OperationKind.RELEASE: Way("ReservationReleased.", f"The release is sent again, {_AGAIN}."),
 }
 _OTHERS: Final = {

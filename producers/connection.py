@@ -105,6 +105,10 @@ async def stop_producer(producer: AIOKafkaProducer) -> None:
             await producer.stop()
     except (KafkaError, TimeoutError):
         await discard_producer(producer)
+    except BaseException:
+        # The caller has let go of it: nobody else would close its connections.
+        await discard_producer(producer)
+        raise
 
 
 async def discard_producer(producer: AIOKafkaProducer) -> None:

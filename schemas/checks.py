@@ -7,7 +7,13 @@ from collections import Counter
 from collections.abc import Mapping
 
 from schemas.cards import contains_card_number, is_only_digits
-from schemas.events import OrderConfirmed, PaymentMethod, PaymentRetryRequested, StockAdjusted
+from schemas.events import (
+    OrderCancelRequested,
+    OrderConfirmed,
+    PaymentMethod,
+    PaymentRetryRequested,
+    StockAdjusted,
+)
 from schemas.fields import HIDDEN, INT_MAX
 from schemas.limits import AMOUNT_MAX_MINOR
 from schemas.money import is_currency
@@ -25,8 +31,10 @@ def check(event: Event, *, amount_max_minor: Mapping[str, int] = AMOUNT_MAX_MINO
         _check_order(event, amount_max_minor)
     elif isinstance(event, PaymentRetryRequested):
         _check_method(event.payment_method)
+    elif isinstance(event, OrderCancelRequested):
+        _check_texts(event, "request_id", "reason", "requested_by")
     elif isinstance(event, StockAdjusted):
-        _refuse_card_number_in("reason", event.reason)
+        _check_texts(event, "reason")
 
 
 def total_minor(order: OrderConfirmed) -> int:
@@ -62,12 +70,14 @@ def _refuse_card_number(name: str, text: str, wanted: str) -> None:
         )
 
 
-def _refuse_card_number_in(name: str, text: str) -> None:
-    """Refuse words of people that contain one."""
-    if contains_card_number(text):
-        raise Rejected(
-            Reason.CARD_NUMBER, f"{name} contains a card number. Find out who sent it. Send it without the number."
-        )
+def _check_texts(event: Event, *names: str) -> None:
+    """Refuse a card number in texts that people write."""
+    for name in names:
+        if contains_card_number(getattr(event, name)):
+            raise Rejected(
+                Reason.CARD_NUMBER,
+                f"{name} is or may contain a card number. Find out who sent it, and send it without the number.",
+            )
 
 
 def _refuse_too_many_units(order: OrderConfirmed) -> None:

@@ -14,6 +14,7 @@ from schemas.fields import (
     Amount,
     AnyCurrencyText,
     Attempt,
+    CancellationRefusal,
     CodeText,
     CorrelationText,
     CurrencyText,
@@ -28,6 +29,8 @@ from schemas.fields import (
     PaymentMethodKind,
     ReasonText,
     ReferenceText,
+    RequesterText,
+    RequestIdText,
     ReviewMoney,
     ReviewOperation,
     SentenceText,
@@ -51,6 +54,8 @@ from schemas.records import (
 
 __all__ = [
     "ActionKind",
+    "CancellationRefusal",
+    "CancellationRefused",
     "CustomerActionRequired",
     "CustomerNotificationRequested",
     "DisputeOutcome",
@@ -61,6 +66,8 @@ __all__ = [
     "MissingItem",
     "MoneyState",
     "NotificationKind",
+    "OrderCancelRequested",
+    "OrderCancelled",
     "OrderConfirmed",
     "OrderEvent",
     "OwnEvent",
@@ -76,6 +83,7 @@ __all__ = [
     "PaymentRetryRequested",
     "PaymentReviewRequired",
     "PaymentVoided",
+    "PreparationStarted",
     "Record",
     "ReservationFailed",
     "ReservationReleased",
@@ -115,6 +123,22 @@ class PaymentRetryRequested(UpstreamEvent):
 
     after_attempt: Attempt
     payment_method: PaymentMethod
+
+
+class OrderCancelRequested(UpstreamEvent):
+    """Somebody asks to cancel the order. It may come before the order itself."""
+
+    TYPE: ClassVar[str] = "OrderCancelRequested"
+
+    request_id: RequestIdText
+    reason: SentenceText
+    requested_by: RequesterText
+
+
+class PreparationStarted(UpstreamEvent):
+    """Order preparation has begun: from now on the order is not cancelled."""
+
+    TYPE: ClassVar[str] = "PreparationStarted"
 
 
 class StockAdjusted(Event):
@@ -215,6 +239,29 @@ class PaymentFailed(OwnEvent):
     money: MoneyState
     retryable: Flag
     retry_until: Moment | None = None
+
+
+class OrderCancelled(OwnEvent):
+    """The order is cancelled, for good. amount_minor: its total. money: where the customer's money is."""
+
+    TYPE: ClassVar[str] = "OrderCancelled"
+
+    customer_id: CustomerText
+    attempt: Attempt
+    request_id: RequestIdText
+    money: MoneyState
+    amount_minor: Amount
+    currency: CurrencyText
+
+
+class CancellationRefused(OwnEvent):
+    """The order is not cancelled: it goes on as if nobody had asked."""
+
+    TYPE: ClassVar[str] = "CancellationRefused"
+
+    customer_id: CustomerText
+    request_id: RequestIdText
+    reason: CancellationRefusal
 
 
 class PaymentVoided(OwnEvent):

@@ -59,6 +59,11 @@ CurrencyText = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 AnyCurrencyText = Annotated[str, StringConstraints(max_length=64, pattern=_PRINTABLE)]
 """A currency as upstream wrote it; schemas.checks checks that it exists."""
 
+RequestIdText = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
+"""How whoever asks names a request about an order."""
+RequesterText = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_PRINTABLE)]
+"""Who asks, as the publisher knows them."""
+
 Amount = Annotated[int, Field(strict=True, ge=0, le=LONG_MAX)]
 """Minor units of the currency beside it; never negative."""
 Quantity = Annotated[int, Field(strict=True, ge=1, le=INT_MAX)]
@@ -144,6 +149,18 @@ class ShortageReason(StrEnum):
     UNSPECIFIED = "UNSPECIFIED"
 
 
+class CancellationRefusal(StrEnum):
+    """Why a cancel is refused."""
+
+    PREPARATION_STARTED = "PREPARATION_STARTED"
+    TOO_LATE = "TOO_LATE"
+    ALREADY_CANCELLED = "ALREADY_CANCELLED"
+    PAYMENT_FAILED = "PAYMENT_FAILED"
+    DISPUTED = "DISPUTED"
+    NOT_APPROVED = "NOT_APPROVED"
+    UNSPECIFIED = "UNSPECIFIED"
+
+
 class NotificationKind(StrEnum):
     """What the message to the customer is about."""
 
@@ -153,6 +170,8 @@ class NotificationKind(StrEnum):
     PAYMENT_DELAYED = "PAYMENT_DELAYED"
     REFUNDED = "REFUNDED"
     ACTION_REQUIRED = "ACTION_REQUIRED"
+    CANCELLED = "CANCELLED"
+    CANCELLATION_REFUSED = "CANCELLATION_REFUSED"
     UNSPECIFIED = "UNSPECIFIED"
 
 

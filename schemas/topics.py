@@ -13,6 +13,7 @@ class Publisher(StrEnum):
 
     CHECKOUT = "checkout"
     STOREFRONT = "storefront"
+    PREPARATION = "order preparation"
     WAREHOUSE = "warehouse"
     PAYMENTS = "payments"
 
@@ -34,13 +35,17 @@ class Topic:
 _TABLE: Final = (
     Topic(events.OrderConfirmed, Publisher.CHECKOUT, consumed=True),
     Topic(events.PaymentRetryRequested, Publisher.STOREFRONT, consumed=True),
+    Topic(events.OrderCancelRequested, Publisher.STOREFRONT, consumed=True),
     Topic(events.StockAdjusted, Publisher.WAREHOUSE, consumed=True),
     Topic(events.CustomerActionRequired, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentAuthorized, Publisher.PAYMENTS, consumed=True),
     Topic(events.ItemsReserved, Publisher.PAYMENTS, consumed=True),
     Topic(events.ReservationFailed, Publisher.PAYMENTS, consumed=True),
     Topic(events.PaidAndConfirmed, Publisher.PAYMENTS, consumed=False),
+    Topic(events.PreparationStarted, Publisher.PREPARATION, consumed=True),
     Topic(events.PaymentFailed, Publisher.PAYMENTS, consumed=True),
+    Topic(events.OrderCancelled, Publisher.PAYMENTS, consumed=True),
+    Topic(events.CancellationRefused, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentVoided, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentRefunded, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentRefundFailed, Publisher.PAYMENTS, consumed=False),

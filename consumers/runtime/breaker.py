@@ -1,4 +1,4 @@
-"""The breaker: it pauses calls while the gateway is down for everybody."""
+"""The breaker: it pauses calls while a dependency at the edge is down for everybody."""
 
 import asyncio
 from typing import Final
@@ -14,13 +14,15 @@ EVERY_ORDERS_CALL: Final = OperationKind.AUTHORIZE.value
 
 
 class Breaker:
-    """Open while the gateway is down for everybody: consumers that need the gateway pause.
+    """Open while the gateway, or the inventory elsewhere, is down for everybody: consumers that need it pause.
 
+    name: what it is called in the log and in the reasons of alarms.
     After a pause one call goes through, and one more after each pause without an answer: an outage must not use up the
     tries of all waiting operations. The next failure opens the breaker for a longer pause. The next answer closes it.
     """
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, name: str = "gateway") -> None:
+        self._name = name
         self._bounds = bounds
         self._failures = 0
         self._trips = 0
@@ -29,7 +31,7 @@ class Breaker:
         self._free = asyncio.Event()
         self._free.set()
         self._log = structlog.get_logger("consumers.breaker")
-        self._down = Lasting(self._log, "gateway_down")
+        self._down = Lasting(self._log, f"{name}_down")
         self._forbidden: set[str] = set()
         self._forbids: dict[str, Lasting] = {}
 
@@ -60,7 +62,7 @@ class Breaker:
             return
         self._tripped = True
         self._trips += 1
-        self._down.again(asyncio.get_running_loop().time(), "the gateway is down for everybody", why=why)
+        self._down.again(asyncio.get_running_loop().time(), f"the {self._name} is down for everybody", why=why)
         self._pause()
 
     def note_failure(self, why: str) -> None:
@@ -95,7 +97,7 @@ class Breaker:
             self._forbids.pop(call).end(asyncio.get_running_loop().time(), "such calls are permitted again", call=call)
         if self._trips:
             self._trips = 0
-            self._down.end(asyncio.get_running_loop().time(), "the gateway answers again")
+            self._down.end(asyncio.get_running_loop().time(), f"the {self._name} answers again")
             if self._timer is not None:
                 self._timer.cancel()
             self._tripped = False

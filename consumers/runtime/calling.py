@@ -1,9 +1,10 @@
-"""The calls of operations at the gateway: which are made, which are looked up first, what becomes of their answers."""
+"""The calls of operations at an edge: which are made, which are looked up first, what becomes of their answers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -15,30 +16,46 @@ from consumers.runtime.open_operations import OpenOperations
 from consumers.runtime.quarantine import Quarantine
 from domain.blame import blame
 from domain.errors import Transient
-from domain.operating import Move, gateway_call, lacks_token, may_send_again, next_move
-from domain.operation import GatewayCall
+from domain.operating import Move, lacks_token, may_send_again, next_move
 from domain.outcome import NotExecuted, NotFound, Unknown
-from domain.ports.gateway import Gateway, GatewayAnswer
+from domain.ports.gateway import GatewayAnswer
+from domain.ports.inventory import InventoryAnswer
 from domain.ports.store import Claimed
 from domain.rules import Rules
 from domain.values import replace
 
 PutAnswers = Callable[[Sequence[Answer]], None]
+EdgeAnswer = GatewayAnswer | InventoryAnswer
+Call = TypeVar("Call")
 
 
-class GatewayCalls:
-    """Makes calls under a lease and passes their answers to `put`."""
+class Caller(Protocol[Call]):
+    """Who makes the calls: domain.ports.gateway.Gateway or domain.ports.inventory.RemoteInventory."""
+
+    def perform(self, calls: Sequence[Call], begin: Callable[[Call], bool]) -> AsyncIterator[Sequence[EdgeAnswer]]:
+        """Make the calls."""
+        ...
+
+    def look_up(self, calls: Sequence[Call]) -> AsyncIterator[Sequence[EdgeAnswer]]:
+        """Ask what became of them."""
+        ...
+
+
+class EdgeCalls:
+    """Makes calls under a lease and passes their answers to `put`. make_call: builds the call of an operation."""
 
     def __init__(
         self,
-        gateway: Gateway,
+        caller: Caller[Any],
+        make_call: Callable[[Claimed], Any],
         rules: Rules,
         open_operations: OpenOperations,
         breaker: Breaker,
         quarantine: Quarantine,
         put: PutAnswers,
     ) -> None:
-        self._gateway = gateway
+        self._caller = caller
+        self._make_call = make_call
         self._rules = rules
         self._open = open_operations
         self._breaker = breaker
@@ -70,7 +87,7 @@ class GatewayCalls:
                 if failure is not None:
                     raise failure
 
-    def hand_on(self, group: Sequence[GatewayAnswer], claimed: dict[int, Claimed], asked: str = "") -> None:
+    def hand_on(self, group: Sequence[EdgeAnswer], claimed: dict[int, Claimed], asked: str = "") -> None:
         """Tell the breaker of these answers, and put them. asked: what was asked, if not the call itself."""
         if not group:
             return
@@ -106,7 +123,7 @@ class GatewayCalls:
             perform += await self._look_up(look_up, lease)
         if perform:
             known = by_id(perform)
-            async with _closing(self._gateway.perform(_calls(perform), lease.begin)) as groups:
+            async with _closing(self._caller.perform(self._calls(perform), lease.begin)) as groups:
                 async for group in groups:
                     self.hand_on(group, known)
 
@@ -114,10 +131,10 @@ class GatewayCalls:
         """Ask what became of these; return those that left no trace and may be sent again by the same key."""
         again: list[Claimed] = []
         claimed_by_id = by_id(claimed)
-        calls = [call for call in _calls(claimed) if lease.begin(call)]
-        async with _closing(self._gateway.look_up(calls)) as groups:
+        calls = [call for call in self._calls(claimed) if lease.begin(call)]
+        async with _closing(self._caller.look_up(calls)) as groups:
             async for group in groups:
-                known: list[GatewayAnswer] = []
+                known: list[EdgeAnswer] = []
                 for answer in group:
                     c = claimed_by_id[answer.operation_id.int]
                     not_found = isinstance(answer.outcome, NotFound) and not lacks_token(c.operation, c.token)
@@ -147,6 +164,9 @@ class GatewayCalls:
         else:
             self._open.remove([claimed])
 
+    def _calls(self, claimed: Sequence[Claimed]) -> list[Any]:
+        return [self._make_call(c) for c in claimed]
+
     def _claimed_at(self, claimed: Claimed) -> datetime:
         """Return the database's time of the claim: the end of the lease minus its length."""
         due_at = claimed.operation.due_at
@@ -159,14 +179,10 @@ def by_id(claimed: Sequence[Claimed]) -> dict[int, Claimed]:
     return {c.operation.operation_id.int: c for c in claimed}
 
 
-def _calls(claimed: Sequence[Claimed]) -> list[GatewayCall]:
-    return [gateway_call(c.operation, c.token) for c in claimed]
-
-
 @asynccontextmanager
 async def _closing(
-    groups: AsyncIterator[Sequence[GatewayAnswer]],
-) -> AsyncIterator[AsyncIterator[Sequence[GatewayAnswer]]]:
+    groups: AsyncIterator[Sequence[EdgeAnswer]],
+) -> AsyncIterator[AsyncIterator[Sequence[EdgeAnswer]]]:
     """End the iteration with the block: then calls that nobody waits for are cancelled at once."""
     try:
         yield groups

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
 from consumers.runtime.answers import Answers
 from consumers.runtime.breaker import Breaker
+from consumers.runtime.edges import Edge, Edges
 from consumers.runtime.guard import Guard
 from consumers.runtime.letters import Letters
 from consumers.runtime.locks import LockWatch
@@ -22,9 +24,13 @@ from consumers.runtime.settling import Settler
 from consumers.runtime.sweep.run import Sweep
 from consumers.runtime.upkeep import Upkeep
 from domain.errors import Transient
+from domain.operating import gateway_call
+from domain.operation import GATEWAY_KINDS, INVENTORY_KINDS, GatewayCall
 from domain.ports.source import Source
+from domain.ports.store import Claimed
 from domain.reaction import Reaction
 from domain.rules import Rules
+from domain.stock_calls import StockCall, stock_call
 
 SETTLERS: Final = 2
 """While one waits for the database, the other takes its batch."""
@@ -45,15 +51,16 @@ class Engine:
         self.guard = Guard(bounds)
         self.breaker = Breaker(bounds)
         self.answers = Answers()
-        self.performer = OperationPerformer(ports.gateway, ports.store, rules, bounds, self.breaker, self.answers.put)
+        self.performer = OperationPerformer(
+            ports.gateway, _gateway_call, ports.store, rules, bounds, self.breaker, self.answers.put
+        )
+        self.edges = Edges([Edge(GATEWAY_KINDS, self.performer, self.breaker), *self._inventory_elsewhere()])
         self._watch = LockWatch(ports.store)
         self.settler = Settler(
-            ports, reactions, rules, bounds, self.guard, self.answers, self.performer.submit, self._watch
+            ports, reactions, rules, bounds, self.guard, self.answers, self.edges.submit, self._watch
         )
         self.upkeep = Upkeep(ports.store)
-        self.sweep = Sweep(
-            ports, reactions, rules, bounds, self.guard, self.breaker, self.performer, self.settler, self._watch
-        )
+        self.sweep = Sweep(ports, reactions, rules, bounds, self.guard, self.edges, self.settler, self._watch)
         self._log = structlog.get_logger("consumers.engine")
 
     async def run(
@@ -97,7 +104,7 @@ class Engine:
     def _serve(self, group: asyncio.TaskGroup, *, patient: bool) -> list["asyncio.Task[None]"]:
         """Start what works for all loops of the process."""
         settling = [self.settler.run(f"settler-{n}", patient=patient) for n in range(SETTLERS)]
-        return [group.create_task(work) for work in (*settling, self.performer.watch())]
+        return [group.create_task(work) for work in (*settling, self.edges.watch())]
 
     def _runner(self, reaction: Reaction, source: Source) -> Runner:
         letters = Letters(reaction.group, reaction.trigger.TYPE, self.ports.mask)
@@ -105,8 +112,21 @@ class Engine:
         recorded = self.sweep.look_for_messages
         planner = Planner(reaction, self._reactions, self.ports, self._rules, self._bounds, recorded)
         passing = Passing(reaction, self.ports.store, letters, self.guard)
-        processor = BatchProcessor(reaction, source, reader, planner, passing, self.performer, self.guard, self._watch)
-        return Runner(reaction, source, processor, passing, self.performer, self.guard, self.breaker, self._bounds)
+        processor = BatchProcessor(reaction, source, reader, planner, passing, self.edges, self.guard, self._watch)
+        return Runner(reaction, source, processor, passing, self.edges, self.guard, self._bounds)
+
+    def _inventory_elsewhere(self) -> Sequence[Edge]:
+        """Return the edge of an inventory elsewhere. It fails, and is paused, without the gateway."""
+        remote = self.ports.remote
+        assert (self.ports.inventory is None) is self._rules.inventory_elsewhere
+        if remote is None:
+            return ()
+        bounds = replace(self._bounds, call_max_s=self._bounds.stock_call_max_s)
+        breaker = Breaker(bounds, "inventory")
+        performer = OperationPerformer(
+            remote, _stock_call, self.ports.store, self._rules, bounds, breaker, self.answers.put
+        )
+        return [Edge(INVENTORY_KINDS, performer, breaker)]
 
     async def _end_late(self, stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:
         """Cancel what has not ended in time: a frozen database would hold it up until the process is killed.
@@ -125,10 +145,18 @@ class Engine:
             async with asyncio.timeout(self._bounds.drain_timeout_s):
                 await self.sweep.at_rest()
         except TimeoutError:
-            self._log.warning("drain deadline over; leases given back", operations=len(self.performer.open))
+            self._log.warning("drain deadline over; leases given back", operations=self.edges.open)
         try:
             async with asyncio.timeout(GIVE_BACK_S):
-                await self.performer.give_up()
+                await self.edges.give_up()
                 await self.settler.give_up()
         except (TimeoutError, Transient):
             self._log.warning("leases not given back; they run out by themselves")
+
+
+def _gateway_call(claimed: Claimed) -> GatewayCall:
+    return gateway_call(claimed.operation, claimed.token)
+
+
+def _stock_call(claimed: Claimed) -> StockCall:
+    return stock_call(claimed.operation)

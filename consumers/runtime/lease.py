@@ -7,6 +7,7 @@ from consumers.runtime.ports import Bounds
 from domain.operation import GatewayCall
 from domain.ports.store import Claimed
 from domain.rules import LEASE_MARGIN, Rules
+from domain.stock_calls import StockCall
 
 
 class Lease:
@@ -22,7 +23,7 @@ class Lease:
         self._begun: set[int] = set()
         self._now = asyncio.get_running_loop().time
 
-    def begin(self, call: GatewayCall) -> bool:
+    def begin(self, call: GatewayCall | StockCall) -> bool:
         """Whether this call may begin. If so, it counts as made."""
         if self._now() > self._last_call_at:
             return False

@@ -25,12 +25,12 @@ ORDER_ID_MAX: Final = 64
 
 
 class Letters:
-    """Builds the letters of one consumer group. event_type: of the topic that it reads."""
+    """Builds the letters of one consumer group. event_type: of the topic that it reads; empty: nobody knows."""
 
     def __init__(self, group: str, event_type: str, mask: Mask) -> None:
         self._group = group
         self._event_type = event_type
-        self._of_orders = issubclass(EVENTS[event_type], OrderEvent)
+        self._of_orders = event_type not in EVENTS or issubclass(EVENTS[event_type], OrderEvent)
         self._mask = mask
 
     def of_message(

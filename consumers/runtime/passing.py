@@ -10,8 +10,8 @@ from consumers.runtime.guard import Guard
 from consumers.runtime.letters import Letters, ids_of
 from consumers.runtime.reading import Held
 from domain.alarms import ring
-from domain.ports.source import Source, Stretch
-from domain.ports.store import Changes, DeadLetter, Passed, Store
+from domain.ports.source import Passed, Source, Stretch
+from domain.ports.store import Changes, DeadLetter, Store
 from domain.reaction import Reaction
 from schemas.events import OwnEvent
 

@@ -1,20 +1,20 @@
-"""Performing operations at the gateway: many at once, each under its lease, and no transaction open meanwhile."""
+"""Performing operations at an edge: many at once, each under its lease, and no transaction open meanwhile."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import structlog
 
 from consumers.runtime.breaker import Breaker
-from consumers.runtime.calling import GatewayCalls, PutAnswers, by_id
+from consumers.runtime.calling import Caller, EdgeCalls, PutAnswers, by_id
 from consumers.runtime.lease import Lease
 from consumers.runtime.open_operations import OpenOperations
 from consumers.runtime.ports import Bounds
 from consumers.runtime.quarantine import Quarantine
 from domain.errors import DownForEverybody, Transient
 from domain.outcome import Unknown
-from domain.ports.gateway import Gateway, GatewayAnswer
+from domain.ports.gateway import GatewayAnswer
 from domain.ports.store import Claimed, Store
 from domain.rules import Rules
 
@@ -24,10 +24,20 @@ _NO_ANSWER: Final = Unknown("no answer before the lease ended")
 
 
 class OperationPerformer:
-    """Performs operations whose lease this process holds; `put` gets their answers. open: those without one."""
+    """Performs operations whose lease this process holds; `put` gets their answers. open: those without one.
+
+    caller: who makes the calls, which make_call builds.
+    """
 
     def __init__(
-        self, gateway: Gateway, store: Store, rules: Rules, bounds: Bounds, breaker: Breaker, put: PutAnswers
+        self,
+        caller: Caller[Any],
+        make_call: Callable[[Claimed], Any],
+        store: Store,
+        rules: Rules,
+        bounds: Bounds,
+        breaker: Breaker,
+        put: PutAnswers,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -35,7 +45,7 @@ class OperationPerformer:
         self._breaker = breaker
         self.open = OpenOperations(bounds.operations_open_max)
         quarantine = Quarantine(store, bounds.quarantine_max)
-        self._calls = GatewayCalls(gateway, rules, self.open, breaker, quarantine, put)
+        self._calls = EdgeCalls(caller, make_call, rules, self.open, breaker, quarantine, put)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Queue[BaseException] = asyncio.Queue()
         self._log = structlog.get_logger("consumers.performer")

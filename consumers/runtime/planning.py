@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from consumers.runtime.early import NEVER_CAME, EarlyMessages, Found, events_of
 from consumers.runtime.letters import Letters, ids_of
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.quarantine import Quarantine
@@ -18,6 +19,7 @@ from domain.ids import EventId, OrderId
 from domain.ports.store import Changes, Claimed, DeadLetter, Receipt, Transaction
 from domain.reaction import Reaction
 from domain.rules import Rules
+from domain.values import replace
 from schemas.events import OrderEvent
 from schemas.rejection import Reason
 
@@ -43,14 +45,21 @@ class Planner:
         rules: Rules,
         bounds: Bounds,
         recorded: Callable[[], None] = lambda: None,
+        *,
+        keep_early: bool = True,
     ) -> None:
-        """Make it. recorded: called when notifications are recorded, after the commit."""
+        """Make it. recorded: called when notifications are recorded, after the commit.
+
+        keep_early: a message that comes before its order waits for it; False: it is refused.
+        """
         self._reaction = reaction
         self._letters = Letters(reaction.group, reaction.trigger.TYPE, ports.mask)
         self._reactions = reactions
         self._ports = ports
         self._rules = rules
         self._recorded = recorded
+        self._early = EarlyMessages(reactions, ports, rules)
+        self._keep_early = keep_early
         self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
         self._log = structlog.get_logger("consumers.planner").bind(reaction=reaction.name)
 
@@ -63,7 +72,7 @@ class Planner:
         taken, letters = _sort_out(read)
         async with self._ports.store.transaction(contended=contended) as transaction:
             order_ids = [OrderId(one.event.order_id) for one in taken if isinstance(one.event, OrderEvent)]
-            orders = await transaction.load(order_ids, waiting=self._reaction.waits)
+            orders = await transaction.load(order_ids, waiting=self._reaction.waits, early=self._reaction.begins)
             # The inbox has no partition for a day far ahead, so messages from the future are refused before it.
             latest = self._latest(transaction)
             early = [one for one in taken if one.event.occurred_at > latest]
@@ -137,20 +146,34 @@ class Planner:
         if receipt is Receipt.CONFLICT:
             return self._letters.of_message(message, Reason.CONFLICT, CONFLICT, event)
         new = receipt is Receipt.NEW
-        order = work.order(OrderId(event.order_id)) if isinstance(event, OrderEvent) else None
-        decision = self._reaction.plan(order, event, work.context(EventId(event.event_id), one.content))
+        context = work.context(EventId(event.event_id), one.content)
+        order_id = OrderId(event.order_id) if isinstance(event, OrderEvent) else None
+        came_before = () if order_id is None else self._came_before(work, order_id)
+        if came_before:
+            context = replace(context, early=events_of(came_before))
+        order = None if order_id is None else work.order(order_id)
+        decision = self._reaction.plan(order, event, context)
+        if decision.early:
+            return self._wait_for_order(work, one, new=new)
         if decision.refused is not None:
             return self._letters.of_message(message, decision.refused, decision.detail, event, own_inbox=new)
         if not new and (decision.order is not None or decision.notifications or decision.adjustments):
             # It would have an effect, and the inbox no longer knows whether it had one before.
             return self._letters.of_message(message, Reason.TOO_OLD, TOO_OLD, event)
         work.apply(decision)
+        if decision.order is not None:
+            for found in came_before:
+                letter = self._early.apply(work, found)
+                if letter is not None:
+                    work.changes.dead_letters.append(letter)
         return None
 
     async def adjust(self, work: Work, taken: Sequence[Taken]) -> list[DeadLetter]:
         """Make the adjustments of the stock that were decided on; return the letters of those that cannot be made."""
-        refused = await self._ports.inventory.adjust(work.transaction, work.changes.adjustments)
-        by_id = {one.event.event_id: one for one in taken} if refused else {}
+        inventory = self._ports.inventory
+        assert inventory is not None, "with an inventory elsewhere nobody consumes adjustments"
+        refused = await inventory.adjust(work.transaction, work.changes.adjustments)
+        by_id = {one.event.event_id: one for one in reversed(taken)} if refused else {}
         return [
             self._letters.of_message(
                 by_id[no.event_id].message,
@@ -161,6 +184,19 @@ class Planner:
             )
             for no in refused
         ]
+
+    def _came_before(self, work: Work, order_id: OrderId) -> Sequence[Found]:
+        """Return the messages that came before the order, if it is not there yet and this event brings it."""
+        if not self._reaction.begins or work.order(order_id) is not None:
+            return ()
+        return self._early.read(work.transaction.early.get(order_id, ()))
+
+    def _wait_for_order(self, work: Work, one: Taken, *, new: bool) -> DeadLetter | None:
+        """Keep a message whose order is not there. One that the inbox cannot remember would be kept again and again."""
+        if new and self._keep_early:
+            work.changes.early.append(self._early.keep(work.transaction, self._reaction.group, one))
+            return None
+        return self._letters.of_message(one.message, Reason.UNKNOWN_ORDER, NEVER_CAME, one.event, own_inbox=new)
 
     def _wait_behind(self, one: Taken, receipt: Receipt) -> DeadLetter:
         """Keep a message whose order waits in quarantine."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from domain.ports.gateway import Gateway
-from domain.ports.inventory import LocalInventory
+from domain.ports.inventory import LocalInventory, RemoteInventory
 from domain.ports.letters import KeptLetters
 from domain.ports.messages import Messages, Messenger
 from domain.ports.notices import NoticeList, Notices
@@ -36,11 +36,12 @@ class Ports:
     mask: of what must not be kept or shown. letters: where dead letters are kept; None: nothing is erased in them.
     notices: where the gateway's notices are kept; notice_list: its own list of them. None: there are none.
     messages: where messages to customers wait; messenger: who sends them. None: they are not sent.
+    inventory: the stock in our own database; None if it is elsewhere: then remote is where, for those who call it.
     """
 
     store: Store
     gateway: Gateway
-    inventory: LocalInventory
+    inventory: LocalInventory | None
     notifier: Notifier
     decode: Decode
     mask: Mask
@@ -48,14 +49,15 @@ class Ports:
     notice_list: NoticeList | None = None
     messages: Messages | None = None
     messenger: Messenger | None = None
+    remote: RemoteInventory | None = None
     letters: KeptLetters | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """The ports that are used inside a transaction, for those who need no others."""
+    """The ports that are used inside a transaction, for those who need no others. inventory: see Ports."""
 
-    inventory: LocalInventory
+    inventory: LocalInventory | None
     notifier: Notifier
 
 
@@ -64,6 +66,7 @@ class Bounds:
     """Every queue, batch and wait of the runtime. Durations in seconds.
 
     quarantine_max: how much may raise within ten minutes, over all processes. One more stops the process.
+    call_max_s, stock_call_max_s: one request at the gateway, at an inventory elsewhere.
     dead_letter_token_days: how long a dead letter keeps its payment token, if nobody redrives it.
     """
 
@@ -72,6 +75,7 @@ class Bounds:
     operations_open_max: int = 4_000
     poll_s: float = 0.5
     call_max_s: float = 30
+    stock_call_max_s: float = 10
     drain_timeout_s: float = 20
     sweep_interval_s: float = 1
     refund_recheck_s: float = 86_400

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.runtime.cutting import or_cut
+from consumers.runtime.edges import Edges
 from consumers.runtime.guard import Guard
 from consumers.runtime.kept import Kept
 from consumers.runtime.locks import Detour, LockWatch
 from consumers.runtime.passing import Passing
-from consumers.runtime.performing import OperationPerformer
 from consumers.runtime.planning import Planner
 from consumers.runtime.reading import Read, Reader, Reading, order_of
 from domain.errors import Transient
@@ -29,7 +29,7 @@ class BatchProcessor:
         reader: Reader,
         planner: Planner,
         passing: Passing,
-        performer: OperationPerformer,
+        edges: Edges,
         guard: Guard,
         watch: LockWatch,
     ) -> None:
@@ -38,7 +38,7 @@ class BatchProcessor:
         self._reader = reader
         self._planner = planner
         self._passing = passing
-        self._performer = performer
+        self._edges = edges
         self._guard = guard
         self._detour = Detour(watch, order_of, lambda _: bool(reaction.calls & INVENTORY_KINDS))
         self._kept = Kept(source.begun)
@@ -72,7 +72,7 @@ class BatchProcessor:
                 stop,
             )
             # From here on a redelivered message is a duplicate. The operation row is what must be finished.
-            self._performer.submit(opened)
+            self._edges.submit(opened)
 
         async def quarantine(read: Read, error: Exception) -> None:
             await self._guard.transact(

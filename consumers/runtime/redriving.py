@@ -168,8 +168,9 @@ class Redriver:
         return Outcome(done=True, result=await give_up_letter(transaction, letter.id, self._by, reason))
 
     async def _plan(self, transaction: PgTransaction, letter: KeptLetter, reaction: Reaction, one: Taken) -> Outcome:
-        planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds)
-        orders = await transaction.load([OrderId(one.event.order_id)] if isinstance(one.event, OrderEvent) else [])
+        planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds, keep_early=False)
+        order_ids = [OrderId(one.event.order_id)] if isinstance(one.event, OrderEvent) else []
+        orders = await transaction.load(order_ids, early=reaction.begins)
         if planner.is_early(transaction, one):
             refused = planner.refuse_early(one)
             return await self._keep(transaction, letter, refused.reason, refused.detail)

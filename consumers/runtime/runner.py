@@ -5,17 +5,15 @@ from collections.abc import Sequence
 
 import structlog
 
-from consumers.runtime.breaker import Breaker
+from consumers.runtime.edges import Edges
 from consumers.runtime.guard import Guard, Stopped
 from consumers.runtime.passing import Passing
-from consumers.runtime.performing import OperationPerformer
 from consumers.runtime.ports import Bounds
 from consumers.runtime.processing import BatchProcessor
 from consumers.runtime.waiting import pause
 from domain.alarms import Lasting
 from domain.backoff import outage_backoff_s
 from domain.errors import Transient
-from domain.operation import GATEWAY_KINDS
 from domain.ports.source import Message, Source
 from domain.reaction import Reaction
 
@@ -29,20 +27,17 @@ class Runner:
         source: Source,
         processor: BatchProcessor,
         passing: Passing,
-        performer: OperationPerformer,
+        edges: Edges,
         guard: Guard,
-        breaker: Breaker,
         bounds: Bounds,
     ) -> None:
         self._name = reaction.name
         self._source = source
         self._processor = processor
         self._passing = passing
-        self._performer = performer
         self._guard = guard
-        self._breaker = breaker
         self._bounds = bounds
-        self._asks_gateway = bool(reaction.calls & GATEWAY_KINDS)
+        self._edges = edges.of(reaction.calls)
         self._log = structlog.get_logger("consumers.runner").bind(reaction=reaction.name)
         self._kafka = Lasting(self._log, "kafka_down")
 
@@ -102,13 +97,14 @@ class Runner:
         return True
 
     async def _must_wait(self, stop: asyncio.Event) -> bool:
-        """Pause while the gateway is down for everybody or too many operations are open. Partitions are kept."""
-        if self._asks_gateway and self._breaker.is_open:
-            await pause(stop, self._bounds.poll_s, self._breaker.wait_until_closed())
-            return True
-        if self._asks_gateway and len(self._performer.open) >= self._bounds.operations_open_max:
-            await pause(stop, self._bounds.poll_s, self._performer.open.wait_for_room())
-            return True
+        """Pause while one that it calls is down for everybody, or has too many operations open. Partitions are kept."""
+        for edge in self._edges:
+            if edge.breaker.is_open:
+                await pause(stop, self._bounds.poll_s, edge.breaker.wait_until_closed())
+                return True
+            if len(edge.performer.open) >= self._bounds.operations_open_max:
+                await pause(stop, self._bounds.poll_s, edge.performer.open.wait_for_room())
+                return True
         return False
 
     async def _take(self) -> Sequence[Message]:
@@ -126,7 +122,7 @@ class Runner:
 
     def _room(self) -> int:
         """Return how many messages may be worked on at once."""
-        return self._breaker.room(self._bounds.batch_max) if self._asks_gateway else self._bounds.batch_max
+        return min([self._bounds.batch_max, *(edge.breaker.room(self._bounds.batch_max) for edge in self._edges)])
 
     async def _let_go_on(self, stop: asyncio.Event) -> None:
         """Pass over what an operator names, or what is lost."""

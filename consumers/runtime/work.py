@@ -1,7 +1,7 @@
 """The work of one transaction: the orders as loaded and as decided so far, and what must be written.
 
-Inventory operations are performed and settled here, inside the transaction. Gateway operations stay open: their
-opener performs them after the transaction has committed.
+Operations at an inventory in our own database are performed and settled here, inside the transaction. All others stay
+open: their opener performs them after the transaction has committed.
 """
 
 import logging
@@ -14,7 +14,7 @@ from domain.decision import Decision
 from domain.ids import EventId, OrderId
 from domain.operation import INVENTORY_KINDS, Operation
 from domain.order import Order, reservation_id
-from domain.ports.inventory import InventoryAnswer, InventoryCall
+from domain.ports.inventory import InventoryAnswer, InventoryCall, LocalInventory
 from domain.ports.store import Change, Changes, Claimed, Transaction
 from domain.reaction import Reaction
 from domain.rules import Context, Rules
@@ -71,11 +71,12 @@ class Work:
                 log.debug(event.TYPE, version=event.order_version, correlation_id=event.correlation_id, **ids)
 
     async def finish(self, ports: Ports | Local) -> list[Claimed]:
-        """Perform what is local and write everything; return the new gateway operations.
+        """Perform what is local and write everything; return the new operations that are left to perform.
 
         Afterwards `changes.dead_letters` has only letters that were not written before.
         """
-        await self._perform_local(ports)
+        if ports.inventory is not None:
+            await self._perform_local(ports.inventory)
         opened: list[Claimed] = []
         until = self.transaction.began + self._rules.lease_s
         for order_id in sorted(self._touched):
@@ -87,7 +88,7 @@ class Work:
         self.changes.dead_letters = [*await self.transaction.save(self.changes)]
         return opened
 
-    async def _perform_local(self, ports: Ports | Local) -> None:
+    async def _perform_local(self, inventory: LocalInventory) -> None:
         """Perform and settle inventory operations, and those that they open, until there are none."""
         settled: dict[OrderId, None] = {}
         touched: Iterable[OrderId] = self._touched
@@ -102,9 +103,7 @@ class Work:
                 break
             context = self.context(None)
             calls = [inventory_call(order, operation, context) for operation, order in local]
-            self._settle_local(
-                [operation for operation, _ in local], await ports.inventory.perform(self.transaction, calls)
-            )
+            self._settle_local([operation for operation, _ in local], await inventory.perform(self.transaction, calls))
             touched = dict.fromkeys(order.order_id for _, order in local)
             settled |= touched
         else:
@@ -138,7 +137,7 @@ def inventory_call(order: Order, operation: Operation, context: Context) -> Inve
 
 
 def _new_operations(before: Order | None, after: Order, until: float) -> list[Claimed]:
-    """Return the gateway operations that were opened between these two states, with the end of their lease."""
+    """Return the operations that were opened between these two states, with the end of their lease."""
     known = before.operations if before else ()
     if after.operations is known or not after.operations:
         return []

@@ -1,8 +1,9 @@
-"""`payments order`: where an order stands, how it came there, and an operator's ruling on it."""
+"""`payments order`: where an order stands, how it came there, an operator's ruling on it, and an end to it."""
 
 import click
 
 from deploy.cli.common import answer, json_option, settings_with_schema
+from deploy.cli.order_cancel import cancel
 from deploy.cli.order_resolve import resolve
 from deploy.contracts import codec_of
 from deploy.failures import Failure
@@ -18,10 +19,11 @@ LIMIT_MAX = 10_000
 
 @click.group()
 def order() -> None:
-    """Look at orders, and settle those that wait for a person."""
+    """Look at orders, settle those that wait for a person, and cancel one."""
 
 
 order.add_command(resolve)
+order.add_command(cancel)
 
 
 @order.command()

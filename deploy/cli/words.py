@@ -9,7 +9,7 @@ import click
 
 from schemas.cards import contains_card_number
 
-LONGEST: Final = {"reason": 500, "by": 64, "reference": 255}
+LONGEST: Final = {"reason": 500, "by": 64, "reference": 255, "request_id": 64}
 """In characters, by the option's name."""
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from deploy.demo.stories import Also, Customer, End, Goods, Money, Saved, Story
+from deploy.demo.stories import Also, Cancel, Customer, End, Goods, Money, Saved, Story
 
 FAULTS: Final = (
     "timeout_before",
@@ -208,6 +208,38 @@ _SPECIAL = (
         (Story(("pm_card_createDispute",), (replace(_PAID, disputed="fraudulent"),)),),
         0.005,
         5,
+        shown=True,
+    ),
+    Kind(
+        "cancelled while it is being paid",
+        tuple(
+            Story((token,), (End(None, Money.KEPT_NOT),), cancel=Cancel.WHILE_PAYING)
+            for token in ("pm_card_visa", "pm_fault_slow_3s_on_capture", "pm_wallet_captured")
+        ),
+        0.01,
+        30,
+    ),
+    Kind(
+        "cancelled before the order came",
+        (Story(("pm_card_visa",), (End(None, Money.NONE),), cancel=Cancel.BEFORE),),
+        0.005,
+        10,
+    ),
+    Kind(
+        "paid, then cancelled",
+        tuple(
+            Story((token,), (End(None, Money.REFUNDED),), cancel=Cancel.WHEN_PAID)
+            for token in ("pm_card_visa", "pm_wallet_captured", "pm_fault_refund_pending")
+        ),
+        0.01,
+        30,
+        shown=True,
+    ),
+    Kind(
+        "paid, and the cancel came too late",
+        (Story(("pm_card_visa",), (_PAID,), cancel=Cancel.IN_PREPARATION),),
+        0.005,
+        20,
         shown=True,
     ),
     Kind("nothing to pay", (Story((), (End(None, Money.NONE),), free=True),), 0.01, 20, shown=True),

@@ -117,11 +117,12 @@ async def _advance(traffic: Traffic, watcher: Watcher, total: int, show: Show) -
     began_s = time.monotonic()
 
     def line() -> tuple[int, str]:
-        paid, failed = (_count(observed, name) for name in ("PaidAndConfirmed", "PaymentFailed"))
+        outcomes = ("PaidAndConfirmed", "PaymentFailed", "OrderCancelled")
+        paid, failed, cancelled = (_count(observed, name) for name in outcomes)
         authorized, reserved = (len(observed.passed[name]) for name in ("PaymentAuthorized", "ItemsReserved"))
         return progress.ended, (
             f"{progress.published:>{len(str(total))}} confirmed · {authorized} authorized · {reserved} reserved · "
-            f"{paid} paid · {failed} failed · {time.monotonic() - began_s:.0f} s"
+            f"{paid} paid · {failed} failed · {cancelled} cancelled · {time.monotonic() - began_s:.0f} s"
         )
 
     with show.step(f"{total} orders") as step:

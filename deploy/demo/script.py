@@ -62,6 +62,20 @@ class ScriptedOrder:
         }
         return [line] * (2 if self.story.also is Also.CLICKED_TWICE else 1)
 
+    def cancel(self) -> dict[str, Any]:
+        """Return what the storefront publishes when somebody cancels the order."""
+        return {
+            "type": "OrderCancelRequested",
+            "order_id": self.order_id,
+            "request_id": f"cancel-{self.order_id}",
+            "reason": "ordered by mistake",
+            "requested_by": str(self.confirmed["customer_id"]),
+        }
+
+    def preparation(self) -> dict[str, Any]:
+        """Return what order preparation publishes when it begins."""
+        return {"type": "PreparationStarted", "order_id": self.order_id}
+
 
 @dataclass(frozen=True, slots=True)
 class Stray:

@@ -59,6 +59,7 @@ SETTINGS: Final = {
     "PAYMENTS_ACTION_TIMEOUT_S": "8",
     "PAYMENTS_NOTIFIER": "smtp",
     "PAYMENTS_SMTP_FROM": "The demo's shop <shop@shop.example>",
+    "PAYMENTS_EARLY_WAIT_S": "10",
     "PAYMENTS_LOG_LEVEL": "WARNING",
 }
 

@@ -18,6 +18,7 @@ class Money(StrEnum):
     TAKEN = "taken"
     VOIDED = "held, then let go"
     REFUNDED = "taken, then given back"
+    KEPT_NOT = "perhaps held or taken, and then given back"
 
 
 class Goods(StrEnum):
@@ -45,6 +46,16 @@ class Saved(StrEnum):
     AWAY = "saved, the customer is away"
 
 
+class Cancel(StrEnum):
+    """When somebody asks to cancel the order."""
+
+    NEVER = ""
+    BEFORE = "before the order has come"
+    WHILE_PAYING = "together with the order"
+    WHEN_PAID = "when it is paid"
+    IN_PREPARATION = "when its preparation has begun"
+
+
 class Also(StrEnum):
     """What is published besides the order."""
 
@@ -58,7 +69,8 @@ class Also(StrEnum):
 class End:
     """How one attempt must end. failure: its code, None for paid. money: at the gateway, once all is quiet.
 
-    asks: the customer had to confirm it. disputed: they contest it afterwards, for this reason.
+    asks: the customer had to confirm it. disputed: they contest it afterwards, for this reason. One that was cancelled
+    has no failure.
     """
 
     failure: str | None
@@ -72,7 +84,8 @@ class Story:
     """What happens to an order. tokens: the payment methods in turn, one an attempt, with how each ends.
 
     currency: if it matters. free: discounted to nothing. large: costs more than the gateway takes (in EUR; in JPY it
-    takes more). slow: waits are part of it. customer: what they do whenever they are asked.
+    takes more). slow: waits are part of it. customer: what they do whenever they are asked. cancel: when somebody asks
+    to cancel it.
     """
 
     tokens: tuple[str, ...]
@@ -85,10 +98,18 @@ class Story:
     also: Also = Also.NOTHING
     customer: Customer = Customer.NOT_ASKED
     saved: Saved = Saved.NOT
+    cancel: Cancel = Cancel.NEVER
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the order must end cancelled."""
+        return self.cancel not in {Cancel.NEVER, Cancel.IN_PREPARATION}
 
     @property
     def outcome(self) -> str:
         """The status in which the order must end."""
+        if self.cancelled:
+            return "cancelled"
         return "payment_failed" if self.ends[-1].failure else "paid_and_confirmed"
 
     @property
@@ -96,7 +117,8 @@ class Story:
         """The outcomes and money movements that must be on the topics: (event type, attempt, failure code)."""
         found: set[tuple[str, int, str | None]] = set()
         for number, end in enumerate(self.ends, start=1):
-            found.add(("PaymentFailed", number, end.failure) if end.failure else ("PaidAndConfirmed", number, None))
+            if self.cancel in {Cancel.NEVER, Cancel.WHEN_PAID, Cancel.IN_PREPARATION}:
+                found.add(("PaymentFailed", number, end.failure) if end.failure else ("PaidAndConfirmed", number, None))
             if end.money is Money.VOIDED:
                 found.add(("PaymentVoided", number, None))
             if end.money is Money.REFUNDED:
@@ -105,7 +127,18 @@ class Story:
                 found.add((ASKED_EVENT, number, None))
             if end.disputed:
                 found.add(("PaymentDisputed", number, end.disputed))
+        if self.cancelled:
+            found.add(("OrderCancelled", 1, None))
+        if self.cancel is Cancel.IN_PREPARATION:
+            found.add(("CancellationRefused", 1, "PREPARATION_STARTED"))
         return frozenset(found)
+
+    @property
+    def possible(self) -> frozenset[tuple[str, int, str | None]]:
+        """The outcomes and money movements that may be there besides: how far an order comes before its cancel."""
+        if self.cancel is not Cancel.WHILE_PAYING:
+            return frozenset()
+        return frozenset({("PaidAndConfirmed", 1, None), ("PaymentVoided", 1, None), ("PaymentRefunded", 1, None)})
 
     @property
     def mails(self) -> Mapping[str, int]:
@@ -121,15 +154,20 @@ class Story:
         # Their failure says that the money is on its way; that it has gone back is said later.
         if late := sum(PENDING_REFUND in token for token in self.tokens):
             told[NotificationKind.REFUNDED] = late
+        if self.cancelled:
+            told[NotificationKind.CANCELLED] = 1
+        if self.cancel is Cancel.IN_PREPARATION:
+            told[NotificationKind.CANCELLATION_REFUSED] = 1
         return told
 
 
 PENDING_REFUND: Final = "refund_pending"
 """In the token of a payment whose refund the gateway accepts first and makes later."""
-OUTCOME_EVENTS: Final = ("PaidAndConfirmed", "PaymentFailed", "PaymentReviewRequired")
+OUTCOME_EVENTS: Final = ("PaidAndConfirmed", "PaymentFailed", "OrderCancelled", "PaymentReviewRequired")
 """Each ends an attempt, or the order."""
-MONEY_EVENTS: Final = ("PaymentVoided", "PaymentRefunded", "PaymentDisputed")
+MONEY_EVENTS: Final = ("PaymentVoided", "PaymentRefunded", "PaymentDisputed", "CancellationRefused")
+"""What else is compared with the story."""
 ASKED_EVENT: Final = "CustomerActionRequired"
 assert {*OUTCOME_EVENTS, *MONEY_EVENTS, ASKED_EVENT} <= EVENTS.keys()
 
-OUTCOMES: Final = ("paid_and_confirmed", "payment_failed", "manual_review")
+OUTCOMES: Final = ("paid_and_confirmed", "payment_failed", "cancelled", "manual_review")

@@ -7,13 +7,14 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import aiohttp
 import orjson
 
+from deploy.demo.noted import Asking, Noted
 from deploy.demo.script import Script, ScriptedOrder
-from deploy.demo.stories import ASKED_EVENT, OUTCOME_EVENTS, Customer
+from deploy.demo.stories import ASKED_EVENT, OUTCOME_EVENTS, Cancel, Customer
 from deploy.demo.watch import Observed, Seen
 from deploy.running import id_source, now
 from deploy.settings import Settings
@@ -38,14 +39,6 @@ ANSWERS: Final = {Customer.CONFIRMS: "passed", Customer.FAILS: "failed"}
 """What the sandbox's page is told for a customer."""
 AWAY_S: Final = 1.0
 """Between tries while Kafka is down: somebody may have killed it, to see what happens."""
-
-
-class Asking(NamedTuple):
-    """A line of `payments publish` that asks for a payment, and the attempt that it will start."""
-
-    order_id: str
-    attempt: int
-    line: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -79,6 +72,7 @@ class Traffic:
         self._new_id = id_source(script.seed + IDS_APART)
         self._waiting = deque(script.orders)
         self._retries: list[Asking] = []
+        self._noted = Noted(settings)
         self._asked_s: dict[tuple[str, int], float] = {}
         self._asked: deque[tuple[Seen, str]] = deque()
         self._under_way: set[str] = set()
@@ -96,6 +90,8 @@ class Traffic:
         asked_s = self._asked_s.get((seen.order_id, seen.attempt))
         if asked_s is not None:
             self.progress.waits_s.append(max(0.0, seen.at_s - asked_s))
+        if seen.event_type == "PaidAndConfirmed" and self._act_when_paid(order):
+            return
         again = order.retry(seen.attempt) if seen.event_type == "PaymentFailed" else []
         if again:
             self._retries += [Asking(seen.order_id, seen.attempt + 1, line) for line in again]
@@ -104,6 +100,15 @@ class Traffic:
         self._under_way.discard(seen.order_id)
         self.progress.ended = len(self._ended)
         self.progress.ended_s = max(self.progress.ended_s, seen.at_s)
+
+    def _act_when_paid(self, order: ScriptedOrder) -> bool:
+        """Have a paid order cancelled, or prepared. Return whether it has another outcome to come."""
+        if order.story.cancel is Cancel.WHEN_PAID:
+            self._retries.append(Asking(order.order_id, 1, order.cancel()))
+        if order.story.cancel is Cancel.IN_PREPARATION:
+            self._retries.append(Asking(order.order_id, 1, order.preparation()))
+            self._noted.preparing[order.order_id] = Asking(order.order_id, 1, order.cancel())
+        return order.story.cancelled
 
     async def run(self, observed: Observed) -> None:
         """Publish all. Return when every event of the script was seen, or when no more events come."""
@@ -114,6 +119,7 @@ class Traffic:
             await self._publish_strays(publisher)
             while not self._over(observed, loop.time()):
                 await self._act_for_customers()
+                self._retries += await self._noted.take()
                 batch = self._next()
                 if batch:
                     publisher = await self._publish(publisher, batch)
@@ -150,7 +156,13 @@ class Traffic:
             order = self._waiting.popleft()
             if not order.story.slow:
                 self._under_way.add(order.order_id)
-            askings += [Asking(order.order_id, 1, line) for line in (order.confirmed, *order.others())]
+            confirmed = [Asking(order.order_id, 1, line) for line in (order.confirmed, *order.others())]
+            if order.story.cancel in {Cancel.BEFORE, Cancel.WHILE_PAYING}:
+                askings.append(Asking(order.order_id, 1, order.cancel()))
+            if order.story.cancel is Cancel.BEFORE:
+                (self._noted.early[order.order_id],) = confirmed
+            else:
+                askings += confirmed
             self.progress.published += 1
         return askings
 

@@ -22,6 +22,8 @@ EFFECTS: Final[Mapping[Money, tuple[str, ...]]] = {
     Money.REFUNDED: ("authorize", "capture", "refund"),
 }
 """What the gateway must have done, once each, in this order."""
+NOTHING_KEPT: Final = (EFFECTS[Money.NONE], EFFECTS[Money.VOIDED], EFFECTS[Money.REFUNDED])
+"""What it may have done where only the end counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,9 @@ def _attempt_problems(scripted: ScriptedOrder, attempt: Attempt, end: End) -> li
     if attempt.failure_code != end.failure:
         problems.append(f"attempt {attempt.number}: failure code {attempt.failure_code}, not {end.failure}")
     total = scripted.total_minor
+    if end.money is Money.KEPT_NOT:
+        kept = attempt.kept_minor + attempt.held_minor
+        return [*problems, f"attempt {attempt.number}: {kept} kept or held"] if kept else problems
     taken = total if end.money in {Money.TAKEN, Money.REFUNDED} else 0
     back = total if end.money is Money.REFUNDED else 0
     if (attempt.captured_minor, attempt.refunded_minor, attempt.held_minor) != (taken, back, 0):
@@ -116,9 +121,11 @@ def _money_problems(scripted: ScriptedOrder, attempt: Attempt, end: End, ledger:
     effects = [effect for entry in own for effect in entry.effects if effect.amount_minor or effect.kind != "cancel"]
     kinds = tuple(effect.kind for effect in sorted(effects, key=lambda effect: effect.at))
     amounts = {effect.amount_minor for effect in effects}
-    if sorted(kinds) != sorted(EFFECTS[end.money]):
+    wanted = NOTHING_KEPT if end.money is Money.KEPT_NOT else (EFFECTS[end.money],)
+    if sorted(kinds) not in [sorted(one) for one in wanted]:
         done = ", ".join(kinds) or "nothing"
-        return [f"attempt {attempt.number}: the gateway did {done}, not {', '.join(EFFECTS[end.money]) or 'nothing'}"]
+        allowed = " or ".join(", ".join(one) or "nothing" for one in wanted)
+        return [f"attempt {attempt.number}: the gateway did {done}, not {allowed}"]
     if amounts - {scripted.total_minor}:
         return [f"attempt {attempt.number}: the gateway moved {sorted(amounts)}, not {scripted.total_minor}"]
     return []
@@ -132,7 +139,7 @@ def _topic_problems(scripted: ScriptedOrder, observed: Observed) -> list[str]:
     ]
     counted = Counter(marks)
     for mark, count in counted.items():
-        if mark not in scripted.story.events:
+        if mark not in scripted.story.events | scripted.story.possible:
             problems.append(f"{_words(mark)} on its topic, which the script does not have")
         elif count > 1:
             problems.append(f"{count} different {_words(mark)} on its topic")

@@ -123,8 +123,9 @@ class Watcher:
             return
         event: Any = self._codec.decode(event_type_of(self._prefix, record.topic), record.key, record.value)
         if self.observed.remember(event.event_id):
-            code = getattr(event, "failure_code", None) or getattr(event, "reason", None)
+            reason = getattr(event, "reason", None)
+            code = getattr(event, "failure_code", None) or (None if reason is None else str(reason))
             asked = (getattr(event, "transaction_id", None), getattr(event, "url", None))
-            seen = Seen(event.order_id, event.TYPE, event.attempt, code, now_s, *asked)
+            seen = Seen(event.order_id, event.TYPE, getattr(event, "attempt", 1), code, now_s, *asked)
             self.observed.events.setdefault(event.order_id, []).append(seen)
             self._on_event(seen)

@@ -16,11 +16,12 @@ from deploy.sandbox.creating import Done
 from deploy.sandbox.errors import ApiError, missing
 from deploy.sandbox.event_list import get_event, list_events
 from deploy.sandbox.events import EventLog
-from deploy.sandbox.faults import GlobalFaults, Reset
+from deploy.sandbox.faults import GlobalFaults
 from deploy.sandbox.journal import Memory
 from deploy.sandbox.keyed import KeyedRequests, json_answer
 from deploy.sandbox.ours import Ours
 from deploy.sandbox.params import Form
+from deploy.standins.connections import Reset
 from domain.operation import OperationKind
 
 _Thing = TypeVar("_Thing", Refund, Dispute)

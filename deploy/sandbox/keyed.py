@@ -15,9 +15,10 @@ from deploy.playbank.bank import Bank
 from deploy.playbank.methods import SLOW_S, Fault, method_of
 from deploy.sandbox.creating import Done
 from deploy.sandbox.errors import internal, invalid, key_in_use, key_reused, rate_limited
-from deploy.sandbox.faults import GlobalFaults, Reset, bad_gateway, cut, hold
+from deploy.sandbox.faults import GlobalFaults
 from deploy.sandbox.journal import Memory, Stored
 from deploy.sandbox.params import Form
+from deploy.standins.connections import Reset, bad_gateway, cut, hold
 from domain.operation import OperationKind
 
 KEY_LENGTH_MAX = 255

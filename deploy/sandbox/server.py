@@ -1,64 +1,17 @@
-"""The sandbox as a server: where it may listen, how it starts and how it stops."""
+"""The sandbox as a server: where it may listen, and what it brings along."""
 
-import asyncio
-import contextlib
-import ipaddress
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import uvicorn
-
 from deploy.playbank.bank import Bank
-from deploy.running import Stopping, now
+from deploy.running import now
 from deploy.sandbox.app import create_app
-from deploy.sandbox.events import EventLog
-from deploy.sandbox.faults import Protocol
 from deploy.sandbox.journal import Memory
 from deploy.sandbox.webhooks import Hook, telling
+from deploy.standins.serving import WrongAddress, loopback, serve_app
 
-KEEP_ALIVE_S = 120  # longer than our clients keep a connection: no request is sent on one that closes
-DRAIN_S = 1  # connections still open then are held on purpose: do not wait for them
-
-
-class WrongAddress(ValueError):  # noqa: N818 - its name says what is wrong
-    """The address is not one to listen on."""
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server. It reports its address, and the process exits with 0 after SIGTERM or SIGINT."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say where."""
-        await super().startup(sockets)
-        if not self.should_exit:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            self._ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle SIGTERM and SIGINT with Stopping, as all processes here."""
-        with Stopping(self._stop, ends_soon=True):
-            yield
-
-    def _stop(self) -> None:
-        self.should_exit = True
-
-
-def loopback(listen: str) -> tuple[str, int]:
-    """Split HOST:PORT. Raises WrongAddress unless the host is this machine: play money stays here."""
-    host, _, port = listen.rpartition(":")
-    host = host.strip("[]")
-    if not port.isdecimal() or int(port) > 65535:
-        raise WrongAddress(f"Give HOST:PORT to listen on, for example 127.0.0.1:8420, not {listen!r}.")
-    with contextlib.suppress(ValueError):
-        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
-            return host, int(port)
-    raise WrongAddress(f"The sandbox listens on loopback only (127.0.0.1, ::1), not on {host!r}.")
+__all__ = ["WrongAddress", "serve"]
 
 
 def serve(listen: str, data: Path, pending_s: float, ready: Callable[[str], None], hook: Hook | None = None) -> None:
@@ -66,27 +19,8 @@ def serve(listen: str, data: Path, pending_s: float, ready: Callable[[str], None
 
     hook: where its webhooks go; None: it sends none.
     """
-    host, port = loopback(listen)
+    address = loopback(listen)
     bank = Bank(lambda: now().timestamp(), pending_s)
     with Memory(data, bank) as memory:
-        config = uvicorn.Config(
-            create_app(bank, memory),
-            host=host,
-            port=port,
-            http=Protocol,
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            backlog=2048,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=DRAIN_S,
-        )
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(_Server(config, ready), memory.events, hook))
-
-
-async def _serve(server: _Server, events: EventLog, hook: Hook | None) -> None:
-    async with telling(events, hook, lambda: now().timestamp()):
-        await server.serve()
+        around = partial(telling, memory.events, hook, lambda: now().timestamp())
+        serve_app(create_app(bank, memory), address, ready, around)

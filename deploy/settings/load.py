@@ -119,8 +119,6 @@ def _explain(error: ValidationError) -> list[str]:
         field = problem["loc"][0] if problem["loc"] else None
         if field is None:
             lines.append(str(problem["ctx"]["error"]))
-        elif field == "inventory":
-            lines.append("PAYMENTS_INVENTORY: this release has the internal inventory only; set internal or unset it")
         else:
             message = problem["msg"]
             wants = f" must be {message.removeprefix('Input should be ')}" if "should be" in message else f": {message}"

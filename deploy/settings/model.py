@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from deploy.settings import amounts, checks, telling
+from deploy.settings import amounts, checks, external, telling
 from deploy.settings.places import kafka_client_options, mask_database_url, mask_url, url_for
 from deploy.settings.sections import (
     Gateway,
@@ -34,6 +34,7 @@ class Settings(Runtime, RulesOfOrders, Inventory, Telling, Operations, Gateway, 
         checks.check_texts(self)
         checks.check_webhooks(self)
         telling.check_telling(self)
+        external.check_inventory(self)
         checks.check_operations(self)
         checks.check_sizes(self)
         return self
@@ -65,6 +66,10 @@ class Settings(Runtime, RulesOfOrders, Inventory, Telling, Operations, Gateway, 
     def gateway_kind(self) -> GatewayKind:
         """Return the chosen gateway. Raises SettingsError if there is none, or stripe has no key."""
         return checks.chosen_gateway(self)
+
+    def external_inventory(self) -> str:
+        """Return the external inventory's address, without a slash at its end. Raises SettingsError if none is set."""
+        return external.inventory_address(self)
 
     def amount_limits(self) -> Mapping[str, int]:
         """Return the largest total of every currency, in its minor units."""

@@ -1,4 +1,4 @@
-"""Names of settings: our prefix, names of other programs, and settings of CONTRACT that are not built."""
+"""Names of settings: our prefix, and names of other programs."""
 
 import difflib
 from collections.abc import Iterable
@@ -17,17 +17,12 @@ SECRET_NAMES = frozenset(
         "PAYMENTS_KAFKA_SASL_PASSWORD",
         "PAYMENTS_STRIPE_API_KEY",
         "PAYMENTS_STRIPE_WEBHOOK_SECRET",
+        "PAYMENTS_INVENTORY_TOKEN",
         "PAYMENTS_SMTP_URL",
         "PAYMENTS_NOTIFIER_WEBHOOK_SECRET",
     }
 )
 FILE_SUFFIX = "_FILE"
-
-# Refused and not ignored: whoever sets one expects an effect.
-NOT_BUILT = {
-    "PAYMENTS_INVENTORY_URL": "it belongs to the http inventory; this release has the internal one only",
-    "PAYMENTS_INVENTORY_TIMEOUT_S": "it belongs to the http inventory; this release has the internal one only",
-}
 
 
 def setting_name(field: str) -> str:
@@ -45,10 +40,6 @@ def refuse_unknown(names: Iterable[str], fields: Iterable[str]) -> None:
     problems = []
     for name in sorted(set(names)):
         if name in known or not name.startswith(PREFIX) or name.startswith(FOREIGN_PREFIXES):
-            continue
-        not_built = NOT_BUILT.get(name.removesuffix(FILE_SUFFIX))
-        if not_built is not None:
-            problems.append(f"{name} cannot be used: {not_built}; unset it")
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"did you mean {near[0]}?" if near else "see deploy/README.md for the names there are"

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from schemas.fields import LARGEST_EVENT_BYTES
 
 GatewayKind = Literal["stripe", "sandbox", "simulated"]
+InventoryKind = Literal["internal", "http"]
 NotifierKind = Literal["log", "smtp", "webhook"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -110,6 +111,10 @@ class Operations(Section):
     pending_hold_s: Seconds = Field(
         604_800, description="a bank may process a payment for so long; then the order fails, and late money goes back"
     )
+    cancel_window_s: Seconds = Field(1_800, description="a paid order may be cancelled for so long")
+    early_wait_s: Seconds = Field(
+        900, description="a message waits so long for the order that it is about; then it is a dead letter"
+    )
     sweep_interval_s: Seconds = Field(1, description="between looks for due and lapsed work")
     refund_recheck_s: Seconds = Field(86_400, description="between looks for refunds that failed after all")
 
@@ -142,7 +147,17 @@ class Telling(Section):
 class Inventory(Section):
     """Where stock is kept."""
 
-    inventory: Literal["internal"] = Field("internal", description="where stock is kept: internal")
+    inventory: InventoryKind = Field("internal", description="where stock is kept: internal (our database) or http")
+    inventory_url: str | None = Field(
+        None,
+        repr=False,
+        description="the external inventory's address, with http: it serves deploy/contracts/inventory.openapi.yaml; "
+        "none: a sandbox's own",
+    )
+    inventory_timeout_s: Seconds = Field(
+        10, description="until the external inventory's answer, connecting included; afterwards the outcome is unknown"
+    )
+    inventory_token: SecretStr | None = Field(None, description="bearer token of the external inventory; none: none")
     reservation_ttl_s: Seconds = Field(900, description="a hold on goods lapses")
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from consumers import gateway_told
 from consumers.reactions import REACTIONS
+from domain.cancelling import CANCELLING
 from domain.edges import EDGES
 from domain.operation import OperationKind
 from domain.order import Status
@@ -25,6 +26,7 @@ READERS: Final = {
     "PaymentRefundFailed": "accounting",
     "PaymentDisputed": "customer service, accounting",
     "PaymentDisputeClosed": "customer service, accounting",
+    "CancellationRefused": "storefront",
     "PaymentReviewRequired": "operators",
     "ReservationReleased": "whoever watches stock",
 }
@@ -55,6 +57,7 @@ def as_json() -> dict[str, Any]:
             }
             for reaction in REACTIONS
         ],
+        "cancelling": [_settle(row) for row in CANCELLING],
         "told": [
             {
                 "fact": row.fact.__name__,
@@ -80,6 +83,14 @@ def rows_of(reaction: Reaction) -> tuple[Sequence[tuple[str, ...]], Sequence[tup
     return plans, settles
 
 
+def rows_cancelling() -> Sequence[tuple[str, ...]]:
+    """Return the rows of outcomes while a cancel is noted, as cells."""
+    return [
+        (_kinds(row), " or ".join(_outcomes(row)), _all(row.all_statuses()), row.condition.__name__, row.step.__name__)
+        for row in CANCELLING
+    ]
+
+
 def rows_told() -> Sequence[tuple[str, ...]]:
     """Return the rows about what the gateway tells unasked, as cells."""
     return [(row.fact.__name__, row.condition.__name__, row.step.__name__) for row in gateway_told.ROWS]
@@ -92,13 +103,17 @@ def mermaid() -> str:
         writers = [reaction.name for reaction in REACTIONS if name in _emits(reaction)]
         if name in _TOLD:
             writers.append("gateway_told")
-        source = " & ".join(writers) or f"{topic.publisher}([{topic.publisher}])"
+        source = " & ".join(writers) or _node(str(topic.publisher))
         if reader := _reaction_of(name):
             lines.append(f"  {source} -- {name} --> {reader}")
         elif writers:
-            place = READERS[name].split(",", maxsplit=1)[0].split()[-1]
-            lines.append(f"  {source} -- {name} --> {place}([{READERS[name]}])")
+            lines.append(f"  {source} -- {name} --> {_node(READERS[name])}")
     return "\n".join(lines)
+
+
+def _node(name: str) -> str:
+    """Return a node for somebody outside; its id is the last word of the first of them."""
+    return f"{name.split(',', maxsplit=1)[0].rsplit(maxsplit=1)[-1]}([{name}])"
 
 
 def markdown() -> str:

@@ -16,6 +16,8 @@ ORDER = (
     "retryable",
     "retry_until",
     "review_reason",
+    "paid_at",
+    "preparation_started_at",
     "created_at",
     "updated_at",
 )
@@ -45,6 +47,23 @@ DISPUTE = (
     "opened_at",
     "closed_at",
     "looked_at",
+)
+REQUEST = (
+    "request_id",
+    "kind",
+    "state",
+    "refused",
+    "reason",
+    "requested_by",
+    "operator",
+    "amount_minor",
+    "taken_minor",
+    "approved_by",
+    "noted_at",
+    "approved_at",
+    "taken_at",
+    "ended_at",
+    "causation_id",
 )
 OPERATION = (
     "attempt",
@@ -104,6 +123,10 @@ def order_document(stored: OrderRows, events: Sequence[JournalEvent]) -> dict[st
             _some(row, ("at", "by", "word", "reference", "reason", "review_reason")) for row in stored.resolutions
         ],
         "disputes": [_some(row, DISPUTE) for row in stored.disputes],
+        "requests": [
+            {**_some(row, REQUEST), "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in row["lines"]]}
+            for row in stored.requests
+        ],
         "told": [_some(row, ("received_at", "type", "object_id", "fate")) for row in stored.told],
         "dead_letters": [
             _some(row, ("consumer_group", "topic", "partition", "message_offset", "reason", "detail", "first_at"))

@@ -17,7 +17,7 @@ from domain.ways_out import WAYS
 from outbox.operators.queries import OrderRows, Record
 from schemas.money import Money
 
-COLOURS = {"paid_and_confirmed": "green", "payment_failed": "red", "manual_review": "magenta"}
+COLOURS = {"paid_and_confirmed": "green", "payment_failed": "red", "manual_review": "magenta", "cancelled": "red"}
 NOTHING = "-"
 
 
@@ -34,6 +34,8 @@ def order_lines(stored: OrderRows, events: Sequence[JournalEvent], now: datetime
         yield from _headed("reservations", _holds(stored))
     if stored.disputes:
         yield from _headed("disputes", _disputes(stored))
+    if stored.requests:
+        yield from _headed("requests", _requests(stored))
     yield click.style("timeline", bold=True)
     entries = timeline(stored, events)
     start = entries[0].at
@@ -121,9 +123,27 @@ def _disputes(stored: OrderRows) -> list[str]:
     return table(heads, rows, right=frozenset({3}))
 
 
+def _requests(stored: OrderRows) -> list[str]:
+    currency = stored.order["currency"]
+    heads = ("kind", "request", "state", "asked", "taken", "by", "reason")
+    rows = [
+        (
+            row["kind"],
+            row["request_id"],
+            f"{row['state']}: {row['refused']}" if row["refused"] else row["state"],
+            _money(row["amount_minor"] or 0, currency),
+            _money(row["taken_minor"] or 0, currency),
+            row["requested_by"] + (f" ({row['operator']})" if row["operator"] else ""),
+            row["reason"],
+        )
+        for row in stored.requests
+    ]
+    return table(heads, rows, right=frozenset({3, 4}))
+
+
 def list_lines(orders: Sequence[Record], now: datetime, *, more: bool) -> Iterator[str]:
     """Show orders, one a line, and the ways out of their reviews. more: there are more orders than these."""
-    heads = ("order", "status", "total", "attempt", "version", "changed", "review")
+    heads = ("order", "status", "total", "attempt", "version", "changed", "review", "asked")
     rows = [
         (
             row["order_id"],
@@ -133,6 +153,7 @@ def list_lines(orders: Sequence[Record], now: datetime, *, more: bool) -> Iterat
             str(row["version"]),
             ago(now - row["updated_at"]),
             row["review_reason"] or "",
+            row["asked"] or "",
         )
         for row in orders
     ]

@@ -75,6 +75,9 @@ def timeline(stored: OrderRows, events: Sequence[JournalEvent]) -> list[Entry]:
     entries += [_of_event(number, each, stored.unsent) for number, each in enumerate(events)]
     entries += [entry for number, row in enumerate(stored.notifications) for entry in _of_notice(number, row)]
     entries += [_of_resolution(number, row) for number, row in enumerate(stored.resolutions)]
+    entries += [entry for number, row in enumerate(stored.requests) for entry in _of_request(number, row)]
+    if order["preparation_started_at"] is not None:
+        entries.append(Entry(order["preparation_started_at"], Rank.TOLD, 0, "order preparation", "has begun", ""))
     entries += [_of_told(number, row) for number, row in enumerate(stored.told)]
     entries += [_of_dead_letter(number, row) for number, row in enumerate(stored.dead_letters)]
     return sorted(entries)
@@ -134,6 +137,17 @@ def _of_foreign_refund(number: int, row: Record) -> Entry:
     amount = str(Money(row["amount_minor"], row["currency"]))
     details = _joined(f"attempt {row['attempt']}", amount, row["reference"], row["detail"])
     return Entry(row["opened_at"], Rank.SETTLED, number, "somebody else", f"refund {row['state']}", details)
+
+
+def _of_request(number: int, row: Record) -> Iterator[Entry]:
+    """Return when it was asked for, and how it ended."""
+    who, kind, name = row["operator"] or row["requested_by"], row["kind"], row["request_id"]
+    yield Entry(row["noted_at"], Rank.RESOLVED, number, who, f"{kind} asked for", _joined(name, row["reason"]))
+    if row["approved_at"] is not None:
+        yield Entry(row["approved_at"], Rank.RESOLVED, number, row["approved_by"], f"{kind} approved", name)
+    if row["ended_at"] is not None:
+        ended = f"{kind} {row['state']}"
+        yield Entry(row["ended_at"], Rank.SETTLED, number, "payments", ended, _joined(name, row["refused"]))
 
 
 def _of_told(number: int, row: Record) -> Entry:

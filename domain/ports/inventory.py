@@ -1,6 +1,6 @@
 """The goods, as the pipeline sees them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from domain.operation import OperationKind
 from domain.order import OrderLine
 from domain.outcome import Outcome
 from domain.ports.store import Transaction
+from domain.stock_calls import StockCall
 from domain.values import Value
 
 
@@ -24,10 +25,15 @@ class InventoryCall(Value, frozen=True):
 
 
 class InventoryAnswer(Value, frozen=True):
-    """The inventory's answer: Reserved or Short to a reserve, Approved to the others."""
+    """The inventory's answer: Reserved or Short to a reserve, Approved to the others.
+
+    From an inventory elsewhere also Reserved to an extend, Lapsed where nothing is held any more, Unknown, NotExecuted
+    and NotFound, as from a gateway. request_id: its id of the request that was answered, if it gives any.
+    """
 
     operation_id: OperationId
     outcome: Outcome
+    request_id: str | None = None
 
 
 class Refused(Value, frozen=True):
@@ -56,4 +62,36 @@ class LocalInventory(Protocol):
 
         A SKU that is not there is made, unless units go out of it. None takes what is available below zero.
         """
+        ...
+
+
+BeginStock = Callable[[StockCall], bool]
+"""Called right before a call is sent. True: send it, and from then on it counts as made."""
+
+
+def begin_always(_call: StockCall) -> bool:
+    """Let every call begin."""
+    return True
+
+
+class RemoteInventory(Protocol):
+    """An inventory elsewhere: called after the transaction, under a lease, and asked again when an answer is lost.
+
+    Answers come in groups, in any order: exactly one for each call that began. A time-out, reset, 5xx or unreadable
+    answer is the outcome Unknown. Calls without an answer may be repeated: each has its idempotency key.
+    Raises DownForEverybody if the inventory refuses all our calls (401).
+    """
+
+    def perform(
+        self, calls: Sequence[StockCall], begin: BeginStock = begin_always
+    ) -> AsyncIterator[Sequence[InventoryAnswer]]:
+        """Make the calls, many in one request where the inventory takes that. begin: see domain.ports.gateway."""
+        ...
+
+    def look_up(self, calls: Sequence[StockCall]) -> AsyncIterator[Sequence[InventoryAnswer]]:
+        """Ask what became of the calls. Changes nothing. NotFound: the call has had no effect so far."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
         ...

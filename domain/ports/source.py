@@ -35,6 +35,17 @@ class Stretch(NamedTuple):
     topic_id: str
 
 
+class Passed(NamedTuple):
+    """An operator's order to pass over the offsets first to last, inclusive. applied: a consumer has done so once."""
+
+    passed_id: int
+    first: int
+    last: int
+    reason: str
+    by: str
+    applied: bool
+
+
 class Source(Protocol):
     """A member of a consumer group. Messages that were taken and not committed come again, to some member.
 

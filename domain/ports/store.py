@@ -1,6 +1,6 @@
 """The database, as the runtime sees it: one transaction per batch, and each statement for the whole batch."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,11 +9,15 @@ from typing import Literal, NamedTuple, Protocol
 
 from domain.decision import Adjustment, Notification
 from domain.disputing import KnownDispute
+from domain.early import EarlyMessage
 from domain.errors import Busy
 from domain.ids import EventId, OperationId, OrderId
 from domain.operation import Operation, OperationState
 from domain.order import Order
 from domain.ports.locks import Locks
+from domain.ports.source import Passed
+from domain.ports.stock_work import StockWork
+from domain.ports.upkeep import InboxUpkeep
 from domain.values import Value
 from schemas.events import Event, OwnEvent
 from schemas.rejection import Reason
@@ -56,17 +60,6 @@ class DeadLetter:
         return self.body if self.original is None else self.original
 
 
-class Passed(NamedTuple):
-    """An operator's order to pass over the offsets first to last, inclusive. applied: a consumer has done so once."""
-
-    passed_id: int
-    first: int
-    last: int
-    reason: str
-    by: str
-    applied: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """The record of an operator's ruling on an order under review."""
@@ -104,7 +97,8 @@ class Change(Value, frozen=True):
 class Changes:
     """All that one transaction writes, except inbox rows. passed: ids of `Passed` that are applied now.
 
-    disputes: of which order, and as they are now. adjustments: of the stock; the inventory has them made.
+    disputes: of which order, and as they are now. adjustments: of the stock; the inventory has them made. early:
+    messages to keep until their order comes. applied: numbers of early messages that need not be kept any more.
     """
 
     orders: list[Change] = field(default_factory=list)
@@ -115,6 +109,8 @@ class Changes:
     passed: list[int] = field(default_factory=list)
     disputes: list[tuple[OrderId, KnownDispute]] = field(default_factory=list)
     adjustments: list[Adjustment] = field(default_factory=list)
+    early: list[EarlyMessage] = field(default_factory=list)
+    applied: list[int] = field(default_factory=list)
 
 
 class Receipt(Enum):
@@ -134,16 +130,22 @@ class Transaction(Protocol):
 
     now: the database's clock, read once, with load. began: the event loop's clock, read before that. contended: an
     earlier run of the same work lost a race; lock before reading. waiting: those of the locked orders that have work in
-    quarantine, if that was asked for.
+    quarantine, if that was asked for. early: messages that came before these orders, if that was asked for.
     """
 
     now: datetime
     began: float
     contended: bool
     waiting: frozenset[OrderId]
+    early: Mapping[OrderId, Sequence[EarlyMessage]]
 
-    async def load(self, order_ids: Sequence[OrderId], *, waiting: bool = False) -> dict[OrderId, Order]:
-        """Lock these orders, in the order of their ids. Return those that exist, with their unfinished operations."""
+    async def load(
+        self, order_ids: Sequence[OrderId], *, waiting: bool = False, early: bool = False
+    ) -> dict[OrderId, Order]:
+        """Lock these orders, in the order of their ids. Return those that exist, with their unfinished operations.
+
+        early: also lock and read the messages that came before them.
+        """
         ...
 
     async def hold(self, order_ids: Sequence[OrderId]) -> None:
@@ -196,6 +198,10 @@ class Transaction(Protocol):
         """Return those of these loaded orders that nobody has changed for so long."""
         ...
 
+    async def look_later(self, numbers: Sequence[int]) -> None:
+        """Look at these early messages again later, when they are given up at the latest."""
+        ...
+
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
         """Put every event of these orders into the outbox again, with the same ids and bytes."""
         ...
@@ -224,21 +230,7 @@ class Claimed(Value, frozen=True):
     until: float
 
 
-class InboxUpkeep(NamedTuple):
-    """What an upkeep of the inbox's partitions did. ahead: consecutive days after today that exist; -1: not even today.
-
-    undone: what could not be done, and why, a line each; the next upkeep tries again. strange: partitions with the name
-    of a day that do not hold that day.
-    """
-
-    made: int
-    dropped: int
-    ahead: int
-    undone: tuple[str, ...] = ()
-    strange: tuple[str, ...] = ()
-
-
-class Store(Protocol):
+class Store(StockWork, Protocol):
     """Transactions for the runtime, and the work that the sweep looks for.
 
     Raises DownForEverybody if the database does not answer. Then the whole work can be repeated.
@@ -280,6 +272,10 @@ class Store(Protocol):
 
     async def with_holder(self, busy: Busy) -> Busy:
         """Return the error with who holds the row that was waited for, or with the word that nobody can tell."""
+        ...
+
+    async def early_orders(self, limit: int) -> Sequence[OrderId]:
+        """Return orders, existing or not, whose early messages are to be looked at."""
         ...
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:

@@ -23,7 +23,7 @@ IDS: Final = frozenset({"order_id", "customer_id", "correlation_id", "sku"})
 """Fields and columns with ids that others chose."""
 UNCHECKED_COLUMNS: Final = IDS | {"lines", "missing", "content_hash", "topic_id"}
 """Lines and missing items are SKUs and quantities. A topic's id is 32 random hexadecimal digits."""
-BY_ROW: Final = frozenset({"event", "dead_letter"})
+BY_ROW: Final = frozenset({"event", "dead_letter", "early_message"})
 """Tables of messages: these must be decoded to know what is an id."""
 UNCHECKED_HEADERS: Final = frozenset(
     {
@@ -61,7 +61,7 @@ _PARTS: Final[Mapping[tuple[str, str], LiteralString]] = {
 }
 _ROWS: Final[Mapping[tuple[str, str], LiteralString]] = {
     # An inventory's detail names SKUs.
-    ("operation", "detail"): "kind NOT IN ('reserve', 'confirm', 'release')",
+    ("operation", "detail"): "kind NOT IN ('reserve', 'confirm', 'release', 'extend', 'restock')",
 }
 _EVENTS: Final[LiteralString] = """
     SELECT id, topic, CASE WHEN header_names IS NULL THEN convert_to(order_id, 'UTF8') ELSE key END, body,
@@ -71,6 +71,8 @@ _LETTERS: Final[LiteralString] = """
     SELECT consumer_group, topic, partition, message_offset, key, coalesce(original, body), header_names, header_values,
            detail
       FROM dead_letter"""
+
+_EARLY: Final[LiteralString] = "SELECT id, topic, key, body, header_names, header_values FROM early_message"
 
 
 async def check_tables(books: Books) -> None:
@@ -89,6 +91,9 @@ async def check_tables(books: Books) -> None:
             headers = [*zip(header_names, values, strict=True), ("detail", detail.encode())]
             where = f"dead letter {group} {topic}-{partition} offset {offset}"
             _record(books, where, list(_parts_with_card(books, f"{topic}.dlt", key, body, headers)))
+    for row_id, topic, key, body, header_names, values in await books.rows(_EARLY):
+        headers = list(zip(header_names, values, strict=True))
+        _record(books, f"early message {row_id}", list(_parts_with_card(books, topic, key, body, headers)))
 
 
 def check_message(

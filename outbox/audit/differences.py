@@ -156,7 +156,7 @@ def _of_attempt(ours: OurOrder, attempt: OurAttempt, entry: LedgerEntry, *, by_r
         unseen = kind is Kind.AUTHORIZED and our == 0 and attempt.voided and not entry.held_minor
         if our != their and not (late or unseen):
             yield _amounts(kind, ours, attempt, our, their)
-    if entry.held_minor and (attempt.voided or ours.status == "payment_failed"):
+    if entry.held_minor and (attempt.voided or ours.status in {"payment_failed", "cancelled"}):
         why = "voided attempt" if attempt.voided else "failed order's attempt"
         text = f"the gateway still holds {entry.held_minor} for {why} {attempt.attempt} ({entry.transaction_id})"
         yield Difference(

@@ -21,6 +21,7 @@ STATUS_OF: Final = {
     events.ReservationFailed.TYPE: Status.RESERVATION_FAILED,
     events.PaidAndConfirmed.TYPE: Status.PAID_AND_CONFIRMED,
     events.PaymentFailed.TYPE: Status.PAYMENT_FAILED,
+    events.OrderCancelled.TYPE: Status.CANCELLED,
     events.PaymentReviewRequired.TYPE: Status.MANUAL_REVIEW,
 }
 """The status that an event brings; other events bring none."""
@@ -29,6 +30,8 @@ _NOTIFIED = events.CustomerNotificationRequested.TYPE
 _VOIDED = events.PaymentVoided.TYPE
 _REFUNDED = events.PaymentRefunded.TYPE
 _FAILED = events.PaymentFailed.TYPE
+_CANCELLED = events.OrderCancelled.TYPE
+_NOT_CANCELLED = events.CancellationRefused.TYPE
 
 DECISIONS: Final = frozenset(
     {
@@ -50,6 +53,11 @@ DECISIONS: Final = frozenset(
         (events.PaymentDisputed.TYPE,),
         (events.PaymentDisputeClosed.TYPE,),
         (events.PaymentDisputed.TYPE, events.PaymentDisputeClosed.TYPE),
+        (_CANCELLED, _NOTIFIED),
+        (_VOIDED, _CANCELLED, _NOTIFIED),
+        (_REFUNDED, _CANCELLED, _NOTIFIED),
+        (_CANCELLED,),
+        (_NOT_CANCELLED, _NOTIFIED),
         (_NOTIFIED,),
     }
 )
@@ -143,7 +151,7 @@ def journal_problems(profile: Profile) -> Iterator[str]:
         yield f"has journal rows for topics that are none of ours ({', '.join(unknown)})"
     told_again = _told_again(profile)
     for version, types in profile.decisions():
-        if types not in DECISIONS and version not in told_again and not unknown:
+        if _without_refusals(types) not in DECISIONS and version not in told_again and not unknown:
             yield f"version {version} emitted {', '.join(types)}, which no decision does"
     if len(profile.attempts) != profile.attempt:
         yield f"is at attempt {profile.attempt} and has rows for {len(profile.attempts)}"
@@ -152,18 +160,33 @@ def journal_problems(profile: Profile) -> Iterator[str]:
             yield f"has {found} {event_type} for {wanted} {why}"
     paid = profile.effective is Status.PAID_AND_CONFIRMED
     sold = [hold.attempt for hold in profile.holds if hold.state is HoldState.SOLD]
-    if sold != ([profile.attempt] if paid else []):
+    # A cancel may come before or after the sale; what becomes of the goods is the stock's affair (invariant 4).
+    allowed = ([], [profile.attempt]) if profile.cancelling and not paid else ([profile.attempt] if paid else [],)
+    if sold not in allowed:
         yield f"is {profile.status} and has sold the holds of attempts {sold}"
+
+
+def _without_refusals(types: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out the refusals of other cancels, which follow when an order is cancelled."""
+    if _CANCELLED not in types:
+        return types
+    return tuple(event_type for event_type in types if event_type != _NOT_CANCELLED)
 
 
 def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
     """Yield event types, how many of each the rows call for, and why."""
-    failed = profile.attempt - 1 + (profile.effective is Status.PAYMENT_FAILED) + len(_told_again(profile))
+    before = _before_cancel(profile)
+    failed = profile.attempt - 1 + (before is Status.PAYMENT_FAILED) + len(_told_again(profile))
+    if profile.effective is Status.CANCELLED and before is Status.PAYMENT_FAILED:
+        # A new attempt may have begun before the cancel: no event says so.
+        failed = max(min(profile.count(_FAILED), failed), failed - 1)
     gone = sum(hold.state in {HoldState.RELEASED, HoldState.EXPIRED} for hold in profile.holds)
     yield _FAILED, failed, "failed attempts"
     yield events.CustomerActionRequired.TYPE, sum(t.asked for t in profile.attempts), "attempts that ask the customer"
-    yield events.PaidAndConfirmed.TYPE, int(profile.effective is Status.PAID_AND_CONFIRMED), "times that it was paid"
-    yield events.ItemsReserved.TYPE, len(profile.holds), "holds"
+    yield events.PaidAndConfirmed.TYPE, int(before is Status.PAID_AND_CONFIRMED), "times that it was paid"
+    if not profile.cancelling:
+        # What an inventory still reserves while a cancel is noted is released, and not told as reserved.
+        yield events.ItemsReserved.TYPE, len(profile.holds), "holds"
     yield events.ReservationReleased.TYPE, gone, "holds given back"
     yield _VOIDED, sum(_has_void_event(profile, t) for t in profile.attempts), "attempts voided"
     came_back = profile.count(events.PaymentRefundFailed.TYPE)
@@ -171,9 +194,10 @@ def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
     reviews = profile.count(events.PaymentReviewRequired.TYPE)
     if profile.status is Status.MANUAL_REVIEW and not reviews:
         yield events.PaymentReviewRequired.TYPE, 1, "review"
-    if not reviews and not profile.free:
+    if not reviews and not profile.free and not profile.cancelling:
         # An approval that an operator finds later is voided, without an event PaymentAuthorized.
-        # So is one that somebody else brought about for an attempt that had been declined.
+        # So is one that somebody else brought about for an attempt that had been declined. While a cancel is noted
+        # the event is not said, either.
         taken = sum(
             t.authorized
             and not t.not_taken
@@ -182,6 +206,19 @@ def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
             for t in profile.attempts
         )
         yield events.PaymentAuthorized.TYPE, taken, "attempts authorized"
+
+
+def _before_cancel(profile: Profile) -> Status | None:
+    """Return the effective status; of a cancelled order, the one in which it was cancelled."""
+    if profile.effective is not Status.CANCELLED:
+        return profile.effective
+    before: Status | None = None
+    for event in profile.events:
+        if event.type == _CANCELLED:
+            break
+        status = STATUS_OF.get(event.type)
+        before = before if status in {None, Status.MANUAL_REVIEW} else status
+    return before
 
 
 def _told_again(profile: Profile) -> frozenset[int]:

@@ -47,7 +47,7 @@ INVARIANTS: Final[Mapping[Kind, tuple[int, ...]]] = {
 _ATTEMPTS: Final[LiteralString] = f"""
     WITH {PAID_OUTSIDE}, work AS (
       SELECT order_id,
-             bool_or(due_at IS NOT NULL AND kind <> 'release'
+             bool_or(due_at IS NOT NULL AND kind NOT IN ('release', 'restock')
                      AND NOT (kind = 'refund' AND state = 'pending')) AS working,
              bool_or(due_at IS NULL) AS given_up,
              coalesce(sum(amount_minor) FILTER (WHERE kind = 'refund'), 0) AS returning

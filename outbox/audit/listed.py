@@ -95,7 +95,7 @@ _PAIRS: Final[LiteralString] = f"""
         FROM operation WHERE kind = 'refund' GROUP BY order_id),
     work AS (
       SELECT order_id,
-             bool_or(due_at IS NOT NULL AND kind <> 'release'
+             bool_or(due_at IS NOT NULL AND kind NOT IN ('release', 'restock')
                      AND NOT (kind = 'refund' AND state = 'pending')) AS working,
              bool_or(due_at IS NULL) AS given_up,
              coalesce(sum(amount_minor) FILTER (WHERE kind = 'refund'), 0)::bigint AS returning

@@ -30,7 +30,7 @@ _PLACES: Final[LiteralString] = f"""
        WHERE kind = 'refund' AND state = 'pending' GROUP BY order_id),
     processing AS (
       SELECT p.order_id, o.total_minor AS amount FROM operation p JOIN orders o USING (order_id)
-       WHERE p.state = 'pending' AND o.status = 'payment_failed'
+       WHERE p.state = 'pending' AND o.status IN ('payment_failed', 'cancelled')
          AND (p.kind = 'authorize' OR (p.kind = 'void' AND p.amount_minor = 0))),
     taken AS (
       SELECT d.order_id, sum(d.amount_minor) AS disputed FROM dispute d JOIN orders o USING (order_id)
@@ -38,7 +38,8 @@ _PLACES: Final[LiteralString] = f"""
     waiting AS ({IN_QUARANTINE}),
     places AS (
       SELECT o.order_id, o.currency, o.total_minor AS total,
-             CASE WHEN w.order_id IS NULL OR o.status IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
+             CASE WHEN w.order_id IS NULL
+                    OR o.status IN ('paid_and_confirmed', 'payment_failed', 'cancelled', 'manual_review')
                   THEN o.status ELSE 'in quarantine' END AS status, coalesce(k.captured, 0) AS captured,
              coalesce(k.refunded, 0) AS refunded, coalesce(k.returned, 0) AS returned,
              coalesce(g.pending, 0) AS pending,
@@ -51,7 +52,8 @@ _PLACES: Final[LiteralString] = f"""
            coalesce(sum(total - returned - disputed) FILTER (WHERE status = 'paid_and_confirmed'), 0),
            coalesce(sum(captured - refunded - disputed) FILTER (WHERE status = 'manual_review'), 0),
            coalesce(sum(captured - refunded - disputed) FILTER (WHERE status = 'in quarantine'), 0),
-           coalesce(sum(pending - disputed) FILTER (WHERE status = 'payment_failed'), 0), sum(processed),
+           coalesce(sum(pending - disputed) FILTER (WHERE status IN ('payment_failed', 'cancelled')), 0),
+           sum(processed),
            json_agg(json_build_array(order_id, status, total, captured - refunded, pending) ORDER BY order_id)
              FILTER (WHERE captured - refunded
                            <> CASE WHEN status = 'paid_and_confirmed' THEN total - returned ELSE 0 END)
@@ -105,7 +107,7 @@ async def check_sums(books: Books) -> None:
                 listed.append(f"order {order_id}: {kept} {currency} under review")
             elif status == "in quarantine":
                 listed.append(f"order {order_id}: {kept} {currency} in quarantine")
-            elif status == "payment_failed" and kept == going_back:
+            elif status in {"payment_failed", "cancelled"} and kept == going_back:
                 listed.append(f"order {order_id}: {kept} {currency} being refunded")
             else:
                 findings.add_violations(

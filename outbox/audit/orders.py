@@ -13,8 +13,11 @@ _ONCE: Final = (OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.VO
 _OUTCOMES: Final = {
     events.PaidAndConfirmed.TYPE: Status.PAID_AND_CONFIRMED,
     events.PaymentFailed.TYPE: Status.PAYMENT_FAILED,
+    events.OrderCancelled.TYPE: Status.CANCELLED,
     events.PaymentReviewRequired.TYPE: Status.MANUAL_REVIEW,
 }
+_OVER: Final = frozenset({Status.PAYMENT_FAILED, Status.CANCELLED})
+"""In these statuses an order keeps nothing."""
 
 
 def twice_problems(profile: Profile) -> Iterator[str]:
@@ -71,25 +74,29 @@ def outcome_problems(profile: Profile) -> Iterator[str]:
         yield "is under review without a reason" if under_review else "has a reason for a review that it is not under"
     emitted = [_OUTCOMES[event.type] for event in profile.events if event.type in _OUTCOMES]
     without_reviews = [status for status in emitted if status is not Status.MANUAL_REVIEW]
-    if Status.PAID_AND_CONFIRMED in without_reviews[:-1]:
-        yield "was told as paid, and had another outcome afterwards"
+    for outcome, word in ((Status.PAID_AND_CONFIRMED, "paid"), (Status.CANCELLED, "cancelled")):
+        # A paid order may be cancelled. A cancelled one may be told so once more, when a review of it ends.
+        after = without_reviews[without_reviews.index(outcome) + 1 :] if outcome in without_reviews else []
+        if set(after) - {Status.CANCELLED}:
+            yield f"was told as {word}, and had another outcome afterwards"
     last = (emitted if under_review else without_reviews)[-1:]
     if last != [profile.status]:
         yield f"is {profile.status} and was last told as {last[0] if last else 'nothing'}"
 
 
 def leftover_problems(profile: Profile) -> Iterator[str]:
-    """Say what a failed order still keeps (invariant 9, if quiescent)."""
-    if profile.status is not Status.PAYMENT_FAILED or profile.waits:
+    """Say what a failed or cancelled order still keeps (invariant 9, if quiescent)."""
+    if profile.status not in _OVER or profile.waits:
         return
+    which = "failed" if profile.status is Status.PAYMENT_FAILED else "cancelled"
     for hold in profile.holds:
         if hold.state is HoldState.HELD:
-            yield f"attempt {hold.attempt} of a failed order still holds its items"
+            yield f"attempt {hold.attempt} of a {which} order still holds its items"
     for attempt in profile.attempts:
         if attempt.authorized and not attempt.captured and not attempt.voided:
-            yield f"attempt {attempt.attempt} of a failed order still has its authorization"
+            yield f"attempt {attempt.attempt} of a {which} order still has its authorization"
         if attempt.keeps and not _refund_pending(profile, attempt.attempt):
-            yield f"attempt {attempt.attempt} of a failed order keeps money, and no refund is pending"
+            yield f"attempt {attempt.attempt} of a {which} order keeps money, and no refund is pending"
 
 
 def _refund_pending(profile: Profile, attempt: int) -> bool:

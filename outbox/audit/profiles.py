@@ -43,14 +43,18 @@ _PROFILES: Final[LiteralString] = f"""
         FROM operation GROUP BY order_id),
     hold_cells AS (
       SELECT order_id, string_agg(concat_ws(' ', attempt, state, pinned), ',' ORDER BY attempt) AS holds
-        FROM reservation GROUP BY order_id)
+        FROM reservation GROUP BY order_id),
+    request_cells AS (
+      SELECT order_id, bool_or(kind = 'cancel' AND state IN ('waiting', 'taken', 'done')) AS cancelling
+        FROM order_request GROUP BY order_id)
     SELECT o.status, o.version, o.attempt, o.total_minor = 0, o.reviewed, o.review_reason IS NOT NULL,
-           order_id IN ({IN_QUARANTINE}),
+           order_id IN ({IN_QUARANTINE}), coalesce(request_cells.cancelling, false),
            event_cells.events, attempt_cells.attempts, operation_cells.operations, hold_cells.holds,
            count(*), (array_agg(order_id))[1:%(examples)s]
       FROM orders o FULL JOIN event_cells USING (order_id) FULL JOIN attempt_cells USING (order_id)
            FULL JOIN operation_cells USING (order_id) FULL JOIN hold_cells USING (order_id)
-     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"""  # noqa: S608 - literals only
+           LEFT JOIN request_cells USING (order_id)
+     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"""  # noqa: S608 - literals only
 
 
 class EventSummary(NamedTuple):
@@ -104,7 +108,7 @@ class HoldSummary(NamedTuple):
 class Profile:
     """status: None if there are rows about an order that has no row of its own; the other fields mean nothing then.
 
-    waits: it is in quarantine until an operator releases it.
+    waits: it is in quarantine until an operator releases it. cancelling: a cancel is noted on it, or was carried out.
     """
 
     status: Status | None
@@ -114,6 +118,7 @@ class Profile:
     reviewed: Status | None
     has_reason: bool
     waits: bool
+    cancelling: bool
     events: tuple[EventSummary, ...]
     attempts: tuple[AttemptSummary, ...]
     operations: tuple[OperationSummary, ...]
@@ -164,7 +169,7 @@ async def read_profiles(books: Books) -> AsyncIterator[ProfileGroup]:
 def _profile(
     fields: Sequence[Any], events: str | None, attempts: str | None, operations: str | None, holds: str | None
 ) -> Profile:
-    status, version, attempt, free, reviewed, has_reason, waits = fields
+    status, version, attempt, free, reviewed, has_reason, waits, cancelling = fields
     return Profile(
         status=Status(status) if status else None,
         version=version or 0,
@@ -173,6 +178,7 @@ def _profile(
         reviewed=Status(reviewed) if reviewed else None,
         has_reason=bool(has_reason),
         waits=bool(waits),
+        cancelling=bool(cancelling),
         events=tuple(EventSummary(int(v), int(n), event_type) for v, n, event_type in _cells(events)),
         attempts=tuple(AttemptSummary(int(n), *(flag == "t" for flag in flags)) for n, *flags in _cells(attempts)),
         operations=tuple(

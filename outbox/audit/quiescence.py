@@ -27,10 +27,10 @@ _OPEN: Final[LiteralString] = """
        AND NOT (kind = 'refund' AND state = 'pending')
        AND NOT (state = 'pending' AND (kind = 'authorize' OR (kind = 'void' AND amount_minor = 0))
                 AND EXISTS (SELECT FROM orders o
-                             WHERE o.order_number = p.order_number AND o.status = 'payment_failed'))"""
+                             WHERE o.order_number = p.order_number AND o.status IN ('payment_failed', 'cancelled')))"""
 _MOVING: Final[LiteralString] = f"""
     SELECT status, count(*) FROM orders
-     WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
+     WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'cancelled', 'manual_review')
        AND order_id NOT IN ({IN_QUARANTINE}) GROUP BY status ORDER BY status"""  # noqa: S608 - literals only
 _UNSEEN: Final[LiteralString] = """
     SELECT r.consumer_group, count(*)

@@ -170,7 +170,7 @@ def _judge(books: Books, group: ProfileGroup) -> None:
     counts = {
         3: sum(o.kind == "capture" for o in group.profile.operations),
         6: len(group.profile.decisions()),
-        9: group.profile.status == "payment_failed",
+        9: group.profile.status in {"payment_failed", "cancelled"},
     }
     for number, problems_of in _BY_PROFILE:
         findings = books.findings[number]

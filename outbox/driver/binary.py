@@ -54,9 +54,9 @@ def raw_bytes(value: bytes | None) -> bytes:
     return _NULL if value is None else _I4(len(value)) + value
 
 
-def bigint(value: int) -> bytes:
+def bigint(value: int | None) -> bytes:
     """Write int8."""
-    return _SIZED_I8(8, value)
+    return _NULL if value is None else _SIZED_I8(8, value)
 
 
 def integer(value: int) -> bytes:

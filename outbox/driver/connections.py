@@ -66,6 +66,7 @@ class Connections:
         given = conninfo_to_dict(conninfo_of(url)).get("options") or ""
         self._options = f"{HOT_OPTIONS} {given}".rstrip()
         self._idle: list[psycopg.AsyncConnection[Any]] = []
+        self._closed = False
         self._slots = asyncio.Semaphore(size)
         self._answer_max_s = answer_max_s
         self._pooled: bool | None = None
@@ -103,9 +104,9 @@ class Connections:
                 raise self._silent() from error
 
     async def close(self) -> None:
-        """Close the idle connections."""
-        while self._idle:
-            await self._idle.pop().close()
+        """Close the idle connections now, and each lent one when it comes back."""
+        self._closed = True
+        await self._close_idle()
 
     async def _make(self) -> psycopg.AsyncConnection[Any]:
         """Make a connection; make another one if all were closed meanwhile."""
@@ -151,7 +152,7 @@ class Connections:
                 # This was a second cancellation. Nobody else would close it.
                 await connection.close()
                 raise
-        if generation == self.generation and not connection.closed:
+        if generation == self.generation and not connection.closed and not self._closed:
             self._idle.append(connection)
         else:
             await connection.close()
@@ -161,7 +162,11 @@ class Connections:
         if generation == self.generation:
             self.generation += 1
             self._pooled = True if careful else None
-            await self.close()
+            await self._close_idle()
+
+    async def _close_idle(self) -> None:
+        while self._idle:
+            await self._idle.pop().close()
 
 
 async def begin(connection: psycopg.AsyncConnection[Any], *, brief: bool = False) -> None:

@@ -20,6 +20,7 @@ from outbox.schema.tables import (
     operations,
     orders,
     outbox,
+    requests,
     reservations,
     stock,
     stock_adjustments,
@@ -30,6 +31,12 @@ Record = Mapping[str, Any]
 _ORDER: Final = [c for c in orders.c if c.name != "content_hash"]
 _ATTEMPT: Final = [c for c in attempts.c if c.name != "token"]
 _OPERATION: Final = [c for c in operations.c if c.name != "frozen"]
+_ASKED: Final = (
+    sa.select(sa.func.string_agg(requests.c.kind + " " + requests.c.state, sa.text("', ' ORDER BY arrival")))
+    .where(requests.c.order_number == orders.c.order_number, requests.c.state.in_(("waiting", "approval", "taken")))
+    .scalar_subquery()
+    .label("asked")
+)
 _IN_LIST: Final = (
     orders.c.order_id,
     orders.c.status,
@@ -41,6 +48,7 @@ _IN_LIST: Final = (
     orders.c.review_reason,
     orders.c.created_at,
     orders.c.updated_at,
+    _ASKED,
 )
 
 _SAID: Final = (gateway_notices.c.type, gateway_notices.c.object_id, gateway_notices.c.fate)
@@ -67,6 +75,7 @@ class OrderRows:
     disputes: Sequence[Record]
     told: Sequence[Record]
     unsent: frozenset[int]
+    requests: Sequence[Record] = ()
 
 
 @contextmanager
@@ -121,6 +130,12 @@ def read_order(connection: sa.Connection, order_id: str) -> OrderRows | None:
             sa.select(disputes)
             .where(disputes.c.order_number == number)
             .order_by(disputes.c.opened_at, disputes.c.dispute_id),
+        ),
+        requests=_all(
+            connection,
+            sa.select(*(c for c in requests.c if c.name != "content_hash"))
+            .where(requests.c.order_number == number)
+            .order_by(requests.c.arrival),
         ),
         told=_all(
             connection,

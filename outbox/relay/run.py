@@ -151,10 +151,19 @@ class Relay:
         try:
             async with asyncio.timeout(CONNECT_S):
                 connection = await connect(self._conninfo, name="payments relay", autocommit=True, prepare_threshold=1)
-                # A crash may lose the last commits. A lost delete sends a message twice, which is allowed; a lost lease
-                # is taken again; a row to quarantine raises again.
-                for setting in ("synchronous_commit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
-                    await connection.execute(sql.SQL("SET {} = off").format(sql.Identifier(setting)))
+                try:
+                    await _set_up(connection)
+                except BaseException:
+                    # Nobody else has it yet: a relay that is stopped now would leave it open.
+                    await connection.close()
+                    raise
         except TimeoutError:
             raise Transient(f"the database did not answer for {CONNECT_S:g} s") from None
         return connection
+
+
+async def _set_up(connection: psycopg.AsyncConnection[Any]) -> None:
+    # A crash may lose the last commits. A lost delete sends a message twice, which is allowed; a lost lease is taken
+    # again; a row to quarantine raises again.
+    for setting in ("synchronous_commit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+        await connection.execute(sql.SQL("SET {} = off").format(sql.Identifier(setting)))

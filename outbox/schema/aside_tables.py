@@ -129,6 +129,29 @@ resolutions = sa.Table(
 )
 sa.Index("resolution_order_id_idx", resolutions.c.order_id)
 
+early_messages = sa.Table(
+    "early_message",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of arrival"),
+    column("consumer_group", sa.Text, "who waits for the order"),
+    column("topic", sa.Text, "where it came from, with the prefix"),
+    column("partition", sa.Integer, "where it came from"),
+    column("message_offset", sa.BigInteger, "where it came from"),
+    column("message_at", sa.BigInteger, "the message's timestamp, milliseconds since 1970"),
+    column("key", BYTEA, "original key", nullable=True),
+    column("body", BYTEA, "original body", nullable=True),
+    column("header_names", ARRAY(sa.Text), "original headers"),
+    column("header_values", ARRAY(BYTEA), "original headers"),
+    column("event_id", UUID, "the event"),
+    column("order_id", sa.Text, "the order that it waits for"),
+    column("received_at", Time, "when it came", server_default=sa.text("now()")),
+    column("look_at", Time, "when its order is looked for next"),
+    column("give_up_at", Time, "when it becomes a dead letter"),
+    comment="Messages that came before their order, and wait for it",
+)
+sa.Index("early_message_order_id_idx", early_messages.c.order_id)
+sa.Index("early_message_look_at_idx", early_messages.c.look_at)
+
 low_waters = sa.Table(
     "low_water",
     metadata,

@@ -1,12 +1,11 @@
-"""One declaration for each table that keeps values of the domain. All statements over its columns are made from it.
+"""One declaration for each table that keeps values of the domain.
 
 A new column is a line here and a migration. `tables.py` makes SQLAlchemy's tables from these declarations.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from operator import attrgetter
-from typing import Any, Final, Generic, LiteralString, TypeVar
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -16,84 +15,13 @@ from domain.failure_codes import FailureCode
 from domain.operation import FIRST_FORMAT, Frozen, Operation, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status
 from domain.outcome import Missing
-from domain.values import Value
-from outbox.driver.batches import JSONB, Column, Row, insert, update, word
+from domain.requests import Request, RequestKind, RequestState
+from outbox.driver.batches import JSONB, Column, word
+from outbox.schema.table import Table
 
-V = TypeVar("V", bound=Value)
+__all__ = ["Table"]
+
 TIME: Final = "timestamptz"
-
-
-class Table(Generic[V]):
-    """One table and its type of values.
-
-    Columns of the value: key finds a row, fixed never changes, state changes. Columns that the value has not: given is
-    part of the key, also is written once, stamp is written at every change. The caller passes these, in this order.
-    """
-
-    def __init__(
-        self,
-        name: LiteralString,
-        value: type[V],
-        *,
-        key: Sequence[Column],
-        fixed: Sequence[Column] = (),
-        state: Sequence[Column],
-        given: Sequence[Column] = (),
-        also: Sequence[Column] = (),
-        stamp: Sequence[Column] = (),
-    ) -> None:
-        self.name = name
-        self._value = value
-        self.key = tuple(column.name for column in (*given, *key))
-        self.state = tuple(state)
-        self.columns = (*given, *also, *stamp, *key, *fixed, *state)
-        self.insert = insert(name, self.columns)
-        self.update = update(name, [*given, *key], [*stamp, *state])
-        self._row = _reader([*key, *fixed, *state])
-        self._key, self._state = _reader(key), _reader(state)
-
-        fields = {column.field or column.name: column for column in (*key, *fixed, *state)}
-        every = value.__struct_fields__
-        loaded = [fields[name] for name in every if name in fields]
-        self._names = tuple(column.name for column in loaded)
-        self._reads = tuple((n, column.read, column.null) for n, column in enumerate(loaded) if column.read is not None)
-        self._parts_at = next((n for n, name in enumerate(every) if name not in fields), None)
-
-    def select(self, alias: LiteralString) -> LiteralString:
-        """Return the list of columns that `load` expects."""
-        return ", ".join([f"{alias}.{name}" for name in self._names])
-
-    def load(self, row: Sequence[Any], *parts: object) -> V:
-        """Make a value from a row. parts: from other tables. The row may have further cells at its end."""
-        cells = list(row)
-        del cells[len(self._names) :]
-        for n, read, null in self._reads:
-            cells[n] = null if cells[n] is None else read(cells[n])
-        if parts:
-            cells[self._parts_at : self._parts_at] = parts
-        return self._value(*cells)
-
-    def by_order(self, rows: Iterable[Row]) -> dict[str, list[V]]:
-        """Make values from rows that begin with the order's id; group them by it."""
-        grouped: dict[str, list[V]] = {}
-        for order_id, *row in rows:
-            grouped.setdefault(order_id, []).append(self.load(row))
-        return grouped
-
-    def row(self, value: V, *others: object) -> Row:
-        """Return the row of a new value. others: the columns that the value has not."""
-        return (*others, *self._row(value))
-
-    def change(self, value: V, given: Row = (), stamp: Row = ()) -> Row:
-        """Return the row of an update."""
-        return (*given, *self._key(value), *stamp, *self._state(value))
-
-
-def _reader(columns: Sequence[Column]) -> Callable[[Any], Row]:
-    """Make a function that reads these columns' attributes."""
-    names = [column.field or column.name for column in columns]
-    read = attrgetter(*names)
-    return read if len(names) > 1 else lambda value: (read(value),)
 
 
 def _member(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
@@ -172,6 +100,23 @@ ORDERS: Final = Table(
         MISSING._replace(comment="[[sku, requested, available or null], ...] of the last failed reservation"),
         Column("delay_notified", "boolean", "the customer was told that it takes long"),
         Column("resends", "integer", "how often the sweep sent the last event again"),
+        Column(
+            "requests",
+            "integer",
+            "rows of order_request; null: none, written before 0012",
+            nullable=True,
+            field="request_count",
+        ),
+        Column("paid_at", TIME, "when PaidAndConfirmed was said; null: it was not, or before 0012", nullable=True),
+        Column("preparation_started_at", TIME, "when order preparation told us that it began", nullable=True),
+        Column(
+            "disputed",
+            "boolean",
+            "the gateway refuses refunds because of a dispute",
+            nullable=True,
+            read=bool,
+            null=False,
+        ),
     ),
 )
 
@@ -208,7 +153,11 @@ OPERATIONS: Final = Table(
     given=(NUMBER,),
     key=(
         Column("attempt", "integer", "the attempt"),
-        word("kind", "authorize, capture, void, refund; reserve, confirm, release", read=_member(OperationKind)),
+        word(
+            "kind",
+            "authorize, capture, void, refund; reserve, confirm, release, extend, restock",
+            read=_member(OperationKind),
+        ),
         Column("try_number", "integer", "part of the idempotency key; below 0: made by somebody else, without a key"),
     ),
     fixed=(
@@ -263,6 +212,45 @@ HOLDS: Final = Table(
         word("state", "held, sold, released, expired", read=_member(HoldState)),
         Column("expires_at", TIME, "when it runs out unless pinned"),
         Column("pinned", "boolean", "a capture is under way: it cannot run out"),
+        Column(
+            "extensions",
+            "integer",
+            "how often an inventory elsewhere was asked to hold them for longer; null: written before 0014",
+            nullable=True,
+            read=int,
+            null=0,
+        ),
+    ),
+)
+
+REQUESTS: Final = Table(
+    "order_request",
+    Request,
+    given=(NUMBER,),
+    also=(OWNER,),
+    key=(
+        Column("request_id", comment="the id that upstream or the operator gave it"),
+        word("kind", "cancel, refund", read=_member(RequestKind)),
+    ),
+    fixed=(
+        Column("arrival", "integer", "place among the requests of its order, from 1"),
+        Column("content_hash", "bytea", "SHA-256 of what was asked for", read=bytes),
+        Column("noted_at", TIME, "when we first saw it"),
+        Column("reason", comment="why, as it was asked for"),
+        word("requested_by", "who asked, as upstream or the operator says"),
+        word("operator", "the OS user or database role behind a command; null: upstream asked", nullable=True),
+        Column("causation_id", "uuid", "the event that asked; null: a command", nullable=True),
+        Column("amount_minor", "bigint", "of a refund, minor units; null: all that is kept", nullable=True),
+        Column("lines", JSONB, "[[sku, quantity], ...] to be restocked", write=_write_lines, read=_read_lines, null=()),
+    ),
+    state=(
+        word("state", "waiting, approval, taken, done, refused", read=_member(RequestState)),
+        Column("taken_minor", "bigint", "what it was taken for, minor units; null: not yet", nullable=True),
+        word("refused", "why it was refused, as the event says", nullable=True),
+        word("approved_by", "the OS user or database role that approved it", nullable=True),
+        Column("approved_at", TIME, "when it was approved", nullable=True),
+        Column("taken_at", TIME, "when it was taken", nullable=True),
+        Column("ended_at", TIME, "when it was done or refused", nullable=True),
     ),
 )
 

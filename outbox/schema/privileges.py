@@ -24,6 +24,8 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "operation": _ALL,
         "reservation": _ALL,
         "dispute": _ALL,
+        "order_request": _ALL,
+        "early_message": (*_ALL, "DELETE"),
         "stock": _ALL,
         "stock_adjustment": ("INSERT",),
         "inbox": ("SELECT", "INSERT"),

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 from outbox.schema import aside_tables
 from outbox.schema.columns import Time, metadata
 from outbox.schema.columns import column as _c
-from outbox.schema.mapping import ATTEMPTS, BLOCK, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, Table
+from outbox.schema.mapping import ATTEMPTS, BLOCK, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, REQUESTS, Table
 
 __all__ = ["aside_tables", "metadata"]
 
@@ -45,7 +45,13 @@ sa.Index(
     "operation_one_unfinished_key",
     operations.c.order_number,
     unique=True,
-    postgresql_where=sa.text(f"{UNFINISHED_STATES} AND kind <> 'release'"),
+    postgresql_where=sa.text(f"{UNFINISHED_STATES} AND kind NOT IN ('release', 'extend', 'restock')"),
+)
+# Empty unless the inventory is elsewhere.
+sa.Index(
+    "operation_stock_idx",
+    operations.c.order_number,
+    postgresql_where=sa.text(f"{UNFINISHED_STATES} AND kind IN ('reserve', 'confirm', 'release', 'extend', 'restock')"),
 )
 
 reservations = _table(HOLDS, "One row a hold of one attempt")
@@ -56,6 +62,8 @@ sa.Index(
 )
 
 disputes = _table(DISPUTES, "One row a dispute of a payment, as the gateway had it when we looked last")
+
+requests = _table(REQUESTS, "One row a request to cancel an order or to give back some of its money")
 
 stock = sa.Table(
     "stock",

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from domain.early import EarlyMessage
 from domain.ids import OrderId
 from domain.order import Order
+from domain.requests import Request
 from outbox.driver.binary import ARRAYS
-from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
+from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS, REQUESTS
 from outbox.store import quarantine, statements
+from outbox.store.early import OF_ORDERS, by_order
 from outbox.store.memory import OrderMemory
 from outbox.store.wire import Wire
 
@@ -24,6 +27,7 @@ class Loading:
         self.xid = b""
         self.numbers: dict[OrderId, int] = {}
         self.waiting: frozenset[OrderId] = frozenset()
+        self.early: dict[OrderId, list[EarlyMessage]] = {}
         self._wire = wire
         self._memory = memory
 
@@ -32,7 +36,9 @@ class Loading:
         await self._wire.pipeline_if_few(orders)
         await self._lock([], waiting=False)
 
-    async def lock(self, order_ids: Sequence[OrderId], *, waiting: bool) -> list[tuple[OrderId, bytes]]:
+    async def lock(
+        self, order_ids: Sequence[OrderId], *, waiting: bool, early: bool = False
+    ) -> list[tuple[OrderId, bytes]]:
         """Lock orders in the order of their ids; return the id and the xmin of each that exists.
 
         waiting: also read which of them wait in quarantine, in a second statement: the one that waited for the locks
@@ -41,13 +47,13 @@ class Loading:
         ordered = sorted(set(order_ids))
         if not self.xid:
             await self._wire.pipeline_if_few(len(ordered))
-        return await self._lock(ordered, waiting=waiting)
+        return await self._lock(ordered, waiting=waiting, early=early)
 
-    async def load(self, order_ids: Sequence[OrderId], *, waiting: bool) -> dict[OrderId, Order]:
-        """Lock these orders; return those that exist."""
+    async def load(self, order_ids: Sequence[OrderId], *, waiting: bool, early: bool = False) -> dict[OrderId, Order]:
+        """Lock these orders; return those that exist. early: also read what came before them."""
         orders: dict[OrderId, Order] = {}
         unknown: list[OrderId] = []
-        for order_id, xmin in await self.lock(order_ids, waiting=waiting):
+        for order_id, xmin in await self.lock(order_ids, waiting=waiting, early=early):
             order = self._memory.recall(order_id, xmin, self.now)
             if order is None:
                 unknown.append(order_id)
@@ -66,19 +72,33 @@ class Loading:
         )
         attempts, holds = ATTEMPTS.by_order(attempt_rows), HOLDS.by_order(hold_rows)
         unfinished = OPERATIONS.by_order(operation_rows)
+        # Few orders have requests: the others cost no statement more.
+        asked = await self._requests([OrderId(row[0]) for row in found if row[-1]])
         parts = (
-            (row, tuple(attempts.get(i, ())), tuple(holds.get(i, ())), tuple(unfinished.get(i, ())))
+            (row, tuple(attempts.get(i, ())), tuple(holds.get(i, ())), tuple(unfinished.get(i, ())), asked.get(i, ()))
             for row in found
             for i in row[:1]
         )
         return {row[0]: ORDERS.load(row, *of_it) for row, *of_it in parts}
 
-    async def _lock(self, order_ids: Sequence[OrderId], *, waiting: bool) -> list[tuple[OrderId, bytes]]:
+    async def _requests(self, order_ids: Sequence[OrderId]) -> dict[OrderId, tuple[Request, ...]]:
+        if not order_ids:
+            return {}
+        numbers = ARRAYS["number"]([self.numbers[order_id] for order_id in order_ids])
+        (rows,) = await self._wire.ask((statements.LOAD_REQUESTS, [numbers]))
+        return {OrderId(i): tuple(requests) for i, requests in REQUESTS.by_order(rows).items()}
+
+    async def _lock(
+        self, order_ids: Sequence[OrderId], *, waiting: bool, early: bool = False
+    ) -> list[tuple[OrderId, bytes]]:
         ids = ARRAYS["text"](order_ids)
+        looking = ((OF_ORDERS, [ids]),) if early else ()
         seeing = ((quarantine.WAITING, [ids, ids]),) if waiting else ()
-        found, *seen = await self._wire.ask((statements.BEGIN, [ids]), *seeing)
+        found, *seen = await self._wire.ask((statements.BEGIN, [ids]), *looking, *seeing)
+        if early:
+            self.early = by_order(seen[0])
         if waiting:
-            self.waiting = frozenset(OrderId(row[0]) for row in seen[0])
+            self.waiting = frozenset(OrderId(row[0]) for row in seen[-1])
         self.now, self.xid = found[0][:2]
         self.numbers = {row[2]: row[3] for row in found[1:]}
         return [(row[2], row[4]) for row in found[1:]]

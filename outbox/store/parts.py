@@ -7,8 +7,9 @@ from domain.ids import OrderId
 from domain.operation import Operation
 from domain.order import Attempt, Hold, Order
 from domain.ports.store import Change
+from domain.requests import Request
 from outbox.driver.batches import Batch, Insert, Row
-from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
+from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS, REQUESTS
 
 
 class Parts:
@@ -23,6 +24,8 @@ class Parts:
         self.old_attempts: list[tuple[OrderId, Attempt]] = []
         self.new_holds: list[tuple[OrderId, Hold]] = []
         self.old_holds: list[tuple[OrderId, Hold]] = []
+        self.new_requests: list[tuple[OrderId, Request]] = []
+        self.old_requests: list[tuple[OrderId, Request]] = []
         for change in changes:
             self.add(change.before, change.after)
         self.largest = max(len(self.new_orders), len(self.old_orders))
@@ -34,6 +37,7 @@ class Parts:
             (OPERATIONS.insert, [OPERATIONS.row(o, numbers[o.order_id]) for o in self.opened]),
             (ATTEMPTS.insert, [ATTEMPTS.row(a, numbers[i], i) for i, a in self.new_attempts]),
             (HOLDS.insert, [HOLDS.row(h, numbers[i], i) for i, h in self.new_holds]),
+            (REQUESTS.insert, [REQUESTS.row(r, numbers[i], i) for i, r in self.new_requests]),
         ]
 
     def updates(self, numbers: Mapping[OrderId, int], now: datetime) -> list[tuple[Batch, list[Row]]]:
@@ -43,6 +47,7 @@ class Parts:
             (OPERATIONS.update, [OPERATIONS.change(o, (numbers[o.order_id],)) for o in self.closed]),
             (ATTEMPTS.update, [ATTEMPTS.change(a, (numbers[i],)) for i, a in self.old_attempts]),
             (HOLDS.update, [HOLDS.change(h, (numbers[i],)) for i, h in self.old_holds]),
+            (REQUESTS.update, [REQUESTS.change(r, (numbers[i],)) for i, r in self.old_requests]),
         ]
 
     def add(self, before: Order | None, after: Order) -> None:
@@ -54,6 +59,9 @@ class Parts:
             self._add_attempts(attempts, after)
         if after.holds is not holds:
             self._add_holds(holds, after)
+        requests = before.requests if before else ()
+        if after.requests is not requests:
+            self._add_requests(requests, after)
 
     def _add_operations(self, known: Sequence[Operation], order: Order) -> None:
         known_ids = [o.operation_id for o in known]
@@ -77,3 +85,11 @@ class Parts:
                 self.new_holds.append((order.order_id, hold))
             elif hold not in known:
                 self.old_holds.append((order.order_id, hold))
+
+    def _add_requests(self, known: Sequence[Request], order: Order) -> None:
+        names = {(request.kind, request.request_id) for request in known}
+        for request in order.requests:
+            if (request.kind, request.request_id) not in names:
+                self.new_requests.append((order.order_id, request))
+            elif request not in known:
+                self.old_requests.append((order.order_id, request))

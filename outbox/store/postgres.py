@@ -11,11 +11,13 @@ from domain.errors import Busy
 from domain.ids import OrderId
 from domain.operation import Operation
 from domain.ports.locks import Locks
-from domain.ports.store import Claimed, DeadLetter, InboxUpkeep, Passed
+from domain.ports.source import Passed
+from domain.ports.store import Claimed, DeadLetter
+from domain.ports.upkeep import InboxUpkeep
 from outbox.driver.connections import Connections, begin
 from outbox.journal import RowEncoder, letter_origin
 from outbox.schema.mapping import OPERATIONS
-from outbox.store import locks, questions, statements
+from outbox.store import early, locks, questions, statements
 from outbox.store.faults import in_domain, is_repeated_event, lacks_day
 from outbox.store.learned import Learned
 from outbox.store.letter_tokens import PgKeptLetters
@@ -97,8 +99,18 @@ class PostgresStore:
         """Take due operations under a new lease."""
         # The wait for a connection counts too, so that our end of the lease is never after the database's.
         until = asyncio.get_running_loop().time() + lease_s
-        rows = await self._once(statements.CLAIM_DUE, [limit, lease_s])
+        rows = await self._once(statements.CLAIM_DUE, [lease_s, limit, lease_s])
         return [Claimed(OPERATIONS.load(row), row[-1], until) for row in rows]
+
+    async def claim_stock_calls(self, limit: int, lease_s: float) -> Sequence[Claimed]:
+        """Take due operations at an inventory elsewhere under a new lease."""
+        until = asyncio.get_running_loop().time() + lease_s
+        rows = await self._once(statements.CLAIM_STOCK_CALLS, [limit, lease_s])
+        return [Claimed(OPERATIONS.load(row), row[-1], until) for row in rows]
+
+    async def short_holds(self, within_s: float, limit: int) -> Sequence[OrderId]:
+        """Return orders with a hold elsewhere that lapses so soon while it is being paid for."""
+        return [OrderId(row[0]) for row in await self._once(questions.SHORT_HOLDS, [within_s, limit])]
 
     async def give_back(self, operations: Sequence[Operation]) -> None:
         """End the lease of these operations."""
@@ -110,6 +122,10 @@ class PostgresStore:
     async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
         """Return orders with a hold that has run out."""
         return [OrderId(row[0]) for row in await self._once(questions.LAPSED_HOLDS, [limit])]
+
+    async def early_orders(self, limit: int) -> Sequence[OrderId]:
+        """Return orders whose early messages are to be looked at."""
+        return [OrderId(row[0]) for row in await self._once(early.TO_LOOK_AT, [limit])]
 
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
         """Continue the search for orders on which nobody works."""

@@ -18,19 +18,39 @@ LAPSED_HOLDS: Final[LiteralString] = """
                         WHERE q.order_id = r.order_id AND q.released_at IS NULL AND q.kind = 'order')
      LIMIT %s"""
 """Goods of an order in quarantine are released too, unless that release raised."""
+SHORT_HOLDS: Final[LiteralString] = """
+    SELECT DISTINCT p.order_id FROM operation p JOIN reservation r USING (order_number, attempt)
+     WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind NOT IN ('release', 'extend', 'restock')
+       AND p.kind IN ('capture', 'confirm')
+       AND r.state = 'held' AND r.pinned AND r.expires_at <= now() + make_interval(secs => %s)
+       AND NOT EXISTS (SELECT FROM operation e
+                        WHERE e.order_number = p.order_number AND e.kind = 'extend'
+                          AND e.state IN ('open', 'pending', 'unknown'))
+       AND NOT EXISTS (SELECT FROM quarantine q
+                        WHERE q.order_id = p.order_id AND q.released_at IS NULL AND q.kind = 'order')
+     LIMIT %s"""
+"""Holds in an inventory elsewhere that lapse soon, though a capture or a confirmation is under way."""
 DELAYED_ORDERS: Final[LiteralString] = f"""
-    SELECT o.order_id FROM operation p JOIN orders o ON o.order_id = p.order_id
+    SELECT o.order_id
+      FROM (SELECT * FROM operation
+             WHERE state IN ('open', 'pending', 'unknown') AND kind NOT IN ('release', 'extend', 'restock')
+            UNION ALL
+            SELECT * FROM operation
+             WHERE state IN ('open', 'pending', 'unknown') AND kind = 'extend') p
+           JOIN orders o ON o.order_id = p.order_id
      WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind <> 'release' AND p.kind <> 'refund'
+       AND p.kind <> 'restock'
        AND p.opened_at <= now() - make_interval(secs => %s)
        AND (p.detail IS DISTINCT FROM '{AT_CUSTOMER}'
             OR NOT EXISTS (SELECT FROM attempt a
                             WHERE a.order_number = p.order_number AND a.attempt = p.attempt
                               AND a.action_expires_at > now() - make_interval(secs => %s)))
-       AND NOT o.delay_notified AND o.status NOT IN ('paid_and_confirmed', 'payment_failed', 'manual_review')
+       AND NOT o.delay_notified
+       AND o.status NOT IN ('paid_and_confirmed', 'payment_failed', 'cancelled', 'manual_review')
        AND NOT EXISTS (SELECT FROM quarantine q
                         WHERE q.order_id = o.order_id AND q.released_at IS NULL AND q.kind = 'order')
      ORDER BY p.opened_at LIMIT %s"""  # noqa: S608 - literals only
-"""Uses the index of unfinished operations. They are few except in an outage. A customer who has time to confirm the
+"""Uses the indexes of unfinished operations. They are few except in an outage. A customer who has time to confirm the
 payment knows what it waits for."""
 _UNCHANGED: Final[LiteralString] = """
     SELECT order_id FROM orders WHERE order_id = ANY(%s) AND updated_at < now() - make_interval(secs => %s)"""

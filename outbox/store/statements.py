@@ -3,7 +3,7 @@
 from typing import Final, LiteralString
 
 from outbox.driver.batches import Column, batch, insert, unnest, word
-from outbox.schema.mapping import ATTEMPTS, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, TIME
+from outbox.schema.mapping import ATTEMPTS, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, REQUESTS, TIME
 
 CHANNEL: Final = "payments_outbox"
 """The relay listens here. One notification a transaction, never one a message: NOTIFY takes a global lock."""
@@ -30,7 +30,7 @@ BEGIN: LiteralString = """
       FROM (SELECT order_id, order_number, xmin FROM orders WHERE order_id = ANY(%s)
              ORDER BY order_id FOR UPDATE) o"""
 """Row 1: now() and the transaction id, once because a time is slow to parse. Other rows: the locked orders."""
-LOAD_ORDERS: LiteralString = f"SELECT {ORDERS.select('o')} FROM orders o WHERE o.order_id = ANY(%s)"
+LOAD_ORDERS: LiteralString = f"SELECT {ORDERS.select('o')}, o.requests FROM orders o WHERE o.order_id = ANY(%s)"
 LOAD_ATTEMPTS: LiteralString = f"""
     SELECT a.order_id, {ATTEMPTS.select("a")}
       FROM attempt a WHERE a.order_number = ANY(%s) ORDER BY a.order_number, a.attempt"""
@@ -40,21 +40,42 @@ LOAD_OPERATIONS: LiteralString = f"""
 LOAD_HOLDS: LiteralString = f"""
     SELECT h.order_id, {HOLDS.select("h")}
       FROM reservation h WHERE h.order_number = ANY(%s) ORDER BY h.order_number, h.attempt"""
+LOAD_REQUESTS: LiteralString = f"""
+    SELECT r.order_id, {REQUESTS.select("r")}
+      FROM order_request r WHERE r.order_number = ANY(%s) ORDER BY r.order_number, r.arrival"""
 """Rows of an order's parts begin with the order's id."""
 DRAW_ORDER_NUMBERS: LiteralString = "SELECT nextval('order_number_seq')"
 """The first of BLOCK numbers: the sequence's increment."""
 
-CLAIM_DUE: LiteralString = f"""
-    WITH due AS (
-      SELECT order_number, attempt, kind, try_number FROM operation
-       WHERE state IN ('open', 'pending', 'unknown') AND kind <> 'release' AND due_at <= now()
-       ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+_CLAIM: LiteralString = f"""
     UPDATE operation o SET due_at = now() + make_interval(secs => %s)
       FROM due
      WHERE o.order_number = due.order_number AND o.attempt = due.attempt AND o.kind = due.kind
        AND o.try_number = due.try_number
     RETURNING {OPERATIONS.select("o")},
       (SELECT t.token FROM attempt t WHERE t.order_number = o.order_number AND t.attempt = o.attempt)"""
+CLAIM_DUE: LiteralString = f"""
+    WITH due AS (
+      SELECT order_number, attempt, kind, try_number FROM operation p
+       WHERE state IN ('open', 'pending', 'unknown') AND kind NOT IN ('release', 'extend', 'restock')
+         AND kind NOT IN ('reserve', 'confirm') AND due_at <= now()
+         AND NOT (kind = 'capture' AND state = 'open'
+                  AND EXISTS (SELECT FROM reservation r
+                               WHERE r.order_number = p.order_number AND r.attempt = p.attempt
+                                 AND r.extensions > 0 AND r.state = 'held' AND r.pinned
+                                 AND r.expires_at <= now() + make_interval(secs => %s)))
+       ORDER BY due_at LIMIT %s FOR UPDATE OF p SKIP LOCKED)
+    {_CLAIM}"""
+"""At the gateway. A capture does not begin while its hold in an inventory elsewhere may lapse under the lease: first
+the other side says what became of the hold, see SHORT_HOLDS."""
+CLAIM_STOCK_CALLS: LiteralString = f"""
+    WITH due AS (
+      SELECT order_number, attempt, kind, try_number FROM operation
+       WHERE state IN ('open', 'pending', 'unknown') AND kind IN ('reserve', 'confirm', 'release', 'extend', 'restock')
+         AND due_at <= now()
+       ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+    {_CLAIM}"""
+"""At an inventory elsewhere."""
 _LEASE = (word("order_id"), Column("operation_id", "uuid"), Column("due_at", TIME))
 GIVE_BACK = batch(
     # A lease is identified by its end: if another process has claimed the operation since, its lease has another end.

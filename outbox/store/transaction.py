@@ -1,18 +1,19 @@
 """The unit of work: one transaction for a batch, with the same number of statements for every size."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
 from domain.disputing import KnownDispute
+from domain.early import EarlyMessage
 from domain.ids import OperationId, OrderId
 from domain.operation import Operation, OperationState
 from domain.order import Order
 from domain.ports.store import Changes, DeadLetter, Receipt, SetAside
 from outbox.driver.batches import Row
 from outbox.journal import RowEncoder
-from outbox.store import dead_letters, inbox, quarantine, questions, statements, unseen
+from outbox.store import dead_letters, early, inbox, quarantine, questions, statements, unseen
 from outbox.store.learned import Learned
 from outbox.store.loading import Loading
 from outbox.store.numbers import draw_block
@@ -47,6 +48,7 @@ class PgTransaction:
         self.contended = contended
         self.now = datetime.min.replace(tzinfo=UTC)
         self.waiting: frozenset[OrderId] = frozenset()
+        self.early: Mapping[OrderId, Sequence[EarlyMessage]] = {}
         self._wire = wire
         self._encoder = encoder
         self._learned = learned
@@ -58,10 +60,12 @@ class PgTransaction:
         self._repeats = repeats or contended
         self._send_messages = send_messages
 
-    async def load(self, order_ids: Sequence[OrderId], *, waiting: bool = False) -> dict[OrderId, Order]:
-        """Lock these orders in the order of their ids; return those that exist."""
-        orders = await self._loading.load(order_ids, waiting=waiting)
-        self.now, self.waiting = self._loading.now, self._loading.waiting
+    async def load(
+        self, order_ids: Sequence[OrderId], *, waiting: bool = False, early: bool = False
+    ) -> dict[OrderId, Order]:
+        """Lock these orders in the order of their ids; return those that exist. early: read what came before them."""
+        orders = await self._loading.load(order_ids, waiting=waiting, early=early)
+        self.now, self.waiting, self.early = self._loading.now, self._loading.waiting, self._loading.early
         return orders
 
     async def hold(self, order_ids: Sequence[OrderId]) -> None:
@@ -92,6 +96,8 @@ class PgTransaction:
         await saving_for(self._wire, parts).write(decided)
         if letters:
             await dead_letters.append_copies(self._wire, letters, self.now)
+        if changes.early or changes.applied:
+            await early.write(self._wire, changes.early, changes.applied)
         await record_words(self._wire, changes)
         await record_disputes(self._wire, changes, numbers)
         self._left_final = left_final(changes.orders, self.now)
@@ -123,6 +129,10 @@ class PgTransaction:
     async def unchanged(self, order_ids: Sequence[OrderId], for_s: float) -> set[OrderId]:
         """Return those of these orders that nobody has changed for so long."""
         return await questions.unchanged(self._wire, order_ids, for_s)
+
+    async def look_later(self, numbers: Sequence[int]) -> None:
+        """Look at these early messages again later."""
+        await self._wire.execute(early.LOOK_LATER, [list(numbers)])
 
     async def send_again(self, order_ids: Sequence[OrderId]) -> None:
         """Put every event of these orders into the outbox once more."""

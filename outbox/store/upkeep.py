@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import psycopg
 
-from domain.ports.store import InboxUpkeep
+from domain.ports.upkeep import InboxUpkeep
 from outbox.driver.connections import begin
 from outbox.driver.conninfo import connect
 from outbox.driver.sqlstates import first_line

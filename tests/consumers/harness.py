@@ -19,17 +19,19 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.record.util import calc_crc32c
 
 from consumers.adapters.gateway.references import could_name
-from consumers.adapters.inventory import InternalInventory
+from consumers.adapters.inventory import HttpInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, REACTIONS
+from consumers.runtime.asking import Asker
 from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Decode, Local, Ports
 from consumers.runtime.resolving import Resolver
+from deploy.inventories import local_of, remote_of
 from deploy.settings import Settings
 from deploy.topics import owners_of
 from deploy.wiring import bounds_of, relay_of, rules_of, source_maker
-from domain.operation import UNFINISHED
+from domain.operation import UNFINISHED, OperationKind
 from domain.ports.store import Store
 from domain.reaction import Reaction
 from domain.values import replace
@@ -58,6 +60,7 @@ QUICK: dict[str, Any] = {
     "gateway_connect_timeout_s": 0.1,
     "gateway_timeout_s": 0.2,
     "unknown_retry_s": 0.05,
+    "early_wait_s": 1,
     "backoff_min_s": 0.05,
     "backoff_max_s": 0.5,
     "sweep_interval_s": 0.05,
@@ -87,7 +90,8 @@ class Member:
 
     async def crash(self) -> None:
         """End as SIGKILL ends it: nothing is finished, nothing given back."""
-        running = [self.task, *self.engine.performer._tasks]
+        performers = [edge.performer for edge in self.engine.edges.of(OperationKind)]
+        running = [self.task, *(task for performer in performers for task in performer._tasks)]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -104,6 +108,7 @@ class Pipeline(View):
         self.members: list[Member] = []
         self._producer = producer
         self._stores: list[PostgresStore] = []
+        self._remotes: list[HttpInventory] = []
         self._published: dict[TopicPartition, int] = {}
 
     # processes
@@ -155,18 +160,28 @@ class Pipeline(View):
     ) -> Engine:
         """Make an engine over this store and the world's gateway, not running. reactions: for those of their names."""
         decode = decode or self.codec.decode
-        every = Ports(store, self.gateway, InternalInventory(), LogNotifier(), decode, self.codec)
+        remote = remote_of(self.settings)
+        if remote is not None:
+            self._remotes.append(remote)
+        local = local_of(self.settings)
+        every = Ports(store, self.gateway, local, LogNotifier(), decode, self.codec, remote=remote)
         rules_now = replace(rules_of(self.settings), **rules)
         by_name = {**BY_NAME, **{reaction.name: reaction for reaction in reactions}}
         return Engine(dataclasses.replace(every, **ports), by_name, rules_now, self.bounds)
 
     def resolver(self, **rules: Any) -> Resolver:
         """Make what an operator's word goes through."""
-        local = Local(InternalInventory(), LogNotifier())
+        local = Local(local_of(self.settings), LogNotifier())
         guard = Guard(bounds_of(self.settings))
         return Resolver(
             self.operators_store(), local, BY_NAME, replace(rules_of(self.settings), **rules), guard, could_name
         )
+
+    def asker(self, **rules: Any) -> Asker:
+        """Make what an operator's request goes through."""
+        local = Local(local_of(self.settings), LogNotifier())
+        guard = Guard(bounds_of(self.settings))
+        return Asker(self.operators_store(), local, BY_NAME, replace(rules_of(self.settings), **rules), guard)
 
     # what goes in
 
@@ -253,7 +268,7 @@ class Pipeline(View):
             return False
         own = [(topic_name(self.settings.topic_prefix, name)) for name in CONSUMED]
         under_way = await self.value(
-            """SELECT (SELECT count(*) FROM outbox)
+            """SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM early_message)
                     + (SELECT count(*) FROM operation WHERE state = ANY(%s) AND due_at IS NOT NULL)
                     + (SELECT count(*) FROM event e WHERE e.topic = ANY(%s) AND NOT EXISTS
                         (SELECT FROM inbox i WHERE i.day = (e.occurred_at AT TIME ZONE 'UTC')::date
@@ -285,6 +300,8 @@ class Pipeline(View):
                 await member.crash()
         for store in self._stores:
             await store.close()
+        for remote in self._remotes:
+            await remote.close()
         await super().close()
 
     async def __aenter__(self) -> Self:

@@ -3,7 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from schemas.events import OrderConfirmed, PaymentMethod, PaymentMethodKind, PaymentRetryRequested
+from schemas.events import (
+    OrderCancelRequested,
+    OrderConfirmed,
+    PaymentMethod,
+    PaymentMethodKind,
+    PaymentRetryRequested,
+    PreparationStarted,
+)
 from tests.consumers.harness import now
 from tests.schemas import builders
 
@@ -21,6 +28,17 @@ def order(order_id: str = "order-1", token: str = "pm_card_visa", **overrides: A
 def retry(order_id: str = "order-1", token: str = "pm_card_visa", **overrides: Any) -> PaymentRetryRequested:
     fields = {"order_id": order_id, "occurred_at": now(), "payment_method": method(token)}
     return builders.payment_retry_requested(**fields | overrides)
+
+
+def cancel(order_id: str = "order-1", request_id: str = "C-1", **overrides: Any) -> OrderCancelRequested:
+    """Build a request to cancel. Its event id follows from order and request, so that the same twice is one event."""
+    event_id = builders.event_id(f"cancel {request_id} of {order_id}")
+    fields = {"order_id": order_id, "request_id": request_id, "event_id": event_id, "occurred_at": now()}
+    return builders.order_cancel_requested(**fields | overrides)
+
+
+def preparation(order_id: str = "order-1", **overrides: Any) -> PreparationStarted:
+    return builders.preparation_started(order_id=order_id, occurred_at=now(), **overrides)
 
 
 def method(token: str) -> PaymentMethod:

@@ -26,10 +26,10 @@ def compare_with_tables(monkeypatch: pytest.MonkeyPatch) -> None:
         return await read(self, order_ids)
 
     async def checked(
-        self: PgTransaction, order_ids: Sequence[OrderId], *, waiting: bool = False
+        self: PgTransaction, order_ids: Sequence[OrderId], *, waiting: bool = False, early: bool = False
     ) -> dict[OrderId, Order]:
         told = read_by_load.set(set())
-        loaded = await load(self, order_ids, waiting=waiting)
+        loaded = await load(self, order_ids, waiting=waiting, early=early)
         remembered = sorted(loaded.keys() - read_by_load.get())
         read_by_load.reset(told)
         for order_id, order in (await read(self._loading, remembered) if remembered else {}).items():

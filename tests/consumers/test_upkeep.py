@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from consumers.runtime.upkeep import Upkeep
 from domain.errors import DownForEverybody, Transient
-from domain.ports.store import InboxUpkeep
+from domain.ports.upkeep import InboxUpkeep
 from outbox.schema.partitions import name_of
 from outbox.store import PostgresStore
 from tests.consumers.conftest import MakePipeline

@@ -54,6 +54,9 @@ def test_json_has_every_row_with_what_it_does() -> None:
         3
     ].items()
     assert ["no order", "confirmed"] in document["edges"]
+    cancelling = {(*row["operations"], row["step"]) for row in document["cancelling"]}
+    assert {("void", "carry_out"), ("confirm", "carry_out_sold")} <= cancelling
+    assert all(row["does"].endswith(".") and row["when"].endswith(".") for row in document["cancelling"])
     told = {(row["fact"], row["step"]) for row in document["told"]}
     assert {("Dispute", "tell_dispute"), ("ForeignRefund", "book_foreign_refund")} <= told
     assert all(row["when"] and row["does"] for row in document["told"])
@@ -66,3 +69,4 @@ def test_text_names_every_reaction_its_file_and_every_status() -> None:
         assert f"{reaction.trigger.TYPE} -> {reaction.name}  (consumers/{name})" in text
         assert (ROOT / "consumers" / name).is_file()
     assert all(status in text for status in Status)
+    assert "while a cancel is noted, before the rows of any reaction" in text

@@ -62,7 +62,7 @@ def operator(tmp_path: Path, deployment: dict[str, str]) -> Operator:
 def test_letters_are_listed_shown_and_redriven_by_what_they_have_in_common(operator: Operator) -> None:
     directory, environment = operator.directory, operator.environment
     assert payments(directory, "stock", "set", "tea", "10", **environment).code == 0
-    with started(directory, "up", **environment) as up:
+    with started(directory, "up", PAYMENTS_EARLY_WAIT_S="1", **environment) as up:
         saved = retried("order-1", 1, TOKEN)
         saved["payment_method"] |= {"gateway_customer_id": CUSTOMER, "off_session": True}
         operator.publish(saved)

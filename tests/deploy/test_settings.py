@@ -49,7 +49,6 @@ def test_an_empty_value_counts_as_not_set(tmp_path: Path) -> None:
         ("PAYMENTS_DATABSE_URL", "did you mean PAYMENTS_DATABASE_URL?"),
         ("PAYMENTS_BATCH_MAX_FILE", "is not a setting"),
         ("PAYMENTS_XYZZY", "see deploy/README.md"),
-        ("PAYMENTS_INVENTORY_URL", "unset it"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path: Path, name: str, hint: str) -> None:
@@ -137,7 +136,25 @@ def test_a_secret_given_twice_or_unreadable_is_refused(tmp_path: Path) -> None:
         ({"PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "needs PAYMENTS_KAFKA_SASL_USERNAME"),
         ({"PAYMENTS_KAFKA_SASL_PASSWORD": "hunter2"}, "login is set but not used"),
         ({"PAYMENTS_KAFKA_SSL_CAFILE": "/nowhere.pem"}, "there is no file /nowhere.pem"),
-        ({"PAYMENTS_INVENTORY": "http"}, "internal inventory only"),
+        ({"PAYMENTS_INVENTORY": "elsewhere"}, "PAYMENTS_INVENTORY must be 'internal' or 'http'"),
+        ({"PAYMENTS_INVENTORY_URL": "http://127.0.0.1:1"}, "set PAYMENTS_INVENTORY=http"),
+        ({"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_URL": "stock:8080"}, "must look like https://host"),
+        ({"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_URL": "https://h:70000"}, "must look like https://host"),
+        ({"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_URL": "https://h/?x=1"}, "must look like https://host"),
+        ({"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_URL": "https://u:hunter2@h"}, "PAYMENTS_INVENTORY_TOKEN"),
+        (
+            {
+                "PAYMENTS_INVENTORY": "http",
+                "PAYMENTS_INVENTORY_URL": "http://stock.example",
+                "PAYMENTS_INVENTORY_TOKEN": "hunter2",
+            },
+            "not sent without TLS",
+        ),
+        ({"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_TOKEN": "hunter2\u00e4"}, "printable ASCII"),
+        (
+            {"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_TIMEOUT_S": "54"},
+            "must exceed PAYMENTS_INVENTORY_TIMEOUT_S",
+        ),
         ({"PAYMENTS_STRIPE_WEBHOOK_SECRET": "hunter2,hunter2b,hunter2c"}, "one secret, or two"),
         ({"PAYMENTS_STRIPE_WEBHOOK_SECRET": "hunter2,"}, "one secret, or two"),
         ({"PAYMENTS_STRIPE_WEBHOOK_SECRET": " , hunter2"}, "one secret, or two"),

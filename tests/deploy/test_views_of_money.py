@@ -29,6 +29,8 @@ def order(currency: str, total_minor: int) -> dict[str, Any]:
         "created_at": NOW,
         "updated_at": NOW,
         "review_reason": None,
+        "paid_at": None,
+        "preparation_started_at": None,
         "reviewed": None,
         "retryable": False,
         "retry_until": None,

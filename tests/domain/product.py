@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from consumers.reactions import REACTIONS
 from domain.failure_codes import FailureCode
-from domain.operation import Operation, OperationKind, OperationState
+from domain.operation import BESIDE_OTHERS, INVENTORY_KINDS, Frozen, Operation, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, Status
 from domain.outcome import (
     AlreadyCaptured,
@@ -81,9 +81,11 @@ ANSWERS: Final[dict[OperationKind, tuple[type[Outcome], ...]]] = {
     ),
     K.VOID: (Approved, AlreadyCaptured, Declined, Lapsed, TransactionMissing, *_WAITING),
     K.REFUND: (Approved, ReturnedElsewhere, Declined, Lapsed, TransactionMissing, *_WAITING),
-    K.RESERVE: (Reserved, Short, *_WAITING),
-    K.CONFIRM: (Approved, Short, Declined, *_WAITING),
+    K.RESERVE: (Reserved, Short, Lapsed, *_WAITING),
+    K.CONFIRM: (Approved, Short, Declined, Lapsed, *_WAITING),
     K.RELEASE: (Approved, *_WAITING),
+    K.EXTEND: (Reserved, Lapsed, *_WAITING),
+    K.RESTOCK: (Approved, Declined, *_WAITING),
 }
 MEETS: Final[dict[OperationKind, frozenset[Status]]] = {
     # The statuses in which an operation of the current attempt can be unfinished, because no other way leads out of
@@ -98,6 +100,9 @@ MEETS: Final[dict[OperationKind, frozenset[Status]]] = {
     K.VOID: frozenset({S.CONFIRMED, S.ACTION_REQUIRED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
     K.REFUND: frozenset({S.CONFIRMED, S.ACTION_REQUIRED, S.ITEMS_RESERVED, S.RESERVATION_FAILED, S.PAYMENT_FAILED}),
     K.RELEASE: frozenset({S.PAYMENT_FAILED}),
+    # It may still be under way when the order is paid or has failed, but not with the money that is walked here.
+    K.EXTEND: frozenset({S.ITEMS_RESERVED}),
+    K.RESTOCK: frozenset({S.PAID_AND_CONFIRMED}),
 }
 HOME: Final[dict[str, frozenset[Status]]] = {
     # The statuses in which a reaction opens operations. They and what follows from them are its own until the order
@@ -155,7 +160,7 @@ _HOLDS: Final[tuple[Hold | None, ...]] = (
     hold(expires_at=AT),
     *(hold(state=state) for state in HoldState if state is not HoldState.HELD),
 )
-_BUSY: Final = (None, K.AUTHORIZE, K.CAPTURE, K.VOID, K.REFUND, K.RELEASE)
+_BUSY: Final = (None, K.AUTHORIZE, K.CAPTURE, K.VOID, K.REFUND, K.RELEASE, K.EXTEND)
 
 
 def _orders() -> Iterator[Order | None]:
@@ -194,12 +199,17 @@ def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
     elif trigger is e.PaymentRetryRequested:
         for after, at in product(sorted({max(1, n - 1), n, n + 1}), (AT, later(60))):
             yield builders.payment_retry_requested(after_attempt=after, occurred_at=at)
+    elif trigger is e.OrderCancelRequested:
+        yield builders.order_cancel_requested()
+    elif trigger is e.PreparationStarted:
+        yield builders.preparation_started()
     elif trigger is e.StockAdjusted:
         # It is about no order: it meets none.
         if known is None:
             yield builders.stock_adjusted()
     else:
         build = {
+            e.OrderCancelled: builders.order_cancelled,
             e.PaymentAuthorized: builders.payment_authorized,
             e.ItemsReserved: builders.items_reserved,
             e.ReservationFailed: builders.reservation_failed,
@@ -217,6 +227,8 @@ def planned_cases() -> Iterator[Planned]:
         for reaction in REACTIONS:
             for event in _events(reaction.trigger, known):
                 yield Planned(reaction, known, event, context())
+                if reaction.calls & INVENTORY_KINDS:
+                    yield Planned(reaction, known, event, context(inventory_elsewhere=True))
 
 
 def _money_of(kind: OperationKind) -> tuple[Attempt, ...]:
@@ -224,9 +236,9 @@ def _money_of(kind: OperationKind) -> tuple[Attempt, ...]:
     match kind:
         case K.AUTHORIZE:
             return (attempt(), attempt(transaction_id="pi_1", action_expires_at=later(500)))
-        case K.CAPTURE | K.VOID:
+        case K.CAPTURE | K.VOID | K.EXTEND:
             return (authorized(),)
-        case K.REFUND:
+        case K.REFUND | K.RESTOCK:
             return (captured(), captured(refund_id="re_1"))
         case K.RESERVE | K.CONFIRM:
             return (captured(), authorized(), attempt(token=None))
@@ -254,15 +266,15 @@ def _work() -> Iterator[tuple[Reaction, OperationKind, OperationState, float]]:
 
 
 def _foreign(reaction: Reaction, kind: OperationKind, status: Status) -> bool:
-    """Whether the order stands where another reaction is at home: see HOME. Releases may be anywhere."""
-    return kind is not K.RELEASE and status in AT_HOME and status not in HOME.get(reaction.name, ())
+    """Whether the order stands where another reaction is at home: see HOME. What is beside others may be anywhere."""
+    return kind not in BESIDE_OTHERS and status in AT_HOME and status not in HOME.get(reaction.name, ())
 
 
 def _is_possible(order: Order, operation: Operation, outcome: Outcome) -> bool:
     status, kind, money = order.effective_status, operation.kind, order.attempts[operation.attempt - 1]
     if operation.attempt != order.attempt:
         # A release names its own hold and may be under way for an older attempt; everything else is settled before a
-        # retry begins, because a busy order is not retried.
+        # retry begins, because a busy order is not retried. So may an extension be, but not with money that we hold.
         return kind is K.RELEASE and isinstance(outcome, ANSWERS[kind])
     if status not in MEETS[kind] or (order.status in UNDONE and kind in {K.VOID, K.REFUND}):
         return False
@@ -283,11 +295,14 @@ def settled_cases() -> Iterator[Settled]:
             state=state,
             unknown_since=None if state is OperationState.OPEN else AT,
             tries=20 if age_s else 1,
+            frozen=Frozen(until=later(900 + (age_s if age_s > 1_000 else 0))) if kind is K.EXTEND else None,
         )
         last = (replace(_at_rest(effective), number=2),) if older else ()
         for money, outcome in product(_money_of(kind), OUTCOMES):
             known = order(status, money, *last, holds=_hold_of(kind), operations=(op,), reviewed=reviewed, version=9)
-            yield Settled(reaction, known, op, outcome, context(later(age_s)), _is_possible(known, op, outcome))
+            rules = {"inventory_elsewhere": kind in INVENTORY_KINDS}
+            at = context(later(age_s), **rules)
+            yield Settled(reaction, known, op, outcome, at, _is_possible(known, op, outcome))
 
 
 def _at_rest(status: Status) -> Attempt:
@@ -297,5 +312,7 @@ def _at_rest(status: Status) -> Attempt:
             return attempt()
         case S.PAID_AND_CONFIRMED:
             return captured()
+        case S.CANCELLED:
+            return captured(refunded_minor=TOTAL)
         case S.PAYMENT_AUTHORIZED | S.ITEMS_RESERVED | S.RESERVATION_FAILED:
             return authorized()

@@ -36,7 +36,8 @@ def story(*turns: Dispute, known: Order = PAID) -> tuple[list[list[str]], list[s
         assert decision.dispute is not None
         rows = (decision.dispute,)
         assert decision.order is not None
-        assert decision.order == replace(known, version=decision.order.version)
+        disputed = not decision.dispute.refundable
+        assert decision.order == replace(known, version=decision.order.version, disputed=disputed)
         known = decision.order
     return said, alarms, rows[0]
 

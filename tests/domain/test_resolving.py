@@ -80,6 +80,7 @@ CALLS: Final = {
     "refund that was pending": Review(S.PAYMENT_FAILED, captured(), K.REFUND, "return_payment"),
     "reserve": Review(S.PAYMENT_AUTHORIZED, authorized(), K.RESERVE, "reserve_items"),
     "confirm": Review(S.ITEMS_RESERVED, captured(), K.CONFIRM, "capture_payment", PINNED),
+    "extend": Review(S.ITEMS_RESERVED, authorized(), K.EXTEND, "capture_payment", PINNED),
     "release": Review(S.PAYMENT_FAILED, attempt(), K.RELEASE, "release_items", PINNED),
 }
 ENDS: Final[dict[tuple[str, Word], tuple[Status, list[str]]]] = {
@@ -114,6 +115,8 @@ ENDS: Final[dict[tuple[str, Word], tuple[Status, list[str]]]] = {
     ("reserve", NO): (S.RESERVATION_FAILED, ["ReservationFailed"]),
     ("confirm", YES): (S.PAID_AND_CONFIRMED, ["PaidAndConfirmed"]),
     ("confirm", NO): (S.PAYMENT_FAILED, REFUNDED),
+    ("extend", YES): (S.PAID_AND_CONFIRMED, ["PaidAndConfirmed"]),
+    ("extend", NO): (S.RESERVATION_FAILED, ["ReservationFailed"]),
     **{("release", word): (S.PAYMENT_FAILED, ["ReservationReleased"]) for word in Word},
 }
 STUCK: Final = {
@@ -176,7 +179,7 @@ def refused(found: Decision | No) -> str:
     return found.why
 
 
-def end(decision: Decision) -> tuple[Order, list[str]]:
+def end(decision: Decision, **rules: Any) -> tuple[Order, list[str]]:
     """Have every call that follows done, and return what the order comes to, and all events on the way."""
     assert decision.order is not None
     known, events = decision.order, [event.TYPE for event in decision.events]
@@ -185,7 +188,7 @@ def end(decision: Decision) -> tuple[Order, list[str]]:
         if call is None:
             return known, events
         assert call.kind in INVENTORY_KINDS or call.due_at == AT, "the sweep calls at once"
-        decision = SETTLES[call.reaction](known, call, _done(call), context())
+        decision = SETTLES[call.reaction](known, call, _done(call), context(lease_s=0, **rules))
         assert decision.order is not None
         assert known.status is decision.order.status or (known.status, decision.order.status) in EDGES
         known = decision.order
@@ -195,7 +198,7 @@ def end(decision: Decision) -> tuple[Order, list[str]]:
 
 def _done(call: Operation) -> Outcome:
     match call.kind:
-        case K.RESERVE:
+        case K.RESERVE | K.EXTEND:
             return Reserved(later(900))
         case K.REFUND:
             return Approved(call.transaction_id, "re_1", call.amount_minor)
@@ -205,7 +208,7 @@ def _done(call: Operation) -> Outcome:
 
 def test_every_review_code_has_an_alarm_and_a_way_out_and_every_way_out_has_a_code() -> None:
     assert {f"review_{code}" for code in WAYS} == {reason for reason in ALARMS if reason.startswith("review_")}
-    assert {review.kind for review in CALLS.values()} == set(OperationKind)
+    assert {review.kind for review in CALLS.values()} == set(OperationKind) - {K.RESTOCK}
     assert set(ENDS) == {(name, word) for name in CALLS for word in Word}
     assert set(STUCK_ENDS) == {(name, word) for name in STUCK for word in Word} - {(name, YES) for name in NOWHERE}
     assert set(OWNERS.values()) <= BY_NAME.keys()
@@ -241,6 +244,31 @@ def test_every_order_that_stood_still_comes_to_its_end_by_either_answer(name: st
     assert (after.reviewed, after.review_reason) == (None, None)
     if after.status is S.PAYMENT_FAILED:
         assert (after.current.held_minor, after.current.kept_minor, after.current.token) == (0, 0, None)
+
+
+def test_an_order_that_stood_still_is_captured_elsewhere_only_after_an_extension() -> None:
+    decision = decided(rule(under(STUCK["reserved"], "stuck", resends=3), YES, inventory_elsewhere=True))
+    assert decision.order is not None
+    assert [o.kind for o in decision.order.operations] == [K.EXTEND]
+    after, events = end(decision, inventory_elsewhere=True)
+    assert (after.status, events) == (S.PAID_AND_CONFIRMED, ["PaidAndConfirmed"])
+
+
+def test_a_reserve_that_was_not_executed_is_released_elsewhere_so_that_a_late_copy_holds_nothing() -> None:
+    waiting = call_of(CALLS["reserve"], state=O.UNKNOWN, unknown_since=AT)
+    known = under(CALLS["reserve"], "reserve_unknown", waiting)
+    decision = decided(rule(known, NO, inventory_elsewhere=True))
+    assert decision.order is not None
+    assert [(o.kind, o.reaction) for o in decision.order.operations if o.unfinished] == [(K.RELEASE, "reserve_items")]
+
+
+def test_an_extension_beside_a_capture_in_question_is_not_taken_for_it() -> None:
+    waiting = call_of(CALLS["capture"], state=O.UNKNOWN, unknown_since=AT)
+    beside = operation(K.EXTEND, reaction="capture_payment")
+    known = under(CALLS["capture"], "capture_unknown", beside, waiting)
+    after = decided(rule(known, YES)).order
+    assert after is not None
+    assert [o.kind for o in after.operations if o.unfinished] == [K.EXTEND, K.CONFIRM]
 
 
 def test_an_order_that_goes_on_may_stand_still_again_before_anybody_is_asked() -> None:

@@ -170,7 +170,9 @@ def test_a_retry_that_may_not_be_is_refused_to_the_customer_and_changes_nothing(
     )
 
 
-@pytest.mark.parametrize("status", [s for s in Status if s not in {S.PAYMENT_FAILED, S.PAID_AND_CONFIRMED}])
+@pytest.mark.parametrize(
+    "status", [s for s in Status if s not in {S.PAYMENT_FAILED, S.PAID_AND_CONFIRMED, S.CANCELLED}]
+)
 def test_a_retry_of_an_attempt_that_has_not_failed_is_in_progress(status: Status) -> None:
     decision = retry_payment.plan(order(status), builders.payment_retry_requested(), context())
     assert [fact["failure_code"] for fact in facts(decision)] == ["in_progress"]
@@ -182,13 +184,14 @@ def test_a_second_click_on_retry_has_no_effect(status: Status) -> None:
     assert retry_payment.plan(known, builders.payment_retry_requested(), context()) == NOTHING
 
 
-@pytest.mark.parametrize(
-    ("known", "reason"),
-    [(None, Reason.UNKNOWN_ORDER), *((order(status), Reason.ILLEGAL_TRANSITION) for status in Status)],
-)
-def test_a_retry_of_what_does_not_exist_is_a_dead_letter(known: Order | None, reason: Reason) -> None:
-    decision = retry_payment.plan(known, builders.payment_retry_requested(after_attempt=2), context())
-    assert (decision.order, decision.events, decision.refused) == (None, (), reason)
+def test_a_retry_that_comes_before_its_order_waits_for_it() -> None:
+    assert retry_payment.plan(None, builders.payment_retry_requested(), context()) == Decision(None, early=True)
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_a_retry_of_an_attempt_that_does_not_exist_is_a_dead_letter(status: Status) -> None:
+    decision = retry_payment.plan(order(status), builders.payment_retry_requested(after_attempt=2), context())
+    assert (decision.order, decision.events, decision.refused) == (None, (), Reason.ILLEGAL_TRANSITION)
 
 
 def test_an_authorized_payment_gives_back_older_holds_and_reserves() -> None:

@@ -148,3 +148,17 @@ async def test_options_of_the_url_stand_beside_those_of_the_hot_path_and_win(dat
         row = await (await lent.execute(asked)).fetchone()
     await hot.close()
     assert row == ("7s", "public", "off")
+
+
+@pytest.mark.integration
+async def test_what_is_lent_when_all_are_closed_is_closed_when_it_comes_back(database_url: str) -> None:
+    hot = Connections(database_url, 2)
+    was_closed = []
+    async with hot.lend() as early:
+        await hot.close()
+        was_closed.append(early.closed)
+    was_closed.append(early.closed)
+    async with hot.lend() as late:
+        assert (await (await late.execute("SELECT 1")).fetchone()) == (1,)
+    was_closed.append(late.closed)
+    assert was_closed == [False, True, True]

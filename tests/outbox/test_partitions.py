@@ -11,7 +11,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from domain.errors import Contended, Transient
-from domain.ports.store import InboxUpkeep, Receipt
+from domain.ports.store import Receipt
+from domain.ports.upkeep import InboxUpkeep
 from outbox.driver.connections import Connections
 from outbox.schema.partitions import AHEAD_DAYS, name_of, oldest_day
 from outbox.store import PostgresStore

@@ -35,6 +35,7 @@ def _profile(operations: list[OperationSummary], decisions: list[tuple[str, ...]
         reviewed=None,
         has_reason=False,
         waits=False,
+        cancelling=False,
         events=tuple(events),
         attempts=(RETURNED,),
         operations=tuple(operations),

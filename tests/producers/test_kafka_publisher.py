@@ -12,7 +12,7 @@ from deploy.embedded import EmbeddedServers
 from domain.errors import DownForEverybody, Transient
 from domain.ports.publisher import OutgoingMessage, Published
 from producers import partitioning, waves
-from producers.connection import producer_options
+from producers.connection import producer_options, start_producer, stop_producer
 from producers.kafka_publisher import KafkaPublisher
 from producers.lanes import RECORD_BYTES_MAX
 from tests.producers.reading import make_topic, read_all
@@ -223,3 +223,24 @@ async def test_a_broker_that_hangs_is_given_up_at_the_deadline_and_a_cancelled_p
         await hanging.close()
         await cancelled.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_producer_that_is_broken_off_while_it_stops_leaves_no_connection(
+    kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    producer = await start_producer({"bootstrap_servers": kafka_bootstrap})
+    connections = list(producer.client._conns.values())
+    assert any(each.connected() for each in connections)
+    stopping = asyncio.Event()
+
+    async def hanging() -> None:
+        stopping.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(producer, "stop", hanging)
+    ending = asyncio.ensure_future(stop_producer(producer))
+    await stopping.wait()
+    ending.cancel()
+    await asyncio.gather(ending, return_exceptions=True)
+    assert ending.cancelled()
+    assert not any(each.connected() for each in connections)

@@ -78,6 +78,32 @@ def payment_retry_requested(**overrides: Any) -> events.PaymentRetryRequested:
     return events.PaymentRetryRequested.model_validate(fields | overrides)
 
 
+def order_cancel_requested(**overrides: Any) -> events.OrderCancelRequested:
+    fields = _base("OrderCancelRequested", overrides) | {
+        "request_id": "C-1",
+        "reason": "changed my mind",
+        "requested_by": "customer-1",
+    }
+    return events.OrderCancelRequested.model_validate(fields | overrides)
+
+
+def preparation_started(**overrides: Any) -> events.PreparationStarted:
+    return events.PreparationStarted.model_validate(_base("PreparationStarted", overrides) | overrides)
+
+
+def order_cancelled(**overrides: Any) -> events.OrderCancelled:
+    fields = _own("OrderCancelled", 5, overrides) | _MONEY
+    fields |= {"customer_id": "customer-1", "request_id": "C-1", "money": events.MoneyState.RETURNED}
+    return events.OrderCancelled.model_validate(fields | overrides)
+
+
+def cancellation_refused(**overrides: Any) -> events.CancellationRefused:
+    fields = _own("CancellationRefused", 5, overrides)
+    del fields["attempt"]
+    fields |= {"customer_id": "customer-1", "request_id": "C-1", "reason": events.CancellationRefusal.TOO_LATE}
+    return events.CancellationRefused.model_validate(fields | overrides)
+
+
 def stock_adjusted(**overrides: Any) -> events.StockAdjusted:
     sku = overrides.get("sku", "SKU-1")
     fields = {
@@ -205,13 +231,17 @@ def one_of_each() -> tuple[events.Event, ...]:
     return (
         order_confirmed(),
         payment_retry_requested(),
+        order_cancel_requested(),
         stock_adjusted(),
         customer_action_required(),
         payment_authorized(),
         items_reserved(),
         reservation_failed(),
         paid_and_confirmed(),
+        preparation_started(),
         payment_failed(),
+        order_cancelled(),
+        cancellation_refused(),
         payment_voided(),
         payment_refunded(),
         payment_refund_failed(),

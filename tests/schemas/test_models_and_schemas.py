@@ -20,6 +20,10 @@ CONTRACT = {
     "OrderConfirmed": "customer_id currency lines discount_minor delivery_fee_minor service_fee_minor tax_minor "
     "total_minor payment_method",
     "PaymentRetryRequested": "after_attempt payment_method",
+    "OrderCancelRequested": "request_id reason requested_by",
+    "PreparationStarted": "",
+    "OrderCancelled": "customer_id attempt request_id money amount_minor currency",
+    "CancellationRefused": "customer_id request_id reason",
     "StockAdjusted": "sku delta reason",
     "CustomerActionRequired": "customer_id attempt transaction_id amount_minor currency kind url expires_at",
     "PaymentAuthorized": "attempt amount_minor currency transaction_id captured authorization_expires_at livemode",

@@ -13,16 +13,21 @@ def test_the_table_says_who_publishes_and_what_is_consumed() -> None:
     assert upstream == {
         "OrderConfirmed": Publisher.CHECKOUT,
         "PaymentRetryRequested": Publisher.STOREFRONT,
+        "OrderCancelRequested": Publisher.STOREFRONT,
+        "PreparationStarted": Publisher.PREPARATION,
         "StockAdjusted": Publisher.WAREHOUSE,
     }
     assert CONSUMED == (
         "OrderConfirmed",
         "PaymentRetryRequested",
+        "OrderCancelRequested",
         "StockAdjusted",
         "PaymentAuthorized",
         "ItemsReserved",
         "ReservationFailed",
+        "PreparationStarted",
         "PaymentFailed",
+        "OrderCancelled",
         "CustomerNotificationRequested",
     )
 

@@ -169,7 +169,13 @@ class StripeGateway:
                 return outcomes.read_void(call, await post(path, {}, key, begin))
             case OperationKind.REFUND:
                 return outcomes.read_refund(call, await post(REFUNDS, refund_form(call, amount), key, begin))
-            case OperationKind.RESERVE | OperationKind.CONFIRM | OperationKind.RELEASE:
+            case (
+                OperationKind.RESERVE
+                | OperationKind.CONFIRM
+                | OperationKind.RELEASE
+                | OperationKind.EXTEND
+                | OperationKind.RESTOCK
+            ):
                 raise AssertionError(f"{call.kind} is for the inventory")
             case _:
                 assert_never(call.kind)

@@ -1,5 +1,6 @@
-"""Inventories: our own in PostgreSQL."""
+"""Inventories: our own in PostgreSQL, and another system's over HTTP."""
 
+from consumers.adapters.inventory.http import HttpInventory
 from consumers.adapters.inventory.internal import InternalInventory
 
-__all__ = ["InternalInventory"]
+__all__ = ["HttpInventory", "InternalInventory"]

@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from consumers.runtime.breaker import Breaker
-from consumers.runtime.performing import OperationPerformer
+from consumers.runtime.edges import Edge
 from consumers.runtime.ports import Bounds
 from consumers.runtime.sweep.job import Job, Tools
 from domain.ports.store import Claimed
@@ -14,17 +13,18 @@ WithoutKept = Callable[[Sequence[Claimed]], Sequence[Claimed]]
 
 
 class DueOperations(Job):
-    """Claims due operations and has them performed, as many as this process and the breaker have room for."""
+    """Claims operations that are due at the gateway and has them performed.
+
+    It takes as many as this process and the breaker have room for.
+    """
 
     name = "sweep claims"
 
-    def __init__(
-        self, tools: Tools, bounds: Bounds, breaker: Breaker, performer: OperationPerformer, without_kept: WithoutKept
-    ) -> None:
+    def __init__(self, tools: Tools, bounds: Bounds, edge: Edge, without_kept: WithoutKept) -> None:
         super().__init__(tools)
         self._open_max = bounds.operations_open_max
-        self._breaker = breaker
-        self._performer = performer
+        self._breaker = edge.breaker
+        self._performer = edge.performer
         self._without_kept = without_kept
 
     async def do(self, stop: asyncio.Event | None) -> int:
@@ -35,7 +35,19 @@ class DueOperations(Job):
         limit = self._breaker.room(min(most, self._open_max - len(self._performer.open)))
         if limit <= 0:
             return 0
-        claimed = await self._tools.ports.store.claim_due(limit, self._tools.rules.lease_s)
+        claimed = await self._take(limit)
         asked = self._without_kept(claimed)
         self._performer.submit(asked)
         return len(asked)
+
+    async def _take(self, limit: int) -> Sequence[Claimed]:
+        return await self._tools.ports.store.claim_due(limit, self._tools.rules.lease_s)
+
+
+class DueStockCalls(DueOperations):
+    """Claims operations that are due at an inventory elsewhere: the gateway's trouble does not hold them up."""
+
+    name = "sweep inventory claims"
+
+    async def _take(self, limit: int) -> Sequence[Claimed]:
+        return await self._tools.ports.store.claim_stock_calls(limit, self._tools.rules.lease_s)

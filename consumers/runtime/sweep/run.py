@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from consumers.runtime.breaker import Breaker
+from consumers.runtime.edges import Edges
 from consumers.runtime.guard import Guard, Stopped
 from consumers.runtime.locks import LockWatch
-from consumers.runtime.performing import OperationPerformer
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.settling import Settler
-from consumers.runtime.sweep.claims import DueOperations
+from consumers.runtime.sweep.claims import DueOperations, DueStockCalls, WithoutKept
 from consumers.runtime.sweep.delays import DelayedPayments
-from consumers.runtime.sweep.holds import LapsedHolds
+from consumers.runtime.sweep.early import EarlyOnes
+from consumers.runtime.sweep.holds import LapsedHolds, ShortHolds
 from consumers.runtime.sweep.job import Job, Tools
 from consumers.runtime.sweep.messages import Sending
 from consumers.runtime.sweep.notices import ListedNotices, WakeUps
@@ -24,6 +24,7 @@ from consumers.runtime.sweep.tokens import LetterTokens
 from consumers.runtime.sweep.told import ToldByGateway
 from consumers.runtime.waiting import pause
 from domain.errors import Transient
+from domain.operation import GATEWAY_KINDS, INVENTORY_KINDS
 from domain.reaction import Reaction
 from domain.rules import Rules
 
@@ -38,14 +39,13 @@ class Sweep:
         rules: Rules,
         bounds: Bounds,
         guard: Guard,
-        breaker: Breaker,
-        performer: OperationPerformer,
+        edges: Edges,
         settler: Settler,
         watch: LockWatch,
     ) -> None:
         self._interval_s = bounds.sweep_interval_s
         self._guard = guard
-        self._performer = performer
+        self._edges = edges
         self._settler = settler
         tools = Tools(ports, reactions, rules, guard, Quarantine(ports.store, bounds.quarantine_max), watch)
         sending = _sending(tools)
@@ -55,11 +55,13 @@ class Sweep:
             LateRefunds(tools, bounds.refund_recheck_s),
             *_of_notices(tools),
             *sending,
-            LapsedHolds(tools),
+            EarlyOnes(tools),
+            LapsedHolds(tools, edges.submit),
             DelayedPayments(tools),
             StuckOrders(tools),
             *_of_letters(tools, bounds),
-            DueOperations(tools, bounds, breaker, performer, settler.without_kept),
+            *_of_inventory(tools, bounds, edges, settler.without_kept),
+            *(DueOperations(tools, bounds, edge, settler.without_kept) for edge in edges.of(GATEWAY_KINDS)),
         )
         self._log = structlog.get_logger("consumers.sweep")
 
@@ -91,8 +93,8 @@ class Sweep:
 
     async def at_rest(self) -> None:
         """Wait until no call runs and no answer waits. What an answer opens next is waited for, too."""
-        while self._performer.busy or self._settler.busy:
-            await self._performer.drain()
+        while self._edges.busy or self._settler.busy:
+            await self._edges.drain()
             await asyncio.sleep(0.01)
 
     async def _repeat(self, job: Job, stop: asyncio.Event) -> None:
@@ -126,3 +128,11 @@ def _of_notices(tools: Tools) -> list[Job]:
         return []
     listing = [ListedNotices(tools, notices, notice_list)] if notice_list is not None else []
     return [*listing, WakeUps(tools, notices), ToldByGateway(tools, notices)]
+
+
+def _of_inventory(tools: Tools, bounds: Bounds, edges: Edges, without_kept: WithoutKept) -> list[Job]:
+    """Return the jobs for an inventory elsewhere."""
+    jobs: list[Job] = []
+    for edge in edges.of(INVENTORY_KINDS):
+        jobs += [ShortHolds(tools, edges.submit), DueStockCalls(tools, bounds, edge, without_kept)]
+    return jobs

@@ -11,8 +11,8 @@ from consumers.runtime.sweep.job import CLAIM_MAX, Job, Tools
 from domain.ports.letters import KeptLetters
 
 EVERY_S: Final = 600.0
-NO_EVENT: Final = "OrderConfirmed"
-"""As what letters of a consumer that this release does not have are searched: they may hold a token, as this may."""
+NO_EVENT: Final = ""
+"""Of letters of a consumer that this release does not have: they may hold a token."""
 
 
 class LetterTokens(Job):

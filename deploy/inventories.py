@@ -1,0 +1,42 @@
+"""Makes the inventory that the settings choose, and checks that no order's goods are in the other one."""
+
+import asyncio
+
+from consumers.adapters.inventory import HttpInventory, InternalInventory
+from deploy.failures import NOT_REACHED, Failure
+from deploy.settings import Settings
+from outbox.operators.inventory_switch import inventory_in_use
+
+
+def is_elsewhere(settings: Settings) -> bool:
+    """Whether another system keeps the stock."""
+    return settings.inventory == "http"
+
+
+def local_of(settings: Settings) -> InternalInventory | None:
+    """Make the internal inventory; None if the stock is elsewhere."""
+    return None if is_elsewhere(settings) else InternalInventory()
+
+
+def remote_of(settings: Settings) -> HttpInventory | None:
+    """Make the client of an inventory elsewhere; None if it is the internal one. Raises SettingsError without a URL."""
+    if not is_elsewhere(settings):
+        return None
+    token = settings.inventory_token
+    return HttpInventory(
+        settings.external_inventory(),
+        token.get_secret_value() if token is not None else None,
+        timeout_s=settings.inventory_timeout_s,
+    )
+
+
+async def check_inventory(settings: Settings) -> None:
+    """Raise Failure if goods of an unfinished order are in the inventory that is not chosen: nobody would find them."""
+    used = await asyncio.to_thread(inventory_in_use, settings.psycopg_url())
+    there, other = (used.internal, "internal") if is_elsewhere(settings) else (used.elsewhere, "http")
+    if there is not None:
+        raise Failure(
+            f"goods of order {there}, and perhaps of others, are in the inventory that PAYMENTS_INVENTORY={other} "
+            f"means: run with that, without new orders, until they are sold or released, and then change it",
+            NOT_REACHED,
+        )
