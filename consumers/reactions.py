@@ -9,6 +9,7 @@ from consumers.payment_authorized import reserve_items
 from consumers.payment_failed import release_items
 from consumers.payment_retry_requested import retry_payment
 from consumers.preparation_started import note_preparation_start
+from consumers.refund_requested import refund_payment
 from consumers.reservation_failed import return_payment
 from consumers.stock_adjusted import adjust_stock
 from domain.reaction import Reaction
@@ -22,6 +23,7 @@ REACTIONS: tuple[Reaction, ...] = (
     return_payment,
     note_preparation_start,
     release_items,
+    refund_payment,
     return_items,
     notify_customer,
     adjust_stock,

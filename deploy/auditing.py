@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from deploy.contracts import codec_of
+from deploy.inventories import stock_lists_of
 from deploy.kafka_topics import GROUPS, KafkaTopics
 from deploy.playbank.ledger import SandboxLedger
 from deploy.readiness import check_session
@@ -16,11 +17,15 @@ from deploy.wiring import lists_of
 from domain.ports.gateway import GatewayLedger
 from outbox.audit import (
     LATE,
+    GoodsCompared,
     Lists,
     Reconciliation,
     Report,
     Scope,
     audit,
+    compare_goods,
+    compare_stock,
+    read_holds,
     read_lists,
     reconcile,
     wait_until_quiet,
@@ -43,16 +48,17 @@ async def run_audit(
     """Wait until the pipeline is quiet, at most wait_s (None: not at all), then audit it.
 
     ledger: the gateway's ledger, by default that of the sandbox if that is the gateway. For Stripe, its lists of the
-    last weeks; listing gets a line after each page. Kafka, if it is set, is asked whether the consumers have read
-    everything. Raises Transient or psycopg.OperationalError for what does not answer.
+    last weeks, as for an inventory elsewhere its holds; listing gets a line after each page. Kafka, if it is set, is
+    asked whether the consumers have read everything. Raises Transient or psycopg.OperationalError for what does not
+    answer.
     """
     ledger = ledger or ledger_of(settings)
     listed = ledger is None and settings.gateway == "stripe"
     reader = KafkaTopics(settings) if topics or settings.kafka_bootstrap_servers is not None else None
     if reader is not None:
         await check_present(settings)
-    if topics or listed:
-        await check_session(settings, "an audit of the topics" if topics else "an audit with Stripe's lists")
+    if topics or listed or settings.inventory == "http":
+        await check_session(settings, "an audit of the topics" if topics else "an audit with lists of others")
     scope = Scope(codec_of(settings), GROUPS, settings.topic_prefix)
     lag = reader.lag if reader is not None else None
     # The audit uses several transactions and temporary tables, so it cannot run through a pooler.
@@ -66,7 +72,11 @@ async def run_audit(
         if listed:
             lists = await stack.enter_async_context(lists_of(settings))
             record = await read_lists(connection, lists, now() - SINCE - LATE, listing)
-        return await audit(connection, scope, ledger=record, topics=reader if topics else None, lag=lag)
+        holds = None
+        if settings.inventory == "http":
+            goods = await stack.enter_async_context(stock_lists_of(settings))
+            holds = await read_holds(connection, goods, now() - SINCE - LATE, listing)
+        return await audit(connection, scope, ledger=record, topics=reader if topics else None, lag=lag, holds=holds)
 
 
 async def run_reconcile(
@@ -80,6 +90,23 @@ async def run_reconcile(
         await check_session(settings, "a comparison with the gateway's lists")
         async with await connect(settings.direct_url(), name="payments reconcile", autocommit=True) as connection:
             return await reconcile(connection, await read_lists(connection, lists, since - LATE, progress))
+
+
+async def run_reconcile_goods(
+    settings: Settings, since: datetime | None, progress: Callable[[str], None] = lambda _: None
+) -> GoodsCompared:
+    """Compare our holds with the inventory's: those that changed since then there, or all.
+
+    The internal inventory is in our own database: its sums are compared with the holds, all of them.
+    Raises SettingsError without an address, Transient or psycopg.OperationalError for what does not answer.
+    """
+    if settings.inventory == "internal":
+        async with await connect(settings.direct_url(), name="payments reconcile", autocommit=True) as connection:
+            return await compare_stock(connection)
+    async with stock_lists_of(settings) as lists:
+        await check_session(settings, "a comparison with the inventory")
+        async with await connect(settings.direct_url(), name="payments reconcile", autocommit=True) as connection:
+            return await compare_goods(connection, await read_holds(connection, lists, since, progress))
 
 
 def ledger_of(settings: Settings) -> GatewayLedger | None:

@@ -1,8 +1,10 @@
 """Makes the inventory that the settings choose, and checks that no order's goods are in the other one."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from consumers.adapters.inventory import HttpInventory, InternalInventory
+from consumers.adapters.inventory import HttpInventory, HttpLists, InternalInventory
 from deploy.failures import NOT_REACHED, Failure
 from deploy.settings import Settings
 from outbox.operators.inventory_switch import inventory_in_use
@@ -28,6 +30,21 @@ def remote_of(settings: Settings) -> HttpInventory | None:
         token.get_secret_value() if token is not None else None,
         timeout_s=settings.inventory_timeout_s,
     )
+
+
+@asynccontextmanager
+async def stock_lists_of(settings: Settings) -> AsyncIterator[HttpLists]:
+    """Make what reads the lists of an inventory elsewhere; closed at the end. Raises SettingsError without a URL."""
+    token = settings.inventory_token
+    lists = HttpLists(
+        settings.external_inventory(),
+        token.get_secret_value() if token is not None else None,
+        timeout_s=settings.inventory_timeout_s,
+    )
+    try:
+        yield lists
+    finally:
+        await lists.close()
 
 
 async def check_inventory(settings: Settings) -> None:

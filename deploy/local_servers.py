@@ -1,12 +1,13 @@
-"""Servers that a command runs for itself: the gateway sandbox, alone or with PostgreSQL and Kafka."""
+"""Servers that a command runs for itself: sandboxes of gateway and inventory, alone or with PostgreSQL and Kafka."""
 
+import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import SecretStr
 
@@ -24,6 +25,11 @@ SECRET_FILE: Final = "webhook.secret"  # noqa: S105 - a name of a file
 def wants_sandbox(settings: Settings) -> bool:
     """Whether to run a sandbox: no gateway is chosen, or the sandbox without an address."""
     return settings.gateway is None or (settings.gateway == "sandbox" and settings.stripe_api_base is None)
+
+
+def wants_stockhouse(settings: Settings) -> bool:
+    """Whether to run an inventory sandbox: the inventory is elsewhere, and nobody says where."""
+    return settings.inventory == "http" and settings.inventory_url is None
 
 
 class PlayWebhooks(NamedTuple):
@@ -74,6 +80,22 @@ def sandbox_of(data: Path, pending_s: float, progress: Progress) -> ManagedProce
     )
 
 
+def stockhouse_of(data: Path, progress: Progress) -> ManagedProcess:
+    """Return the inventory sandbox of this folder, not started. It keeps its port, and its stock in inventory.jsonl."""
+    port = kept_port(data, "inventory")
+    listen, journal = f"127.0.0.1:{port}", str(data / "inventory.jsonl")
+    return ManagedProcess(
+        "inventory",
+        data,
+        [sys.executable, "-P", "-m", "deploy.stockhouse", "--listen", listen, "--data", journal],
+        health_url=f"http://{listen}/inventory/health",
+        port=port,
+        title="inventory sandbox",
+        version=version("payments"),
+        progress=progress,
+    )
+
+
 @contextmanager
 def embedded_servers(
     settings: Settings,
@@ -84,6 +106,8 @@ def embedded_servers(
     prepare: Callable[[Mapping[str, str]], None] = lambda _: None,
 ) -> Iterator[EmbeddedRun]:
     """Run PostgreSQL, Kafka and, if asked for, the sandbox in PAYMENTS_DATA while inside, restarting what dies.
+
+    An inventory sandbox, too, if the settings have the external inventory without an address.
 
     prepare: called with the settings of these servers, before `env` and `state.json` are written. Raises DirectoryInUse
     if another run has the folder, EmbeddedError if one cannot be started; none is left running then.
@@ -98,39 +122,60 @@ def embedded_servers(
             "PAYMENTS_STRIPE_API_BASE": f"http://{extra[0].address}",
             **PlayWebhooks.of(data).lines,
         }
+    if wants_stockhouse(settings):
+        extra.append(stockhouse_of(data, progress))
+        lines |= {"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_URL": f"http://{extra[-1].address}"}
     if settings.topic_prefix:
         lines["PAYMENTS_TOPIC_PREFIX"] = settings.topic_prefix
     run = EmbeddedRun(
         EmbeddedServers(data, progress=progress), extra=extra, settings=lines, prepare=prepare, progress=progress
     )
     stopping.at_once = lambda: run.stop(immediate=True)
-    progress(f"starting PostgreSQL and Kafka{' and the gateway sandbox' if sandbox else ''} in {data}")
+    also = [f" and the {'gateway' if server.name == 'sandbox' else server.name} sandbox" for server in extra]
+    progress(f"starting PostgreSQL and Kafka{''.join(also)} in {data}")
     with run:
         yield run
 
 
 @contextmanager
-def own_sandbox(settings: Settings, stopping: Stopping, progress: Progress) -> Iterator[Settings]:
-    """Run a sandbox in PAYMENTS_DATA while inside, and restart it if it dies. Yields the settings with its addresses.
+def own_sandboxes(settings: Settings, stopping: Stopping, progress: Progress) -> Iterator[Settings]:
+    """Run the sandboxes that the settings want in PAYMENTS_DATA while inside, and restart one that dies.
 
-    Raises DirectoryInUse if another process runs servers there.
+    Yields the settings with their addresses. Raises DirectoryInUse if another process runs servers there.
     """
     data = settings.data.resolve()
-    sandbox = sandbox_of(data, settings.sandbox_pending_s, progress)
+    servers: list[ManagedProcess] = []
+    found: dict[str, Any] = {}
+    if wants_sandbox(settings):
+        sandbox = sandbox_of(data, settings.sandbox_pending_s, progress)
+        servers.append(sandbox)
+        hook = PlayWebhooks.of(data).settings
+        secret = SecretStr(hook.pop("stripe_webhook_secret"))
+        found |= {"stripe_api_base": f"http://{sandbox.address}", "stripe_webhook_secret": secret, **hook}
+    if wants_stockhouse(settings):
+        stockhouse = stockhouse_of(data, progress)
+        servers.append(stockhouse)
+        found |= {"inventory_url": f"http://{stockhouse.address}"}
     lock = try_lock(data / "lock")
     if lock is None:
+        places = [
+            f"{setting_name(name)}={found[name]}" for name in ("stripe_api_base", "inventory_url") if name in found
+        ]
         raise DirectoryInUse(
-            f"another process runs a sandbox in {data}: set PAYMENTS_STRIPE_API_BASE=http://{sandbox.address} to use "
-            "that one, or PAYMENTS_DATA to another folder"
+            f"another process runs a sandbox in {data}: set {' and '.join(places)} to use that one, or PAYMENTS_DATA "
+            "to another folder"
         )
-    stopping.at_once = lambda: sandbox.stop(immediate=True)
+    stopping.at_once = lambda: _stop(servers, immediate=True)
     try:
-        sandbox.start()
-        with Supervisor([sandbox], progress).watching():
-            hook = PlayWebhooks.of(data).settings
-            secret = SecretStr(hook.pop("stripe_webhook_secret"))
-            yield settings.model_copy(
-                update={"stripe_api_base": f"http://{sandbox.address}", "stripe_webhook_secret": secret, **hook}
-            )
+        for server in servers:
+            server.start()
+        with Supervisor(servers, progress).watching():
+            yield settings.model_copy(update=found)
     finally:
-        sandbox.stop()
+        _stop(servers)
+        os.close(lock)
+
+
+def _stop(servers: Sequence[ManagedProcess], *, immediate: bool = False) -> None:
+    for server in servers:
+        server.stop(immediate=immediate)

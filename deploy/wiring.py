@@ -58,8 +58,9 @@ SANDBOX_KEY = "sk_test_sandbox"
 
 def rules_of(settings: Settings) -> Rules:
     """Make the rules from the settings of the same names."""
+    named = {**_named(settings, Rules.__struct_fields__), "four_eyes_minor": settings.four_eyes()}
     return Rules(
-        **_named(settings, Rules.__struct_fields__),
+        **named,
         livemode=settings.gateway == "stripe" and _is_live(settings),
         inventory_elsewhere=is_elsewhere(settings),
     )

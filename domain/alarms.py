@@ -217,7 +217,7 @@ _LETTERS: Final = {reason.value: Alarm(_LETTER, _SEE_LETTER) for reason in Reaso
         "this module published is sent again by itself then.",
     ),
 }
-_CALLS: Final = ("authorize", "capture", "void", "refund", "reserve", "confirm", "release", "extend")
+_CALLS: Final = ("authorize", "capture", "void", "refund", "reserve", "confirm", "release", "extend", "restock")
 _REVIEW_CODES: Final = {
     "stuck": "Nobody worked on it, though its events were sent again several times.",
     "refund_failed": "The gateway refused the refund.",

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from domain.approval import needs_approval
 from domain.cancel_refusals import draft_notice_of_refusal, draft_refused
 from domain.cancelling import begin_cancelled, carry_out, is_under_way
 from domain.case import Case
@@ -79,9 +80,11 @@ def cancelled_early(case: Case) -> bool:
 
 def note_cancel(case: Case) -> Decision:
     """Note the cancel; carry it out if nothing is under way."""
-    # Four eyes (MONEY 28) belong here: a cancel that gives back kept money may need a second person first. Then it is
-    # not noted: its state is `approval`, and window and preparation are looked at again when it is approved.
-    order = case.order.with_request(_request(case, RequestState.WAITING))
+    request = _request(case, RequestState.WAITING)
+    if needs_approval(case.order, request, case.order.left_minor(case.order.current), case.context.rules):
+        # It is not noted before a second person has approved it. Window and preparation are looked at again then.
+        return silent(case.order.with_request(replace(request, state=RequestState.APPROVAL)))
+    order = case.order.with_request(request)
     if is_under_way(order):
         return silent(_wake(order, case.context))
     return carry_out(replace(case, order=order))

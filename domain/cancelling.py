@@ -22,10 +22,11 @@ from domain.conditions import (
 )
 from domain.customer_action import cancel_declined
 from domain.decision import Decision, Draft, emit, silent
+from domain.extending import record_hold
 from domain.notifying import draft_notice
 from domain.operating import open_operation
-from domain.operation import OperationKind, OperationState
-from domain.order import Attempt, Hold, HoldState, Order, Status, reservation_id
+from domain.operation import BESIDE_OTHERS, OperationKind, OperationState
+from domain.order import Attempt, HoldState, Order, Status
 from domain.outcome import (
     AlreadyCaptured,
     Approved,
@@ -56,11 +57,11 @@ ON_REQUEST: Final = "cancelled on request"
 def is_under_way(order: Order) -> bool:
     """Whether the order must wait for an outcome, or for a person, before money goes back.
 
-    A release moves no money. A pending refund is made: its money is on its way back.
+    A release, an extension and a restock move no money. A pending refund is made: its money is on its way back.
     """
     return order.status is Status.MANUAL_REVIEW or any(
         o.unfinished
-        and o.kind is not OperationKind.RELEASE
+        and o.kind not in BESIDE_OTHERS
         and not (o.kind is OperationKind.REFUND and o.state is OperationState.PENDING and not waits_for_others(o))
         for o in order.operations
     )
@@ -78,9 +79,8 @@ def carry_out_behind(case: Case) -> Decision:
 
 def carry_out_with_goods(case: Case) -> Decision:
     """Keep the hold that the inventory made meanwhile, to be released; then as carry_out."""
-    order, expires_at = case.order, case.outcome_as(Reserved).expires_at
-    hold = Hold(reservation_id(order.order_id, case.call.attempt), case.call.attempt, HoldState.HELD, expires_at)
-    return _carry_out(replace(case, order=order.with_hold(hold)))
+    order = record_hold(case.order, case.call.attempt, case.outcome_as(Reserved).expires_at)
+    return _carry_out(replace(case, order=order))
 
 
 def carry_out_sold(case: Case) -> Decision:
@@ -201,9 +201,9 @@ CANCELLING: Final = (
     On(_K.REFUND, (Declined,), is_disputed, refuse_disputed_meanwhile, Status.PAID_AND_CONFIRMED),
     On(_K.REFUND, (ReturnedElsewhere,), something_came_back, carry_out_behind),
     On(_K.RESERVE, (Reserved,), always, carry_out_with_goods),
-    On(_K.RESERVE, (Short,), always, carry_out),
+    On(_K.RESERVE, (Short, Lapsed), always, carry_out),
     On(_K.CONFIRM, (Approved,), of_current_attempt, carry_out_sold),
-    On(_K.CONFIRM, (Short, Declined), always, carry_out),
+    On(_K.CONFIRM, (Short, Declined, Lapsed), always, carry_out),
 )
 """The first rows of outcomes for every reaction while a cancel is noted. What fits none of them goes the usual way."""
 CANCELLING_BY_CASE: Final = settles_by_case(CANCELLING)

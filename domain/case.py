@@ -17,6 +17,7 @@ class Case(Value, frozen=True):
     """order: as it is now; in rows for NO_ORDER there is none. reaction: the name of the owner of new operations.
 
     event: set in a plan. operation, outcome: set in a settle; the outcome's money is booked in the order already.
+    returned_minor: what the outcome gave back of captured money, in minor units.
     """
 
     order: Order
@@ -25,12 +26,18 @@ class Case(Value, frozen=True):
     event: Event | None = None
     operation: Operation | None = None
     outcome: Outcome | None = None
+    returned_minor: int = 0
 
     @property
     def attempt(self) -> Attempt:
         """Return the attempt of the operation that is settled; in a plan the current one."""
         order = self.order
         return order.current if self.operation is None else order.attempts[self.operation.attempt - 1]
+
+    @property
+    def left_minor(self) -> int:
+        """Return what is kept of that attempt, if all refunds besides the operation succeed that are under way."""
+        return self.order.left_minor(self.attempt, self.operation)
 
     @property
     def call(self) -> Operation:

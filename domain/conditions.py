@@ -84,7 +84,7 @@ def live_hold_elsewhere_and_money(case: Case) -> bool:
 def money_moved(case: Case) -> bool:
     """Whether there is money to give back."""
     attempt = case.order.current
-    return current(case) and (attempt.held_minor > 0 or attempt.kept_minor > 0)
+    return current(case) and (attempt.held_minor > 0 or case.order.left_minor(attempt) > 0)
 
 
 # In rows of outcomes
@@ -102,10 +102,13 @@ def goods_live(case: Case) -> bool:
 
 
 def capture_waits(case: Case) -> bool:
-    """Whether the capture waits for this extension: the hold is pinned for it, and nothing else is under way."""
+    """Whether the capture waits for this extension: the hold is pinned for it, and nothing else is under way.
+
+    While a cancel is noted nothing is captured.
+    """
     order = case.order
     hold = order.hold_of(order.attempt)
-    ready = hold is not None and hold.needed and not order.busy()
+    ready = hold is not None and hold.needed and not order.busy() and order.cancel is None
     return of_current_attempt(case) and ready and order.current.held_minor > 0
 
 
@@ -181,17 +184,17 @@ def forgotten(case: Case) -> bool:
 
 def others_gave_nothing(case: Case) -> bool:
     """Whether somebody else's refund, for which ours was refused, has come to nothing."""
-    return waits_for_others(case.call) and case.attempt.kept_minor > 0
+    return waits_for_others(case.call) and case.left_minor > 0
 
 
 def rest_is_kept(case: Case) -> bool:
     """Whether something was given back, but not all that we kept."""
-    return 0 < case.attempt.kept_minor < case.call.amount_minor
+    return case.returned_minor > 0 and case.left_minor > 0
 
 
 def nothing_came_back(case: Case) -> bool:
     """Whether we keep as much as before the refund."""
-    return case.attempt.kept_minor >= case.call.amount_minor
+    return case.returned_minor == 0 and case.left_minor > 0
 
 
 def something_came_back(case: Case) -> bool:
@@ -211,7 +214,7 @@ def is_on_its_way(case: Case) -> bool:
 
 def money_kept(case: Case) -> bool:
     """Whether we have captured money and not refunded it."""
-    return of_current_attempt(case) and case.attempt.kept_minor > 0
+    return of_current_attempt(case) and case.left_minor > 0
 
 
 def capture_refused(case: Case) -> bool:

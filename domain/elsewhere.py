@@ -74,7 +74,8 @@ def not_in_agreement(hearing: Hearing) -> bool:
     """
     fact, unbooked = hearing.fact_as(ForeignRefund), _unbooked(hearing)
     return fact.refund.state == "succeeded" and (
-        fact.refund.currency != hearing.order.currency or not 0 <= unbooked <= hearing.attempt_there.kept_minor
+        fact.refund.currency != hearing.order.currency
+        or not 0 <= unbooked <= hearing.order.left_minor(hearing.attempt_there)
     )
 
 
@@ -204,12 +205,11 @@ def _is_unwanted(order: Order, attempt: Attempt) -> bool:
 
 def _give_back(order: Order, attempt: Attempt, context: Context) -> Order:
     """Open a refund of what the attempt keeps, or a void of what it holds, due at once: the sweep makes the call."""
-    kind, amount = (
-        (OperationKind.REFUND, attempt.kept_minor)
-        if attempt.kept_minor > 0
-        else (OperationKind.VOID, attempt.held_minor)
-    )
-    like = [o.try_number for o in order.operations if (o.attempt, o.kind) == (attempt.number, kind)]
+    left = order.left_minor(attempt)
+    kind, amount = (OperationKind.REFUND, left) if left > 0 else (OperationKind.VOID, attempt.held_minor)
+    like = [
+        o.try_number for o in order.operations if (o.attempt, o.kind, o.for_request) == (attempt.number, kind, None)
+    ]
     at_once = replace(context, rules=replace(context.rules, lease_s=0))
     return open_operation(order, at_once, kind, attempt, GIVES_BACK, amount, max([0, *like]) + 1)
 
@@ -245,7 +245,8 @@ def _ruled(hearing: Hearing) -> Operation | None:
 def _unbooked(hearing: Hearing) -> int:
     """Return how much is back at the gateway, of what was captured, and not in our books.
 
-    What an operator paid back past the gateway is in our books, and the gateway has it still.
+    What an operator paid back past the gateway is in our books, and the gateway has it still. Refunds of ours that
+    succeeded there and have no outcome here yet are booked by their own answers.
     """
     attempt = hearing.attempt_there
     outside = sum(
@@ -255,5 +256,8 @@ def _unbooked(hearing: Hearing) -> int:
         and o.reference is not None
         and o.reference.startswith(OUTSIDE)
     )
-    back = min(hearing.fact_as(ForeignRefund).news.returned_minor, attempt.captured_minor)
+    unheard = {str(o.operation_id) for o in hearing.order.operations if o.unfinished}
+    news = hearing.fact_as(ForeignRefund).news
+    ours = sum(r.amount_minor for r in news.refunds if r.state == "succeeded" and r.operation_id in unheard)
+    back = min(news.returned_minor - ours, attempt.captured_minor)
     return back - (attempt.refunded_minor - outside)

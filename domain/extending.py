@@ -88,9 +88,9 @@ def extend_anew(case: Case) -> Decision:
 
 
 def is_needed(order: Order, extension: Operation) -> bool:
-    """Whether an extension still matters: its hold is pinned for the attempt that counts."""
+    """Whether an extension still matters: its hold is pinned for the attempt that counts, and no cancel is noted."""
     hold = order.hold_of(extension.attempt)
-    return hold is not None and hold.needed and extension.attempt == order.attempt
+    return hold is not None and hold.needed and extension.attempt == order.attempt and order.cancel is None
 
 
 def _ended(operation: Operation, at: datetime) -> Operation:

@@ -8,6 +8,7 @@ from domain.extending import note_extension, unpin
 from domain.operating import open_operation
 from domain.operation import OperationKind
 from domain.order import HoldState, Order, Status
+from domain.restocking import restock_all
 from domain.rules import Context
 from domain.settling import draft_release
 from domain.values import replace
@@ -54,7 +55,7 @@ def release_holds(case: Case) -> Decision:
 def return_goods(case: Case) -> Decision:
     """Release the holds of a cancelled order. What was sold goes back into stock."""
     after = _release(case, case.event_as(OrderCancelled).attempt)
-    # Restocking belongs here: `after = restock_all(replace(case, order=after))` for a hold that is sold (MONEY 19).
+    after = restock_all(after, case.context, case.reaction)
     return NOTHING if after is case.order else silent(after)
 
 

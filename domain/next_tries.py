@@ -1,24 +1,12 @@
-"""What must still be done of a refused call, and the next tries of calls: an old key holds an old answer."""
+"""What a person has sent again: whether it is owed still, and as which try: one that no earlier operation was."""
 
 from collections.abc import Sequence
 
 from domain.decision import Decision
 from domain.operation import Operation, OperationKind, operation_id
 from domain.order import Order
+from domain.paid_review import lacks_refund, request_of
 from domain.values import replace
-
-
-def is_owed(order: Order, refused: Operation) -> bool:
-    """Whether what was refused must still be done. A void of what nobody had decided on is about no amount."""
-    attempt = order.attempts[refused.attempt - 1]
-    undecided = refused.kind is OperationKind.VOID and refused.amount_minor == 0 and not attempt.voided
-    return owed(order, refused) > 0 or undecided
-
-
-def owed(order: Order, call: Operation) -> int:
-    """Return what the call's attempt keeps, or else holds, in minor units."""
-    attempt = order.attempts[call.attempt - 1]
-    return attempt.kept_minor or attempt.held_minor
 
 
 def renumber(decision: Decision, history: Sequence[Operation]) -> Decision:
@@ -34,8 +22,25 @@ def renumber(decision: Decision, history: Sequence[Operation]) -> Decision:
 
 
 def give_next_number(operation: Operation, history: Sequence[Operation]) -> Operation:
-    """Return the operation as the next try: with a key that was never used."""
-    like = [o.try_number for o in history if (o.attempt, o.kind) == (operation.attempt, operation.kind)]
-    number = max([0, *like]) + 1
-    name = operation_id(operation.order_id, operation.attempt, operation.kind, number)
+    """Return the operation as the next try: with a number, and so with a key, that no earlier one of its kind has."""
+    key = (operation.attempt, operation.kind, operation.for_request)
+    number = max([0, *(o.try_number for o in history if (o.attempt, o.kind, o.for_request) == key)]) + 1
+    name = operation_id(operation.order_id, *key[:2], number, operation.for_request)
     return replace(operation, operation_id=name, try_number=number)
+
+
+def is_owed(order: Order, refused: Operation) -> bool:
+    """Whether what was refused must still be done. A void of what nobody had decided on is about no amount."""
+    if (request := request_of(order, refused)) is not None:
+        return lacks_refund(order, request)
+    attempt = order.attempts[refused.attempt - 1]
+    undecided = refused.kind is OperationKind.VOID and refused.amount_minor == 0 and not attempt.voided
+    return owed(order, refused) > 0 or undecided
+
+
+def owed(order: Order, call: Operation) -> int:
+    """Return what a void or refund has still to give back, in minor units."""
+    if call.for_request is not None:
+        return call.amount_minor
+    attempt = order.attempts[call.attempt - 1]
+    return order.left_minor(attempt, call) or attempt.held_minor

@@ -1,6 +1,6 @@
 """Opens, postpones and closes operations.
 
-An order has one unfinished operation at a time, and beside it those of BESIDE_OTHERS.
+An order has one operation under way at a time, and beside it pending refunds and those of BESIDE_OTHERS.
 """
 
 from datetime import datetime, timedelta
@@ -57,13 +57,15 @@ def open_operation(
     try_number: int = 1,
     method: PaymentMethod | None = None,
     lines: tuple[OrderLine, ...] = (),
+    for_request: str | None = None,
 ) -> Order:
     """Return the order with a new operation, under the lease of the caller's process.
 
     The try number is 1, so the idempotency key is the same for the life of the attempt. A higher one is right only
     after a stored, definite answer under the last one: a refusal that an operator has looked at (domain.resolving), or
     a refund of less than was asked for. method: what the customer pays with, for an authorize. lines: what is put
-    back, for a restock. Extensions are counted by their hold, and their try number is that count.
+    back, for a restock. for_request: what somebody asked for, which it serves. Extensions are counted by their hold,
+    and their try number is that count.
     """
     frozen = (
         freeze(kind, order, attempt, context.rules, method)
@@ -71,7 +73,7 @@ def open_operation(
         else freeze_goods(kind, order, context, lines)
     )
     operation = Operation(
-        operation_id=operation_id(order.order_id, attempt.number, kind, try_number),
+        operation_id=operation_id(order.order_id, attempt.number, kind, try_number, for_request),
         order_id=order.order_id,
         attempt=attempt.number,
         kind=kind,
@@ -84,6 +86,7 @@ def open_operation(
         due_at=context.after(context.rules.lease_s),
         transaction_id=attempt.transaction_id,
         frozen=frozen,
+        for_request=for_request,
     )
     return order.with_operation(operation)
 
@@ -94,7 +97,7 @@ def gateway_call(operation: Operation, token: str | None) -> GatewayCall:
     return GatewayCall(
         operation_id=operation.operation_id,
         kind=operation.kind,
-        idempotency_key=idempotency_key(operation.order_id, operation.attempt, operation.kind, operation.try_number),
+        idempotency_key=key_of(operation),
         order_id=operation.order_id,
         attempt=operation.attempt,
         amount_minor=operation.amount_minor,
@@ -106,6 +109,12 @@ def gateway_call(operation: Operation, token: str | None) -> GatewayCall:
         request_format=operation.request_format,
         frozen=operation.frozen,
     )
+
+
+def key_of(operation: Operation) -> str:
+    """Return the key under which the gateway stores this operation."""
+    o = operation
+    return idempotency_key(o.order_id, o.attempt, o.kind, o.try_number, o.for_request)
 
 
 def key_lives(operation: Operation, at: datetime, rules: Rules) -> bool:
@@ -216,12 +225,14 @@ def _asked_pause_s(outcome: Outcome) -> float:
     return (outcome.retry_after_s or 0) if isinstance(outcome, Unknown | NotExecuted) else 0
 
 
-def close(operation: Operation, outcome: Outcome, context: Context) -> Operation:
-    """Return the operation with its definite outcome."""
+def close(operation: Operation, outcome: Outcome, context: Context, returned_minor: int | None = None) -> Operation:
+    """Return the operation with its definite outcome. returned_minor: what came back by it that was not booked."""
+    in_books = returned_minor == 0 and isinstance(outcome, ReturnedElsewhere)
     return replace(
         operation,
         state=_STATES.get(type(outcome), OperationState.APPROVED),
-        detail=detail_of(outcome),
+        # Such money has an event of its own already, and its detail would count it once more.
+        detail=IN_BOOKS if in_books else detail_of(outcome),
         reference=getattr(outcome, "reference", None) or operation.reference,
         transaction_id=getattr(outcome, "transaction_id", None) or operation.transaction_id,
         settled_at=context.at,
@@ -249,6 +260,8 @@ def give_up_reason(operation: Operation, context: Context, customers_until: date
 
 ELSEWHERE: Final = "given back elsewhere"
 """How the detail of a refund begins that somebody else made. The audit looks for it."""
+IN_BOOKS: Final = "refused: money went back before, as our books have it"
+"""The detail of a refund that the gateway refused for what we had booked before."""
 _STATES: Final = {
     Declined: OperationState.DECLINED,
     Short: OperationState.DECLINED,

@@ -1,5 +1,6 @@
 """An operation: one call at the gateway or the inventory. Its row exists before the call is made."""
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -55,6 +56,8 @@ class OperationState(StrEnum):
     NOT_EXECUTED = "not_executed"
 
 
+_DIGITS: Final = 32
+"""Of the digest of a request's id: 128 bits. The key must stay below the gateway's 255 characters."""
 UNFINISHED = frozenset({OperationState.OPEN, OperationState.PENDING, OperationState.UNKNOWN})
 
 
@@ -91,7 +94,8 @@ class Operation(Value, frozen=True):
     tries: counts calls, not claims (see operating.count_answer). unknown_since: since when we do not know the outcome.
     replayed: the gateway repeats a stored failure. by, reason: of the operator who settled it.
     request_format, frozen: what its request is made from, besides the operation itself. request_id: the gateway's id of
-    the last request about it that had an answer, as its support asks for it.
+    the last request about it that had an answer, as its support asks for it. for_request: the id of the refund that
+    somebody asked for; None for one that the pipeline makes by itself.
     """
 
     operation_id: OperationId
@@ -118,11 +122,23 @@ class Operation(Value, frozen=True):
     request_format: int = REQUEST_FORMAT
     frozen: Frozen | None = None
     request_id: str | None = None
+    for_request: str | None = None
 
     @property
     def unfinished(self) -> bool:
         """Whether the outcome is still to come."""
         return self.state in UNFINISHED
+
+    @property
+    def blocks(self) -> bool:
+        """Whether no other operation of the order may start before its outcome is known.
+
+        A pending refund blocks nothing: the gateway has accepted it, and its amount counts as returned.
+        """
+        if self.kind in BESIDE_OTHERS:
+            return False
+        pending_refund = self.state is OperationState.PENDING and self.kind is OperationKind.REFUND
+        return self.state in UNFINISHED and not pending_refund
 
 
 class GatewayCall(Value, frozen=True):
@@ -147,11 +163,22 @@ class GatewayCall(Value, frozen=True):
     frozen: Frozen | None = None
 
 
-def idempotency_key(order_id: OrderId, attempt: int, kind: OperationKind, try_number: int) -> str:
-    """Derive the key under which the gateway stores this operation. It never depends on a delivery, time or trace."""
-    return f"payments:{order_id}:{attempt}:{kind}:{try_number}"
+def idempotency_key(
+    order_id: OrderId, attempt: int, kind: OperationKind, try_number: int, for_request: str | None = None
+) -> str:
+    """Derive the key under which the gateway stores this operation. It never depends on a delivery, time or trace.
+
+    That of a refund on request begins otherwise. All before its order id is of a form that has one reading, so no two
+    keys are equal, whatever ids are given.
+    """
+    if for_request is None:
+        return f"payments:{order_id}:{attempt}:{kind}:{try_number}"
+    digest = hashlib.sha256(for_request.encode()).hexdigest()[:_DIGITS]
+    return f"payments-{kind}:{digest}:{try_number}:{attempt}:{order_id}"
 
 
-def operation_id(order_id: OrderId, attempt: int, kind: OperationKind, try_number: int) -> OperationId:
+def operation_id(
+    order_id: OrderId, attempt: int, kind: OperationKind, try_number: int, for_request: str | None = None
+) -> OperationId:
     """Derive the operation's id from what makes it unique: planning twice gives the same row."""
-    return OperationId(OPERATIONS.derive(idempotency_key(order_id, attempt, kind, try_number)))
+    return OperationId(OPERATIONS.derive(idempotency_key(order_id, attempt, kind, try_number, for_request)))

@@ -11,7 +11,7 @@ from uuid import UUID
 from domain.failure_codes import FailureCode
 from domain.ids import Namespace, OperationId, OrderId, ReservationId
 from domain.lines import OrderLine
-from domain.operation import BESIDE_OTHERS, Operation, OperationKind
+from domain.operation import Operation, OperationKind
 from domain.outcome import Missing
 from domain.requests import Request, noted_cancel, with_request
 from domain.values import Value, replace
@@ -44,6 +44,7 @@ class HoldState(StrEnum):
     HELD = "held"
     SOLD = "sold"
     RELEASED = "released"
+    RESTOCKED = "restocked"
     EXPIRED = "expired"
 
 
@@ -181,8 +182,8 @@ class Order(Value, frozen=True):
         return None
 
     def busy(self) -> bool:
-        """Whether an operation is unfinished beside which no other may start."""
-        return bool(self.operations) and any(o.unfinished and o.kind not in BESIDE_OTHERS for o in self.operations)
+        """Whether an operation is under way before whose outcome no other may start."""
+        return bool(self.operations) and any(o.blocks for o in self.operations)
 
     def under_way(self, kind: OperationKind, attempt: int) -> Operation | None:
         """Return the unfinished operation of this kind, of this attempt."""
@@ -190,6 +191,21 @@ class Order(Value, frozen=True):
             if operation.kind is kind and operation.attempt == attempt and operation.unfinished:
                 return operation
         return None
+
+    def returning_minor(self, attempt: int, but: Operation | None = None) -> int:
+        """Return what unfinished refunds of this attempt are about to give back; `but` is left out."""
+        return sum(
+            o.amount_minor
+            for o in self.operations
+            if o.kind is OperationKind.REFUND
+            and o.attempt == attempt
+            and o.unfinished
+            and (but is None or o.operation_id.int != but.operation_id.int)
+        )
+
+    def left_minor(self, attempt: Attempt, but: Operation | None = None) -> int:
+        """Return what we keep of this attempt and no refund under way is about to give back; `but` is left out."""
+        return attempt.kept_minor - (self.returning_minor(attempt.number, but) if self.operations else 0)
 
     def hold_of(self, attempt: int) -> Hold | None:
         """Return the hold of this attempt."""

@@ -137,11 +137,8 @@ def fail_for_goods(case: Case) -> Decision:
 def give_back(case: Case) -> Decision:
     """Open a refund of what this attempt captured, else a void of what it holds: exactly that amount."""
     order, attempt = case.order, case.attempt
-    kind, amount = (
-        (OperationKind.REFUND, attempt.kept_minor)
-        if attempt.kept_minor > 0
-        else (OperationKind.VOID, attempt.held_minor)
-    )
+    left = order.left_minor(attempt)
+    kind, amount = (OperationKind.REFUND, left) if left > 0 else (OperationKind.VOID, attempt.held_minor)
     return silent(open_operation(order, case.context, kind, attempt, case.reaction, amount))
 
 
@@ -180,7 +177,7 @@ def refund_anew(case: Case) -> Decision:
     """Open the refund once more as the next try, and close this one, which the gateway had refused."""
     ended = replace(case.call, state=OperationState.NOT_EXECUTED, settled_at=case.context.at, due_at=None)
     order, attempt, number = case.order.with_operation(ended), case.attempt, case.call.try_number + 1
-    refund, amount = OperationKind.REFUND, attempt.kept_minor
+    refund, amount = OperationKind.REFUND, order.left_minor(attempt)
     return silent(open_operation(order, case.context, refund, attempt, case.reaction, amount, number))
 
 
@@ -211,7 +208,7 @@ def give_back_rest(case: Case) -> Decision:
         OperationKind.REFUND,
         attempt,
         case.reaction,
-        attempt.kept_minor,
+        case.order.left_minor(attempt),
         try_number=call.try_number + 1 if call.kind is OperationKind.REFUND else 1,
     )
     return emit(order, case.context, *draft_return(case))

@@ -13,7 +13,18 @@ from domain.decision import NOTHING, Decision
 from domain.operating import close, has_time_to_decide, postpone
 from domain.operation import Operation, OperationKind
 from domain.order import Order
-from domain.outcome import CustomerMustAct, NotExecuted, NotFound, Outcome, Pending, TransactionMissing, Unknown
+from domain.outcome import (
+    CustomerMustAct,
+    NotExecuted,
+    NotFound,
+    Outcome,
+    Pending,
+    ReturnedElsewhere,
+    TransactionMissing,
+    Unknown,
+)
+from domain.pending import AT_OTHERS
+from domain.returning import others_under_way
 from domain.rows import On, Plans, Settles, Step, When, plans_by_status, settles_by_case
 from domain.rules import Context
 from domain.settling import undo
@@ -71,6 +82,9 @@ class Reaction:
         Steps see the outcome as domain.answers admits it.
         """
         outcome = admit(operation, outcome)
+        if isinstance(outcome, ReturnedElsewhere) and others_under_way(order, operation):
+            # All that is back there may hold what these gave back: their outcomes come first.
+            outcome = Pending(transaction_id=operation.transaction_id, detail=AT_OTHERS)
         if has_time_to_decide(operation, outcome, context):
             outcome = Unknown("the gateway has it, without a decision so far")
         before = order.attempts[operation.attempt - 1]
@@ -79,10 +93,12 @@ class Reaction:
             order = order.with_attempt(attempt)
         kind, name = type(outcome), operation.reaction
         step: Step = undo
-        case = Case(order, context, name, None, operation, outcome)
+        returned = attempt.refunded_minor - before.refunded_minor
+        case = Case(order, context, name, None, operation, outcome, returned)
         place = operation.kind, kind, order.effective_status
         rows = self._settles[place]
-        if order.requests and order.cancel is not None:
+        # A refund that somebody asked for ends as it would have; then the cancel goes on.
+        if order.requests and order.cancel is not None and operation.for_request is None:
             rows = CANCELLING_BY_CASE[place] + rows
         for condition, taken in rows:
             if condition is None or condition(case):
@@ -91,6 +107,6 @@ class Reaction:
         if kind in _WAITS:
             done = postpone(operation, outcome, context, attempt.action_expires_at)
         else:
-            done = close(operation, outcome, context)
-        case = Case(order.with_operation(done), context, name, None, operation, outcome)
+            done = close(operation, outcome, context, returned)
+        case = Case(order.with_operation(done), context, name, None, operation, outcome, returned)
         return carry_on(case, step(case)) if order.requests else step(case)

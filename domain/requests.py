@@ -51,7 +51,8 @@ class Request(Value, frozen=True):
     requested_by: as upstream or the operator wrote them. operator: the OS user or database role behind a command; None
     if upstream asked. causation_id: the event that asked; None for a command. amount_minor: of a refund; None: all that
     is kept. lines: to be restocked. taken_minor: what it was taken for, once it is taken. refused: the reason, as our
-    event says it.
+    event says it. returned_minor: what went back for it so far. tries: how many refunds were sent for it, each under a
+    key of its own.
     """
 
     request_id: str
@@ -72,6 +73,8 @@ class Request(Value, frozen=True):
     approved_at: datetime | None = None
     taken_at: datetime | None = None
     ended_at: datetime | None = None
+    returned_minor: int = 0
+    tries: int = 0
 
     @property
     def ended(self) -> bool:

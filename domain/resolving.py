@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from domain.approval import Person, may_rule
 from domain.cancelling import carry_out
+from domain.carrying_on import carry_on
 from domain.case import Case
 from domain.decision import Decision, silent
 from domain.extending import extend
@@ -26,8 +28,10 @@ from domain.operation import (
 )
 from domain.order import Attempt, Order, Status
 from domain.outcome import Approved, Declined, Lapsed, Missing, Outcome, Reserved, Short
+from domain.paid_review import request_of
 from domain.payment import cancel_undecided, fail_for_goods, fail_payment, fail_reservation, give_back
 from domain.reaction import Settle
+from domain.requests import RequestState
 from domain.rules import Context
 from domain.values import Value, replace
 from domain.ways_out import MAY_STILL_BE_MADE, OUTSIDE, PROVES_NOTHING
@@ -62,13 +66,15 @@ class Word(StrEnum):
 class Ruling(Value, frozen=True):
     """What an operator found out. reference: the gateway's id of what the call made, or of the transaction.
 
-    For money that went back past the gateway: OUTSIDE, and the operator's own proof behind it.
+    For money that went back past the gateway: OUTSIDE, and the operator's own proof behind it. person: who rules, where
+    two persons are needed; None: not known.
     """
 
     word: Word
     reason: str
     by: str
     reference: str | None = None
+    person: Person | None = None
 
 
 class No(NamedTuple):
@@ -94,13 +100,25 @@ def resolve(
     if order.status is not Status.MANUAL_REVIEW:
         return No(f"order {order.order_id} is {order.status}, not in manual review")
     review = _Review(order, history, ruling, settles, fits, context)
-    waiting = _find_waiting(order)
-    if waiting is not None and waiting.due_at is not None:
-        return No(f"its {waiting.kind} is under way; see `payments order show {order.order_id}` for what comes of it")
+    # Refunds that the gateway has accepted, and calls about goods, may be under way beside the one in question.
+    waiting = next((o for o in order.operations if o.unfinished and o.due_at is None), None)
+    refused = None if waiting is not None or order.busy() else review.find_refused()
+    question = waiting or refused
+    left = next((o for o in order.operations if o.unfinished and o.kind not in BESIDE_OTHERS), None)
+    if question is None and left is not None:
+        return No(f"its {left.kind} is under way; see `payments order show {order.order_id}` for what comes of it")
+    if question is not None and not review.may_rule(question):
+        return No(
+            "the refunds of this order exceed what one person may decide about, and you have asked for this one: "
+            "somebody else rules on it"
+        )
     if waiting is not None:
         return review.settle(waiting)
-    if (refused := review.find_refused()) is not None:
-        return review.settle_refusal(refused)
+    if refused is not None:
+        settled = review.settle_refusal(refused)
+        if isinstance(settled, No) or request_of(order, refused) is None:
+            return settled
+        return carry_on(Case(order, context, refused.reaction), settled)
     if ruling.word is Word.EXECUTED and order.review_reason in _NOT_PAID:
         return No(f"{_NOT_PAID[order.review_reason]}: --as {Word.NOT_EXECUTED} fails it; another method may be tried")
     if order.cancel is not None:
@@ -108,13 +126,6 @@ def resolve(
         return renumber(review.carry_out_cancel(), history)
     decision = review.go_on() if ruling.word is Word.EXECUTED else review.cancel()
     return decision if isinstance(decision, No) else renumber(decision, history)
-
-
-def _find_waiting(order: Order) -> Operation | None:
-    """Return the call that the review is about, if there is one; else one that is under way."""
-    unfinished = [o for o in order.operations if o.unfinished]
-    in_question = next((o for o in unfinished if o.due_at is None), None)
-    return in_question or next((o for o in unfinished if o.kind not in BESIDE_OTHERS), None)
 
 
 class _Review(NamedTuple):
@@ -133,6 +144,10 @@ class _Review(NamedTuple):
             return self._send_again(call)
         return self._settle(self.order, call)
 
+    def may_rule(self, call: Operation) -> bool:
+        """Whether the person may rule on it: above the limit nobody decides alone about a refund they asked for."""
+        return may_rule(self.order, request_of(self.order, call), self.ruling.person, self.context.rules)
+
     def find_refused(self) -> Operation | None:
         """Return the void or refund that the gateway refused, if the review is about one."""
         kind = _REFUSED.get(self.order.review_reason or "")
@@ -147,8 +162,13 @@ class _Review(NamedTuple):
 
         The gateway keeps the refusal under the old key for good.
         """
+        request = request_of(self.order, refused)
+        if request is not None and self.ruling.word is Word.NOT_EXECUTED:
+            return silent(self.order.with_request(replace(request, state=RequestState.WAITING)))
         again = self._next_try(refused)
         order = self.order.with_operation(again)
+        if request is not None:
+            order = order.with_request(replace(request, tries=again.try_number))
         return self._settle(order, again) if self.ruling.word is Word.EXECUTED else silent(order)
 
     def go_on(self) -> Decision | No:
@@ -166,7 +186,7 @@ class _Review(NamedTuple):
                 return (extend if self.context.rules.inventory_elsewhere else capture)(case)
             case Status.ITEMS_RESERVED:
                 return confirm(case)
-            case Status.RESERVATION_FAILED if attempt.held_minor > 0 or attempt.kept_minor > 0:
+            case Status.RESERVATION_FAILED if attempt.held_minor > 0 or order.left_minor(attempt) > 0:
                 return give_back(case)
             case Status.RESERVATION_FAILED:
                 return fail_for_goods(case)
@@ -182,7 +202,7 @@ class _Review(NamedTuple):
         attempt = replace(self.order.current, failure_code=FailureCode.CANCELLED_BY_OPERATOR)
         order = self.order.with_attempt(attempt)
         case = Case(order, self.context, OWNERS[Status.CONFIRMED])
-        if attempt.held_minor > 0 or attempt.kept_minor > 0:
+        if attempt.held_minor > 0 or order.left_minor(attempt) > 0:
             return give_back(case)
         if order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck":
             return cancel_undecided(case)  # the customer may still confirm it

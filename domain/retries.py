@@ -1,5 +1,6 @@
 """Whether a customer may pay an order by another method now."""
 
+from domain.operation import BESIDE_OTHERS
 from domain.order import Order, Status
 from domain.rules import Context
 from schemas.events import Event
@@ -16,7 +17,9 @@ def retry_refusal(order: Order, event: Event, context: Context) -> str | None:
         return "already_paid"
     if order.effective_status is Status.CANCELLED or order.cancel is not None:
         return "cancelled"
-    if order.status is not Status.PAYMENT_FAILED or order.busy():
+    if order.status is not Status.PAYMENT_FAILED or any(
+        o.unfinished and o.kind not in BESIDE_OTHERS for o in order.operations
+    ):
         return "in_progress"
     if not order.retryable or order.retry_until is None:
         return "not_retryable"

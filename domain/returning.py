@@ -2,9 +2,9 @@
 
 from domain.case import Case
 from domain.decision import Draft
-from domain.operation import OperationKind
+from domain.operation import Operation, OperationKind
 from domain.order import Attempt, Order
-from domain.outcome import ReturnedElsewhere
+from domain.outcome import Approved, ReturnedElsewhere
 from schemas.events import MoneyState, PaymentRefunded, PaymentVoided
 
 RETURNS = frozenset({OperationKind.VOID, OperationKind.REFUND})
@@ -20,6 +20,11 @@ def money_state(order: Order, attempt: Attempt) -> MoneyState:
     return MoneyState.RETURNED if attempt.refunded_minor else MoneyState.NONE
 
 
+def others_under_way(order: Order, operation: Operation) -> bool:
+    """Whether this is a refund, and other refunds of its payment have no outcome yet."""
+    return operation.kind is OperationKind.REFUND and order.returning_minor(operation.attempt, operation) > 0
+
+
 def draft_return(case: Case) -> tuple[Draft, ...]:
     """Draft PaymentVoided or PaymentRefunded for money that went back; nothing while a refund is pending."""
     operation = case.operation
@@ -29,9 +34,7 @@ def draft_return(case: Case) -> tuple[Draft, ...]:
     if operation.kind not in RETURNS and not isinstance(case.outcome, ReturnedElsewhere):
         return ()
     attempt = case.attempt
-    # All that was kept is asked back, or was taken. So what is kept still is what did not go back.
-    left = 0 if operation.kind is OperationKind.VOID else attempt.kept_minor
-    amount = operation.amount_minor - left
+    amount = operation.amount_minor if operation.kind is OperationKind.VOID else case.returned_minor
     if amount <= 0:
         return ()
     fields = {
@@ -43,5 +46,7 @@ def draft_return(case: Case) -> tuple[Draft, ...]:
     if operation.kind is OperationKind.VOID:
         return (Draft(PaymentVoided, fields),)
     # If the gateway gave no refund id, it knows the refund by the operation's id, which we sent as metadata.
-    refund_id = attempt.refund_id or str(operation.operation_id)
-    return (Draft(PaymentRefunded, {**fields, "refund_id": refund_id}),)
+    refund_id = getattr(case.outcome, "reference", None) or operation.reference or str(operation.operation_id)
+    # What others gave back was not what somebody asked us for.
+    request_id = operation.for_request if isinstance(case.outcome, Approved) else None
+    return (Draft(PaymentRefunded, {**fields, "refund_id": refund_id, "request_id": request_id}),)

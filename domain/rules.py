@@ -1,5 +1,6 @@
 """The settings that the rules depend on. Durations are in seconds."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -18,7 +19,8 @@ class Rules(Value, frozen=True):
     action_timeout_s: a customer has so long to confirm a payment with their bank. pending_hold_s: a bank has so long to
     process a payment before the order fails. cancel_window_s: a paid order may be cancelled for so long. early_wait_s:
     a message waits so long for its order. inventory_elsewhere: the stock is kept by another system, so each call about
-    goods is an operation with a row. statement_suffix, description, return_url: templates of `domain.wording`.
+    goods is an operation with a row. four_eyes_minor: by currency, above which sum of refunds of an order a second
+    person approves, within approval_max_s. statement_suffix, description, return_url: templates of `domain.wording`.
     """
 
     retry_window_s: float = 86_400
@@ -42,6 +44,8 @@ class Rules(Value, frozen=True):
     notification_max_age_s: float = 86_400
     stuck_after_s: float = 900
     resends_max: int = 3
+    approval_max_s: float = 604_800
+    four_eyes_minor: Mapping[str, int] | None = None
     cancel_window_s: float = 1_800
     early_wait_s: float = 900
     livemode: bool = False

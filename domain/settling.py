@@ -39,6 +39,7 @@ from domain.outcome import (
 )
 from domain.payment import cancel_undecided, give_back, give_back_rest, refund_anew, void_again, void_anew
 from domain.pending import waits_for_customer
+from domain.restocking import end_restock
 from domain.returning import draft_return, money_state
 from domain.rows import ANY, EVERY, NO_ORDER, On, When
 from domain.rules import Context
@@ -96,6 +97,8 @@ def end_void(case: Case) -> Decision:
 def end_refund(case: Case) -> Decision:
     """Emit that the money is on its way back, and notify the customer. End a review that was about it."""
     returned = draft_return(case)
+    if not returned:
+        return silent(_end_review(case.order))  # it was booked and told before
     notice = draft_notice(case.order, case.attempt, NotificationKind.REFUNDED, REFUNDED, MoneyState.RETURNED)
     # The customer hears of what goes back, not of what the order costs.
     amounts = {name: draft.fields[name] for draft in returned for name in ("amount_minor",)}
@@ -151,8 +154,10 @@ def ask_about_currency(case: Case) -> Decision:
 def undo(case: Case) -> Decision:
     """Give back money that the order does not need: of an older attempt, of a failed order, or found in a review."""
     order, attempt = case.order, case.attempt
-    unwanted = attempt.number != order.attempt or order.status in _WANTS_NOTHING
-    if unwanted and (attempt.kept_minor > 0 or attempt.held_minor > 0) and not order.busy():
+    # A review of a paid order is about one refund of it: the rest of its money stays.
+    was_paid = order.status is Status.MANUAL_REVIEW and order.reviewed is Status.PAID_AND_CONFIRMED
+    unwanted = attempt.number != order.attempt or (order.status in _WANTS_NOTHING and not was_paid)
+    if unwanted and (order.left_minor(attempt) > 0 or attempt.held_minor > 0) and not order.busy():
         return give_back(case)
     return silent(order)
 
@@ -282,5 +287,6 @@ LAST: Final = (
     On(OperationKind.RESERVE, (Reserved,), always, release_unwanted),
     On(OperationKind.EXTEND, (Reserved,), always, note_extension),
     On(OperationKind.EXTEND, (Lapsed,), always, note_lapse),
+    On(OperationKind.RESTOCK, (Approved,), always, end_restock),
 )
 """The last rows of outcomes for every reaction. An outcome that fits none is undone."""

@@ -54,12 +54,12 @@ def stock_call(operation: Operation) -> StockCall:
     """Build the call at the inventory from the operation's row alone."""
     frozen = operation.frozen or Frozen()
     order_id, attempt = operation.order_id, operation.attempt
-    request_id = for_request(operation)
+    request_id = operation.for_request
     is_restock = operation.kind is OperationKind.RESTOCK
     return StockCall(
         operation_id=operation.operation_id,
         kind=operation.kind,
-        idempotency_key=idempotency_key(order_id, attempt, operation.kind, operation.try_number),
+        idempotency_key=idempotency_key(order_id, attempt, operation.kind, operation.try_number, request_id),
         order_id=order_id,
         reservation_id=reservation_id(order_id, attempt),
         lines=frozen.lines,
@@ -67,11 +67,6 @@ def stock_call(operation: Operation) -> StockCall:
         restock_id=restock_id(order_id, attempt, request_id) if is_restock else None,
         request_id=request_id if is_restock else None,
     )
-
-
-def for_request(operation: Operation) -> str | None:
-    """Return the id of the request that the operation serves."""
-    return getattr(operation, "for_request", None)
 
 
 def restock_id(order_id: OrderId, attempt: int, request_id: str | None) -> UUID:

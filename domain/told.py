@@ -5,6 +5,7 @@ from domain.hearing import AT_REST, Hearing
 from domain.news import RefundFailure
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Order
+from domain.requests import RequestKind, RequestState, find
 from domain.rules import Context
 from domain.settling import review
 from domain.values import replace
@@ -45,13 +46,23 @@ def take_back_refund(order: Order, failure: RefundFailure, context: Context) -> 
     fields = {
         "attempt": attempt.number,
         "refund_id": failure.refund_id,
-        "request_id": None,
+        "request_id": refund.for_request,
         "amount_minor": failure.amount_minor,
         "currency": order.currency,
         "reason": failure.reason,
     }
+    order = _take_up(order, failed, failure.amount_minor)
     context = replace(context, causation_id=refund.causation_id)
     return review(order, failed, "refund_failed", context, Draft(PaymentRefundFailed, fields))
+
+
+def _take_up(order: Order, refund: Operation, amount_minor: int) -> Order:
+    """Return the order with the request that this refund served under way again: a person decides about its money."""
+    request = None if refund.for_request is None else find(order.requests, RequestKind.REFUND, refund.for_request)
+    if request is None:
+        return order
+    back = max(request.returned_minor - amount_minor, 0)
+    return order.with_request(replace(request, state=RequestState.TAKEN, ended_at=None, returned_minor=back))
 
 
 def _refund_of(order: Order, failure: RefundFailure) -> Operation | None:

@@ -51,7 +51,8 @@ _CALLS: Final = {
         f"The void is sent again, {_AGAIN}. The review ends with its answer.",
     ),
     OperationKind.REFUND: Way(
-        "Needs --reference (re_...). PaymentRefunded, and payment_failed as the failed step says.",
+        "Needs --reference (re_...). PaymentRefunded, and payment_failed as the failed step says; a paid order is paid "
+        "again.",
         f"The refund is sent again, {_AGAIN}. The review ends with its answer.",
     ),
     OperationKind.RESERVE: Way(
@@ -63,14 +64,16 @@ _CALLS: Final = {
         "reservation_failed: the money goes back, then payment_failed.",
     ),
     OperationKind.RELEASE: Way("ReservationReleased.", f"The release is sent again, {_AGAIN}."),
+    OperationKind.RESTOCK: Way("ItemsRestocked.", f"The restock is sent again, {_AGAIN}."),
 }
 _OTHERS: Final = {
     "refund_failed": Way(
         "Needs --reference: the id (re_...) of another refund at the gateway, or outside:TEXT for money that went back "
         "past it (TEXT: the number of a bank transfer, for example). PaymentRefunded, and payment_failed as the failed "
-        "step says.",
+        "step says; a paid order is paid again.",
         "The refund is sent again as the next try, under a new key: the old one holds the refusal. The review ends "
-        "with its answer.",
+        "with its answer. One that somebody asked for, and that cannot be made any more (a dispute, too little kept), "
+        "is refused instead, and the order is paid again.",
     ),
     "void_refused": Way(
         "The money is free by other means, or the authorization has run out. PaymentVoided, and payment_failed as the "

@@ -12,9 +12,10 @@ from schemas.events import (
     OrderConfirmed,
     PaymentMethod,
     PaymentRetryRequested,
+    RefundRequested,
     StockAdjusted,
 )
-from schemas.fields import HIDDEN, INT_MAX
+from schemas.fields import HIDDEN, INT_MAX, UNITS_MAX
 from schemas.limits import AMOUNT_MAX_MINOR
 from schemas.money import is_currency
 from schemas.records import Event
@@ -33,6 +34,9 @@ def check(event: Event, *, amount_max_minor: Mapping[str, int] = AMOUNT_MAX_MINO
         _check_method(event.payment_method)
     elif isinstance(event, OrderCancelRequested):
         _check_texts(event, "request_id", "reason", "requested_by")
+    elif isinstance(event, RefundRequested):
+        _check_texts(event, "request_id", "reason", "requested_by")
+        _check_units(event)
     elif isinstance(event, StockAdjusted):
         _check_texts(event, "reason")
 
@@ -78,6 +82,14 @@ def _check_texts(event: Event, *names: str) -> None:
                 Reason.CARD_NUMBER,
                 f"{name} is or may contain a card number. Find out who sent it, and send it without the number.",
             )
+
+
+def _check_units(event: RefundRequested) -> None:
+    if sum(line.quantity for line in event.lines) > UNITS_MAX:
+        raise Rejected(
+            Reason.INVALID_FIELD,
+            f"lines: they come to more than {UNITS_MAX} units, more than any order has. Correct the publisher.",
+        )
 
 
 def _refuse_too_many_units(order: OrderConfirmed) -> None:

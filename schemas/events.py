@@ -13,6 +13,7 @@ from schemas.fields import (
     ActionKind,
     Amount,
     AnyCurrencyText,
+    AskedAmount,
     Attempt,
     CancellationRefusal,
     CodeText,
@@ -29,6 +30,7 @@ from schemas.fields import (
     PaymentMethodKind,
     ReasonText,
     ReferenceText,
+    RefundRefusal,
     RequesterText,
     RequestIdText,
     ReviewMoney,
@@ -62,6 +64,7 @@ __all__ = [
     "Event",
     "Item",
     "ItemsReserved",
+    "ItemsRestocked",
     "Line",
     "MissingItem",
     "MoneyState",
@@ -85,6 +88,9 @@ __all__ = [
     "PaymentVoided",
     "PreparationStarted",
     "Record",
+    "RefundRefusal",
+    "RefundRefused",
+    "RefundRequested",
     "ReservationFailed",
     "ReservationReleased",
     "ReviewMoney",
@@ -123,6 +129,18 @@ class PaymentRetryRequested(UpstreamEvent):
 
     after_attempt: Attempt
     payment_method: PaymentMethod
+
+
+class RefundRequested(UpstreamEvent):
+    """Somebody asks to give back money of a paid order. amount_minor: None for all that is kept. lines: to restock."""
+
+    TYPE: ClassVar[str] = "RefundRequested"
+
+    request_id: RequestIdText
+    amount_minor: AskedAmount | None = None
+    reason: SentenceText
+    lines: Items = ()
+    requested_by: RequesterText
 
 
 class OrderCancelRequested(UpstreamEvent):
@@ -299,6 +317,25 @@ class PaymentRefundFailed(OwnEvent):
     amount_minor: Amount
     currency: CurrencyText
     reason: CodeText
+
+
+class RefundRefused(OwnEvent):
+    """A refund that was asked for is not made. No money moved for it."""
+
+    TYPE: ClassVar[str] = "RefundRefused"
+
+    customer_id: CustomerText
+    request_id: RequestIdText
+    reason: RefundRefusal
+
+
+class ItemsRestocked(OwnEvent):
+    """Sold items were put back into stock."""
+
+    TYPE: ClassVar[str] = "ItemsRestocked"
+
+    request_id: RequestIdText
+    lines: Items
 
 
 class PaymentDisputed(OwnEvent):

@@ -66,6 +66,8 @@ RequesterText = Annotated[str, StringConstraints(min_length=1, max_length=128, p
 
 Amount = Annotated[int, Field(strict=True, ge=0, le=LONG_MAX)]
 """Minor units of the currency beside it; never negative."""
+AskedAmount = Annotated[int, Field(strict=True, ge=1, le=LONG_MAX)]
+"""Minor units that somebody asks us to move: not nothing."""
 Quantity = Annotated[int, Field(strict=True, ge=1, le=INT_MAX)]
 """Whole units of one line. schemas.checks applies the same bound to the sum over an order's lines of one SKU."""
 Units = Annotated[int, Field(strict=True, ge=1, le=UNITS_MAX)]
@@ -146,6 +148,19 @@ class ShortageReason(StrEnum):
     SHORT = "SHORT"
     UNKNOWN_SKU = "UNKNOWN_SKU"
     LAPSED = "LAPSED"
+    UNSPECIFIED = "UNSPECIFIED"
+
+
+class RefundRefusal(StrEnum):
+    """Why a refund that was asked for is not made."""
+
+    NOT_PAID = "NOT_PAID"
+    EXCEEDS_KEPT = "EXCEEDS_KEPT"
+    DISPUTED = "DISPUTED"
+    IN_REVIEW = "IN_REVIEW"
+    CANCELLED = "CANCELLED"
+    NOT_APPROVED = "NOT_APPROVED"
+    EXCEEDS_SOLD = "EXCEEDS_SOLD"
     UNSPECIFIED = "UNSPECIFIED"
 
 

@@ -13,6 +13,7 @@ class Publisher(StrEnum):
 
     CHECKOUT = "checkout"
     STOREFRONT = "storefront"
+    SERVICE = "customer service"
     PREPARATION = "order preparation"
     WAREHOUSE = "warehouse"
     PAYMENTS = "payments"
@@ -36,6 +37,7 @@ _TABLE: Final = (
     Topic(events.OrderConfirmed, Publisher.CHECKOUT, consumed=True),
     Topic(events.PaymentRetryRequested, Publisher.STOREFRONT, consumed=True),
     Topic(events.OrderCancelRequested, Publisher.STOREFRONT, consumed=True),
+    Topic(events.RefundRequested, Publisher.SERVICE, consumed=True),
     Topic(events.StockAdjusted, Publisher.WAREHOUSE, consumed=True),
     Topic(events.CustomerActionRequired, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentAuthorized, Publisher.PAYMENTS, consumed=True),
@@ -49,6 +51,8 @@ _TABLE: Final = (
     Topic(events.PaymentVoided, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentRefunded, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentRefundFailed, Publisher.PAYMENTS, consumed=False),
+    Topic(events.RefundRefused, Publisher.PAYMENTS, consumed=False),
+    Topic(events.ItemsRestocked, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentDisputed, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentDisputeClosed, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentReviewRequired, Publisher.PAYMENTS, consumed=False),

@@ -12,11 +12,12 @@ from consumers.runtime.ports import Local, Ports
 from domain.alarms import ring
 from domain.decision import Decision
 from domain.ids import EventId, OrderId
-from domain.operation import INVENTORY_KINDS, Operation
+from domain.operation import INVENTORY_KINDS, Operation, OperationKind
 from domain.order import Order, reservation_id
 from domain.ports.inventory import InventoryAnswer, InventoryCall, LocalInventory
 from domain.ports.store import Change, Changes, Claimed, Transaction
 from domain.reaction import Reaction
+from domain.restocking import lines_of, request_of
 from domain.rules import Context, Rules
 from domain.values import replace
 
@@ -131,8 +132,9 @@ def inventory_call(order: Order, operation: Operation, context: Context) -> Inve
         operation_id=operation.operation_id,
         kind=operation.kind,
         reservation_id=hold.reservation_id if hold else reservation_id(order.order_id, operation.attempt),
-        lines=order.lines,
+        lines=lines_of(order, operation),
         expires_at=context.after(context.rules.reservation_ttl_s),
+        request_id=request_of(order, operation) if operation.kind is OperationKind.RESTOCK else None,
     )
 
 

@@ -28,6 +28,7 @@ COMMANDS = (
     Command("reconcile", "deploy.cli.reconcile:reconcile", "our operations beside the gateway's lists"),
     Command("choreography", "deploy.cli.choreography:choreography", "topics, reactions, and every row of both tables"),
     Command("sandbox", "deploy.cli.sandbox:sandbox", "the gateway sandbox alone"),
+    Command("inventory-sandbox", "deploy.cli.inventory_sandbox:inventory_sandbox", "the external inventory's stand-in"),
     Command("config", "deploy.cli.config:config", "the settings in force, secrets masked"),
 )
 

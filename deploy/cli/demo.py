@@ -18,8 +18,15 @@ ORDERS_MAX = 100_000
     help=f"How many; from {ORDERS_MIN} on every kind is there.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Decides on the script.")
+@click.option(
+    "--inventory",
+    type=click.Choice(["internal", "http"]),
+    default="internal",
+    show_default=True,
+    help="Where the stock is: in the database, or in the inventory sandbox, with trouble there.",
+)
 @json_option
-def demo(*, orders: int, seed: int, as_json: bool) -> int:
+def demo(*, orders: int, seed: int, inventory: str, as_json: bool) -> int:
     """Play orders of every kind through the whole pipeline, and check how each ended.
 
     Brings a Kafka, a PostgreSQL and the gateway sandbox along, in a new temporary folder that is deleted at the end,
@@ -31,12 +38,16 @@ def demo(*, orders: int, seed: int, as_json: bool) -> int:
     """
     from rich.console import Console  # noqa: PLC0415 - keeps --help quick
 
+    from deploy.demo.elsewhere import kinds_of  # noqa: PLC0415 - as above
     from deploy.demo.play import play  # noqa: PLC0415 - as above
     from deploy.demo.report import document, page  # noqa: PLC0415 - as above
     from deploy.demo.script import write_script  # noqa: PLC0415 - as above
     from deploy.demo.show import Show  # noqa: PLC0415 - as above
 
-    played = play(write_script(orders, seed), Show(Console(stderr=True, emoji=False)))
+    elsewhere = inventory == "http"
+    if orders < (least := len(kinds_of(elsewhere=elsewhere))):
+        raise click.UsageError(f"--inventory {inventory} needs --orders {least} at least, or a kind would be left out")
+    played = play(write_script(orders, seed, elsewhere=elsewhere), Show(Console(stderr=True, emoji=False)))
     if as_json:
         emit_json(document(played))
     else:

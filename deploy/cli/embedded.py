@@ -1,4 +1,4 @@
-"""`payments embedded`: PostgreSQL, Kafka and the gateway sandbox, for the other commands."""
+"""`payments embedded`: PostgreSQL, Kafka and sandboxes, for the other commands."""
 
 import asyncio
 from pathlib import Path
@@ -15,6 +15,8 @@ from deploy.running import Stopping, run
 @data_option
 def embedded(*, data: Path | None) -> None:
     """Run PostgreSQL, Kafka and the gateway sandbox on this machine, until SIGTERM.
+
+    With PAYMENTS_INVENTORY=http and no address the inventory sandbox, too.
 
     Ports and data are kept over restarts. Commands that are typed in this folder use them; DIR/env holds the settings,
     DIR/state.json says what runs. One that dies is started again; those that a SIGKILL left behind are adopted.

@@ -1,9 +1,10 @@
-"""`payments order`: where an order stands, how it came there, an operator's ruling on it, and an end to it."""
+"""`payments order`: where an order stands, how it came there, and what an operator does about it."""
 
 import click
 
 from deploy.cli.common import answer, json_option, settings_with_schema
 from deploy.cli.order_cancel import cancel
+from deploy.cli.order_refund import approve, refund
 from deploy.cli.order_resolve import resolve
 from deploy.contracts import codec_of
 from deploy.failures import Failure
@@ -19,11 +20,13 @@ LIMIT_MAX = 10_000
 
 @click.group()
 def order() -> None:
-    """Look at orders, settle those that wait for a person, and cancel one."""
+    """Look at orders, settle those that wait for a person, cancel one, and give money back."""
 
 
 order.add_command(resolve)
 order.add_command(cancel)
+order.add_command(refund)
+order.add_command(approve)
 
 
 @order.command()
@@ -49,12 +52,13 @@ def show(*, order_id: str, as_json: bool) -> None:
 
 @order.command("list")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only orders that stand there.")
+@click.option("--approval", is_flag=True, help="Only orders with a request that waits for a second person.")
 @click.option("--limit", type=click.IntRange(1, LIMIT_MAX), default=50, show_default=True, help="How many at most.")
 @json_option
-def list_(*, status: str | None, limit: int, as_json: bool) -> None:
+def list_(*, status: str | None, approval: bool, limit: int, as_json: bool) -> None:
     """List orders, the one that changed last first."""
     settings = settings_with_schema()
     with snapshot(settings.sqlalchemy_url()) as connection:
-        found = order_list(connection, status, limit + 1)
+        found = order_list(connection, status, limit + 1, approval=approval)
     shown, more = found[:limit], len(found) > limit
     answer({"orders": shown, "more": more}, list_lines(shown, now(), more=more), as_json=as_json, tell=click.echo)

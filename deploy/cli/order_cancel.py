@@ -6,7 +6,7 @@ import click
 from pydantic import ValidationError
 
 from deploy.cli.common import answer, json_option, settings_with_schema
-from deploy.cli.words import check_words, os_user
+from deploy.cli.words import check_words, os_user, person
 from deploy.failures import Failure
 from deploy.running import id_source, now, run
 from deploy.settings import Settings
@@ -79,7 +79,7 @@ async def _ask(settings: Settings, request: OrderCancelRequested) -> "Asked | No
     from deploy.wiring import asker_of  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
 
     async with asker_of(settings) as asker:
-        return await asker.ask(CANCELS, request, os_user())
+        return await asker.ask(CANCELS, request, person(settings).identity)
 
 
 def _document(asked: "Asked", request: OrderCancelRequested) -> dict[str, Any]:

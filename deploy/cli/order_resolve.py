@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deploy.cli.common import answer, json_option, say, settings_with_schema
-from deploy.cli.words import check_words, os_user
+from deploy.cli.words import check_words, os_user, person
 from deploy.failures import Failure
 from deploy.running import run
 from deploy.settings import Settings
@@ -43,7 +43,7 @@ def resolve(
     order that was stuck has no call: `executed` goes on with it, `not-executed` gives the money back.
     """
     settings = settings_with_schema()
-    ruling = Ruling(Word(word), reason, by or os_user(), reference)
+    ruling = Ruling(Word(word), reason, by or os_user(), reference, person(settings, by))
     found = run(_resolve(settings, OrderId(order_id), ruling, try_only=dry_run))
     if found is None:
         raise Failure(f"there is no order {order_id}: `payments order list --status manual_review` shows them")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from deploy.cli.common import answer, json_option, say, seldom, settings_with_schema
+from deploy.cli.common import answer, json_option, say, seldom, settings_for_command, settings_with_schema
 from deploy.cli.words import os_user
-from deploy.failures import Failure
+from deploy.failures import WRONG_USAGE, Failure
 from deploy.running import run
 from deploy.stock_file import (
     QUANTITY_MAX,
@@ -96,7 +96,7 @@ def import_(*, file: BinaryIO, reason: str | None, as_json: bool) -> None:
     TEA-EARL-GREY,10
     MUG-BLUE,3
     """
-    settings = settings_with_schema()
+    settings = _settings_to_change()
     found = read_stock_file(file)
     if found.bad:
         _refuse(found.bad)
@@ -145,12 +145,24 @@ def _adjustment_lines(adjustments: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _change_one(change: StockChange, *, as_json: bool) -> None:
     try:
-        (done,) = _change(settings_with_schema(), [change])
+        (done,) = _change(_settings_to_change(), [change])
     except StockRefused as error:
         raise Failure(str(error)) from None
     changed = f"{done.delta:+d}" if done.delta else "as it was"
     said = f"{done.sku}: {done.available} available ({changed}), {done.reserved} reserved, {done.sold} sold"
     answer(done._asdict(), [said], as_json=as_json)
+
+
+def _settings_to_change() -> "Settings":
+    """Read the settings. Raises Failure if the stock is in another system: a change here would have no effect."""
+    settings = settings_for_command()
+    if settings.inventory != "internal":
+        raise Failure(
+            f"PAYMENTS_INVENTORY={settings.inventory}: the stock is in another system; change it there, the inventory "
+            "sandbox's with PUT PAYMENTS_INVENTORY_URL/inventory/stock/SKU",
+            WRONG_USAGE,
+        )
+    return settings_with_schema()
 
 
 def _change(settings: "Settings", changes: Sequence[StockChange]) -> list[StockSet]:

@@ -10,7 +10,7 @@ import click
 from deploy.cli.common import say, settings_for_command
 from deploy.cli.places import data_option, elsewhere, list_servers, progress_of
 from deploy.consuming import all_consumed
-from deploy.local_servers import embedded_servers, own_sandbox, wants_sandbox
+from deploy.local_servers import embedded_servers, own_sandboxes, wants_sandbox, wants_stockhouse
 from deploy.preparing import make_topics, migrate_database
 from deploy.roles import Roles, quieten_kafka, roles_until, run_until_stopped
 from deploy.running import Stopping, run
@@ -26,14 +26,15 @@ def up(*, embedded: bool, data: Path | None) -> int:
     """Run everything in one process: all consumers, the relay and the sweep, until SIGTERM.
 
     With --embedded also PostgreSQL, Kafka and, unless PAYMENTS_GATEWAY names another gateway, the sandbox, with schema
-    and topics; commands that are typed in this folder use them. Without it, `payments migrate` and
+    and topics; with PAYMENTS_INVENTORY=http and no address the inventory sandbox, too. Commands that are typed in this
+    folder use them. Without it, `payments migrate` and
     `payments topics create` come first. The first SIGTERM lets it finish what it does, a second one ends it at once.
     """
     overrides = {"PAYMENTS_DATA": str(data)} if data else {}
     settings = settings_for_command(quiet=False, overrides=overrides, use_embedded=not embedded)
     quieten_kafka(settings)
     with Stopping() as stopping:
-        surroundings = _with_servers(settings, overrides, stopping) if embedded else _with_sandbox(settings, stopping)
+        surroundings = _with_servers(settings, overrides, stopping) if embedded else _with_sandboxes(settings, stopping)
         with surroundings as (complete, ready):
             work = partial(
                 roles_until, complete, Roles(consume=all_consumed(complete), relay=True, sweep=True, webhooks=True)
@@ -67,10 +68,17 @@ def _with_servers(settings: Settings, overrides: Mapping[str, str], stopping: St
             list_servers(supervisor, progress)
             if complete.log_format == "console":
                 where = elsewhere(complete)
-                say(f"ready; in another terminal: {where}payments stock set tea 100")
+                say(f"ready; in another terminal: {stock_line(complete, where)}")
                 say(f"                      then: {where}payments publish FILE   {where}payments order list")
 
         yield complete, ready
+
+
+def stock_line(settings: Settings, where: str) -> str:
+    """Return the command that fills the stock."""
+    if settings.inventory == "internal":
+        return f"{where}payments stock set tea 100"
+    return f"curl -X PUT -d '{{\"available\": 100}}' {settings.external_inventory()}/inventory/stock/tea"
 
 
 def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
@@ -82,12 +90,17 @@ def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def _with_sandbox(settings: Settings, stopping: Stopping) -> Iterator[Surroundings]:
-    """Run a sandbox of our own if it is wanted. Yields settings that name it, and a function without effect."""
-    if settings.gateway_kind() != "sandbox" or not wants_sandbox(settings):
+def _with_sandboxes(settings: Settings, stopping: Stopping) -> Iterator[Surroundings]:
+    """Run sandboxes of our own if they are wanted. Yields settings that name them, and a function without effect."""
+    settings.gateway_kind()
+    gateway, inventory = wants_sandbox(settings), wants_stockhouse(settings)
+    if not (gateway or inventory):
         yield settings, lambda: None
         return
     progress = progress_of(settings)
-    with own_sandbox(settings, stopping, progress) as complete:
-        progress(f"the gateway sandbox runs at {complete.stripe_api_base}")
+    with own_sandboxes(settings, stopping, progress) as complete:
+        if gateway:
+            progress(f"the gateway sandbox runs at {complete.stripe_api_base}")
+        if inventory:
+            progress(f"the inventory sandbox runs at {complete.inventory_url}")
         yield complete, lambda: None

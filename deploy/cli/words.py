@@ -6,7 +6,10 @@ from typing import Final
 from unicodedata import category
 
 import click
+from sqlalchemy.engine import make_url
 
+from deploy.settings import Settings
+from domain.approval import Person
 from schemas.cards import contains_card_number
 
 LONGEST: Final = {"reason": 500, "by": 64, "reference": 255, "request_id": 64}
@@ -25,6 +28,12 @@ def check_words(_: click.Context, parameter: click.Parameter, text: str | None) 
     if name == "reference" and any(c.isspace() for c in text):
         raise click.BadParameter("an id of the gateway has no spaces")
     return text
+
+
+def person(settings: Settings, goes_by: str | None = None) -> Person:
+    """Return who runs the command: the OS user and the database role, which no option changes. goes_by: of --by."""
+    url = settings.sqlalchemy_url()
+    return Person(os_user(), make_url(url).username or "", goes_by)
 
 
 def os_user() -> str:

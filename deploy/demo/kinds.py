@@ -1,5 +1,6 @@
 """The kinds of orders that a demo has, each with its stories."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -280,8 +281,8 @@ ORDERS_MIN: Final = len(KINDS)
 """Fewer orders would leave a kind out."""
 
 
-def counts_for(orders: int) -> list[tuple[Kind, int]]:
-    """Return how many of these orders (at least ORDERS_MIN) are of each kind. The rest are paid by card."""
-    assert orders >= ORDERS_MIN
-    special = [(kind, max(1, min(kind.most, int(kind.share * orders)))) for kind in _SPECIAL]
-    return [(_PLAIN, orders - sum(count for _, count in special)), *special]
+def counts_for(orders: int, kinds: Sequence[Kind] = KINDS) -> list[tuple[Kind, int]]:
+    """Return how many of these orders are of each kind, at least one. The rest are paid by card, the first kind."""
+    assert orders >= len(kinds)
+    special = [(kind, max(1, min(kind.most, int(kind.share * orders)))) for kind in kinds[1:]]
+    return [(kinds[0], orders - sum(count for _, count in special)), *special]

@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from deploy import telemetry
 from deploy.auditing import run_audit
 from deploy.contracts import codec_of
-from deploy.demo.kinds import KINDS
 from deploy.demo.mailbox import Mail
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.show import Show
@@ -21,6 +20,7 @@ from deploy.demo.watch import Observed, Watcher
 from deploy.playbank.ledger import SandboxLedger
 from deploy.roles import leaves
 from deploy.running import Stopping, run
+from deploy.stockhouse.client import StockhouseClient
 from deploy.views.timeline import JournalEvent, decode_journal
 from deploy.wiring import store_of
 from domain.ids import OrderId
@@ -69,7 +69,7 @@ def play(script: Script, show: Show, *, quiet_s: float = QUIET_S) -> Played:
     taken down. Raises EmbeddedError when a server cannot be started.
     """
     telemetry.configure("console", "ERROR", library_level="CRITICAL")
-    with Stopping(_interrupt), set_up(show) as stage:
+    with Stopping(_interrupt), set_up(show, script) as stage:
         try:
             return run(_perform(script, stage, show, quiet_s))
         except ExceptionGroup as group:
@@ -85,7 +85,8 @@ async def _perform(script: Script, stage: Stage, show: Show, quiet_s: float) -> 
         await _advance(traffic, watcher, len(script.orders), show)
     finally:
         await watcher.close()
-    with show.step("the audit: invariants against the database, the topics and the gateway's ledger") as step:
+    also = " and the inventory's holds" if script.elsewhere else ""
+    with show.step(f"the audit: invariants against the database, the topics, the gateway's ledger{also}") as step:
         report = await run_audit(stage.settings, topics=True, wait_s=AUDIT_WAIT_S, progress=step.tell)
         broken = sum(not invariant.holds for invariant in report.invariants)
         step.done(f"the audit: {len(report.invariants) - broken} of {len(report.invariants)} invariants hold")
@@ -93,8 +94,14 @@ async def _perform(script: Script, stage: Stage, show: Show, quiet_s: float) -> 
         told = await _told(stage)
         mails = list(stage.mailbox.mails)
         step.done(f"{len(mails)} mails came, {len(told)} were to be sent")
-    ledger = await SandboxLedger(stage.gateway).entries()
-    evidence = Evidence(await _orders(stage), ledger, watcher.observed, told, mails)
+    evidence = Evidence(
+        await _orders(stage),
+        await SandboxLedger(stage.gateway).entries(),
+        watcher.observed,
+        await _goods(stage),
+        told,
+        mails,
+    )
     verdict = judge(script, evidence)
     return Played(
         script=script,
@@ -151,6 +158,13 @@ async def _told(stage: Stage) -> list[Told]:
         await asyncio.sleep(LOOK_S)
 
 
+async def _goods(stage: Stage) -> Mapping[str, Any] | None:
+    """Read the inventory's ledger, if the stock is there."""
+    if stage.inventory is None:
+        return None
+    return await StockhouseClient(f"http://{stage.inventory.address}").ledger()
+
+
 async def _orders(stage: Stage) -> dict[OrderId, Order]:
     """Load every order."""
     found: dict[OrderId, Order] = {}
@@ -173,7 +187,7 @@ def _read_shown(script: Script, stage: Stage) -> list[tuple[ScriptedOrder, Order
     codec = codec_of(stage.settings)
     found = []
     with snapshot(stage.settings.sqlalchemy_url()) as connection:
-        for order in sorted(chosen.values(), key=lambda order: KINDS.index(order.kind)):
+        for order in sorted(chosen.values(), key=lambda order: script.kinds.index(order.kind)):
             stored = read_order(connection, order.order_id)
             if stored is not None:
                 found.append((order, stored, decode_journal(stored, stage.settings.topic_prefix, codec.decode)))

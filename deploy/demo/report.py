@@ -10,7 +10,6 @@ from uuid import UUID
 from rich.markup import escape
 from rich.text import Text
 
-from deploy.demo.kinds import KINDS
 from deploy.demo.play import Played
 from deploy.demo.script import ScriptedOrder
 from deploy.demo.stories import OUTCOMES
@@ -43,6 +42,7 @@ def document(played: Played) -> dict[str, Any]:
     return {
         "orders": len(played.script.orders),
         "seed": played.script.seed,
+        "inventory": "http" if played.script.elsewhere else "internal",
         "seconds": round(seconds, 3),
         "orders_per_s": round(len(played.script.orders) / seconds, 1) if seconds else 0.0,
         "latency_ms": {name: round(percentile(waits_s, share) * 1_000, 1) for name, share in _PERCENTILES},
@@ -92,7 +92,7 @@ def _brief(report: Report) -> Report:
 
 def _by_kind(played: Played) -> list[tuple[str, int, int]]:
     found = []
-    for kind in KINDS:
+    for kind in played.script.kinds:
         orders = [order for order in played.script.orders if order.kind is kind]
         found.append((kind.title, len(orders), sum(played.verdict.as_expected(order) for order in orders)))
     return found

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from deploy.demo.kinds import Kind, counts_for
+from deploy.demo.elsewhere import kinds_of
+from deploy.demo.kinds import KINDS, Kind, counts_for
 from deploy.demo.stories import Also, Goods, Saved, Story
 
 PLENTY: Final = ("tea", "coffee", "honey", "mug", "kettle", "teapot", "biscuits", "jam")
@@ -89,11 +90,22 @@ class Stray:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """All orders, in the order in which they are published, and the messages that are no orders."""
+    """All orders, in the order in which they are published, and the messages that are no orders.
+
+    kinds: those that it has orders of. elsewhere: the stock is in another system, and some orders have trouble there.
+    """
 
     seed: int
     orders: Sequence[ScriptedOrder]
     strays: Sequence[Stray]
+    kinds: Sequence[Kind] = KINDS
+    elsewhere: bool = False
+
+    @property
+    def stock(self) -> dict[str, int]:
+        """Return the units of each SKU that are there at the beginning."""
+        named = {order.story.item for order in self.orders if order.story.item is not None}
+        return dict.fromkeys([*PLENTY, *sorted(named)], PLENTY_UNITS) | {SCARCE: SCARCE_UNITS}
 
     @property
     def letters(self) -> dict[tuple[str, str], int]:
@@ -102,18 +114,19 @@ class Script:
         return wanted | {("conflict", o.order_id): 1 for o in self.orders if o.story.also is Also.CHANGED}
 
 
-def write_script(orders: int, seed: int) -> Script:
-    """Write the script; the same numbers always give the same one. orders: at least ORDERS_MIN."""
+def write_script(orders: int, seed: int, *, elsewhere: bool = False) -> Script:
+    """Write the script; the same numbers always give the same one. orders: as many as there are kinds, at least."""
+    kinds = kinds_of(elsewhere=elsewhere)
     draw = random.Random(seed)  # noqa: S311 - a play, not a secret
     cast = [
         (draw.random() * (0.5 if story.slow else 1), kind, story)
-        for kind, count in counts_for(orders)
+        for kind, count in counts_for(orders, kinds)
         for story in (kind.variants[n % len(kind.variants)] for n in range(count))
     ]
     # Orders that wait for a gateway come in the first half, so that the run does not end with waiting.
     cast.sort(key=lambda part: part[0])
     made = [_order(f"demo-{seed}-{n:05d}", kind, story, draw) for n, (_, kind, story) in enumerate(cast, start=1)]
-    return Script(seed, made, _strays(seed, draw))
+    return Script(seed, made, _strays(seed, draw), kinds, elsewhere)
 
 
 def address_of(customer_id: str) -> str:
@@ -140,6 +153,8 @@ def _order(order_id: str, kind: Kind, story: Story, draw: random.Random) -> Scri
         lines.append({"sku": SCARCE, "quantity": SCARCE_UNITS + draw.randint(1, 3), "unit_price_minor": 4_500})
     elif story.goods is Goods.UNKNOWN:
         lines.append({"sku": NOWHERE, "quantity": 1, "unit_price_minor": 99})
+    if story.item is not None:
+        lines.append({"sku": story.item, "quantity": 1, "unit_price_minor": 1_500})
     if story.large:
         lines.append({"sku": "teapot", "quantity": 1, "unit_price_minor": LARGE_MINOR})
     subtotal: int = sum(line["quantity"] * line["unit_price_minor"] for line in lines)

@@ -12,9 +12,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from deploy.consuming import consumed_with
+from deploy.demo.elsewhere import OF_ALL_CALLS
 from deploy.demo.mailbox import HOST, Mailbox, listening
 from deploy.demo.pipeline import READY
-from deploy.demo.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS, customer_file
+from deploy.demo.script import Script, customer_file
 from deploy.demo.show import Show
 from deploy.embedded import (
     EmbeddedError,
@@ -28,10 +29,11 @@ from deploy.embedded import (
 )
 from deploy.embedded.files import last_lines, write_whole
 from deploy.embedded.process import Command
-from deploy.local_servers import PlayWebhooks, sandbox_of
+from deploy.local_servers import PlayWebhooks, sandbox_of, stockhouse_of
 from deploy.preparing import make_topics, migrate_database, set_stock
 from deploy.running import run
 from deploy.settings import Settings, load_settings
+from deploy.stockhouse.client import StockhouseClient
 from producers.connection import admin_client
 
 PENDING_S: Final = 2.0
@@ -88,13 +90,14 @@ class Pipeline(Server):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A running pipeline. settings: name its servers."""
+    """A running pipeline. settings: name its servers. inventory: None if the stock is in the database."""
 
     settings: Settings
     servers: EmbeddedServers
     sandbox: ManagedProcess
     pipeline: Pipeline
     mailbox: Mailbox
+    inventory: ManagedProcess | None = None
 
     @property
     def gateway(self) -> str:
@@ -104,12 +107,13 @@ class Stage:
     @property
     def all(self) -> Sequence[Managed]:
         """Every process."""
-        return (*self.servers.managed, self.sandbox, self.pipeline)
+        inventory = () if self.inventory is None else (self.inventory,)
+        return (*self.servers.managed, self.sandbox, *inventory, self.pipeline)
 
 
 @contextmanager
-def set_up(show: Show) -> Iterator[Stage]:
-    """Run everything while inside. On leaving, in whatever way, all is killed and deleted.
+def set_up(show: Show, script: Script) -> Iterator[Stage]:
+    """Run everything that the script needs while inside. On leaving, in whatever way, all is killed and deleted.
 
     Raises EmbeddedError if something cannot be started.
     """
@@ -128,14 +132,16 @@ def set_up(show: Show) -> Iterator[Stage]:
             mailbox = stack.enter_context(listening())
             write_whole(folder / CUSTOMERS, customer_file())
             step.done("a mail server takes what customers are told")
-        settings = _settings(servers, sandbox, mailbox)
+        inventory = stack.enter_context(_inventory(show, script, folder)) if script.elsewhere else None
+        settings = _settings(servers, sandbox, mailbox, inventory)
         with show.step("schema, topics and stock") as step:
             migrate_database(settings)
             made = run(make_topics(settings))
-            run(set_stock(settings, dict.fromkeys(PLENTY, PLENTY_UNITS) | {SCARCE: SCARCE_UNITS}, "demo"))
+            if inventory is None:
+                run(set_stock(settings, script.stock, "demo"))
             step.done(f"{len(made.created)} topics and the tables are made, the stock is filled")
         pipeline = Pipeline(folder, show.tell)
-        stage = Stage(settings, servers, sandbox, pipeline, mailbox)
+        stage = Stage(settings, servers, sandbox, pipeline, mailbox, inventory)
         with show.step("the pipeline: all consumers, the relay and the sweep") as step:
             stack.callback(pipeline.stop, immediate=True)
             start_or_give_up(pipeline.start, (pipeline,))
@@ -146,7 +152,36 @@ def set_up(show: Show) -> Iterator[Stage]:
         yield stage
 
 
-def _settings(servers: EmbeddedServers, sandbox: ManagedProcess, mailbox: Mailbox) -> Settings:
+@contextmanager
+def _inventory(show: Show, script: Script, folder: Path) -> Iterator[ManagedProcess]:
+    """Run an inventory sandbox while inside: with the stock of the script, and with trouble."""
+    with show.step("the inventory sandbox") as step:
+        inventory = stockhouse_of(folder, step.tell)
+        start_or_give_up(inventory.start, (inventory,))
+        try:
+            client = StockhouseClient(f"http://{inventory.address}")
+            run(client.set_stock(script.stock))
+            run(client.set_faults(seed=script.seed, **OF_ALL_CALLS))
+            step.done(f"the inventory sandbox runs: {len(script.stock)} SKUs, and a few of all calls fail")
+        except BaseException:
+            inventory.stop(immediate=True)
+            raise
+    try:
+        yield inventory
+    finally:
+        inventory.stop(immediate=True)
+
+
+def _settings(
+    servers: EmbeddedServers, sandbox: ManagedProcess, mailbox: Mailbox, inventory: ManagedProcess | None
+) -> Settings:
+    elsewhere = {}
+    if inventory is not None:
+        elsewhere = {
+            "PAYMENTS_INVENTORY": "http",
+            "PAYMENTS_INVENTORY_URL": f"http://{inventory.address}",
+            "PAYMENTS_INVENTORY_TIMEOUT_S": "2",
+        }
     lines = {
         **SETTINGS,
         "PAYMENTS_DATABASE_URL": servers.database_url,
@@ -156,6 +191,7 @@ def _settings(servers: EmbeddedServers, sandbox: ManagedProcess, mailbox: Mailbo
         "PAYMENTS_SMTP_URL": f"smtp://{HOST}:{mailbox.port}?starttls=never",
         "PAYMENTS_CUSTOMER_DIRECTORY": str(servers.data_dir / CUSTOMERS),
         **PlayWebhooks.of(servers.data_dir).lines,
+        **elsewhere,
     }
     write_whole(servers.data_dir / ".env", "".join(f"{name}={value}\n" for name, value in lines.items()))
     return load_settings({}, directory=servers.data_dir, use_embedded=False)

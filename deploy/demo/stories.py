@@ -85,7 +85,7 @@ class Story:
 
     currency: if it matters. free: discounted to nothing. large: costs more than the gateway takes (in EUR; in JPY it
     takes more). slow: waits are part of it. customer: what they do whenever they are asked. cancel: when somebody asks
-    to cancel it.
+    to cancel it. item: an SKU that is among the goods.
     """
 
     tokens: tuple[str, ...]
@@ -99,6 +99,7 @@ class Story:
     customer: Customer = Customer.NOT_ASKED
     saved: Saved = Saved.NOT
     cancel: Cancel = Cancel.NEVER
+    item: str | None = None
 
     @property
     def cancelled(self) -> bool:

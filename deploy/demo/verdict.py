@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from deploy.demo.goods import Ledger, goods_problems
 from deploy.demo.mailbox import Mail
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.stories import OUTCOMES, End, Money
@@ -30,12 +31,13 @@ NOTHING_KEPT: Final = (EFFECTS[Money.NONE], EFFECTS[Money.VOIDED], EFFECTS[Money
 class Evidence:
     """What a run left behind: orders in the database, transactions at the gateway, messages on the topics.
 
-    told, mails: what customers were to be told, and the mails that came.
+    goods: the ledger of an inventory elsewhere. told, mails: what customers were to be told, and the mails that came.
     """
 
     orders: Mapping[OrderId, Order]
     ledger: Sequence[LedgerEntry]
     observed: Observed
+    goods: Ledger | None = None
     told: Sequence[Told] = ()
     mails: Sequence[Mail] = ()
 
@@ -71,6 +73,9 @@ def judge(script: Script, evidence: Evidence) -> Verdict:
         verdict.wrong[order_id] = ["an order that must not exist"]
     for key, problem in mail_problems(script, evidence.told, evidence.mails):
         verdict.wrong.setdefault(key, []).append(problem)
+    if evidence.goods is not None:
+        for whose, problem in goods_problems(script, evidence.goods):
+            verdict.wrong.setdefault(whose, []).append(problem)
     for (reason, key), problem in _letter_problems(script, evidence.observed):
         verdict.wrong.setdefault(key, []).append(f"dead letter {reason}: {problem}")
     return verdict

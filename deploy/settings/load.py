@@ -99,6 +99,8 @@ def _with_embedded(given: Mapping[str, str], directory: Path, say: Callable[[str
     if given.get("PAYMENTS_GATEWAY", "sandbox") != "sandbox":
         # Another gateway is chosen: the sandbox's address is not for it.
         written = {name: value for name, value in written.items() if not name.startswith(STRIPE_PREFIX)}
+    if given.get("PAYMENTS_INVENTORY", "http") != "http":
+        written.pop("PAYMENTS_INVENTORY_URL", None)
     refuse_unknown(written, Settings.model_fields)
     say(f"using the embedded servers of {path}")
     return {**written, **given}

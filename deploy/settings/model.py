@@ -31,6 +31,7 @@ class Settings(Runtime, RulesOfOrders, Inventory, Telling, Operations, Gateway, 
         checks.check_places(self)
         checks.check_gateway(self)
         amounts.amount_limits(self.amount_max_minor)
+        amounts.four_eyes_limits(self.four_eyes_minor)
         checks.check_texts(self)
         checks.check_webhooks(self)
         telling.check_telling(self)
@@ -74,6 +75,10 @@ class Settings(Runtime, RulesOfOrders, Inventory, Telling, Operations, Gateway, 
     def amount_limits(self) -> Mapping[str, int]:
         """Return the largest total of every currency, in its minor units."""
         return amounts.amount_limits(self.amount_max_minor)
+
+    def four_eyes(self) -> Mapping[str, int] | None:
+        """Return up to which sum of an order's refunds one person decides, by currency; None: there is no limit."""
+        return amounts.four_eyes_limits(self.four_eyes_minor)
 
     def masked(self) -> dict[str, Any]:
         """Return every setting by its environment variable, as JSON values, secrets masked."""

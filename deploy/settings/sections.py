@@ -173,6 +173,12 @@ class RulesOfOrders(Section):
         description="the largest total that is accepted: a number for all currencies, or EUR=200000000,IDR=...; "
         "a currency that is not named: about a million euros",
     )
+    four_eyes_minor: str | None = Field(
+        None,
+        coerce_numbers_to_str=True,
+        description="a second person approves what brings an order's refunds above this sum: a number for all "
+        "currencies, or EUR=10000,...; none: nobody must",
+    )
     message_bytes_max: int = Field(1_000_000, ge=1000, le=10_000_000, description="of a message that is read")
     unpacked_bytes_max: int = Field(
         64 << 20, ge=10_000, le=1 << 30, description="of a batch of messages once unpacked; more is unreadable"

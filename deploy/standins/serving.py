@@ -16,6 +16,7 @@ from deploy.standins.connections import Protocol
 
 KEEP_ALIVE_S: Final = 120  # longer than our clients keep a connection: no request is sent on one that closes
 DRAIN_S: Final = 1  # connections still open then are held on purpose: do not wait for them
+BACKLOG: Final = 2048
 Around = Callable[[], AbstractAsyncContextManager[None]]
 
 
@@ -62,27 +63,26 @@ def loopback(listen: str) -> tuple[str, int]:
 def serve_app(app: Starlette, address: tuple[str, int], ready: Callable[[str], None], around: Around) -> None:
     """Answer until SIGTERM or SIGINT. `ready` is called with the URL as soon as it answers.
 
-    around: makes what is entered, in the event loop, while it answers.
+    around: makes what is entered, in the event loop, while it answers. Raises OSError if the address is not free.
     """
-    host, port = address
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http=Protocol,
         ws="none",
         lifespan="off",
         log_level="warning",
         access_log=False,
         server_header=False,
-        backlog=2048,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(_Server(config, ready), around))
+    # Not left to uvicorn: it would write a log line of its own, and end the process.
+    listening = socket.create_server(address, family=family, backlog=BACKLOG)
+    with listening, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(_Server(config, ready), listening, around))
 
 
-async def _serve(server: _Server, around: Around) -> None:
+async def _serve(server: _Server, listening: socket.socket, around: Around) -> None:
     async with around():
-        await server.serve()
+        await server.serve([listening])

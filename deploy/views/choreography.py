@@ -26,6 +26,8 @@ READERS: Final = {
     "PaymentRefundFailed": "accounting",
     "PaymentDisputed": "customer service, accounting",
     "PaymentDisputeClosed": "customer service, accounting",
+    "RefundRefused": "customer service",
+    "ItemsRestocked": "whoever watches stock",
     "CancellationRefused": "storefront",
     "PaymentReviewRequired": "operators",
     "ReservationReleased": "whoever watches stock",

@@ -15,13 +15,17 @@ from domain.values import Value
 
 
 class InventoryCall(Value, frozen=True):
-    """A call at the inventory: reserve, confirm (sell) or release one hold. Each SKU has one line; lines are sorted."""
+    """A call at the inventory: reserve, confirm (sell) or release one hold; or restock sold units.
+
+    Each SKU has one line; lines are sorted. request_id: of a restock, the request with which the units come back.
+    """
 
     operation_id: OperationId
     kind: OperationKind
     reservation_id: ReservationId
     lines: tuple[OrderLine, ...]
     expires_at: datetime
+    request_id: str | None = None
 
 
 class InventoryAnswer(Value, frozen=True):

@@ -285,6 +285,10 @@ class Store(StockWork, Protocol):
         """
         ...
 
+    async def unapproved_orders(self, noted_s: float, limit: int) -> Sequence[OrderId]:
+        """Return orders with a request that has waited so long for a second person."""
+        ...
+
     async def delayed_orders(self, open_s: float, limit: int) -> Sequence[OrderId]:
         """Return orders that are not final, with an operation unfinished for so long, and a customer not notified yet.
 

@@ -8,6 +8,9 @@ a connection to the gateway or to Kafka (`deploy.auditing` passes both in), a ru
 
 from outbox.audit.books import Scope
 from outbox.audit.differences import Difference, Kind
+from outbox.audit.goods import GoodsCompared, compare_goods, compare_stock
+from outbox.audit.hold_differences import HoldDifference, HoldKind
+from outbox.audit.holds import read_holds
 from outbox.audit.listed import LATE, Lists, read_lists
 from outbox.audit.reconciling import Reconciliation, reconcile
 from outbox.audit.report import Invariant, Report
@@ -18,6 +21,9 @@ __all__ = [
     "LATE",
     "Committed",
     "Difference",
+    "GoodsCompared",
+    "HoldDifference",
+    "HoldKind",
     "Invariant",
     "Kind",
     "Lists",
@@ -28,6 +34,9 @@ __all__ = [
     "TopicReader",
     "Unreadable",
     "audit",
+    "compare_goods",
+    "compare_stock",
+    "read_holds",
     "read_lists",
     "reconcile",
     "wait_until_quiet",

@@ -151,7 +151,8 @@ def _of_attempt(ours: OurOrder, attempt: OurAttempt, entry: LedgerEntry, *, by_r
     if not by_refund:
         amounts.append((Kind.REFUNDED, attempt.returned, entry.refunded_minor))
     for kind, our, their in amounts:
-        late = kind is Kind.REFUNDED and their == our + ours.returning
+        # Each refund that we still wait for may have succeeded there.
+        late = kind is Kind.REFUNDED and our < their <= our + ours.returning
         # We cancelled what nobody had decided on; the gateway may have approved it just before.
         unseen = kind is Kind.AUTHORIZED and our == 0 and attempt.voided and not entry.held_minor
         if our != their and not (late or unseen):
@@ -187,11 +188,10 @@ def _of_refunds(
         if r.state is RefundState.SUCCEEDED
         or (r.state is RefundState.PENDING and not {r.refund_id, r.operation_id} & under_way)
     )
-    if whole or back > attempt.returned:
-        # A refund that we still wait for may have succeeded there meanwhile.
-        late = {attempt.returned, attempt.returned + ours.returning}
-        if back not in late:
-            yield _why(ours, attempt, theirs, ids, back)
+    # Each refund that we still wait for may have succeeded there meanwhile. A part of the list shows too little.
+    least = attempt.returned if whole else 0
+    if not least <= back <= attempt.returned + ours.returning:
+        yield _why(ours, attempt, theirs, ids, back)
     if whole:
         there = {r.refund_id for r in theirs} | {r.operation_id for r in theirs}
         for refund in mine:

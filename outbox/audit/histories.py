@@ -33,6 +33,10 @@ _FAILED = events.PaymentFailed.TYPE
 _CANCELLED = events.OrderCancelled.TYPE
 _NOT_CANCELLED = events.CancellationRefused.TYPE
 
+_ENDS_REVIEW: Final = frozenset({_VOIDED, _REFUNDED, events.RefundRefused.TYPE, events.ItemsRestocked.TYPE})
+"""One of these may end a review."""
+_WERE_PAID: Final = frozenset({Status.PAID_AND_CONFIRMED, Status.CANCELLED})
+
 DECISIONS: Final = frozenset(
     {
         (events.CustomerActionRequired.TYPE, _NOTIFIED),
@@ -48,6 +52,8 @@ DECISIONS: Final = frozenset(
         (_VOIDED,),
         (_REFUNDED,),
         (_REFUNDED, _NOTIFIED),
+        (events.RefundRefused.TYPE,),
+        (events.ItemsRestocked.TYPE,),
         (events.PaymentRefundFailed.TYPE, events.PaymentReviewRequired.TYPE),
         (events.PaymentRefundFailed.TYPE,),
         (events.PaymentDisputed.TYPE,),
@@ -119,8 +125,11 @@ def _apply(states: frozenset[OrderState], types: tuple[str, ...]) -> frozenset[O
     states = _with_new_attempts(states)
     target = next((STATUS_OF[event_type] for event_type in types if event_type in STATUS_OF), None)
     if target is None:
-        returned = _VOIDED in types or _REFUNDED in types
-        return frozenset(_end_review(state) for state in states) if returned else states
+        if not _ENDS_REVIEW.intersection(types):
+            return states
+        # A review of a paid order goes on while another of its refunds needs a person.
+        stays = {state for state in states if state.reviewed in _WERE_PAID}
+        return frozenset(_end_review(state) for state in states) | stays
     moved = set()
     for state in states:
         if target is Status.MANUAL_REVIEW and state.status is Status.MANUAL_REVIEW:

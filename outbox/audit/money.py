@@ -2,6 +2,7 @@
 
 from typing import Final, LiteralString
 
+from domain.pending import AT_OTHERS
 from outbox.audit.books import Books
 from outbox.store.quarantine import IN_QUARANTINE
 
@@ -17,6 +18,14 @@ _TOO_MUCH: Final[LiteralString] = """
     SELECT o.order_id, o.total_minor, sum(a.captured_minor - a.refunded_minor)
       FROM attempt a JOIN orders o USING (order_id) GROUP BY o.order_id, o.total_minor
     HAVING sum(a.captured_minor - a.refunded_minor) > o.total_minor ORDER BY o.order_id"""
+_TOO_MUCH_BACK: Final[LiteralString] = """
+    SELECT a.order_id, a.attempt, a.captured_minor, a.refunded_minor, sum(p.amount_minor)
+      FROM attempt a JOIN operation p USING (order_number, attempt)
+     WHERE p.kind = 'refund' AND p.state IN ('open', 'pending', 'unknown')
+       AND p.detail IS DISTINCT FROM %s
+     GROUP BY a.order_id, a.attempt, a.captured_minor, a.refunded_minor
+    HAVING a.refunded_minor + sum(p.amount_minor) > a.captured_minor ORDER BY 1, 2"""
+"""Refunds under way count as returned. One that the gateway refused for somebody else's has not been made."""
 _OTHER_CURRENCY: Final[LiteralString] = """
     SELECT p.order_id, p.attempt, p.kind, p.currency, o.currency
       FROM operation p JOIN orders o USING (order_id) WHERE p.currency <> o.currency ORDER BY 1, 2, 3"""
@@ -76,6 +85,10 @@ async def check_bounds(books: Books) -> None:
     findings.add_violations(
         f"order {order_id} costs {total} and {kept} were captured and not refunded"
         for order_id, total, kept in await books.rows(_TOO_MUCH)
+    )
+    findings.add_violations(
+        f"order {order_id} attempt {attempt}: captured {captured}, refunded {refunded}, {under_way} more under way"
+        for order_id, attempt, captured, refunded, under_way in await books.rows(_TOO_MUCH_BACK, [AT_OTHERS])
     )
     findings.add_violations(
         f"order {order_id} is in {ours} and its operation {kind} of attempt {attempt} in {other}"

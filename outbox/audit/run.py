@@ -15,7 +15,9 @@ from outbox.audit import ledger as gateway
 from outbox.audit.books import Books, Scope
 from outbox.audit.cards import check_tables
 from outbox.audit.disputed import disputed
+from outbox.audit.goods import check_goods
 from outbox.audit.histories import history_problems, journal_problems
+from outbox.audit.holds import HoldList
 from outbox.audit.listed import Lists
 from outbox.audit.money import LISTED_MAX, check_bounds, check_sums
 from outbox.audit.orders import capture_problems, leftover_problems, outcome_problems, twice_problems
@@ -69,10 +71,12 @@ async def audit(
     ledger: GatewayLedger | Lists | None = None,
     topics: TopicReader | None = None,
     lag: Lag | None = None,
+    holds: HoldList | None = None,
 ) -> Report:
     """Check invariants 1 to 9 in one snapshot, and 10 and 11 if topics are given. ledger None: database only.
 
-    ledger: a gateway's ledger is read after the snapshot; lists were read before, over this connection.
+    ledger: a gateway's ledger is read after the snapshot; lists were read before, over this connection. holds: the list
+    of an inventory elsewhere, read before over this connection; None: the stock is in this database.
 
     The connection must be idle, and is idle afterwards. Changes nothing; for topics it makes a temporary table. Raises
     psycopg.OperationalError if the database does not answer, Transient if the gateway or Kafka does not, and Transient
@@ -91,6 +95,8 @@ async def audit(
                 await connection.execute(statement)
             waiting = behind + await unfinished_work(connection, scope)
             await _check_database(books)
+            if holds is not None:
+                await check_goods(books, holds)
             await _compare(books, ledger)
             before = await _changed(books)
             if topics is not None:

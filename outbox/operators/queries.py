@@ -172,9 +172,15 @@ def _resolutions_of(order_id: str) -> sa.Select[Any]:
     return sa.select(resolutions).where(resolutions.c.order_id == order_id).order_by(resolutions.c.id)
 
 
-def order_list(connection: sa.Connection, status: str | None, limit: int) -> list[Record]:
-    """Read the orders that changed last, newest first; only those of this status, if one is given."""
+def order_list(connection: sa.Connection, status: str | None, limit: int, *, approval: bool = False) -> list[Record]:
+    """Read the orders that changed last, newest first; only those of this status, if one is given.
+
+    approval: only those with a request that waits for a second person.
+    """
     wanted = sa.select(*_IN_LIST).order_by(orders.c.updated_at.desc(), orders.c.order_id).limit(limit)
+    if approval:
+        waiting = sa.select(requests.c.order_number).where(requests.c.state == sa.literal_column("'approval'"))
+        wanted = wanted.where(orders.c.order_number.in_(waiting))
     return _all(connection, wanted if status is None else wanted.where(orders.c.status == status))
 
 

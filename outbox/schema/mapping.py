@@ -5,7 +5,7 @@ A new column is a line here and a migration. `tables.py` makes SQLAlchemy's tabl
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import msgspec
 import orjson
@@ -52,6 +52,14 @@ def _write_frozen(frozen: Frozen | None) -> str | None:
 def _read_frozen(cell: object) -> Frozen:
     """Read what was frozen. Values that only a newer release knows are left out."""
     return msgspec.convert(cell, Frozen)
+
+
+def _write_name(name: str | None) -> str:
+    return name or ""
+
+
+def _read_name(cell: str) -> str | None:
+    return cell or None
 
 
 NUMBER: Final = Column("order_number", "bigint", "orders.order_number: what the rows of an order are found by")
@@ -159,6 +167,12 @@ OPERATIONS: Final = Table(
             read=_member(OperationKind),
         ),
         Column("try_number", "integer", "part of the idempotency key; below 0: made by somebody else, without a key"),
+        word(
+            "for_request",
+            "the request that it serves, part of the idempotency key; empty: none",
+            write=_write_name,
+            read=_read_name,
+        ),
     ),
     fixed=(
         OWNER,
@@ -201,6 +215,15 @@ OPERATIONS: Final = Table(
     ),
 )
 
+ONE_AT_A_TIME: Final[LiteralString] = """
+    (state IN ('open', 'unknown') OR (state = 'pending' AND kind <> 'refund'))
+    AND kind NOT IN ('release', 'restock', 'extend')"""
+BESIDE: Final[LiteralString] = """
+    (state = 'pending' AND kind = 'refund')
+    OR (state IN ('open', 'pending', 'unknown') AND kind IN ('release', 'restock', 'extend'))"""
+"""Unfinished operations: those of which an order has one at a time, and those that run beside others. Each has an index
+of its own; a query over all of them names both, so that the planner uses these."""
+
 HOLDS: Final = Table(
     "reservation",
     Hold,
@@ -209,7 +232,7 @@ HOLDS: Final = Table(
     key=(Column("attempt", "integer", "the attempt"),),
     fixed=(Column("reservation_id", "uuid", "uuid5 of order and attempt"),),
     state=(
-        word("state", "held, sold, released, expired", read=_member(HoldState)),
+        word("state", "held, sold, released, restocked, expired", read=_member(HoldState)),
         Column("expires_at", TIME, "when it runs out unless pinned"),
         Column("pinned", "boolean", "a capture is under way: it cannot run out"),
         Column(
@@ -251,6 +274,8 @@ REQUESTS: Final = Table(
         Column("approved_at", TIME, "when it was approved", nullable=True),
         Column("taken_at", TIME, "when it was taken", nullable=True),
         Column("ended_at", TIME, "when it was done or refused", nullable=True),
+        Column("returned_minor", "bigint", "what went back for it so far, minor units"),
+        Column("tries", "integer", "refunds that were sent for it, each under a key of its own"),
     ),
 )
 

@@ -8,11 +8,22 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 from outbox.schema import aside_tables
 from outbox.schema.columns import Time, metadata
 from outbox.schema.columns import column as _c
-from outbox.schema.mapping import ATTEMPTS, BLOCK, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, REQUESTS, Table
+from outbox.schema.mapping import (
+    ATTEMPTS,
+    BESIDE,
+    BLOCK,
+    DISPUTES,
+    HOLDS,
+    NUMBER,
+    ONE_AT_A_TIME,
+    OPERATIONS,
+    ORDERS,
+    REQUESTS,
+)
+from outbox.schema.table import Table
 
 __all__ = ["aside_tables", "metadata"]
 
-UNFINISHED_STATES = "state IN ('open', 'pending', 'unknown')"
 
 order_numbers = sa.Sequence("order_number_seq", increment=BLOCK, metadata=metadata)
 _TYPES: dict[str, Any] = {
@@ -40,19 +51,11 @@ sa.Index("orders_created_at_idx", orders.c.created_at, postgresql_using="brin")
 
 attempts = _table(ATTEMPTS, "One row a try with one payment method, and the money it moved")
 operations = _table(OPERATIONS, "One row a call at the edge, owned by the row until it has a definite outcome")
-# It has only the unfinished operations, so the sweep can read all of it to find those that are due.
+# These two have only the unfinished operations, so the sweep can read all of them to find those that are due.
 sa.Index(
-    "operation_one_unfinished_key",
-    operations.c.order_number,
-    unique=True,
-    postgresql_where=sa.text(f"{UNFINISHED_STATES} AND kind NOT IN ('release', 'extend', 'restock')"),
+    "operation_one_unfinished_key", operations.c.order_number, unique=True, postgresql_where=sa.text(ONE_AT_A_TIME)
 )
-# Empty unless the inventory is elsewhere.
-sa.Index(
-    "operation_stock_idx",
-    operations.c.order_number,
-    postgresql_where=sa.text(f"{UNFINISHED_STATES} AND kind IN ('reserve', 'confirm', 'release', 'extend', 'restock')"),
-)
+sa.Index("operation_beside_idx", operations.c.order_number, postgresql_where=sa.text(BESIDE))
 
 reservations = _table(HOLDS, "One row a hold of one attempt")
 sa.Index(
@@ -64,6 +67,7 @@ sa.Index(
 disputes = _table(DISPUTES, "One row a dispute of a payment, as the gateway had it when we looked last")
 
 requests = _table(REQUESTS, "One row a request to cancel an order or to give back some of its money")
+sa.Index("order_request_approval_idx", requests.c.noted_at, postgresql_where=sa.text("state = 'approval'"))
 
 stock = sa.Table(
     "stock",

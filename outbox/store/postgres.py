@@ -123,6 +123,10 @@ class PostgresStore:
         """Return orders with a hold that has run out."""
         return [OrderId(row[0]) for row in await self._once(questions.LAPSED_HOLDS, [limit])]
 
+    async def unapproved_orders(self, noted_s: float, limit: int) -> Sequence[OrderId]:
+        """Return orders with a request that has waited so long for a second person."""
+        return [OrderId(row[0]) for row in await self._once(questions.UNAPPROVED, [noted_s, limit])]
+
     async def early_orders(self, limit: int) -> Sequence[OrderId]:
         """Return orders whose early messages are to be looked at."""
         return [OrderId(row[0]) for row in await self._once(early.TO_LOOK_AT, [limit])]

@@ -7,7 +7,7 @@ from domain.disputing import KnownDispute
 from domain.ids import OperationId, OrderId
 from domain.operation import Operation, OperationState
 from domain.pending import AT_CUSTOMER
-from outbox.schema.mapping import DISPUTES, OPERATIONS
+from outbox.schema.mapping import BESIDE, DISPUTES, ONE_AT_A_TIME, OPERATIONS
 from outbox.store.statements import HISTORY
 from outbox.store.wire import Wire
 
@@ -18,29 +18,30 @@ LAPSED_HOLDS: Final[LiteralString] = """
                         WHERE q.order_id = r.order_id AND q.released_at IS NULL AND q.kind = 'order')
      LIMIT %s"""
 """Goods of an order in quarantine are released too, unless that release raised."""
-SHORT_HOLDS: Final[LiteralString] = """
-    SELECT DISTINCT p.order_id FROM operation p JOIN reservation r USING (order_number, attempt)
-     WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind NOT IN ('release', 'extend', 'restock')
-       AND p.kind IN ('capture', 'confirm')
-       AND r.state = 'held' AND r.pinned AND r.expires_at <= now() + make_interval(secs => %s)
-       AND NOT EXISTS (SELECT FROM operation e
-                        WHERE e.order_number = p.order_number AND e.kind = 'extend'
-                          AND e.state IN ('open', 'pending', 'unknown'))
+SHORT_HOLDS: Final[LiteralString] = f"""
+    SELECT DISTINCT p.order_id
+      FROM (SELECT * FROM operation WHERE {ONE_AT_A_TIME} AND kind IN ('capture', 'confirm')) p
+           JOIN reservation r USING (order_number, attempt)
+     WHERE r.state = 'held' AND r.pinned AND r.expires_at <= now() + make_interval(secs => %s)
+       AND NOT EXISTS (SELECT FROM (SELECT * FROM operation WHERE ({BESIDE}) AND kind = 'extend') e
+                        WHERE e.order_number = p.order_number)
        AND NOT EXISTS (SELECT FROM quarantine q
                         WHERE q.order_id = p.order_id AND q.released_at IS NULL AND q.kind = 'order')
-     LIMIT %s"""
+     LIMIT %s"""  # noqa: S608 - literals only
 """Holds in an inventory elsewhere that lapse soon, though a capture or a confirmation is under way."""
+UNAPPROVED: Final[LiteralString] = """
+    SELECT DISTINCT order_id FROM order_request r
+     WHERE state = 'approval' AND noted_at < now() - make_interval(secs => %s)
+       AND NOT EXISTS (SELECT FROM quarantine q
+                        WHERE q.order_id = r.order_id AND q.released_at IS NULL AND q.kind = 'order')
+     LIMIT %s"""
 DELAYED_ORDERS: Final[LiteralString] = f"""
     SELECT o.order_id
-      FROM (SELECT * FROM operation
-             WHERE state IN ('open', 'pending', 'unknown') AND kind NOT IN ('release', 'extend', 'restock')
+      FROM (SELECT * FROM operation WHERE {ONE_AT_A_TIME} AND kind <> 'refund'
             UNION ALL
-            SELECT * FROM operation
-             WHERE state IN ('open', 'pending', 'unknown') AND kind = 'extend') p
+            SELECT * FROM operation WHERE ({BESIDE}) AND kind = 'extend') p
            JOIN orders o ON o.order_id = p.order_id
-     WHERE p.state IN ('open', 'pending', 'unknown') AND p.kind <> 'release' AND p.kind <> 'refund'
-       AND p.kind <> 'restock'
-       AND p.opened_at <= now() - make_interval(secs => %s)
+     WHERE p.opened_at <= now() - make_interval(secs => %s)
        AND (p.detail IS DISTINCT FROM '{AT_CUSTOMER}'
             OR NOT EXISTS (SELECT FROM attempt a
                             WHERE a.order_number = p.order_number AND a.attempt = p.attempt

@@ -3,7 +3,18 @@
 from typing import Final, LiteralString
 
 from outbox.driver.batches import Column, batch, insert, unnest, word
-from outbox.schema.mapping import ATTEMPTS, DISPUTES, HOLDS, NUMBER, OPERATIONS, ORDERS, REQUESTS, TIME
+from outbox.schema.mapping import (
+    ATTEMPTS,
+    BESIDE,
+    DISPUTES,
+    HOLDS,
+    NUMBER,
+    ONE_AT_A_TIME,
+    OPERATIONS,
+    ORDERS,
+    REQUESTS,
+    TIME,
+)
 
 CHANNEL: Final = "payments_outbox"
 """The relay listens here. One notification a transaction, never one a message: NOTIFY takes a global lock."""
@@ -51,14 +62,14 @@ _CLAIM: LiteralString = f"""
     UPDATE operation o SET due_at = now() + make_interval(secs => %s)
       FROM due
      WHERE o.order_number = due.order_number AND o.attempt = due.attempt AND o.kind = due.kind
-       AND o.try_number = due.try_number
+       AND o.try_number = due.try_number AND o.for_request = due.for_request
     RETURNING {OPERATIONS.select("o")},
       (SELECT t.token FROM attempt t WHERE t.order_number = o.order_number AND t.attempt = o.attempt)"""
 CLAIM_DUE: LiteralString = f"""
     WITH due AS (
-      SELECT order_number, attempt, kind, try_number FROM operation p
-       WHERE state IN ('open', 'pending', 'unknown') AND kind NOT IN ('release', 'extend', 'restock')
-         AND kind NOT IN ('reserve', 'confirm') AND due_at <= now()
+      SELECT order_number, attempt, kind, try_number, for_request FROM operation p
+       WHERE (({ONE_AT_A_TIME}) OR ({BESIDE})) AND due_at <= now()
+         AND kind NOT IN ('reserve', 'confirm', 'release', 'extend', 'restock')
          AND NOT (kind = 'capture' AND state = 'open'
                   AND EXISTS (SELECT FROM reservation r
                                WHERE r.order_number = p.order_number AND r.attempt = p.attempt
@@ -70,9 +81,9 @@ CLAIM_DUE: LiteralString = f"""
 the other side says what became of the hold, see SHORT_HOLDS."""
 CLAIM_STOCK_CALLS: LiteralString = f"""
     WITH due AS (
-      SELECT order_number, attempt, kind, try_number FROM operation
-       WHERE state IN ('open', 'pending', 'unknown') AND kind IN ('reserve', 'confirm', 'release', 'extend', 'restock')
-         AND due_at <= now()
+      SELECT order_number, attempt, kind, try_number, for_request FROM operation
+       WHERE (({ONE_AT_A_TIME}) OR ({BESIDE})) AND due_at <= now()
+         AND kind IN ('reserve', 'confirm', 'release', 'extend', 'restock')
        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
     {_CLAIM}"""
 """At an inventory elsewhere."""

@@ -10,6 +10,7 @@ from schemas.events import (
     PaymentMethodKind,
     PaymentRetryRequested,
     PreparationStarted,
+    RefundRequested,
 )
 from tests.consumers.harness import now
 from tests.schemas import builders
@@ -35,6 +36,15 @@ def cancel(order_id: str = "order-1", request_id: str = "C-1", **overrides: Any)
     event_id = builders.event_id(f"cancel {request_id} of {order_id}")
     fields = {"order_id": order_id, "request_id": request_id, "event_id": event_id, "occurred_at": now()}
     return builders.order_cancel_requested(**fields | overrides)
+
+
+def refund(
+    order_id: str = "order-1", request_id: str = "R-1", amount_minor: int | None = None, **overrides: Any
+) -> RefundRequested:
+    """Build a request for money back, of all that is kept; the same request twice is one event."""
+    event_id = builders.event_id(f"refund {request_id} of {order_id}")
+    fields = {"order_id": order_id, "request_id": request_id, "event_id": event_id, "occurred_at": now()}
+    return builders.refund_requested(**fields | {"amount_minor": amount_minor, "lines": ()} | overrides)
 
 
 def preparation(order_id: str = "order-1", **overrides: Any) -> PreparationStarted:

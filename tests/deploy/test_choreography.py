@@ -50,9 +50,8 @@ def test_json_has_every_row_with_what_it_does() -> None:
         rows = described["plans"] + described["settles"]
         assert all(row["does"].endswith(".") and row["when"].endswith(".") for row in rows)
     (capture,) = [r for r in document["reactions"] if r["name"] == "capture_payment"]
-    assert {"statuses": ["items_reserved"], "condition": "live_hold", "step": "confirm"}.items() <= capture["plans"][
-        3
-    ].items()
+    row = {"statuses": ["items_reserved"], "condition": "live_hold", "step": "confirm"}
+    assert any(row == {name: plan[name] for name in row} for plan in capture["plans"])
     assert ["no order", "confirmed"] in document["edges"]
     cancelling = {(*row["operations"], row["step"]) for row in document["cancelling"]}
     assert {("void", "carry_out"), ("confirm", "carry_out_sold")} <= cancelling

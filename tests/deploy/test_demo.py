@@ -9,6 +9,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+from deploy.demo.elsewhere import kinds_of
 from deploy.demo.kinds import ORDERS_MIN
 from deploy.demo.play import play
 from deploy.demo.report import document, page
@@ -75,6 +76,21 @@ def test_demo_prints_one_document_with_every_outcome_as_its_script_says(tmp_path
         "unknown_order",
         "conflict",
     }
+    assert (folders(tmp_path), processes(tmp_path)) == ([], [])
+
+
+def test_demo_with_the_stock_elsewhere_plays_its_trouble_too(tmp_path: Path) -> None:
+    least = len(kinds_of(elsewhere=True))
+    too_few = payments(tmp_path, "demo", "--inventory", "http", "--orders", str(ORDERS_MIN))
+    assert (too_few.code, str(least) in too_few.err) == (2, True)
+
+    arguments = ("demo", "--inventory", "http", "--orders", str(least), "--json")
+    with started(tmp_path, *arguments, TMPDIR=str(tmp_path), **LEADING_ASTRAY) as demo:
+        assert demo.wait(150) == 0, demo.log
+        found = json.loads(demo.out)
+    assert (found["inventory"], found["as_expected"], found["wrong"]) == ("http", True, {})
+    assert [i["id"] for i in found["audit"]["invariants"] if i["holds"]] == list(range(1, 12))
+    assert sum("inventory trouble" in kind for kind in found["kinds"]) == 4
     assert (folders(tmp_path), processes(tmp_path)) == ([], [])
 
 

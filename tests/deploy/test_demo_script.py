@@ -31,7 +31,7 @@ def test_most_of_many_orders_are_plainly_paid_and_few_wait_for_a_gateway() -> No
     script = write_script(5_000, 1)
     plain = sum(order.kind is KINDS[0] for order in script.orders)
     slow = sum(order.story.slow for order in script.orders)
-    assert plain / 5_000 > 0.8
+    assert plain / 5_000 > 0.75
     assert slow / 5_000 < 0.02
 
 
@@ -93,7 +93,7 @@ def test_stories_tell_the_events_that_must_be_on_the_topics() -> None:
 def test_verdict_misses_every_order_and_letter_that_did_not_come() -> None:
     script = write_script(ORDERS_MIN, 1)
     verdict = judge(script, Evidence({}, [], Observed()))
-    assert verdict.outcomes == {"paid_and_confirmed": 0, "payment_failed": 0, "manual_review": 0}
+    assert verdict.outcomes == {"paid_and_confirmed": 0, "payment_failed": 0, "cancelled": 0, "manual_review": 0}
     assert sum(verdict.expected.values()) == ORDERS_MIN
     assert verdict.wrong.keys() == {o.order_id for o in script.orders} | {key for _, key in script.letters}
 

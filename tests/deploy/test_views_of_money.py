@@ -31,6 +31,7 @@ def order(currency: str, total_minor: int) -> dict[str, Any]:
         "review_reason": None,
         "paid_at": None,
         "preparation_started_at": None,
+        "asked": None,
         "reviewed": None,
         "retryable": False,
         "retry_until": None,

@@ -10,6 +10,7 @@ from domain.content import content_hash
 from domain.ids import EventId, OrderId
 from domain.operation import Operation, OperationKind, operation_id
 from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status, reservation_id
+from domain.requests import Request, RequestKind
 from domain.rules import Context, Rules
 from tests.schemas import builders as events
 
@@ -18,6 +19,8 @@ ORDER_ID = OrderId("order-1")
 TOTAL = 3_080
 CAUSE = EventId(events.event_id("the trigger"))
 RULES = Rules()
+CONTENT = content_hash(events.order_confirmed())
+"""Made once: the walks build hundreds of thousands of orders."""
 
 
 def later(seconds: float) -> datetime:
@@ -77,6 +80,22 @@ def operation(kind: OperationKind, number: int = 1, **overrides: Any) -> Operati
     return Operation(**(fields | overrides))
 
 
+def request(request_id: str = "R-1", arrival: int = 1, **overrides: Any) -> Request:
+    """Build a refund of 10.00 that somebody asked for at AT, and that waits."""
+    fields: dict[str, Any] = {
+        "request_id": request_id,
+        "kind": RequestKind.REFUND,
+        "arrival": arrival,
+        "content_hash": request_id.encode(),
+        "noted_at": AT,
+        "reason": "damaged",
+        "requested_by": "agent-7",
+        "causation_id": CAUSE,
+        "amount_minor": 1_000,
+    }
+    return Request(**(fields | overrides))
+
+
 def order(status: Status = Status.CONFIRMED, *attempts: Attempt, **overrides: Any) -> Order:
     """Build the order of events.order_confirmed(), at its last attempt, at version 3."""
     tries = attempts or (attempt(),)
@@ -87,7 +106,7 @@ def order(status: Status = Status.CONFIRMED, *attempts: Attempt, **overrides: An
         "currency": "EUR",
         "total_minor": TOTAL,
         "lines": (OrderLine("SKU-1", 2), OrderLine("SKU-2", 1)),
-        "content_hash": content_hash(events.order_confirmed()),
+        "content_hash": CONTENT,
         "status": status,
         "version": 3,
         "attempt": len(tries),

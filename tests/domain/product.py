@@ -6,9 +6,10 @@ must not become one here.
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from consumers.reactions import REACTIONS
+from consumers.refund_requested import refund_payment
 from domain.failure_codes import FailureCode
 from domain.operation import BESIDE_OTHERS, INVENTORY_KINDS, Frozen, Operation, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, Status
@@ -32,10 +33,24 @@ from domain.outcome import (
     Unknown,
 )
 from domain.reaction import Reaction
+from domain.refunding import read_request
+from domain.requests import REQUESTS_MAX, Request, RequestState
 from domain.rules import Context
 from domain.values import replace
 from schemas import events as e
-from tests.domain.builders import AT, TOTAL, attempt, authorized, captured, context, hold, later, operation, order
+from tests.domain.builders import (
+    AT,
+    TOTAL,
+    attempt,
+    authorized,
+    captured,
+    context,
+    hold,
+    later,
+    operation,
+    order,
+    request,
+)
 from tests.schemas import builders
 
 K = OperationKind
@@ -102,7 +117,8 @@ MEETS: Final[dict[OperationKind, frozenset[Status]]] = {
     K.RELEASE: frozenset({S.PAYMENT_FAILED}),
     # It may still be under way when the order is paid or has failed, but not with the money that is walked here.
     K.EXTEND: frozenset({S.ITEMS_RESERVED}),
-    K.RESTOCK: frozenset({S.PAID_AND_CONFIRMED}),
+    # Of a paid order only for a request.
+    K.RESTOCK: frozenset({S.CANCELLED}),
 }
 HOME: Final[dict[str, frozenset[Status]]] = {
     # The statuses in which a reaction opens operations. They and what follows from them are its own until the order
@@ -114,6 +130,8 @@ HOME: Final[dict[str, frozenset[Status]]] = {
     "return_payment": frozenset({S.RESERVATION_FAILED}),
 }
 AT_HOME: Final = frozenset().union(*HOME.values())
+KNOWN: Final = "R-known"
+"""The request that an order has which refund_payment works on."""
 UNDONE: Final = frozenset({S.CONFIRMED, S.ACTION_REQUIRED})
 """Where a void or refund of money that we knew of is under way only under review."""
 
@@ -196,6 +214,8 @@ def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
             tax_minor=0,
             payment_method=None,
         )
+    elif trigger is e.RefundRequested:
+        yield from _asked_refunds(whole=known is not None and known.effective_status is S.PAID_AND_CONFIRMED)
     elif trigger is e.PaymentRetryRequested:
         for after, at in product(sorted({max(1, n - 1), n, n + 1}), (AT, later(60))):
             yield builders.payment_retry_requested(after_attempt=after, occurred_at=at)
@@ -221,14 +241,43 @@ def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
         yield build(attempt=n, order_version=10)
 
 
+def _asked_refunds(*, whole: bool) -> Iterator[e.RefundRequested]:
+    """Every refund that matters: of a part, of all, of too much; known, known with other content; lines in excess.
+
+    whole: else only those by which the status decides.
+    """
+    yield builders.refund_requested()
+    if not whole:
+        return
+    yield builders.refund_requested(request_id=KNOWN, lines=())
+    yield builders.refund_requested(request_id=KNOWN, amount_minor=1, lines=())
+    yield builders.refund_requested(amount_minor=None)
+    yield builders.refund_requested(amount_minor=TOTAL, lines=())
+    yield builders.refund_requested(amount_minor=TOTAL + 1)
+    yield builders.refund_requested(lines=(e.Item(sku="SKU-9", quantity=1),))
+
+
 def planned_cases() -> Iterator[Planned]:
     """Walk every reaction's trigger against every order."""
     for known in _orders():
         for reaction in REACTIONS:
+            asked = known
+            if known is not None and reaction is refund_payment:
+                asked = known.with_request(known_request(RequestState.DONE, taken_minor=1, returned_minor=1))
             for event in _events(reaction.trigger, known):
-                yield Planned(reaction, known, event, context())
+                yield Planned(reaction, asked, event, context())
                 if reaction.calls & INVENTORY_KINDS:
-                    yield Planned(reaction, known, event, context(inventory_elsewhere=True))
+                    yield Planned(reaction, asked, event, context(inventory_elsewhere=True))
+    full = tuple(request(f"R-{n}", n, state=RequestState.REFUSED) for n in range(1, REQUESTS_MAX + 1))
+    paid = order(S.PAID_AND_CONFIRMED, captured(), requests=full, version=9)
+    yield Planned(refund_payment, paid, builders.refund_requested(request_id="R-201"), context())
+
+
+def known_request(state: RequestState, **overrides: Any) -> Request:
+    """Build the request KNOWN, as it is asked for once more in the walk."""
+    event = builders.refund_requested(request_id=KNOWN, lines=())
+    asked = read_request(event, order(S.PAID_AND_CONFIRMED, captured()), context())
+    return replace(asked, state=state, taken_at=AT, **overrides)
 
 
 def _money_of(kind: OperationKind) -> tuple[Attempt, ...]:
@@ -238,18 +287,22 @@ def _money_of(kind: OperationKind) -> tuple[Attempt, ...]:
             return (attempt(), attempt(transaction_id="pi_1", action_expires_at=later(500)))
         case K.CAPTURE | K.VOID | K.EXTEND:
             return (authorized(),)
-        case K.REFUND | K.RESTOCK:
+        case K.REFUND:
             return (captured(), captured(refund_id="re_1"))
         case K.RESERVE | K.CONFIRM:
             return (captured(), authorized(), attempt(token=None))
         case K.RELEASE:
             return (attempt(), authorized(voided=True), captured(refunded_minor=TOTAL))
+        case K.RESTOCK:
+            return (captured(), captured(refunded_minor=TOTAL))
 
 
 def _hold_of(kind: OperationKind) -> tuple[Hold, ...]:
     match kind:
         case K.AUTHORIZE | K.RESERVE:
             return ()
+        case K.RESTOCK:
+            return (hold(state=HoldState.SOLD),)
         case _:
             return (hold(pinned=True),)
 
@@ -267,11 +320,16 @@ def _work() -> Iterator[tuple[Reaction, OperationKind, OperationState, float]]:
 
 def _foreign(reaction: Reaction, kind: OperationKind, status: Status) -> bool:
     """Whether the order stands where another reaction is at home: see HOME. What is beside others may be anywhere."""
+    if reaction is refund_payment:
+        return status not in {S.PAID_AND_CONFIRMED, S.PAYMENT_FAILED}
     return kind not in BESIDE_OTHERS and status in AT_HOME and status not in HOME.get(reaction.name, ())
 
 
 def _is_possible(order: Order, operation: Operation, outcome: Outcome) -> bool:
     status, kind, money = order.effective_status, operation.kind, order.attempts[operation.attempt - 1]
+    if operation.for_request is not None:
+        known = operation.attempt == order.attempt and status is S.PAID_AND_CONFIRMED
+        return known and isinstance(outcome, ANSWERS[kind])
     if operation.attempt != order.attempt:
         # A release names its own hold and may be under way for an older attempt; everything else is settled before a
         # retry begins, because a busy order is not retried. So may an extension be, but not with money that we hold.
@@ -280,6 +338,8 @@ def _is_possible(order: Order, operation: Operation, outcome: Outcome) -> bool:
         return False
     if kind is K.CONFIRM and money.held_minor > 0:
         return False
+    if kind is K.RESTOCK and money.kept_minor > 0:
+        return False  # it was cancelled, and its money is back
     return isinstance(outcome, ANSWERS[kind])
 
 
@@ -296,12 +356,22 @@ def settled_cases() -> Iterator[Settled]:
             unknown_since=None if state is OperationState.OPEN else AT,
             tries=20 if age_s else 1,
             frozen=Frozen(until=later(900 + (age_s if age_s > 1_000 else 0))) if kind is K.EXTEND else None,
+            for_request=KNOWN if reaction is refund_payment else None,
         )
+        asked = (known_request(RequestState.TAKEN, taken_minor=TOTAL, tries=1),) if reaction is refund_payment else ()
         last = (replace(_at_rest(effective), number=2),) if older else ()
         for money, outcome in product(_money_of(kind), OUTCOMES):
-            known = order(status, money, *last, holds=_hold_of(kind), operations=(op,), reviewed=reviewed, version=9)
-            rules = {"inventory_elsewhere": kind in INVENTORY_KINDS}
-            at = context(later(age_s), **rules)
+            known = order(
+                status,
+                money,
+                *last,
+                holds=_hold_of(kind),
+                operations=(op,),
+                requests=asked,
+                reviewed=reviewed,
+                version=9,
+            )
+            at = context(later(age_s), inventory_elsewhere=kind in INVENTORY_KINDS)
             yield Settled(reaction, known, op, outcome, at, _is_possible(known, op, outcome))
 
 

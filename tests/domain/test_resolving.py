@@ -18,14 +18,17 @@ from domain.operation import (
     Operation,
     OperationKind,
     OperationState,
+    operation_id,
 )
-from domain.order import Attempt, Hold, HoldState, Order, Status
+from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status
 from domain.outcome import AlreadyCaptured, Approved, Declined, Outcome, Pending, Reserved
+from domain.requests import RequestState
 from domain.resolving import OWNERS, No, Ruling, Word, resolve
 from domain.values import replace
 from domain.ways_out import DOUBTS, OUTSIDE, WAYS
 from tests.domain.builders import (
     AT,
+    ORDER_ID,
     RULES,
     TOTAL,
     attempt,
@@ -36,6 +39,7 @@ from tests.domain.builders import (
     later,
     operation,
     order,
+    request,
 )
 
 K = OperationKind
@@ -47,6 +51,7 @@ FAILED: Final = ["PaymentFailed", "CustomerNotificationRequested"]
 VOIDED: Final = ["PaymentVoided", *FAILED]
 REFUNDED: Final = ["PaymentRefunded", *FAILED]
 PINNED: Final = (hold(pinned=True),)
+SOLD: Final = (hold(state=HoldState.SOLD),)
 STATES: Final = {"unknown": O.UNKNOWN, "overdue": O.PENDING, "not_executed": O.OPEN}
 
 
@@ -82,6 +87,8 @@ CALLS: Final = {
     "confirm": Review(S.ITEMS_RESERVED, captured(), K.CONFIRM, "capture_payment", PINNED),
     "extend": Review(S.ITEMS_RESERVED, authorized(), K.EXTEND, "capture_payment", PINNED),
     "release": Review(S.PAYMENT_FAILED, attempt(), K.RELEASE, "release_items", PINNED),
+    "refund on request": Review(S.PAID_AND_CONFIRMED, captured(), K.REFUND, "refund_payment", SOLD),
+    "restock": Review(S.PAID_AND_CONFIRMED, captured(refunded_minor=TOTAL), K.RESTOCK, "refund_payment", SOLD),
 }
 ENDS: Final[dict[tuple[str, Word], tuple[Status, list[str]]]] = {
     # What the order comes to, and the events on its way, when all calls that follow are done.
@@ -118,6 +125,11 @@ ENDS: Final[dict[tuple[str, Word], tuple[Status, list[str]]]] = {
     ("extend", YES): (S.PAID_AND_CONFIRMED, ["PaidAndConfirmed"]),
     ("extend", NO): (S.RESERVATION_FAILED, ["ReservationFailed"]),
     **{("release", word): (S.PAYMENT_FAILED, ["ReservationReleased"]) for word in Word},
+    **{
+        ("refund on request", word): (S.PAID_AND_CONFIRMED, ["PaymentRefunded", "CustomerNotificationRequested"])
+        for word in Word
+    },
+    **{("restock", word): (S.PAID_AND_CONFIRMED, ["ItemsRestocked"]) for word in Word},
 }
 STUCK: Final = {
     "authorized": Review(S.PAYMENT_AUTHORIZED, authorized()),
@@ -154,12 +166,20 @@ REFERENCES: Final = {K.AUTHORIZE: "pi_1", K.REFUND: "re_1"}
 
 def under(review: Review, reason: str, *work: Operation, **overrides: Any) -> Order:
     fields = {"reviewed": review.reviewed, "review_reason": reason, "operations": work, "holds": review.holds}
+    if review.owner == "refund_payment":
+        back = TOTAL if review.kind is K.RESTOCK else 0
+        asked = request(state=RequestState.TAKEN, taken_minor=TOTAL, returned_minor=back, taken_at=AT, tries=1)
+        taken = replace(asked, lines=(OrderLine("SKU-1", 1),))
+        fields["requests"] = (taken,)
     return order(S.MANUAL_REVIEW, review.money, **(fields | overrides))
 
 
 def call_of(review: Review, **overrides: Any) -> Operation:
     assert review.kind is not None
-    return operation(review.kind, reaction=review.owner, due_at=None, **overrides)
+    asked = "R-1" if review.owner == "refund_payment" else None
+    number = operation_id(ORDER_ID, 1, review.kind, 1, asked)
+    fields = {"operation_id": number, "for_request": asked, "due_at": None, "reaction": review.owner}
+    return operation(review.kind, **(fields | overrides))
 
 
 def rule(
@@ -326,7 +346,7 @@ def test_what_the_gateway_has_refused_is_settled_as_paid_back_or_sent_again_unde
     if word is YES:
         said = (O.APPROVED, "alice", "looked at the dashboard", AT)
         assert (new.state, new.by, new.reason, new.settled_at) == said
-        assert decision.order.status is S.PAYMENT_FAILED
+        assert decision.order.status is (review.reviewed if new.for_request else S.PAYMENT_FAILED)
     else:
         assert (new.state, new.due_at, new.tries, new.reference, decision.events) == (O.OPEN, AT, 0, None, ())
         assert decision.order.status is S.MANUAL_REVIEW

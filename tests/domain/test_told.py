@@ -82,7 +82,7 @@ def test_an_operator_has_it_sent_again_under_a_new_key() -> None:
     [
         refunded(S.MANUAL_REVIEW, reviewed=S.ITEMS_RESERVED, review_reason="capture_unknown"),
         refunded(S.CONFIRMED),
-        replace(refunded(), operations=(REFUND, operation(K.REFUND, try_number=2, state=OperationState.PENDING))),
+        replace(refunded(), operations=(REFUND, operation(K.REFUND, try_number=2))),
     ],
     ids=["under review", "paid for again", "a refund under way"],
 )

@@ -78,6 +78,17 @@ def payment_retry_requested(**overrides: Any) -> events.PaymentRetryRequested:
     return events.PaymentRetryRequested.model_validate(fields | overrides)
 
 
+def refund_requested(**overrides: Any) -> events.RefundRequested:
+    fields = _base("RefundRequested", overrides) | {
+        "request_id": "R-1",
+        "amount_minor": 1_000,
+        "reason": "damaged",
+        "lines": (events.Item(sku="SKU-1", quantity=1),),
+        "requested_by": "agent-7",
+    }
+    return events.RefundRequested.model_validate(fields | overrides)
+
+
 def order_cancel_requested(**overrides: Any) -> events.OrderCancelRequested:
     fields = _base("OrderCancelRequested", overrides) | {
         "request_id": "C-1",
@@ -183,6 +194,23 @@ def payment_refund_failed(**overrides: Any) -> events.PaymentRefundFailed:
     return events.PaymentRefundFailed.model_validate(fields | overrides)
 
 
+def refund_refused(**overrides: Any) -> events.RefundRefused:
+    fields = _not_of_an_attempt("RefundRefused", overrides)
+    fields |= {"customer_id": "customer-1", "reason": events.RefundRefusal.EXCEEDS_KEPT}
+    return events.RefundRefused.model_validate(fields | overrides)
+
+
+def items_restocked(**overrides: Any) -> events.ItemsRestocked:
+    fields = _not_of_an_attempt("ItemsRestocked", overrides) | {"lines": _ITEMS}
+    return events.ItemsRestocked.model_validate(fields | overrides)
+
+
+def _not_of_an_attempt(event_type: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    fields = _own(event_type, 5, overrides) | {"request_id": "R-1"}
+    del fields["attempt"]
+    return fields
+
+
 def payment_disputed(**overrides: Any) -> events.PaymentDisputed:
     fields = _own("PaymentDisputed", 5, overrides) | _MONEY | _PLACES | _DISPUTE
     return events.PaymentDisputed.model_validate(fields | overrides)
@@ -232,6 +260,7 @@ def one_of_each() -> tuple[events.Event, ...]:
         order_confirmed(),
         payment_retry_requested(),
         order_cancel_requested(),
+        refund_requested(),
         stock_adjusted(),
         customer_action_required(),
         payment_authorized(),
@@ -245,6 +274,8 @@ def one_of_each() -> tuple[events.Event, ...]:
         payment_voided(),
         payment_refunded(),
         payment_refund_failed(),
+        refund_refused(),
+        items_restocked(),
         payment_disputed(),
         payment_dispute_closed(),
         payment_review_required(),

@@ -14,6 +14,7 @@ def test_the_table_says_who_publishes_and_what_is_consumed() -> None:
         "OrderConfirmed": Publisher.CHECKOUT,
         "PaymentRetryRequested": Publisher.STOREFRONT,
         "OrderCancelRequested": Publisher.STOREFRONT,
+        "RefundRequested": Publisher.SERVICE,
         "PreparationStarted": Publisher.PREPARATION,
         "StockAdjusted": Publisher.WAREHOUSE,
     }
@@ -21,6 +22,7 @@ def test_the_table_says_who_publishes_and_what_is_consumed() -> None:
         "OrderConfirmed",
         "PaymentRetryRequested",
         "OrderCancelRequested",
+        "RefundRequested",
         "StockAdjusted",
         "PaymentAuthorized",
         "ItemsReserved",

@@ -51,6 +51,14 @@ class _Shelf:
             self._move(line.sku, 0, -line.quantity, line.quantity)
         return Approved()
 
+    def restock(self, call: InventoryCall) -> Outcome:
+        """Put sold units back. Another order of the batch may reserve them."""
+        for line in call.lines:
+            if line.sku in self._available:
+                self._available[line.sku] += line.quantity
+            self._move(line.sku, line.quantity, 0, -line.quantity)
+        return Approved()
+
     def _move(self, sku: str, available: int, reserved: int, sold: int) -> None:
         moved = self.moves.get(sku)
         if moved is None:
@@ -72,6 +80,7 @@ class InternalInventory:
         answers = []
         for kind, ask in (
             (OperationKind.RELEASE, shelf.release),
+            (OperationKind.RESTOCK, shelf.restock),
             (OperationKind.CONFIRM, shelf.confirm),
             (OperationKind.RESERVE, shelf.reserve),
         ):

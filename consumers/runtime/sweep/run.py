@@ -11,6 +11,7 @@ from consumers.runtime.locks import LockWatch
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.settling import Settler
+from consumers.runtime.sweep.approvals import Unapproved
 from consumers.runtime.sweep.claims import DueOperations, DueStockCalls, WithoutKept
 from consumers.runtime.sweep.delays import DelayedPayments
 from consumers.runtime.sweep.early import EarlyOnes
@@ -58,6 +59,7 @@ class Sweep:
             EarlyOnes(tools),
             LapsedHolds(tools, edges.submit),
             DelayedPayments(tools),
+            Unapproved(tools),
             StuckOrders(tools),
             *_of_letters(tools, bounds),
             *_of_inventory(tools, bounds, edges, settler.without_kept),

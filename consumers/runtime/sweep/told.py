@@ -196,6 +196,9 @@ def _book(work: Work, heard: _Heard, disputes: tuple[KnownDispute, ...]) -> dict
         else:
             did |= decision != NOTHING
             work.apply(decision)
+            if decision.dispute is not None:
+                new = decision.dispute
+                disputes = (*(d for d in disputes if d.dispute_id != new.dispute_id), new)
     fates: dict[str, tuple[Fate, OrderId | None]] = {}
     for kept in heard.kept:
         done = Fate.APPLIED if did else fate_without_news(kept.age)

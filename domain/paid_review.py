@@ -1,0 +1,46 @@
+"""A review of an order that was paid: which of its refunds needs a person, and when the review is over."""
+
+from typing import Final
+
+from domain.decision import Decision
+from domain.operation import Operation, OperationKind, OperationState
+from domain.order import Order, Status
+from domain.requests import Request, RequestKind, RequestState, find
+from domain.values import replace
+
+_WERE_PAID: Final = frozenset({Status.PAID_AND_CONFIRMED, Status.CANCELLED})
+_DOUBTS: Final = {OperationState.PENDING: "overdue", OperationState.OPEN: "not_executed"}
+
+
+def request_of(order: Order, operation: Operation) -> Request | None:
+    """Return the refund that somebody asked for and this operation serves."""
+    return None if operation.for_request is None else find(order.requests, RequestKind.REFUND, operation.for_request)
+
+
+def lacks_refund(order: Order, request: Request) -> bool:
+    """Whether the request's money is owed, and no call is under way for it: the gateway refused, or it failed later."""
+    return (
+        request.kind is RequestKind.REFUND
+        and request.state is RequestState.TAKEN
+        and request.returned_minor < (request.taken_minor or 0)
+        and not any(
+            o.unfinished and o.kind is OperationKind.REFUND and o.for_request == request.request_id
+            for o in order.operations
+        )
+    )
+
+
+def leave_review(decision: Decision) -> Decision:
+    """Return an order that was paid from its review, unless another of its refunds still needs a person."""
+    order = decision.order
+    if order is None or order.status is not Status.MANUAL_REVIEW or order.reviewed not in _WERE_PAID:
+        return decision
+    given_up = [o for o in order.operations if o.unfinished and o.due_at is None]
+    if given_up:
+        call = given_up[0]
+        left = replace(order, review_reason=f"{call.kind}_{_DOUBTS.get(call.state, 'unknown')}")
+    elif any(lacks_refund(order, request) for request in order.requests):
+        left = replace(order, review_reason="refund_failed")
+    else:
+        left = replace(order, status=order.effective_status, reviewed=None, review_reason=None)
+    return replace(decision, order=left)

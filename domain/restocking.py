@@ -1,0 +1,112 @@
+"""Puts sold units back into stock: those that a refund names, or all that a cancelled order has left.
+
+Of each line never more than was sold and is not back already. A refund that was ever taken has brought its lines back,
+whatever became of its money.
+"""
+
+from collections import Counter
+from typing import Final
+
+from domain.case import Case
+from domain.decision import Decision, Draft, emit
+from domain.lines import OrderLine
+from domain.operating import open_operation
+from domain.operation import Operation, OperationKind
+from domain.order import HoldState, Order
+from domain.paid_review import leave_review
+from domain.requests import Request, RequestKind, RequestState, find
+from domain.rules import Context
+from domain.values import replace
+from schemas.events import ItemsRestocked
+
+OWNER: Final = "refund_payment"
+"""Whose rows settle an operation that puts units back."""
+
+
+def units_left(order: Order) -> Counter[str]:
+    """Return by SKU the units that are sold and neither back nor on their way back."""
+    hold = order.hold_of(order.attempt)
+    if hold is None or hold.state is not HoldState.SOLD:
+        return Counter()
+    left = Counter({line.sku: line.quantity for line in order.lines})
+    for request in order.requests:
+        if request.kind is RequestKind.REFUND and request.taken_at is not None:
+            left.subtract({line.sku: line.quantity for line in request.lines})
+    return +left
+
+
+def exceeds_sold(order: Order, request: Request) -> bool:
+    """Whether the request names units that are not sold, or are back already."""
+    left = units_left(order)
+    return any(line.quantity > left[line.sku] for line in request.lines)
+
+
+def open_restock(order: Order, request: Request, context: Context) -> Order:
+    """Return the order with the operation that puts the request's units back."""
+    return open_operation(
+        order,
+        context,
+        OperationKind.RESTOCK,
+        order.current,
+        OWNER,
+        0,
+        lines=request.lines,
+        for_request=request.request_id,
+    )
+
+
+def restock_all(order: Order, context: Context, reaction: str) -> Order:
+    """Return a cancelled order with the operation that puts back all that is still sold, if anything is."""
+    under_way = any(
+        o.kind is OperationKind.RESTOCK and o.for_request is None and o.unfinished for o in order.operations
+    )
+    if under_way or not units_left(order):
+        return order
+    lines = tuple(OrderLine(sku, units) for sku, units in sorted(units_left(order).items()))
+    return open_operation(order, context, OperationKind.RESTOCK, order.current, reaction, 0, lines=lines)
+
+
+def lines_of(order: Order, operation: Operation) -> tuple[OrderLine, ...]:
+    """Return what an operation at the inventory is about: every line of the order, or the units that come back."""
+    if operation.kind is not OperationKind.RESTOCK:
+        return order.lines
+    if operation.for_request is not None:
+        request = find(order.requests, RequestKind.REFUND, operation.for_request)
+        return request.lines if request is not None else ()
+    return tuple(OrderLine(sku, units) for sku, units in sorted(units_left(order).items()))
+
+
+def request_of(order: Order, operation: Operation) -> str:
+    """Return the id of the request with which units come back: of the refund, or of the cancel that was carried out."""
+    if operation.for_request is not None:
+        return operation.for_request
+    cancels = [r for r in order.requests if r.kind is RequestKind.CANCEL and r.state is not RequestState.REFUSED]
+    return cancels[-1].request_id if cancels else str(order.order_id)
+
+
+def end_restock(case: Case) -> Decision:
+    """Emit that the units are back, and note it with the request, or with the hold of a cancelled order."""
+    order, call = case.order, case.call
+    fields = {
+        "request_id": request_of(order, call),
+        "lines": [{"sku": line.sku, "quantity": line.quantity} for line in lines_of(order, call)],
+    }
+    if call.for_request is None:
+        hold = order.hold_of(call.attempt)
+        assert hold is not None
+        order = order.with_hold(replace(hold, state=HoldState.RESTOCKED))
+    else:
+        order = end_request(order, call, case.context)
+    return leave_review(emit(order, case.context, Draft(ItemsRestocked, fields)))
+
+
+def end_request(order: Order, call: Operation, context: Context) -> Order:
+    """Return the order with the refund that this call serves done, unless its money or goods are under way still."""
+    request = None if call.for_request is None else find(order.requests, RequestKind.REFUND, call.for_request)
+    if request is None or request.ended:
+        return order
+    if any(o.for_request == call.for_request and o.unfinished for o in order.operations):
+        return order
+    if request.returned_minor < (request.taken_minor or 0):
+        return order
+    return order.with_request(replace(request, state=RequestState.DONE, ended_at=context.at))
