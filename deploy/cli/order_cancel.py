@@ -90,7 +90,7 @@ def _document(asked: "Asked", request: OrderCancelRequested) -> dict[str, Any]:
         "request_id": request.request_id,
         "reason": request.reason,
         "by": request.requested_by,
-        "operator": os_user(),
+        "operator": known.operator,
         "new": asked.new,
         "state": known.state.value,
         "refused": known.refused,

@@ -13,7 +13,7 @@ from deploy.views.timeline import moment
 from domain.ids import OrderId
 from domain.operation import GATEWAY_KINDS, OperationKind
 from domain.resolving import No, Ruling, Word
-from outbox.operators.queries import Record, last_resolution, read_order, snapshot
+from outbox.operators.queries import OrderRows, Record, last_resolution, read_order, snapshot
 from schemas.money import Money
 
 if TYPE_CHECKING:
@@ -93,11 +93,17 @@ def _refuse_part(settings: Settings, order_id: OrderId, refund_id: str, transact
         known = read_order(connection, order_id)
     attempts = [] if known is None else [a for a in known.attempts if a["transaction_id"] == transaction_id]
     owed = sum(a["captured_minor"] - a["refunded_minor"] for a in attempts)
-    if known is None or not owed or back == owed:
+    if known is None or not owed or back in {owed, *_asked_back(known)}:
         return None
     currency = known.order["currency"]
     found = f"gives back {Money(back, currency)} of {Money(owed, currency)}" if back else "has failed"
     return No(f"refund {refund_id} {found} at the gateway: --as {Word.NOT_EXECUTED} has the rest refunded")
+
+
+def _asked_back(known: OrderRows) -> set[int]:
+    """Return what is still owed for each refund that somebody asked for, in minor units."""
+    taken = [row for row in known.requests if (row["kind"], row["state"]) == ("refund", "taken")]
+    return {(row["taken_minor"] or 0) - row["returned_minor"] for row in taken}
 
 
 def _earlier_ruling(settings: Settings, order_id: str) -> str:

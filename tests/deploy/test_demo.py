@@ -90,7 +90,7 @@ def test_demo_with_the_stock_elsewhere_plays_its_trouble_too(tmp_path: Path) -> 
         found = json.loads(demo.out)
     assert (found["inventory"], found["as_expected"], found["wrong"]) == ("http", True, {})
     assert [i["id"] for i in found["audit"]["invariants"] if i["holds"]] == list(range(1, 12))
-    assert sum("inventory trouble" in kind for kind in found["kinds"]) == 4
+    assert sum("inventory trouble" in kind for kind in found["kinds"]) == 5
     assert (folders(tmp_path), processes(tmp_path)) == ([], [])
 
 

@@ -21,7 +21,7 @@ ORDERS = len(kinds_of(elsewhere=True))
 def test_every_fault_of_the_inventory_strikes_every_call_among_the_stories() -> None:
     assert set(INVENTORY_FAULTS) == set(Fault)
     items = [story.item for kind in kinds_of(elsewhere=True) for story in kind.variants if story.item is not None]
-    for call in ("RESERVE", "EXTEND", "CONFIRM", "RELEASE"):
+    for call in ("RESERVE", "EXTEND", "CONFIRM", "RELEASE", "RESTOCK"):
         assert {fault_of([item], call, 0) for item in items} == {None, *Fault}
     FaultsOfAll().change(orjson.dumps(OF_ALL_CALLS))
 

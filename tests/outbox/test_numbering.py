@@ -17,7 +17,7 @@ from outbox.schema.migrations.run import config
 from outbox.store import PostgresStore
 from outbox.store.numbers import OrderNumbers, draw_block
 from schemas.codec import Codec
-from tests.outbox.world import FAILED, PAID, REVIEWED, Case
+from tests.outbox.world import CANCELLED, FAILED, PAID, REVIEWED, Case
 
 TABLES: dict[LiteralString, LiteralString] = {
     "orders": "order_id",
@@ -28,7 +28,7 @@ TABLES: dict[LiteralString, LiteralString] = {
 }
 ADDED = ("order_number", "request_format", "frozen", "request_id", "action_expires_at")
 """Columns that the first release had not."""
-ORDERS = len(PAID) + len(FAILED) + len(REVIEWED)
+ORDERS = len(PAID) + len(FAILED) + len(CANCELLED) + len(REVIEWED)
 
 
 class Blocks:

@@ -26,9 +26,9 @@ ORDERS: LiteralString = """
     SELECT 'order-' || n, 1, 'CARD', 'pi_' || n, 0, 0, 0, false, false, 're_' || n, n FROM generate_series(1, %s) n"""
 OPERATIONS: LiteralString = """
     INSERT INTO operation (order_id, attempt, kind, try_number, operation_id, state, reaction, amount_minor, currency,
-                           transaction_id, reference, tries, opened_at, replayed, order_number)
+                           transaction_id, reference, tries, opened_at, replayed, order_number, for_request)
     SELECT 'order-' || n, 1, 'refund', 1, gen_random_uuid(), 'declined', 'return_payment', 1, 'EUR', 'pi_of_call_' || n,
-           're_of_call_' || n, 1, now(), false, n FROM generate_series(1, %s) n"""
+           're_of_call_' || n, 1, now(), false, n, '' FROM generate_series(1, %s) n"""
 CANCEL: LiteralString = """
     SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s"""
 SETTINGS = "SELECT current_setting('enable_seqscan'), current_setting('statement_timeout')"

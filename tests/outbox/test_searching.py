@@ -240,9 +240,9 @@ async def test_an_order_on_which_somebody_works_does_not_stand_still(
     await database.orders("order-", "confirmed", "5 days")
     await database.rows(
         f"""INSERT INTO operation (order_id, attempt, kind, try_number, operation_id, state, reaction, amount_minor,
-                                   currency, tries, opened_at, replayed, order_number)
+                                   currency, tries, opened_at, replayed, order_number, for_request)
             SELECT order_id, 1, 'authorize', 1, gen_random_uuid(), '{state}', 'authorize_payment', 1, 'EUR', 1, now(),
-                   false, order_number FROM orders"""
+                   false, order_number, '' FROM orders"""
     )
     assert await search(store) == found
 
