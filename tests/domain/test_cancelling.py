@@ -354,6 +354,26 @@ def test_what_somebody_else_gave_back_is_told_and_the_rest_goes_back() -> None:
     assert types(settle(known, ReturnedElsewhere(TOTAL, "re_9"), cancel_order)) == ["PaymentRefunded", *ENDED]
 
 
+def test_a_void_whose_first_refusal_nobody_heard_is_tried_once_more_before_a_person_is_asked() -> None:
+    void = operation(K.VOID, amount_minor=0, state=OperationState.UNKNOWN, unknown_since=AT)
+    known = noted(S.CONFIRMED, attempt(transaction_id="pi_1"), operations=(void,))
+    again = settle(known, Declined(FailureCode.GATEWAY_REFUSED))
+    assert (opened(known, again), types(again)) == ([(K.VOID, 0)], [])
+    assert again.order is not None
+    second = next(o for o in again.order.operations if o.unfinished)
+    assert second.try_number == 2
+    refused = authorize_payment.settle(again.order, second, Declined(FailureCode.GATEWAY_REFUSED), context())
+    assert types(refused) == ["PaymentReviewRequired"]
+
+
+def test_a_review_about_an_extension_ends_with_the_cancel_that_was_noted_in_it() -> None:
+    asked = operation(K.EXTEND, amount_minor=0, reaction="capture_payment", due_at=None, state=OperationState.UNKNOWN)
+    under = {"reviewed": S.ITEMS_RESERVED, "review_reason": "extend_unknown", "holds": (hold(pinned=True),)}
+    known = noted(S.MANUAL_REVIEW, authorized(), operations=(asked,), **under)
+    for outcome in (Reserved(later(900)), Lapsed()):
+        assert opened(known, settle(known, outcome, capture_payment)) == [(K.VOID, TOTAL)]
+
+
 # The request as it comes
 
 
