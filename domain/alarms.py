@@ -225,7 +225,7 @@ _REVIEW_CODES: Final = {
     **{f"{call}_overdue": f"The {call} was accepted long ago, and its answer never came." for call in _CALLS},
     **{f"{call}_not_executed": f"The {call} was turned away too often." for call in _CALLS},
 }
-_ABOUT_GOODS: Final = ("reserve", "confirm", "release", "extend")
+_ABOUT_GOODS: Final = ("reserve", "confirm", "release", "extend", "restock")
 _RESOLVE_GOODS: Final = (
     "See `payments order show ID`, look the hold up at the inventory, then `payments order resolve ID`."
 )

@@ -6,9 +6,10 @@ from domain.failure_codes import FailureCode
 from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
-from domain.outcome import AlreadyCaptured, Declined, Pending, Unknown
+from domain.outcome import AlreadyCaptured, Declined, Pending, Reserved, Unknown
 from domain.pending import AT_OTHERS, is_overdue, waits_for_others
 from domain.retries import is_too_old, retry_refusal
+from domain.rules import span
 from domain.stock_calls import lasts_too_short
 from schemas.events import OrderConfirmed, PaymentRetryRequested
 
@@ -110,6 +111,19 @@ def capture_waits(case: Case) -> bool:
     hold = order.hold_of(order.attempt)
     ready = hold is not None and hold.needed and not order.busy() and order.cancel is None
     return of_current_attempt(case) and ready and order.current.held_minor > 0
+
+
+def extended_too_little(case: Case) -> bool:
+    """Whether the capture waits for this extension, and half of its time is over already: its answer is late."""
+    rests = case.outcome_as(Reserved).expires_at - case.context.at
+    return capture_waits(case) and rests < span(case.context.rules.reservation_ttl_s / 2)
+
+
+def goods_gone(case: Case) -> bool:
+    """Whether the hold in an inventory elsewhere has run out, and the capture that was to follow has had no effect."""
+    hold = case.order.hold_of(case.call.attempt)
+    gone = hold is None or not hold.needed
+    return case.context.rules.inventory_elsewhere and of_current_attempt(case) and gone
 
 
 def asks_too_little(case: Case) -> bool:

@@ -76,6 +76,15 @@ def fail_lapsed(case: Case) -> Decision:
     return fail_reservation(replace(case, order=lapse(case.order, case.call.attempt, case.context.at)))
 
 
+def fail_uncaptured(case: Case) -> Decision:
+    """Move to reservation_failed: the hold ran out before the capture began. Close it; what is held is voided next.
+
+    A late copy of the capture does no harm: the void then finds the money captured, and it is refunded.
+    """
+    ended = replace(case.call, state=OperationState.NOT_EXECUTED, settled_at=case.context.at, due_at=None)
+    return fail_reservation(replace(case, order=case.order.with_operation(ended)))
+
+
 def mark_paid(case: Case) -> Decision:
     """Move to paid_and_confirmed: the hold is sold. Never revoked. Erase the token."""
     order = case.order

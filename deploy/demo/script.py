@@ -8,7 +8,7 @@ from uuid import UUID
 
 from deploy.demo.elsewhere import kinds_of
 from deploy.demo.kinds import KINDS, Kind, counts_for
-from deploy.demo.stories import Also, Goods, Saved, Story
+from deploy.demo.stories import Also, Goods, Refund, Saved, Story
 
 PLENTY: Final = ("tea", "coffee", "honey", "mug", "kettle", "teapot", "biscuits", "jam")
 PLENTY_UNITS: Final = 10_000_000
@@ -70,6 +70,38 @@ class ScriptedOrder:
             "request_id": f"cancel-{self.order_id}",
             "reason": "ordered by mistake",
             "requested_by": str(self.confirmed["customer_id"]),
+        }
+
+    @property
+    def part_minor(self) -> int:
+        """What is asked back of it if a part is."""
+        return max(self.total_minor // 3, 1)
+
+    @property
+    def part_item(self) -> str:
+        """The SKU of which one unit comes back with that part."""
+        return str(self.confirmed["lines"][0]["sku"])
+
+    def refunds(self) -> list[dict[str, Any]]:
+        """Return what customer service publishes when the order is paid."""
+        match self.story.refund:
+            case Refund.NOTHING:
+                return []
+            case Refund.ALL:
+                return [self._refund("all", None, [])]
+            case Refund.PART:
+                back = [{"sku": self.part_item, "quantity": 1}]
+                return [self._refund("part", self.part_minor, back), self._refund("more", self.total_minor, [])]
+
+    def _refund(self, name: str, amount_minor: int | None, lines: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "type": "RefundRequested",
+            "order_id": self.order_id,
+            "request_id": f"refund-{name}-{self.order_id}",
+            "amount_minor": amount_minor,
+            "reason": "arrived damaged",
+            "lines": lines,
+            "requested_by": "customer service",
         }
 
     def preparation(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ class Money(StrEnum):
     TAKEN = "taken"
     VOIDED = "held, then let go"
     REFUNDED = "taken, then given back"
+    REFUNDED_IN_PART = "taken, then a part given back"
     KEPT_NOT = "perhaps held or taken, and then given back"
 
 
@@ -52,6 +53,14 @@ class Cancel(StrEnum):
     IN_PREPARATION = "when its preparation has begun"
 
 
+class Refund(StrEnum):
+    """What is asked back of a paid order."""
+
+    NOTHING = ""
+    ALL = "all of it"
+    PART = "a part, with an item that comes back, and then more than is kept"
+
+
 class Also(StrEnum):
     """What is published besides the order."""
 
@@ -81,7 +90,7 @@ class Story:
 
     currency: if it matters. free: discounted to nothing. large: costs more than the gateway takes (in EUR; in JPY it
     takes more). slow: waits are part of it. customer: what they do whenever they are asked. cancel: when somebody asks
-    to cancel it. item: an SKU that is among the goods.
+    to cancel it. refund: what is asked back once it is paid. item: an SKU that is among the goods.
     """
 
     tokens: tuple[str, ...]
@@ -95,6 +104,7 @@ class Story:
     customer: Customer = Customer.NOT_ASKED
     saved: Saved = Saved.NOT
     cancel: Cancel = Cancel.NEVER
+    refund: Refund = Refund.NOTHING
     item: str | None = None
 
     @property
@@ -118,7 +128,7 @@ class Story:
                 found.add(("PaymentFailed", number, end.failure) if end.failure else ("PaidAndConfirmed", number, None))
             if end.money is Money.VOIDED:
                 found.add(("PaymentVoided", number, None))
-            if end.money is Money.REFUNDED:
+            if end.money in {Money.REFUNDED, Money.REFUNDED_IN_PART}:
                 found.add(("PaymentRefunded", number, None))
             if end.asks:
                 found.add((ASKED_EVENT, number, None))
@@ -126,6 +136,8 @@ class Story:
                 found.add(("PaymentDisputed", number, end.disputed))
         if self.cancelled:
             found.add(("OrderCancelled", 1, None))
+        if self.refund is Refund.PART:
+            found.add(("RefundRefused", 1, "EXCEEDS_KEPT"))
         if self.cancel is Cancel.IN_PREPARATION:
             found.add(("CancellationRefused", 1, "PREPARATION_STARTED"))
         return frozenset(found)
@@ -140,7 +152,7 @@ class Story:
 
 OUTCOME_EVENTS: Final = ("PaidAndConfirmed", "PaymentFailed", "OrderCancelled", "PaymentReviewRequired")
 """Each ends an attempt, or the order."""
-MONEY_EVENTS: Final = ("PaymentVoided", "PaymentRefunded", "PaymentDisputed", "CancellationRefused")
+MONEY_EVENTS: Final = ("PaymentVoided", "PaymentRefunded", "PaymentDisputed", "CancellationRefused", "RefundRefused")
 """What else is compared with the story."""
 ASKED_EVENT: Final = "CustomerActionRequired"
 assert {*OUTCOME_EVENTS, *MONEY_EVENTS, ASKED_EVENT} <= EVENTS.keys()

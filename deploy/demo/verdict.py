@@ -19,6 +19,7 @@ EFFECTS: Final[Mapping[Money, tuple[str, ...]]] = {
     Money.TAKEN: ("authorize", "capture"),
     Money.VOIDED: ("authorize", "cancel"),
     Money.REFUNDED: ("authorize", "capture", "refund"),
+    Money.REFUNDED_IN_PART: ("authorize", "capture", "refund"),
 }
 """What the gateway must have done, once each, in this order."""
 NOTHING_KEPT: Final = (EFFECTS[Money.NONE], EFFECTS[Money.VOIDED], EFFECTS[Money.REFUNDED])
@@ -101,8 +102,8 @@ def _attempt_problems(scripted: ScriptedOrder, attempt: Attempt, end: End) -> li
     if end.money is Money.KEPT_NOT:
         kept = attempt.kept_minor + attempt.held_minor
         return [*problems, f"attempt {attempt.number}: {kept} kept or held"] if kept else problems
-    taken = total if end.money in {Money.TAKEN, Money.REFUNDED} else 0
-    back = total if end.money is Money.REFUNDED else 0
+    taken = total if end.money in {Money.TAKEN, Money.REFUNDED, Money.REFUNDED_IN_PART} else 0
+    back = {Money.REFUNDED: total, Money.REFUNDED_IN_PART: scripted.part_minor}.get(end.money, 0)
     if (attempt.captured_minor, attempt.refunded_minor, attempt.held_minor) != (taken, back, 0):
         problems.append(
             f"attempt {attempt.number}: {attempt.captured_minor} captured, {attempt.refunded_minor} refunded, "
@@ -125,7 +126,8 @@ def _money_problems(scripted: ScriptedOrder, attempt: Attempt, end: End, ledger:
         done = ", ".join(kinds) or "nothing"
         allowed = " or ".join(", ".join(one) or "nothing" for one in wanted)
         return [f"attempt {attempt.number}: the gateway did {done}, not {allowed}"]
-    if amounts - {scripted.total_minor}:
+    part = {scripted.part_minor} if end.money is Money.REFUNDED_IN_PART else set()
+    if amounts and amounts != {scripted.total_minor} | part:
         return [f"attempt {attempt.number}: the gateway moved {sorted(amounts)}, not {scripted.total_minor}"]
     return []
 
