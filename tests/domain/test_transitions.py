@@ -209,18 +209,20 @@ def test_an_operation_under_way_is_never_opened_anew(walked: Walked) -> None:
     assert first(c for c in walked.planned if clobbered(*c)) is None
 
 
-def _opened(case: Planned | Settled, decision: Decision) -> set[OperationKind]:
+def _opened(case: Planned | Settled, decision: Decision) -> set[tuple[str, OperationKind]]:
+    """Return whose operations are opened: a reserve that waited for a release is reserve_items', whoever released."""
     if decision.order is None:
         return set()
     before = set() if case.order is None else {o.operation_id for o in case.order.operations}
-    return {o.kind for o in decision.order.operations if o.operation_id not in before}
+    return {(o.reaction, o.kind) for o in decision.order.operations if o.operation_id not in before}
 
 
 def test_a_reaction_opens_only_operations_that_it_declares_and_can_settle(walked: Walked) -> None:
     opened: dict[str, set[OperationKind]] = {reaction.name: set() for reaction in REACTIONS}
     for case, decision in walked.decisions():
         if isinstance(case, Planned) or case.possible:
-            opened[case.reaction.name] |= _opened(case, decision)
+            for owner, kind in _opened(case, decision):
+                opened[owner].add(kind)
     assert opened == {reaction.name: set(reaction.calls) for reaction in REACTIONS}
 
 
