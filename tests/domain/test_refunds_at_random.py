@@ -146,9 +146,11 @@ def live(seed: int) -> tuple[Story, Gateway]:
         story.hear_all(gateway)
         story.answer_one(gateway, rng)
         story.rule_if_needed(gateway)
-        if not any(o.unfinished for o in story.order.operations) and story.order.status is not Status.MANUAL_REVIEW:
+        before = story.order
+        story.hear_all(gateway)
+        under_way = any(o.unfinished for o in before.operations) or before.status is Status.MANUAL_REVIEW
+        if not under_way and story.order == before:
             break
-    story.hear_all(gateway)
     return story, gateway
 
 
