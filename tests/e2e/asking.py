@@ -111,7 +111,7 @@ def check(shop: Deployment, orders: list[Order], requests: int) -> Counter[str]:
     for order in orders:
         intent, (captured, refunded, under_way) = ledger[order.order_id], ours[order.order_id]
         given = sum(effect["amount_minor"] for effect in intent["effects"] if effect["kind"] == "refund")
-        keys = [effect["key"] for effect in intent["effects"] if effect["key"] != "elsewhere"]
+        keys = [(effect["kind"], effect["key"]) for effect in intent["effects"] if effect["key"] != "elsewhere"]
         foreign[order.order_id] = sum(e["amount_minor"] for e in intent["effects"] if e["key"] == "elsewhere")
         assert len(keys) == len(set(keys)), f"{order.order_id}: a key was executed twice"
         assert given <= captured == TOTAL_MINOR, f"{order.order_id}: refunds exceed what was captured"
