@@ -70,11 +70,10 @@ def wait(case: Case) -> Decision:
     """Leave the operation to the sweep. Notify the customer once if it takes long; ask an operator if it never ends."""
     order, context = case.order, case.context
     waiting = next(o for o in order.operations if o.operation_id == case.call.operation_id)
-    reason = give_up_reason(waiting, context, case.attempt.action_expires_at)
+    beside = waiting.kind is OperationKind.EXTEND and order.busy()  # the capture is asked about: its answer decides
+    reason = None if beside else give_up_reason(waiting, context, case.attempt.action_expires_at)
     if reason is not None and _is_idle(order, waiting):
         return silent(reserve_at_last(leave(order, waiting, context.at), context))
-    if reason is not None and waiting.kind is OperationKind.EXTEND and order.busy():
-        reason = None  # the capture is asked about, and its answer decides
     if reason is not None:
         order = order.with_operation(replace(waiting, due_at=None))
         return review(order, waiting, reason, context)
@@ -179,6 +178,7 @@ def notify_delay(order: Order, context: Context) -> Decision:
     """Notify the customer once, not to pay again, if a payment takes long."""
     if order.delay_notified or order.status in FINAL:
         return NOTHING
+    quiet = _QUIET if order.cancel is None else _QUIET | {OperationKind.EXTEND}  # then no payment waits for it
     for operation in order.operations:
         attempt = order.attempts[operation.attempt - 1]
         since = operation.opened_at
@@ -186,7 +186,7 @@ def notify_delay(order: Order, context: Context) -> Decision:
             # The customer knows what it waits for. Afterwards they are told if it does not end.
             since = max(since, attempt.action_expires_at or since)
         age_s = (context.at - since).total_seconds()
-        if operation.unfinished and operation.kind not in _QUIET and age_s >= context.rules.delayed_notice_s:
+        if operation.unfinished and operation.kind not in quiet and age_s >= context.rules.delayed_notice_s:
             context = replace(context, causation_id=operation.causation_id)
             notice = draft_notice(
                 order, attempt, NotificationKind.PAYMENT_DELAYED, DELAYED, money_state(order, attempt)
