@@ -5,10 +5,11 @@ Safe on redelivery: each request is taken once by its id, its refund has an idem
 that race each other are taken one after the other, never for more than is kept.
 """
 
-from domain.conditions import always
+from domain.conditions import always, is_disputed
 from domain.early import wait_for_order
 from domain.operation import OperationKind
-from domain.outcome import Approved, NotFound, ReturnedElsewhere
+from domain.order import Status
+from domain.outcome import Approved, Declined, NotFound, ReturnedElsewhere
 from domain.reaction import Reaction
 from domain.refund_answers import (
     ask_again,
@@ -17,6 +18,7 @@ from domain.refund_answers import (
     in_part,
     others_came_to_nothing,
     refund_rest,
+    refuse_disputed,
     unexplained,
 )
 from domain.refunding import (
@@ -51,6 +53,7 @@ refund_payment = Reaction(
         On(REFUND, (NotFound,), others_came_to_nothing, ask_again),
         On(REFUND, (ReturnedElsewhere,), unexplained, ask_operator),
         On(REFUND, (ReturnedElsewhere,), always, give_way),
+        On(REFUND, (Declined,), is_disputed, refuse_disputed, Status.PAID_AND_CONFIRMED),
         On(REFUND, (Approved,), in_part, refund_rest),
         On(REFUND, (Approved,), always, end_refund_on_request),
         *FIRST,

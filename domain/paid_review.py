@@ -39,8 +39,16 @@ def leave_review(decision: Decision) -> Decision:
     if given_up:
         call = given_up[0]
         left = replace(order, review_reason=f"{call.kind}_{_DOUBTS.get(call.state, 'unknown')}")
-    elif any(lacks_refund(order, request) for request in order.requests):
+    elif any(lacks_refund(order, request) for request in order.requests) or _keeps_unwanted(order):
         left = replace(order, review_reason="refund_failed")
     else:
         left = replace(order, status=order.effective_status, reviewed=None, review_reason=None)
     return replace(decision, order=left)
+
+
+def _keeps_unwanted(order: Order) -> bool:
+    """Whether money is kept that a cancel was to give back, and no call is under way for it: the gateway refused."""
+    taken = order.cancel is not None and order.cancel.state is RequestState.TAKEN
+    if not taken and order.reviewed is not Status.CANCELLED:
+        return False
+    return not order.busy() and any(order.left_minor(attempt) > 0 for attempt in order.attempts)

@@ -10,11 +10,12 @@ from domain.order import Order
 from domain.outcome import Approved
 from domain.paid_review import leave_review
 from domain.pending import waits_for_others
+from domain.refunding import refuse_request
 from domain.requests import RequestKind, RequestState, find
 from domain.restocking import end_request
 from domain.returning import draft_return
 from domain.values import replace
-from schemas.events import MoneyState, NotificationKind
+from schemas.events import MoneyState, NotificationKind, RefundRefusal
 
 REFUNDED: Final = "Your money is on its way back to you."
 REFUND: Final = OperationKind.REFUND
@@ -70,6 +71,15 @@ def end_refund_on_request(case: Case) -> Decision:
     notice = draft_notice(order, case.attempt, NotificationKind.REFUNDED, REFUNDED, MoneyState.RETURNED)
     told = Draft(notice.event, {**notice.fields, "amount_minor": case.returned_minor})
     return leave_review(emit(order, case.context, *draft_return(case), told))
+
+
+def refuse_disputed(case: Case) -> Decision:
+    """Refuse the request after all: the payment was disputed meanwhile, and the gateway refuses to refund it."""
+    order = case.order
+    request = find(order.requests, RequestKind.REFUND, case.call.for_request or "")
+    assert request is not None, "an operation on request has its request"
+    context = replace(case.context, causation_id=request.causation_id or case.context.causation_id)
+    return leave_review(refuse_request(order, request, RefundRefusal.DISPUTED, context))
 
 
 def others_came_to_nothing(case: Case) -> bool:

@@ -16,7 +16,15 @@ from domain.conditions import (
 )
 from domain.customer_action import cancel_unconfirmed, end_overdue
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
-from domain.extending import extend_anew, is_needed, leave, note_extension, note_lapse, record_hold
+from domain.extending import (
+    extend_anew,
+    is_needed,
+    leave,
+    note_extension,
+    note_lapse,
+    record_hold,
+    reserve_at_last,
+)
 from domain.ids import ReservationId
 from domain.notifying import draft_notice
 from domain.operating import give_up_reason, open_operation
@@ -64,7 +72,7 @@ def wait(case: Case) -> Decision:
     waiting = next(o for o in order.operations if o.operation_id == case.call.operation_id)
     reason = give_up_reason(waiting, context, case.attempt.action_expires_at)
     if reason is not None and _is_idle(order, waiting):
-        return silent(leave(order, waiting, context.at))
+        return silent(reserve_at_last(leave(order, waiting, context.at), context))
     if reason is not None and waiting.kind is OperationKind.EXTEND and order.busy():
         reason = None  # the capture is asked about, and its answer decides
     if reason is not None:
@@ -111,10 +119,11 @@ def end_release(case: Case) -> Decision:
     order = case.order
     hold = order.hold_of(case.call.attempt)
     if hold is None or hold.state is not HoldState.HELD:
-        return silent(order)
+        return silent(reserve_at_last(order, case.context))
     order = order.with_hold(replace(hold, state=HoldState.RELEASED, pinned=False))
     if order.review_reason and order.review_reason.startswith(OperationKind.RELEASE):
         order = _end_review(order)
+    order = reserve_at_last(order, case.context)
     return emit(order, case.context, draft_release(case.call.attempt, hold.reservation_id))
 
 
@@ -240,7 +249,7 @@ def do_nothing(_: Case) -> Decision:
 def refuse_unknown(case: Case) -> Decision:
     """Refuse an event on a topic of ours about an unknown order."""
     assert case.event is not None
-    return refuse(Reason.UNKNOWN_ORDER, f"there is no order {case.event.order_id}; who published this event?")
+    return refuse(Reason.UNKNOWN_ORDER, f"there is no order {case.event.subject}; who published this event?")
 
 
 def refuse_ahead(case: Case) -> Decision:
@@ -248,7 +257,7 @@ def refuse_ahead(case: Case) -> Decision:
     assert case.event is not None
     return refuse(
         Reason.ILLEGAL_TRANSITION,
-        f"{case.event.TYPE} has a version or attempt that order {case.event.order_id} has not reached.",
+        f"{case.event.TYPE} has a version or attempt that order {case.event.subject} has not reached.",
     )
 
 

@@ -234,7 +234,8 @@ class Desk:
         counted = [r for r in self._bank.refunds_of(intent) if r.status in {"succeeded", "pending"}]
         if not counted or self._bank.left_of(intent) >= call.amount_minor:
             return None
-        return ReturnedElsewhere(sum(refund.amount for refund in counted), counted[-1].id)
+        foreign = [r for r in counted if "operation_id" not in r.metadata]
+        return ReturnedElsewhere(sum(refund.amount for refund in counted), (foreign or counted)[-1].id)
 
     def _entry(self, intent: Intent) -> LedgerEntry:
         return LedgerEntry(

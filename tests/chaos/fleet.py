@@ -27,6 +27,9 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "sweep-2": ("sweep",),
 }
 SANDBOX: Final = "sandbox"
+INVENTORY: Final = "inventory"
+SERVERS: Final = frozenset({SANDBOX, INVENTORY})
+"""What stands for others: it says an address when it is ready, and runs on when the pipeline is stopped."""
 NOT_REACHED: Final = 3
 """The exit code of what could not start, for a service that it needs was not there."""
 LOOK_S: Final = 0.1
@@ -75,9 +78,12 @@ class _Member:
 
 
 class Fleet:
-    """folder: each process has its own folder there, with a log a start. guarded: where a guard looks for pid files."""
+    """folder: each process has its own folder there, with a log a start. guarded: where a guard looks for pid files.
 
-    def __init__(self, folder: Path, guarded: Path, settings: dict[str, str]) -> None:
+    inventory: the command of the inventory's stand-in, if the stock is elsewhere.
+    """
+
+    def __init__(self, folder: Path, guarded: Path, settings: dict[str, str], inventory: tuple[str, ...] = ()) -> None:
         self._folder = folder
         self._guarded = guarded
         self.settings = settings
@@ -85,6 +91,8 @@ class Fleet:
         self._lock = threading.RLock()
         self._members = {name: _Member(name, arguments) for name, arguments in ROLES.items()}
         self._members[SANDBOX] = _Member(SANDBOX, (SANDBOX,))
+        if inventory:
+            self._members[INVENTORY] = _Member(INVENTORY, inventory)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="fleet", daemon=True)
 
@@ -208,7 +216,7 @@ class Fleet:
         if process is None or process.code is not None:
             return False
         if not member.ran:
-            member.ran = READY in process.out if member.name == SANDBOX else RUNNING in process.log
+            member.ran = READY in process.out if member.name in SERVERS else RUNNING in process.log
         return member.ran
 
     def _watch(self) -> None:

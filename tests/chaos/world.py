@@ -6,7 +6,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from outbox.schema.migrations import upgrade
 from outbox.store import PostgresStore
 from producers.topics import create_topics
 from schemas.codec import Codec
-from tests.chaos.fleet import ROLES, SANDBOX, Fleet
+from tests.chaos.fleet import INVENTORY, ROLES, SANDBOX, Fleet
 from tests.chaos.script import STOCK
 from tests.chaos.wire import HOST, Wire
 
@@ -56,12 +56,16 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """folder: what is kept of a failed run. servers: Kafka and PostgreSQL. fleet: the product. wire: to the sandbox."""
+    """folder: what is kept of a failed run. servers: Kafka and PostgreSQL. fleet: the product. wire: to the sandbox.
+
+    inventory: the address of the inventory's stand-in, if the stock is elsewhere.
+    """
 
     folder: Path
     servers: EmbeddedServers
     fleet: Fleet
     wire: Wire
+    inventory: str | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -100,14 +104,34 @@ class World:
 
     def ledger(self) -> dict[str, Any]:
         """Ask the gateway for its own books."""
-        answer = httpx.get(self.gateway("ledger"), trust_env=False, timeout=60)
-        answer.raise_for_status()
-        return dict(answer.json())
+        return _books(self.gateway("ledger"))
+
+    def goods(self) -> dict[str, Any]:
+        """Ask the inventory's stand-in for its own books."""
+        return _books(f"{self.inventory}/inventory/ledger")
+
+
+def _books(url: str) -> dict[str, Any]:
+    answer = httpx.get(url, trust_env=False, timeout=60)
+    answer.raise_for_status()
+    return dict(answer.json())
 
 
 @contextmanager
-def open_world(progress: Progress, *, keep: Callable[[], bool]) -> Iterator[World]:
-    """Start everything; on leaving, end all of it. keep: asked then whether the folder with the logs stays."""
+def open_world(
+    progress: Progress,
+    *,
+    keep: Callable[[], bool],
+    more: Mapping[str, str] | None = None,
+    stock: Mapping[str, int] = STOCK,
+    roles: Collection[str] = tuple(ROLES),
+    elsewhere: bool = False,
+) -> Iterator[World]:
+    """Start everything; on leaving, end all of it. keep: asked then whether the folder with the logs stays.
+
+    more: settings besides SETTINGS, or in their place. stock: units by SKU. roles: names of fleet.ROLES that run.
+    elsewhere: the stock is not in our database, but in the inventory's stand-in.
+    """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="payments-chaos-")).resolve()
         stack.callback(_clear_up, folder, keep, progress)
@@ -124,30 +148,44 @@ def open_world(progress: Progress, *, keep: Callable[[], bool]) -> Iterator[Worl
             "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap,
             "PAYMENTS_SANDBOX_LISTEN": f"{HOST}:{wire.sandbox[1]}",
             "PAYMENTS_STRIPE_API_BASE": wire.url,
+            **(more or {}),
         }
-        fleet = Fleet(folder, servers.data_dir, settings)
+        stand_in: tuple[str, ...] = ()
+        address: str | None = None
+        if elsewhere:
+            listen = f"{HOST}:{kept_port(servers.data_dir, INVENTORY)}"
+            stand_in, address = ("inventory-sandbox", "--listen", listen), f"http://{listen}"
+            settings |= {"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_URL": address}
+            settings |= {"PAYMENTS_INVENTORY_TIMEOUT_S": "2"}
+        fleet = Fleet(folder, servers.data_dir, settings, stand_in)
         stack.callback(fleet.close)
         progress("making topics, tables and stock")
-        _furnish(servers)
+        _furnish(servers, {} if elsewhere else stock)
         wire.listen()
-        progress(f"starting {len(ROLES)} processes of the pipeline and the sandbox")
-        fleet.start(SANDBOX, *ROLES)
-        yield World(folder, servers, fleet, wire)
+        progress(f"starting {len(roles)} processes of the pipeline and the sandbox")
+        if address is not None:
+            fleet.start(INVENTORY)
+            answer = httpx.put(f"{address}/inventory/stock", json={"available": dict(stock)}, trust_env=False)
+            answer.raise_for_status()
+        fleet.start(SANDBOX, *roles)
+        if late := [name for name in (SANDBOX, *roles) if not fleet.runs(name)]:
+            raise RuntimeError(f"{late} did not start; see the logs in {folder}")
+        yield World(folder, servers, fleet, wire, address)
 
 
-def _furnish(servers: EmbeddedServers) -> None:
+def _furnish(servers: EmbeddedServers, stock: Mapping[str, int]) -> None:
     upgrade(servers.database_url)
-    asyncio.run(_furnish_stock(servers.database_url))
+    asyncio.run(_furnish_stock(servers.database_url, stock))
     kafka = {"bootstrap_servers": servers.kafka_bootstrap}
     names = owners_of(PREFIX)
     asyncio.run(create_topics(kafka, names, partitions=PARTITIONS, replication_factor=1, event_bytes_max=1_000_000))
 
 
-async def _furnish_stock(url: str) -> None:
+async def _furnish_stock(url: str, stock: Mapping[str, int]) -> None:
     store = PostgresStore(Connections(url.replace("+psycopg", ""), 1), Codec().encode)
     await store.maintain()
     async with store.transaction() as transaction:
-        for sku, units in STOCK.items():
+        for sku, units in stock.items():
             await set_available(transaction, sku, units, "chaos")
     await store.close()
 

@@ -159,3 +159,14 @@ async def test_a_payment_in_another_currency_is_none_of_the_calls(
     found = await world.perform(world.call(kind, transaction_id="pi_1"))
 
     assert (getattr(found, "replayed", None), "USD" in getattr(found, "detail", "")) == (True, True)
+
+
+async def test_what_others_gave_back_is_told_by_their_refund_though_ours_came_behind_it(
+    account: Account, world: World
+) -> None:
+    first, second = (world.call(K.REFUND, transaction_id="pi_1", amount_minor=PAID - 100) for _ in range(2))
+    account.add("pi_1", "succeeded")
+    account.add_refund(200)
+    account.add_refund(100, metadata=named(first))
+
+    assert await world.look_up(second) == ReturnedElsewhere(300, "re_0")

@@ -22,6 +22,7 @@ from tests.schemas import builders
 K = OperationKind
 S = Status
 REFUSED = Declined(FailureCode.GATEWAY_REFUSED, "generic_decline", "pi_1")
+DISPUTED = Declined(FailureCode.GATEWAY_REFUSED, "charge_disputed", "pi_1")
 
 
 # Asked and made
@@ -146,6 +147,26 @@ def test_a_disputed_payment_is_not_refunded_though_enough_is_kept() -> None:
     play = Play(replace(paid(), disputed=True))
     play.ask("R-1", 1_000)
     assert play.states() == {"R-1": "DISPUTED"}
+
+
+def test_a_payment_that_was_disputed_meanwhile_is_not_refunded_and_the_order_stays_paid() -> None:
+    play = Play()
+    for request_id in ("R-1", "R-2"):
+        play.ask(request_id, 1_000)
+    play.answer(DISPUTED)
+    assert play.states() == {"R-1": "DISPUTED", "R-2": "taken"}
+    play.answer(DISPUTED)
+    assert play.told(e.RefundRefused, "request_id", "reason") == [("R-1", "DISPUTED"), ("R-2", "DISPUTED")]
+    assert (play.order.status, play.order.current.kept_minor) == (S.PAID_AND_CONFIRMED, TOTAL)
+    assert play.told(e.PaymentReviewRequired, "reason") == []
+
+
+def test_a_dispute_that_is_known_when_a_refund_is_refused_explains_it() -> None:
+    play = Play()
+    play.ask("R-1", 1_000)
+    play.order = replace(play.order, disputed=True)
+    play.answer(REFUSED)
+    assert (play.states(), play.order.status) == ({"R-1": "DISPUTED"}, S.PAID_AND_CONFIRMED)
 
 
 @pytest.mark.parametrize(

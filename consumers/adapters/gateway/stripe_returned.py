@@ -17,7 +17,10 @@ _RAN_OUT: Final = "expired_uncaptured_charge"
 
 
 class Returned(NamedTuple):
-    """What the refunds of one payment add up to, in ISO minor units. newest: the id of the newest that succeeded."""
+    """What the refunds of one payment add up to, in ISO minor units.
+
+    newest: the id of the newest that succeeded and that somebody else made; of ours, if all are.
+    """
 
     back_minor: int
     pending_minor: int
@@ -68,15 +71,18 @@ def read_refused(call: GatewayCall, intent: Thing, refunds: Sequence[Thing]) -> 
 
 def _add_up(intent: Thing, refunds: Sequence[Thing]) -> Returned:
     back = pending = 0
-    newest = None
+    foreign = own = None
     for refund in refunds:
         status = text(refund, "status")
         if status in _ON_ITS_WAY:
             pending += amount_of(refund, "amount")
         elif status == "succeeded" and not moved_nothing(intent, refund):
             back += amount_of(refund, "amount")
-            newest = newest or text(refund, "id")
-    return Returned(back, pending, newest)
+            if is_foreign(refund):
+                foreign = foreign or text(refund, "id")
+            else:
+                own = own or text(refund, "id")
+    return Returned(back, pending, foreign or own)
 
 
 def only_freed(refund: Thing) -> bool:
