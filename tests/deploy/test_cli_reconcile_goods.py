@@ -74,7 +74,7 @@ def hold_of(order: str, attempt: int = 1) -> str:
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_every_difference_about_goods_is_found_and_named(
     tmp_path: Path, shop: dict[str, str], warehouse: Client
 ) -> None:
@@ -100,6 +100,8 @@ def test_every_difference_about_goods_is_found_and_named(
         publish(tmp_path, shop, *map(confirmed, WAITING))
         some.eventually(lambda: [status_of(shop, order) for order in WAITING] == ["items_reserved"] * 2, "reserved")
         assert (some.stop(), relay.stop()) == (0, 0)
+    timeline = payments(tmp_path, "order", "show", "still-good", **shop).out.splitlines()
+    assert [line.split("  ")[2].split()[0] for line in timeline if "confirm approved" in line] == ["inventory"]
     soon = warehouse.in_minutes(10)
     foreign = "11111111-1111-5111-8111-111111111111"
     assert warehouse.reserve({"tea": 1}, soon, thing=foreign, order="other-shop").status == 200
