@@ -306,7 +306,7 @@ def test_letter_that_is_not_there_ends_with_1_and_a_database_that_is_not_with_3(
 
 
 def test_a_letter_whose_token_is_erased_is_not_redrivable_and_says_so_everywhere(operator: Operator) -> None:
-    with started(operator.directory, "up", **operator.environment) as up:
+    with started(operator.directory, "up", PAYMENTS_EARLY_WAIT_S="1", **operator.environment) as up:
         operator.publish(retried("order-1", 1, TOKEN))
         operator.until_letters(up, 1)
     with connected(operator.environment["PAYMENTS_DATABASE_URL"]) as connection:
