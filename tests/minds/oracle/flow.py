@@ -22,7 +22,7 @@ def check_rest(index: Index) -> Iterator[Violation]:
 
 
 def check_reviews(index: Index) -> Iterator[Violation]:
-    """See that no order waits for a person, but for a refund that the gateway refuses and that no rule can decide on."""
+    """See that no order waits for a person, but for a refund that the gateway refuses and no rule can decide on."""
     for order_id, order in index.case.orders.items():
         for event in index.of(order_id, "PaymentReviewRequired"):
             # Captured, disputed and cancelled before it was paid: only a person can say whether it is delivered.
