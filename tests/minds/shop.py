@@ -23,7 +23,8 @@ LOOK_S: Final = 0.5
 MOVING: Final[Mapping[str, LiteralString]] = {
     "events to be sent": "SELECT count(*) FROM outbox",
     "calls under way": "SELECT count(*) FROM operation WHERE state IN ('open', 'pending', 'unknown')",
-    "goods held": "SELECT count(*) FROM reservation WHERE state = 'held'",
+    "goods held": "SELECT count(*) FROM reservation r JOIN orders o USING (order_number)"
+    " WHERE r.state = 'held' AND o.status <> 'manual_review'",
     "messages before their order": "SELECT count(*) FROM early_message",
     "requests without an end": "SELECT count(*) FROM order_request r JOIN orders o USING (order_number)"
     " WHERE r.state NOT IN ('done', 'refused') AND o.status <> 'manual_review'",
