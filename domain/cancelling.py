@@ -12,12 +12,14 @@ from domain.cancelled import outcome_fields
 from domain.case import Case
 from domain.conditions import (
     always,
+    first_of_nothing,
     goods_gone,
     is_disputed,
     is_on_its_way,
     of_current_attempt,
     other_currency,
     overdue,
+    reviewed_for_it,
     something_came_back,
     still_open,
     with_transaction,
@@ -42,7 +44,7 @@ from domain.outcome import (
     ReturnedElsewhere,
     Short,
 )
-from domain.payment import cancel_undecided, leave_review
+from domain.payment import cancel_undecided, leave_review, void_again
 from domain.pending import waits_for_others
 from domain.requests import Request, RequestKind, RequestState
 from domain.returning import draft_return
@@ -207,6 +209,7 @@ CANCELLING: Final = (
     On(_K.VOID, (AlreadyCaptured,), always, carry_out),
     On(_K.VOID, (Approved, Lapsed), always, carry_out_behind),
     On(_K.VOID, (Pending,), overdue, end_without_bank),
+    On(_K.VOID, (Declined,), first_of_nothing, void_again),
     On(_K.REFUND, (Pending,), is_on_its_way, carry_out),
     On(_K.REFUND, (Pending,), always, wait),
     On(_K.REFUND, (Approved,), always, carry_out_behind),
@@ -214,6 +217,7 @@ CANCELLING: Final = (
     On(_K.REFUND, (ReturnedElsewhere,), something_came_back, carry_out_behind),
     On(_K.RESERVE, (Reserved,), always, carry_out_with_goods),
     On(_K.RESERVE, (Short, Lapsed), always, carry_out),
+    On(_K.EXTEND, (Reserved, Lapsed), reviewed_for_it, carry_out),
     On(_K.CONFIRM, (Approved,), of_current_attempt, carry_out_sold),
     On(_K.CONFIRM, (Short, Declined, Lapsed), always, carry_out),
     On(_K.CAPTURE, (NotFound,), goods_gone, carry_out_uncaptured),

@@ -216,6 +216,20 @@ def something_came_back(case: Case) -> bool:
     return not nothing_came_back(case)
 
 
+def first_of_nothing(case: Case) -> bool:
+    """Whether this is the first void of a payment that nobody had decided on.
+
+    Perhaps a bank was at work when it was refused, and that answer never came: its key repeats the refusal for good.
+    """
+    return case.call.amount_minor == 0 and case.call.try_number == 1
+
+
+def reviewed_for_it(case: Case) -> bool:
+    """Whether the order is under review for this very call, and nothing else is under way."""
+    order, reason = case.order, case.order.review_reason or ""
+    return order.status is Status.MANUAL_REVIEW and reason.startswith(f"{case.call.kind}_") and not order.busy()
+
+
 def is_disputed(case: Case) -> bool:
     """Whether the gateway refuses to refund the order because of a dispute."""
     return case.order.disputed or case.outcome_as(Declined).gateway_code in REFUSALS

@@ -86,11 +86,11 @@ def fail_uncaptured(case: Case) -> Decision:
 
 
 def mark_paid(case: Case) -> Decision:
-    """Move to paid_and_confirmed: the hold is sold. Never revoked. Erase the token."""
+    """Move to paid_and_confirmed: the hold is sold. Never revoked."""
     order = case.order
     attempt, hold = order.current, order.hold_of(order.attempt)
     assert hold is not None
-    order = order.with_hold(replace(hold, state=HoldState.SOLD)).with_attempt(replace(attempt, token=None))
+    order = order.with_hold(replace(hold, state=HoldState.SOLD))
     fields = {
         "customer_id": order.customer_id,
         "attempt": attempt.number,
@@ -230,7 +230,7 @@ def fail_payment(order: Order, stage: Stage, code: FailureCode, context: Context
     retry_until = context.after(context.rules.retry_window_s) if retryable else None
     order = replace(
         leave_review(order, Status.PAYMENT_FAILED), retryable=retryable, retry_until=retry_until
-    ).with_attempt(replace(attempt, token=None, failure_code=code))
+    ).with_attempt(replace(attempt, failure_code=code))
     fields = failure_fields(order, code)
     kind = NotificationKind.ITEMS_UNAVAILABLE if stage is Stage.RESERVE else NotificationKind.PAYMENT_FAILED
     missing = _missing(order.missing) if stage is Stage.RESERVE else ()

@@ -243,7 +243,7 @@ def do_nothing(_: Case) -> Decision:
 def refuse_unknown(case: Case) -> Decision:
     """Refuse an event on a topic of ours about an unknown order."""
     assert case.event is not None
-    return refuse(Reason.UNKNOWN_ORDER, f"there is no order {case.event.order_id}; who published this event?")
+    return refuse(Reason.UNKNOWN_ORDER, f"there is no order {case.event.subject}; who published this event?")
 
 
 def refuse_ahead(case: Case) -> Decision:
@@ -251,7 +251,7 @@ def refuse_ahead(case: Case) -> Decision:
     assert case.event is not None
     return refuse(
         Reason.ILLEGAL_TRANSITION,
-        f"{case.event.TYPE} has a version or attempt that order {case.event.order_id} has not reached.",
+        f"{case.event.TYPE} has a version or attempt that order {case.event.subject} has not reached.",
     )
 
 

@@ -22,6 +22,7 @@ KINDS_OF_METHOD: Final = {"wallet": "WALLET", "captured": "WALLET", "redirect": 
 """Of a payment method, by a part of its token; any other is a CARD."""
 SAVED_CUSTOMER: Final = "cus_play_demo"
 """The customer of saved methods at the gateway, as the sandbox has them."""
+CUSTOMERS: Final = 999
 CARD_NUMBER: Final = "4242424242424242"
 """Stripe's published test number: it must be refused wherever it stands, and never be shown or stored."""
 
@@ -160,6 +161,21 @@ def write_script(orders: int, seed: int, *, elsewhere: bool = False) -> Script:
     return Script(seed, made, _strays(seed, draw), kinds, elsewhere)
 
 
+def address_of(customer_id: str) -> str:
+    """Return the mail address of a customer."""
+    return f"{customer_id}@customers.example"
+
+
+def customer_file() -> str:
+    """Return the customers with their addresses, as PAYMENTS_CUSTOMER_DIRECTORY reads them."""
+    names = (_customer(number) for number in range(1, CUSTOMERS + 1))
+    return "".join(["customer_id,email\n", *(f"{name},{address_of(name)}\n" for name in names)])
+
+
+def _customer(number: int) -> str:
+    return f"customer-{number:03d}"
+
+
 def _order(order_id: str, kind: Kind, story: Story, draw: random.Random) -> ScriptedOrder:
     lines: list[dict[str, Any]] = [
         {"sku": sku, "quantity": draw.randint(1, 3), "unit_price_minor": draw.randrange(250, 9_000, 5)}
@@ -180,7 +196,7 @@ def _order(order_id: str, kind: Kind, story: Story, draw: random.Random) -> Scri
         "type": "OrderConfirmed",
         "event_id": str(_uuid(draw)),
         "order_id": order_id,
-        "customer_id": f"customer-{draw.randint(1, 999):03d}",
+        "customer_id": _customer(draw.randint(1, CUSTOMERS)),
         "currency": story.currency or draw.choice(CURRENCIES),
         "lines": lines,
         "discount_minor": subtotal - total,

@@ -1,9 +1,13 @@
 """The form of a story: what happens to an order, and how each attempt must end: with which code, with what money."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from domain.failure_codes import FailureCode
+from schemas.fields import NotificationKind
 from schemas.topics import EVENTS
 
 
@@ -149,7 +153,29 @@ class Story:
             return frozenset()
         return frozenset({("PaidAndConfirmed", 1, None), ("PaymentVoided", 1, None), ("PaymentRefunded", 1, None)})
 
+    @property
+    def mails(self) -> Mapping[str, int]:
+        """How often the customer is told what, by kind."""
+        told: Counter[str] = Counter()
+        for end in self.ends:
+            if end.asks:
+                told[NotificationKind.ACTION_REQUIRED] += 1
+            if end.failure == FailureCode.ITEMS_UNAVAILABLE:
+                told[NotificationKind.ITEMS_UNAVAILABLE] += 1
+            elif end.failure:
+                told[NotificationKind.PAYMENT_FAILED] += 1
+        # Their failure says that the money is on its way; that it has gone back is said later.
+        if late := sum(PENDING_REFUND in token for token in self.tokens):
+            told[NotificationKind.REFUNDED] = late
+        if self.cancelled:
+            told[NotificationKind.CANCELLED] = 1
+        if self.cancel is Cancel.IN_PREPARATION:
+            told[NotificationKind.CANCELLATION_REFUSED] = 1
+        return told
 
+
+PENDING_REFUND: Final = "refund_pending"
+"""In the token of a payment whose refund the gateway accepts first and makes later."""
 OUTCOME_EVENTS: Final = ("PaidAndConfirmed", "PaymentFailed", "OrderCancelled", "PaymentReviewRequired")
 """Each ends an attempt, or the order."""
 MONEY_EVENTS: Final = ("PaymentVoided", "PaymentRefunded", "PaymentDisputed", "CancellationRefused", "RefundRefused")

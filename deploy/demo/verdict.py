@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from deploy.demo.goods import Ledger, goods_problems
+from deploy.demo.mailbox import Mail
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.stories import OUTCOMES, End, Money
+from deploy.demo.telling import Told, mail_problems
 from deploy.demo.watch import Observed
 from domain.ids import OrderId
 from domain.operation import OperationKind, operation_id
@@ -30,13 +32,15 @@ NOTHING_KEPT: Final = (EFFECTS[Money.NONE], EFFECTS[Money.VOIDED], EFFECTS[Money
 class Evidence:
     """What a run left behind: orders in the database, transactions at the gateway, messages on the topics.
 
-    goods: the ledger of an inventory elsewhere.
+    goods: the ledger of an inventory elsewhere. told, mails: what customers were to be told, and the mails that came.
     """
 
     orders: Mapping[OrderId, Order]
     ledger: Sequence[LedgerEntry]
     observed: Observed
     goods: Ledger | None = None
+    told: Sequence[Told] = ()
+    mails: Sequence[Mail] = ()
 
 
 @dataclass(slots=True)
@@ -68,6 +72,8 @@ def judge(script: Script, evidence: Evidence) -> Verdict:
         verdict.wrong[order_id or "(no order)"] = [f"{len(entries)} transactions at the gateway that nobody asked for"]
     for order_id in evidence.orders.keys() - {order.order_id for order in script.orders}:
         verdict.wrong[order_id] = ["an order that must not exist"]
+    for key, problem in mail_problems(script, evidence.told, evidence.mails):
+        verdict.wrong.setdefault(key, []).append(problem)
     if evidence.goods is not None:
         for whose, problem in goods_problems(script, evidence.goods):
             verdict.wrong.setdefault(whose, []).append(problem)

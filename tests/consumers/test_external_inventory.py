@@ -84,11 +84,12 @@ def stockhouse(tmp_path: Path) -> Iterator[StockhouseProcess]:
 async def make_shop(make_pipeline: MakePipeline, stockhouse: StockhouseProcess) -> AsyncIterator[MakeShop]:
     world = HttpWorld(stockhouse.address)
 
-    async def make(*, join: bool = True, **settings: Any) -> Shop:
+    async def make(*, join: bool = True, ttl_s: float = 900, **settings: Any) -> Shop:
+        """ttl_s: shorter than settings allow, so that a test sees holds lapse."""
         wanted = {"inventory": "http", "inventory_url": stockhouse.address, "inventory_timeout_s": 1} | settings
         pipeline = await make_pipeline(**wanted)
         if join:
-            await pipeline.join()
+            await pipeline.join(reservation_ttl_s=ttl_s)
         return Shop(pipeline, world, stockhouse)
 
     yield make
@@ -173,9 +174,11 @@ async def test_of_a_hundred_rivals_for_the_last_item_one_is_paid(make_shop: Make
 
 
 async def test_a_hold_that_has_lapsed_before_the_capture_takes_no_money(make_shop: MakeShop) -> None:
-    shop = await make_shop(join=False, reservation_ttl_s=0.4)
+    shop = await make_shop(join=False)
     await shop.world.put_in({"SKU-1": 5, "SKU-2": 5})
-    await shop.pipeline.join([BY_NAME[name] for name in ("authorize_payment", "reserve_items")], sweep=False)
+    await shop.pipeline.join(
+        [BY_NAME[name] for name in ("authorize_payment", "reserve_items")], sweep=False, reservation_ttl_s=0.4
+    )
     await shop.pipeline.publish(order())
     await shop.pipeline.until_status("items_reserved", "order-1")
 
@@ -197,7 +200,7 @@ async def test_a_hold_that_has_lapsed_before_the_capture_takes_no_money(make_sho
 
 
 async def test_a_hold_is_kept_extended_while_its_capture_is_unknown(make_shop: MakeShop) -> None:
-    shop = await make_shop(reservation_ttl_s=1.5)
+    shop = await make_shop(ttl_s=1.5)
     await shop.world.put_in({"SKU-1": 5, "SKU-2": 5})
     shop.pipeline.gateway.says["order-1"] = Said(OperationKind.CAPTURE, Unknown("time-out"), executed=False)
     await shop.pipeline.publish(order())
@@ -275,9 +278,9 @@ async def test_with_the_gateway_down_goods_are_reserved_all_the_same(make_shop: 
 
 
 async def test_a_hold_that_nobody_captures_runs_out_on_both_sides(make_shop: MakeShop) -> None:
-    shop = await make_shop(join=False, reservation_ttl_s=0.5)
+    shop = await make_shop(join=False)
     await shop.world.put_in({"SKU-1": 5, "SKU-2": 5})
-    await shop.pipeline.join([BY_NAME[name] for name in ("authorize_payment", "reserve_items")])
+    await shop.pipeline.join([BY_NAME[name] for name in ("authorize_payment", "reserve_items")], reservation_ttl_s=0.5)
     await shop.pipeline.publish(order())
 
     async def expired() -> bool:

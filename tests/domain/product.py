@@ -225,6 +225,10 @@ def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
         yield builders.order_cancel_requested()
     elif trigger is e.PreparationStarted:
         yield builders.preparation_started()
+    elif trigger is e.StockAdjusted:
+        # It is about no order: it meets none.
+        if known is None:
+            yield builders.stock_adjusted()
     else:
         build = {
             e.OrderCancelled: builders.order_cancelled,
