@@ -45,6 +45,7 @@ from domain.outcome import (
     Undecided,
     Unknown,
 )
+from domain.paid_review import end_review
 from domain.payment import cancel_undecided, give_back, give_back_rest, refund_anew, void_again, void_anew
 from domain.pending import waits_for_customer
 from domain.restocking import end_restock
@@ -93,7 +94,7 @@ def end_void(case: Case) -> Decision:
     """Emit that the money is free again. End a review that was about it. If nothing was held, tell nothing."""
     returned = draft_return(case)
     if returned:
-        return emit(_end_review(case.order), case.context, *returned)
+        return emit(end_review(case.order), case.context, *returned)
     if case.order.status is Status.MANUAL_REVIEW and case.order.reviewed is Status.PAYMENT_FAILED:
         return end_overdue(case)
     if case.order.status is Status.MANUAL_REVIEW and case.order.reviewed is Status.CANCELLED:
@@ -105,12 +106,12 @@ def end_refund(case: Case) -> Decision:
     """Emit that the money is on its way back, and notify the customer. End a review that was about it."""
     returned = draft_return(case)
     if not returned:
-        return silent(_end_review(case.order))  # it was booked and told before
+        return silent(end_review(case.order))  # it was booked and told before
     notice = draft_notice(case.order, case.attempt, NotificationKind.REFUNDED, REFUNDED, MoneyState.RETURNED)
     # The customer hears of what goes back, not of what the order costs.
     amounts = {name: draft.fields[name] for draft in returned for name in ("amount_minor",)}
     told = Draft(notice.event, {**notice.fields, **amounts})
-    return emit(_end_review(case.order), case.context, *returned, told)
+    return emit(end_review(case.order), case.context, *returned, told)
 
 
 def end_release(case: Case) -> Decision:
@@ -121,7 +122,7 @@ def end_release(case: Case) -> Decision:
         return silent(reserve_at_last(order, case.context))
     order = order.with_hold(replace(hold, state=HoldState.RELEASED, pinned=False))
     if order.review_reason and order.review_reason.startswith(OperationKind.RELEASE):
-        order = _end_review(order)
+        order = end_review(order)
     order = reserve_at_last(order, case.context)
     return emit(order, case.context, draft_release(case.call.attempt, hold.reservation_id))
 
@@ -232,13 +233,6 @@ def review(order: Order, operation: Operation | None, reason: str, context: Cont
 
 _MONEY_UNKNOWN = frozenset({"transaction_missing", "currency_differs", "authorize_overdue"})
 """Reasons of a review that leave open where the money is, beside those of calls without an answer."""
-
-
-def _end_review(order: Order) -> Order:
-    """Return the order to the final status that it had before review, if it had one."""
-    if order.status is Status.MANUAL_REVIEW and order.reviewed in FINAL:
-        return replace(order, status=order.effective_status, reviewed=None, review_reason=None)
-    return order
 
 
 def do_nothing(_: Case) -> Decision:

@@ -273,8 +273,8 @@ class Life(Run):
         history = sorted(self.history.values(), key=lambda o: (o.opened_at, o.attempt, o.try_number))
         ruling = Ruling(word, "looked it up", "an operator", reference)
         decision = resolve(self.order, history, ruling, SETTLES, could_name, Context(self.at, None, self.rules))
-        if isinstance(decision, No) and "is kept, less than" in decision.why:
-            # Another refund took what this one was to give back.
+        if isinstance(decision, No) and word is Word.EXECUTED and operation is None:
+            # Another refund took what this one was to give back, or nothing is in question but the money itself.
             self._rule(Word.NOT_EXECUTED, operation)
             return
         assert not isinstance(decision, No), decision.why

@@ -10,14 +10,14 @@ from domain.failure_codes import FailureCode
 from domain.hearing import Hearing, hear, with_closed
 from domain.ids import EventId
 from domain.news import RefundFailure
-from domain.operation import Operation, OperationKind
+from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Status
 from domain.outcome import Approved, Declined, Outcome, Pending, Unknown
 from domain.resolving import Word
 from domain.values import replace
 from schemas import events as e
 from tests.domain.asked_refunds import SETTLES, Play
-from tests.domain.builders import TOTAL
+from tests.domain.builders import TOTAL, captured, later, operation, order
 from tests.schemas import builders
 
 REFUSED: Final = Declined(FailureCode.GATEWAY_REFUSED)
@@ -165,3 +165,28 @@ def test_a_second_cancel_after_a_dispute_has_a_key_of_its_own() -> None:
     play.cancel("C-2")
 
     assert play.of_cancel().try_number == 2
+
+
+def test_the_refund_of_one_attempt_does_not_end_the_review_of_another() -> None:
+    first = captured(token=None, refunded_minor=TOTAL, refund_id="re_1")
+    second = captured(2, token=None)
+    play = Trouble(order=order(Status.PAYMENT_FAILED, first, second, version=9))
+    returned = refund(1, OperationState.DECLINED, "re_1")
+    pending = refund(2, OperationState.PENDING, "re_2")
+    late = play.order.with_attempt(replace(first, refunded_minor=0)).with_operation(pending)
+    play.history = {o.operation_id.int: o for o in (returned, pending)}
+    play.order = replace(
+        late, status=Status.MANUAL_REVIEW, reviewed=Status.PAYMENT_FAILED, review_reason="refund_failed"
+    )
+
+    play.approve_cancel()
+
+    assert (play.order.status, play.order.review_reason) == (Status.MANUAL_REVIEW, "refund_failed")
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert (play.of_cancel().attempt, play.of_cancel().amount_minor) == (1, TOTAL)
+
+
+def refund(attempt: int, state: OperationState, reference: str) -> Operation:
+    """Build an automatic refund of an attempt."""
+    built = operation(OperationKind.REFUND, attempt, state=state, reference=reference, due_at=later(0))
+    return replace(built, reaction="capture_payment", transaction_id=f"pi_{attempt}")
