@@ -8,19 +8,24 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from schemas.afterwards import (
+    CancellationRefused,
+    ItemsRestocked,
+    OrderCancelled,
+    PaymentDisputeClosed,
+    PaymentDisputed,
+    PaymentRefundFailed,
+    RefundRefused,
+)
 from schemas.fields import (
     LINES_MAX,
     ActionKind,
     Amount,
-    AnyCurrencyText,
-    AskedAmount,
     Attempt,
     CancellationRefusal,
     CodeText,
-    CorrelationText,
     CurrencyText,
     CustomerText,
-    Delta,
     DisputeOutcome,
     Flag,
     Id,
@@ -28,22 +33,19 @@ from schemas.fields import (
     MoneyState,
     NotificationKind,
     PaymentMethodKind,
-    ReasonText,
     ReferenceText,
     RefundRefusal,
-    RequesterText,
-    RequestIdText,
     ReviewMoney,
     ReviewOperation,
     SentenceText,
     ShortageReason,
-    SkuText,
     Stage,
     UrlText,
 )
 from schemas.records import (
     Event,
     Item,
+    Items,
     Line,
     MissingItem,
     OrderEvent,
@@ -52,6 +54,14 @@ from schemas.records import (
     Record,
     UpstreamEvent,
     validate,
+)
+from schemas.upstream import (
+    OrderCancelRequested,
+    OrderConfirmed,
+    PaymentRetryRequested,
+    PreparationStarted,
+    RefundRequested,
+    StockAdjusted,
 )
 
 __all__ = [
@@ -102,78 +112,7 @@ __all__ = [
     "validate",
 ]
 
-Items = Annotated[tuple[Item, ...], Field(max_length=LINES_MAX)]
 Missing = Annotated[tuple[MissingItem, ...], Field(max_length=LINES_MAX)]
-
-
-class OrderConfirmed(UpstreamEvent):
-    """Checkout confirmed an order, and it must be paid. payment_method is None only if total_minor is 0."""
-
-    TYPE: ClassVar[str] = "OrderConfirmed"
-
-    customer_id: CustomerText
-    currency: AnyCurrencyText
-    lines: Annotated[tuple[Line, ...], Field(min_length=1, max_length=LINES_MAX)]
-    discount_minor: Amount
-    delivery_fee_minor: Amount
-    service_fee_minor: Amount
-    tax_minor: Amount = 0
-    total_minor: Amount
-    payment_method: PaymentMethod | None = None
-
-
-class PaymentRetryRequested(UpstreamEvent):
-    """The customer wants to pay with another method, after attempt `after_attempt` failed."""
-
-    TYPE: ClassVar[str] = "PaymentRetryRequested"
-
-    after_attempt: Attempt
-    payment_method: PaymentMethod
-
-
-class RefundRequested(UpstreamEvent):
-    """Somebody asks to give back money of a paid order. amount_minor: None for all that is kept. lines: to restock."""
-
-    TYPE: ClassVar[str] = "RefundRequested"
-
-    request_id: RequestIdText
-    amount_minor: AskedAmount | None = None
-    reason: SentenceText
-    lines: Items = ()
-    requested_by: RequesterText
-
-
-class OrderCancelRequested(UpstreamEvent):
-    """Somebody asks to cancel the order. It may come before the order itself."""
-
-    TYPE: ClassVar[str] = "OrderCancelRequested"
-
-    request_id: RequestIdText
-    reason: SentenceText
-    requested_by: RequesterText
-
-
-class PreparationStarted(UpstreamEvent):
-    """Order preparation has begun: from now on the order is not cancelled."""
-
-    TYPE: ClassVar[str] = "PreparationStarted"
-
-
-class StockAdjusted(Event):
-    """Units of a SKU came in at a warehouse or, negative, went out of it other than by an order."""
-
-    TYPE: ClassVar[str] = "StockAdjusted"
-
-    correlation_id: CorrelationText
-    causation_id: Id | None = None
-    sku: SkuText
-    delta: Delta
-    reason: ReasonText
-
-    @property
-    def subject(self) -> str:
-        """The SKU."""
-        return self.sku
 
 
 class CustomerActionRequired(OwnEvent):
@@ -259,29 +198,6 @@ class PaymentFailed(OwnEvent):
     retry_until: Moment | None = None
 
 
-class OrderCancelled(OwnEvent):
-    """The order is cancelled, for good. amount_minor: its total. money: where the customer's money is."""
-
-    TYPE: ClassVar[str] = "OrderCancelled"
-
-    customer_id: CustomerText
-    attempt: Attempt
-    request_id: RequestIdText
-    money: MoneyState
-    amount_minor: Amount
-    currency: CurrencyText
-
-
-class CancellationRefused(OwnEvent):
-    """The order is not cancelled: it goes on as if nobody had asked."""
-
-    TYPE: ClassVar[str] = "CancellationRefused"
-
-    customer_id: CustomerText
-    request_id: RequestIdText
-    reason: CancellationRefusal
-
-
 class PaymentVoided(OwnEvent):
     """An authorization was given back before any money was captured."""
 
@@ -304,69 +220,6 @@ class PaymentRefunded(OwnEvent):
     amount_minor: Amount
     currency: CurrencyText
     request_id: ReferenceText | None = None
-
-
-class PaymentRefundFailed(OwnEvent):
-    """A refund that had succeeded failed later. request_id: None if nobody asked for it. reason: the gateway's code."""
-
-    TYPE: ClassVar[str] = "PaymentRefundFailed"
-
-    attempt: Attempt
-    refund_id: ReferenceText
-    request_id: ReferenceText | None = None
-    amount_minor: Amount
-    currency: CurrencyText
-    reason: CodeText
-
-
-class RefundRefused(OwnEvent):
-    """A refund that was asked for is not made. No money moved for it."""
-
-    TYPE: ClassVar[str] = "RefundRefused"
-
-    customer_id: CustomerText
-    request_id: RequestIdText
-    reason: RefundRefusal
-
-
-class ItemsRestocked(OwnEvent):
-    """Sold items were put back into stock."""
-
-    TYPE: ClassVar[str] = "ItemsRestocked"
-
-    request_id: RequestIdText
-    lines: Items
-
-
-class PaymentDisputed(OwnEvent):
-    """A customer disputes a payment; again when the money is withdrawn, or a dispute that had ended is reopened."""
-
-    TYPE: ClassVar[str] = "PaymentDisputed"
-
-    customer_id: CustomerText
-    attempt: Attempt
-    transaction_id: ReferenceText
-    dispute_id: ReferenceText
-    amount_minor: Amount
-    currency: CurrencyText
-    reason: CodeText
-    funds_withdrawn: Flag
-
-
-class PaymentDisputeClosed(OwnEvent):
-    """A dispute has ended. It may be opened again."""
-
-    TYPE: ClassVar[str] = "PaymentDisputeClosed"
-
-    customer_id: CustomerText
-    attempt: Attempt
-    transaction_id: ReferenceText
-    dispute_id: ReferenceText
-    amount_minor: Amount
-    currency: CurrencyText
-    reason: CodeText
-    funds_withdrawn: Flag
-    outcome: DisputeOutcome
 
 
 class PaymentReviewRequired(OwnEvent):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.fields import (
+    LINES_MAX,
     Amount,
     Available,
     CorrelationText,
@@ -43,6 +44,9 @@ class Item(Record):
 
     sku: SkuText
     quantity: Units
+
+
+Items = Annotated[tuple[Item, ...], Field(max_length=LINES_MAX)]
 
 
 class MissingItem(Record):
