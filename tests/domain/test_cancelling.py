@@ -20,7 +20,7 @@ from domain.cancelling import CANCELLING, is_under_way
 from domain.decision import Decision
 from domain.edges import EDGES
 from domain.failure_codes import FailureCode
-from domain.operation import BESIDE_OTHERS, OperationKind, OperationState
+from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Order, Status
 from domain.outcome import (
     AlreadyCaptured,
@@ -177,7 +177,7 @@ def test_it_moves_along_declared_edges_only(walked: list[Case]) -> None:
 
 def test_it_never_has_two_operations_that_exclude_each_other(walked: list[Case]) -> None:
     def busy(case: Case) -> int:
-        return sum(o.unfinished and o.kind not in BESIDE_OTHERS for o in case.after.operations)
+        return sum(o.blocks for o in case.after.operations)
 
     assert first(case for case in walked if case.settled.possible and busy(case) > 1) is None
 
