@@ -167,6 +167,8 @@ class Story:
         # Their failure says that the money is on its way; that it has gone back is said later.
         if late := sum(PENDING_REFUND in token for token in self.tokens):
             told[NotificationKind.REFUNDED] = late
+        if self.refund is not Refund.NOTHING:
+            told[NotificationKind.REFUNDED] = 1
         if self.cancelled:
             told[NotificationKind.CANCELLED] = 1
         if self.cancel is Cancel.IN_PREPARATION:
