@@ -256,7 +256,8 @@ def cancelled_and_goods_gone(case: Case) -> None:
 
 
 def held_for_a_cancelled_order(case: Case) -> None:
-    case.found.events.remove(find(case, CANCELLED, "PaidAndConfirmed"))
+    for event_type in ("PaidAndConfirmed", "ItemsRestocked"):
+        case.found.events.remove(find(case, CANCELLED, event_type))
 
 
 def refund_not_answered(case: Case) -> None:
