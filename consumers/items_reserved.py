@@ -13,7 +13,9 @@ from domain.conditions import (
     capture_refused,
     capture_waits,
     current,
+    extended_too_little,
     extending,
+    goods_gone,
     goods_live,
     live_hold,
     live_hold_and_money,
@@ -21,7 +23,7 @@ from domain.conditions import (
     money_kept,
     of_current_attempt,
 )
-from domain.extending import extend
+from domain.extending import extend, extend_further
 from domain.goods import capture, capture_extended, confirm
 from domain.operation import OperationKind
 from domain.order import Status
@@ -30,6 +32,7 @@ from domain.outcome import (
     Approved,
     Declined,
     Lapsed,
+    NotFound,
     OtherAmount,
     Pending,
     Reserved,
@@ -42,6 +45,7 @@ from domain.payment import (
     fail_lapsed,
     fail_reservation,
     fail_returned,
+    fail_uncaptured,
     give_back,
     mark_paid,
 )
@@ -74,7 +78,9 @@ capture_payment = Reaction(
         When(HERE, current, fail_reservation),
     ),
     settles=(
+        On(CAPTURE, (NotFound,), goods_gone, fail_uncaptured, HERE),
         *FIRST,
+        On(EXTEND, (Reserved,), extended_too_little, extend_further, HERE),
         On(EXTEND, (Reserved,), capture_waits, capture_extended, HERE),
         On(EXTEND, (Lapsed,), capture_waits, fail_lapsed, HERE),
         On(CAPTURE, (Approved, AlreadyCaptured), goods_live, confirm, HERE),

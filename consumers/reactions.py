@@ -11,6 +11,7 @@ from consumers.payment_retry_requested import retry_payment
 from consumers.preparation_started import note_preparation_start
 from consumers.refund_requested import refund_payment
 from consumers.reservation_failed import return_payment
+from consumers.stock_adjusted import adjust_stock
 from domain.reaction import Reaction
 
 REACTIONS: tuple[Reaction, ...] = (
@@ -25,6 +26,7 @@ REACTIONS: tuple[Reaction, ...] = (
     refund_payment,
     return_items,
     notify_customer,
+    adjust_stock,
 )
 BY_TRIGGER: dict[str, Reaction] = {reaction.trigger.TYPE: reaction for reaction in REACTIONS}
 BY_NAME: dict[str, Reaction] = {reaction.name: reaction for reaction in REACTIONS}

@@ -15,6 +15,7 @@ from deploy.wiring import store_of
 from domain.errors import Busy
 from domain.ports.upkeep import InboxUpkeep
 from outbox.operators.stock import StockChange, StockSet, change_stock
+from outbox.schema.erasing import erase_spent_tokens
 from outbox.schema.migrations import upgrade
 from outbox.schema.state import SchemaState, schema_state
 from producers.topic_settings import Difference, Owner
@@ -49,6 +50,8 @@ def migrate_database(settings: Settings, progress: Callable[[str], None] = lambd
     url = settings.direct_url()
     before = schema_state(url)
     upgrade(url, progress)
+    if erased := erase_spent_tokens(url, progress):
+        progress(f"{erased} payment tokens of ended attempts and sent copies erased: an older release had kept them")
     inbox = run(_maintain(settings))
     return Migrated(before, schema_state(url), inbox)
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple, NoReturn
 
-from consumers.reactions import BY_NAME
 from consumers.runtime.ports import Ports
 from consumers.runtime.redriving import Outcome, Redriver
+from deploy.consuming import consumed_with
 from deploy.contracts import codec_of
 from deploy.inventories import local_of
 from deploy.notifying import notifier_of
@@ -40,8 +40,10 @@ async def redriver_of(settings: Settings, *, by: str, dry_run: bool) -> AsyncIte
     codec = codec_of(settings)
     async with store_of(settings, codec) as store:
         gateway: Gateway = _NoGateway()
-        ports = Ports(store, gateway, local_of(settings), notifier_of(settings), codec.decode, codec.mask)
-        yield Redriver(ports, BY_NAME, rules_of(settings), bounds_of(settings), by=by, dry_run=dry_run)
+        ports = Ports(store, gateway, local_of(settings), notifier_of(settings), codec.decode, codec)
+        # Not those that these settings have no work for.
+        reactions = {reaction.name: reaction for reaction in consumed_with(settings)}
+        yield Redriver(ports, reactions, rules_of(settings), bounds_of(settings), by=by, dry_run=dry_run)
 
 
 async def redrive_letters(

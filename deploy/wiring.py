@@ -220,12 +220,13 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
             local_of(settings),
             notifier_of(settings),
             codec.decode,
-            codec.mask,
+            codec,
             store.notices,
             gateway.events if isinstance(gateway, StripeGateway) else None,
             store.messages,
             messenger,
             remote,
+            store.letters,
         )
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
 

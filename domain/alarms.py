@@ -201,6 +201,10 @@ _RUNNING: Final = {
     ),
 }
 _LETTERS: Final = {reason.value: Alarm(_LETTER, _SEE_LETTER) for reason in Reason} | {
+    Reason.STOCK_SHORT.value: Alarm(
+        "A warehouse took out more units of a SKU than are available. It is not applied; it is kept as a dead letter.",
+        "See `payments stock show SKU` and find out which is wrong; when there are enough, `payments dlq redrive ID`.",
+    ),
     Reason.QUARANTINED.value: Alarm(
         "A message, an operation or an order made this release raise an error. It waits, as do later messages of its "
         "order; others go on.",
@@ -225,7 +229,7 @@ _REVIEW_CODES: Final = {
     **{f"{call}_overdue": f"The {call} was accepted long ago, and its answer never came." for call in _CALLS},
     **{f"{call}_not_executed": f"The {call} was turned away too often." for call in _CALLS},
 }
-_ABOUT_GOODS: Final = ("reserve", "confirm", "release", "extend")
+_ABOUT_GOODS: Final = ("reserve", "confirm", "release", "extend", "restock")
 _RESOLVE_GOODS: Final = (
     "See `payments order show ID`, look the hold up at the inventory, then `payments order resolve ID`."
 )

@@ -6,23 +6,27 @@ already, and goes back: nothing is reserved or captured any more, and the order 
 
 from typing import Final
 
+from domain import paid_review
 from domain.cancel_refusals import draft_notice_of_refusal, draft_refused
 from domain.cancelled import outcome_fields
 from domain.case import Case
 from domain.conditions import (
     always,
+    first_of_nothing,
+    goods_gone,
     is_disputed,
     is_on_its_way,
     of_current_attempt,
     other_currency,
     overdue,
+    reviewed_for_it,
     something_came_back,
     still_open,
     with_transaction,
 )
 from domain.customer_action import cancel_declined
 from domain.decision import Decision, Draft, emit, silent
-from domain.extending import record_hold
+from domain.extending import note_extension, note_lapse, record_hold
 from domain.notifying import draft_notice
 from domain.operating import open_operation
 from domain.operation import BESIDE_OTHERS, OperationKind, OperationState
@@ -33,13 +37,14 @@ from domain.outcome import (
     CustomerMustAct,
     Declined,
     Lapsed,
+    NotFound,
     OtherAmount,
     Pending,
     Reserved,
     ReturnedElsewhere,
     Short,
 )
-from domain.payment import cancel_undecided, leave_review
+from domain.payment import cancel_undecided, leave_review, void_again
 from domain.pending import waits_for_others
 from domain.requests import Request, RequestKind, RequestState
 from domain.returning import draft_return
@@ -92,6 +97,12 @@ def carry_out_sold(case: Case) -> Decision:
     return _carry_out(replace(case, order=order))
 
 
+def carry_out_uncaptured(case: Case) -> Decision:
+    """Close a capture that had not begun when its hold ran out; then as carry_out."""
+    ended = replace(case.call, state=OperationState.NOT_EXECUTED, settled_at=case.context.at, due_at=None)
+    return _carry_out(replace(case, order=case.order.with_operation(ended)))
+
+
 def carry_out_other_amount(case: Case) -> Decision:
     """Tell an operator that the gateway moved another amount than we asked for; then as carry_out."""
     return replace(_carry_out(case), alarm="amount_differs")
@@ -118,10 +129,12 @@ def refuse_disputed_meanwhile(case: Case) -> Decision:
     order, reason = case.order, CancellationRefusal.DISPUTED
     cancel = order.cancel
     assert cancel is not None
-    refused = replace(cancel, state=RequestState.REFUSED, refused=reason.value, ended_at=case.context.at)
-    order = leave_review(order.with_request(refused), Status.PAID_AND_CONFIRMED)
+    refused = replace(
+        cancel, state=RequestState.REFUSED, refused=reason.value, ended_at=case.context.at, tries=case.call.try_number
+    )
+    order = order.with_request(refused)
     drafts = draft_refused(order, cancel.request_id, reason), draft_notice_of_refusal(order, reason)
-    return emit(order, _because_of(cancel, case.context), *drafts)
+    return paid_review.leave_review(emit(order, _because_of(cancel, case.context), *drafts))
 
 
 def begin_cancelled(order: Order, request: Request, context: Context) -> Decision:
@@ -140,6 +153,7 @@ def _carry_out(case: Case, *before: Draft) -> Decision:
     amount = _owed(order, owed)
     # A key that has had its answer would only repeat it.
     like = [o.try_number for o in order.operations if (o.attempt, o.kind) == (owed.number, kind)]
+    like += [request.tries for request in order.requests if request.kind is RequestKind.CANCEL]
     taken = replace(cancel, state=RequestState.TAKEN, taken_minor=amount, taken_at=cancel.taken_at or case.context.at)
     order = open_operation(
         order.with_request(taken), case.context, kind, owed, case.reaction, amount, max([0, *like]) + 1
@@ -195,6 +209,7 @@ CANCELLING: Final = (
     On(_K.VOID, (AlreadyCaptured,), always, carry_out),
     On(_K.VOID, (Approved, Lapsed), always, carry_out_behind),
     On(_K.VOID, (Pending,), overdue, end_without_bank),
+    On(_K.VOID, (Declined,), first_of_nothing, void_again),
     On(_K.REFUND, (Pending,), is_on_its_way, carry_out),
     On(_K.REFUND, (Pending,), always, wait),
     On(_K.REFUND, (Approved,), always, carry_out_behind),
@@ -202,8 +217,13 @@ CANCELLING: Final = (
     On(_K.REFUND, (ReturnedElsewhere,), something_came_back, carry_out_behind),
     On(_K.RESERVE, (Reserved,), always, carry_out_with_goods),
     On(_K.RESERVE, (Short, Lapsed), always, carry_out),
+    On(_K.EXTEND, (Reserved, Lapsed), reviewed_for_it, carry_out),
     On(_K.CONFIRM, (Approved,), of_current_attempt, carry_out_sold),
     On(_K.CONFIRM, (Short, Declined, Lapsed), always, carry_out),
+    On(_K.CAPTURE, (NotFound,), goods_gone, carry_out_uncaptured),
+    # No capture follows an extension any more. `carry_on` gives the money back when nothing else is under way.
+    On(_K.EXTEND, (Reserved,), always, note_extension),
+    On(_K.EXTEND, (Lapsed,), always, note_lapse),
 )
 """The first rows of outcomes for every reaction while a cancel is noted. What fits none of them goes the usual way."""
 CANCELLING_BY_CASE: Final = settles_by_case(CANCELLING)

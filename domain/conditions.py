@@ -6,9 +6,10 @@ from domain.failure_codes import FailureCode
 from domain.operating import key_lives
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Status
-from domain.outcome import AlreadyCaptured, Declined, Pending, Unknown
+from domain.outcome import AlreadyCaptured, Declined, Pending, Reserved, Unknown
 from domain.pending import AT_OTHERS, is_overdue, waits_for_others
 from domain.retries import is_too_old, retry_refusal
+from domain.rules import span
 from domain.stock_calls import lasts_too_short
 from schemas.events import OrderConfirmed, PaymentRetryRequested
 
@@ -112,6 +113,19 @@ def capture_waits(case: Case) -> bool:
     return of_current_attempt(case) and ready and order.current.held_minor > 0
 
 
+def extended_too_little(case: Case) -> bool:
+    """Whether the capture waits for this extension, and half of its time is over already: its answer is late."""
+    rests = case.outcome_as(Reserved).expires_at - case.context.at
+    return capture_waits(case) and rests < span(case.context.rules.reservation_ttl_s / 2)
+
+
+def goods_gone(case: Case) -> bool:
+    """Whether the hold in an inventory elsewhere has run out, and the capture that was to follow has had no effect."""
+    hold = case.order.hold_of(case.call.attempt)
+    gone = hold is None or not hold.needed
+    return case.context.rules.inventory_elsewhere and of_current_attempt(case) and gone
+
+
 def asks_too_little(case: Case) -> bool:
     """Whether the extension would be over too soon if it came now. An answer that makes no sense is looked up first."""
     makes_no_sense = isinstance(case.outcome, Unknown) and case.outcome.replayed
@@ -200,6 +214,20 @@ def nothing_came_back(case: Case) -> bool:
 def something_came_back(case: Case) -> bool:
     """Whether we keep less than before the refund."""
     return not nothing_came_back(case)
+
+
+def first_of_nothing(case: Case) -> bool:
+    """Whether this is the first void of a payment that nobody had decided on.
+
+    Perhaps a bank was at work when it was refused, and that answer never came: its key repeats the refusal for good.
+    """
+    return case.call.amount_minor == 0 and case.call.try_number == 1
+
+
+def reviewed_for_it(case: Case) -> bool:
+    """Whether the order is under review for this very call, and nothing else is under way."""
+    order, reason = case.order, case.order.review_reason or ""
+    return order.status is Status.MANUAL_REVIEW and reason.startswith(f"{case.call.kind}_") and not order.busy()
 
 
 def is_disputed(case: Case) -> bool:

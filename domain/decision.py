@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.disputing import KnownDispute
+from domain.erasing import erase_tokens
 from domain.ids import EventId, Namespace, OrderId
 from domain.order import Order
 from domain.outcome import Missing
@@ -41,11 +42,21 @@ class Notification(Value, frozen=True):
     missing: tuple[Missing, ...] = ()
 
 
+class Adjustment(Value, frozen=True):
+    """Units of a SKU that came in or, negative, went out. event_id: of the warehouse's event, which says why."""
+
+    event_id: EventId
+    sku: str
+    delta: int
+    reason: str
+
+
 class Decision(Value, frozen=True):
     """order: the new state; None if there is nothing to write. events: in the order of their ordinals.
 
     refused: the message becomes a dead letter, for this reason. alarm: the reason of an alarm to log. dispute: as it is
-    to be kept. early: the message waits for its order.
+    to be kept. adjustments: of the stock; the inventory refuses what would take it below zero. early: the message waits
+    for its order.
     """
 
     order: Order | None
@@ -55,6 +66,7 @@ class Decision(Value, frozen=True):
     alarm: str | None = None
     notifications: tuple[Notification, ...] = ()
     dispute: KnownDispute | None = None
+    adjustments: tuple[Adjustment, ...] = ()
     early: bool = False
 
 
@@ -89,12 +101,12 @@ def emit(order: Order, context: Context, *drafts: Draft) -> Decision:
         )
         for ordinal, draft in enumerate(drafts)
     ]
-    return Decision(replace(order, version=version), tuple(events))
+    return Decision(erase_tokens(replace(order, version=version)), tuple(events))
 
 
 def silent(order: Order) -> Decision:
     """Write the order and emit no event."""
-    return Decision(order)
+    return Decision(erase_tokens(order))
 
 
 def refuse(reason: Reason, detail: str) -> Decision:

@@ -7,7 +7,7 @@ from domain.case import Case
 from domain.decision import Decision
 from domain.ids import EventId, OrderId
 
-FIRST_LOOK_S: Final = 5.0
+FIRST_LOOK_S: Final = 1.0
 """A message and its order may be planned at the same time, and miss each other. So it is looked for soon."""
 
 

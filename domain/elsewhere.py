@@ -246,7 +246,8 @@ def _unbooked(hearing: Hearing) -> int:
     """Return how much is back at the gateway, of what was captured, and not in our books.
 
     What an operator paid back past the gateway is in our books, and the gateway has it still. Refunds of ours that
-    succeeded there and have no outcome here yet are booked by their own answers.
+    succeeded there and have no outcome here yet are booked by their own answers. One that failed there after it had
+    succeeded is in our books until we hear of it.
     """
     attempt = hearing.attempt_there
     outside = sum(
@@ -260,4 +261,12 @@ def _unbooked(hearing: Hearing) -> int:
     news = hearing.fact_as(ForeignRefund).news
     ours = sum(r.amount_minor for r in news.refunds if r.state == "succeeded" and r.operation_id in unheard)
     back = min(news.returned_minor - ours, attempt.captured_minor)
-    return back - (attempt.refunded_minor - outside)
+    gone = {r.operation_id: r.refund_id for r in news.refunds if r.state == "failed" and r.operation_id is not None}
+    stale = sum(
+        o.amount_minor
+        for o in hearing.order.operations
+        if o.state is OperationState.APPROVED
+        and o.reference is not None
+        and gone.get(str(o.operation_id)) == o.reference
+    )
+    return back - (attempt.refunded_minor - outside - stale)

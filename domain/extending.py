@@ -10,13 +10,15 @@ from domain.case import Case
 from domain.decision import Decision, silent
 from domain.operating import open_operation
 from domain.operation import Operation, OperationKind, OperationState
-from domain.order import Hold, HoldState, Order, reservation_id
+from domain.order import Hold, HoldState, Order, Status, reservation_id
 from domain.outcome import Reserved
 from domain.rules import Context, span
 from domain.values import replace
 
 REACTION = "capture_payment"
 """The reaction that settles extensions."""
+RESERVED_BY = "reserve_items"
+"""The reaction that settles a reserve."""
 
 
 def extend(case: Case) -> Decision:
@@ -52,17 +54,32 @@ def note_extension(case: Case) -> Decision:
     return silent(_with_time(case.order, case.call.attempt, case.outcome_as(Reserved).expires_at))
 
 
+def extend_further(case: Case) -> Decision:
+    """Note until when the goods are held, and ask for longer: no capture begins with so little time."""
+    order = _with_time(case.order, case.call.attempt, case.outcome_as(Reserved).expires_at)
+    return silent(open_extension(order, case.context))
+
+
 def note_lapse(case: Case) -> Decision:
     """Note that the goods are not held any more: a capture that is under way for them will be given back."""
     return silent(lapse(case.order, case.call.attempt, case.context.at))
 
 
 def lapse(order: Order, attempt: int, at: datetime) -> Order:
-    """Return the order whose hold has run out. The sweep, or the release that follows, ends it."""
+    """Return the order whose hold has run out. The sweep, or the release that follows, ends it.
+
+    A capture that is under way for it may have begun, and is only looked up from now on: if it has not, it never shall.
+    """
     hold = order.hold_of(attempt)
     if hold is None or not hold.needed:
         return order
-    return order.with_hold(replace(hold, pinned=False, expires_at=min(hold.expires_at, at)))
+    order = order.with_hold(replace(hold, pinned=False, expires_at=min(hold.expires_at, at)))
+    capture = order.under_way(OperationKind.CAPTURE, attempt)
+    if capture is None:
+        return order
+    doubted = replace(capture, replayed=True, unknown_since=capture.unknown_since or at)
+    is_open = capture.state is OperationState.OPEN
+    return order.with_operation(replace(doubted, state=OperationState.UNKNOWN) if is_open else doubted)
 
 
 def unpin(order: Order, attempt: int) -> Order:
@@ -113,3 +130,22 @@ def _with_time(order: Order, attempt: int, expires_at: datetime) -> Order:
     if hold is None or hold.state is not HoldState.HELD or hold.expires_at >= expires_at:
         return order
     return order.with_hold(replace(hold, expires_at=expires_at))
+
+
+def releases_first(order: Order, context: Context) -> bool:
+    """Whether goods of an older attempt are still being released in an inventory elsewhere.
+
+    In our own inventory that is done in the same transaction, before the reserve.
+    """
+    return context.rules.inventory_elsewhere and any(
+        o.unfinished and o.kind is OperationKind.RELEASE and o.attempt < order.attempt for o in order.operations
+    )
+
+
+def reserve_at_last(order: Order, context: Context) -> Order:
+    """Return the order with the reserve that waited for the release of older goods, if it did."""
+    waits = order.effective_status is Status.PAYMENT_AUTHORIZED and order.cancel is None
+    reserved = order.busy() or order.hold_of(order.attempt) is not None
+    if not context.rules.inventory_elsewhere or not waits or reserved or releases_first(order, context):
+        return order
+    return open_operation(order, context, OperationKind.RESERVE, order.current, RESERVED_BY, 0)

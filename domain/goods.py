@@ -4,7 +4,7 @@ from typing import Final
 
 from domain.case import Case
 from domain.decision import NOTHING, Decision, emit, silent
-from domain.extending import note_extension, unpin
+from domain.extending import note_extension, releases_first, unpin
 from domain.operating import open_operation
 from domain.operation import OperationKind
 from domain.order import HoldState, Order, Status
@@ -19,8 +19,14 @@ RELEASED_BY: Final = "release_items"
 
 
 def reserve(case: Case) -> Decision:
-    """Release the holds of older attempts, and reserve every line for this one."""
+    """Release the holds of older attempts, and reserve every line for this one.
+
+    An inventory elsewhere takes calls in any order. There the reserve follows the answer of the last release, or the
+    order would miss goods that it holds itself: see `extending.reserve_at_last`.
+    """
     order = _release(case, case.order.attempt - 1)
+    if releases_first(order, case.context):
+        return NOTHING if order is case.order else silent(order)
     return silent(open_operation(order, case.context, OperationKind.RESERVE, order.current, case.reaction, 0))
 
 

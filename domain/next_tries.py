@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from domain.decision import Decision
 from domain.operation import Operation, OperationKind, operation_id
-from domain.order import Order
+from domain.order import Order, Status
 from domain.paid_review import lacks_refund, request_of
 from domain.values import replace
 
@@ -33,6 +33,9 @@ def is_owed(order: Order, refused: Operation) -> bool:
     """Whether what was refused must still be done. A void of what nobody had decided on is about no amount."""
     if (request := request_of(order, refused)) is not None:
         return lacks_refund(order, request)
+    paid_for_good = order.effective_status is Status.PAID_AND_CONFIRMED and order.cancel is None
+    if paid_for_good and refused.attempt == order.attempt:
+        return False  # of a cancel that was refused after all: the order keeps its money
     attempt = order.attempts[refused.attempt - 1]
     undecided = refused.kind is OperationKind.VOID and refused.amount_minor == 0 and not attempt.voided
     return owed(order, refused) > 0 or undecided

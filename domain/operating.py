@@ -142,6 +142,11 @@ def may_send_again(operation: Operation, at: datetime, rules: Rules) -> bool:
 _OF_THE_PAYMENT: Final = frozenset({OperationKind.CAPTURE, OperationKind.VOID})
 
 
+def lacks_token(operation: Operation, token: str | None) -> bool:
+    """Whether its call cannot be made any more, for it needs a token that is erased. It can be looked up."""
+    return operation.kind is OperationKind.AUTHORIZE and token is None
+
+
 def count_answer(operation: Operation, outcome: Outcome) -> Operation:
     """Count the call that this outcome answers.
 

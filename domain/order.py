@@ -51,9 +51,10 @@ class HoldState(StrEnum):
 class Attempt(Value, frozen=True):
     """One try with one payment method, and the money that it moved.
 
-    token: the gateway's opaque name of the method, erased when it is no longer needed. failure_code: set as soon as
-    the attempt must fail, before its money is back. voided: nothing is held any more (voided or lapsed).
-    action_expires_at: until when the customer may confirm it with their bank; None if they were never asked.
+    token: the gateway's opaque name of the method; erased when no call needs it any more, see domain.erasing.
+    failure_code: set as soon as the attempt must fail, before its money is back. voided: nothing is held any more
+    (voided or lapsed). action_expires_at: until when the customer may confirm it with their bank; None if they were
+    never asked.
     """
 
     number: int

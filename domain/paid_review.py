@@ -9,6 +9,7 @@ from domain.requests import Request, RequestKind, RequestState, find
 from domain.values import replace
 
 _WERE_PAID: Final = frozenset({Status.PAID_AND_CONFIRMED, Status.CANCELLED})
+_WERE_OVER: Final = _WERE_PAID | {Status.PAYMENT_FAILED}
 _DOUBTS: Final = {OperationState.PENDING: "overdue", OperationState.OPEN: "not_executed"}
 
 
@@ -33,14 +34,27 @@ def lacks_refund(order: Order, request: Request) -> bool:
 def leave_review(decision: Decision) -> Decision:
     """Return an order that was paid from its review, unless another of its refunds still needs a person."""
     order = decision.order
-    if order is None or order.status is not Status.MANUAL_REVIEW or order.reviewed not in _WERE_PAID:
+    if order is None or order.reviewed not in _WERE_PAID:
         return decision
+    return replace(decision, order=end_review(order))
+
+
+def end_review(order: Order) -> Order:
+    """Return an order that was over from its review, unless something else of it still needs a person."""
+    if order.status is not Status.MANUAL_REVIEW or order.reviewed not in _WERE_OVER:
+        return order
     given_up = [o for o in order.operations if o.unfinished and o.due_at is None]
     if given_up:
         call = given_up[0]
-        left = replace(order, review_reason=f"{call.kind}_{_DOUBTS.get(call.state, 'unknown')}")
-    elif any(lacks_refund(order, request) for request in order.requests):
-        left = replace(order, review_reason="refund_failed")
-    else:
-        left = replace(order, status=order.effective_status, reviewed=None, review_reason=None)
-    return replace(decision, order=left)
+        return replace(order, review_reason=f"{call.kind}_{_DOUBTS.get(call.state, 'unknown')}")
+    if any(lacks_refund(order, request) for request in order.requests) or _keeps_unwanted(order):
+        return replace(order, review_reason="refund_failed")
+    return replace(order, status=order.effective_status, reviewed=None, review_reason=None)
+
+
+def _keeps_unwanted(order: Order) -> bool:
+    """Whether money is kept that was to go back, and no call is under way for it: the gateway refused."""
+    taken = order.cancel is not None and order.cancel.state is RequestState.TAKEN
+    if not taken and order.reviewed is Status.PAID_AND_CONFIRMED:
+        return False
+    return not order.busy() and any(order.left_minor(attempt) > 0 for attempt in order.attempts)

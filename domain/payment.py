@@ -76,12 +76,21 @@ def fail_lapsed(case: Case) -> Decision:
     return fail_reservation(replace(case, order=lapse(case.order, case.call.attempt, case.context.at)))
 
 
+def fail_uncaptured(case: Case) -> Decision:
+    """Move to reservation_failed: the hold ran out before the capture began. Close it; what is held is voided next.
+
+    A late copy of the capture does no harm: the void then finds the money captured, and it is refunded.
+    """
+    ended = replace(case.call, state=OperationState.NOT_EXECUTED, settled_at=case.context.at, due_at=None)
+    return fail_reservation(replace(case, order=case.order.with_operation(ended)))
+
+
 def mark_paid(case: Case) -> Decision:
-    """Move to paid_and_confirmed: the hold is sold. Never revoked. Erase the token."""
+    """Move to paid_and_confirmed: the hold is sold. Never revoked."""
     order = case.order
     attempt, hold = order.current, order.hold_of(order.attempt)
     assert hold is not None
-    order = order.with_hold(replace(hold, state=HoldState.SOLD)).with_attempt(replace(attempt, token=None))
+    order = order.with_hold(replace(hold, state=HoldState.SOLD))
     fields = {
         "customer_id": order.customer_id,
         "attempt": attempt.number,
@@ -221,7 +230,7 @@ def fail_payment(order: Order, stage: Stage, code: FailureCode, context: Context
     retry_until = context.after(context.rules.retry_window_s) if retryable else None
     order = replace(
         leave_review(order, Status.PAYMENT_FAILED), retryable=retryable, retry_until=retry_until
-    ).with_attempt(replace(attempt, token=None, failure_code=code))
+    ).with_attempt(replace(attempt, failure_code=code))
     fields = failure_fields(order, code)
     kind = NotificationKind.ITEMS_UNAVAILABLE if stage is Stage.RESERVE else NotificationKind.PAYMENT_FAILED
     missing = _missing(order.missing) if stage is Stage.RESERVE else ()

@@ -13,7 +13,7 @@ from domain.lines import OrderLine
 from domain.operating import open_operation
 from domain.operation import OperationKind
 from domain.order import FINAL, Order, Status
-from domain.paid_review import leave_review
+from domain.paid_review import lacks_refund, leave_review
 from domain.requests import (
     REQUESTS_MAX,
     Request,
@@ -163,6 +163,22 @@ def refuse_request(order: Order, request: Request, why: RefundRefusal, context: 
     order = order.with_request(replace(request, state=RequestState.REFUSED, refused=str(why), ended_at=context.at))
     fields = {"customer_id": order.customer_id, "request_id": request.request_id, "reason": why}
     return emit(order, context, Draft(RefundRefused, fields))
+
+
+def end_unserved(decision: Decision, context: Context) -> Decision:
+    """Refuse refunds that were taken and not made, once the order is cancelled and all of its money is back.
+
+    The gateway refused them, and the cancel gave their money back with the rest.
+    """
+    order = decision.order
+    if order is None or order.status is not Status.CANCELLED or any(a.kept_minor > 0 for a in order.attempts):
+        return decision
+    for request in order.requests:
+        if lacks_refund(order, request):
+            because = replace(context, causation_id=request.causation_id or context.causation_id)
+            refused = refuse_request(decision.order or order, request, RefundRefusal.CANCELLED, because)
+            decision = join(decision, refused)
+    return decision
 
 
 def amount_of(order: Order, request: Request) -> int:

@@ -155,7 +155,9 @@ class _Review(NamedTuple):
         refused = [
             o for o in self.history if o.kind is kind and o.state is OperationState.DECLINED and o.try_number > 0
         ]
-        return next((o for o in reversed(refused) if is_owed(self.order, o)), None)
+        owed_ones = [o for o in reversed(refused) if is_owed(self.order, o)]
+        # What somebody asked for comes before what a cancel gives back with the rest.
+        return min(owed_ones, key=lambda o: o.for_request is None, default=None)
 
     def settle_refusal(self, refused: Operation) -> Decision | No:
         """Book the money as given back by other means (executed), or send the call again with a new key (not executed).
@@ -248,6 +250,12 @@ class _Review(NamedTuple):
                 refund_id = self._check_refund(call)
                 if isinstance(refund_id, No):
                     return refund_id
+                left = self.order.left_minor(self.order.attempts[call.attempt - 1], call)
+                if amount > left:
+                    return No(
+                        f"of this payment {left} is kept, less than {amount}: the rest went back otherwise; "
+                        f"--as {Word.NOT_EXECUTED} looks at the refund again"
+                    )
                 return Approved(call.transaction_id, refund_id, amount)
             case OperationKind.CAPTURE | OperationKind.VOID:
                 if reference not in {None, call.transaction_id}:
@@ -294,7 +302,10 @@ class _Review(NamedTuple):
             return silent(self.order.with_operation(again))
         ruling = self.ruling
         ended = replace(call, state=OperationState.NOT_EXECUTED, settled_at=at, by=ruling.by, reason=ruling.reason)
-        return silent(self.order.with_operation(ended).with_operation(self._next_try(call)))
+        again = self._next_try(call)
+        order = self.order.with_operation(ended).with_operation(again)
+        request = request_of(order, call)
+        return silent(order if request is None else order.with_request(replace(request, tries=again.try_number)))
 
     def _next_try(self, call: Operation) -> Operation:
         return replace(

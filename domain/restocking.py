@@ -70,6 +70,8 @@ def lines_of(order: Order, operation: Operation) -> tuple[OrderLine, ...]:
     """Return what an operation at the inventory is about: every line of the order, or the units that come back."""
     if operation.kind is not OperationKind.RESTOCK:
         return order.lines
+    if operation.frozen is not None and operation.frozen.lines:
+        return operation.frozen.lines  # what an inventory elsewhere was asked for
     if operation.for_request is not None:
         request = find(order.requests, RequestKind.REFUND, operation.for_request)
         return request.lines if request is not None else ()

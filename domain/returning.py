@@ -5,6 +5,7 @@ from domain.decision import Draft
 from domain.operation import Operation, OperationKind
 from domain.order import Attempt, Order
 from domain.outcome import Approved, ReturnedElsewhere
+from domain.pending import waits_for_others
 from schemas.events import MoneyState, PaymentRefunded, PaymentVoided
 
 RETURNS = frozenset({OperationKind.VOID, OperationKind.REFUND})
@@ -21,8 +22,18 @@ def money_state(order: Order, attempt: Attempt) -> MoneyState:
 
 
 def others_under_way(order: Order, operation: Operation) -> bool:
-    """Whether this is a refund, and other refunds of its payment have no outcome yet."""
-    return operation.kind is OperationKind.REFUND and order.returning_minor(operation.attempt, operation) > 0
+    """Whether this is a refund, and other refunds of its payment that may have been made have no outcome yet.
+
+    One that the gateway has refused for a refund of others has not been made: two such would wait for each other.
+    """
+    return operation.kind is OperationKind.REFUND and any(
+        o.unfinished
+        and o.kind is OperationKind.REFUND
+        and o.attempt == operation.attempt
+        and o.operation_id.int != operation.operation_id.int
+        and not waits_for_others(o)
+        for o in order.operations
+    )
 
 
 def draft_return(case: Case) -> tuple[Draft, ...]:

@@ -16,7 +16,15 @@ from domain.conditions import (
 )
 from domain.customer_action import cancel_unconfirmed, end_overdue
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
-from domain.extending import extend_anew, is_needed, leave, note_extension, note_lapse, record_hold
+from domain.extending import (
+    extend_anew,
+    is_needed,
+    leave,
+    note_extension,
+    note_lapse,
+    record_hold,
+    reserve_at_last,
+)
 from domain.ids import ReservationId
 from domain.notifying import draft_notice
 from domain.operating import give_up_reason, open_operation
@@ -37,6 +45,7 @@ from domain.outcome import (
     Undecided,
     Unknown,
 )
+from domain.paid_review import end_review
 from domain.payment import cancel_undecided, give_back, give_back_rest, refund_anew, void_again, void_anew
 from domain.pending import waits_for_customer
 from domain.restocking import end_restock
@@ -62,11 +71,10 @@ def wait(case: Case) -> Decision:
     """Leave the operation to the sweep. Notify the customer once if it takes long; ask an operator if it never ends."""
     order, context = case.order, case.context
     waiting = next(o for o in order.operations if o.operation_id == case.call.operation_id)
-    reason = give_up_reason(waiting, context, case.attempt.action_expires_at)
+    beside = waiting.kind is OperationKind.EXTEND and order.busy()  # the capture is asked about: its answer decides
+    reason = None if beside else give_up_reason(waiting, context, case.attempt.action_expires_at)
     if reason is not None and _is_idle(order, waiting):
-        return silent(leave(order, waiting, context.at))
-    if reason is not None and waiting.kind is OperationKind.EXTEND and order.busy():
-        reason = None  # the capture is asked about, and its answer decides
+        return silent(reserve_at_last(leave(order, waiting, context.at), context))
     if reason is not None:
         order = order.with_operation(replace(waiting, due_at=None))
         return review(order, waiting, reason, context)
@@ -86,7 +94,7 @@ def end_void(case: Case) -> Decision:
     """Emit that the money is free again. End a review that was about it. If nothing was held, tell nothing."""
     returned = draft_return(case)
     if returned:
-        return emit(_end_review(case.order), case.context, *returned)
+        return emit(end_review(case.order), case.context, *returned)
     if case.order.status is Status.MANUAL_REVIEW and case.order.reviewed is Status.PAYMENT_FAILED:
         return end_overdue(case)
     if case.order.status is Status.MANUAL_REVIEW and case.order.reviewed is Status.CANCELLED:
@@ -98,12 +106,12 @@ def end_refund(case: Case) -> Decision:
     """Emit that the money is on its way back, and notify the customer. End a review that was about it."""
     returned = draft_return(case)
     if not returned:
-        return silent(_end_review(case.order))  # it was booked and told before
+        return silent(end_review(case.order))  # it was booked and told before
     notice = draft_notice(case.order, case.attempt, NotificationKind.REFUNDED, REFUNDED, MoneyState.RETURNED)
     # The customer hears of what goes back, not of what the order costs.
     amounts = {name: draft.fields[name] for draft in returned for name in ("amount_minor",)}
     told = Draft(notice.event, {**notice.fields, **amounts})
-    return emit(_end_review(case.order), case.context, *returned, told)
+    return emit(end_review(case.order), case.context, *returned, told)
 
 
 def end_release(case: Case) -> Decision:
@@ -111,10 +119,11 @@ def end_release(case: Case) -> Decision:
     order = case.order
     hold = order.hold_of(case.call.attempt)
     if hold is None or hold.state is not HoldState.HELD:
-        return silent(order)
+        return silent(reserve_at_last(order, case.context))
     order = order.with_hold(replace(hold, state=HoldState.RELEASED, pinned=False))
     if order.review_reason and order.review_reason.startswith(OperationKind.RELEASE):
-        order = _end_review(order)
+        order = end_review(order)
+    order = reserve_at_last(order, case.context)
     return emit(order, case.context, draft_release(case.call.attempt, hold.reservation_id))
 
 
@@ -170,6 +179,7 @@ def notify_delay(order: Order, context: Context) -> Decision:
     """Notify the customer once, not to pay again, if a payment takes long."""
     if order.delay_notified or order.status in FINAL:
         return NOTHING
+    quiet = _QUIET if order.cancel is None else _QUIET | {OperationKind.EXTEND}  # then no payment waits for it
     for operation in order.operations:
         attempt = order.attempts[operation.attempt - 1]
         since = operation.opened_at
@@ -177,7 +187,7 @@ def notify_delay(order: Order, context: Context) -> Decision:
             # The customer knows what it waits for. Afterwards they are told if it does not end.
             since = max(since, attempt.action_expires_at or since)
         age_s = (context.at - since).total_seconds()
-        if operation.unfinished and operation.kind not in _QUIET and age_s >= context.rules.delayed_notice_s:
+        if operation.unfinished and operation.kind not in quiet and age_s >= context.rules.delayed_notice_s:
             context = replace(context, causation_id=operation.causation_id)
             notice = draft_notice(
                 order, attempt, NotificationKind.PAYMENT_DELAYED, DELAYED, money_state(order, attempt)
@@ -225,13 +235,6 @@ _MONEY_UNKNOWN = frozenset({"transaction_missing", "currency_differs", "authoriz
 """Reasons of a review that leave open where the money is, beside those of calls without an answer."""
 
 
-def _end_review(order: Order) -> Order:
-    """Return the order to the final status that it had before review, if it had one."""
-    if order.status is Status.MANUAL_REVIEW and order.reviewed in FINAL:
-        return replace(order, status=order.effective_status, reviewed=None, review_reason=None)
-    return order
-
-
 def do_nothing(_: Case) -> Decision:
     """Do nothing: the event was planned before."""
     return NOTHING
@@ -240,7 +243,7 @@ def do_nothing(_: Case) -> Decision:
 def refuse_unknown(case: Case) -> Decision:
     """Refuse an event on a topic of ours about an unknown order."""
     assert case.event is not None
-    return refuse(Reason.UNKNOWN_ORDER, f"there is no order {case.event.order_id}; who published this event?")
+    return refuse(Reason.UNKNOWN_ORDER, f"there is no order {case.event.subject}; who published this event?")
 
 
 def refuse_ahead(case: Case) -> Decision:
@@ -248,7 +251,7 @@ def refuse_ahead(case: Case) -> Decision:
     assert case.event is not None
     return refuse(
         Reason.ILLEGAL_TRANSITION,
-        f"{case.event.TYPE} has a version or attempt that order {case.event.order_id} has not reached.",
+        f"{case.event.TYPE} has a version or attempt that order {case.event.subject} has not reached.",
     )
 
 

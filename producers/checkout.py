@@ -101,7 +101,7 @@ class Checkout:
         self._fill_in(fields)
         try:
             event = self._build_event(event_type, fields)
-            key, body = event.order_id.encode(), self.codec.encode(event)
+            key, body = event.subject.encode(), self.codec.encode(event)
             if self.checked:
                 self.codec.decode(event_type, key, body)
         except _Wrong:
@@ -129,12 +129,12 @@ class Checkout:
         fields.setdefault("event_id", str(self.new_id()))
         fields.setdefault("occurred_at", self.now)
         fields.setdefault("causation_id", None)
-        if isinstance(order_id := fields.get("order_id"), str):
-            fields.setdefault("correlation_id", str(uuid5(_CORRELATIONS, order_id)))
+        if isinstance(subject := fields.get("order_id", fields.get("sku")), str):
+            fields.setdefault("correlation_id", str(uuid5(_CORRELATIONS, subject)))
 
     def _build_unchecked(self, number: int, event_type: str, topic: str, fields: dict[str, Any]) -> OutgoingMessage:
         """Build a message without checking its content."""
-        key = fields.pop("key", fields.get("order_id"))
+        key = fields.pop("key", fields.get("order_id", fields.get("sku")))
         raw_hex = fields.pop("raw_hex", None)
         if not isinstance(key, str | None):
             raise _Wrong("key must be text, or null for none")

@@ -13,8 +13,9 @@ from schemas.events import (
     PaymentMethod,
     PaymentRetryRequested,
     RefundRequested,
+    StockAdjusted,
 )
-from schemas.fields import INT_MAX, UNITS_MAX
+from schemas.fields import HIDDEN, INT_MAX, UNITS_MAX
 from schemas.limits import AMOUNT_MAX_MINOR
 from schemas.money import is_currency
 from schemas.records import Event
@@ -36,6 +37,8 @@ def check(event: Event, *, amount_max_minor: Mapping[str, int] = AMOUNT_MAX_MINO
     elif isinstance(event, RefundRequested):
         _check_texts(event, "request_id", "reason", "requested_by")
         _check_units(event)
+    elif isinstance(event, StockAdjusted):
+        _check_texts(event, "reason")
 
 
 def total_minor(order: OrderConfirmed) -> int:
@@ -47,6 +50,11 @@ def total_minor(order: OrderConfirmed) -> int:
 def _check_method(method: PaymentMethod | None) -> None:
     if method is None:
         return
+    if method.token == HIDDEN:
+        raise Rejected(
+            Reason.INVALID_FIELD,
+            "payment_method.token: hidden, for this is the copy of a dead letter. Have its publisher send it anew.",
+        )
     _refuse_card_number("token", method.token, "a token")
     if method.gateway_customer_id is not None:
         _refuse_card_number("gateway_customer_id", method.gateway_customer_id, "the customer's id")

@@ -4,23 +4,20 @@ Whether an event is too old or from the future depends on the clock: the caller 
 """
 
 from collections.abc import Iterable, Mapping
-from io import BytesIO
-from typing import Any, Final
+from typing import Final
 
-from fastavro import schemaless_reader
-
-from schemas.blocks import Malformed, with_single_blocks
+from schemas.bodies import read_body, resolve_body
 from schemas.cards import mask
 from schemas.checks import check
 from schemas.conversion import Conversion
 from schemas.framing import CONFLUENT, HEADS, FrameReader
+from schemas.hiding import Hidden, hide
 from schemas.limits import AMOUNT_MAX_MINOR, limits_of
-from schemas.records import Event, OwnEvent
+from schemas.records import Event, OrderEvent, OwnEvent
 from schemas.registry import NotRegistered, Registry
 from schemas.rejection import Reason, Rejected
 from schemas.shapes import SHAPES
 from schemas.topics import CONSUMED, EVENTS, subject_name
-from schemas.versions import Writer
 from schemas.writing import event_writer
 
 MESSAGE_BYTES_MAX: Final = 1_000_000
@@ -88,7 +85,7 @@ class Codec:
         return value
 
     def decode(self, event_type: str, key: bytes | None, value: bytes | None) -> Event:
-        """Read a message of that event's topic, strictly, and check it. The key must be the order id.
+        """Read a message of that event's topic, strictly, and check it. The key must be the event's subject.
 
         Raises Rejected when this message can never be processed; SchemaAwaited or RegistryUnavailable when trying again
         may help; KeyError for an event type that has no topic.
@@ -105,18 +102,19 @@ class Codec:
         event = None if value is None else self._written.pop(value, None)
         if event is None or event_type != event.TYPE:
             event = self._decode(event_type, value)
-        if key is None or key != event.order_id.encode():
+        if key is None or key != event.subject.encode():
+            subject = "order_id" if isinstance(event, OrderEvent) else "SKU"
             raise Rejected(
                 Reason.KEY_MISMATCH,
-                "The message key is not the order_id in UTF-8. Correct the publisher: keys keep the order of events.",
+                f"The message key is not the {subject} in UTF-8. Correct the publisher: keys keep the order of events.",
             )
         return event
 
     def _decode(self, event_type: str, value: bytes | None) -> Event:
         writer, body = self._open(event_type, value)
-        wire = _read(writer, body)
+        wire = read_body(writer, body)
         if writer.resolve:
-            wire = _resolve(writer.wire, SHAPES[event_type].wire, body)
+            wire = resolve_body(writer.wire, SHAPES[event_type].wire, body)
         return _CONVERSIONS[event_type].to_event(wire)
 
     def _keep(self, value: bytes, event: Event) -> None:
@@ -129,24 +127,28 @@ class Codec:
     def mask(self, event_type: str, value: bytes) -> tuple[bytes, int]:
         """Mask card numbers in a body that is kept as a dead letter; return it and how many there were.
 
-        In a body that can be decoded only the token, the gateway's id of the customer and the currency are searched:
-        our ids, SKUs and amounts may look like card numbers. In any other body every such run of digits is masked. The
-        length stays the same.
+        In a body that can be decoded only what upstream words freely is searched (the token, the gateway's id of the
+        customer, currency, reason): our ids, SKUs and amounts may look like card numbers. In any other body every such
+        run of digits is masked. The length stays the same.
         """
         try:
             writer, body = self._open(event_type, value)
-            wire = _read(writer, body)
+            wire = read_body(writer, body)
         except Exception:  # noqa: BLE001 - it is stored, whatever is wrong with it
             return mask(value)
         method = wire.get("payment_method")
         named = method if isinstance(method, dict) else {}
         total = 0
-        for text in (named.get("token"), named.get("gateway_customer_id"), wire.get("currency")):
+        for text in (named.get("token"), named.get("gateway_customer_id"), wire.get("currency"), wire.get("reason")):
             clear = text.encode() if isinstance(text, str) else b""
             hidden, count = mask(clear)
             if count:
                 value, total = value.replace(clear, hidden), total + count
         return value, total
+
+    def hide(self, event_type: str, value: bytes) -> Hidden:
+        """Return a body without its payment token, for others to read. See schemas.hiding."""
+        return hide(self._open, event_type, value)
 
     def _head(self, event_type: str) -> bytes:
         """Ask once for the id under which our schema is registered; return the framing with it."""
@@ -156,45 +158,3 @@ class Codec:
         head = CONFLUENT + schema_id.to_bytes(4, "big")
         self._heads[event_type] = head
         return head
-
-
-def _read(writer: Writer, body: bytes) -> dict[str, Any]:
-    """Decode a body. Refuse it if it is not the canonical encoding; arrays and maps may be split into blocks."""
-    try:
-        value = schemaless_reader(BytesIO(body), writer.wire, None)
-        canonical = writer.write(value)
-    except Exception as error:  # noqa: BLE001 - fastavro has no common error class; any error means that it is no such record
-        raise Rejected(
-            Reason.UNDECODABLE,
-            f"The body is not a record of its schema ({type(error).__name__}). Encode it with an Avro library.",
-        ) from None
-    if not isinstance(value, dict):
-        raise TypeError("A schema that is no record was let through.")
-    if canonical != body and not _same_but_for_blocks(writer.wire, body, canonical):
-        raise Rejected(
-            Reason.NOT_CANONICAL,
-            "The body is not the canonical encoding of its values (bytes are left over, or a number or an index is "
-            "written in another way). Encode it with an Avro library.",
-        )
-    return value
-
-
-def _same_but_for_blocks(wire: dict[str, Any], body: bytes, canonical: bytes) -> bool:
-    try:
-        return with_single_blocks(wire, body) == canonical
-    except Malformed:
-        return False
-
-
-def _resolve(writer: dict[str, Any], reader: dict[str, Any], body: bytes) -> dict[str, Any]:
-    """Read a body that was written with another version, as our version."""
-    try:
-        value = schemaless_reader(BytesIO(body), writer, reader)
-    except Exception as error:  # noqa: BLE001 - as above
-        raise Rejected(
-            Reason.UNDECODABLE,
-            f"The body cannot be read with this release's schema ({type(error).__name__}). Run a newer release.",
-        ) from None
-    if not isinstance(value, dict):
-        raise TypeError("A schema that is no record was let through.")
-    return value

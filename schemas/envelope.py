@@ -19,14 +19,14 @@ def headers(event: Event, source: str = SOURCE, traceparent: str | None = None) 
 
     source: a URI reference to the publisher. traceparent: W3C's trace context of this hop.
     """
-    described = headers_of(str(event.event_id), event.TYPE, event.occurred_at, event.order_id.encode(), source)
+    described = headers_of(str(event.event_id), event.TYPE, event.occurred_at, event.subject.encode(), source)
     if traceparent is not None:
         described.append(("traceparent", traceparent.encode()))
     return described
 
 
 def headers_of(
-    event_id: str, event_type: str, occurred_at: datetime, order_id: bytes, source: str = SOURCE
+    event_id: str, event_type: str, occurred_at: datetime, subject: bytes, source: str = SOURCE
 ) -> list[Header]:
     """Return the same headers as `headers`, from the parts of an event."""
     return [
@@ -35,7 +35,7 @@ def headers_of(
         _source(source),
         _type(event_type),
         _time(occurred_at),
-        ("ce_subject", order_id),
+        ("ce_subject", subject),
         _CONTENT,
     ]
 

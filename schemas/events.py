@@ -17,8 +17,10 @@ from schemas.fields import (
     Attempt,
     CancellationRefusal,
     CodeText,
+    CorrelationText,
     CurrencyText,
     CustomerText,
+    Delta,
     DisputeOutcome,
     Flag,
     Id,
@@ -26,6 +28,7 @@ from schemas.fields import (
     MoneyState,
     NotificationKind,
     PaymentMethodKind,
+    ReasonText,
     ReferenceText,
     RefundRefusal,
     RequesterText,
@@ -34,10 +37,22 @@ from schemas.fields import (
     ReviewOperation,
     SentenceText,
     ShortageReason,
+    SkuText,
     Stage,
     UrlText,
 )
-from schemas.records import Event, Item, Line, MissingItem, OwnEvent, PaymentMethod, Record, UpstreamEvent, validate
+from schemas.records import (
+    Event,
+    Item,
+    Line,
+    MissingItem,
+    OrderEvent,
+    OwnEvent,
+    PaymentMethod,
+    Record,
+    UpstreamEvent,
+    validate,
+)
 
 __all__ = [
     "ActionKind",
@@ -57,6 +72,7 @@ __all__ = [
     "OrderCancelRequested",
     "OrderCancelled",
     "OrderConfirmed",
+    "OrderEvent",
     "OwnEvent",
     "PaidAndConfirmed",
     "PaymentAuthorized",
@@ -81,6 +97,7 @@ __all__ = [
     "ReviewOperation",
     "ShortageReason",
     "Stage",
+    "StockAdjusted",
     "UpstreamEvent",
     "validate",
 ]
@@ -140,6 +157,23 @@ class PreparationStarted(UpstreamEvent):
     """Order preparation has begun: from now on the order is not cancelled."""
 
     TYPE: ClassVar[str] = "PreparationStarted"
+
+
+class StockAdjusted(Event):
+    """Units of a SKU came in at a warehouse or, negative, went out of it other than by an order."""
+
+    TYPE: ClassVar[str] = "StockAdjusted"
+
+    correlation_id: CorrelationText
+    causation_id: Id | None = None
+    sku: SkuText
+    delta: Delta
+    reason: ReasonText
+
+    @property
+    def subject(self) -> str:
+        """The SKU."""
+        return self.sku
 
 
 class CustomerActionRequired(OwnEvent):

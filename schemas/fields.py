@@ -20,6 +20,8 @@ LARGEST_EVENT_BYTES: Final = 300_000
 """No event of ours is larger, even with 1000 lines and the longest texts. A test builds the largest of each type."""
 
 REFERENCE_LENGTH_MAX: Final = 255
+HIDDEN: Final = "*" * 16
+"""In place of a payment token, in copies of messages. No gateway has such a token."""
 SKU_LENGTH_MAX: Final = 64
 URL_LENGTH_MAX: Final = 2_048
 
@@ -73,6 +75,10 @@ Units = Annotated[int, Field(strict=True, ge=1, le=UNITS_MAX)]
 
 The bound is wider than that of schemas.checks: an order from before that check must still be finished.
 """
+Delta = Annotated[int, Field(strict=True, ge=-UNITS_MAX, le=UNITS_MAX)]
+"""Whole units of one SKU that come in or, negative, go out."""
+ReasonText = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_PRINTABLE)]
+"""Why somebody upstream did something, in their words. No card number may stand in it."""
 Available = Annotated[int, Field(strict=True, ge=0, le=LONG_MAX)]
 Attempt = Annotated[int, Field(strict=True, ge=1, le=INT_MAX)]
 Version = Annotated[int, Field(strict=True, ge=1, le=LONG_MAX)]

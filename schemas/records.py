@@ -1,7 +1,7 @@
 """The base classes of events, and the records inside events."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -66,15 +66,37 @@ class PaymentMethod(Record):
 
 
 class Event(Record):
-    """A fact about one order. TYPE: the name of the event and of its schema; with the prefix, of its topic."""
+    """A fact about one subject: an order, or a SKU. TYPE: the name of the event and of its schema and topic.
+
+    A topic's name has the prefix before it. correlation_id: the same for all events of a subject's story.
+    """
 
     TYPE: ClassVar[str]
 
     event_id: Id
     occurred_at: Moment
+    if TYPE_CHECKING:
+        # Every event has these. They stand where its schema has them: behind the order's id, if there is one.
+        correlation_id: CorrelationText
+        causation_id: Id | None
+
+    @property
+    def subject(self) -> str:
+        """What it is about: the message key, and CloudEvents' subject."""
+        raise NotImplementedError
+
+
+class OrderEvent(Event):
+    """A fact about one order."""
+
     order_id: OrderIdText
     correlation_id: CorrelationText
     causation_id: Id | None = None
+
+    @property
+    def subject(self) -> str:
+        """The order's id."""
+        return self.order_id
 
 
 AnEvent = TypeVar("AnEvent", bound=Event)
@@ -88,11 +110,11 @@ def validate(kind: type[AnEvent], fields: Mapping[str, Any]) -> AnEvent:
     return kind.__pydantic_validator__.validate_python(fields)  # type: ignore[no-any-return]
 
 
-class UpstreamEvent(Event):
+class UpstreamEvent(OrderEvent):
     """A fact that checkout or the storefront publishes."""
 
 
-class OwnEvent(Event):
+class OwnEvent(OrderEvent):
     """A fact that this module publishes. (order_version, ordinal) sorts all events of an order, across topics."""
 
     order_version: Version

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     TOO_OLD = "too_old"
     FROM_THE_FUTURE = "from_the_future"
     ILLEGAL_TRANSITION = "illegal_transition"
+    STOCK_SHORT = "stock_short"
     QUARANTINED = "quarantined"
     UNREADABLE = "unreadable"
 

@@ -15,6 +15,7 @@ class Publisher(StrEnum):
     STOREFRONT = "storefront"
     SERVICE = "customer service"
     PREPARATION = "order preparation"
+    WAREHOUSE = "warehouse"
     PAYMENTS = "payments"
 
 
@@ -37,6 +38,7 @@ _TABLE: Final = (
     Topic(events.PaymentRetryRequested, Publisher.STOREFRONT, consumed=True),
     Topic(events.OrderCancelRequested, Publisher.STOREFRONT, consumed=True),
     Topic(events.RefundRequested, Publisher.SERVICE, consumed=True),
+    Topic(events.StockAdjusted, Publisher.WAREHOUSE, consumed=True),
     Topic(events.CustomerActionRequired, Publisher.PAYMENTS, consumed=False),
     Topic(events.PaymentAuthorized, Publisher.PAYMENTS, consumed=True),
     Topic(events.ItemsReserved, Publisher.PAYMENTS, consumed=True),

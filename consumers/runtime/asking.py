@@ -70,7 +70,7 @@ class Asker:
         def plan(order: Order, context: Context) -> Decision:
             return self._reactions[reaction].plan(order, event, replace(context, operator=operator))
 
-        asked = await self._transact(OrderId(event.order_id), plan, try_only=try_only)
+        asked = await self._transact(OrderId(event.subject), plan, try_only=try_only)
         assert not isinstance(asked, No)
         return asked
 

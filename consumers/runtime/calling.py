@@ -16,7 +16,7 @@ from consumers.runtime.open_operations import OpenOperations
 from consumers.runtime.quarantine import Quarantine
 from domain.blame import blame
 from domain.errors import Transient
-from domain.operating import Move, may_send_again, next_move
+from domain.operating import Move, lacks_token, may_send_again, next_move
 from domain.outcome import NotExecuted, NotFound, Unknown
 from domain.ports.gateway import GatewayAnswer
 from domain.ports.inventory import InventoryAnswer
@@ -117,7 +117,8 @@ class EdgeCalls:
         look_up: list[Claimed] = []
         for c in claimed:
             move = next_move(c.operation, self._claimed_at(c), self._rules)
-            (perform if move is Move.PERFORM else look_up).append(c)
+            performs = move is Move.PERFORM and not lacks_token(c.operation, c.token)
+            (perform if performs else look_up).append(c)
         if look_up:
             perform += await self._look_up(look_up, lease)
         if perform:
@@ -136,7 +137,7 @@ class EdgeCalls:
                 known: list[EdgeAnswer] = []
                 for answer in group:
                     c = claimed_by_id[answer.operation_id.int]
-                    not_found = isinstance(answer.outcome, NotFound)
+                    not_found = isinstance(answer.outcome, NotFound) and not lacks_token(c.operation, c.token)
                     if not_found and may_send_again(c.operation, self._claimed_at(c), self._rules):
                         lease.note_no_trace(c)
                         again.append(c)

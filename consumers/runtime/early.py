@@ -57,7 +57,7 @@ class EarlyMessages:
             body=message.value,
             headers=tuple(message.headers),
             event_id=EventId(one.event.event_id),
-            order_id=OrderId(one.event.order_id),
+            order_id=OrderId(one.event.subject),
             look_at=now + timedelta(seconds=min(FIRST_LOOK_S, wait_s)),
             give_up_at=now + timedelta(seconds=wait_s),
         )

@@ -1,4 +1,7 @@
-"""Dead letters, built from messages and stretches that cannot be processed. Card numbers are masked."""
+"""Dead letters, built from messages and stretches that cannot be processed.
+
+Card numbers are masked. Payment tokens are hidden in everything but `original`, which only the table has.
+"""
 
 from typing import Final
 
@@ -7,8 +10,10 @@ from domain.ids import EventId, OrderId
 from domain.ports.source import Message, Stretch
 from domain.ports.store import DeadLetter
 from schemas import cards
-from schemas.events import Event
+from schemas.events import Event, OrderEvent
+from schemas.hiding import Hidden, hide_in
 from schemas.rejection import Reason
+from schemas.topics import EVENTS
 
 NOT_READ: Final = frozenset(
     {Reason.UNDECODABLE, Reason.NOT_CANONICAL, Reason.TOO_LARGE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_SCHEMA}
@@ -20,11 +25,12 @@ ORDER_ID_MAX: Final = 64
 
 
 class Letters:
-    """Builds the letters of one consumer group. event_type: of the topic that it reads."""
+    """Builds the letters of one consumer group. event_type: of the topic that it reads; empty: nobody knows."""
 
     def __init__(self, group: str, event_type: str, mask: Mask) -> None:
         self._group = group
         self._event_type = event_type
+        self._of_orders = event_type not in EVENTS or issubclass(EVENTS[event_type], OrderEvent)
         self._mask = mask
 
     def of_message(
@@ -46,18 +52,22 @@ class Letters:
             nonlocal masked
             if value is None:
                 return None
-            value, found = self._mask(self._event_type, value)
+            value, found = self._mask.mask(self._event_type, value)
             masked += found
             return value
 
+        body = mask(message.value)
+        shown = Hidden(None) if body is None else self._mask.hide(self._event_type, body)
+        is_whole = shown.body == body
         # The key is the order id, and CloudEvents headers repeat ids. They may look like card numbers: keep them.
         # In a message that cannot be read we do not know whether they are ids: mask everything.
         key = message.key if readable else mask(message.key)
-        body = mask(message.value)
+        if key is not None and event is None:
+            key = hide_in(key, shown.secrets)
         headers = tuple(
             (
                 _name(name),
-                value if name.startswith(CLOUD_EVENTS) and readable else mask(value),
+                _hidden(value if name.startswith(CLOUD_EVENTS) and readable else mask(value), shown.secrets),
             )
             for name, value in message.headers
         )
@@ -68,17 +78,29 @@ class Letters:
             offset=message.offset,
             timestamp_ms=message.timestamp_ms,
             key=key,
-            body=body,
+            body=body if is_whole else shown.body or b"",
             headers=headers,
-            masked=masked > 0,
+            masked=masked > 0 or not is_whole,
             reason=reason,
             detail=detail,
             event_id=None if event is None else EventId(event.event_id),
-            order_id=order_id_of(event, key if key == message.key else None, reason),
+            order_id=self.order_id_of(event, key if key == message.key else None, reason),
             own_inbox=own_inbox,
             waits=waits,
             behind=behind,
+            original=None if is_whole else body,
         )
+
+    def order_id_of(self, event: Event | None, key: bytes | None, reason: Reason) -> OrderId | None:
+        """Return the order of a message: the event's, or else the key, if that can be an order id.
+
+        A key that differs from the event's order id names no order, nor does one of a topic about something else.
+        """
+        if isinstance(event, OrderEvent):
+            return OrderId(event.order_id)
+        if not self._of_orders or key is None or reason is Reason.KEY_MISMATCH or not 1 <= len(key) <= ORDER_ID_MAX:
+            return None
+        return OrderId(key.decode("ascii")) if all(b"!"[0] <= byte <= b"~"[0] for byte in key) else None
 
     def of_stretch(self, stretch: Stretch, last: int, detail: str, at_ms: int) -> DeadLetter:
         """Return the letter of a stretch that is passed over. We only know where its messages were."""
@@ -102,6 +124,10 @@ class Letters:
         )
 
 
+def _hidden(value: bytes | None, secrets: tuple[bytes, ...]) -> bytes | None:
+    return None if value is None else hide_in(value, secrets)
+
+
 def _name(name: str) -> str:
     """Return a header's name without NUL, which PostgreSQL cannot store, and without card numbers.
 
@@ -109,18 +135,6 @@ def _name(name: str) -> str:
     """
     hidden, _ = cards.mask(name.encode("utf-8", "surrogatepass"))
     return hidden.decode("utf-8", "surrogatepass").replace("\0", REPLACEMENT)
-
-
-def order_id_of(event: Event | None, key: bytes | None, reason: Reason) -> OrderId | None:
-    """Return the order of a message: the event's, or else the key, if that can be an order id.
-
-    A key that differs from the event's order id names no order.
-    """
-    if event is not None:
-        return OrderId(event.order_id)
-    if key is None or reason is Reason.KEY_MISMATCH or not 1 <= len(key) <= ORDER_ID_MAX:
-        return None
-    return OrderId(key.decode("ascii")) if all(b"!"[0] <= byte <= b"~"[0] for byte in key) else None
 
 
 def ids_of(letter: DeadLetter) -> dict[str, object]:

@@ -28,8 +28,12 @@ APART_S: Final = 0.3
 """Between two looks: what one transaction holds in both is held for long. Ours hold a row for some milliseconds."""
 FORGOTTEN_S: Final = 60.0
 """A row about which nobody asks any more: its partition is another's."""
-HIDDEN_S: Final = 3.0
-"""Orders that wait for so long though no row is seen to be held are an alarm."""
+HIDDEN_S: Final = 10.0
+"""Orders that wait for so long though no row is seen to be held are an alarm.
+
+So long transactions wait half a second only, once there was a search. On a busy machine those of ours need longer, in
+turns: an order may wait for them again and again, and no look finds the same one twice. That is no alarm.
+"""
 NAMED_MAX: Final = 20
 """Rows and orders in a line of the log."""
 FREE: Final = "the row is free; what waited for it goes on"

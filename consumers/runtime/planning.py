@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from consumers.runtime.early import NEVER_CAME, EarlyMessages, Found, events_of
-from consumers.runtime.letters import Letters, ids_of, order_id_of
+from consumers.runtime.letters import Letters, ids_of
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.reading import Failed, Read, Taken
@@ -20,6 +20,7 @@ from domain.ports.store import Changes, Claimed, DeadLetter, Receipt, Transactio
 from domain.reaction import Reaction
 from domain.rules import Rules
 from domain.values import replace
+from schemas.events import OrderEvent
 from schemas.rejection import Reason
 
 TOO_OLD: Final = "it is older than the inbox remembers and was not processed; publish it anew if it still matters."
@@ -70,7 +71,7 @@ class Planner:
         """
         taken, letters = _sort_out(read)
         async with self._ports.store.transaction(contended=contended) as transaction:
-            order_ids = [OrderId(one.event.order_id) for one in taken]
+            order_ids = [OrderId(one.event.order_id) for one in taken if isinstance(one.event, OrderEvent)]
             orders = await transaction.load(order_ids, waiting=self._reaction.waits, early=self._reaction.begins)
             # The inbox has no partition for a day far ahead, so messages from the future are refused before it.
             latest = self._latest(transaction)
@@ -81,10 +82,12 @@ class Planner:
             work = Work(transaction, orders, self._reactions, self._rules)
             work.changes.dead_letters += letters
             for one, receipt in zip(taken, await self.receive(transaction, taken), strict=True):
-                waits = receipt in TO_PLAN and one.event.order_id in transaction.waiting
+                waits = receipt in TO_PLAN and one.event.subject in transaction.waiting
                 letter = self._wait_behind(one, receipt) if waits else self.decide(work, one, receipt)
                 if letter is not None:
                     work.changes.dead_letters.append(letter)
+            if work.changes.adjustments:
+                work.changes.dead_letters += await self.adjust(work, taken)
             opened = await work.finish(self._ports)
         if work.changes.notifications:
             self._recorded()
@@ -101,7 +104,7 @@ class Planner:
             raise error
         message, event = read.message, read.event if isinstance(read, Taken) else None
         blamed = blame(error, event, raw=(message.key or b"") + (message.value or b""))
-        order_id = order_id_of(event, message.key, Reason.QUARANTINED)
+        order_id = self._letters.order_id_of(event, message.key, Reason.QUARANTINED)
         async with self._ports.store.transaction(contended=True) as transaction:
             await transaction.hold([] if order_id is None else [order_id])
             receipt = Receipt.TOO_OLD
@@ -143,16 +146,18 @@ class Planner:
         if receipt is Receipt.CONFLICT:
             return self._letters.of_message(message, Reason.CONFLICT, CONFLICT, event)
         new = receipt is Receipt.NEW
-        order_id = OrderId(event.order_id)
-        context, came_before = work.context(EventId(event.event_id), one.content), self._came_before(work, order_id)
+        context = work.context(EventId(event.event_id), one.content)
+        order_id = OrderId(event.order_id) if isinstance(event, OrderEvent) else None
+        came_before = () if order_id is None else self._came_before(work, order_id)
         if came_before:
             context = replace(context, early=events_of(came_before))
-        decision = self._reaction.plan(work.order(order_id), event, context)
+        order = None if order_id is None else work.order(order_id)
+        decision = self._reaction.plan(order, event, context)
         if decision.early:
             return self._wait_for_order(work, one, new=new)
         if decision.refused is not None:
             return self._letters.of_message(message, decision.refused, decision.detail, event, own_inbox=new)
-        if not new and (decision.order is not None or decision.notifications):
+        if not new and (decision.order is not None or decision.notifications or decision.adjustments):
             # It would have an effect, and the inbox no longer knows whether it had one before.
             return self._letters.of_message(message, Reason.TOO_OLD, TOO_OLD, event)
         work.apply(decision)
@@ -162,6 +167,23 @@ class Planner:
                 if letter is not None:
                     work.changes.dead_letters.append(letter)
         return None
+
+    async def adjust(self, work: Work, taken: Sequence[Taken]) -> list[DeadLetter]:
+        """Make the adjustments of the stock that were decided on; return the letters of those that cannot be made."""
+        inventory = self._ports.inventory
+        assert inventory is not None, "with an inventory elsewhere nobody consumes adjustments"
+        refused = await inventory.adjust(work.transaction, work.changes.adjustments)
+        by_id = {one.event.event_id: one for one in reversed(taken)} if refused else {}
+        return [
+            self._letters.of_message(
+                by_id[no.event_id].message,
+                Reason.STOCK_SHORT if no.short else Reason.INVALID_FIELD,
+                no.why,
+                by_id[no.event_id].event,
+                own_inbox=True,
+            )
+            for no in refused
+        ]
 
     def _came_before(self, work: Work, order_id: OrderId) -> Sequence[Found]:
         """Return the messages that came before the order, if it is not there yet and this event brings it."""

@@ -2,24 +2,38 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from domain.ports.gateway import Gateway
 from domain.ports.inventory import LocalInventory, RemoteInventory
+from domain.ports.letters import KeptLetters
 from domain.ports.messages import Messages, Messenger
 from domain.ports.notices import NoticeList, Notices
 from domain.ports.notifier import Notifier
 from domain.ports.store import Store
 from schemas.events import Event
+from schemas.hiding import Hidden
 
 Decode = Callable[[str, bytes | None, bytes | None], Event]
-Mask = Callable[[str, bytes], tuple[bytes, int]]
+
+
+class Mask(Protocol):
+    """Makes unreadable what must not be kept, or must not be shown, in a message of this event's topic."""
+
+    def mask(self, event_type: str, value: bytes) -> tuple[bytes, int]:
+        """Return the same bytes with card numbers made unreadable, and how many there were."""
+        ...
+
+    def hide(self, event_type: str, value: bytes) -> Hidden:
+        """Return a body without its payment token, for others to read."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The outside world. decode: from event type, key and body to an event; raises schemas.rejection.Rejected.
 
-    mask: from event type and bytes to the same bytes with card numbers made unreadable, and how many there were.
+    mask: of what must not be kept or shown. letters: where dead letters are kept; None: nothing is erased in them.
     notices: where the gateway's notices are kept; notice_list: its own list of them. None: there are none.
     messages: where messages to customers wait; messenger: who sends them. None: they are not sent.
     inventory: the stock in our own database; None if it is elsewhere: then remote is where, for those who call it.
@@ -36,6 +50,7 @@ class Ports:
     messages: Messages | None = None
     messenger: Messenger | None = None
     remote: RemoteInventory | None = None
+    letters: KeptLetters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,7 @@ class Bounds:
 
     quarantine_max: how much may raise within ten minutes, over all processes. One more stops the process.
     call_max_s, stock_call_max_s: one request at the gateway, at an inventory elsewhere.
+    dead_letter_token_days: how long a dead letter keeps its payment token, if nobody redrives it.
     """
 
     batch_max: int = 1_000
@@ -70,3 +86,4 @@ class Bounds:
     breaker_pause_max_s: float = 30
     stalled_after_s: float = 300
     quarantine_max: int = 20
+    dead_letter_token_days: int = 7

@@ -20,7 +20,7 @@ from domain.ports.source import Message
 from domain.ports.store import DeadLetter
 from domain.reaction import Reaction
 from domain.values import Value
-from schemas.events import Event, OwnEvent
+from schemas.events import Event, OrderEvent, OwnEvent
 from schemas.registry import RegistryUnavailable, SchemaAwaited
 from schemas.rejection import Reason, Rejected
 
@@ -51,8 +51,11 @@ Read = Taken | DeadLetter | Failed
 
 
 def order_of(read: Read) -> OrderId | None:
-    """Return the order of a message, if it can be read."""
-    return OrderId(read.event.order_id) if isinstance(read, Taken) else None
+    """Return the order of a message, if it can be read. A SKU counts as one that no order can be: it has a blank."""
+    if not isinstance(read, Taken):
+        return None
+    event = read.event
+    return OrderId(event.order_id if isinstance(event, OrderEvent) else f"SKU {event.subject}")
 
 
 def place_of(read: Read) -> tuple[int, int]:

@@ -39,6 +39,7 @@ from outbox.store.redriving import (
     settle_letter,
 )
 from outbox.store.transaction import PgTransaction
+from schemas.events import OrderEvent
 from schemas.registry import RegistryUnavailable, SchemaAwaited
 from schemas.rejection import Reason, Rejected
 
@@ -168,7 +169,8 @@ class Redriver:
 
     async def _plan(self, transaction: PgTransaction, letter: KeptLetter, reaction: Reaction, one: Taken) -> Outcome:
         planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds, keep_early=False)
-        orders = await transaction.load([OrderId(one.event.order_id)], early=reaction.begins)
+        order_ids = [OrderId(one.event.order_id)] if isinstance(one.event, OrderEvent) else []
+        orders = await transaction.load(order_ids, early=reaction.begins)
         if planner.is_early(transaction, one):
             refused = planner.refuse_early(one)
             return await self._keep(transaction, letter, refused.reason, refused.detail)
@@ -176,6 +178,8 @@ class Redriver:
         receipt = Receipt.NEW if letter.own_inbox else (await planner.receive(transaction, [one]))[0]
         work = Work(transaction, orders, self._reactions, self._rules)
         again = planner.decide(work, one, receipt)
+        if work.changes.adjustments:
+            again = next(iter(await planner.adjust(work, [one])), None)
         if again is not None:
             return await self._keep(transaction, letter, again.reason, again.detail, own_inbox=again.own_inbox)
         opened = await work.finish(self._ports)
@@ -223,10 +227,13 @@ def why_not(letter: KeptLetter, groups: Container[str]) -> str | None:
     way_out = f"; `payments dlq give-up {letter.id}` lets its order go on without it" if letter.waits else ""
     if letter.reason is Reason.UNREADABLE:
         return "cannot be redriven: its bytes could not be read; find the message in the publisher's log"
+    if letter.erased_at is not None:
+        day = f"{letter.erased_at:%Y-%m-%d}"
+        return f"not redrivable: its payment token was erased on {day}; have it published anew{way_out}"
     if letter.masked and any(MASKED.search(part) for part in (letter.key, letter.body) if part is not None):
         return f"cannot be redriven: card numbers are masked in it; have it published anew, without them{way_out}"
     if letter.group not in groups:
-        return f"cannot be redriven: this release has no consumer {letter.group}{way_out}"
+        return f"cannot be redriven: this release has no consumer {letter.group}, or no work for it{way_out}"
     return None
 
 
@@ -241,5 +248,6 @@ def describe_effect(work: Work, opened: Sequence[Claimed]) -> str:
         for event in work.changes.events
     ]
     words += [f"{claimed.operation.kind} opened" for claimed in opened]
+    words += [f"{one.delta:+d} of SKU {one.sku}" for one in work.changes.adjustments]
     words += [f"customer told {notification.kind}" for notification in work.changes.notifications]
     return f"done: {', '.join(words)}" if words else "done: no effect"

@@ -52,6 +52,7 @@ class Work:
         """Take a decision into this work."""
         self.changes.events += decision.events
         self.changes.notifications += decision.notifications
+        self.changes.adjustments += decision.adjustments
         if decision.order is not None:
             order_id = decision.order.order_id
             self._orders[order_id] = decision.order

@@ -1,11 +1,13 @@
 """`payments consume`: the consumers of some triggers, or of all."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import click
 
 from consumers.reactions import BY_TRIGGER, REACTIONS
 from deploy.cli.common import settings_for_command
+from deploy.consuming import all_consumed, check_consumed
 from deploy.roles import Roles, roles_until, run_until_stopped
 from domain.reaction import Reaction
 
@@ -21,8 +23,11 @@ def consume(*, names: tuple[str, ...]) -> int:
     partitions. The first SIGTERM lets it finish what it does, a second one ends it at once. Needs `payments migrate`
     and `payments topics create` before.
     """
-    chosen = reactions_of(names)
+    chosen: Sequence[Reaction] = reactions_of(names)
     settings = settings_for_command(quiet=False)
+    if ALL in names:
+        chosen = all_consumed(settings)
+    check_consumed(settings, chosen)
     consumed = ",".join(reaction.trigger.TYPE for reaction in chosen)
     work = partial(roles_until, settings, Roles(consume=chosen))
     return run_until_stopped(settings, work, roles="consume", consumes=consumed)

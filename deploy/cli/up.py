@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from consumers.reactions import REACTIONS
 from deploy.cli.common import say, settings_for_command
 from deploy.cli.places import data_option, elsewhere, list_servers, progress_of
+from deploy.consuming import all_consumed
 from deploy.local_servers import embedded_servers, own_sandboxes, wants_sandbox, wants_stockhouse
 from deploy.preparing import make_topics, migrate_database
 from deploy.roles import Roles, quieten_kafka, roles_until, run_until_stopped
@@ -36,7 +36,9 @@ def up(*, embedded: bool, data: Path | None) -> int:
     with Stopping() as stopping:
         surroundings = _with_servers(settings, overrides, stopping) if embedded else _with_sandboxes(settings, stopping)
         with surroundings as (complete, ready):
-            work = partial(roles_until, complete, Roles(consume=REACTIONS, relay=True, sweep=True, webhooks=True))
+            work = partial(
+                roles_until, complete, Roles(consume=all_consumed(complete), relay=True, sweep=True, webhooks=True)
+            )
             return run_until_stopped(complete, work, ready, stopping, roles="consume,relay,sweep")
 
 

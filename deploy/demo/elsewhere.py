@@ -6,7 +6,7 @@ An item whose SKU names a fault has it the first time that a call about it is ma
 from typing import Final
 
 from deploy.demo.kinds import KINDS, Kind
-from deploy.demo.stories import End, Money, Story
+from deploy.demo.stories import Cancel, End, Money, Story
 
 INVENTORY_FAULTS: Final = (
     "RESET-BEFORE",
@@ -29,10 +29,14 @@ OF_ALL_CALLS: Final = {
 """So large a share of all calls, whole batches among them, fails in one of these ways."""
 _PAID = End(None, Money.TAKEN)
 _REFUSED = End("capture_refused", Money.VOIDED)
+_CANCELLED = End(None, Money.REFUNDED)
 
 
-def _trouble(call: str, token: str, end: End) -> tuple[Story, ...]:
-    return tuple(Story((token,), (end,), slow=True, item=f"SKU-FAULT-{fault}-ON-{call}") for fault in INVENTORY_FAULTS)
+def _trouble(call: str, token: str, end: End, cancel: Cancel = Cancel.NEVER) -> tuple[Story, ...]:
+    return tuple(
+        Story((token,), (end,), slow=True, cancel=cancel, item=f"SKU-FAULT-{fault}-ON-{call}")
+        for fault in INVENTORY_FAULTS
+    )
 
 
 _ELSEWHERE: Final = (
@@ -40,6 +44,13 @@ _ELSEWHERE: Final = (
     Kind("inventory trouble while extending a hold", _trouble("EXTEND", "pm_card_visa", _PAID), 0.05, 24),
     Kind("inventory trouble while selling", _trouble("CONFIRM", "pm_card_visa", _PAID), 0.05, 24),
     Kind("inventory trouble while releasing", _trouble("RELEASE", "pm_fault_capture_refused", _REFUSED), 0.05, 24),
+    Kind(
+        "inventory trouble while goods come back",
+        _trouble("RESTOCK", "pm_card_visa", _CANCELLED, Cancel.WHEN_PAID),
+        0.05,
+        24,
+        shown=True,
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from deploy.demo.script import Script, ScriptedOrder
+from deploy.demo.stories import Refund
 from domain.ids import OrderId
 from domain.order import reservation_id
 
@@ -40,6 +41,7 @@ def goods_problems(script: Script, ledger: Ledger) -> Iterator[tuple[str, str]]:
                 yield order.order_id, f"attempt {number}: {problem}"
             if wanted == SOLD:
                 sold.update(_units(order))
+                sold.subtract(_returned(order))
         if holds:
             yield order.order_id, f"{len(holds)} more holds at the inventory"
     for order_id, holds in by_order.items():
@@ -58,7 +60,7 @@ def _hold_problems(order: ScriptedOrder, wanted: str, hold: Mapping[str, Any] | 
     lines, back = ({line["sku"]: line["quantity"] for line in hold[name]} for name in ("lines", "restocked"))
     if lines != _units(order):
         yield f"the inventory has other goods than were ordered: {lines}"
-    if back != (lines if wanted == BACK and hold["state"] == "confirmed" else {}):
+    if back != (lines if wanted == BACK and hold["state"] == "confirmed" else _returned(order)):
         yield f"{back or 'nothing'} came back to the inventory, and its goods must be {wanted}"
     effects = Counter(effect["kind"] for effect in hold["effects"])
     for kind in ("reserve", *(["confirm"] if hold["state"] == "confirmed" else [])):
@@ -78,6 +80,11 @@ def _stock_problems(
             yield sku, f"the inventory has {one}, not {wanted}"
     for sku in found:
         yield sku, "a SKU at the inventory that nobody filled in"
+
+
+def _returned(order: ScriptedOrder) -> Counter[str]:
+    """Return the units that come back with a refund of a part."""
+    return Counter({order.part_item: 1} if order.story.refund is Refund.PART else {})
 
 
 def _units(order: ScriptedOrder) -> Counter[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from deploy.demo.stories import Also, Cancel, Customer, End, Goods, Money, Saved, Story
+from deploy.demo.stories import Also, Cancel, Customer, End, Goods, Money, Refund, Saved, Story
 
 FAULTS: Final = (
     "timeout_before",
@@ -242,6 +242,25 @@ _SPECIAL = (
         0.005,
         20,
         shown=True,
+    ),
+    Kind(
+        "paid, then a part refunded with an item, and more refused",
+        tuple(
+            Story((token,), (End(None, Money.REFUNDED_IN_PART),), refund=Refund.PART)
+            for token in ("pm_card_visa", "pm_wallet_captured", "pm_fault_reset_after_on_refund")
+        ),
+        0.01,
+        30,
+        shown=True,
+    ),
+    Kind(
+        "paid, then refunded on request",
+        tuple(
+            Story((token,), (End(None, Money.REFUNDED),), refund=Refund.ALL)
+            for token in ("pm_card_visa", "pm_fault_refund_pending")
+        ),
+        0.005,
+        20,
     ),
     Kind("nothing to pay", (Story((), (End(None, Money.NONE),), free=True),), 0.01, 20, shown=True),
     Kind(

@@ -7,8 +7,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from consumers.reactions import REACTIONS
 from deploy import telemetry
+from deploy.consuming import all_consumed
 from deploy.roles import Roles, roles_until, run_until_stopped
 from deploy.settings import load_settings
 
@@ -19,7 +19,7 @@ def main(folder: Path) -> int:
     """Run until SIGTERM; the file pipeline.ready appears once it runs. Returns the exit code."""
     settings = load_settings({}, directory=folder, use_embedded=False)
     telemetry.configure(settings.log_format, settings.log_level)
-    work = partial(roles_until, settings, Roles(consume=REACTIONS, relay=True, sweep=True, webhooks=True))
+    work = partial(roles_until, settings, Roles(consume=all_consumed(settings), relay=True, sweep=True, webhooks=True))
     return run_until_stopped(settings, work, (folder / READY).touch)
 
 

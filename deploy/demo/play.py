@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from deploy import telemetry
 from deploy.auditing import run_audit
 from deploy.contracts import codec_of
+from deploy.demo.mailbox import Mail
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.show import Show
 from deploy.demo.stage import Stage, set_up
+from deploy.demo.telling import Told, count_waiting, read_told
 from deploy.demo.traffic import QUIET_S, Progress, Traffic
 from deploy.demo.verdict import Evidence, Verdict, judge
 from deploy.demo.watch import Observed, Watcher
@@ -28,19 +30,26 @@ from outbox.operators.queries import OrderRows, order_list, read_order, snapshot
 
 LOOK_S: Final = 0.1
 AUDIT_WAIT_S: Final = 30.0
+MAILS_S: Final = 60.0
 LOAD_MAX: Final = 1_000
 ORDERS_MAX: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """All results of a run. shown: one order of each kind, with its rows and events. log: the pipeline's."""
+    """All results of a run.
+
+    shown: one order of each kind, with its rows and events. told, mails: what customers were to be told, and what came.
+    log: the pipeline's.
+    """
 
     script: Script
     progress: Progress
     verdict: Verdict
     audit: Report
     observed: Observed
+    told: Sequence[Told]
+    mails: Sequence[Mail]
     shown: list[tuple[ScriptedOrder, OrderRows, list[JournalEvent]]]
     log: str
     kafka: str
@@ -81,8 +90,17 @@ async def _perform(script: Script, stage: Stage, show: Show, quiet_s: float) -> 
         report = await run_audit(stage.settings, topics=True, wait_s=AUDIT_WAIT_S, progress=step.tell)
         broken = sum(not invariant.holds for invariant in report.invariants)
         step.done(f"the audit: {len(report.invariants) - broken} of {len(report.invariants)} invariants hold")
+    with show.step("mails to the customers") as step:
+        told = await _told(stage)
+        mails = list(stage.mailbox.mails)
+        step.done(f"{len(mails)} mails came, {len(told)} were to be sent")
     evidence = Evidence(
-        await _orders(stage), await SandboxLedger(stage.gateway).entries(), watcher.observed, await _goods(stage)
+        await _orders(stage),
+        await SandboxLedger(stage.gateway).entries(),
+        watcher.observed,
+        await _goods(stage),
+        told,
+        mails,
     )
     verdict = judge(script, evidence)
     return Played(
@@ -91,6 +109,8 @@ async def _perform(script: Script, stage: Stage, show: Show, quiet_s: float) -> 
         verdict=verdict,
         audit=report,
         observed=watcher.observed,
+        told=told,
+        mails=mails,
         shown=_read_shown(script, stage),
         log=stage.pipeline.last_words(),
         kafka=stage.servers.kafka.version,
@@ -126,6 +146,16 @@ async def _advance(traffic: Traffic, watcher: Watcher, total: int, show: Show) -
 
 def _count(observed: Observed, event_type: str) -> int:
     return sum(any(seen.event_type == event_type for seen in events) for events in observed.events.values())
+
+
+async def _told(stage: Stage) -> list[Told]:
+    """Wait until every message to a customer is sent, for MAILS_S at the most; return what was to be sent."""
+    end = time.monotonic() + MAILS_S
+    while True:
+        with snapshot(stage.settings.sqlalchemy_url()) as connection:
+            if not count_waiting(connection) or time.monotonic() > end:
+                return read_told(connection)
+        await asyncio.sleep(LOOK_S)
 
 
 async def _goods(stage: Stage) -> Mapping[str, Any] | None:

@@ -1,9 +1,11 @@
 """The results of a run: one JSON document for programs, and a page for people."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
+from uuid import UUID
 
 from rich.markup import escape
 from rich.text import Text
@@ -11,6 +13,7 @@ from rich.text import Text
 from deploy.demo.play import Played
 from deploy.demo.script import ScriptedOrder
 from deploy.demo.stories import OUTCOMES
+from deploy.demo.telling import one_of_each
 from deploy.views.audit_text import report_lines
 from deploy.views.order_text import later
 from deploy.views.tables import align
@@ -50,6 +53,7 @@ def document(played: Played) -> dict[str, Any]:
         "postgresql": played.postgresql,
         "as_expected": played.good,
         "kinds": {kind: {"orders": count, "as_expected": right} for kind, count, right in _by_kind(played)},
+        "mails": {"expected": _mails_expected(played), "came": _mails_by_kind(played)},
         "dead_letters": [{"reason": reason, "key": key} for reason, key in sorted(played.observed.letters)],
         "wrong": played.verdict.wrong,
     }
@@ -67,6 +71,9 @@ def page(played: Played, tick: str, cross: str) -> Iterator[str | Text]:
     yield "[bold]One of each[/bold]"
     for order, stored, events in played.shown:
         yield from _order_lines(order, stored, events)
+    yield ""
+    yield "[bold]One mail of each kind, as it came[/bold]"
+    yield from _mails(played, tick, cross)
     yield ""
     yield "[bold]Messages that nobody can act on, kept as dead letters[/bold]"
     yield from _letters(played, tick, cross)
@@ -119,6 +126,31 @@ def _order_lines(order: ScriptedOrder, stored: OrderRows, events: list[JournalEv
 def _short(details: str) -> str:
     """Leave out of an entry what a first look does not need: versions and dates."""
     return ", ".join(part for part in details.split(", ") if not DETAIL.search(part))
+
+
+def _mails_expected(played: Played) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for order in played.script.orders:
+        total.update(order.story.mails)
+    return dict(sorted(total.items()))
+
+
+def _mails_by_kind(played: Played) -> dict[str, int]:
+    kinds: dict[UUID | None, str] = {one.event_id: one.kind for one in played.told}
+    return dict(sorted(Counter(kinds.get(mail.event_id, "unknown") for mail in played.mails).items()))
+
+
+def _mails(played: Played, tick: str, cross: str) -> Iterator[str]:
+    came, expected = _mails_by_kind(played), _mails_expected(played)
+    shown = one_of_each(played.told, played.mails)
+    for kind in sorted(came.keys() | expected.keys()):
+        found, wanted = came.get(kind, 0), expected.get(kind, 0)
+        yield ""
+        yield f"  {_sign(found == wanted, tick, cross)} [cyan]{kind}[/cyan]  [dim]{found} of {wanted} mails[/dim]"
+        if kind in shown:
+            yield f"    To: {escape(shown[kind].recipient)}"
+            yield f"    Subject: {escape(shown[kind].subject)}"
+            yield from (f"    {escape(line)}" for line in shown[kind].text.strip().splitlines())
 
 
 def _letters(played: Played, tick: str, cross: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from deploy.demo.elsewhere import kinds_of
 from deploy.demo.kinds import KINDS, Kind, counts_for
-from deploy.demo.stories import Also, Goods, Saved, Story
+from deploy.demo.stories import Also, Goods, Refund, Saved, Story
 
 PLENTY: Final = ("tea", "coffee", "honey", "mug", "kettle", "teapot", "biscuits", "jam")
 PLENTY_UNITS: Final = 10_000_000
@@ -22,6 +22,7 @@ KINDS_OF_METHOD: Final = {"wallet": "WALLET", "captured": "WALLET", "redirect": 
 """Of a payment method, by a part of its token; any other is a CARD."""
 SAVED_CUSTOMER: Final = "cus_play_demo"
 """The customer of saved methods at the gateway, as the sandbox has them."""
+CUSTOMERS: Final = 999
 CARD_NUMBER: Final = "4242424242424242"
 """Stripe's published test number: it must be refused wherever it stands, and never be shown or stored."""
 
@@ -70,6 +71,38 @@ class ScriptedOrder:
             "request_id": f"cancel-{self.order_id}",
             "reason": "ordered by mistake",
             "requested_by": str(self.confirmed["customer_id"]),
+        }
+
+    @property
+    def part_minor(self) -> int:
+        """What is asked back of it if a part is."""
+        return max(self.total_minor // 3, 1)
+
+    @property
+    def part_item(self) -> str:
+        """The SKU of which one unit comes back with that part."""
+        return str(self.confirmed["lines"][0]["sku"])
+
+    def refunds(self) -> list[dict[str, Any]]:
+        """Return what customer service publishes when the order is paid."""
+        match self.story.refund:
+            case Refund.NOTHING:
+                return []
+            case Refund.ALL:
+                return [self._refund("all", None, [])]
+            case Refund.PART:
+                back = [{"sku": self.part_item, "quantity": 1}]
+                return [self._refund("part", self.part_minor, back), self._refund("more", self.total_minor, [])]
+
+    def _refund(self, name: str, amount_minor: int | None, lines: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "type": "RefundRequested",
+            "order_id": self.order_id,
+            "request_id": f"refund-{name}-{self.order_id}",
+            "amount_minor": amount_minor,
+            "reason": "arrived damaged",
+            "lines": lines,
+            "requested_by": "customer service",
         }
 
     def preparation(self) -> dict[str, Any]:
@@ -128,6 +161,21 @@ def write_script(orders: int, seed: int, *, elsewhere: bool = False) -> Script:
     return Script(seed, made, _strays(seed, draw), kinds, elsewhere)
 
 
+def address_of(customer_id: str) -> str:
+    """Return the mail address of a customer."""
+    return f"{customer_id}@customers.example"
+
+
+def customer_file() -> str:
+    """Return the customers with their addresses, as PAYMENTS_CUSTOMER_DIRECTORY reads them."""
+    names = (_customer(number) for number in range(1, CUSTOMERS + 1))
+    return "".join(["customer_id,email\n", *(f"{name},{address_of(name)}\n" for name in names)])
+
+
+def _customer(number: int) -> str:
+    return f"customer-{number:03d}"
+
+
 def _order(order_id: str, kind: Kind, story: Story, draw: random.Random) -> ScriptedOrder:
     lines: list[dict[str, Any]] = [
         {"sku": sku, "quantity": draw.randint(1, 3), "unit_price_minor": draw.randrange(250, 9_000, 5)}
@@ -148,7 +196,7 @@ def _order(order_id: str, kind: Kind, story: Story, draw: random.Random) -> Scri
         "type": "OrderConfirmed",
         "event_id": str(_uuid(draw)),
         "order_id": order_id,
-        "customer_id": f"customer-{draw.randint(1, 999):03d}",
+        "customer_id": _customer(draw.randint(1, CUSTOMERS)),
         "currency": story.currency or draw.choice(CURRENCIES),
         "lines": lines,
         "discount_minor": subtotal - total,

@@ -11,10 +11,11 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from consumers.reactions import REACTIONS
+from deploy.consuming import consumed_with
 from deploy.demo.elsewhere import OF_ALL_CALLS
+from deploy.demo.mailbox import HOST, Mailbox, listening
 from deploy.demo.pipeline import READY
-from deploy.demo.script import Script
+from deploy.demo.script import Script, customer_file
 from deploy.demo.show import Show
 from deploy.embedded import (
     EmbeddedError,
@@ -36,6 +37,7 @@ from deploy.stockhouse.client import StockhouseClient
 from producers.connection import admin_client
 
 PENDING_S: Final = 2.0
+CUSTOMERS: Final = "customers.csv"
 FOLDER_PREFIX: Final = "payments-demo-"
 PARTITIONS: Final = 4
 JOIN_S: Final = 60.0
@@ -57,6 +59,8 @@ SETTINGS: Final = {
     # Nobody goes back there: the customers of a demo are played.
     "PAYMENTS_RETURN_URL": "https://shop.example/orders/{order_id}",
     "PAYMENTS_ACTION_TIMEOUT_S": "8",
+    "PAYMENTS_NOTIFIER": "smtp",
+    "PAYMENTS_SMTP_FROM": "The demo's shop <shop@shop.example>",
     "PAYMENTS_EARLY_WAIT_S": "10",
     "PAYMENTS_LOG_LEVEL": "WARNING",
 }
@@ -92,6 +96,7 @@ class Stage:
     servers: EmbeddedServers
     sandbox: ManagedProcess
     pipeline: Pipeline
+    mailbox: Mailbox
     inventory: ManagedProcess | None = None
 
     @property
@@ -123,8 +128,12 @@ def set_up(show: Show, script: Script) -> Iterator[Stage]:
             stack.callback(sandbox.stop, immediate=True)
             start_or_give_up(sandbox.start, (sandbox,))
             step.done("the gateway sandbox runs: play money, and faults on demand")
+        with show.step("a mail server, and the customers' addresses") as step:
+            mailbox = stack.enter_context(listening())
+            write_whole(folder / CUSTOMERS, customer_file())
+            step.done("a mail server takes what customers are told")
         inventory = stack.enter_context(_inventory(show, script, folder)) if script.elsewhere else None
-        settings = _settings(servers, sandbox, inventory)
+        settings = _settings(servers, sandbox, mailbox, inventory)
         with show.step("schema, topics and stock") as step:
             migrate_database(settings)
             made = run(make_topics(settings))
@@ -132,7 +141,7 @@ def set_up(show: Show, script: Script) -> Iterator[Stage]:
                 run(set_stock(settings, script.stock, "demo"))
             step.done(f"{len(made.created)} topics and the tables are made, the stock is filled")
         pipeline = Pipeline(folder, show.tell)
-        stage = Stage(settings, servers, sandbox, pipeline, inventory)
+        stage = Stage(settings, servers, sandbox, pipeline, mailbox, inventory)
         with show.step("the pipeline: all consumers, the relay and the sweep") as step:
             stack.callback(pipeline.stop, immediate=True)
             start_or_give_up(pipeline.start, (pipeline,))
@@ -163,7 +172,9 @@ def _inventory(show: Show, script: Script, folder: Path) -> Iterator[ManagedProc
         inventory.stop(immediate=True)
 
 
-def _settings(servers: EmbeddedServers, sandbox: ManagedProcess, inventory: ManagedProcess | None) -> Settings:
+def _settings(
+    servers: EmbeddedServers, sandbox: ManagedProcess, mailbox: Mailbox, inventory: ManagedProcess | None
+) -> Settings:
     elsewhere = {}
     if inventory is not None:
         elsewhere = {
@@ -176,6 +187,9 @@ def _settings(servers: EmbeddedServers, sandbox: ManagedProcess, inventory: Mana
         "PAYMENTS_DATABASE_URL": servers.database_url,
         "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap,
         "PAYMENTS_STRIPE_API_BASE": f"http://{sandbox.address}",
+        # Plain, for the mails never leave this machine.
+        "PAYMENTS_SMTP_URL": f"smtp://{HOST}:{mailbox.port}?starttls=never",
+        "PAYMENTS_CUSTOMER_DIRECTORY": str(servers.data_dir / CUSTOMERS),
         **PlayWebhooks.of(servers.data_dir).lines,
         **elsewhere,
     }
@@ -188,7 +202,7 @@ async def _wait_for_groups(settings: Settings) -> None:
     async with admin_client(settings.kafka_options(), "payments-demo", "about groups", ASK_MS) as admin:
         try:
             async with asyncio.timeout(JOIN_S):
-                for reaction in REACTIONS:
+                for reaction in consumed_with(settings):
                     group = settings.topic_prefix + reaction.group
                     while not await _stable(admin, group):  # noqa: ASYNC110 - Kafka gives no signal when a group is stable
                         await asyncio.sleep(POLL_S)

@@ -1,9 +1,13 @@
 """The form of a story: what happens to an order, and how each attempt must end: with which code, with what money."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from domain.failure_codes import FailureCode
+from schemas.fields import NotificationKind
 from schemas.topics import EVENTS
 
 
@@ -14,6 +18,7 @@ class Money(StrEnum):
     TAKEN = "taken"
     VOIDED = "held, then let go"
     REFUNDED = "taken, then given back"
+    REFUNDED_IN_PART = "taken, then a part given back"
     KEPT_NOT = "perhaps held or taken, and then given back"
 
 
@@ -52,6 +57,14 @@ class Cancel(StrEnum):
     IN_PREPARATION = "when its preparation has begun"
 
 
+class Refund(StrEnum):
+    """What is asked back of a paid order."""
+
+    NOTHING = ""
+    ALL = "all of it"
+    PART = "a part, with an item that comes back, and then more than is kept"
+
+
 class Also(StrEnum):
     """What is published besides the order."""
 
@@ -81,7 +94,7 @@ class Story:
 
     currency: if it matters. free: discounted to nothing. large: costs more than the gateway takes (in EUR; in JPY it
     takes more). slow: waits are part of it. customer: what they do whenever they are asked. cancel: when somebody asks
-    to cancel it. item: an SKU that is among the goods.
+    to cancel it. refund: what is asked back once it is paid. item: an SKU that is among the goods.
     """
 
     tokens: tuple[str, ...]
@@ -95,6 +108,7 @@ class Story:
     customer: Customer = Customer.NOT_ASKED
     saved: Saved = Saved.NOT
     cancel: Cancel = Cancel.NEVER
+    refund: Refund = Refund.NOTHING
     item: str | None = None
 
     @property
@@ -118,7 +132,7 @@ class Story:
                 found.add(("PaymentFailed", number, end.failure) if end.failure else ("PaidAndConfirmed", number, None))
             if end.money is Money.VOIDED:
                 found.add(("PaymentVoided", number, None))
-            if end.money is Money.REFUNDED:
+            if end.money in {Money.REFUNDED, Money.REFUNDED_IN_PART}:
                 found.add(("PaymentRefunded", number, None))
             if end.asks:
                 found.add((ASKED_EVENT, number, None))
@@ -126,6 +140,8 @@ class Story:
                 found.add(("PaymentDisputed", number, end.disputed))
         if self.cancelled:
             found.add(("OrderCancelled", 1, None))
+        if self.refund is Refund.PART:
+            found.add(("RefundRefused", 1, "EXCEEDS_KEPT"))
         if self.cancel is Cancel.IN_PREPARATION:
             found.add(("CancellationRefused", 1, "PREPARATION_STARTED"))
         return frozenset(found)
@@ -137,10 +153,32 @@ class Story:
             return frozenset()
         return frozenset({("PaidAndConfirmed", 1, None), ("PaymentVoided", 1, None), ("PaymentRefunded", 1, None)})
 
+    @property
+    def mails(self) -> Mapping[str, int]:
+        """How often the customer is told what, by kind."""
+        told: Counter[str] = Counter()
+        for end in self.ends:
+            if end.asks:
+                told[NotificationKind.ACTION_REQUIRED] += 1
+            if end.failure == FailureCode.ITEMS_UNAVAILABLE:
+                told[NotificationKind.ITEMS_UNAVAILABLE] += 1
+            elif end.failure:
+                told[NotificationKind.PAYMENT_FAILED] += 1
+        # Their failure says that the money is on its way; that it has gone back is said later.
+        if late := sum(PENDING_REFUND in token for token in self.tokens):
+            told[NotificationKind.REFUNDED] = late
+        if self.cancelled:
+            told[NotificationKind.CANCELLED] = 1
+        if self.cancel is Cancel.IN_PREPARATION:
+            told[NotificationKind.CANCELLATION_REFUSED] = 1
+        return told
 
+
+PENDING_REFUND: Final = "refund_pending"
+"""In the token of a payment whose refund the gateway accepts first and makes later."""
 OUTCOME_EVENTS: Final = ("PaidAndConfirmed", "PaymentFailed", "OrderCancelled", "PaymentReviewRequired")
 """Each ends an attempt, or the order."""
-MONEY_EVENTS: Final = ("PaymentVoided", "PaymentRefunded", "PaymentDisputed", "CancellationRefused")
+MONEY_EVENTS: Final = ("PaymentVoided", "PaymentRefunded", "PaymentDisputed", "CancellationRefused", "RefundRefused")
 """What else is compared with the story."""
 ASKED_EVENT: Final = "CustomerActionRequired"
 assert {*OUTCOME_EVENTS, *MONEY_EVENTS, ASKED_EVENT} <= EVENTS.keys()

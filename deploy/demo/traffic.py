@@ -102,9 +102,10 @@ class Traffic:
         self.progress.ended_s = max(self.progress.ended_s, seen.at_s)
 
     def _act_when_paid(self, order: ScriptedOrder) -> bool:
-        """Have a paid order cancelled, or prepared. Return whether it has another outcome to come."""
+        """Have a paid order cancelled, prepared or refunded. Return whether it has another outcome to come."""
         if order.story.cancel is Cancel.WHEN_PAID:
             self._retries.append(Asking(order.order_id, 1, order.cancel()))
+        self._retries += [Asking(order.order_id, 1, line) for line in order.refunds()]
         if order.story.cancel is Cancel.IN_PREPARATION:
             self._retries.append(Asking(order.order_id, 1, order.preparation()))
             self._noted.preparing[order.order_id] = Asking(order.order_id, 1, order.cancel())

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from deploy.demo.goods import Ledger, goods_problems
+from deploy.demo.mailbox import Mail
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.stories import OUTCOMES, End, Money
+from deploy.demo.telling import Told, mail_problems
 from deploy.demo.watch import Observed
 from domain.ids import OrderId
 from domain.operation import OperationKind, operation_id
@@ -19,6 +21,7 @@ EFFECTS: Final[Mapping[Money, tuple[str, ...]]] = {
     Money.TAKEN: ("authorize", "capture"),
     Money.VOIDED: ("authorize", "cancel"),
     Money.REFUNDED: ("authorize", "capture", "refund"),
+    Money.REFUNDED_IN_PART: ("authorize", "capture", "refund"),
 }
 """What the gateway must have done, once each, in this order."""
 NOTHING_KEPT: Final = (EFFECTS[Money.NONE], EFFECTS[Money.VOIDED], EFFECTS[Money.REFUNDED])
@@ -29,13 +32,15 @@ NOTHING_KEPT: Final = (EFFECTS[Money.NONE], EFFECTS[Money.VOIDED], EFFECTS[Money
 class Evidence:
     """What a run left behind: orders in the database, transactions at the gateway, messages on the topics.
 
-    goods: the ledger of an inventory elsewhere.
+    goods: the ledger of an inventory elsewhere. told, mails: what customers were to be told, and the mails that came.
     """
 
     orders: Mapping[OrderId, Order]
     ledger: Sequence[LedgerEntry]
     observed: Observed
     goods: Ledger | None = None
+    told: Sequence[Told] = ()
+    mails: Sequence[Mail] = ()
 
 
 @dataclass(slots=True)
@@ -67,6 +72,8 @@ def judge(script: Script, evidence: Evidence) -> Verdict:
         verdict.wrong[order_id or "(no order)"] = [f"{len(entries)} transactions at the gateway that nobody asked for"]
     for order_id in evidence.orders.keys() - {order.order_id for order in script.orders}:
         verdict.wrong[order_id] = ["an order that must not exist"]
+    for key, problem in mail_problems(script, evidence.told, evidence.mails):
+        verdict.wrong.setdefault(key, []).append(problem)
     if evidence.goods is not None:
         for whose, problem in goods_problems(script, evidence.goods):
             verdict.wrong.setdefault(whose, []).append(problem)
@@ -101,8 +108,8 @@ def _attempt_problems(scripted: ScriptedOrder, attempt: Attempt, end: End) -> li
     if end.money is Money.KEPT_NOT:
         kept = attempt.kept_minor + attempt.held_minor
         return [*problems, f"attempt {attempt.number}: {kept} kept or held"] if kept else problems
-    taken = total if end.money in {Money.TAKEN, Money.REFUNDED} else 0
-    back = total if end.money is Money.REFUNDED else 0
+    taken = total if end.money in {Money.TAKEN, Money.REFUNDED, Money.REFUNDED_IN_PART} else 0
+    back = {Money.REFUNDED: total, Money.REFUNDED_IN_PART: scripted.part_minor}.get(end.money, 0)
     if (attempt.captured_minor, attempt.refunded_minor, attempt.held_minor) != (taken, back, 0):
         problems.append(
             f"attempt {attempt.number}: {attempt.captured_minor} captured, {attempt.refunded_minor} refunded, "
@@ -125,7 +132,8 @@ def _money_problems(scripted: ScriptedOrder, attempt: Attempt, end: End, ledger:
         done = ", ".join(kinds) or "nothing"
         allowed = " or ".join(", ".join(one) or "nothing" for one in wanted)
         return [f"attempt {attempt.number}: the gateway did {done}, not {allowed}"]
-    if amounts - {scripted.total_minor}:
+    part = {scripted.part_minor} if end.money is Money.REFUNDED_IN_PART else set()
+    if amounts and amounts != {scripted.total_minor} | part:
         return [f"attempt {attempt.number}: the gateway moved {sorted(amounts)}, not {scripted.total_minor}"]
     return []
 

@@ -34,6 +34,11 @@ def check_inventory(settings: "Settings") -> None:
             f"({settings.inventory_timeout_s:g}) by more than a ninth: a call must end, and be settled, while its "
             "lease lasts"
         )
+    if settings.reservation_ttl_s < 2 * settings.lease_s:
+        raise ValueError(
+            f"PAYMENTS_RESERVATION_TTL_S ({settings.reservation_ttl_s:g}) must be at least twice PAYMENTS_LEASE_S "
+            f"({settings.lease_s:g}) with PAYMENTS_INVENTORY=http: a hold must outlast the capture that it is for"
+        )
 
 
 def inventory_address(settings: "Settings") -> str:

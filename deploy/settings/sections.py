@@ -198,6 +198,9 @@ class RulesOfOrders(Section):
     quarantine_max: int = Field(
         20, ge=1, le=10_000, description="messages in ten minutes that may raise; one more stops the process"
     )
+    dead_letter_token_days: int = Field(
+        7, ge=1, le=90, description="a dead letter keeps its payment token; afterwards it cannot be redriven"
+    )
     inbox_retention_days: int = Field(14, ge=2, le=365, description="duplicates are recognised for so long")
 
 

@@ -15,7 +15,7 @@ from domain.operation import OperationKind
 from domain.order import Status
 from domain.reaction import Reaction
 from domain.rows import ANY, EVERY, On, When
-from schemas.events import CustomerNotificationRequested, PaymentReviewRequired
+from schemas.events import CustomerNotificationRequested, PaymentReviewRequired, StockAdjusted
 from schemas.topics import TOPICS
 
 READERS: Final = {
@@ -33,6 +33,8 @@ READERS: Final = {
     "ReservationReleased": "whoever watches stock",
 }
 """Who subscribes to the topics that this module only writes."""
+PLACES: Final = {CustomerNotificationRequested.TYPE: "the notifier", StockAdjusted.TYPE: "the stock"}
+"""What reactions that ask for no operation act on."""
 _TOLD: Final = frozenset(event.TYPE for event in gateway_told.EMITS) - {PaymentReviewRequired.TYPE}
 NO_ORDER: Final = "no order"
 _STATUSES: Final = (None, *Status)
@@ -127,8 +129,7 @@ def markdown() -> str:
             topic,
             str(TOPICS[topic].publisher),
             reaction.name,
-            ", ".join(_asks(reaction))
-            or ("the notifier" if topic == CustomerNotificationRequested.TYPE else "nothing"),
+            ", ".join(_asks(reaction)) or PLACES.get(topic, "nothing"),
             ", ".join(_emits(reaction)) or "nothing",
         )
         lines.append("| " + " | ".join(cells) + " |")

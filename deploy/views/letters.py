@@ -11,7 +11,7 @@ from outbox.operators.queries import Record
 DETAIL_MAX = 80
 SHOWN = ("id", "topic", "partition", "offset", "order_id", "event_id", "reason", "detail", "at", "count", "redriven")
 """The fields of CONTRACT. BESIDES are fields of our own."""
-BESIDES = ("group", "kind", "waits", "behind", "masked", "given_up")
+BESIDES = ("group", "kind", "waits", "behind", "masked", "given_up", "erased_at")
 LEFT_LINES_MAX: Final = 20
 
 
@@ -26,6 +26,8 @@ def state_of(record: Record) -> str:
         return "given up"
     if record["redriven_at"] is not None:
         return "redriven"
+    if record["erased_at"] is not None:
+        return "not redrivable, waits" if record["waits"] else "not redrivable"
     if record["waits"]:
         return "waits behind" if record["behind"] else "in quarantine"
     return "refused" if record["count"] == 1 else f"refused {record['count']} times"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from domain.errors import Transient
 from domain.messages import MessageState
-from domain.operation import OperationState
+from domain.operation import INVENTORY_KINDS, OperationState
 from outbox.operators.queries import OrderRows, Record
 from schemas.events import Event
 from schemas.money import Money
@@ -94,14 +94,16 @@ def _of_operation(number: int, row: Record) -> Iterator[Entry]:
     answers = (row["detail"], row["request_id"], calls) if turned_away else ()
     details = _joined(f"attempt {row['attempt']}{again}", amount, *answers)
     yield Entry(row["opened_at"], Rank.OPENED, number, row["reaction"], f"{kind} begun", details)
+    goods = kind in INVENTORY_KINDS
+    answerer, transaction_id = ("inventory", None) if goods else ("gateway", row["transaction_id"])
     if row["settled_at"] is not None:
-        who = row["by"] or "gateway"
-        said = _joined(row["transaction_id"], row["reference"], row["detail"], row["reason"], row["request_id"], calls)
+        who = row["by"] or answerer
+        said = _joined(transaction_id, row["reference"], row["detail"], row["reason"], row["request_id"], calls)
         yield Entry(row["settled_at"], Rank.SETTLED, number, who, f"{kind} {row['state']}", said)
     elif row["unknown_since"] is not None:
         due = "" if row["due_at"] is None else f"next look {moment(row['due_at'])}"
-        said = _joined(row["transaction_id"], row["reference"], row["detail"], row["request_id"], calls, due)
-        yield Entry(row["unknown_since"], Rank.SETTLED, number, "gateway", f"{kind} {row['state']}", said)
+        said = _joined(transaction_id, row["reference"], row["detail"], row["request_id"], calls, due)
+        yield Entry(row["unknown_since"], Rank.SETTLED, number, answerer, f"{kind} {row['state']}", said)
 
 
 def _of_event(number: int, event: JournalEvent, unsent: frozenset[int]) -> Entry:

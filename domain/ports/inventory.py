@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from domain.ids import OperationId, ReservationId
+from domain.decision import Adjustment
+from domain.ids import EventId, OperationId, ReservationId
 from domain.operation import OperationKind
 from domain.order import OrderLine
 from domain.outcome import Outcome
@@ -39,6 +40,17 @@ class InventoryAnswer(Value, frozen=True):
     request_id: str | None = None
 
 
+class Refused(Value, frozen=True):
+    """An adjustment that cannot be made: there are too few units (short), or more than can be counted.
+
+    why: why, and what to do.
+    """
+
+    event_id: EventId
+    short: bool
+    why: str
+
+
 class LocalInventory(Protocol):
     """An inventory in the same database: called in the transaction that decides, and settled at once.
 
@@ -47,6 +59,13 @@ class LocalInventory(Protocol):
 
     async def perform(self, transaction: Transaction, calls: Sequence[InventoryCall]) -> Sequence[InventoryAnswer]:
         """Answer every call. A reserve holds all its lines or none. Raises Contended if another took the goods."""
+        ...
+
+    async def adjust(self, transaction: Transaction, adjustments: Sequence[Adjustment]) -> Sequence[Refused]:
+        """Make these adjustments, in their order, and record each; return those that cannot be made, and why.
+
+        A SKU that is not there is made, unless units go out of it. None takes what is available below zero.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Literal, NamedTuple, Protocol
 
-from domain.decision import Notification
+from domain.decision import Adjustment, Notification
 from domain.disputing import KnownDispute
 from domain.early import EarlyMessage
 from domain.errors import Busy
@@ -27,10 +27,11 @@ from schemas.rejection import Reason
 class DeadLetter:
     """A message that cannot be processed, and why. (group, topic, partition, offset) and its bytes identify it.
 
-    key, body, headers: as they came, with card numbers masked; masked: there were some. to_offset: the last offset of
-    an unreadable stretch. event_id, order_id: if they can be read. own_inbox: this message wrote the event's row in the
-    inbox. waits: it is in quarantine, and later messages of its order wait behind it. behind: it is such a later
-    message. number: its id in `payments dlq`, once it is stored.
+    key, body, headers: as they came, with card numbers masked and payment tokens hidden; masked: there were some.
+    original: the body with its token, if one is or may be hidden; an empty body then shows nothing of it. to_offset:
+    the last offset of an unreadable stretch. event_id, order_id: if they can be read. own_inbox: this message wrote the
+    event's row in the inbox. waits: it is in quarantine, and later messages of its order wait behind it. behind: it is
+    such a later message. number: its id in `payments dlq`, once it is stored.
     """
 
     group: str
@@ -51,6 +52,12 @@ class DeadLetter:
     waits: bool = False
     behind: bool = False
     number: int | None = None
+    original: bytes | None = None
+
+    @property
+    def whole(self) -> bytes | None:
+        """Return the body with its token."""
+        return self.body if self.original is None else self.original
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +97,8 @@ class Change(Value, frozen=True):
 class Changes:
     """All that one transaction writes, except inbox rows. passed: ids of `Passed` that are applied now.
 
-    disputes: of which order, and as they are now. early: messages to keep until their order comes. applied: numbers of
-    early messages that need not be kept any more.
+    disputes: of which order, and as they are now. adjustments: of the stock; the inventory has them made. early:
+    messages to keep until their order comes. applied: numbers of early messages that need not be kept any more.
     """
 
     orders: list[Change] = field(default_factory=list)
@@ -101,6 +108,7 @@ class Changes:
     resolutions: list[Resolution] = field(default_factory=list)
     passed: list[int] = field(default_factory=list)
     disputes: list[tuple[OrderId, KnownDispute]] = field(default_factory=list)
+    adjustments: list[Adjustment] = field(default_factory=list)
     early: list[EarlyMessage] = field(default_factory=list)
     applied: list[int] = field(default_factory=list)
 

@@ -68,7 +68,8 @@ _EVENTS: Final[LiteralString] = """
            header_names, header_values FROM event
      WHERE order_version = 0 OR encode(body, 'escape') ~ %(number)s"""
 _LETTERS: Final[LiteralString] = """
-    SELECT consumer_group, topic, partition, message_offset, key, body, header_names, header_values, detail
+    SELECT consumer_group, topic, partition, message_offset, key, coalesce(original, body), header_names, header_values,
+           detail
       FROM dead_letter"""
 
 _EARLY: Final[LiteralString] = "SELECT id, topic, key, body, header_names, header_values FROM early_message"

@@ -170,7 +170,8 @@ def journal_problems(profile: Profile) -> Iterator[str]:
     paid = profile.effective is Status.PAID_AND_CONFIRMED
     sold = [hold.attempt for hold in profile.holds if hold.state is HoldState.SOLD]
     # A cancel may come before or after the sale; what becomes of the goods is the stock's affair (invariant 4).
-    allowed = ([], [profile.attempt]) if profile.cancelling and not paid else ([profile.attempt] if paid else [],)
+    cancelling = profile.cancelling or profile.effective is Status.CANCELLED
+    allowed = ([], [profile.attempt]) if cancelling and not paid else ([profile.attempt] if paid else [],)
     if sold not in allowed:
         yield f"is {profile.status} and has sold the holds of attempts {sold}"
 

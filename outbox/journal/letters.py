@@ -28,9 +28,21 @@ class LetterCopy(NamedTuple):
     headers: list[Header]
 
 
-def cut_copy(key: bytes | None, body: bytes | None, original: Sequence[Header], ours: Sequence[Header]) -> LetterCopy:
-    """Cut body, key and the original's headers to their bounds. A header that does not fit is left out."""
+def cut_copy(
+    key: bytes | None,
+    body: bytes | None,
+    original: Sequence[Header],
+    ours: Sequence[Header],
+    *,
+    left_out: bytes | None = None,
+) -> LetterCopy:
+    """Cut body, key and the original's headers to their bounds. A header that does not fit is left out.
+
+    left_out: the whole body, if none of it may be shown: it may hold a payment token.
+    """
     body, notes = _cut("payments", body, BODY_BYTES_MAX)
+    if left_out is not None:
+        notes = _notes("payments", left_out)
     key, key_notes = _cut("payments_key", key, KEY_BYTES_MAX)
     notes += key_notes
     kept = _fitting(original)

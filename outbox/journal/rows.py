@@ -70,7 +70,7 @@ def letter_origin(letter: DeadLetter) -> bytes:
     """
     digest = hashlib.sha256()
     headers = (part for name, value in original_headers(letter) for part in (name.encode(), value))
-    for part in (letter.key, letter.body, *headers):
+    for part in (letter.key, letter.whole, *headers):
         digest.update(b"\0" if part is None else len(part).to_bytes(8, "big") + part)
     return digest.digest()
 
@@ -84,7 +84,8 @@ def letter_id(group: str, topic: str, partition: int, offset: int, origin: str) 
 def dead_letter_row(row_id: int, letter: DeadLetter, at: datetime) -> Row:
     """Return the journal row of the copy that goes to `<topic>.dlt`, cut to its bounds (see letters.py)."""
     origin = letter_origin(letter).hex()
-    copy = cut_copy(letter.key, letter.body, original_headers(letter), _our_headers(letter, origin))
+    left_out = letter.original if letter.original is not None and not letter.body else None
+    copy = cut_copy(letter.key, letter.body, original_headers(letter), _our_headers(letter, origin), left_out=left_out)
     return (
         row_id,
         letter_id(letter.group, letter.topic, letter.partition, letter.offset, origin),

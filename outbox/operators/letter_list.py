@@ -64,7 +64,8 @@ def waiting_of(connection: sa.Connection, order_ids: Collection[str]) -> dict[st
 
 def headers_and_bytes(connection: sa.Connection, number: int) -> Record:
     """Read what a letter carried. The caller hides what nobody may see."""
-    columns = (_L.key, _L.body, _L.header_names, _L.header_values)
+    body = sa.func.coalesce(_L.original, _L.body).label("body")
+    columns = (_L.key, body, _L.header_names, _L.header_values, _L.erased_at)
     (row,) = connection.execute(sa.select(*columns).where(_L.id == number)).mappings()
     return dict(row)
 
@@ -105,10 +106,11 @@ def _letters(connection: sa.Connection, wanted: Selection, limit: int | None, *,
         _L.first_at.label("at"),
         _L.message_at,
         _L.count,
-        _L.masked,
+        sa.and_(_L.masked, _L.original.is_(None)).label("masked"),
         _L.waits,
         _L.behind,
         _L.redriven_at,
+        _L.erased_at,
     )
     ids = None if wanted.ids is None else _any([int(name) for name in wanted.ids if not name.startswith("Q")])
     equal = ((_L.topic, wanted.topic), (_L.reason, wanted.reason), (ORDER_ID, wanted.order_id), (_L.id, ids))
@@ -144,6 +146,7 @@ def _work(connection: sa.Connection, wanted: Selection, limit: int | None, *, ol
             "reason": Reason.QUARANTINED.value,
             "count": 1,
             "masked": False,
+            "erased_at": None,
             "waits": row["redriven_at"] is None,
             "behind": False,
         }

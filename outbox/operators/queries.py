@@ -118,7 +118,9 @@ def read_order(connection: sa.Connection, order_id: str) -> OrderRows | None:
         notifications=_all(connection, _notifications_of(order_id)),
         dead_letters=_all(
             connection,
-            sa.select(*(c for c in dead_letters.c if c.name not in {"body", "header_names", "header_values"}))
+            sa.select(
+                *(c for c in dead_letters.c if c.name not in {"body", "original", "header_names", "header_values"})
+            )
             .where(dead_letters.c.key == order_id.encode())
             .order_by(dead_letters.c.first_at, dead_letters.c.message_offset),
         ),

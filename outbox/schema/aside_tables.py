@@ -19,10 +19,10 @@ dead_letters = sa.Table(
     column("message_offset", sa.BigInteger, "where it came from", primary_key=True),
     column("message_at", Time, "the message's timestamp"),
     column("key", BYTEA, "original key", nullable=True),
-    column("body", BYTEA, "original body, card numbers masked", nullable=True),
+    column("body", BYTEA, "original body, card numbers masked, tokens hidden; empty: none may be shown", nullable=True),
     column("header_names", ARRAY(sa.Text), "original headers"),
     column("header_values", ARRAY(BYTEA), "original headers, card numbers masked"),
-    column("masked", sa.Boolean, "card numbers were masked: it cannot be redriven"),
+    column("masked", sa.Boolean, "card numbers were masked (then it cannot be redriven), or a token hidden"),
     column("reason", sa.Text, "see schemas.rejection.Reason"),
     column("detail", sa.Text, "what is wrong and what to do"),
     column("first_at", Time, "when it was refused", server_default=sa.text("now()")),
@@ -42,10 +42,20 @@ dead_letters = sa.Table(
     column("behind", sa.Boolean, "waits behind another of its order", server_default=sa.text("false")),
     column("to_offset", sa.BigInteger, "of an unreadable stretch: its last record", nullable=True),
     column("redriven_at", Time, "when a redrive had its effect, or it was given up", nullable=True),
+    column("original", BYTEA, "the body with its payment token; null: body is all, or it is erased", nullable=True),
+    column(
+        "token_hidden",
+        sa.Boolean,
+        "body was searched for tokens; false: a release before 0015 wrote it",
+        server_default=sa.text("false"),
+    ),
+    column("erased_at", Time, "when original was erased: from then on it cannot be redriven", nullable=True),
     comment="Messages that can never be processed, and why",
 )
 sa.Index("dead_letter_order_id_idx", dead_letters.c.order_id, postgresql_where=sa.text("waits"))
 sa.Index("dead_letter_first_at_idx", dead_letters.c.first_at, postgresql_where=sa.text("reason = 'quarantined'"))
+sa.Index("dead_letter_original_idx", dead_letters.c.first_at, postgresql_where=sa.text("original IS NOT NULL"))
+sa.Index("dead_letter_token_hidden_idx", dead_letters.c.id, postgresql_where=sa.text("NOT token_hidden"))
 
 redrives = sa.Table(
     "redrive",

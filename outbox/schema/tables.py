@@ -86,11 +86,12 @@ stock_adjustments = sa.Table(
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of adjustments"),
     _c("sku", sa.Text, "stock keeping unit"),
-    _c("delta", sa.BigInteger, "whole units put in (or, negative, taken out) by hand"),
+    _c("delta", sa.BigInteger, "whole units put in (or, negative, taken out)"),
     _c("adjusted_at", Time, "when", server_default=sa.text("now()")),
     _c("by", sa.Text, "who"),
     _c("reason", sa.Text, "why; null: not said", nullable=True),
-    comment="What people did to the stock; the sum is available + reserved + sold",
+    _c("event_id", UUID, "the warehouse's event; null: a person did it", nullable=True),
+    comment="What people and warehouses did to the stock; the sum is available + reserved + sold",
 )
 sa.Index("stock_adjustment_sku_idx", stock_adjustments.c.sku)
 

@@ -1,5 +1,8 @@
 """Dead letters: messages that cannot be processed, kept whole, and their copies on `<topic>.dlt`.
 
+A body with a payment token is kept twice: as others may read it, and whole (`original`), until the letter is redriven
+or given up, or PAYMENTS_DEAD_LETTER_TOKEN_DAYS are over.
+
 The letter counts; the copy informs others. A message has one letter, found by its offset and a hash of its bytes: a
 recreated topic repeats its offsets.
 """
@@ -21,8 +24,8 @@ from outbox.store.wire import Wire
 _INSERT: Final[LiteralString] = """
     INSERT INTO dead_letter (consumer_group, topic, partition, message_offset, origin, message_at, key, body,
                              header_names, header_values, masked, reason, detail, to_offset, event_id, order_id,
-                             own_inbox, waits, behind)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                             own_inbox, waits, behind, original, token_hidden)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, true)
     ON CONFLICT (consumer_group, topic, partition, message_offset, origin) DO UPDATE
        SET own_inbox = true, waits = dead_letter.waits OR excluded.waits,
            behind = CASE WHEN dead_letter.waits THEN dead_letter.behind ELSE excluded.behind END
@@ -77,4 +80,5 @@ def _row(x: DeadLetter) -> Row:
         x.own_inbox,
         x.waits,
         x.behind,
+        x.original,
     )

@@ -20,6 +20,7 @@ from outbox.schema.mapping import OPERATIONS
 from outbox.store import early, locks, questions, statements
 from outbox.store.faults import in_domain, is_repeated_event, lacks_day
 from outbox.store.learned import Learned
+from outbox.store.letter_tokens import PgKeptLetters
 from outbox.store.messages import PgMessages
 from outbox.store.notices import PgNotices
 from outbox.store.searching import StuckSearch
@@ -57,6 +58,7 @@ class PostgresStore:
         self._connections = connections
         self.notices = PgNotices(connections)
         self.messages = PgMessages(connections, inbox_retention_days)
+        self.letters = PgKeptLetters(connections)
         self._send_messages = send_messages
         self._few_max = few_max
         self._upkeep = Upkeep(upkeep_url or connections.url, inbox_retention_days)

@@ -3,6 +3,7 @@
 Everything happens under the lock of the letter's row. So the second of two operators sees what the first did.
 """
 
+from datetime import datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
 from domain.ids import OrderId
@@ -12,10 +13,10 @@ from outbox.store.transaction import PgTransaction
 from schemas.rejection import Reason
 
 _LETTER: Final[LiteralString] = """
-    SELECT id, consumer_group, topic, partition, message_offset, key, body, header_names, header_values, masked,
-           reason, order_id,
+    SELECT id, consumer_group, topic, partition, message_offset, key, coalesce(original, body), header_names,
+           header_values, masked, reason, order_id,
            own_inbox OR (origin = '' AND reason IN ('conflict', 'unknown_order', 'illegal_transition')),
-           redriven_at IS NOT NULL, first_at, waits
+           redriven_at IS NOT NULL, first_at, waits, erased_at
       FROM dead_letter WHERE id = %s FOR UPDATE"""
 """Letters from before 0004 do not have own_inbox: a message that a decision refused has an inbox row of its own."""
 _GIVEN_UP: Final[LiteralString] = """
@@ -26,7 +27,11 @@ _AHEAD: Final[LiteralString] = """
       UNION ALL
       SELECT id, at, 'Q' FROM quarantine WHERE released_at IS NULL AND order_id = %s AND at < %s) ahead
      ORDER BY at, id LIMIT 1"""
-_DONE: Final[LiteralString] = "UPDATE dead_letter SET redriven_at = now(), waits = false WHERE id = %s"
+_DONE: Final[LiteralString] = """
+    UPDATE dead_letter
+       SET redriven_at = now(), waits = false, original = NULL,
+           erased_at = CASE WHEN original IS NULL THEN erased_at ELSE now() END
+     WHERE id = %s"""
 _BACK: Final[LiteralString] = """
     UPDATE dead_letter
        SET count = count + 1, reason = %s, detail = %s, waits = waits AND %s, own_inbox = own_inbox OR %s
@@ -46,7 +51,10 @@ _DUE: Final[LiteralString] = """
 
 
 class KeptLetter(NamedTuple):
-    """A locked dead letter. at: when it was first refused. redriven: processed or given up."""
+    """A locked dead letter. at: when it was first refused. redriven: processed or given up.
+
+    body: with its payment token, until that was erased (erased_at).
+    """
 
     id: int
     group: str
@@ -63,6 +71,7 @@ class KeptLetter(NamedTuple):
     redriven: bool
     at: Any
     waits: bool
+    erased_at: datetime | None
     given_up: bool
 
 

@@ -156,7 +156,7 @@ def measure_codec() -> list[dict[str, Any]]:
     results = []
     for event_type in TOPICS:
         event = by_type[event_type]
-        body, key = codec.encode(event), event.order_id.encode()
+        body, key = codec.encode(event), event.subject.encode()
         decode_us = _best_us(lambda t=event_type, k=key, b=body: codec.decode(t, k, b))  # type: ignore[misc]
         encode_us = _best_us(lambda e=event: codec.encode(e))  # type: ignore[misc]
         results.append({"event": event_type, "bytes": len(body), "decode_us": decode_us, "encode_us": encode_us})

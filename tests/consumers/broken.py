@@ -37,7 +37,7 @@ def plans_badly(
 
     def breaks(case: Case) -> bool:
         assert case.event is not None
-        if case.event.order_id in order_ids:
+        if case.event.subject in order_ids:
             raise error()
         return False
 
@@ -50,7 +50,7 @@ def writes_badly(reaction: Reaction, order_ids: Collection[str], **value: object
     def spoiled(step: Step) -> Step:
         def take(case: Case) -> Decision:
             decision = step(case)
-            if case.event is not None and case.event.order_id in order_ids and decision.order is not None:
+            if case.event is not None and case.event.subject in order_ids and decision.order is not None:
                 return replace(decision, order=replace(decision.order, **value))
             return decision
 

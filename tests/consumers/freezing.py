@@ -80,7 +80,7 @@ async def main(settings: Settings) -> None:
     codec = codec_of(settings)
     store = Freezing(PostgresStore(Connections(settings.psycopg_url(), 4), codec.encode, prefix=settings.topic_prefix))
     gateway = Telling(now, asyncio.sleep)
-    ports = Ports(store, gateway, InternalInventory(), LogNotifier(), codec.decode, codec.mask)
+    ports = Ports(store, gateway, InternalInventory(), LogNotifier(), codec.decode, codec)
     engine = Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
     await engine.run(asyncio.Event(), [authorize_payment], source_maker(settings), sweep=False)
 

@@ -164,7 +164,7 @@ class Pipeline(View):
         if remote is not None:
             self._remotes.append(remote)
         local = local_of(self.settings)
-        every = Ports(store, self.gateway, local, LogNotifier(), decode, self.codec.mask, remote=remote)
+        every = Ports(store, self.gateway, local, LogNotifier(), decode, self.codec, remote=remote)
         rules_now = replace(rules_of(self.settings), **rules)
         by_name = {**BY_NAME, **{reaction.name: reaction for reaction in reactions}}
         return Engine(dataclasses.replace(every, **ports), by_name, rules_now, self.bounds)
@@ -188,7 +188,7 @@ class Pipeline(View):
     async def publish(self, *events: Event) -> None:
         """Publish events as upstream does, in this order."""
         for event in events:
-            await self.publish_raw(event.TYPE, event.order_id.encode(), self.codec.encode(event), headers(event))
+            await self.publish_raw(event.TYPE, event.subject.encode(), self.codec.encode(event), headers(event))
 
     async def publish_raw(
         self,

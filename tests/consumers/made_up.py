@@ -99,7 +99,7 @@ class Made:
         self.gateway = OddGateway()
         self.publisher = Collecting()
         self._store = PostgresStore(Connections(url, 4), self.codec.encode)
-        ports = Ports(self._store, self.gateway, InternalInventory(), LogNotifier(), self.codec.decode, self.codec.mask)
+        ports = Ports(self._store, self.gateway, InternalInventory(), LogNotifier(), self.codec.decode, self.codec)
         self._engine = Engine(ports, BY_NAME, Rules(), BOUNDS)
         self._readers = {
             t: Reader(BY_TRIGGER[t], ports.decode, Letters(BY_TRIGGER[t].group, t, ports.mask)) for t in CONSUMED

@@ -100,4 +100,4 @@ async def journal(pipeline: Pipeline, reaction: Reaction) -> list[Message]:
 def message_of(pipeline: Pipeline, event: Event, offset: int) -> Message:
     """Return this event as a message at an offset of its topic."""
     topic = pipeline.settings.topic_prefix + event.TYPE
-    return Message(topic, 0, offset, event.order_id.encode(), pipeline.codec.encode(event), (), 0)
+    return Message(topic, 0, offset, event.subject.encode(), pipeline.codec.encode(event), (), 0)

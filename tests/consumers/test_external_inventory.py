@@ -12,12 +12,12 @@ import pytest_asyncio
 from consumers.reactions import BY_NAME
 from domain.operation import OperationKind
 from domain.outcome import Unknown
-from schemas.events import Line
+from schemas.events import Item, Line
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.gateway import Said
 from tests.consumers.harness import Pipeline
-from tests.consumers.orders import order
+from tests.consumers.orders import cancel, order, refund
 from tests.contracts.inventory_worlds import HttpWorld
 from tests.stockhouse.process import StockhouseProcess, running
 
@@ -54,8 +54,11 @@ class Shop:
         for status, reservation, state in await self.pipeline.rows(
             "SELECT o.status, r.reservation_id::text, r.state FROM orders o JOIN reservation r USING (order_id)"
         ):
-            assert (state == "sold") is (there[reservation]["state"] == "confirmed"), (status, state)
+            sold = state in {"sold", "restocked"}
+            assert sold is (there[reservation]["state"] == "confirmed"), (status, state)
         for one in there.values():
+            if one["restocked"]:
+                continue  # sold, and back again
             (status,) = await self.pipeline.rows("SELECT status FROM orders WHERE order_id = %s", one["order_id"])
             assert (one["state"] == "confirmed") is (status == ("paid_and_confirmed",)), one
             assert one["state"] != "held", one
@@ -81,11 +84,12 @@ def stockhouse(tmp_path: Path) -> Iterator[StockhouseProcess]:
 async def make_shop(make_pipeline: MakePipeline, stockhouse: StockhouseProcess) -> AsyncIterator[MakeShop]:
     world = HttpWorld(stockhouse.address)
 
-    async def make(*, join: bool = True, **settings: Any) -> Shop:
+    async def make(*, join: bool = True, ttl_s: float = 900, **settings: Any) -> Shop:
+        """ttl_s: shorter than settings allow, so that a test sees holds lapse."""
         wanted = {"inventory": "http", "inventory_url": stockhouse.address, "inventory_timeout_s": 1} | settings
         pipeline = await make_pipeline(**wanted)
         if join:
-            await pipeline.join()
+            await pipeline.join(reservation_ttl_s=ttl_s)
         return Shop(pipeline, world, stockhouse)
 
     yield make
@@ -170,9 +174,11 @@ async def test_of_a_hundred_rivals_for_the_last_item_one_is_paid(make_shop: Make
 
 
 async def test_a_hold_that_has_lapsed_before_the_capture_takes_no_money(make_shop: MakeShop) -> None:
-    shop = await make_shop(join=False, reservation_ttl_s=0.4)
+    shop = await make_shop(join=False)
     await shop.world.put_in({"SKU-1": 5, "SKU-2": 5})
-    await shop.pipeline.join([BY_NAME[name] for name in ("authorize_payment", "reserve_items")], sweep=False)
+    await shop.pipeline.join(
+        [BY_NAME[name] for name in ("authorize_payment", "reserve_items")], sweep=False, reservation_ttl_s=0.4
+    )
     await shop.pipeline.publish(order())
     await shop.pipeline.until_status("items_reserved", "order-1")
 
@@ -194,7 +200,7 @@ async def test_a_hold_that_has_lapsed_before_the_capture_takes_no_money(make_sho
 
 
 async def test_a_hold_is_kept_extended_while_its_capture_is_unknown(make_shop: MakeShop) -> None:
-    shop = await make_shop(reservation_ttl_s=1.5)
+    shop = await make_shop(ttl_s=4)
     await shop.world.put_in({"SKU-1": 5, "SKU-2": 5})
     shop.pipeline.gateway.says["order-1"] = Said(OperationKind.CAPTURE, Unknown("time-out"), executed=False)
     await shop.pipeline.publish(order())
@@ -202,8 +208,8 @@ async def test_a_hold_is_kept_extended_while_its_capture_is_unknown(make_shop: M
     async def extended() -> bool:
         return (await shop.hold("order-1"))[1].count("extend") >= 5
 
-    await shop.pipeline.until(extended, "extended again and again")
-    assert (await shop.hold("order-1"))[0] == "held", "five times as long as one hold lasts"
+    await shop.pipeline.until(extended, "extended again and again", 60)
+    assert (await shop.hold("order-1"))[0] == "held", "longer than one extension lasts"
     shop.pipeline.gateway.says.clear()
     await shop.pipeline.until_status("paid_and_confirmed", "order-1")
     await shop.all_is_well()
@@ -272,9 +278,9 @@ async def test_with_the_gateway_down_goods_are_reserved_all_the_same(make_shop: 
 
 
 async def test_a_hold_that_nobody_captures_runs_out_on_both_sides(make_shop: MakeShop) -> None:
-    shop = await make_shop(join=False, reservation_ttl_s=0.5)
+    shop = await make_shop(join=False)
     await shop.world.put_in({"SKU-1": 5, "SKU-2": 5})
-    await shop.pipeline.join([BY_NAME[name] for name in ("authorize_payment", "reserve_items")])
+    await shop.pipeline.join([BY_NAME[name] for name in ("authorize_payment", "reserve_items")], reservation_ttl_s=0.5)
     await shop.pipeline.publish(order())
 
     async def expired() -> bool:
@@ -316,3 +322,89 @@ async def test_processes_and_the_inventory_are_killed_and_everything_ends_once(m
     outcomes = dict(await shop.pipeline.rows("SELECT status, count(*) FROM orders GROUP BY 1"))
     assert outcomes == {"paid_and_confirmed": 15, "payment_failed": 15}
     assert await shop.world.shelf("SKU-2") == (0, 0, 15)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        ("reserve", "TIMEOUT-BEFORE-ON-RESERVE"),
+        ("reserve", "TIMEOUT-AFTER-ON-RESERVE"),
+        # No extension is ever answered: the cancel does not wait for it, for no money depends on it.
+        ("extend", "TIMEOUT-BEFORE-ON-EXTEND-ALWAYS"),
+        ("extend", "429-ON-EXTEND-ALWAYS"),
+        ("extend", "HTML-ON-EXTEND-ALWAYS"),
+    ],
+)
+async def test_a_cancel_before_the_capture_takes_no_money_and_leaves_nothing_held(
+    make_shop: MakeShop, kind: str, fault: str
+) -> None:
+    shop = await make_shop()
+    sku = f"SKU-FAULT-{fault}"
+    await shop.world.put_in({sku: 1})
+    await shop.pipeline.publish(of(sku, "order-1"))
+
+    async def asked() -> bool:
+        return await shop.pipeline.has("SELECT 1 FROM operation WHERE kind = %s", kind)
+
+    await shop.pipeline.until(asked, kind)
+    await shop.pipeline.publish(cancel())
+    await shop.pipeline.until_status("cancelled", "order-1")
+    story = await shop.pipeline.story("order-1")
+    assert "PaidAndConfirmed" not in story
+    assert await shop.pipeline.effects("order-1") == ["authorize", "cancel"]
+
+    async def free() -> bool:
+        return await shop.world.shelf(sku) == (1, 0, 0)
+
+    await shop.pipeline.until(free, "released there")
+
+
+@pytest.mark.parametrize("fault", [*FAULTS])
+async def test_the_goods_of_a_cancelled_order_are_released_whatever_happens_to_the_call(
+    make_shop: MakeShop, fault: str
+) -> None:
+    shop = await make_shop(join=False)
+    sku = f"SKU-FAULT-{fault}-ON-RELEASE"
+    await shop.world.put_in({sku: 1})
+    await shop.pipeline.join([reaction for name, reaction in BY_NAME.items() if name != "capture_payment"])
+    await shop.pipeline.publish(of(sku, "order-1"))
+    await shop.pipeline.until_status("items_reserved", "order-1")
+    await shop.pipeline.publish(cancel())
+    await shop.pipeline.until_status("cancelled", "order-1")
+    await shop.pipeline.join([BY_NAME["capture_payment"]])
+    await shop.all_is_well()
+    assert await shop.hold("order-1") == ("released", ["reserve", "release"])
+    assert await shop.world.shelf(sku) == (1, 0, 0)
+
+
+async def test_a_paid_order_is_cancelled_though_the_inventory_is_down(make_shop: MakeShop) -> None:
+    shop = await make_shop()
+    await shop.world.put_in({"SKU-1": 5, "SKU-2": 5})
+    await shop.pipeline.publish(order())
+    await shop.pipeline.until_status("paid_and_confirmed", "order-1")
+    await shop.world.faults(down=True)
+    await shop.pipeline.publish(cancel())
+    await shop.pipeline.until_status("cancelled", "order-1")
+    assert await shop.pipeline.effects("order-1") == ["authorize", "capture", "refund"]
+    await shop.world.faults(down=False)
+    await shop.all_is_well()
+    assert await shop.world.shelf("SKU-1") == (5, 0, 0), "and its goods are put back when it answers again"
+    assert (await shop.pipeline.story("order-1")).count("ItemsRestocked") == 1
+
+
+async def test_goods_that_a_refund_names_are_put_back_there_once_whatever_is_lost(make_shop: MakeShop) -> None:
+    shop = await make_shop()
+    skus = [f"SKU-FAULT-{fault}-ON-RESTOCK" for fault in FAULTS]
+    await shop.world.put_in(dict.fromkeys(skus, 2))
+    lines = {sku: (Line(sku=sku, quantity=2, unit_price_minor=1_275),) for sku in skus}
+    await shop.pipeline.publish(*(order(sku, lines=lines[sku]) for sku in skus))
+    await shop.pipeline.until_status("paid_and_confirmed", *skus)
+    for request_id in ("R-1", "R-2"):
+        await shop.pipeline.publish(
+            *(refund(sku, request_id, amount_minor=100, lines=(Item(sku=sku, quantity=1),)) for sku in skus)
+        )
+        await shop.pipeline.until_quiet()
+    await shop.all_is_well()
+    for sku in skus:
+        assert await shop.world.shelf(sku) == (2, 0, 0), sku
+        assert (await shop.pipeline.story(sku)).count("ItemsRestocked") == 2, sku

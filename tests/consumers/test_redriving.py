@@ -57,7 +57,7 @@ def redriver(
         InternalInventory(),
         LogNotifier(),
         pipeline.codec.decode,
-        pipeline.codec.mask,
+        pipeline.codec,
     )
     by_name = {r.name: r for r in reactions} if reactions else BY_NAME
     settings = pipeline.settings
@@ -301,7 +301,7 @@ async def test_dry_run_says_what_would_wait_behind_a_letter_that_stays_in_quaran
     stays, waits = [one.outcome for one in await redrive(pipeline, dry_run=True)]
     assert "this release has no consumer gone" in stays.result
     assert waits == Outcome(done=False, result=f"would wait behind {head}", holds=True)
-    await pipeline.rows("UPDATE dead_letter SET consumer_group = %s, body = 'x' WHERE id = %s", group, head)
+    await pipeline.rows("UPDATE dead_letter SET consumer_group = %s, original = 'x' WHERE id = %s", group, head)
     refused, after = [one.outcome for one in await redrive(pipeline, dry_run=True)]
     assert refused.result.startswith("refused again: undecodable")
     assert after == Outcome(done=False, result=f"would go after {head}; what comes of it then cannot be told before")

@@ -145,7 +145,7 @@ async def sweep(store: PostgresStore, address: str, **texts: Any) -> Listening:
     """Do what is due, as `payments sweep --once` with these settings; return what the gateway was asked and said."""
     settings = Settings(gateway="sandbox", stripe_api_base=address, **texts)
     gateway = Listening(StripeGateway("sk_test_1", api_base=address))
-    ports = Ports(store, gateway, InternalInventory(), LogNotifier(), CODEC.decode, CODEC.mask)
+    ports = Ports(store, gateway, InternalInventory(), LogNotifier(), CODEC.decode, CODEC)
     await Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings)).once()
     await gateway.close()
     return gateway

@@ -100,7 +100,7 @@ def counting(pipeline: Pipeline, seen: list[str]) -> Callable[..., Event]:
 
     def decode(event_type: str, key: bytes | None, value: bytes | None) -> Event:
         event = pipeline.codec.decode(event_type, key, value)
-        seen.append(event.order_id)
+        seen.append(event.subject)
         return event
 
     return decode

@@ -303,3 +303,27 @@ def test_letter_that_is_not_there_ends_with_1_and_a_database_that_is_not_with_3(
     operator.environment["PAYMENTS_DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/none"
     assert operator.dlq("list").code == 3
     assert operator.dlq("redrive", "--all").code == 3
+
+
+def test_a_letter_whose_token_is_erased_is_not_redrivable_and_says_so_everywhere(operator: Operator) -> None:
+    with started(operator.directory, "up", PAYMENTS_EARLY_WAIT_S="1", **operator.environment) as up:
+        operator.publish(retried("order-1", 1, TOKEN))
+        operator.until_letters(up, 1)
+    with connected(operator.environment["PAYMENTS_DATABASE_URL"]) as connection:
+        connection.execute("UPDATE dead_letter SET first_at = first_at - interval '3 days'")
+    swept = payments(operator.directory, "sweep", "--once", **operator.environment)
+    assert swept.code == 0, swept.err
+    (kept,) = operator.letters()
+    assert (kept["erased_at"], kept["masked"]) == (None, False), "seven days are not over"
+    days = {"PAYMENTS_DEAD_LETTER_TOKEN_DAYS": "2"}
+    assert payments(operator.directory, "sweep", "--once", **operator.environment, **days).code == 0
+    (letter,) = operator.letters()
+    assert (letter["erased_at"] is not None, letter["masked"]) == (True, True)
+    assert "not redrivable" in operator.dlq("list").out
+    (shown,) = operator.json("show", "1")["letters"]
+    assert shown["event"]["payment_method"]["token"] == "(hidden)"
+    assert (shown["body_bytes"], shown["body_sha256"]) == (None, None)
+    ran = operator.dlq("redrive", "1")
+    assert ran.code == 1
+    assert "not redrivable: its payment token was erased on " in ran.out
+    assert "have it published anew" in ran.out

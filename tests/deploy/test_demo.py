@@ -66,6 +66,8 @@ def test_demo_prints_one_document_with_every_outcome_as_its_script_says(tmp_path
     assert found["orders_per_s"] > 0
     assert all(re.fullmatch(r"\d+(\.\d+)+", found[name]) for name in ("kafka", "postgresql"))
     assert {kind["orders"] - kind["as_expected"] for kind in found["kinds"].values()} == {0}
+    assert found["mails"]["came"] == found["mails"]["expected"]
+    assert found["mails"]["came"].keys() >= {"ACTION_REQUIRED", "ITEMS_UNAVAILABLE", "PAYMENT_FAILED"}
     assert {letter["reason"] for letter in found["dead_letters"]} == {
         "total_mismatch",
         "card_number",
@@ -88,7 +90,7 @@ def test_demo_with_the_stock_elsewhere_plays_its_trouble_too(tmp_path: Path) -> 
         found = json.loads(demo.out)
     assert (found["inventory"], found["as_expected"], found["wrong"]) == ("http", True, {})
     assert [i["id"] for i in found["audit"]["invariants"] if i["holds"]] == list(range(1, 12))
-    assert sum("inventory trouble" in kind for kind in found["kinds"]) == 4
+    assert sum("inventory trouble" in kind for kind in found["kinds"]) == 5
     assert (folders(tmp_path), processes(tmp_path)) == ([], [])
 
 
@@ -125,6 +127,7 @@ def test_demo_with_an_order_that_does_not_end_as_its_script_says_is_not_good() -
     assert found["audit"]["holds"] is True
     assert found["outcomes"] != found["expected"]
     assert len(found["wrong"]) == 1
+    assert found["mails"]["expected"] != found["mails"]["came"]
     told = "\n".join(str(line) for line in page(played, "yes", "NO"))
     assert "status paid_and_confirmed, not payment_failed" in told
     assert "1 not as the script says" in told

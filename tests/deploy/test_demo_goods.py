@@ -11,6 +11,7 @@ from deploy.demo.elsewhere import INVENTORY_FAULTS, OF_ALL_CALLS, kinds_of
 from deploy.demo.goods import goods_problems
 from deploy.demo.kinds import KINDS, counts_for
 from deploy.demo.script import Script, ScriptedOrder, write_script
+from deploy.demo.stories import Refund
 from deploy.stockhouse.faults import Fault, FaultsOfAll, fault_of
 from domain.ids import OrderId
 from domain.order import reservation_id
@@ -21,7 +22,7 @@ ORDERS = len(kinds_of(elsewhere=True))
 def test_every_fault_of_the_inventory_strikes_every_call_among_the_stories() -> None:
     assert set(INVENTORY_FAULTS) == set(Fault)
     items = [story.item for kind in kinds_of(elsewhere=True) for story in kind.variants if story.item is not None]
-    for call in ("RESERVE", "EXTEND", "CONFIRM", "RELEASE"):
+    for call in ("RESERVE", "EXTEND", "CONFIRM", "RELEASE", "RESTOCK"):
         assert {fault_of([item], call, 0) for item in items} == {None, *Fault}
     FaultsOfAll().change(orjson.dumps(OF_ALL_CALLS))
 
@@ -53,8 +54,12 @@ def ledger_of(script: Script) -> dict[str, Any]:
             if order.story.cancelled:
                 holds += cancelled(order, number)
             elif end.failure is None:
-                holds.append(hold(order, number, "confirmed", "reserve", "extend", "confirm"))
+                back = {order.part_item: 1} if order.story.refund is Refund.PART else {}
+                restocked = [{"sku": sku, "quantity": quantity} for sku, quantity in back.items()]
+                made = hold(order, number, "confirmed", "reserve", "extend", "confirm")
+                holds.append({**made, "restocked": restocked})
                 sold.update(units(order))
+                sold.subtract(back)
             elif end.failure == "capture_refused":
                 holds.append(hold(order, number, "released", "reserve", "extend", "release"))
     stock = [
@@ -140,7 +145,7 @@ def test_goods_of_a_cancelled_order_that_did_not_come_back_are_found(script: Scr
     late = first(script, "paid, then cancelled")
     alone = replace(script, orders=[late])
     sold = hold(late, 1, "confirmed", "reserve", "confirm")
-    part = [{**line, "quantity": 1} for line in sold["lines"][:-1]]
+    part = [{**sold["lines"][0], "quantity": 99}]
 
     for back, said in (([], "nothing"), (part, "{")):
         found = dict(goods_problems(alone, {**ledger_of(alone), "holds": [{**sold, "restocked": back}]}))

@@ -76,7 +76,7 @@ async def test_a_file_is_published_as_checkout_would(
     assert json.loads(ran.out) == {"published": 30, "types": {"OrderConfirmed": 30}}
     records = await read_all(kafka_bootstrap, f"{topic_prefix}OrderConfirmed")
     events = [Codec().decode("OrderConfirmed", record.key, record.value) for record in records]
-    assert sorted(event.order_id for event in events) == sorted(f"order-{number}" for number in range(30))
+    assert sorted(event.subject for event in events) == sorted(f"order-{number}" for number in range(30))
     assert len({event.event_id for event in events}) == 30
 
 

@@ -138,6 +138,7 @@ def test_a_secret_given_twice_or_unreadable_is_refused(tmp_path: Path) -> None:
         ({"PAYMENTS_KAFKA_SSL_CAFILE": "/nowhere.pem"}, "there is no file /nowhere.pem"),
         ({"PAYMENTS_INVENTORY": "elsewhere"}, "PAYMENTS_INVENTORY must be 'internal' or 'http'"),
         ({"PAYMENTS_INVENTORY_URL": "http://127.0.0.1:1"}, "set PAYMENTS_INVENTORY=http"),
+        ({"PAYMENTS_INVENTORY": "http", "PAYMENTS_RESERVATION_TTL_S": "119"}, "at least twice PAYMENTS_LEASE_S"),
         ({"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_URL": "stock:8080"}, "must look like https://host"),
         ({"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_URL": "https://h:70000"}, "must look like https://host"),
         ({"PAYMENTS_INVENTORY": "http", "PAYMENTS_INVENTORY_URL": "https://h/?x=1"}, "must look like https://host"),

@@ -40,7 +40,7 @@ def attempt(number: int = 1, **overrides: Any) -> Attempt:
 
 def authorized(number: int = 1, **overrides: Any) -> Attempt:
     """Build an attempt for which the issuer holds the whole amount for us."""
-    fields: dict[str, Any] = {"transaction_id": f"pi_{number}", "authorized_minor": TOTAL}
+    fields: dict[str, Any] = {"transaction_id": f"pi_{number}", "authorized_minor": TOTAL, "token": None}
     return attempt(number, **(fields | overrides))
 
 

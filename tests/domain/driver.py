@@ -17,7 +17,7 @@ from domain.goods import expire_hold
 from domain.ids import EventId, OperationId
 from domain.lease import settle_answer
 from domain.operating import Move, gateway_call, may_send_again, next_move
-from domain.operation import GATEWAY_KINDS, GatewayCall, Operation, OperationKind
+from domain.operation import BESIDE_OTHERS, GATEWAY_KINDS, GatewayCall, Operation, OperationKind
 from domain.order import Order, OrderLine, Status
 from domain.outcome import NotExecuted, NotFound, Outcome, Unknown
 from domain.ports.inventory import InventoryCall
@@ -70,6 +70,7 @@ class Run:
     operated: int = 0
     history: dict[OperationId, Operation] = field(default_factory=dict)
     moves: set[tuple[Status | None, Status]] = field(default_factory=set)
+    rules: Rules = RULES
 
     def __post_init__(self) -> None:
         copies = self.rng.choice((1, 1, 2))
@@ -101,7 +102,7 @@ class Run:
 
     def _plan(self, event: e.Event) -> None:
         reaction = BY_TRIGGER[event.TYPE]
-        decision = reaction.plan(self.order, event, Context(self.at, EventId(event.event_id), RULES))
+        decision = reaction.plan(self.order, event, Context(self.at, EventId(event.event_id), self.rules))
         assert decision.refused is None, decision.detail
         self._transact(decision)
 
@@ -119,17 +120,7 @@ class Run:
     def _transact(self, decision: Decision) -> None:
         before = self.order
         self._apply(decision)
-        for _ in range(4):
-            order = self.order
-            local = [o for o in order.operations if o.unfinished and o.kind not in GATEWAY_KINDS] if order else []
-            if not local:
-                break
-            assert order is not None
-            context = Context(self.at, None, RULES)
-            calls = [(o, inventory_call(order, o, context)) for o in sorted(local, key=lambda o: LOCAL_ORDER[o.kind])]
-            self._settle_local([(o, self.shelf.perform(o.attempt, call)) for o, call in calls])
-        else:
-            raise AssertionError("local operations open each other without end")
+        self._perform_local()
         if self.order is not None:
             self.order = replace(self.order, operations=tuple(o for o in self.order.operations if o.unfinished))
             known = {o.operation_id for o in before.operations} if before else set()
@@ -140,18 +131,31 @@ class Run:
                 if o.operation_id not in known and (not self.faults or self.rng.random() < 0.85)
             ]
 
+    def _perform_local(self) -> None:
+        for _ in range(4):
+            order = self.order
+            local = [o for o in order.operations if o.unfinished and o.kind not in GATEWAY_KINDS] if order else []
+            if not local:
+                break
+            assert order is not None
+            context = Context(self.at, None, self.rules)
+            calls = [(o, inventory_call(order, o, context)) for o in sorted(local, key=lambda o: LOCAL_ORDER[o.kind])]
+            self._settle_local([(o, self.shelf.perform(o.attempt, call)) for o, call in calls])
+        else:
+            raise AssertionError("local operations open each other without end")
+
     def _settle_local(self, answers: list[tuple[Operation, Outcome]]) -> None:
         for operation, outcome in answers:
             assert self.order is not None
             settle = BY_NAME[operation.reaction].settle
-            self._apply(settle(self.order, operation, outcome, Context(self.at, operation.causation_id, RULES)))
+            self._apply(settle(self.order, operation, outcome, Context(self.at, operation.causation_id, self.rules)))
 
     def _apply(self, decision: Decision) -> None:
         if decision.order is None:
             return
         move = None if self.order is None else self.order.status, decision.order.status
         assert move[0] is move[1] or move in EDGES
-        assert sum(o.unfinished and o.kind is not K.RELEASE for o in decision.order.operations) <= 1
+        assert sum(o.unfinished and o.kind not in BESIDE_OTHERS for o in decision.order.operations) <= 1
         self.moves.add(move)
         self.order = decision.order
         self.history |= {o.operation_id: o for o in decision.order.operations if o.kind in GATEWAY_KINDS}
@@ -167,7 +171,7 @@ class Run:
         if self.order is not None:
             for operation in self.order.operations:
                 if operation.due_at is not None and operation.due_at <= self.at:
-                    due_at = self.at + timedelta(seconds=RULES.lease_s)
+                    due_at = self.at + timedelta(seconds=self.rules.lease_s)
                     taken = replace(operation, due_at=due_at)
                     self.order = self.order.with_operation(taken)
                     self.claims.append(self._claim(taken))
@@ -180,11 +184,11 @@ class Run:
         assert operation.due_at is not None
         if self.at >= operation.due_at:
             return  # The lease is over: this worker stops by itself.
-        asked_at = operation.due_at - timedelta(seconds=RULES.lease_s)
+        asked_at = operation.due_at - timedelta(seconds=self.rules.lease_s)
         call = gateway_call(operation, token)
-        if next_move(operation, asked_at, RULES) is Move.LOOK_UP:
+        if next_move(operation, asked_at, self.rules) is Move.LOOK_UP:
             outcome: Outcome = Unknown("time-out") if self._fault(0.1) else self.gateway.look_up(call)
-            if isinstance(outcome, NotFound) and may_send_again(operation, asked_at, RULES):
+            if isinstance(outcome, NotFound) and may_send_again(operation, asked_at, self.rules):
                 outcome = self._perform(call)
         else:
             outcome = self._perform(call)
@@ -224,7 +228,7 @@ class Run:
         operation = self.order.operation(operation_id) if self.order else None
         if self.order is not None and operation is not None:
             settle = BY_NAME[operation.reaction].settle
-            context = Context(self.at, operation.causation_id, RULES)
+            context = Context(self.at, operation.causation_id, self.rules)
             self._transact(settle_answer(settle, self.order, operation, outcome, lease, context))
 
     def arrive(self) -> None:
@@ -274,7 +278,7 @@ class Run:
         ruling = Ruling(word, "looked it up", "an operator", reference)
         settles = {name: reaction.settle for name, reaction in BY_NAME.items()}
         history = sorted(self.history.values(), key=lambda o: (o.opened_at, o.try_number))
-        decision = resolve(self.order, history, ruling, settles, could_name, Context(self.at, None, RULES))
+        decision = resolve(self.order, history, ruling, settles, could_name, Context(self.at, None, self.rules))
         assert not isinstance(decision, No), decision.why
         self.operated += 1
         self._transact(decision)
@@ -283,7 +287,7 @@ class Run:
         """Let holds run out that nobody pinned."""
         for hold in self.order.holds if self.order else ():
             assert self.order is not None
-            decision = expire_hold(self.order, hold.attempt, Context(self.at, None, RULES))
+            decision = expire_hold(self.order, hold.attempt, Context(self.at, None, self.rules))
             if decision.order is not None:
                 release = InventoryCall(
                     OperationId(builders.event_id("expiry")), K.RELEASE, hold.reservation_id, self.order.lines, self.at

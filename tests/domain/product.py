@@ -185,6 +185,8 @@ def _orders() -> Iterator[Order | None]:
     """No order, and orders at their first, second and fifth attempt in every state of money, goods and work."""
     yield None
     for (status, reviewed), money, goods, busy, tries in product(_statuses(), _MONEY, _HOLDS, _BUSY, (1, 2, 5)):
+        if busy is K.EXTEND and (tries > 1 or status is not S.ITEMS_RESERVED):
+            continue  # it matters where the capture waits for it
         yield order(
             status,
             *(replace(captured(refunded_minor=TOTAL), number=n) for n in range(1, tries)),
@@ -223,6 +225,10 @@ def _events(trigger: type[e.Event], known: Order | None) -> Iterator[e.Event]:
         yield builders.order_cancel_requested()
     elif trigger is e.PreparationStarted:
         yield builders.preparation_started()
+    elif trigger is e.StockAdjusted:
+        # It is about no order: it meets none.
+        if known is None:
+            yield builders.stock_adjusted()
     else:
         build = {
             e.OrderCancelled: builders.order_cancelled,
@@ -262,7 +268,7 @@ def planned_cases() -> Iterator[Planned]:
                 asked = known.with_request(known_request(RequestState.DONE, taken_minor=1, returned_minor=1))
             for event in _events(reaction.trigger, known):
                 yield Planned(reaction, asked, event, context())
-                if reaction.calls & INVENTORY_KINDS:
+                if K.EXTEND in reaction.calls and known is not None and known.attempt == 1:
                     yield Planned(reaction, asked, event, context(inventory_elsewhere=True))
     full = tuple(request(f"R-{n}", n, state=RequestState.REFUSED) for n in range(1, REQUESTS_MAX + 1))
     paid = order(S.PAID_AND_CONFIRMED, captured(), requests=full, version=9)

@@ -26,6 +26,7 @@ from domain.outcome import (
 from domain.pending import AT_OTHERS
 from domain.resolving import No, Ruling, Word, resolve
 from domain.retries import retry_refusal
+from domain.values import replace
 from tests.domain.builders import AT, RULES, TOTAL, attempt, authorized, captured, context, later, operation, order
 from tests.domain.facts import FAILED, NOTICE, REFUNDED, after, facts, failure, pinned, settle, work
 from tests.schemas import builders as events
@@ -254,7 +255,8 @@ def test_a_refund_of_more_than_was_taken_is_looked_up_again(
 ) -> None:
     decision = settle(status, kind, money, ReturnedElsewhere(TOTAL + 1, "re_9", "pi_1"), **pinned())
 
-    assert (facts(decision), after(decision)) == ([], (status, money)), stage
+    # A stored answer that makes no sense comes again under its key: it is only looked up, so its token is erased.
+    assert (facts(decision), after(decision)) == ([], (status, replace(money, token=None))), stage
 
 
 # Transactions that are not there

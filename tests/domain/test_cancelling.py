@@ -14,6 +14,7 @@ from consumers.order_confirmed import authorize_payment
 from consumers.payment_authorized import reserve_items
 from consumers.payment_retry_requested import retry_payment
 from consumers.preparation_started import note_preparation_start
+from consumers.refund_requested import refund_payment
 from consumers.reservation_failed import return_payment
 from domain.cancelling import CANCELLING, is_under_way
 from domain.decision import Decision
@@ -160,9 +161,12 @@ def test_a_cancelled_order_is_told_once_and_keeps_nothing_to_go_on_with(walked: 
         after, events = case.after, case.decision.events
         assert [type(event) for event in events].count(e.OrderCancelled) == 1, case
         kinds = [event.kind for event in events if isinstance(event, e.CustomerNotificationRequested)]
-        assert kinds == [e.NotificationKind.CANCELLED], case
+        # A refund on request may end in the same decision: its customer hears of that one, too.
+        before = [e.NotificationKind.REFUNDED] * (len(kinds) - 1) if case.settled.reaction is refund_payment else []
+        assert kinds == [*before, e.NotificationKind.CANCELLED], case
         assert after.cancel is None, case
-        assert after.requests[0].state is RequestState.DONE, case
+        (state,) = [asked.state for asked in after.requests if asked.kind is RequestKind.CANCEL]
+        assert state is RequestState.DONE, case
         assert (after.current.token, after.retryable, after.reviewed, after.review_reason) == (None, False, None, None)
 
 
@@ -352,6 +356,26 @@ def test_what_somebody_else_gave_back_is_told_and_the_rest_goes_back() -> None:
     assert types(part) == ["PaymentRefunded"]
     assert opened(known, part) == [(K.REFUND, TOTAL - 1_000)]
     assert types(settle(known, ReturnedElsewhere(TOTAL, "re_9"), cancel_order)) == ["PaymentRefunded", *ENDED]
+
+
+def test_a_void_whose_first_refusal_nobody_heard_is_tried_once_more_before_a_person_is_asked() -> None:
+    void = operation(K.VOID, amount_minor=0, state=OperationState.UNKNOWN, unknown_since=AT)
+    known = noted(S.CONFIRMED, attempt(transaction_id="pi_1"), operations=(void,))
+    again = settle(known, Declined(FailureCode.GATEWAY_REFUSED))
+    assert (opened(known, again), types(again)) == ([(K.VOID, 0)], [])
+    assert again.order is not None
+    second = next(o for o in again.order.operations if o.unfinished)
+    assert second.try_number == 2
+    refused = authorize_payment.settle(again.order, second, Declined(FailureCode.GATEWAY_REFUSED), context())
+    assert types(refused) == ["PaymentReviewRequired"]
+
+
+def test_a_review_about_an_extension_ends_with_the_cancel_that_was_noted_in_it() -> None:
+    asked = operation(K.EXTEND, amount_minor=0, reaction="capture_payment", due_at=None, state=OperationState.UNKNOWN)
+    under = {"reviewed": S.ITEMS_RESERVED, "review_reason": "extend_unknown", "holds": (hold(pinned=True),)}
+    known = noted(S.MANUAL_REVIEW, authorized(), operations=(asked,), **under)
+    for outcome in (Reserved(later(900)), Lapsed()):
+        assert opened(known, settle(known, outcome, capture_payment)) == [(K.VOID, TOTAL)]
 
 
 # The request as it comes

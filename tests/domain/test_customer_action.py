@@ -65,7 +65,7 @@ def test_a_payment_that_its_customer_must_confirm_is_told_with_the_way_and_the_t
         money | told | {"type": "CustomerActionRequired"},
         money | notice | {"type": "CustomerNotificationRequested", "kind": "ACTION_REQUIRED", "missing": ()},
     ]
-    expected = attempt(transaction_id="pi_1", action_expires_at=later(LAST))
+    expected = attempt(transaction_id="pi_1", action_expires_at=later(LAST), token=None)
     assert after(decision) == (S.ACTION_REQUIRED, expected)
     call = going_on(become(decision))
     assert (call.kind, call.state, call.transaction_id, call.detail) == (K.AUTHORIZE, O.PENDING, "pi_1", AT_CUSTOMER)

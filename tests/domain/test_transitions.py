@@ -1,6 +1,6 @@
 """Whatever comes to whatever order: the tables have an answer, and it is a legal one.
 
-404,000 triggers and 236,000 answers are walked; tests.domain.product says which, and which are impossible and why.
+417,000 triggers and 248,000 answers are walked; tests.domain.product says which, and which are impossible and why.
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ from domain.conditions import (
     approved_late,
     cancelled,
     capture_refused,
+    goods_gone,
     nothing_came_back,
     of_current_attempt,
     others_gave_nothing,
@@ -39,6 +40,7 @@ from domain.refund_answers import in_part, others_came_to_nothing, unexplained
 from domain.rows import On, Step, When
 from domain.rules import Context
 from domain.settling import FIRST
+from domain.values import replace
 from schemas import events as e
 from tests.domain import product
 from tests.domain.product import Planned, Settled, planned_cases, settled_cases
@@ -129,7 +131,7 @@ def changed(case: Planned | Settled, decision: Decision) -> bool:
 
 
 def test_every_trigger_and_every_answer_is_decided_without_an_exception(walked: Walked) -> None:
-    assert (walked.triggers, walked.answers) == (0, 0)
+    assert (walked.triggers, walked.answers) == (416_990, 247_950)
     assert len(walked.planned) > 10_000
     assert sum(case.possible for case, _ in walked.settled) > 10_000
 
@@ -207,18 +209,20 @@ def test_an_operation_under_way_is_never_opened_anew(walked: Walked) -> None:
     assert first(c for c in walked.planned if clobbered(*c)) is None
 
 
-def _opened(case: Planned | Settled, decision: Decision) -> set[OperationKind]:
+def _opened(case: Planned | Settled, decision: Decision) -> set[tuple[str, OperationKind]]:
+    """Return whose operations are opened: a reserve that waited for a release is reserve_items', whoever released."""
     if decision.order is None:
         return set()
     before = set() if case.order is None else {o.operation_id for o in case.order.operations}
-    return {o.kind for o in decision.order.operations if o.operation_id not in before}
+    return {(o.reaction, o.kind) for o in decision.order.operations if o.operation_id not in before}
 
 
 def test_a_reaction_opens_only_operations_that_it_declares_and_can_settle(walked: Walked) -> None:
     opened: dict[str, set[OperationKind]] = {reaction.name: set() for reaction in REACTIONS}
     for case, decision in walked.decisions():
         if isinstance(case, Planned) or case.possible:
-            opened[case.reaction.name] |= _opened(case, decision)
+            for owner, kind in _opened(case, decision):
+                opened[owner].add(kind)
     assert opened == {reaction.name: set(reaction.calls) for reaction in REACTIONS}
 
 
@@ -277,11 +281,47 @@ def test_an_answer_that_such_a_call_cannot_have_is_looked_up_and_ends_in_review(
         assert left.unfinished, case
         assert left.state is (asked.state if asked.state is OperationState.PENDING else OperationState.UNKNOWN), case
         assert left.replayed or left.state is OperationState.PENDING, case
-        assert decision.order.current == case.order.current, "it moves no money"
+        assert _but_for_token(decision.order.current) == _but_for_token(case.order.current), "it moves no money"
         if left.due_at is None:
             ends += 1
             assert decision.order.status is Status.MANUAL_REVIEW, case
     assert ends > 1_000
+
+
+def _but_for_token(attempt: Attempt) -> Attempt:
+    return replace(attempt, token=None)
+
+
+def _may_be_sent(order: Order, attempt: Attempt) -> bool:
+    """Whether an authorize of this attempt may still be sent, or sent again with its key."""
+    review = order.status is Status.MANUAL_REVIEW
+    return any(
+        o.kind is OperationKind.AUTHORIZE
+        and o.attempt == attempt.number
+        and o.state in {OperationState.OPEN, OperationState.UNKNOWN}
+        and not o.replayed
+        and (o.due_at is not None or not review)
+        for o in order.operations
+    )
+
+
+def test_after_any_decision_an_attempt_has_a_token_only_while_it_may_still_be_sent(walked: Walked) -> None:
+    orders = ((case, decision.order) for case, decision in walked.decisions() if decision.order is not None)
+    wrong = ((case, o) for case, o in orders for a in o.attempts if a.token is not None and not _may_be_sent(o, a))
+    assert first(wrong) is None
+
+
+def test_an_authorize_that_may_still_be_sent_keeps_its_token(walked: Walked) -> None:
+    kept = 0
+    for case, decision in walked.settled:
+        if decision.order is None or case.operation.kind is not OperationKind.AUTHORIZE:
+            continue
+        number = case.operation.attempt - 1
+        if case.order.attempts[number].token is None or not _may_be_sent(decision.order, case.order.attempts[number]):
+            continue
+        assert decision.order.attempts[number].token == case.order.attempts[number].token, case
+        kept += 1
+    assert kept > 100
 
 
 def test_money_found_under_review_is_being_given_back(walked: Walked) -> None:
@@ -347,5 +387,6 @@ def test_every_row_of_both_tables_is_taken_by_something(walked: Walked) -> None:
     in_vain = {row for row in FIRST if row.condition in {nothing_came_back, others_gave_nothing}}
     of_no_amount = {row for row in authorize_payment.settles if row.condition is overdue and row.kinds is VOID}
     odd = {row for row in refund_payment.settles if row.condition in {others_came_to_nothing, unexplained, in_part}}
+    odd |= {row for row in capture_payment.settles if row.condition is goods_gone}  # test_machine_elsewhere
     assert rows - walked.taken == odd | by_word | captured_after_all | {gone} | late | in_vain | of_no_amount
     assert set(product.MEETS) == set(product.ANSWERS) == set(OperationKind)

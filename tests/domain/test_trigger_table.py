@@ -149,7 +149,7 @@ def test_a_retry_in_time_is_the_next_attempt_with_the_other_method() -> None:
 REFUSALS: Final = {
     "window_closed": failed(retry_until=AT),
     "not_retryable": failed(retryable=False, retry_until=None),
-    "too_many": failed(attempts=tuple(attempt(n) for n in range(1, 6)), attempt=5),
+    "too_many": failed(attempts=tuple(attempt(n, token=None) for n in range(1, 6)), attempt=5),
     "in_progress": failed(operations=(operation(K.REFUND),)),
     "already_paid": order(S.PAID_AND_CONFIRMED, captured()),
 }

@@ -75,7 +75,7 @@ class Life:
         raise AssertionError("the orders never come to their end")
 
     def _plan(self, event: Event) -> None:
-        order_id = OrderId(event.order_id)
+        order_id = OrderId(event.subject)
         context = Context(self.now, EventId(event.event_id), RULES)
         decision = BY_TRIGGER[event.TYPE].plan(self.orders.get(order_id), event, context)
         assert decision.refused is None or event not in self.told, f"our own {event.TYPE}: {decision.detail}"

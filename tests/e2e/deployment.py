@@ -109,9 +109,10 @@ class Deployment:
         lines = [json.dumps(order.line()).encode() for order in orders]
         prepared = Checkout(Codec(prefix=self.prefix), self.prefix, now(), id_source()).prepare(lines)
         assert prepared.bad == []
-        asyncio.run(self._send(prepared.messages))
+        asyncio.run(self.send(prepared.messages))
 
-    async def _send(self, messages: Sequence[Any]) -> None:
+    async def send(self, messages: Sequence[Any]) -> None:
+        """Publish what was prepared."""
         async with KafkaPublisher(self.kafka) as publisher:
             answer = await publisher.publish(messages)
         assert not answer.refused

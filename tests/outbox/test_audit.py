@@ -4,11 +4,11 @@ import psycopg
 import pytest
 
 from outbox.audit import audit
-from tests.outbox.world import FAILED, PAID, REVIEWED, Case, broken, violations
+from tests.outbox.world import CANCELLED, FAILED, PAID, REVIEWED, Case, broken, violations
 
 pytestmark = pytest.mark.integration
 
-ORDERS = len(PAID) + len(FAILED) + len(REVIEWED)
+ORDERS = len(PAID) + len(FAILED) + len(CANCELLED) + len(REVIEWED)
 
 
 def event_of(order_id: str, event_type: str) -> str:
@@ -83,6 +83,9 @@ MONEY = [
         "no refund is pending",
     ),
     ("UPDATE reservation SET state = 'held' WHERE order_id = 'capture-refused'", 9, "still holds its items"),
+    ("UPDATE reservation SET state = 'held' WHERE order_id = 'cancelled-paid'", 9, "of a cancelled order still holds"),
+    ("UPDATE attempt SET refunded_minor = 0 WHERE order_id = 'cancelled-paid'", 9, "of a cancelled order keeps money"),
+    ("UPDATE attempt SET refunded_minor = 0 WHERE order_id = 'cancelled-paid'", 8, "order cancelled-paid is cancelled"),
 ]
 
 
@@ -220,6 +223,16 @@ OUTCOMES = [
         """INSERT INTO event (event_id, order_id, order_version, ordinal, topic, occurred_at)
            VALUES (gen_random_uuid(), 'paid', 4, 0, 'world.PaymentFailed', now() - interval '30 days')""",
         "had another outcome afterwards",
+    ),
+    (
+        """INSERT INTO event (event_id, order_id, order_version, ordinal, topic, occurred_at)
+           VALUES (gen_random_uuid(), 'cancelled-paid', 9, 0, 'world.PaidAndConfirmed', now())""",
+        "was told as cancelled, and had another outcome afterwards",
+    ),
+    (
+        """UPDATE event SET topic = 'world.PaymentVoided'
+            WHERE order_id = 'cancelled-paid' AND topic = 'world.OrderCancelled'""",
+        "is cancelled and was last told as paid_and_confirmed",
     ),
     (
         "UPDATE event SET topic = 'world.PaymentVoided' WHERE order_id = 'declined' AND topic = 'world.PaymentFailed'",

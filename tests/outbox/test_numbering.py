@@ -17,7 +17,7 @@ from outbox.schema.migrations.run import config
 from outbox.store import PostgresStore
 from outbox.store.numbers import OrderNumbers, draw_block
 from schemas.codec import Codec
-from tests.outbox.world import FAILED, PAID, REVIEWED, Case
+from tests.outbox.world import CANCELLED, FAILED, PAID, REVIEWED, Case
 
 TABLES: dict[LiteralString, LiteralString] = {
     "orders": "order_id",
@@ -26,9 +26,12 @@ TABLES: dict[LiteralString, LiteralString] = {
     "reservation": "order_id, attempt",
     "event": "id",
 }
-ADDED = ("order_number", "request_format", "frozen", "request_id", "action_expires_at")
+ADDED = (
+    *("order_number", "request_format", "frozen", "request_id", "action_expires_at"),
+    *("requests", "paid_at", "preparation_started_at", "disputed", "for_request", "restocked", "extensions"),
+)
 """Columns that the first release had not."""
-ORDERS = len(PAID) + len(FAILED) + len(REVIEWED)
+ORDERS = len(PAID) + len(FAILED) + len(CANCELLED) + len(REVIEWED)
 
 
 class Blocks:
@@ -118,7 +121,7 @@ async def test_the_pipeline_goes_on_with_numbered_orders(case_to_alter: Case, ur
         again = read_order(connection, "retried")
     store = PostgresStore(Connections(case_to_alter.url, 1), Codec().encode)
     async with store.transaction() as transaction:
-        orders = await transaction.load([*PAID, *FAILED, *REVIEWED])  # type: ignore[list-item]
+        orders = await transaction.load([*PAID, *FAILED, *CANCELLED, *REVIEWED])  # type: ignore[list-item]
         drawn = await OrderNumbers().take(1, partial(draw_block, transaction._wire))
     await store.close()
 

@@ -14,12 +14,13 @@ from outbox.store import PostgresStore
 from producers.unchecked import encode_unchecked
 from schemas.codec import Codec
 from tests.consumers.harness import Pipeline, open_pipeline
-from tests.consumers.orders import FREE, order, retry
+from tests.consumers.orders import FREE, cancel, order, retry
 
 CARD = "4242424242424242"
 
 PAID = ("paid", "captured", "void-captured", "retried", "free", "lost-answer")
 FAILED = ("declined", "capture-refused", "short", "short-captured", "free-short", "pending", "void-refunded")
+CANCELLED = ("cancelled-unpaid", "cancelled-paid")
 REVIEWED = ("unknown",)
 
 
@@ -117,6 +118,10 @@ async def play(url: str, bootstrap: str, prefix: str) -> tuple[Sequence[LedgerEn
         await pipeline.until_status("paid_and_confirmed", *PAID)
         await pipeline.until_status("payment_failed", *FAILED)
         await pipeline.until_status("manual_review", *REVIEWED)
+        await pipeline.until_status("paid_and_confirmed", "cancelled-paid")
+        await pipeline.until_status("payment_failed", "cancelled-unpaid")
+        await pipeline.publish(*map(cancel, CANCELLED))
+        await pipeline.until_status("cancelled", *CANCELLED)
         await _rest(pipeline)
         await member.leave()
         reader = KafkaTopics(pipeline.settings)
@@ -146,6 +151,8 @@ async def _orders(pipeline: Pipeline) -> None:
         order("pending", "pm_fault_refund_pending", **scarce),
         order("void-refunded", "pm_fault_void_refused_captured", **scarce),
         order("unknown", "pm_fault_reset_before_always"),
+        order("cancelled-unpaid", "pm_card_chargeDeclined"),
+        order("cancelled-paid"),
     )
     await pipeline.publish(order("paid"))
     await pipeline.publish_raw("OrderConfirmed", b"garbage", b"garbage")

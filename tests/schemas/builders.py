@@ -115,6 +115,19 @@ def cancellation_refused(**overrides: Any) -> events.CancellationRefused:
     return events.CancellationRefused.model_validate(fields | overrides)
 
 
+def stock_adjusted(**overrides: Any) -> events.StockAdjusted:
+    sku = overrides.get("sku", "SKU-1")
+    fields = {
+        "event_id": event_id(f"StockAdjusted of {sku}"),
+        "occurred_at": AT,
+        "correlation_id": f"correlation of {sku}",
+        "sku": sku,
+        "delta": 5,
+        "reason": "a delivery",
+    }
+    return events.StockAdjusted.model_validate(fields | overrides)
+
+
 def customer_action_required(**overrides: Any) -> events.CustomerActionRequired:
     fields = _own("CustomerActionRequired", 1, overrides) | _MONEY
     fields |= {
@@ -248,6 +261,7 @@ def one_of_each() -> tuple[events.Event, ...]:
         payment_retry_requested(),
         order_cancel_requested(),
         refund_requested(),
+        stock_adjusted(),
         customer_action_required(),
         payment_authorized(),
         items_reserved(),

@@ -25,7 +25,7 @@ def free(*lines: tuple[str, int]) -> events.OrderConfirmed:
 
 
 def read(event: events.Event, codec: Codec = CODEC) -> events.Event:
-    return codec.decode(event.TYPE, event.order_id.encode(), CODEC.encode(event))
+    return codec.decode(event.TYPE, event.subject.encode(), CODEC.encode(event))
 
 
 @pytest.mark.parametrize(

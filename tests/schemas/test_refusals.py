@@ -48,6 +48,7 @@ def test_the_reasons_are_the_contracts() -> None:
         *("undecodable", "not_canonical", "too_large", "unknown_schema", "wrong_schema", "key_mismatch"),
         *("invalid_field", "total_mismatch", "unknown_currency", "amount_limit", "card_number", "conflict"),
         *("unknown_order", "too_old", "from_the_future", "illegal_transition", "quarantined", "unreadable"),
+        "stock_short",
     }
 
 

@@ -72,8 +72,9 @@ def test_every_event_survives_confluents_framing(registry: FakeRegistry) -> None
         value = codec.encode(event)
 
         assert value[:5] == b"\x00" + schema_id.to_bytes(4, "big")
-        assert codec.decode(event.TYPE, KEY, value) == event
-        assert codec.decode(event.TYPE, KEY, Codec().encode(event)) == event, "single objects are read as well"
+        key = event.subject.encode()
+        assert codec.decode(event.TYPE, key, value) == event
+        assert codec.decode(event.TYPE, key, Codec().encode(event)) == event, "single objects are read as well"
 
 
 def test_an_event_is_not_written_under_a_schema_that_is_not_registered() -> None:

@@ -16,12 +16,14 @@ def test_the_table_says_who_publishes_and_what_is_consumed() -> None:
         "OrderCancelRequested": Publisher.STOREFRONT,
         "RefundRequested": Publisher.SERVICE,
         "PreparationStarted": Publisher.PREPARATION,
+        "StockAdjusted": Publisher.WAREHOUSE,
     }
     assert CONSUMED == (
         "OrderConfirmed",
         "PaymentRetryRequested",
         "OrderCancelRequested",
         "RefundRequested",
+        "StockAdjusted",
         "PaymentAuthorized",
         "ItemsReserved",
         "ReservationFailed",

@@ -15,7 +15,7 @@ from domain.ids import ReservationId
 from domain.ports.inventory_lists import ListedHold, TheirState
 from schemas.fields import LINES_MAX, SKU_LENGTH_MAX
 
-TRIES_MAX: Final = 6
+TRIES_MAX: Final = 5
 PAUSE_S: Final = 0.5
 PAUSE_MAX_S: Final = 30.0
 PAGES_MAX: Final = 10_000_000

@@ -6,10 +6,12 @@
 from collections.abc import Sequence
 from functools import partial
 
+from domain.decision import Adjustment
 from domain.operation import OperationKind
 from domain.outcome import Approved, Missing, Outcome, Reserved, Short
-from domain.ports.inventory import InventoryAnswer, InventoryCall
+from domain.ports.inventory import InventoryAnswer, InventoryCall, Refused
 from domain.ports.store import Transaction
+from outbox.store.adjusting import adjust_stock
 from outbox.store.stock import move, read_available
 from outbox.store.transaction import PgTransaction
 
@@ -85,3 +87,8 @@ class InternalInventory:
             answers += [InventoryAnswer(call.operation_id, ask(call)) for call in calls if call.kind is kind]
         transaction.at_end(partial(move, transaction, shelf.moves))
         return answers
+
+    async def adjust(self, transaction: Transaction, adjustments: Sequence[Adjustment]) -> Sequence[Refused]:
+        """Make these adjustments: a few statements for all of them."""
+        assert isinstance(transaction, PgTransaction)
+        return await adjust_stock(transaction, adjustments)

@@ -21,6 +21,7 @@ from consumers.runtime.sweep.messages import Sending
 from consumers.runtime.sweep.notices import ListedNotices, WakeUps
 from consumers.runtime.sweep.refunds import LateRefunds
 from consumers.runtime.sweep.stuck import StuckOrders
+from consumers.runtime.sweep.tokens import LetterTokens
 from consumers.runtime.sweep.told import ToldByGateway
 from consumers.runtime.waiting import pause
 from domain.errors import Transient
@@ -60,6 +61,7 @@ class Sweep:
             DelayedPayments(tools),
             Unapproved(tools),
             StuckOrders(tools),
+            *_of_letters(tools, bounds),
             *_of_inventory(tools, bounds, edges, settler.without_kept),
             *(DueOperations(tools, bounds, edge, settler.without_kept) for edge in edges.of(GATEWAY_KINDS)),
         )
@@ -114,6 +116,11 @@ def _sending(tools: Tools) -> list[Sending]:
     """Return the job that sends messages to customers, if they are sent at all."""
     messages, messenger = tools.ports.messages, tools.ports.messenger
     return [] if messages is None or messenger is None else [Sending(tools, messages, messenger)]
+
+
+def _of_letters(tools: Tools, bounds: Bounds) -> list[Job]:
+    letters = tools.ports.letters
+    return [] if letters is None else [LetterTokens(tools, letters, bounds.dead_letter_token_days)]
 
 
 def _of_notices(tools: Tools) -> list[Job]:

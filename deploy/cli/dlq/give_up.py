@@ -21,7 +21,8 @@ from outbox.operators.queries import snapshot
 def give_up(*, letter_id: str, reason: str, by: str | None, as_json: bool) -> int:
     """Have letter ID never be processed, so that what waits behind it may go and `redrive --all` passes it by.
 
-    For a letter that cannot be redriven (card numbers are masked in it, its consumer is gone), or that is not needed.
+    For a letter that cannot be redriven (its payment token is erased, card numbers are masked in it, its consumer is
+    gone), or that is not needed.
     What it asked for is not done: have it published again if it is needed. Its order's other letters stay;
     `payments dlq redrive --order` takes them. The exit code is 1 if it was redriven or given up before.
     """

@@ -67,7 +67,9 @@ def _work(record: Record) -> dict[str, Any]:
 
 
 def _contents(settings: Settings, record: Record, carried: Record) -> dict[str, Any]:
-    body, event = carried["body"], _event(settings, record, carried)
+    # What is left of a body whose token is erased has another length and hash.
+    body = carried["body"] if carried["erased_at"] is None else None
+    event = _event(settings, record, carried)
     method = {} if event is None else event.get("payment_method") or {}
     secrets = [method[name] for name in _SECRET if method.get(name)]
     method |= dict.fromkeys([name for name in _SECRET if method.get(name)], HIDDEN)
@@ -85,7 +87,9 @@ def _event(settings: Settings, record: Record, carried: Record) -> dict[str, Any
     """Return the event of a letter, its token included; None if it cannot be read."""
     event_type = record["topic"].removeprefix(settings.topic_prefix)
     try:
-        event = codec_of(settings).decode(event_type, carried["key"], carried["body"])
+        codec = codec_of(settings)
+        read = codec.decode if carried["erased_at"] is None else codec.read
+        event = read(event_type, carried["key"], carried["body"])
     except Exception:  # noqa: BLE001 - perhaps the letter is here because decoding raised
         return None
     said: dict[str, Any] = event.model_dump(mode="json")

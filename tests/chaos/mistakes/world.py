@@ -149,9 +149,7 @@ class SmallWorld:
         """Make an operator's redriver, of the right release."""
         pipeline = self.pipeline
         codec, settings = pipeline.codec, pipeline.settings
-        ports = Ports(
-            pipeline.operators_store(), self.gateway, InternalInventory(), self.notifier, codec.decode, codec.mask
-        )
+        ports = Ports(pipeline.operators_store(), self.gateway, InternalInventory(), self.notifier, codec.decode, codec)
         return kind(ports, BY_NAME, rules_of(settings), bounds_of(settings), by="ann")
 
     async def until_ended(self, count: int) -> None:

@@ -1,0 +1,192 @@
+"""Several refunds of one order in trouble at once, each a history that test_second_thoughts.py found."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from consumers.gateway_told import ROWS
+from consumers.order_cancel_requested import cancel_order
+from domain.failure_codes import FailureCode
+from domain.hearing import Hearing, hear, with_closed
+from domain.ids import EventId
+from domain.news import RefundFailure
+from domain.operation import Operation, OperationKind, OperationState
+from domain.order import Status
+from domain.outcome import Approved, Declined, Outcome, Pending, Unknown
+from domain.resolving import Word
+from domain.values import replace
+from schemas import events as e
+from tests.domain.asked_refunds import SETTLES, Play
+from tests.domain.builders import TOTAL, captured, later, operation, order
+from tests.schemas import builders
+
+REFUSED: Final = Declined(FailureCode.GATEWAY_REFUSED)
+DISPUTED: Final = Declined(FailureCode.GATEWAY_REFUSED, "charge_disputed")
+OUTSIDE: Final = "outside:transfer 7"
+
+
+@dataclass
+class Trouble(Play):
+    """A paid order with refunds on request, and a cancel that gives back the rest."""
+
+    def cancel(self, request_id: str = "C-1") -> None:
+        event = builders.order_cancel_requested(request_id=request_id, event_id=builders.event_id(request_id))
+        because = replace(self.context(), causation_id=EventId(event.event_id))
+        self.take(cancel_order.plan(self.order, event, because))
+
+    def of_cancel(self) -> Operation:
+        """Return the refund of the cancel that is under way."""
+        refunds = [o for o in self.order.operations if o.kind is OperationKind.REFUND and o.unfinished]
+        return next(o for o in refunds if o.for_request is None)
+
+    def answer_cancel(self, outcome: Outcome) -> None:
+        call = self.of_cancel()
+        self.take(
+            SETTLES[call.reaction](self.order, call, outcome, replace(self.context(), causation_id=call.causation_id))
+        )
+
+    def approve_cancel(self) -> None:
+        call = self.of_cancel()
+        self.answer_cancel(Approved(call.transaction_id, f"re_cancel_{call.try_number}", call.amount_minor))
+
+    def fail_later(self, call: Operation) -> None:
+        """Have a refund fail after it had succeeded."""
+        done = self.history[call.operation_id.int]
+        fact = RefundFailure(
+            self.order.order_id, str(done.operation_id), done.reference or "", done.amount_minor, "lost"
+        )
+        order = with_closed(self.order, list(self.history.values()))
+        decision = hear(ROWS, Hearing(order, fact, self.context()))
+        assert decision is not None
+        self.take(decision)
+
+
+def test_a_cancelled_order_stays_in_review_while_the_refund_of_its_cancel_is_owed() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(Pending("re_1", "pi_1"), "R-1")
+    play.cancel()
+    of_cancel = play.of_cancel()
+    play.approve_cancel()
+    play.fail_later(of_cancel)
+
+    play.approve("R-1")
+
+    assert (play.order.status, play.order.review_reason) == (Status.MANUAL_REVIEW, "refund_failed")
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert play.of_cancel().amount_minor == TOTAL - 1_000
+    play.approve_cancel()
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+
+
+def test_no_try_of_a_refund_has_the_number_of_an_earlier_one() -> None:
+    play = Trouble()
+    play.ask("R-1", 80)
+    play.answer(Unknown("time-out"), "R-1")
+    play.at = play.context().at + timedelta(hours=30)
+    play.answer(Unknown("time-out"), "R-1")
+    assert play.order.review_reason == "refund_unknown"
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert play.call().try_number == 2
+    play.answer(REFUSED, "R-1")
+
+    assert play.rule(Word.NOT_EXECUTED) is None
+
+    assert play.call().try_number == 3
+
+
+def test_a_paid_order_does_not_give_back_what_a_refused_cancel_had_asked_for() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(Pending("re_1", "pi_1"), "R-1")
+    play.cancel()
+    play.answer_cancel(DISPUTED)
+    assert play.states()["C-1"] == "DISPUTED"
+
+    play.answer(REFUSED, "R-1")
+    assert play.rule(Word.NOT_EXECUTED) is None
+
+    assert (play.call().for_request, play.call().amount_minor) == ("R-1", 1_000)
+
+
+def test_money_that_is_not_kept_is_not_paid_past_the_gateway() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(Pending("re_1", "pi_1"), "R-1")
+    play.ask("R-2", None)
+    play.approve("R-2")
+    play.order = play.order.with_attempt(replace(play.order.current, refunded_minor=TOTAL))
+    play.answer(REFUSED, "R-1")
+
+    refused = play.rule(Word.EXECUTED, OUTSIDE)
+
+    assert refused is not None
+    assert "0 is kept" in refused
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert (play.states()["R-1"], play.order.status) == ("EXCEEDS_KEPT", Status.PAID_AND_CONFIRMED)
+
+
+def test_a_refund_that_the_cancel_has_made_good_ends_with_it() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(Pending("re_1", "pi_1"), "R-1")
+    play.cancel()
+    play.answer(REFUSED, "R-1")
+
+    play.approve_cancel()
+    while play.order.status is not Status.CANCELLED:
+        play.approve_cancel()
+
+    assert play.states() == {"R-1": "CANCELLED", "C-1": "done"}
+    assert play.told(e.RefundRefused, "request_id") == ["R-1"]
+    assert play.order.current.kept_minor == 0
+
+
+def test_the_review_of_a_refused_cancel_is_not_ended_by_another_refund() -> None:
+    play = Trouble()
+    play.ask("R-1", 80)
+    play.answer(Pending("re_1", "pi_1"), "R-1")
+    play.cancel()
+    first = play.of_cancel().try_number
+    play.answer_cancel(REFUSED)
+
+    play.approve("R-1")
+
+    assert (play.order.status, play.order.review_reason) == (Status.MANUAL_REVIEW, "refund_failed")
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert play.of_cancel().try_number == first + 1
+
+
+def test_a_second_cancel_after_a_dispute_has_a_key_of_its_own() -> None:
+    play = Trouble()
+    play.cancel()
+    play.answer_cancel(DISPUTED)
+
+    play.cancel("C-2")
+
+    assert play.of_cancel().try_number == 2
+
+
+def test_the_refund_of_one_attempt_does_not_end_the_review_of_another() -> None:
+    first = captured(token=None, refunded_minor=TOTAL, refund_id="re_1")
+    second = captured(2, token=None)
+    play = Trouble(order=order(Status.PAYMENT_FAILED, first, second, version=9))
+    returned = refund(1, OperationState.DECLINED, "re_1")
+    pending = refund(2, OperationState.PENDING, "re_2")
+    late = play.order.with_attempt(replace(first, refunded_minor=0)).with_operation(pending)
+    play.history = {o.operation_id.int: o for o in (returned, pending)}
+    play.order = replace(
+        late, status=Status.MANUAL_REVIEW, reviewed=Status.PAYMENT_FAILED, review_reason="refund_failed"
+    )
+
+    play.approve_cancel()
+
+    assert (play.order.status, play.order.review_reason) == (Status.MANUAL_REVIEW, "refund_failed")
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert (play.of_cancel().attempt, play.of_cancel().amount_minor) == (1, TOTAL)
+
+
+def refund(attempt: int, state: OperationState, reference: str) -> Operation:
+    """Build an automatic refund of an attempt."""
+    built = operation(OperationKind.REFUND, attempt, state=state, reference=reference, due_at=later(0))
+    return replace(built, reaction="capture_payment", transaction_id=f"pi_{attempt}")
