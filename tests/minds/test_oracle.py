@@ -237,6 +237,7 @@ def cancelled_after_the_window(case: Case) -> None:
 
 def cancelled_after_its_preparation_had_begun(case: Case) -> None:
     case.prepared = frozenset({CANCELLED.order_id})
+    case.published.add(sent(messages.preparation(CANCELLED), 93))
 
 
 def nobody_asked_for_the_cancel(case: Case) -> None:
