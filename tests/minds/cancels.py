@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from tests.chaos.clock import unix_s
 from tests.chaos.messages import Message
@@ -20,6 +20,10 @@ FALL_BACK_S: Final = 2.0
 FIRST, SECOND, MONEY = "cancel-1", "cancel-2", "refund-1"
 OF_NOBODY: Final = "nobody-"
 NOBODIES: Final = 3
+KEPT: Final[LiteralString] = "SELECT DISTINCT order_id FROM early_message WHERE order_id = ANY(%s)"
+PREPARED: Final[LiteralString] = (
+    "SELECT order_id FROM orders WHERE order_id = ANY(%s) AND preparation_started_at IS NOT NULL"
+)
 
 
 class Cancels:
@@ -39,6 +43,8 @@ class Cancels:
         self.published = Published()
         self.shop = Shop(world, self.published, self._timeline, self.orders)
         self.shop.heard = self._hear
+        self._kept = self.shop.lookout(KEPT)
+        self._prepared = self.shop.lookout(PREPARED)
         self._lock = threading.Lock()
         self._asked: set[str] = set()
         self._again: set[str] = set()
@@ -83,8 +89,7 @@ class Cancels:
                 self._ask(order, then=lambda: send(said))
             case Moment.KEPT_BEFORE:
                 self._ask(order)
-                kept = lambda: self._early(order.order_id) > 0  # noqa: E731
-                self._timeline.once(kept, lambda: send(said))
+                self._kept.when_there(order.order_id, lambda: send(said))
             case Moment.TOGETHER:
                 for one in (self._ask, lambda _: send(said)) if wish.first else (lambda _: send(said), self._ask):
                     one(order)
@@ -123,7 +128,7 @@ class Cancels:
                 ask()
             case Moment.PREPARED:
                 self.shop.send(messages.preparation(order))
-                self._timeline.once(lambda: self._prepared(order.order_id), ask)
+                self._prepared.when_there(order.order_id, ask)
             case _:
                 self._timeline.after(FALL_BACK_S, ask)
 
@@ -157,13 +162,6 @@ class Cancels:
             case _:
                 return [one]
         return pair if wish.first else pair[::-1]
-
-    def _early(self, order_id: str) -> int:
-        return int(self.shop.rows("SELECT count(*) FROM early_message WHERE order_id = %s", order_id)[0][0])
-
-    def _prepared(self, order_id: str) -> bool:
-        query = "SELECT count(*) FROM orders WHERE order_id = %s AND preparation_started_at IS NOT NULL"
-        return bool(self.shop.rows(query, order_id)[0][0])
 
 
 def _later(work: Callable[[Order], None], order: Order) -> Callable[[], None]:

@@ -122,6 +122,7 @@ def run(
 
 def _case(drivers: Sequence[Driver], found: Evidence, wanted: Wanted, stock: Mapping[str, int]) -> Case:
     made = Case(orders={}, published=Published(), found=found, stock=stock, window_s=wanted.window_s)
+    made.early_wait_s = wanted.early_wait_s
     orders: dict[str, Order] = {}
     wished: dict[str, str] = {}
     for driver in drivers:

@@ -15,7 +15,7 @@ from tests.chaos.world import PREFIX, World
 from tests.minds import messages
 from tests.minds.evidence import OURS
 from tests.minds.script import ASKED, FAILED, Customer, Order
-from tests.minds.timeline import Timeline
+from tests.minds.timeline import Lookout, Timeline
 from tests.minds.watch import Watch
 
 ANSWER_S: Final = 10
@@ -44,6 +44,8 @@ class Shop:
         self._orders = orders
         self.outlet = Outlet(world.bootstrap, PREFIX, published)
         self._watch: Watch | None = None
+        # Of their own: their time to answer is short.
+        self._customers = Timeline()
         self.heard: Heard = lambda _type, _fields, _order: None
 
     def open(self) -> None:
@@ -53,6 +55,7 @@ class Shop:
     def close(self) -> None:
         """Say nothing more. May be repeated."""
         self.timeline.close()
+        self._customers.close()
         if self._watch is not None:
             self._watch.close()
         self.outlet.close()
@@ -60,7 +63,7 @@ class Shop:
     @property
     def errors(self) -> list[str]:
         """What went wrong with the harness itself."""
-        return [*self.timeline.errors, *([] if self._watch is None else self._watch.errors)]
+        return [*self.timeline.errors, *self._customers.errors, *([] if self._watch is None else self._watch.errors)]
 
     def send(self, message: Message, then: Callable[[], None] | None = None) -> None:
         """Publish. then: done once the broker has it."""
@@ -69,6 +72,10 @@ class Shop:
     def rows(self, query: LiteralString, *parameters: Any) -> list[tuple[Any, ...]]:
         """Ask the database."""
         return self.world.rows(query, *parameters)
+
+    def lookout(self, query: LiteralString) -> Lookout:
+        """Watch for orders in the database. query: names those of a list of ids that are there."""
+        return Lookout(self.timeline, lambda order_ids: [row[0] for row in self.rows(query, order_ids)])
 
     def post(self, path: str, **content: Any) -> httpx.Response:
         """Ask the sandbox for something of its own, past the wire."""
@@ -93,7 +100,7 @@ class Shop:
             said = self.post(f"3ds/{transaction_id}", data={"outcome": outcome})
             return said.status_code < httpx.codes.INTERNAL_SERVER_ERROR
 
-        self.timeline.after(1.0, lambda: self.timeline.until(answer))
+        self._customers.after(1.0, lambda: self._customers.until(answer))
 
     def await_rest(self, timeout_s: float, ready: Callable[[], bool] = lambda: True) -> dict[str, int]:
         """Wait until nothing is under way any more; return what still is, when the time is over."""

@@ -237,6 +237,7 @@ def cancelled_after_the_window(case: Case) -> None:
 
 def cancelled_after_its_preparation_had_begun(case: Case) -> None:
     case.prepared = frozenset({CANCELLED.order_id})
+    case.published.add(sent(messages.preparation(CANCELLED), 93))
 
 
 def nobody_asked_for_the_cancel(case: Case) -> None:
@@ -256,7 +257,8 @@ def cancelled_and_goods_gone(case: Case) -> None:
 
 
 def held_for_a_cancelled_order(case: Case) -> None:
-    case.found.events.remove(find(case, CANCELLED, "PaidAndConfirmed"))
+    for event_type in ("PaidAndConfirmed", "ItemsRestocked"):
+        case.found.events.remove(find(case, CANCELLED, event_type))
 
 
 def refund_not_answered(case: Case) -> None:

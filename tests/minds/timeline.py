@@ -3,7 +3,7 @@
 import heapq
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -84,3 +84,35 @@ class Timeline:
                     return heapq.heappop(self._due)[2]
                 self._changed.wait(left_s)
         return None
+
+
+class Lookout:
+    """Waits until the database names an order. find: of these ids, those that are there now; asked for all at once."""
+
+    def __init__(self, timeline: Timeline, find: Callable[[list[str]], Iterable[str]]) -> None:
+        self._timeline = timeline
+        self._find = find
+        self._waiting: dict[str, Work] = {}
+        self._lock = threading.Lock()
+
+    def when_there(self, order_id: str, work: Work) -> None:
+        """Do it as soon as the order is named."""
+        with self._lock:
+            is_first = not self._waiting
+            self._waiting[order_id] = work
+        if is_first:
+            self._timeline.after(0, self._look)
+
+    def _look(self) -> None:
+        with self._lock:
+            wanted = list(self._waiting)
+        found: list[str] = []
+        with suppress(*AWAY):
+            found = list(self._find(wanted))
+        with self._lock:
+            due = [self._waiting.pop(order_id) for order_id in found]
+            is_over = not self._waiting
+        for work in due:
+            work()
+        if not is_over:
+            self._timeline.after(LOOK_S, self._look)

@@ -25,9 +25,10 @@ def check_cancels(index: Index) -> Iterator[Violation]:
     """Look at every request to cancel, and at every order with one."""
     asked_of = {asked.order_id for asked in index.cancels}
     for asked in index.cancels:
-        if asked.order_id in index.confirmed:
+        if asked.order_id in index.confirmed and not index.gave_up(asked):
             yield from _check_request(index, asked)
-    for order_id in asked_of & index.confirmed:
+    late = {asked.order_id for asked in index.cancels if index.gave_up(asked)}
+    for order_id in (asked_of & index.confirmed) - late:
         yield from _check_order(index, order_id)
     for order_id, events in index.events.items():
         if order_id not in asked_of and any(event.type in {CANCELLED, REFUSED} for event in events):
@@ -60,7 +61,8 @@ def _fits(index: Index, asked: Asked, answer: Event) -> bool:
         case "TOO_LATE":
             return bool(paid) and answer.occurred_s >= paid[0].occurred_s + index.case.window_s - CLOCK_S
         case "ALREADY_CANCELLED":
-            return any(event.fields["request_id"] != asked.request_id for event in index.of(order_id, CANCELLED))
+            others = [event for event in answers_to_others(index, asked) if event.type == CANCELLED or _undone(event)]
+            return bool(others)
         case "PAYMENT_FAILED":
             failed = [event for event in index.of(order_id, "PaymentFailed") if event.at < answer.at]
             return bool(failed) and not paid and _is_over(failed[-1], answer)
@@ -68,6 +70,16 @@ def _fits(index: Index, asked: Asked, answer: Event) -> bool:
             return index.disputed(order_id)
         case _:
             return False
+
+
+def answers_to_others(index: Index, asked: Asked) -> list[Event]:
+    """Return the answers to other cancels of the order."""
+    return [e for e in index.of(asked.order_id, CANCELLED, REFUSED) if e.fields["request_id"] != asked.request_id]
+
+
+def _undone(event: Event) -> bool:
+    """Whether a cancel was noted and could not be carried out: others were told meanwhile that it will be."""
+    return bool(event.fields["reason"] == "DISPUTED")
 
 
 def _is_over(failed: Event, answer: Event) -> bool:
@@ -99,7 +111,7 @@ def _check_order(index: Index, order_id: str) -> Iterator[Violation]:
     notices = [e for e in index.of(order_id, "CustomerNotificationRequested") if e.fields["kind"] == "CANCELLED"]
     if len(notices) != len(cancelled):
         yield Violation("told", order_id, f"the customer was told {len(notices)} times that it is cancelled", where)
-    if cancelled and order_id in index.case.prepared:
+    if cancelled and order_id in index.case.prepared & index.prepared:
         yield Violation("window", order_id, "its preparation had begun, and it is cancelled", where)
     if order_id in index.case.overtaken:
         yield from _check_overtaken(index, order_id)

@@ -12,6 +12,8 @@ from tests.minds.evidence import Event, Evidence, OrderRow
 from tests.minds.messages import CANCEL, ORDER, PREPARATION, REFUND
 from tests.minds.script import Order
 
+MARGIN_S = 5.0
+"""A message, and a sweep, may take so long."""
 OUTSIDE = "outside:"
 """How the reference of a refund begins that was paid past the gateway."""
 
@@ -34,7 +36,8 @@ class Violation:
 class Case:
     """orders: those that were published, by id. wished: what somebody wished of each, in words.
 
-    window_s: how long after its payment an order may be cancelled. overtaken: orders whose cancel was kept by the
+    window_s: how long after its payment an order may be cancelled. early_wait_s: how long a message waits for its
+    order. overtaken: orders whose cancel was kept by the
     product before they were published: nothing may be called for them. prepared: orders that were cancelled only once
     the product had noted that their preparation had begun. foreign: orders of which somebody refunded money in the
     gateway's dashboard, minor units. nobodies: orders that never came.
@@ -45,6 +48,7 @@ class Case:
     found: Evidence
     stock: Mapping[str, int]
     window_s: float
+    early_wait_s: float = 900.0
     wished: Mapping[str, str] = field(default_factory=dict)
     overtaken: frozenset[str] = frozenset()
     prepared: frozenset[str] = frozenset()
@@ -145,6 +149,19 @@ class Index:
     def confirmed(self) -> set[str]:
         """Orders that were really published."""
         return {sent.message.order_id for sent in self.sent(ORDER)}
+
+    @cached_property
+    def came_at(self) -> dict[str, float]:
+        """When each order was acknowledged first, Unix seconds."""
+        found: dict[str, float] = {}
+        for sent in self.sent(ORDER):
+            found[sent.message.order_id] = min(sent.at, found.get(sent.message.order_id, sent.at))
+        return found
+
+    def gave_up(self, asked: Asked) -> bool:
+        """Whether the order came so late that the request need not have waited for it."""
+        came_at = self.came_at.get(asked.order_id)
+        return came_at is not None and came_at - asked.at > self.case.early_wait_s - MARGIN_S
 
     def captured(self, order_id: str) -> int:
         """Return what the gateway took, minor units."""
