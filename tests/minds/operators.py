@@ -15,8 +15,8 @@ BOOKED: Final = """
     SELECT order_id, (SELECT coalesce(sum(refunded_minor), 0) FROM attempt a WHERE a.order_number = o.order_number)
          - (SELECT coalesce(sum(amount_minor), 0) FROM operation p
              WHERE p.order_number = o.order_number AND p.reference LIKE 'outside:%' AND p.state = 'approved')
-      FROM orders o"""
-"""What the gateway gave back of each order, as the tables have it, minor units."""
+      FROM orders o WHERE o.status <> 'manual_review'"""
+"""What the gateway gave back of each order, as the tables have it, minor units. In a review news of it wait."""
 IN_REVIEW: Final = "SELECT order_id, review_reason FROM orders WHERE status = 'manual_review' ORDER BY 1"
 _NUMBER = itertools.count()
 
