@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,18 @@ async def test_a_job_that_is_slow_or_cannot_be_done_keeps_no_other_from_its_work
         await pipeline.until(all_asked, "every job looks for its work")
         if job != "claim_due":
             await pipeline.until_status("payment_authorized", "order-1")
+
+
+async def test_a_job_that_asks_seldom_is_not_taken_for_one_that_stands_still(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline()
+    pipeline.bounds = replace(pipeline.bounds, stalled_after_s=0.5)
+    store = Hindered(pipeline.store(), "", _late)
+    engine = pipeline.engine(store)
+    async with sweeping(engine, store):
+        watch = asyncio.ensure_future(engine.guard.watch())
+        stalled, _ = await asyncio.wait({watch}, timeout=2)
+        watch.cancel()
+    assert not stalled, watch.exception()
 
 
 async def test_what_takes_the_database_too_long_is_asked_for_in_smaller_portions(make_pipeline: MakePipeline) -> None:

@@ -13,7 +13,7 @@ from tests.chaos.world import PREFIX, World, open_world
 from tests.minds.cancels import Cancels
 from tests.minds.evidence import Evidence, gather
 from tests.minds.kills import Kills
-from tests.minds.operators import audit, rule_all
+from tests.minds.operators import agrees, audit, rule
 from tests.minds.oracle import Case, Verdict, judge
 from tests.minds.refunds import Refunds
 from tests.minds.script import STOCK, STOCK_ELSEWHERE, Order
@@ -26,12 +26,15 @@ SETTINGS: Final = {
     "PAYMENTS_EARLY_WAIT_S": f"{EARLY_WAIT_S:g}",
     "PAYMENTS_RETURN_URL": "https://shop.example/orders/{order_id}",
     "PAYMENTS_ACTION_TIMEOUT_S": "10",
+    "PAYMENTS_REFUND_RECHECK_S": "5",
 }
 FEW: Final = ("consume-1", "relay-1", "sweep-1")
 """One process of each role, for the short form."""
 RATE_MAX: Final = 15.0
 PATIENCE_S: Final = 240.0
 REST_S: Final = 180.0
+ROUNDS_MAX: Final = 15
+"""Of rulings: what a person lets go on may fail once more."""
 Say = Callable[[str], None]
 
 
@@ -154,9 +157,12 @@ def _drive(world: World, drivers: Sequence[Driver], wanted: Wanted, say: Say, re
         harness += [f"not every wish was said: {driver.progress:.3f} of them" for driver in late]
         kills.finish()
         say("waiting for rest")
-        left = drivers[0].shop.await_rest(REST_S, lambda: _all_there(world, orders))
-        harness += rule_all(world, say)
-        left |= drivers[0].shop.await_rest(REST_S)
+        for _ in range(ROUNDS_MAX):
+            left = drivers[0].shop.await_rest(REST_S, lambda: _all_there(world, orders) and agrees(world, orders))
+            ruled, wrong = rule(world, say)
+            harness += wrong
+            if not ruled or left or wrong:
+                break
     finally:
         kills.finish()
         for number, driver in enumerate(drivers):

@@ -112,6 +112,6 @@ class Shop:
                 if not left and ready():
                     return {}
             if unix_s() > end:
-                return left or {"orders that did not come": 1}
+                return left or {"orders or refunds that the product has not heard of": 1}
             self.timeline.after(LOOK_S, lambda: None)
             self.timeline.wait(LOOK_S * 4)

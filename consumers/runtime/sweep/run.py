@@ -103,6 +103,8 @@ class Sweep:
         try:
             while not stop.is_set():
                 await job.do(stop)
+                # A job that has nothing to ask for a while is alive, too.
+                self._guard.turn(job.name)
                 await pause(stop, self._interval_s, job.woken())
             await job.end(stop)
         except Stopped:
