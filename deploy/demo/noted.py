@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from deploy.settings import Settings
+from outbox.driver.conninfo import connect
 
 _EARLY: Final = "SELECT order_id FROM early_message WHERE order_id = ANY(%s)"
 _PREPARED: Final = "SELECT order_id FROM orders WHERE preparation_started_at IS NOT NULL AND order_id = ANY(%s)"
@@ -37,7 +38,7 @@ class Noted:
 
     async def _ask(self, query: str, order_ids: Sequence[str]) -> set[str]:
         try:
-            async with await psycopg.AsyncConnection.connect(self._url, autocommit=True) as connection:
+            async with await connect(self._url, name="payments demo", autocommit=True) as connection:
                 rows = await (await connection.execute(query.encode(), [order_ids])).fetchall()
         except psycopg.OperationalError:
             return set()
