@@ -15,8 +15,9 @@ from consumers.runtime.work import Work
 from domain.alarms import ring
 from domain.blame import blame
 from domain.content import inbox_content
+from domain.dead_letter import DeadLetter
 from domain.ids import EventId, OrderId
-from domain.ports.store import Changes, Claimed, DeadLetter, Receipt, Transaction
+from domain.ports.store import Changes, Claimed, Receipt, Transaction
 from domain.reaction import Reaction
 from domain.rules import Rules
 from domain.values import replace

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import psycopg
 
+from domain.dead_letter import DeadLetter
 from domain.errors import Busy
 from domain.ids import OrderId
 from domain.operation import Operation
 from domain.ports.locks import Locks
 from domain.ports.source import Passed
-from domain.ports.store import Claimed, DeadLetter
+from domain.ports.store import Claimed
 from domain.ports.upkeep import InboxUpkeep
 from outbox.driver.connections import Connections, begin
 from outbox.journal import RowEncoder, letter_origin
