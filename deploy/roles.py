@@ -18,8 +18,9 @@ from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import Stopping, run
 from deploy.settings import Settings, SettingsError
 from deploy.topics import check_topics
+from deploy.webhooks.making import notices_of, webhooks_of
 from deploy.webhooks.run import Webhooks
-from deploy.wiring import bounds_of, engine_of, notices_of, relay_of, source_maker, webhooks_of
+from deploy.wiring import bounds_of, engine_of, relay_of, source_maker
 from domain.alarms import ring
 from domain.ports.notices import KeepsNotices
 from domain.reaction import Reaction

@@ -26,12 +26,10 @@ from deploy.notifying import messenger_of, notifier_of, sends_messages
 from deploy.playbank.in_process import SimulatedGateway
 from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import now
-from deploy.settings import Settings, SettingsError, split_address
+from deploy.settings import Settings, SettingsError
 from deploy.topics import check_topics
-from deploy.webhooks.run import Webhooks
 from domain.ids import OrderId
 from domain.ports.gateway import Gateway, GatewayReferences
-from domain.ports.notices import KeepsNotices
 from domain.ports.publisher import Publisher
 from domain.ports.source import Source
 from domain.reaction import Reaction
@@ -41,7 +39,6 @@ from outbox.relay import Relay
 from outbox.relay.lease import deadline_s
 from outbox.schema.privileges import Process
 from outbox.store import PostgresStore
-from outbox.store.notices import PgNotices
 from producers.kafka_publisher import KafkaPublisher
 from schemas.codec import Codec
 from schemas.topics import topic_name
@@ -50,8 +47,6 @@ WRITTEN_MAX = 10_000
 """So many events that a process wrote it need not decode when it reads them: some 15 MB."""
 LISTS_AT_ONCE = 1
 """Pages are read one after the other: each begins behind the last one."""
-NOTICE_CONNECTIONS = 2
-"""One writes; a second one stands by for the moment of an outage."""
 SANDBOX_KEY = "sk_test_sandbox"
 """The sandbox accepts any test key."""
 
@@ -229,22 +224,6 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
             store.letters,
         )
         yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
-
-
-@asynccontextmanager
-async def notices_of(settings: Settings) -> AsyncIterator[KeepsNotices]:
-    """Open the table of notices alone, for an endpoint in a process of its own; closed at the end."""
-    connections = Connections(settings.psycopg_url(), NOTICE_CONNECTIONS)
-    try:
-        yield PgNotices(connections)
-    finally:
-        await connections.close()
-
-
-def webhooks_of(settings: Settings, notices: KeepsNotices) -> Webhooks:
-    """Make the endpoint for webhooks. There is at least one secret."""
-    host, port = split_address(settings.webhooks_listen)
-    return Webhooks(notices, settings.webhook_secrets(), host, port, settings.webhook_tolerance_s, now)
 
 
 @asynccontextmanager

@@ -9,8 +9,8 @@ from domain.decision import NOTHING, Decision, emit, silent
 from domain.order import Order, Status
 from domain.refunding import join, refuse_request
 from domain.requests import Request, RequestKind, RequestState
-from domain.resolving import No
 from domain.rules import Context, span
+from domain.ruling import No
 from domain.values import replace
 from schemas.events import CancellationRefusal, RefundRefusal
 

@@ -6,10 +6,11 @@ An attempt that asked its customer fails only after it was cancelled at the gate
 from typing import Final
 
 from domain.case import Case
+from domain.closing import close
 from domain.decision import Decision, Draft, emit, silent
 from domain.failure_codes import FailureCode
 from domain.notifying import draft_notice
-from domain.operating import close, open_operation
+from domain.operating import open_operation
 from domain.operation import OperationKind
 from domain.order import Attempt, Order, Status
 from domain.outcome import CustomerMustAct, Declined

@@ -6,11 +6,12 @@ booked once, by its id at the gateway, and whoever reads the operations of an or
 
 from typing import Final
 
+from domain.closing import ELSEWHERE
 from domain.decision import Decision, Draft, emit, silent
 from domain.hearing import ForeignRefund, Hearing
 from domain.ids import OperationId
 from domain.news import RefundFailure, TransactionNews
-from domain.operating import ELSEWHERE, open_operation
+from domain.operating import open_operation
 from domain.operation import OPERATIONS, Operation, OperationKind, OperationState
 from domain.order import Attempt, Order, Status
 from domain.rules import Context

@@ -1,4 +1,4 @@
-"""Opens, postpones and closes operations.
+"""Opens, counts, postpones and gives up operations.
 
 An order has one operation under way at a time, and beside it pending refunds and those of BESIDE_OTHERS.
 """
@@ -20,14 +20,9 @@ from domain.operation import (
 from domain.order import Attempt, Order
 from domain.outcome import (
     CustomerMustAct,
-    Declined,
-    Lapsed,
     NotExecuted,
-    OtherAmount,
     Outcome,
     Pending,
-    ReturnedElsewhere,
-    Short,
     TransactionMissing,
     Undecided,
     Unknown,
@@ -225,21 +220,6 @@ def _asked_pause_s(outcome: Outcome) -> float:
     return (outcome.retry_after_s or 0) if isinstance(outcome, Unknown | NotExecuted) else 0
 
 
-def close(operation: Operation, outcome: Outcome, context: Context, returned_minor: int | None = None) -> Operation:
-    """Return the operation with its definite outcome. returned_minor: what came back by it that was not booked."""
-    in_books = returned_minor == 0 and isinstance(outcome, ReturnedElsewhere)
-    return replace(
-        operation,
-        state=_STATES.get(type(outcome), OperationState.APPROVED),
-        # Such money has an event of its own already, and its detail would count it once more.
-        detail=IN_BOOKS if in_books else detail_of(outcome),
-        reference=getattr(outcome, "reference", None) or operation.reference,
-        transaction_id=getattr(outcome, "transaction_id", None) or operation.transaction_id,
-        settled_at=context.at,
-        due_at=None,
-    )
-
-
 def give_up_reason(operation: Operation, context: Context, customers_until: datetime | None = None) -> str | None:
     """Return why we stop waiting for this operation, as a reason of PaymentReviewRequired; None if we go on.
 
@@ -258,21 +238,6 @@ def give_up_reason(operation: Operation, context: Context, customers_until: date
     return f"{operation.kind}_not_executed" if operation.tries >= rules.tries_max else None
 
 
-ELSEWHERE: Final = "given back elsewhere"
-"""How the detail of a refund begins that somebody else made. The audit looks for it."""
-IN_BOOKS: Final = "refused: money went back before, as our books have it"
-"""The detail of a refund that the gateway refused for what we had booked before."""
-_STATES: Final = {
-    Declined: OperationState.DECLINED,
-    Short: OperationState.DECLINED,
-    Lapsed: OperationState.DECLINED,
-    ReturnedElsewhere: OperationState.DECLINED,
-    Undecided: OperationState.NOT_EXECUTED,
-    CustomerMustAct: OperationState.NOT_EXECUTED,
-}
-"""How a definite outcome closes an operation, if not as approved. What nobody decided is cancelled."""
-
-
 def _doubt(outcome: Outcome) -> str | None:
     match outcome:
         case Unknown():
@@ -281,26 +246,5 @@ def _doubt(outcome: Outcome) -> str | None:
             return outcome.status
         case TransactionMissing():
             return "the gateway does not have the transaction"
-        case _:
-            return None
-
-
-def detail_of(outcome: Outcome) -> str | None:
-    """Return what an operator should know of a definite outcome besides the state that it leads to."""
-    match outcome:
-        case Undecided():
-            return f"no decision ({outcome.status}): cancelled"
-        case CustomerMustAct():
-            return "not confirmed in time: cancelled"
-        case OtherAmount():
-            return f"amount {'in another currency' if outcome.amount_minor is None else outcome.amount_minor}"
-        case ReturnedElsewhere():
-            return f"{ELSEWHERE}: {outcome.total_minor} in all"
-        case Declined():
-            return outcome.gateway_code or str(outcome.code)
-        case Short():
-            return ", ".join(m.sku for m in outcome.missing)[:200]
-        case Lapsed():
-            return "lapsed"
         case _:
             return None

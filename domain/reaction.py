@@ -9,8 +9,9 @@ from domain.booking import book
 from domain.cancelling import CANCELLING_BY_CASE
 from domain.carrying_on import carry_on
 from domain.case import Case
+from domain.closing import close
 from domain.decision import NOTHING, Decision
-from domain.operating import close, has_time_to_decide, postpone
+from domain.operating import has_time_to_decide, postpone
 from domain.operation import Operation, OperationKind
 from domain.order import Order
 from domain.outcome import (

@@ -5,18 +5,14 @@ approval is voided, and a capture without goods is refunded. If money must still
 again. An order that stood still has no such call: "executed" goes on with it, "not executed" gives the money back.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from domain.approval import Person, may_rule
-from domain.cancelling import carry_out
+from domain.approval import may_rule
 from domain.carrying_on import carry_on
 from domain.case import Case
 from domain.decision import Decision, silent
-from domain.extending import extend
 from domain.failure_codes import FailureCode
-from domain.goods import capture, confirm, reserve
 from domain.next_tries import give_next_number, is_owed, owed, renumber
 from domain.operating import key_lives, open_operation
 from domain.operation import (
@@ -26,61 +22,23 @@ from domain.operation import (
     OperationKind,
     OperationState,
 )
-from domain.order import Attempt, Order, Status
+from domain.order import Order, Status
 from domain.outcome import Approved, Declined, Lapsed, Missing, Outcome, Reserved, Short
 from domain.paid_review import request_of
-from domain.payment import cancel_undecided, fail_for_goods, fail_payment, fail_reservation, give_back
 from domain.reaction import Settle
 from domain.requests import RequestState
 from domain.rules import Context
-from domain.values import Value, replace
-from domain.ways_out import MAY_STILL_BE_MADE, OUTSIDE, PROVES_NOTHING
-from schemas.events import Stage
+from domain.ruling import Fits, No, Ruling, Word
+from domain.ruling_references import check_refund, check_transaction
+from domain.standing_still import cancel, carry_out_cancel, go_on
+from domain.values import replace
 
-Fits = Callable[[OperationKind, str], bool]
-"""Whether an id of the gateway has the form of an id of what such a call makes."""
-
-OWNERS: Final = {
-    Status.CONFIRMED: "authorize_payment",
-    Status.ACTION_REQUIRED: "authorize_payment",
-    Status.PAYMENT_AUTHORIZED: "reserve_items",
-    Status.ITEMS_RESERVED: "capture_payment",
-    Status.RESERVATION_FAILED: "return_payment",
-}
-"""The reaction that goes on with an order in this status."""
 _SENT_AGAIN: Final = frozenset({OperationKind.VOID, OperationKind.REFUND, OperationKind.RELEASE, OperationKind.RESTOCK})
 _NOT_PAID: Final[dict[str | None, str]] = {
     "captured_in_part": "only a part of the order is paid",
     "currency_differs": "the order is not paid in its currency",
 }
 _REFUSED: Final = {"refund_failed": OperationKind.REFUND, "void_refused": OperationKind.VOID}
-
-
-class Word(StrEnum):
-    """What the operator says about the call."""
-
-    EXECUTED = "executed"
-    NOT_EXECUTED = "not-executed"
-
-
-class Ruling(Value, frozen=True):
-    """What an operator found out. reference: the gateway's id of what the call made, or of the transaction.
-
-    For money that went back past the gateway: OUTSIDE, and the operator's own proof behind it. person: who rules, where
-    two persons are needed; None: not known.
-    """
-
-    word: Word
-    reason: str
-    by: str
-    reference: str | None = None
-    person: Person | None = None
-
-
-class No(NamedTuple):
-    """The ruling is refused. why: the reason, and what to do."""
-
-    why: str
 
 
 def resolve(
@@ -123,8 +81,8 @@ def resolve(
         return No(f"{_NOT_PAID[order.review_reason]}: --as {Word.NOT_EXECUTED} fails it; another method may be tried")
     if order.cancel is not None:
         # The customer wants the money back, and nothing is in doubt: what else the ruling would do does not matter.
-        return renumber(review.carry_out_cancel(), history)
-    decision = review.go_on() if ruling.word is Word.EXECUTED else review.cancel()
+        return renumber(carry_out_cancel(order, context), history)
+    decision = go_on(order, context) if ruling.word is Word.EXECUTED else cancel(order, context)
     return decision if isinstance(decision, No) else renumber(decision, history)
 
 
@@ -173,50 +131,6 @@ class _Review(NamedTuple):
             order = order.with_request(replace(request, tries=again.try_number))
         return self._settle(order, again) if self.ruling.word is Word.EXECUTED else silent(order)
 
-    def go_on(self) -> Decision | No:
-        """Take the next step of an order that stood still. Its last event may or may not come again."""
-        order = replace(self.order, resends=0)
-        status = order.effective_status
-        attempt, hold = order.current, order.hold_of(order.attempt)
-        case = Case(order, self.context, OWNERS.get(status, ""))
-        match status:
-            case Status.PAYMENT_AUTHORIZED:
-                return reserve(case)
-            case Status.ITEMS_RESERVED if hold is None or not hold.is_live(self.context.at):
-                return fail_reservation(case)
-            case Status.ITEMS_RESERVED if attempt.held_minor > 0:
-                return (extend if self.context.rules.inventory_elsewhere else capture)(case)
-            case Status.ITEMS_RESERVED:
-                return confirm(case)
-            case Status.RESERVATION_FAILED if attempt.held_minor > 0 or order.left_minor(attempt) > 0:
-                return give_back(case)
-            case Status.RESERVATION_FAILED:
-                return fail_for_goods(case)
-            case _:
-                return No(f"it was {status}, from where nothing goes on by itself: --as {Word.NOT_EXECUTED} fails it")
-
-    def cancel(self) -> Decision | No:
-        """Give back what was captured or is held; then the order fails."""
-        if self.order.effective_status is Status.RESERVATION_FAILED:
-            return self.go_on()
-        if self.order.effective_status is Status.PAID_AND_CONFIRMED:
-            return No("it was paid_and_confirmed, and that is never revoked: nothing of it is refused or unknown")
-        attempt = replace(self.order.current, failure_code=FailureCode.CANCELLED_BY_OPERATOR)
-        order = self.order.with_attempt(attempt)
-        case = Case(order, self.context, OWNERS[Status.CONFIRMED])
-        if attempt.held_minor > 0 or order.left_minor(attempt) > 0:
-            return give_back(case)
-        if order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck":
-            return cancel_undecided(case)  # the customer may still confirm it
-        return fail_payment(order, Stage.AUTHORIZE, FailureCode.CANCELLED_BY_OPERATOR, self.context)
-
-    def carry_out_cancel(self) -> Decision:
-        """Carry out the cancel that was noted. What its customer could still confirm ends at the gateway first."""
-        order = self.order
-        case = Case(order, self.context, OWNERS[Status.CONFIRMED])
-        confirmable = order.effective_status is Status.ACTION_REQUIRED and order.review_reason == "stuck"
-        return (cancel_undecided if confirmable else carry_out)(case)
-
     def _settle(self, order: Order, call: Operation) -> Decision | No:
         executed = self.ruling.word is Word.EXECUTED
         outcome = self._make_executed(call) if executed else _make_not_executed(self.order, call)
@@ -240,14 +154,12 @@ class _Review(NamedTuple):
         reference, amount = self.ruling.reference, call.amount_minor
         match call.kind:
             case OperationKind.AUTHORIZE:
-                transaction_id = self._check_reference(
-                    call, call.transaction_id, [a.transaction_id for a in self._others(call)]
-                )
+                transaction_id = check_transaction(self.order, call, self.ruling, self.fits)
                 if isinstance(transaction_id, No):
                     return transaction_id
                 return Approved(transaction_id, amount_minor=amount, livemode=self.context.rules.livemode)
             case OperationKind.REFUND:
-                refund_id = self._check_refund(call)
+                refund_id = check_refund(self.order, self.history, call, self.ruling, self.fits)
                 if isinstance(refund_id, No):
                     return refund_id
                 left = self.order.left_minor(self.order.attempts[call.attempt - 1], call)
@@ -265,30 +177,6 @@ class _Review(NamedTuple):
                 return Reserved(self.context.after(self.context.rules.reservation_ttl_s))
             case OperationKind.CONFIRM | OperationKind.RELEASE | OperationKind.RESTOCK:
                 return Approved()
-
-    def _check_reference(self, call: Operation, known: str | None, others: Sequence[str | None]) -> str | No:
-        """Return the gateway's id of what the call made. others: ids of the other attempts, which cannot be it."""
-        reference = self.ruling.reference or known
-        what, like = ("refund", "re_") if call.kind is OperationKind.REFUND else ("transaction", "pi_")
-        if reference is None or not self.fits(call.kind, reference):
-            return No(f"say which {what} the {call.kind} made: --reference with its id at the gateway ({like}...)")
-        return No(f"{reference} is the {what} of another attempt of this order") if reference in others else reference
-
-    def _check_refund(self, call: Operation) -> str | No:
-        """Return the id of the refund that gave the money back, or the proof that it went back past the gateway."""
-        said = self.ruling.reference
-        if said is not None and said.startswith(OUTSIDE):
-            if any(o.operation_id.int == call.operation_id.int for o in self.history):
-                return No(MAY_STILL_BE_MADE)
-            return said if said != OUTSIDE else No(f"say by what it can be found: --reference {OUTSIDE}TEXT")
-        for o in self.history:
-            # What an earlier refund made is booked or has failed.
-            if o.kind is call.kind and said == o.reference is not None and o.operation_id.int != call.operation_id.int:
-                return No(f"refund {said} is {o.state} in our books, so {PROVES_NOTHING}")
-        return self._check_reference(call, call.reference, [a.refund_id for a in self._others(call)])
-
-    def _others(self, call: Operation) -> list[Attempt]:
-        return [attempt for attempt in self.order.attempts if attempt.number != call.attempt]
 
     def _send_again(self, call: Operation) -> Decision:
         """Have a void, refund or release sent again, with the same key while the gateway surely has it.

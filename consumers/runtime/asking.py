@@ -16,8 +16,8 @@ from domain.ids import OrderId
 from domain.order import Order
 from domain.ports.store import Store
 from domain.reaction import Reaction
-from domain.resolving import No
 from domain.rules import Context, Rules
+from domain.ruling import No
 from domain.values import replace
 from schemas.events import Event, OwnEvent
 from schemas.rejection import Reason

@@ -8,11 +8,12 @@ from consumers.runtime.letters import Letters
 from consumers.runtime.ports import Ports
 from consumers.runtime.reading import Reader, Taken
 from consumers.runtime.work import Work
+from domain.dead_letter import DeadLetter
 from domain.early import FIRST_LOOK_S, EarlyMessage
 from domain.errors import RegistryDown
 from domain.ids import EventId, OrderId
 from domain.ports.source import Message
-from domain.ports.store import DeadLetter, Transaction
+from domain.ports.store import Transaction
 from domain.reaction import Reaction
 from domain.rules import Rules
 from schemas.events import Event

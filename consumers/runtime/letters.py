@@ -6,9 +6,9 @@ Card numbers are masked. Payment tokens are hidden in everything but `original`,
 from typing import Final
 
 from consumers.runtime.ports import Mask
+from domain.dead_letter import DeadLetter
 from domain.ids import EventId, OrderId
 from domain.ports.source import Message, Stretch
-from domain.ports.store import DeadLetter
 from schemas import cards
 from schemas.events import Event, OrderEvent
 from schemas.hiding import Hidden, hide_in

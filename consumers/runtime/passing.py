@@ -10,8 +10,9 @@ from consumers.runtime.guard import Guard
 from consumers.runtime.letters import Letters, ids_of
 from consumers.runtime.reading import Held
 from domain.alarms import ring
+from domain.dead_letter import DeadLetter
 from domain.ports.source import Passed, Source, Stretch
-from domain.ports.store import Changes, DeadLetter, Store
+from domain.ports.store import Changes, Store
 from domain.reaction import Reaction
 from schemas.events import OwnEvent
 

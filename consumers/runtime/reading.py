@@ -14,10 +14,10 @@ from consumers.runtime.letters import Letters
 from consumers.runtime.ports import Decode
 from domain.alarms import REMIND_S, ring
 from domain.content import hash_content
+from domain.dead_letter import DeadLetter
 from domain.errors import RegistryDown
 from domain.ids import OrderId
 from domain.ports.source import Message
-from domain.ports.store import DeadLetter
 from domain.reaction import Reaction
 from domain.values import Value
 from schemas.events import Event, OrderEvent, OwnEvent

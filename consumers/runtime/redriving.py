@@ -12,9 +12,9 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from consumers.runtime.cutting import is_theirs
+from consumers.runtime.deciding import Decider
 from consumers.runtime.guard import Guard
 from consumers.runtime.letters import Letters
-from consumers.runtime.planning import Planner
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.reading import Reader, Taken
@@ -92,7 +92,6 @@ class Redriver:
         self._by_group = {reaction.group: reaction for reaction in reactions.values()}
         # Nobody here performs what it opens, so the lease is over at once.
         self._rules = replace(rules, lease_s=0)
-        self._bounds = bounds
         self._by = by
         self._dry_run = dry_run
         self._guard = Guard(bounds)
@@ -168,18 +167,19 @@ class Redriver:
         return Outcome(done=True, result=await give_up_letter(transaction, letter.id, self._by, reason))
 
     async def _plan(self, transaction: PgTransaction, letter: KeptLetter, reaction: Reaction, one: Taken) -> Outcome:
-        planner = Planner(reaction, self._reactions, self._ports, self._rules, self._bounds, keep_early=False)
+        letters = Letters(reaction.group, reaction.trigger.TYPE, self._ports.mask)
+        decider = Decider(reaction, self._reactions, self._ports, self._rules, letters, keep_early=False)
         order_ids = [OrderId(one.event.order_id)] if isinstance(one.event, OrderEvent) else []
         orders = await transaction.load(order_ids, early=reaction.begins)
-        if planner.is_early(transaction, one):
-            refused = planner.refuse_early(one)
+        if decider.is_early(transaction, one):
+            refused = decider.refuse_early(one)
             return await self._keep(transaction, letter, refused.reason, refused.detail)
         # Its own inbox row is of this letter alone: until the letter is redriven, the message is new.
-        receipt = Receipt.NEW if letter.own_inbox else (await planner.receive(transaction, [one]))[0]
+        receipt = Receipt.NEW if letter.own_inbox else (await decider.receive(transaction, [one]))[0]
         work = Work(transaction, orders, self._reactions, self._rules)
-        again = planner.decide(work, one, receipt)
+        again = decider.decide(work, one, receipt)
         if work.changes.adjustments:
-            again = next(iter(await planner.adjust(work, [one])), None)
+            again = next(iter(await decider.adjust(work, [one])), None)
         if again is not None:
             return await self._keep(transaction, letter, again.reason, again.detail, own_inbox=again.own_inbox)
         opened = await work.finish(self._ports)

@@ -14,8 +14,9 @@ from domain.operation import Operation
 from domain.order import Order
 from domain.ports.store import Resolution, Store
 from domain.reaction import Reaction
-from domain.resolving import Fits, No, Ruling, resolve
+from domain.resolving import resolve
 from domain.rules import Rules
+from domain.ruling import Fits, No, Ruling
 from domain.ways_out import OUTSIDE
 from outbox.store.references import other_owner
 from outbox.store.transaction import PgTransaction

@@ -19,9 +19,9 @@ from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.work import Work
 from domain.alarms import ring
 from domain.blame import blame
+from domain.closing import detail_of
 from domain.errors import Busy
 from domain.lease import settle_answer
-from domain.operating import detail_of
 from domain.operation import OperationKind, OperationState
 from domain.outcome import Approved, Declined, OtherAmount
 from domain.ports.store import Claimed

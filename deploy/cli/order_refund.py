@@ -13,7 +13,7 @@ from deploy.settings import Settings
 from domain.approval import Person
 from domain.ids import OrderId
 from domain.requests import Request, RequestKind, RequestState, find
-from domain.resolving import No
+from domain.ruling import No
 from schemas.events import RefundRequested
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from deploy.settings import Settings
 from deploy.views.timeline import moment
 from domain.ids import OrderId
 from domain.operation import GATEWAY_KINDS, OperationKind
-from domain.resolving import No, Ruling, Word
+from domain.ruling import No, Ruling, Word
 from outbox.operators.queries import OrderRows, Record, last_resolution, read_order, snapshot
 from schemas.money import Money
 

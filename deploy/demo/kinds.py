@@ -4,55 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from deploy.demo.methods import ASKS, DECLINES, FAULTS, GOOD, MAY_RETRY
 from deploy.demo.stories import Also, Cancel, Customer, End, Goods, Money, Refund, Saved, Story
-
-FAULTS: Final = (
-    "timeout_before",
-    "timeout_after",
-    "reset_before",
-    "reset_after",
-    "500_after",
-    "429",
-    "html",
-    "truncated",
-    "slow_3s",
-)
 
 _PAID = End(None, Money.TAKEN)
 _SHORT_VOIDED = End("items_unavailable", Money.VOIDED)
 _SHORT_REFUNDED = End("items_unavailable", Money.REFUNDED)
 _CAPTURE_REFUSED = End("capture_refused", Money.VOIDED)
-_GOOD = (
-    "pm_card_visa",
-    "pm_card_mastercard",
-    "pm_card_amex",
-    "pm_card_visa_debit",
-    "pm_card_discover",
-    "pm_card_diners",
-    "pm_card_jcb",
-)
-_DECLINES = {
-    "pm_card_chargeDeclinedInsufficientFunds": "insufficient_funds",
-    "pm_card_chargeDeclinedExpiredCard": "card_expired",
-    "pm_card_chargeDeclined": "card_declined",
-    "pm_card_chargeDeclinedLostCard": "card_blocked",
-    "pm_card_chargeDeclinedStolenCard": "card_blocked",
-    "pm_card_chargeDeclinedIncorrectCvc": "incorrect_details",
-    "pm_card_chargeDeclinedProcessingError": "processing_error",
-    "pm_card_chargeDeclinedFraudulent": "fraud_suspected",
-    "pm_card_nobody_has_this": "method_invalid",
-}
-_MAY_RETRY = (
-    "pm_card_chargeDeclinedInsufficientFunds",
-    "pm_card_chargeDeclinedExpiredCard",
-    "pm_card_chargeDeclined",
-)
-_ASKS = "pm_card_authenticationRequired"
 _NOT_PROVEN = End("authentication_failed", Money.NONE, asks=True)
 
 
 def _declined(token: str) -> End:
-    return End(_DECLINES[token], Money.NONE)
+    return End(DECLINES[token], Money.NONE)
 
 
 def _trouble(operation: str, end: End, goods: Goods = Goods.THERE, captured: str = "") -> tuple[Story, ...]:
@@ -75,12 +38,12 @@ class Kind:
     shown: bool = False
 
 
-_PLAIN = Kind("paid by card", tuple(Story((token,), (_PAID,)) for token in _GOOD), 0, 0, shown=True)
+_PLAIN = Kind("paid by card", tuple(Story((token,), (_PAID,)) for token in GOOD), 0, 0, shown=True)
 _SPECIAL = (
     Kind(
         "declined",
         (
-            *(Story((token,), (_declined(token),)) for token in _DECLINES),
+            *(Story((token,), (_declined(token),)) for token in DECLINES),
             Story(("pm_card_visa",), (End("amount_refused", Money.NONE),), currency="EUR", large=True),
             Story(("pm_card_visa",), (End("currency_not_offered", Money.NONE),), currency="KPW"),
         ),
@@ -90,7 +53,7 @@ _SPECIAL = (
     ),
     Kind(
         "declined, then paid with another card",
-        tuple(Story((token, "pm_card_visa"), (_declined(token), _PAID)) for token in _MAY_RETRY),
+        tuple(Story((token, "pm_card_visa"), (_declined(token), _PAID)) for token in MAY_RETRY),
         0.02,
         100,
         shown=True,
@@ -99,7 +62,7 @@ _SPECIAL = (
         "declined, then declined again",
         tuple(
             Story((token, "pm_card_chargeDeclinedLostCard"), (_declined(token), End("card_blocked", Money.NONE)))
-            for token in _MAY_RETRY
+            for token in MAY_RETRY
         ),
         0.005,
         20,
@@ -121,7 +84,7 @@ _SPECIAL = (
         tuple(
             Story((token,), (_SHORT_VOIDED,), goods=goods)
             for goods in (Goods.SHORT, Goods.UNKNOWN)
-            for token in _GOOD[:3]
+            for token in GOOD[:3]
         ),
         0.045,
         100_000,
@@ -144,7 +107,7 @@ _SPECIAL = (
     Kind(
         "confirmed by the customer (3-D Secure), paid",
         (
-            Story((_ASKS,), (replace(_PAID, asks=True),), customer=Customer.CONFIRMS),
+            Story((ASKS,), (replace(_PAID, asks=True),), customer=Customer.CONFIRMS),
             Story(("pm_redirect",), (replace(_PAID, asks=True),), currency="EUR", customer=Customer.CONFIRMS),
         ),
         0.01,
@@ -154,14 +117,14 @@ _SPECIAL = (
     Kind(
         "not confirmed by the customer, or not in time",
         (
-            Story((_ASKS,), (_NOT_PROVEN,), customer=Customer.FAILS),
+            Story((ASKS,), (_NOT_PROVEN,), customer=Customer.FAILS),
             Story(
-                (_ASKS,),
+                (ASKS,),
                 (End("action_expired", Money.NONE, asks=True),),
                 customer=Customer.NEVER_COMES,
                 slow=True,
             ),
-            Story((_ASKS, "pm_card_visa"), (_NOT_PROVEN, _PAID), customer=Customer.FAILS),
+            Story((ASKS, "pm_card_visa"), (_NOT_PROVEN, _PAID), customer=Customer.FAILS),
         ),
         0.015,
         30,
@@ -199,7 +162,7 @@ _SPECIAL = (
         "a saved card, the customer away",
         (
             Story(("pm_card_visa",), (_PAID,), saved=Saved.AWAY),
-            Story((_ASKS,), (End("authentication_required", Money.NONE),), saved=Saved.AWAY),
+            Story((ASKS,), (End("authentication_required", Money.NONE),), saved=Saved.AWAY),
         ),
         0.01,
         20,

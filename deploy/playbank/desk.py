@@ -2,13 +2,12 @@
 
 from consumers.adapters.gateway.stripe_codes import Refusal, failure_code
 from consumers.adapters.gateway.stripe_currency import amount_max, amount_to_send
-from deploy.playbank import bank
+from deploy.playbank import bank, books
 from deploy.playbank.bank import (
     ASKS_CUSTOMER,
     CANCELED,
     CAPTURED,
     DECLINED,
-    HELD,
     KEY_TTL_S,
     PROCESSING,
     Bank,
@@ -19,8 +18,8 @@ from deploy.playbank.cards import CardDecline
 from deploy.playbank.methods import Method, method_of
 from deploy.playbank.readings import capture_outcome, moment, refund_outcome, void_outcome
 from domain.failure_codes import FailureCode
-from domain.ids import OperationId, OrderId
-from domain.news import RefundFailure, RefundWord, SeenRefund, TransactionNews
+from domain.ids import OperationId
+from domain.news import RefundFailure, TransactionNews
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import (
     Approved,
@@ -35,14 +34,13 @@ from domain.outcome import (
     Undecided,
     Unknown,
 )
-from domain.ports.gateway import Effect, LedgerEntry
+from domain.ports.gateway import LedgerEntry
 
 ASKING_PAGE = "https://bank.example/confirm/"
 """Where customers would confirm payments. Nobody listens there: see act_for_customer."""
 NOT_CONFIRMED = "payment_intent_authentication_failure"
 SPOILT = Unknown("HTTP 500")
 STORED_ERROR = Unknown("HTTP 500", replayed=True)
-_WORDS: dict[str, RefundWord] = {"succeeded": "succeeded", "failed": "failed"}
 # What Stripe names when it refuses a refund: a code, a parameter, or nothing.
 _NO_REFUND = {
     No.REFUNDED: No.REFUNDED.value,
@@ -118,7 +116,7 @@ class Desk:
 
     def entries(self) -> list[LedgerEntry]:
         """Return every transaction, the oldest first."""
-        return [self._entry(intent) for intent in self._bank.newest_first()][::-1]
+        return books.entries(self._bank)
 
     def _authorize(self, call: GatewayCall) -> GatewayOutcome:
         metadata = {"order_id": call.order_id, "operation_id": call.operation_id}
@@ -189,45 +187,11 @@ class Desk:
 
     def failed_refunds(self, since_s: float) -> list[RefundFailure]:
         """Return refunds that were made since then and have failed."""
-        return [
-            RefundFailure(
-                order_id=str(intent.metadata["order_id"]),
-                operation_id=str(refund.metadata["operation_id"]),
-                refund_id=refund.id,
-                amount_minor=refund.amount,
-                reason="lost_or_stolen_card",
-            )
-            for refund in self._bank.all_refunds()
-            if refund.status == "failed" and refund.created >= since_s
-            if (intent := self._bank.intent(refund.intent)) is not None
-        ]
+        return books.failed_refunds(self._bank, since_s)
 
     def news_of(self, transaction_id: str) -> TransactionNews | None:
         """Return all that the books have of a transaction."""
-        intent = self._bank.intent(transaction_id)
-        if intent is None:
-            return None
-        refunds = [
-            SeenRefund(
-                refund_id=refund.id,
-                operation_id=None if "operation_id" not in refund.metadata else str(refund.metadata["operation_id"]),
-                state=_WORDS.get(refund.status, "pending"),
-                amount_minor=refund.amount,
-                currency=intent.currency,
-                reason="lost_or_stolen_card",
-            )
-            for refund in self._bank.refunds_of(intent)
-        ]
-        return TransactionNews(
-            transaction_id=intent.id,
-            order_id=str(intent.metadata["order_id"]),
-            operation_id=str(intent.metadata["operation_id"]),
-            currency=intent.currency,
-            held_minor=intent.amount if intent.status == HELD else 0,
-            captured_minor=intent.amount_received,
-            cancelled=intent.status == CANCELED,
-            refunds=tuple(refunds),
-        )
+        return books.news_of(self._bank, transaction_id)
 
     def _returned(self, call: GatewayCall, intent: Intent) -> ReturnedElsewhere | None:
         """Return what was given back before, if that is why a refund was refused."""
@@ -236,19 +200,6 @@ class Desk:
             return None
         foreign = [r for r in counted if "operation_id" not in r.metadata]
         return ReturnedElsewhere(sum(refund.amount for refund in counted), (foreign or counted)[-1].id)
-
-    def _entry(self, intent: Intent) -> LedgerEntry:
-        return LedgerEntry(
-            intent.id,
-            OrderId(intent.metadata["order_id"]),
-            str(intent.metadata["operation_id"]),
-            intent.status,
-            intent.currency,
-            intent.amount,
-            intent.amount_received,
-            self._bank.refunded(intent, with_pending=False),
-            tuple(Effect(e["kind"], e["key"], moment(e["at"]), e["amount"]) for e in intent.effects),
-        )
 
 
 def _asks(call: GatewayCall) -> tuple[object, ...]:

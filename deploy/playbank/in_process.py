@@ -149,7 +149,7 @@ class SimulatedGateway:
             return
         method, intent = self._desk.involved(call)
         fault = method.fault_for(call.kind, seen) if method is not None else None
-        if fault is Fault.SLOW or (self._slow_share and self._is_slow(key)):
+        if fault is Fault.SLOW or (self._slow_share and _is_slow(self._seed, key, self._slow_share)):
             self._running.add(key)
             slow_s = SLOW_S if fault is Fault.SLOW else self._slow_s
             if slow_s < self._timeout_s:
@@ -160,12 +160,9 @@ class SimulatedGateway:
         elif fault is None:
             prompt.append(GatewayAnswer(call.operation_id, self._desk.answer(call, method, intent)))
         elif fault in _TIMEOUTS:
-            delayed.setdefault(self._timeout_s, []).append((call, self._spoil(call, method, intent, fault)))
+            delayed.setdefault(self._timeout_s, []).append((call, _spoil(self._desk, call, method, intent, fault)))
         else:
-            prompt.append(GatewayAnswer(call.operation_id, self._spoil(call, method, intent, fault)))
-
-    def _is_slow(self, key: str) -> bool:
-        return crc32(f"{self._seed}:{key}".encode()) < self._slow_share * 2**32
+            prompt.append(GatewayAnswer(call.operation_id, _spoil(self._desk, call, method, intent, fault)))
 
     def _finish(self, entry: _Delayed) -> GatewayAnswer:
         call, outcome = entry
@@ -186,9 +183,15 @@ class SimulatedGateway:
         for call in due:
             self._execute_late(call)
 
-    def _spoil(self, call: GatewayCall, method: Method | None, intent: Intent | None, fault: Fault) -> GatewayOutcome:
-        if fault is Fault.ERROR_AFTER:
-            return self._desk.spoil(call, method, intent)
-        if fault not in NOT_EXECUTED:
-            self._desk.answer(call, method, intent)
-        return _FAULT_ANSWERS[fault]
+
+def _is_slow(seed: int, key: str, share: float) -> bool:
+    """Whether calls with this key are slow: so large a share of the keys are."""
+    return crc32(f"{seed}:{key}".encode()) < share * 2**32
+
+
+def _spoil(desk: Desk, call: GatewayCall, method: Method | None, intent: Intent | None, fault: Fault) -> GatewayOutcome:
+    if fault is Fault.ERROR_AFTER:
+        return desk.spoil(call, method, intent)
+    if fault not in NOT_EXECUTED:
+        desk.answer(call, method, intent)
+    return _FAULT_ANSWERS[fault]

@@ -12,7 +12,7 @@ from deploy.views.timeline import JournalEvent, moment, timeline
 from domain.operation import UNFINISHED, OperationKind
 from domain.order import Status
 from domain.pending import AT_CUSTOMER
-from domain.resolving import Word
+from domain.ruling import Word
 from domain.ways_out import WAYS
 from outbox.operators.queries import OrderRows, Record
 from schemas.money import Money

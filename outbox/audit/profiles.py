@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, LiteralString, NamedTuple
 
-from domain.operating import ELSEWHERE
+from domain.closing import ELSEWHERE
 from domain.operation import UNFINISHED, OperationKind, OperationState
 from domain.order import HoldState, Status
 from outbox.audit.books import Books

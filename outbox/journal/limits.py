@@ -6,7 +6,7 @@ Kafka checks almost nothing: a time-stamp is any 64 bits, a header's name may ha
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from domain.ports.store import DeadLetter
+from domain.dead_letter import DeadLetter
 from schemas.texts import storable
 
 DETAIL_LENGTH_MAX: Final = 4_000

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
+from domain.dead_letter import DeadLetter
 from domain.errors import Transient, Unfit
-from domain.ports.store import DeadLetter
 from outbox.driver.batches import Row
 from outbox.journal.letters import FIRST_OF_OURS, Header, cut_copy
 from outbox.journal.limits import original_headers, signed_bytes, storable_text

@@ -3,65 +3,30 @@
 A new column is a line here and a migration. `tables.py` makes SQLAlchemy's tables from these declarations.
 """
 
-from collections.abc import Callable, Iterable
-from enum import StrEnum
-from typing import Any, Final, LiteralString
-
-import msgspec
-import orjson
+from typing import Final, LiteralString
 
 from domain.disputing import KnownDispute
 from domain.failure_codes import FailureCode
-from domain.operation import FIRST_FORMAT, Frozen, Operation, OperationKind, OperationState
-from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status
-from domain.outcome import Missing
+from domain.operation import FIRST_FORMAT, Operation, OperationKind, OperationState
+from domain.order import Attempt, Hold, HoldState, Order, Status
 from domain.requests import Request, RequestKind, RequestState
 from outbox.driver.batches import JSONB, Column, word
+from outbox.schema.cells import (
+    member,
+    read_frozen,
+    read_lines,
+    read_missing,
+    read_name,
+    write_frozen,
+    write_lines,
+    write_missing,
+    write_name,
+)
 from outbox.schema.table import Table
 
 __all__ = ["Table"]
 
 TIME: Final = "timestamptz"
-
-
-def _member(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
-    """Make a function that returns a member by its text. A dict takes a third of the time of the enum's call."""
-    return {str(member): member for member in kind}.__getitem__
-
-
-def _write_lines(lines: Iterable[OrderLine]) -> str:
-    return orjson.dumps([(line.sku, line.quantity) for line in lines]).decode()
-
-
-def _read_lines(lines: Iterable[Any]) -> tuple[OrderLine, ...]:
-    return tuple(OrderLine(sku, quantity) for sku, quantity in lines)
-
-
-def _write_missing(missing: Iterable[Missing]) -> str | None:
-    return orjson.dumps([(m.sku, m.requested, m.available) for m in missing]).decode() if missing else None
-
-
-def _read_missing(missing: Iterable[Any]) -> tuple[Missing, ...]:
-    return tuple(Missing(*item) for item in missing)
-
-
-def _write_frozen(frozen: Frozen | None) -> str | None:
-    return None if frozen is None else msgspec.json.encode(frozen).decode()
-
-
-def _read_frozen(cell: object) -> Frozen:
-    """Read what was frozen. Values that only a newer release knows are left out."""
-    return msgspec.convert(cell, Frozen)
-
-
-def _write_name(name: str | None) -> str:
-    return name or ""
-
-
-def _read_name(cell: str) -> str | None:
-    return cell or None
-
-
 NUMBER: Final = Column("order_number", "bigint", "orders.order_number: what the rows of an order are found by")
 BLOCK: Final = 1000
 """How many order numbers one value of the sequence stands for: its increment."""
@@ -71,8 +36,8 @@ MISSING: Final = Column(
     JSONB,
     "[[sku, requested, available or null], ...]",
     nullable=True,
-    write=_write_missing,
-    read=_read_missing,
+    write=write_missing,
+    read=read_missing,
     null=(),
 )
 
@@ -90,7 +55,7 @@ ORDERS: Final = Table(
         word("currency", "ISO 4217"),
         Column("total_minor", "bigint", "what the customer pays, in minor units"),
         Column(
-            "lines", JSONB, "[[sku, quantity], ...], a SKU once, sorted", write=_write_lines, read=_read_lines, null=()
+            "lines", JSONB, "[[sku, quantity], ...], a SKU once, sorted", write=write_lines, read=read_lines, null=()
         ),
         Column(
             "content_hash", "bytea", "SHA-256 over what makes two OrderConfirmed the same; kept for good", read=bytes
@@ -98,12 +63,12 @@ ORDERS: Final = Table(
         Column("created_at", TIME, "when we first saw it"),
     ),
     state=(
-        word("status", "see domain.order.Status", read=_member(Status)),
+        word("status", "see domain.order.Status", read=member(Status)),
         Column("version", "bigint", "raised by one by every decision that emits, without gaps"),
         Column("attempt", "integer", "number of the attempt that counts, from 1"),
         Column("retryable", "boolean", "failed, and another method may help"),
         Column("retry_until", TIME, "a retry must have occurred before", nullable=True),
-        word("reviewed", "under manual review: the status before", nullable=True, read=_member(Status)),
+        word("reviewed", "under manual review: the status before", nullable=True, read=member(Status)),
         word("review_reason", "under manual review: why", nullable=True),
         MISSING._replace(comment="[[sku, requested, available or null], ...] of the last failed reservation"),
         Column("delay_notified", "boolean", "the customer was told that it takes long"),
@@ -150,7 +115,7 @@ ATTEMPTS: Final = Table(
         Column("captured_at", TIME, "when the money was taken", nullable=True),
         Column("livemode", "boolean", "false for play money"),
         Column("refund_id", comment="the gateway's id of the refund", nullable=True),
-        word("failure_code", "see domain.failure_codes", nullable=True, read=_member(FailureCode)),
+        word("failure_code", "see domain.failure_codes", nullable=True, read=member(FailureCode)),
         Column("action_expires_at", TIME, "until when the customer may confirm it; null: never asked", nullable=True),
     ),
 )
@@ -164,14 +129,14 @@ OPERATIONS: Final = Table(
         word(
             "kind",
             "authorize, capture, void, refund; reserve, confirm, release, extend, restock",
-            read=_member(OperationKind),
+            read=member(OperationKind),
         ),
         Column("try_number", "integer", "part of the idempotency key; below 0: made by somebody else, without a key"),
         word(
             "for_request",
             "the request that it serves, part of the idempotency key; empty: none",
-            write=_write_name,
-            read=_read_name,
+            write=write_name,
+            read=read_name,
         ),
     ),
     fixed=(
@@ -195,12 +160,12 @@ OPERATIONS: Final = Table(
             JSONB,
             "what else enters its request, as it was when it was opened: texts, URL, the gateway's id of the customer",
             nullable=True,
-            write=_write_frozen,
-            read=_read_frozen,
+            write=write_frozen,
+            read=read_frozen,
         ),
     ),
     state=(
-        word("state", "open, approved, declined, pending, unknown, not_executed", read=_member(OperationState)),
+        word("state", "open, approved, declined, pending, unknown, not_executed", read=member(OperationState)),
         Column("transaction_id", comment="the gateway's transaction it works on", nullable=True),
         Column("reference", comment="the gateway's id of what it made, a refund id", nullable=True),
         Column("tries", "integer", "calls that had an answer, or were given up without one"),
@@ -232,7 +197,7 @@ HOLDS: Final = Table(
     key=(Column("attempt", "integer", "the attempt"),),
     fixed=(Column("reservation_id", "uuid", "uuid5 of order and attempt"),),
     state=(
-        word("state", "held, sold, released, restocked, expired", read=_member(HoldState)),
+        word("state", "held, sold, released, restocked, expired", read=member(HoldState)),
         Column("expires_at", TIME, "when it runs out unless pinned"),
         Column("pinned", "boolean", "a capture is under way: it cannot run out"),
         Column(
@@ -253,7 +218,7 @@ REQUESTS: Final = Table(
     also=(OWNER,),
     key=(
         Column("request_id", comment="the id that upstream or the operator gave it"),
-        word("kind", "cancel, refund", read=_member(RequestKind)),
+        word("kind", "cancel, refund", read=member(RequestKind)),
     ),
     fixed=(
         Column("arrival", "integer", "place among the requests of its order, from 1"),
@@ -264,10 +229,10 @@ REQUESTS: Final = Table(
         word("operator", "the OS user or database role behind a command; null: upstream asked", nullable=True),
         Column("causation_id", "uuid", "the event that asked; null: a command", nullable=True),
         Column("amount_minor", "bigint", "of a refund, minor units; null: all that is kept", nullable=True),
-        Column("lines", JSONB, "[[sku, quantity], ...] to be restocked", write=_write_lines, read=_read_lines, null=()),
+        Column("lines", JSONB, "[[sku, quantity], ...] to be restocked", write=write_lines, read=read_lines, null=()),
     ),
     state=(
-        word("state", "waiting, approval, taken, done, refused", read=_member(RequestState)),
+        word("state", "waiting, approval, taken, done, refused", read=member(RequestState)),
         Column("taken_minor", "bigint", "what it was taken for, minor units; null: not yet", nullable=True),
         word("refused", "why it was refused, as the event says", nullable=True),
         word("approved_by", "the OS user or database role that approved it", nullable=True),

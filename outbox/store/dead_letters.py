@@ -14,7 +14,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
-from domain.ports.store import DeadLetter
+from domain.dead_letter import DeadLetter
 from outbox.driver.batches import Row
 from outbox.journal import dead_letter_row, letter_origin
 from outbox.journal.limits import original_headers, storable_text, storable_time

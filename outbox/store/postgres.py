@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 
@@ -11,14 +11,14 @@ from domain.errors import Busy
 from domain.ids import OrderId
 from domain.operation import Operation
 from domain.ports.locks import Locks
-from domain.ports.source import Passed
-from domain.ports.store import Claimed, DeadLetter
+from domain.ports.store import Claimed
 from domain.ports.upkeep import InboxUpkeep
-from outbox.driver.connections import Connections, begin
-from outbox.journal import RowEncoder, letter_origin
+from outbox.driver.connections import Connections
+from outbox.journal import RowEncoder
 from outbox.schema.mapping import OPERATIONS
-from outbox.store import early, locks, questions, statements
-from outbox.store.faults import in_domain, is_repeated_event, lacks_day
+from outbox.store import locks, statements
+from outbox.store.asking import PgQuestions
+from outbox.store.faults import is_repeated_event, lacks_day
 from outbox.store.learned import Learned
 from outbox.store.letter_tokens import PgKeptLetters
 from outbox.store.messages import PgMessages
@@ -35,7 +35,7 @@ BRIEF_FOR_S: Final = 10.0
 """After a search for who locks rows, all transactions of the process wait for locks briefly for so long."""
 
 
-class PostgresStore:
+class PostgresStore(PgQuestions):
     """domain.ports.store.Store. encode: event to body. prefix: of topics. event_bytes_max: of an encoded body.
 
     upkeep_url: not through a pooler; by default that of the connections. few_max: a transaction of at most so many
@@ -55,7 +55,7 @@ class PostgresStore:
         few_max: int = FEW_MAX,
         send_messages: bool = False,
     ) -> None:
-        self._connections = connections
+        super().__init__(connections)
         self.notices = PgNotices(connections)
         self.messages = PgMessages(connections, inbox_retention_days)
         self.letters = PgKeptLetters(connections)
@@ -108,10 +108,6 @@ class PostgresStore:
         rows = await self._once(statements.CLAIM_STOCK_CALLS, [limit, lease_s])
         return [Claimed(OPERATIONS.load(row), row[-1], until) for row in rows]
 
-    async def short_holds(self, within_s: float, limit: int) -> Sequence[OrderId]:
-        """Return orders with a hold elsewhere that lapses so soon while it is being paid for."""
-        return [OrderId(row[0]) for row in await self._once(questions.SHORT_HOLDS, [within_s, limit])]
-
     async def give_back(self, operations: Sequence[Operation]) -> None:
         """End the lease of these operations."""
         if operations:
@@ -119,42 +115,12 @@ class PostgresStore:
             leases = [(o.order_id, o.operation_id, o.due_at) for o in operations]
             await self._once(statements.GIVE_BACK.sql, statements.GIVE_BACK.arrays(leases))
 
-    async def lapsed_holds(self, limit: int) -> Sequence[OrderId]:
-        """Return orders with a hold that has run out."""
-        return [OrderId(row[0]) for row in await self._once(questions.LAPSED_HOLDS, [limit])]
-
-    async def unapproved_orders(self, noted_s: float, limit: int) -> Sequence[OrderId]:
-        """Return orders with a request that has waited so long for a second person."""
-        return [OrderId(row[0]) for row in await self._once(questions.UNAPPROVED, [noted_s, limit])]
-
-    async def early_orders(self, limit: int) -> Sequence[OrderId]:
-        """Return orders whose early messages are to be looked at."""
-        return [OrderId(row[0]) for row in await self._once(early.TO_LOOK_AT, [limit])]
-
     async def stuck_orders(self, unchanged_s: float, limit: int) -> Sequence[OrderId]:
         """Continue the search for orders on which nobody works."""
         if self._search is None:
             self._search = StuckSearch()
         async with self._connection() as connection:
             return await self._search.turn(connection, unchanged_s, limit)
-
-    async def delayed_orders(self, open_s: float, limit: int) -> Sequence[OrderId]:
-        """Return orders with a slow operation whose customer has no notice of it yet."""
-        return [OrderId(row[0]) for row in await self._once(questions.DELAYED_ORDERS, [open_s, open_s, limit])]
-
-    async def known_before(self, order_id: OrderId) -> Sequence[str]:
-        """Return a few of the gateway's transactions of orders from before this one, the newest first."""
-        return [str(row[0]) for row in await self._once(questions.KNOWN_BEFORE, [order_id])]
-
-    async def passed(self, group: str, topic: str, topic_id: str, partition: int, offset: int) -> Passed | None:
-        """Return an operator's word to pass over this offset."""
-        rows = await self._once(questions.PASSED, [group, topic, topic_id, partition, offset, offset])
-        return Passed(*rows[0]) if rows else None
-
-    async def has_letter(self, letter: DeadLetter) -> bool:
-        """Whether this letter is kept already."""
-        place = [letter.group, letter.topic, letter.partition, letter.offset, letter_origin(letter)]
-        return bool(await self._once(questions.HAS_LETTER, place))
 
     async def locks(self, order_ids: Sequence[OrderId]) -> Locks:
         """Return who locks tables of ours, or else rows that these orders need."""
@@ -173,10 +139,6 @@ class PostgresStore:
         async with self._connection() as connection:
             return await locks.name_holder(connection, busy, cause.diag.context or "")
 
-    async def end_frozen(self, unmoved_s: float) -> int:
-        """End sessions of this module whose process stands still; return how many."""
-        return len(await self._once(questions.END_FROZEN, [unmoved_s]))
-
     async def maintain(self) -> InboxUpkeep:
         """Make inbox partitions ahead of time, drop those beyond the retention."""
         done = await self._upkeep.run(self._connection)
@@ -192,24 +154,6 @@ class PostgresStore:
         if self._learned.generation != self._connections.generation:
             self._learned = Learned(self._connections.generation)
         return self._learned
-
-    async def _once(self, query: Any, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        async with self._connection() as connection:
-            await begin(connection)
-            cursor = await connection.cursor(binary=True).execute(query, parameters)
-            rows = await cursor.fetchall() if cursor.description else []
-            await connection.commit()
-            return rows
-
-    @asynccontextmanager
-    async def _connection(self, *, contended: bool = False) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-        """Lend a connection; turn the driver's errors into the families of the domain."""
-        try:
-            async with self._connections.lend() as connection:
-                yield connection
-        except psycopg.Error as error:
-            self._learn(error)
-            raise in_domain(error, contended=contended) from error
 
     def _learn(self, error: psycopg.Error) -> None:
         """Adapt what the next transactions expect to an error."""

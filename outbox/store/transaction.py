@@ -5,12 +5,13 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
+from domain.dead_letter import DeadLetter
 from domain.disputing import KnownDispute
 from domain.early import EarlyMessage
 from domain.ids import OperationId, OrderId
 from domain.operation import Operation, OperationState
 from domain.order import Order
-from domain.ports.store import Changes, DeadLetter, Receipt, SetAside
+from domain.ports.store import Changes, Receipt, SetAside
 from outbox.driver.batches import Row
 from outbox.journal import RowEncoder
 from outbox.store import dead_letters, early, inbox, quarantine, questions, statements, unseen

@@ -12,7 +12,7 @@ from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.operation import OperationKind
 from domain.outcome import Declined, Unknown
-from domain.resolving import No, Ruling, Word
+from domain.ruling import No, Ruling, Word
 from schemas.events import Line
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline

@@ -6,7 +6,7 @@ import pytest
 
 from consumers.order_confirmed import authorize_payment
 from domain.ids import OrderId
-from domain.resolving import No, Ruling, Word
+from domain.ruling import No, Ruling, Word
 from schemas.events import Line, MoneyState, Stage
 from tests.consumers.claims import assert_all_is_well, assert_the_audit_holds
 from tests.consumers.orders import TOTAL_MINOR, order, retry

@@ -5,7 +5,7 @@ import pytest
 from consumers.runtime.resolving import Resolved
 from domain.ids import OrderId
 from domain.notices import Notice
-from domain.resolving import Ruling, Word
+from domain.ruling import Ruling, Word
 from schemas.events import Line
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline

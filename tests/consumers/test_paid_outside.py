@@ -6,7 +6,7 @@ import pytest
 
 from deploy.auditing import run_reconcile
 from domain.ids import OrderId
-from domain.resolving import No, Ruling, Word
+from domain.ruling import No, Ruling, Word
 from outbox.audit import Reconciliation
 from schemas.events import Line
 from tests.consumers.claims import assert_the_audit_holds

@@ -13,7 +13,7 @@ from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.operation import OperationKind
 from domain.outcome import Declined, Unknown
-from domain.resolving import No, Ruling, Word
+from domain.ruling import No, Ruling, Word
 from schemas.events import Item, Line, NotificationKind
 from tests.consumers.claims import assert_all_is_well, assert_the_audit_holds
 from tests.consumers.conftest import MakePipeline

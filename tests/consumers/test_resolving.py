@@ -13,7 +13,7 @@ from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.operation import OperationKind
 from domain.outcome import Approved, Declined, GatewayOutcome, NotExecuted, Pending, TransactionMissing, Unknown
-from domain.resolving import No, Ruling, Word
+from domain.ruling import No, Ruling, Word
 from domain.ways_out import WAYS
 from schemas.events import Line
 from tests.consumers.claims import assert_all_is_well

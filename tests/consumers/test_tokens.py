@@ -11,7 +11,7 @@ from consumers.order_confirmed import authorize_payment
 from consumers.runtime.redriving import Outcome
 from deploy.redriving import give_up, redrive_letters
 from domain.ids import OrderId
-from domain.resolving import Ruling, Word
+from domain.ruling import Ruling, Word
 from outbox.operators.letter_list import Selection, letter_list
 from outbox.operators.queries import snapshot
 from schemas.fields import HIDDEN

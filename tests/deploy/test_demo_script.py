@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from deploy.demo.kinds import FAULTS, KINDS, ORDERS_MIN, counts_for
+from deploy.demo.kinds import KINDS, ORDERS_MIN, counts_for
+from deploy.demo.methods import FAULTS
 from deploy.demo.script import CARD_NUMBER, write_script
 from deploy.demo.stories import Also, Money
 from deploy.demo.verdict import Evidence, judge

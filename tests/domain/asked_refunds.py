@@ -12,8 +12,9 @@ from domain.operation import INVENTORY_KINDS, Operation, OperationKind
 from domain.order import HoldState, Order, Status
 from domain.outcome import Approved, Outcome
 from domain.requests import Request, RequestKind, find
-from domain.resolving import No, Ruling, Word, resolve
+from domain.resolving import resolve
 from domain.rules import Context
+from domain.ruling import No, Ruling, Word
 from domain.values import replace
 from schemas import events as e
 from schemas.rejection import Reason

@@ -21,8 +21,9 @@ from domain.operation import BESIDE_OTHERS, GATEWAY_KINDS, GatewayCall, Operatio
 from domain.order import Order, OrderLine, Status
 from domain.outcome import NotExecuted, NotFound, Outcome, Unknown
 from domain.ports.inventory import InventoryCall
-from domain.resolving import No, Ruling, Word, resolve
+from domain.resolving import resolve
 from domain.rules import Context, Rules
+from domain.ruling import No, Ruling, Word
 from domain.values import replace
 from schemas import events as e
 from tests.domain.builders import AT

@@ -19,8 +19,9 @@ from domain.ids import EventId
 from domain.news import Dispute, RefundFailure
 from domain.operation import GATEWAY_KINDS, Operation, OperationKind
 from domain.order import Status
-from domain.resolving import No, Ruling, Word, resolve
+from domain.resolving import resolve
 from domain.rules import Context
+from domain.ruling import No, Ruling, Word
 from domain.values import replace
 from schemas import events as e
 from tests.domain.builders import TOTAL

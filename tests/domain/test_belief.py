@@ -24,8 +24,9 @@ from domain.outcome import (
     Undecided,
 )
 from domain.pending import AT_OTHERS
-from domain.resolving import No, Ruling, Word, resolve
+from domain.resolving import resolve
 from domain.retries import retry_refusal
+from domain.ruling import No, Ruling, Word
 from domain.values import replace
 from tests.domain.builders import AT, RULES, TOTAL, attempt, authorized, captured, context, later, operation, order
 from tests.domain.facts import FAILED, NOTICE, REFUNDED, after, facts, failure, pinned, settle, work

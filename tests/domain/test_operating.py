@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import pytest
 
+from domain.closing import close
 from domain.ids import OrderId
 from domain.operating import (
     Move,
     backoff_s,
-    close,
     gateway_call,
     give_up_reason,
     key_lives,

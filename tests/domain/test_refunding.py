@@ -9,8 +9,8 @@ from domain.order import HoldState, Status
 from domain.outcome import Approved, Declined, NotFound, Pending, ReturnedElsewhere, Unknown
 from domain.pending import AT_OTHERS
 from domain.requests import REQUESTS_MAX, RequestState
-from domain.resolving import Word
 from domain.retries import retry_refusal
+from domain.ruling import Word
 from domain.told import take_back_refund
 from domain.values import replace
 from schemas import events as e

@@ -14,7 +14,7 @@ from domain.order import Status
 from domain.outcome import Approved, Declined, GatewayOutcome, NotFound, Pending, ReturnedElsewhere, Unknown
 from domain.pending import AT_OTHERS
 from domain.requests import RequestState
-from domain.resolving import Word
+from domain.ruling import Word
 from schemas import events as e
 from tests.domain.asked_refunds import Play
 from tests.domain.builders import ORDER_ID, TOTAL

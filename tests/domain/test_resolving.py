@@ -23,7 +23,9 @@ from domain.operation import (
 from domain.order import Attempt, Hold, HoldState, Order, OrderLine, Status
 from domain.outcome import AlreadyCaptured, Approved, Declined, Outcome, Pending, Reserved
 from domain.requests import RequestState
-from domain.resolving import OWNERS, No, Ruling, Word, resolve
+from domain.resolving import resolve
+from domain.ruling import No, Ruling, Word
+from domain.standing_still import OWNERS
 from domain.values import replace
 from domain.ways_out import DOUBTS, OUTSIDE, WAYS
 from tests.domain.builders import (

@@ -13,7 +13,7 @@ from domain.news import RefundFailure
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Status
 from domain.outcome import Approved, Declined, Outcome, Pending, Unknown
-from domain.resolving import Word
+from domain.ruling import Word
 from domain.values import replace
 from schemas import events as e
 from tests.domain.asked_refunds import SETTLES, Play

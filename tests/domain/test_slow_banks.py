@@ -18,8 +18,8 @@ from domain.outcome import (
     Undecided,
     Unknown,
 )
-from domain.resolving import Word
 from domain.retries import retry_refusal
+from domain.ruling import Word
 from domain.values import replace
 from tests.domain.asking import (
     LAST,

@@ -9,7 +9,8 @@ from domain.decision import NOTHING, Decision
 from domain.news import RefundFailure
 from domain.operation import OperationKind, OperationState
 from domain.order import Order, Status
-from domain.resolving import No, Ruling, Word, resolve
+from domain.resolving import resolve
+from domain.ruling import No, Ruling, Word
 from domain.told import must_wait, take_back_refund
 from domain.values import replace
 from tests.domain.builders import CAUSE, ORDER_ID, TOTAL, captured, context, operation, order

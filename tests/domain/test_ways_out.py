@@ -12,7 +12,8 @@ from domain.decision import Decision
 from domain.news import RefundFailure
 from domain.operation import OperationKind, OperationState
 from domain.order import Order, Status
-from domain.resolving import No, Ruling, Word, resolve
+from domain.resolving import resolve
+from domain.ruling import No, Ruling, Word
 from domain.settling import review
 from domain.told import take_back_refund
 from domain.ways_out import WAYS

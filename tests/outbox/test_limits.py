@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.ports.store import DeadLetter
+from domain.dead_letter import DeadLetter
 from outbox.journal import dead_letter_row
 from outbox.journal.limits import (
     DETAIL_LENGTH_MAX,

@@ -7,9 +7,10 @@ import psycopg
 import pytest
 
 from domain.case import Case
+from domain.dead_letter import DeadLetter
 from domain.ids import OrderId
 from domain.opening import authorize
-from domain.ports.store import Change, Changes, DeadLetter, SetAside
+from domain.ports.store import Change, Changes, SetAside
 from domain.rules import Context, Rules
 from outbox.store import PostgresStore
 from schemas.rejection import Reason

@@ -9,8 +9,9 @@ from consumers.runtime.planning import BEHIND
 from consumers.runtime.sweep.job import OrderJob, Tools
 from consumers.runtime.work import Work
 from domain.alarms import ring
+from domain.dead_letter import DeadLetter
 from domain.ids import OrderId
-from domain.ports.store import DeadLetter, Transaction
+from domain.ports.store import Transaction
 from domain.values import replace
 
 LOOK_EVERY_S: Final = 1.0

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from consumers.runtime.redriving import Redriver
+from domain.dead_letter import DeadLetter
 from domain.errors import Transient
 from domain.ports.source import Message, Source
-from domain.ports.store import Changes, Claimed, DeadLetter
+from domain.ports.store import Changes, Claimed
 from outbox.store import PostgresStore
 from outbox.store.redriving import KeptLetter
 from outbox.store.transaction import PgTransaction
