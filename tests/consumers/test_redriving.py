@@ -85,8 +85,14 @@ async def quarantined(make_pipeline: MakePipeline, *later: Any, **settings: Any)
     await pipeline.until(lambda: pipeline.has("SELECT 1 FROM dead_letter"), "the head")
     await pipeline.publish(*later)
     await pipeline.until_taken()
+    await pipeline.until(lambda: no_early(pipeline), "what waits for an order that never comes is refused")
     await broken.leave()
     return pipeline
+
+
+async def no_early(pipeline: Pipeline) -> bool:
+    """Whether no message waits for its order any more."""
+    return not await pipeline.has("SELECT 1 FROM early_message")
 
 
 async def test_order_in_quarantine_is_paid_once_when_its_letters_are_redriven(make_pipeline: MakePipeline) -> None:
@@ -470,8 +476,9 @@ async def test_bulk_goes_in_the_order_of_each_orders_messages(make_pipeline: Mak
     # An old release wrote letters that hold nobody back.
     await pipeline.rows("UPDATE dead_letter SET waits = false, id = id + 1000, reason = 'amount_limit'")
     await pipeline.publish(*map(retry, names))
-    second = await pipeline.join([retry_payment], sweep=False)
+    second = await pipeline.join([retry_payment])
     await pipeline.until_taken()
+    await pipeline.until(lambda: no_early(pipeline), "the retries, whose orders never came, are refused")
     await second.leave()
     done = await redrive(pipeline)
     places = [(one.record["order_id"], one.record["group"].split(".")[-1]) for one in done]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from deploy.cli.words import os_user
 from tests.deploy.commands import Ran, payments
@@ -28,6 +29,7 @@ def is_prepared(environment: dict[str, str], order_id: str) -> bool:
 @pytest.mark.integration
 @pytest.mark.timeout(600)
 def test_an_operator_cancels_a_paid_order_and_who_and_why_is_kept(tmp_path: Path, deployment: dict[str, str]) -> None:
+    operator = f"{os_user()}/{make_url(deployment['PAYMENTS_DATABASE_URL']).username}"
     assert payments(tmp_path, "stock", "set", "tea", "10", **deployment).code == 0
     with started(tmp_path, "up", **deployment) as up:
         publish(tmp_path, deployment, confirmed("order-1"), confirmed("order-2"))
@@ -40,7 +42,7 @@ def test_an_operator_cancels_a_paid_order_and_who_and_why_is_kept(tmp_path: Path
             "order_id": "order-1",
             "request_id": "R-1",
             "by": "alice",
-            "operator": os_user(),
+            "operator": operator,
             "new": True,
             "state": "taken",
         }
@@ -66,7 +68,7 @@ def test_an_operator_cancels_a_paid_order_and_who_and_why_is_kept(tmp_path: Path
     stored = show(tmp_path, deployment, "order-1")
     first, second = stored["requests"]
     assert (first["request_id"], first["state"], first["requested_by"]) == ("R-1", "done", "alice")
-    assert (first["operator"], first["taken_minor"], first["kind"]) == (os_user(), 1_250, "cancel")
+    assert (first["operator"], first["taken_minor"], first["kind"]) == (operator, 1_250, "cancel")
     assert (second["state"], second["refused"]) == ("refused", "ALREADY_CANCELLED")
     text = payments(tmp_path, "order", "show", "order-1", **deployment).out
     for words in ("cancelled", "cancel asked for", "R-1, ordered by mistake", "cancel done", "cancel refused"):
