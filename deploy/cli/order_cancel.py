@@ -6,7 +6,7 @@ import click
 from pydantic import ValidationError
 
 from deploy.cli.common import answer, json_option, settings_with_schema
-from deploy.cli.words import check_words, os_user, person
+from deploy.cli.words import STATES, check_words, not_taken, os_user, person, unfit, unknown_order
 from deploy.failures import Failure
 from deploy.running import id_source, now, run
 from deploy.settings import Settings
@@ -48,9 +48,9 @@ def cancel(*, order_id: str, reason: str, by: str | None, request_id: str | None
     asked_for = _request(order_id, request_id, reason, by or os_user())
     asked = run(_ask(settings, asked_for))
     if asked is None:
-        raise Failure(f"there is no order {order_id}: `payments order list` shows the last ones")
+        raise unknown_order(order_id)
     if asked.refused is not None:
-        raise Failure(f"{asked.refused}: {asked.detail}")
+        raise not_taken(order_id, asked_for.request_id, asked.refused, asked.detail)
     document = _document(asked, asked_for)
     answer(document, _lines(document), as_json=as_json)
     if document["state"] == RequestState.REFUSED.value:
@@ -58,7 +58,7 @@ def cancel(*, order_id: str, reason: str, by: str | None, request_id: str | None
 
 
 def _request(order_id: str, request_id: str | None, reason: str, by: str) -> OrderCancelRequested:
-    """Make the event that is planned and never published. Raises Failure if a field cannot be right."""
+    """Make the event that is planned and never published. Raises if a field cannot be right."""
     event_id = id_source()()
     try:
         return OrderCancelRequested(
@@ -71,8 +71,7 @@ def _request(order_id: str, request_id: str | None, reason: str, by: str) -> Ord
             requested_by=by,
         )
     except ValidationError as error:
-        names = ", ".join(".".join(map(str, one["loc"])) for one in error.errors(include_input=False))
-        raise Failure(f"there is no such order or request: look at {names}") from None
+        raise unfit(error, order_id) from None
 
 
 async def _ask(settings: Settings, request: OrderCancelRequested) -> "Asked | None":
@@ -109,11 +108,13 @@ def _lines(document: dict[str, Any]) -> list[str]:
     if state == RequestState.REFUSED.value:
         return []
     again = "" if document["new"] else " (asked for before)"
-    lines = [f"{order_id}: cancel {document['request_id']} is {state}{again}"]
+    lines = [f"{order_id}: cancel {document['request_id']} is {STATES.get(state, state)}{again}"]
     lines += [f"  {event['type']}" for event in document["events"]]
     under_way = [o["kind"] for o in document["operations"] if o["state"] in {"open", "unknown", "pending"}]
     if document["status"] == Status.CANCELLED.value:
         lines.append("  the order is cancelled")
+    elif state == RequestState.APPROVAL.value:
+        lines.append(f"  next: somebody else runs `payments order approve {order_id} {document['request_id']}`")
     elif under_way:
         lines.append(f"  next: the {under_way[-1]} is made or awaited, and the order is cancelled with its answer")
     else:

@@ -6,7 +6,7 @@ import click
 from pydantic import ValidationError
 
 from deploy.cli.common import answer, json_option, settings_with_schema
-from deploy.cli.words import check_words, os_user, person
+from deploy.cli.words import STATES, check_words, not_taken, os_user, person, unfit, unknown_order
 from deploy.failures import Failure
 from deploy.running import id_source, now, run
 from deploy.settings import Settings
@@ -15,6 +15,7 @@ from domain.ids import OrderId
 from domain.requests import Request, RequestKind, RequestState, find
 from domain.ruling import No
 from schemas.events import RefundRequested
+from schemas.money import Money
 
 if TYPE_CHECKING:
     from consumers.runtime.asking import Asked
@@ -63,9 +64,9 @@ def refund(
     wanted = _request(order_id, request_id, amount, restock, reason, by or os_user())
     asked = run(_ask(settings, wanted, person(settings, by)))
     if asked is None:
-        raise Failure(f"there is no order {order_id}: `payments order list` shows the last ones")
+        raise unknown_order(order_id)
     if asked.refused is not None:
-        raise Failure(f"{asked.refused}: {asked.detail}")
+        raise not_taken(order_id, wanted.request_id, asked.refused, asked.detail)
     known = find(asked.after.requests, RequestKind.REFUND, wanted.request_id)
     assert known is not None
     _tell(asked, known, as_json=as_json)
@@ -94,7 +95,7 @@ def approve(*, order_id: str, request_id: str, by: str | None, as_json: bool) ->
 def _request(
     order_id: str, request_id: str | None, amount: int | None, restock: tuple[str, ...], reason: str, by: str
 ) -> RefundRequested:
-    """Make the event that is planned and never published. Raises Failure if a field cannot be right."""
+    """Make the event that is planned and never published. Raises if a field cannot be right."""
     event_id = id_source()()
     try:
         return RefundRequested.model_validate(
@@ -111,14 +112,14 @@ def _request(
             }
         )
     except ValidationError as error:
-        names = ", ".join(".".join(map(str, one["loc"])) for one in error.errors(include_input=False))
-        raise Failure(f"there is no such order or request: look at {names}") from None
+        raise unfit(error, order_id) from None
 
 
 def _line(text: str) -> dict[str, object]:
     sku, equals, units = text.rpartition("=")
-    if not equals or not (units.isascii() and units.isdecimal()) or len(units) > 10:
-        raise click.UsageError(f"--restock {text}: write SKU=N, with N whole units")
+    number = units.isascii() and units.isdecimal() and len(units) <= 10
+    if not equals or not sku or not number or int(units) == 0:
+        raise click.UsageError(f"--restock {text}: write SKU=N, with N whole units, 1 at least")
     return {"sku": sku, "quantity": int(units)}
 
 
@@ -173,10 +174,8 @@ def _lines(document: dict[str, Any]) -> list[str]:
     if state == RequestState.REFUSED.value:
         return []
     again = "" if document["new"] else " (asked for before)"
-    taken = (
-        "" if document["taken_minor"] is None else f", {document['taken_minor']} {document['currency']} (minor units)"
-    )
-    lines = [f"{order_id}: {document['kind']} {request_id} is {state}{taken}{again}"]
+    taken = "" if document["taken_minor"] is None else f", {Money(document['taken_minor'], document['currency'])}"
+    lines = [f"{order_id}: {document['kind']} {request_id} is {STATES.get(state, state)}{taken}{again}"]
     lines += [f"  {event['type']}" for event in document["events"]]
     match state:
         case RequestState.APPROVAL.value:

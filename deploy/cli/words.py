@@ -6,14 +6,28 @@ from typing import Final
 from unicodedata import category
 
 import click
+from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 
+from deploy.failures import Failure
 from deploy.settings import Settings
 from domain.approval import Person
+from domain.requests import RequestState
 from schemas.cards import contains_card_number
 
 LONGEST: Final = {"reason": 500, "by": 64, "reference": 255, "request_id": 64}
 """In characters, by the option's name."""
+
+OPTIONS: Final = {
+    "amount_minor": "--amount",
+    "lines": "--restock",
+    "reason": "--reason",
+    "requested_by": "--by",
+    "request_id": "--request-id",
+}
+"""Where a field of a request comes from."""
+STATES: Final = {RequestState.APPROVAL.value: "waiting for a second person"}
+"""In a sentence; the others as they are."""
 
 
 def check_words(_: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
@@ -43,3 +57,24 @@ def os_user() -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return str(number)
+
+
+def unfit(error: ValidationError, order_id: str) -> Exception:
+    """Return what to raise for a request that cannot be right: an id that no order has, or a wrong option."""
+    names = {str(one["loc"][0]) if one["loc"] else "" for one in error.errors(include_input=False)}
+    if "order_id" in names:
+        return unknown_order(order_id)
+    return click.UsageError(f"this cannot be asked for: look at {', '.join(sorted(OPTIONS.get(n, n) for n in names))}")
+
+
+def unknown_order(order_id: str) -> Failure:
+    """Return what to raise for an order that is not here."""
+    return Failure(f"there is no order {order_id}: `payments order list` shows the last ones")
+
+
+def not_taken(order_id: str, request_id: str, refused: str, detail: str) -> Failure:
+    """Return what to raise for a request that is not kept. An event's publisher would be told the detail."""
+    if refused != "conflict":
+        return Failure(f"{refused}: {detail}")
+    shows = f"`payments order show {order_id}` shows it"
+    return Failure(f"conflict: order {order_id} has another request {request_id}: {shows}. Choose another --request-id")

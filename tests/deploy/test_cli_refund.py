@@ -46,6 +46,9 @@ def test_money_is_given_back_and_above_the_limit_by_two_persons(tmp_path: Path, 
         up.eventually(lambda: state_of("R-1") == "done", "refunded")
         again = said(order("refund", "order-1", *asked, "--json"))
         assert (again["state"], again["new"]) == ("done", False)
+        assert "is done, 3.00 EUR (asked for before)" in order("refund", "order-1", *asked).out
+        other = order("refund", "order-1", "--amount", "301", "--reason", "damaged", "--request-id", "R-1")
+        assert (other.code, "has another request R-1" in other.err) == (1, True)
 
         much = said(order("refund", "order-1", "--amount", "9999999", "--reason", "much", "--json"), 1)
         assert (much["state"], much["refused"]) == ("refused", "EXCEEDS_KEPT")
@@ -57,6 +60,8 @@ def test_money_is_given_back_and_above_the_limit_by_two_persons(tmp_path: Path, 
             order("refund", "order-1", "--amount", "701", "--reason", "above", "--request-id", "R-2", "--json")
         )
         assert above["state"] == "approval"
+        waits = order("refund", "order-1", "--amount", "701", "--reason", "above", "--request-id", "R-2")
+        assert "is waiting for a second person" in waits.out
         listed = json.loads(order("list", "--approval", "--json").out)
         assert [o["order_id"] for o in listed["orders"]] == ["order-1"]
         own = order("approve", "order-1", "R-2", "--by", "somebody else")
@@ -78,6 +83,12 @@ def test_money_is_given_back_and_above_the_limit_by_two_persons(tmp_path: Path, 
         up.eventually(lambda: state_of("R-3") == "done", "refunded")
         assert "it waits for nobody" in order("approve", "order-1", "R-3").err
         assert order("refund", "order-9", "--reason", "none").code == 1
-        assert order("refund", "order-1", "--reason", "none", "--restock", "SKU").code == 2
+        for restock in ("SKU", "SKU=0", "=1", f"{'S' * 65}=1"):
+            assert order("refund", "order-1", "--reason", "none", "--restock", restock).code == 2
+        assert order("refund", "order-1", "--reason", "none", "--amount", "9" * 25).code == 2
+        spaced = order("refund", "order 1", "--reason", "none")
+        assert (spaced.code, "there is no order order 1" in spaced.err) == (1, True)
+        cancel = order("cancel", "order-1", "--reason", "none", "--request-id", "C-1")
+        assert (cancel.code, "somebody else runs `payments order approve order-1 C-1`" in cancel.out) == (0, True)
         assert up.stop() == 0
     assert payments(tmp_path, "audit", "--wait", "30", **environment).code == 0
