@@ -12,6 +12,7 @@ from deploy.views.timeline import JournalEvent, moment, timeline
 from domain.operation import UNFINISHED, OperationKind
 from domain.order import Status
 from domain.pending import AT_CUSTOMER
+from domain.requests import RequestKind
 from domain.ruling import Word
 from domain.ways_out import WAYS
 from outbox.operators.queries import OrderRows, Record
@@ -19,6 +20,7 @@ from schemas.money import Money
 
 COLOURS = {"paid_and_confirmed": "green", "payment_failed": "red", "manual_review": "magenta", "cancelled": "red"}
 NOTHING = "-"
+ALL_KEPT = "all"
 
 
 def order_lines(stored: OrderRows, events: Sequence[JournalEvent], now: datetime) -> Iterator[str]:
@@ -131,7 +133,9 @@ def _requests(stored: OrderRows) -> list[str]:
             row["kind"],
             row["request_id"],
             f"{row['state']}: {row['refused']}" if row["refused"] else row["state"],
-            _money(row["amount_minor"] or 0, currency),
+            ALL_KEPT
+            if row["kind"] == RequestKind.REFUND and row["amount_minor"] is None
+            else _money(row["amount_minor"] or 0, currency),
             _money(row["taken_minor"] or 0, currency),
             row["requested_by"] + (f" ({row['operator']})" if row["operator"] else ""),
             row["reason"],

@@ -9,7 +9,7 @@ from domain.errors import Transient
 from domain.messages import MessageState
 from domain.operation import INVENTORY_KINDS, OperationState
 from outbox.operators.queries import OrderRows, Record
-from schemas.events import Event
+from schemas.events import Event, ItemsRestocked
 from schemas.money import Money
 from schemas.records import OwnEvent
 from schemas.registry import NotRegistered, RegistryUnavailable
@@ -28,7 +28,7 @@ IN_NOTIFICATION = frozenset({"reason"})
 class Rank:
     """The order of entries that have the same time."""
 
-    RECEIVED, RESOLVED, TOLD, SETTLED, EVENT, OPENED, NOTICE = range(7)
+    RECEIVED, RESOLVED, TOLD, SETTLED, ENDED, EVENT, OPENED, NOTICE = range(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,8 @@ def _of_operation(number: int, row: Record) -> Iterator[Entry]:
 
 def _of_event(number: int, event: JournalEvent, unsent: frozenset[int]) -> Entry:
     facts = ["cannot be read"] if event.data is None else list(facts_of(event.data))
+    if event.data is not None and event.type == ItemsRestocked.TYPE:
+        facts += [f"{line['quantity']} x {line['sku']}" for line in event.data["lines"]]
     waiting = "not sent yet" if event.row["id"] in unsent else ""
     details = _joined(f"version {event.row['order_version']}", *facts, waiting)
     return Entry(event.row["occurred_at"], Rank.EVENT, number, "payments", event.type, details)
@@ -149,7 +151,7 @@ def _of_request(number: int, row: Record) -> Iterator[Entry]:
         yield Entry(row["approved_at"], Rank.RESOLVED, number, row["approved_by"], f"{kind} approved", name)
     if row["ended_at"] is not None:
         ended = f"{kind} {row['state']}"
-        yield Entry(row["ended_at"], Rank.SETTLED, number, "payments", ended, _joined(name, row["refused"]))
+        yield Entry(row["ended_at"], Rank.ENDED, number, "payments", ended, _joined(name, row["refused"]))
 
 
 def _of_told(number: int, row: Record) -> Entry:

@@ -1,6 +1,7 @@
 """`payments order refund` and `order approve`: exit codes, JSON, and that nobody approves what they asked for."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def test_money_is_given_back_and_above_the_limit_by_two_persons(tmp_path: Path, 
         assert first["operator"].split("/")[0] == os_user()
         assert [event["type"] for event in first["events"]] == ["ItemsRestocked"]
         up.eventually(lambda: state_of("R-1") == "done", "refunded")
+        assert f"R-1, 1 x {line['sku']}\n" in order("show", "order-1").out
         again = said(order("refund", "order-1", *asked, "--json"))
         assert (again["state"], again["new"]) == ("done", False)
         assert "is done, 3.00 EUR (asked for before)" in order("refund", "order-1", *asked).out
@@ -82,13 +84,17 @@ def test_money_is_given_back_and_above_the_limit_by_two_persons(tmp_path: Path, 
         assert (approved["state"], approved["approved_by"].split("/")[0]) == ("taken", os_user())
         up.eventually(lambda: state_of("R-3") == "done", "refunded")
         assert "it waits for nobody" in order("approve", "order-1", "R-3").err
-        assert order("refund", "order-9", "--reason", "none").code == 1
-        for restock in ("SKU", "SKU=0", "=1", f"{'S' * 65}=1"):
-            assert order("refund", "order-1", "--reason", "none", "--restock", restock).code == 2
-        assert order("refund", "order-1", "--reason", "none", "--amount", "9" * 25).code == 2
-        spaced = order("refund", "order 1", "--reason", "none")
-        assert (spaced.code, "there is no order order 1" in spaced.err) == (1, True)
+        look_at_what_cannot_be_asked_for(order)
         cancel = order("cancel", "order-1", "--reason", "none", "--request-id", "C-1")
         assert (cancel.code, "somebody else runs `payments order approve order-1 C-1`" in cancel.out) == (0, True)
         assert up.stop() == 0
     assert payments(tmp_path, "audit", "--wait", "30", **environment).code == 0
+
+
+def look_at_what_cannot_be_asked_for(order: Callable[..., Ran]) -> None:
+    assert order("refund", "order-9", "--reason", "none").code == 1
+    for restock in ("SKU", "SKU=0", "=1", f"{'S' * 65}=1"):
+        assert order("refund", "order-1", "--reason", "none", "--restock", restock).code == 2
+    assert order("refund", "order-1", "--reason", "none", "--amount", "9" * 25).code == 2
+    spaced = order("refund", "order 1", "--reason", "none")
+    assert (spaced.code, "there is no order order 1" in spaced.err) == (1, True)
