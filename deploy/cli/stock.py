@@ -79,22 +79,19 @@ def adjust(*, sku: str, delta: int, reason: str, as_json: bool) -> None:
     _change_one(StockChange(sku, delta, relative=True, reason=reason), as_json=as_json)
 
 
-@stock.command("import")
+@stock.command("import", short_help="Change many SKUs by a file, all or nothing.")
 @click.argument("file", type=click.File("rb"))
 @click.option("--reason", callback=_check_reason, help="Why, for the record, where a line has none.")
 @json_option
 def import_(*, file: BinaryIO, reason: str | None, as_json: bool) -> None:
-    r"""Change the stock of many SKUs by FILE (or -): all of it, or nothing.
+    """Change the stock of many SKUs by FILE (or -): all of it, or nothing.
 
     FILE is CSV (its first line names the columns) or JSON lines. A line has `sku`, and `quantity` (have so many units
     free to reserve) or `delta` (put so many in, or take them out), and perhaps `reason`. If a line is wrong, its number
     and what is wrong go to stderr, nothing is changed, and the exit code is 1. To import the same quantities again
     changes nothing.
 
-    \b
-    sku,quantity
-    TEA-EARL-GREY,10
-    MUG-BLUE,3
+    In CSV, for example, `sku,quantity` and then `TEA-EARL-GREY,10` and `MUG-BLUE,3`, each on a line of its own.
     """
     settings = _settings_to_change()
     found = read_stock_file(file)
@@ -125,6 +122,9 @@ def show(*, sku: str | None, as_json: bool) -> None:
         found = stock_list(connection, sku)
         adjustments = [] if sku is None else adjustment_list(connection, sku, ADJUSTMENTS_SHOWN)
     if sku is not None and not found:
+        if settings.inventory != "internal":
+            where = f"PAYMENTS_INVENTORY={settings.inventory}: the stock is in another system"
+            raise Failure(f"there is no SKU {sku} in the internal stock, and {where}; look there")
         raise Failure(f"there is no SKU {sku}: `payments stock set {sku} QUANTITY` makes it")
     rows = [(row["sku"], *(str(row[name]) for name in COLUMNS)) for row in found]
     lines = table(("sku", *COLUMNS), rows, right=frozenset({1, 2, 3, 4}))
