@@ -28,7 +28,7 @@ REFUSED = {
 }
 
 
-@click.command()
+@click.command(short_help="Cancel an order; its money goes back.")
 @click.argument("order_id", metavar="ID")
 @click.option("--reason", callback=check_words, required=True, help="Why; kept with the order.")
 @click.option("--by", callback=check_words, help="Who asks.  [default: the OS user]")

@@ -33,7 +33,7 @@ REFUSED = {
 }
 
 
-@click.command()
+@click.command(short_help="Give back money of a paid order, some or all.")
 @click.argument("order_id", metavar="ID")
 @click.option("--amount", type=click.IntRange(1), help="In minor units.  [default: all that is kept]")
 @click.option("--restock", multiple=True, metavar="SKU=N", help="Units that go back into stock; may be repeated.")
@@ -72,7 +72,7 @@ def refund(
     _tell(asked, known, as_json=as_json)
 
 
-@click.command()
+@click.command(short_help="Say yes to a request, as its second person.")
 @click.argument("order_id", metavar="ID")
 @click.argument("request_id", metavar="REQUEST_ID")
 @click.option("--by", callback=check_words, help="Your name, for people to read; who you are is known without it.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from consumers.runtime.resolving import Resolved
 
 
-@click.command()
+@click.command(short_help="End the review of an order.")
 @click.argument("order_id", metavar="ID")
 @click.option(
     "--as", "word", type=click.Choice([word.value for word in Word]), required=True, help="What you found out."
