@@ -217,7 +217,7 @@ def test_commands_that_write_without_registered_schemas_end_with_3_and_one_line(
     tmp_path: Path, registry: RegistryServer, deployment: dict[str, str]
 ) -> None:
     payments(tmp_path, "stock", "set", "tea", "9", **deployment)
-    quick = {"PAYMENTS_UNKNOWN_GIVE_UP_S": "0.5", "PAYMENTS_UNKNOWN_RETRY_S": "0.1"}
+    quick = {"PAYMENTS_UNKNOWN_GIVE_UP_S": "0.5", "PAYMENTS_UNKNOWN_RETRY_S": "0.1", "PAYMENTS_EARLY_WAIT_S": "1"}
     with started(tmp_path, "up", **deployment | quick) as up:
         publish(tmp_path, deployment, retried("order-1", 1))
         with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
