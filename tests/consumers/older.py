@@ -24,9 +24,8 @@ _ATTEMPT = """
     VALUES (%s, %s, 1, %s, %s, 0, 0, 0, false, false)"""
 _OPERATION = """
     INSERT INTO operation (order_number, order_id, operation_id, attempt, kind, try_number, reaction, causation_id,
-                           amount_minor, currency, opened_at, state, tries, due_at, unknown_since, replayed, detail,
-                           for_request)
-    VALUES (%s, %s, %s, 1, 'authorize', 1, 'authorize_payment', NULL, %s, 'EUR', %s, %s, %s, %s, %s, false, %s, '')"""
+                           amount_minor, currency, opened_at, state, tries, due_at, unknown_since, replayed, detail)
+    VALUES (%s, %s, %s, 1, 'authorize', 1, 'authorize_payment', NULL, %s, 'EUR', %s, %s, %s, %s, %s, false, %s)"""
 
 _FORMAT = "UPDATE operation SET request_format = %s, frozen = %s WHERE order_number = %s"
 

@@ -11,7 +11,7 @@ from consumers.runtime.answers import Answer
 from consumers.runtime.resolving import Resolved
 from domain.failure_codes import FailureCode
 from domain.ids import OrderId
-from domain.operation import OperationKind
+from domain.operation import INVENTORY_KINDS, OperationKind
 from domain.outcome import Approved, Declined, GatewayOutcome, NotExecuted, Pending, TransactionMissing, Unknown
 from domain.ruling import No, Ruling, Word
 from domain.ways_out import WAYS
@@ -36,7 +36,7 @@ GATEWAY: Final = (K.AUTHORIZE, K.CAPTURE, K.VOID, K.REFUND)
 REFUSED: Final = {"refund_failed": K.REFUND, "void_refused": K.VOID}
 NOT_PAID: Final = {"captured_in_part", "currency_differs"}
 """Only one word is taken; the first is below, the second in tests/domain/test_belief.py: no gateway here plays it."""
-INVENTORY: Final = {f"{kind}_{doubt}" for kind in (K.RESERVE, K.CONFIRM, K.RELEASE, K.EXTEND) for doubt in SAYS}
+INVENTORY: Final = {f"{kind}_{doubt}" for kind in INVENTORY_KINDS for doubt in SAYS}
 """Our own inventory answers inside the transaction: no order comes to wait for it."""
 QUICK: Final[dict[str, Any]] = {"unknown_give_up_s": 0.5, "tries_max": 2, "backoff_max_s": 0.1}
 RULES: Final[dict[str, Any]] = {"pending_give_up_s": 0.3, "pending_poll_s": 0.1}

@@ -89,6 +89,8 @@ async def test_no_table_no_topic_and_no_log_holds_a_token_once_all_is_over(make_
         await pipeline.until_status("paid_and_confirmed", "paid", "declined")
         await pipeline.until_status("manual_review", "doubt")
         await pipeline.until_taken()
+        early = "SELECT 1 WHERE NOT EXISTS (SELECT FROM early_message)"
+        await pipeline.until(lambda: pipeline.has(early), "the retry whose order never came is refused")
         assert await holds_token(pipeline) == ["dead_letter"]
         known = await letters(pipeline)
         assert known.keys() == {"raises", "nobody", "paid", "mismatch", "cut", "json", "wide", "astray"}
