@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 PYTEST := $(BIN)/python -m pytest
-# Most tests wait more than they compute, so two processes share them file by file; WORKERS=0 runs all in one.
-WORKERS ?= 2
+# Most tests wait more than they compute, so three processes share them file by file; WORKERS=0 runs all in one.
+WORKERS ?= 3
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test test-long test-pooler bench chaos minds conformance model check format clean

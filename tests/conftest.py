@@ -1,7 +1,7 @@
 """Fixtures of all tests: real servers, started when the first test asks for them and always stopped.
 
 `kafka_bootstrap` and `database_server_url` are shared by the run and never killed; a test that must take a server down
-asks for `own_servers`. Which servers a run used, and why those, stands in its summary. With `-n 2` each of the two
+asks for `own_servers`. Which servers a run used, and why those, stands in its summary. With `-n 3` each of the three
 processes has servers of its own, so that no test sees another's load, sessions or topics in what it asks a server for.
 """
 
