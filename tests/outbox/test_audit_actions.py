@@ -44,7 +44,14 @@ def profile(
         for version, types in zip(count(1), decisions, strict=False)
         for ordinal, event_type in enumerate(types)
     )
-    fields: dict[str, Any] = {"free": False, "reviewed": None, "has_reason": False, "waits": False, "holds": ()}
+    fields: dict[str, Any] = {
+        "free": False,
+        "reviewed": None,
+        "has_reason": False,
+        "waits": False,
+        "cancelling": False,
+        "holds": (),
+    }
     fields |= {"version": len(decisions), "attempt": len(attempts), "attempts": attempts, "operations": operations}
     return Profile(status=status, events=events, **(fields | changed))
 
