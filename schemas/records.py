@@ -1,5 +1,6 @@
 """The base classes of events, and the records inside events."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
@@ -85,9 +86,9 @@ class Event(Record):
         causation_id: Id | None
 
     @property
+    @abstractmethod
     def subject(self) -> str:
         """What it is about: the message key, and CloudEvents' subject."""
-        raise NotImplementedError
 
 
 class OrderEvent(Event):
