@@ -8,8 +8,8 @@ import click
 
 from deploy.cli.common import emit, emit_json, json_option, settings_for_command
 from deploy.failures import WRONG_USAGE, Failure
+from deploy.standins.lines import InUse
 from deploy.stockhouse.app import BATCH_MAX
-from deploy.stockhouse.journal import InUse
 from deploy.stockhouse.server import WrongAddress, serve
 
 

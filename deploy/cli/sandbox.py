@@ -6,8 +6,8 @@ import click
 
 from deploy.cli.common import emit, settings_for_command
 from deploy.failures import WRONG_USAGE, Failure
-from deploy.sandbox.journal import InUse
 from deploy.sandbox.server import WrongAddress, serve
+from deploy.standins.lines import InUse
 
 
 @click.command()

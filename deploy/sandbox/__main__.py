@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from deploy.sandbox.journal import InUse
 from deploy.sandbox.server import WrongAddress, serve
 from deploy.sandbox.webhooks import Hook
+from deploy.standins.lines import InUse
 
 
 @click.command(context_settings={"max_content_width": 120})

@@ -4,8 +4,6 @@ Each line is one `write` to an append-only file. So answers survive a SIGKILL of
 machine (this is play money). A last line that is cut off was never answered, and is dropped.
 """
 
-import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +14,7 @@ import orjson
 
 from deploy.playbank.bank import KEY_TTL_S, Bank, Dispute, Intent, PaymentMethod, Refund
 from deploy.sandbox.events import EventLog
-
-if sys.platform != "win32":
-    import fcntl
+from deploy.standins.lines import LinesFile
 
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
 _KINDS: Mapping[str, Callable[..., Intent | Refund | PaymentMethod | Dispute]] = {
@@ -27,10 +23,6 @@ _KINDS: Mapping[str, Callable[..., Intent | Refund | PaymentMethod | Dispute]] =
     "method": PaymentMethod,
     "dispute": Dispute,
 }
-
-
-class InUse(RuntimeError):  # noqa: N818 - its name says what is wrong
-    """Another sandbox writes the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +44,12 @@ class Memory:
         self.events = EventLog(bank)
         self._stored: dict[str, Stored] = {}
         self._struck: dict[str, int] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self._file = LinesFile(path, "sandbox")
         try:
-            self._take(path)
-            self._read(path)
+            for line in self._file.read():
+                self._apply(line)
         except BaseException:
-            os.close(self._file)
+            self._file.close()
             raise
         if not bank.born:
             # In letters only: among so many ids, some digits in a row would look like the number of a card.
@@ -68,7 +59,7 @@ class Memory:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        os.close(self._file)
+        self._file.close()
 
     def stored(self, key: str) -> Stored | None:
         """Return the stored answer of a key; None after a day."""
@@ -98,28 +89,9 @@ class Memory:
         self.events.note(changed.values(), answer.at)
 
     def _write(self, line: dict[str, Any], *, apply: bool = True) -> None:
-        os.write(self._file, orjson.dumps(line) + b"\n")
+        self._file.write(orjson.dumps(line) + b"\n")
         if apply:
             self._apply(line)
-
-    def _take(self, path: Path) -> None:
-        """Lock the file against other sandboxes. The lock ends with the process."""
-        if sys.platform == "win32":
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as taken:
-            raise InUse(f"Another sandbox uses {path}: stop it, or give another file with --data.") from taken
-
-    def _read(self, path: Path) -> None:
-        whole = 0
-        with path.open("rb") as lines:
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    break
-                self._apply(orjson.loads(line))
-                whole += len(line)
-        os.ftruncate(self._file, whole)
 
     def _apply(self, line: dict[str, Any]) -> None:
         if "born" in line:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from deploy.standins.lines import InUse
 from deploy.stockhouse.app import BATCH_MAX
-from deploy.stockhouse.journal import InUse
 from deploy.stockhouse.server import WrongAddress, serve
 
 

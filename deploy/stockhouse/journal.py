@@ -4,8 +4,6 @@ As with the gateway sandbox, a line is appended by `write`: answers survive a SI
 the machine (these are play goods). A last line that is cut off was never answered, and is dropped.
 """
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,17 +13,11 @@ from typing import Any, Final, Self
 
 import orjson
 
+from deploy.standins.lines import LinesFile
 from deploy.stockhouse.bodies import written
 from deploy.stockhouse.warehouse import Effect, Hold, Restocked, State, Warehouse
 
-if sys.platform != "win32":
-    import fcntl
-
 KEY_TTL: Final = timedelta(hours=24)
-
-
-class InUse(RuntimeError):  # noqa: N818 - its name says what is wrong
-    """Another inventory sandbox writes the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +38,19 @@ class Memory:
         self._stored: dict[str, Stored] = {}
         self._struck: dict[str, int] = {}
         self._lines: list[bytes] = []
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self._file = LinesFile(path, "inventory sandbox")
         try:
-            self._take(path)
-            self._read(path)
+            for line in self._file.read():
+                self._apply(line)
         except BaseException:
-            os.close(self._file)
+            self._file.close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        os.close(self._file)
+        self._file.close()
 
     def stored(self, key: str) -> Stored | None:
         """Return the answer of a key; None after a day."""
@@ -94,31 +85,11 @@ class Memory:
 
     def flush(self) -> None:
         """Write what was kept. Nothing is answered before that."""
-        left, self._lines = b"".join(self._lines), []
-        while left:
-            left = left[os.write(self._file, left) :]
+        lines, self._lines = b"".join(self._lines), []
+        self._file.write(lines)
 
     def _note(self, line: Mapping[str, Any]) -> None:
         self._lines.append(orjson.dumps(line, default=tuple) + b"\n")
-
-    def _take(self, path: Path) -> None:
-        """Lock the file against other sandboxes. The lock ends with the process."""
-        if sys.platform == "win32":
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as taken:
-            raise InUse(f"Another inventory sandbox uses {path}: stop it, or give another file with --data.") from taken
-
-    def _read(self, path: Path) -> None:
-        whole = 0
-        with path.open("rb") as lines:
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    break
-                self._apply(orjson.loads(line))
-                whole += len(line)
-        os.ftruncate(self._file, whole)
 
     def _apply(self, line: Mapping[str, Any]) -> None:
         if "struck" in line:

@@ -75,12 +75,7 @@ class Cancels:
     def wait(self, timeout_s: float) -> bool:
         """Wait until every cancel is sent; tell whether it is."""
         end = unix_s() + timeout_s
-        while self.progress < 1:
-            if unix_s() > end:
-                return False
-            self._timeline.after(0.2, lambda: None)
-            self._timeline.wait(1.0)
-        return self._timeline.wait(end - unix_s()) and self.shop.outlet.wait(end - unix_s())
+        return self._timeline.wait(timeout_s, lambda: self.progress >= 1) and self.shop.outlet.wait(end - unix_s())
 
     def _begin(self, order: Order) -> None:
         wish, said, send = self.wishes[order.order_id], messages.confirmed(order), self.shop.send

@@ -53,10 +53,16 @@ class Timeline:
         """Do it again and again until it returns something true; a server that is away is asked again."""
         self.once(work, lambda: None)
 
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until nothing is left to do; tell whether it is so."""
+    def wait(self, timeout_s: float, begun: Callable[[], bool] = lambda: True) -> bool:
+        """Wait until nothing is left to do; tell whether it is so. begun: whether everything has come here."""
+        end = unix_s() + timeout_s
         with self._changed:
-            return self._changed.wait_for(lambda: not self._due and not self._busy, timeout_s)
+            # What begins elsewhere wakes nobody here.
+            while not (begun() and not self._due and not self._busy):
+                if unix_s() >= end:
+                    return False
+                self._changed.wait(min(end - unix_s(), LOOK_S))
+        return True
 
     def close(self) -> None:
         """Do no more. May be repeated."""

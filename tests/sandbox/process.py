@@ -1,50 +1,20 @@
-"""A sandbox in a process of its own, as it runs for everybody else."""
+"""A sandbox in a process of its own."""
 
 import contextlib
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-STOP_S = 10.0
+from tests.stand_in import StandIn
 
 
-class SandboxProcess:
-    """`python -m deploy.sandbox` on a free port; its data stay in one file."""
+class SandboxProcess(StandIn):
+    """`python -m deploy.sandbox`. pending_s: how long what is pending stays so."""
+
+    MODULE = "deploy.sandbox"
+    READY = "sandbox ready on "
 
     def __init__(self, data: Path, pending_s: float = 0.2, more: Sequence[str] = ()) -> None:
-        command = [sys.executable, "-m", "deploy.sandbox", "--listen", "127.0.0.1:0", "--data", str(data)]
-        command += ["--pending-s", str(pending_s), *more]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line.startswith("sandbox ready on "), f"the sandbox did not start: {line!r}"
-        self.address = line.removeprefix("sandbox ready on ").strip()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self._process.kill()
-        self._reap()
-
-    def stop(self) -> int:
-        """Ask it to end, and return its exit code."""
-        self._process.send_signal(signal.SIGTERM)
-        return self._reap()
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        self._process.send_signal(number)
-
-    def _reap(self) -> int:
-        try:
-            code = self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait(STOP_S)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        return code
+        super().__init__(data, ["--pending-s", str(pending_s), *more])
 
 
 @contextlib.contextmanager

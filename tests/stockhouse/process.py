@@ -1,50 +1,17 @@
-"""An inventory sandbox in a process of its own, as it runs for everybody else."""
+"""An inventory sandbox in a process of its own."""
 
 import contextlib
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-STOP_S = 10.0
-READY = "inventory sandbox ready on "
+from tests.stand_in import StandIn
 
 
-class StockhouseProcess:
-    """`python -m deploy.stockhouse` on a free port; its data stay in one file."""
+class StockhouseProcess(StandIn):
+    """`python -m deploy.stockhouse`."""
 
-    def __init__(self, data: Path, more: Sequence[str] = ()) -> None:
-        command = [sys.executable, "-m", "deploy.stockhouse", "--listen", "127.0.0.1:0", "--data", str(data), *more]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line.startswith(READY), f"the inventory sandbox did not start: {line!r}"
-        self.address = line.removeprefix(READY).strip()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self._process.kill()
-        self._reap()
-
-    def stop(self) -> int:
-        """Ask it to end, and return its exit code."""
-        self._process.send_signal(signal.SIGTERM)
-        return self._reap()
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        self._process.send_signal(number)
-
-    def _reap(self) -> int:
-        try:
-            code = self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait(STOP_S)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        return code
+    MODULE = "deploy.stockhouse"
+    READY = "inventory sandbox ready on "
 
 
 @contextlib.contextmanager
