@@ -10,7 +10,7 @@ from schemas.events import CancellationRefusal, CancellationRefused, MoneyState,
 SENTENCES: Final[dict[CancellationRefusal, str]] = {
     CancellationRefusal.PREPARATION_STARTED: "It is being prepared for delivery already.",
     CancellationRefusal.TOO_LATE: "The time in which it could be cancelled is over.",
-    CancellationRefusal.ALREADY_CANCELLED: "It is cancelled already, or will be as soon as its payment has ended.",
+    CancellationRefusal.ALREADY_CANCELLED: "It is cancelled already.",
     CancellationRefusal.PAYMENT_FAILED: "Its payment has failed, so there is nothing to cancel.",
     CancellationRefusal.DISPUTED: "Its payment is disputed at your bank, which decides about the money.",
     CancellationRefusal.NOT_APPROVED: "It was not approved in time.",

@@ -22,7 +22,7 @@ CANCELS = "cancel_order"
 REFUSED = {
     "PREPARATION_STARTED": "its preparation has begun",
     "TOO_LATE": "it was paid too long ago (PAYMENTS_CANCEL_WINDOW_S): `payments order refund` gives money back",
-    "ALREADY_CANCELLED": "it is cancelled already, or will be",
+    "ALREADY_CANCELLED": "it is cancelled already",
     "PAYMENT_FAILED": "its payment has failed for good",
     "DISPUTED": "its payment is disputed; the gateway allows no refund",
 }
