@@ -134,7 +134,7 @@ def take(order: Order, request: Request, context: Context) -> Decision | None:
     if (order.effective_status if again else order.status) is Status.PAID_AND_CONFIRMED and order.busy():
         return None
     amount = amount_of(order, request)
-    why = why_no_money(order, amount) if again else _refusal(order, request, amount)
+    why = _why_no_more(order, amount) if again else _refusal(order, request, amount)
     if why is not None:
         refused = refuse_request(order, request, why, context)
         return leave_review(refused) if again else refused
@@ -204,6 +204,17 @@ def _refusal(order: Order, request: Request, amount_minor: int) -> RefundRefusal
             return None  # only goods come back of an order that cost nothing
         case _:
             return why_no_money(order, amount_minor)
+
+
+def _why_no_more(order: Order, amount_minor: int) -> RefundRefusal | None:
+    """Return why a refund that was taken before is not sent again; None if it is.
+
+    Of a cancelled order all money is to go back. A dispute is no reason to keep it: the gateway says whether it still
+    refuses, and until then a person decides.
+    """
+    why = why_no_money(order, amount_minor)
+    owed = order.effective_status is Status.CANCELLED and 0 < amount_minor <= order.left_minor(order.current)
+    return None if owed and why is RefundRefusal.DISPUTED else why
 
 
 def why_no_money(order: Order, amount_minor: int) -> RefundRefusal | None:

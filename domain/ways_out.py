@@ -69,11 +69,13 @@ _CALLS: Final = {
 _OTHERS: Final = {
     "refund_failed": Way(
         "Needs --reference: the id (re_...) of another refund at the gateway, or outside:TEXT for money that went back "
-        "past it (TEXT: the number of a bank transfer, for example). PaymentRefunded, and payment_failed as the failed "
-        "step says; a paid order is paid again.",
+        "past it (TEXT: the number of a bank transfer, or the id of a dispute that was lost, for example). "
+        "PaymentRefunded, and payment_failed as the failed step says; a paid order is paid again, a cancelled one "
+        "cancelled.",
         "The refund is sent again as the next try, under a new key: the old one holds the refusal. The review ends "
-        "with its answer. One that somebody asked for, and that cannot be made any more (a dispute, too little kept), "
-        "is refused instead, and the order is paid again.",
+        "with its answer. One that somebody asked for of a paid order, and that cannot be made any more (a dispute, "
+        "too little kept), is refused instead, and the order is paid again. Of a cancelled order it is sent in spite "
+        "of a dispute: while the gateway refuses it, the review comes again.",
     ),
     "void_refused": Way(
         "The money is free by other means, or the authorization has run out. PaymentVoided, and payment_failed as the "

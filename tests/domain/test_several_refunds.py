@@ -157,6 +157,26 @@ def test_the_review_of_a_refused_cancel_is_not_ended_by_another_refund() -> None
     assert play.of_cancel().try_number == first + 1
 
 
+def test_a_refund_of_a_cancelled_order_that_is_disputed_is_sent_again_or_ended_by_what_the_bank_took() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(Pending("re_1", "pi_1"), "R-1")
+    play.cancel()
+    play.approve_cancel()
+    play.answer(DISPUTED, "R-1")
+    play.order = replace(play.order, disputed=True)
+    for number in (2, 3):
+        assert (play.order.status, play.order.review_reason) == (Status.MANUAL_REVIEW, "refund_failed")
+        assert play.rule(Word.NOT_EXECUTED) is None
+        assert (play.call("R-1").try_number, play.told(e.RefundRefused, "reason")) == (number, [])
+        play.answer(DISPUTED, "R-1")
+
+    assert play.rule(Word.EXECUTED, "outside:dispute-dp_1-lost") is None
+
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+    assert play.states() == {"R-1": "done", "C-1": "done"}
+
+
 def test_a_second_cancel_after_a_dispute_has_a_key_of_its_own() -> None:
     play = Trouble()
     play.cancel()
