@@ -23,7 +23,15 @@ PROVES_NOTHING: Final = (
     "it does not show that this money went back: name another refund, or how it was paid past the gateway (--reference "
     f"{OUTSIDE}TEXT)"
 )
-"""Why such a reference is refused, and what to do."""
+FIRST_TO_BE_BOOKED: Final = (
+    "somebody else has given {amount} of this payment back at the gateway, which the books do not have yet, and the "
+    "customer would have it twice: --as not-executed has the refund sent again, which finds that"
+)
+FIRST_TO_BE_DECIDED: Final = (
+    "refund {refund} of somebody else ({amount}) is pending at the gateway, and the customer would have it twice: wait "
+    "for what becomes of it"
+)
+"""Why such a reference is refused, and what to do. Amounts are in minor units."""
 
 
 class Way(NamedTuple):
