@@ -282,6 +282,7 @@ def test_a_refund_that_is_refused_for_a_dispute_ends_the_cancel_and_the_order_st
     refused = settle(known, Declined(FailureCode.GATEWAY_REFUSED, code), cancel_order)
     assert types(refused) == ["CancellationRefused", "CustomerNotificationRequested"]
     assert facts(refused)[0]["reason"] == "DISPUTED"
+    assert facts(refused)[1]["money"] == "HELD", "it is paid, and stays so"
     assert refused.order is not None
     assert (refused.order.status, refused.order.cancel) == (S.PAID_AND_CONFIRMED, None)
     assert refused.order.requests[0].state is RequestState.REFUSED
@@ -580,6 +581,16 @@ def test_a_retry_of_a_cancelled_order_is_refused_as_such() -> None:
     for known in (order(S.CANCELLED), noted(S.PAYMENT_FAILED, retryable=True, retry_until=later(900))):
         decision = retry_payment.plan(known, builders.payment_retry_requested(), context())
         assert [fact["failure_code"] for fact in facts(decision)] == ["cancelled"]
+
+
+def test_who_pays_again_is_told_where_the_money_is() -> None:
+    for known, money in (
+        (order(S.PAID_AND_CONFIRMED, captured()), "HELD"),
+        (order(S.CANCELLED, captured(refunded_minor=TOTAL)), "RETURNED"),
+        (order(S.PAYMENT_FAILED), "NONE"),
+    ):
+        (notice,) = facts(retry_payment.plan(known, builders.payment_retry_requested(), context()))
+        assert (notice["kind"], notice["money"]) == ("RETRY_REFUSED", money)
 
 
 def test_a_retryable_order_is_cancelled_and_cannot_be_paid_any_more() -> None:
