@@ -15,6 +15,7 @@ from domain.news import RefundFailure, TransactionNews
 from domain.operating import open_operation
 from domain.operation import OPERATIONS, Operation, OperationKind, OperationState
 from domain.order import Attempt, Order, Status
+from domain.refunding import refuse_hopeless
 from domain.rules import Context
 from domain.told import take_back_refund
 from domain.values import replace
@@ -111,7 +112,8 @@ def book_foreign_refund(hearing: Hearing) -> Decision:
         "currency": order.currency,
         "request_id": None,
     }
-    return emit(order.with_attempt(attempt).with_operation(booked), context, Draft(PaymentRefunded, fields))
+    told = emit(order.with_attempt(attempt).with_operation(booked), context, Draft(PaymentRefunded, fields))
+    return refuse_hopeless(told, context)
 
 
 def take_back_foreign_refund(hearing: Hearing) -> Decision:

@@ -181,6 +181,22 @@ def end_unserved(decision: Decision, context: Context) -> Decision:
     return decision
 
 
+def refuse_hopeless(decision: Decision, context: Context) -> Decision:
+    """Refuse refunds that wait for a second person, once nothing is kept that they could give back."""
+    order = decision.order
+    if order is None or order.status not in {Status.CANCELLED, Status.PAID_AND_CONFIRMED}:
+        return decision
+    cancelled = order.status is Status.CANCELLED
+    if not cancelled and order.current.kept_minor > 0:
+        return decision
+    why = RefundRefusal.CANCELLED if cancelled else RefundRefusal.EXCEEDS_KEPT
+    for request in order.requests:
+        if request.kind is RequestKind.REFUND and request.state is RequestState.APPROVAL:
+            because = replace(context, causation_id=request.causation_id or context.causation_id)
+            decision = join(decision, refuse_request(decision.order or order, request, why, because))
+    return decision
+
+
 def amount_of(order: Order, request: Request) -> int:
     """Return what is to be refunded for a request now, in minor units."""
     left = order.left_minor(order.current)

@@ -126,11 +126,20 @@ def end_restock(case: Case) -> Decision:
         assert hold is not None
         order = order.with_hold(replace(hold, state=HoldState.RESTOCKED))
     else:
-        order = end_request(order, call, case.context)
+        order = _note_all_back(end_request(order, call, case.context))
     if order.review_reason and order.review_reason.startswith(OperationKind.RESTOCK):
         order = end_review(order)
     order = reserve_at_last(order, case.context)
     return leave_review(emit(order, case.context, Draft(ItemsRestocked, fields)))
+
+
+def _note_all_back(order: Order) -> Order:
+    """Return the order with its hold restocked, if requests have brought all of its units back."""
+    hold = order.hold_of(order.attempt)
+    on_its_way = any(o.kind is OperationKind.RESTOCK and o.unfinished for o in order.operations)
+    if hold is None or hold.state is not HoldState.SOLD or on_its_way or units_left(order):
+        return order
+    return order.with_hold(replace(hold, state=HoldState.RESTOCKED))
 
 
 def end_request(order: Order, call: Operation, context: Context) -> Order:
