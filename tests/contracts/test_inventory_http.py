@@ -187,7 +187,7 @@ async def test_an_inventory_that_refuses_the_token_is_down_for_everybody(
     with running(folder / "inventory.jsonl", ["--token-file", str(folder / "token")]) as guarded:
         for token in (None, "guess"):
             stranger = HttpWorld(guarded.address, token=token)
-            with pytest.raises(DownForEverybody, match="PAYMENTS_INVENTORY_TOKEN"):
+            with pytest.raises(DownForEverybody, match="PAYMENTS_INVENTORY_TOKEN_FILE"):
                 await stranger.perform([stock_call(Ask(K.RELEASE, "o-1"))])
             await stranger.close()
         friend = HttpWorld(guarded.address, token="open-sesame")

@@ -104,7 +104,8 @@ def check_allowed(reply: Reply, word: str | None) -> None:
     """Raise DownForEverybody when the inventory, or what stands before it, refuses all our calls."""
     if reply.status in {401, 403}:
         raise DownForEverybody(
-            f"the inventory refuses us (HTTP {reply.status} {word or ''}): check PAYMENTS_INVENTORY_TOKEN"
+            f"the inventory refuses us (HTTP {reply.status} {word or ''}): check "
+            "PAYMENTS_INVENTORY_TOKEN (or PAYMENTS_INVENTORY_TOKEN_FILE)"
         )
 
 
