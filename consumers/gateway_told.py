@@ -43,7 +43,7 @@ from domain.hearing import (
     wait,
 )
 from domain.news import Dispute, RefundFailure, TransactionNews
-from domain.told import book_failure, refund_must_wait
+from domain.told import book_failure, refund_must_wait, waits_for_sums
 from schemas.events import (
     PaymentDisputeClosed,
     PaymentDisputed,
@@ -62,6 +62,7 @@ ROWS = (
     Told(Dispute, always, tell_dispute),
     Told(FraudWarning, always, warn_of_fraud),
     Told(RefundFailure, refund_must_wait, wait),
+    Told(RefundFailure, waits_for_sums, wait),
     Told(RefundFailure, always, book_failure),
     Told(TransactionNews, is_in_books, do_nothing),
     Told(TransactionNews, of_no_attempt, wait),

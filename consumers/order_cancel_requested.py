@@ -10,6 +10,7 @@ from domain.cancel_requests import (
     asked_before,
     asked_otherwise,
     asked_too_often,
+    cancel_is_noted,
     failed_for_good,
     is_cancelled,
     note_cancel,
@@ -23,6 +24,7 @@ from domain.cancel_requests import (
     refuse_late,
     refuse_other_content,
     refuse_prepared,
+    wait_behind,
 )
 from domain.conditions import always
 from domain.early import wait_for_order
@@ -48,6 +50,7 @@ cancel_order = Reaction(
         When(ANY, asked_otherwise, refuse_other_content),
         When(ANY, asked_too_often, refuse_another),
         When(ANY, is_cancelled, refuse_cancelled),
+        When(ANY, cancel_is_noted, wait_behind),
         When(ANY, failed_for_good, refuse_failed),
         When(ANY, preparation_began, refuse_prepared),
         When(ANY, paid_and_disputed, refuse_disputed),

@@ -4,7 +4,13 @@ Emits nothing. If the order is cancelled, or will be, an operator is called. It 
 redelivery: the first one counts.
 """
 
-from domain.cancel_requests import is_cancelled, note_preparation, note_preparation_of_cancelled, preparation_began
+from domain.cancel_requests import (
+    cancel_is_noted,
+    is_cancelled,
+    note_preparation,
+    note_preparation_of_cancelled,
+    preparation_began,
+)
 from domain.conditions import always
 from domain.early import wait_for_order
 from domain.reaction import Reaction
@@ -19,6 +25,7 @@ note_preparation_start = Reaction(
         When(NO_ORDER, always, wait_for_order),
         When(ANY, preparation_began, do_nothing),
         When(ANY, is_cancelled, note_preparation_of_cancelled),
+        When(ANY, cancel_is_noted, note_preparation_of_cancelled),
         When(ANY, always, note_preparation),
     ),
     settles=(),

@@ -21,6 +21,7 @@ from deploy.topics import owners_of
 from domain.errors import Transient
 from outbox.audit import Committed, TopicMessage, Unreadable
 from producers.connection import admin_client, start_failure
+from schemas.texts import counted
 from schemas.topics import topic_name
 
 GROUPS: Final = {reaction.trigger.TYPE: reaction.group for reaction in REACTIONS}
@@ -61,7 +62,7 @@ class KafkaTopics:
             left = ends[p] - max(committed.get((p.topic, p.partition), 0), firsts[p])
             behind[p.topic] = behind.get(p.topic, 0) + max(left, 0)
         return [
-            f"{group} has {behind[topic]} messages before it"
+            f"{group} has {counted(behind[topic], 'message')} before it"
             for topic, group in zip(topics, GROUPS.values(), strict=True)
             if behind.get(topic)
         ]

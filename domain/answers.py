@@ -15,6 +15,7 @@ from domain.failure_codes import FailureCode
 from domain.operation import Operation, OperationKind, OperationState
 from domain.outcome import (
     AlreadyCaptured,
+    AlreadySold,
     Approved,
     CustomerMustAct,
     Declined,
@@ -65,7 +66,7 @@ ANSWERS: Final[dict[OperationKind, frozenset[type[Outcome]]]] = {
     _K.REFUND: _WAITING | {Approved, ReturnedElsewhere, Declined, Lapsed, TransactionMissing},
     _K.RESERVE: _WAITING | {Reserved, Short, Lapsed},
     _K.CONFIRM: _WAITING | {Approved, Short, Declined, Lapsed},
-    _K.RELEASE: _WAITING | {Approved},
+    _K.RELEASE: _WAITING | {Approved, AlreadySold},
     _K.EXTEND: _WAITING | {Reserved, Lapsed},
     _K.RESTOCK: _WAITING | {Approved, Declined},
 }

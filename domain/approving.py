@@ -32,7 +32,9 @@ def approve(order: Order, request_id: str, person: Person, context: Context) -> 
         return No(f"you have asked for {request_id} yourself ({asked}): somebody else approves it")
     if is_unapproved(request, context.at, context.rules):
         return No(f"request {request_id} was not approved in time; it is being refused: ask anew if it is still wanted")
-    if request.kind is RequestKind.CANCEL and (why := _too_late(order, context)) is not None:
+    # Behind a cancel that is noted it waits, and ends with that one.
+    judged = request.kind is RequestKind.CANCEL and order.cancel is None
+    if judged and (why := _too_late(order, context)) is not None:
         return _refuse_cancel(order, request, why, context)
     approved = replace(request, state=RequestState.WAITING, approved_by=person.identity, approved_at=context.at)
     return carry_on(Case(order, context, CANCELS), silent(order.with_request(approved)))
@@ -56,7 +58,7 @@ def refuse_unapproved(order: Order, context: Context) -> Decision:
 
 def _too_late(order: Order, context: Context) -> CancellationRefusal | None:
     """Return why a cancel is refused that was asked for in time, and approved now."""
-    if order.effective_status is Status.CANCELLED or order.cancel is not None:
+    if order.effective_status is Status.CANCELLED:
         return CancellationRefusal.ALREADY_CANCELLED
     if order.effective_status is Status.PAYMENT_FAILED and not order.retryable:
         return CancellationRefusal.PAYMENT_FAILED

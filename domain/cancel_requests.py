@@ -42,8 +42,13 @@ def asked_too_often(case: Case) -> bool:
 
 
 def is_cancelled(case: Case) -> bool:
-    """Whether the order is cancelled, or a cancel is noted on it."""
-    return case.order.effective_status is Status.CANCELLED or case.order.cancel is not None
+    """Whether the order is cancelled."""
+    return case.order.effective_status is Status.CANCELLED
+
+
+def cancel_is_noted(case: Case) -> bool:
+    """Whether another cancel is noted on the order."""
+    return case.order.cancel is not None
 
 
 def failed_for_good(case: Case) -> bool:
@@ -90,6 +95,14 @@ def note_cancel(case: Case) -> Decision:
     return carry_out(replace(case, order=order))
 
 
+def wait_behind(case: Case) -> Decision:
+    """Keep the cancel behind the one that is noted, whose end is its own: cancelled already, or disputed.
+
+    It is never carried out itself, so nobody needs to approve it.
+    """
+    return silent(case.order.with_request(_request(case, RequestState.WAITING)))
+
+
 def begin_cancelled_early(case: Case) -> Decision:
     """Begin and cancel an order whose cancel came before it: nothing is called."""
     event = next(e for e in case.context.early if isinstance(e, OrderCancelRequested))
@@ -110,7 +123,7 @@ def refuse_another(_: Case) -> Decision:
 
 
 def refuse_cancelled(case: Case) -> Decision:
-    """Refuse the cancel: the order is cancelled already, or will be."""
+    """Refuse the cancel: the order is cancelled already."""
     return refuse_cancel(case, CancellationRefusal.ALREADY_CANCELLED)
 
 

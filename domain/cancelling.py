@@ -4,6 +4,8 @@ While a cancel is noted, the rows `CANCELLING` come before a reaction's own. Wha
 already, and goes back: nothing is reserved or captured any more, and the order is not told as paid.
 """
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from domain import paid_review
@@ -46,7 +48,7 @@ from domain.outcome import (
 )
 from domain.payment import cancel_undecided, leave_review, void_again
 from domain.pending import waits_for_others
-from domain.requests import Request, RequestKind, RequestState
+from domain.requests import NOTED, Request, RequestKind, RequestState
 from domain.returning import draft_return
 from domain.rows import On, settles_by_case
 from domain.rules import Context
@@ -125,16 +127,18 @@ def end_without_bank(case: Case) -> Decision:
 
 
 def refuse_disputed_meanwhile(case: Case) -> Decision:
-    """Refuse the cancel after all: the payment was disputed meanwhile, and the gateway refuses to refund it."""
+    """Refuse the cancel after all: the payment was disputed meanwhile, and the gateway refuses to refund it.
+
+    So are those that waited behind it. The customer is told once.
+    """
     order, reason = case.order, CancellationRefusal.DISPUTED
     cancel = order.cancel
     assert cancel is not None
-    refused = replace(
-        cancel, state=RequestState.REFUSED, refused=reason.value, ended_at=case.context.at, tries=case.call.try_number
-    )
-    order = order.with_request(refused)
-    drafts = draft_refused(order, cancel.request_id, reason), draft_notice_of_refusal(order, reason)
-    return paid_review.leave_review(emit(order, _because_of(cancel, case.context), *drafts))
+    order = order.with_request(replace(cancel, tries=case.call.try_number))
+    noted = [r for r in order.requests if r.kind is RequestKind.CANCEL and r.state in NOTED]
+    order, refusals = _refuse_each(order, noted, reason, case.context.at)
+    notice = draft_notice_of_refusal(order, reason)
+    return paid_review.leave_review(emit(order, _because_of(cancel, case.context), *refusals, notice))
 
 
 def begin_cancelled(order: Order, request: Request, context: Context) -> Decision:
@@ -184,18 +188,24 @@ def _end(order: Order, context: Context, *before: Draft) -> Decision:
     done = replace(cancel, state=RequestState.DONE, taken_at=cancel.taken_at or context.at, ended_at=context.at)
     order = replace(leave_review(order, Status.CANCELLED), retryable=False, retry_until=None).with_request(done)
     order = order.with_attempt(replace(order.current, token=None))
-    refusals: list[Draft] = []
-    for other in order.requests:
-        if other.kind is RequestKind.CANCEL and not other.ended:
-            refused = CancellationRefusal.ALREADY_CANCELLED
-            ended = replace(other, state=RequestState.REFUSED, refused=str(refused), ended_at=context.at)
-            order = order.with_request(ended)
-            refusals.append(draft_refused(order, other.request_id, refused))
+    others = [r for r in order.requests if r.kind is RequestKind.CANCEL and not r.ended]
+    order, refusals = _refuse_each(order, others, CancellationRefusal.ALREADY_CANCELLED, context.at)
     fields = outcome_fields(order, done)
     notice = draft_notice(order, order.current, NotificationKind.CANCELLED, CANCELLED, MoneyState(str(fields["money"])))
     # The customer hears of what goes back, not of what the order costs.
     told = Draft(notice.event, {**notice.fields, "amount_minor": done.taken_minor or order.total_minor})
     return emit(order, context, *before, Draft(OrderCancelled, fields), told, *refusals)
+
+
+def _refuse_each(
+    order: Order, cancels: Iterable[Request], reason: CancellationRefusal, at: datetime
+) -> tuple[Order, list[Draft]]:
+    """Return the order with these cancels refused, and what is emitted of each."""
+    refusals: list[Draft] = []
+    for cancel in cancels:
+        order = order.with_request(replace(cancel, state=RequestState.REFUSED, refused=reason.value, ended_at=at))
+        refusals.append(draft_refused(order, cancel.request_id, reason))
+    return order, refusals
 
 
 _K = OperationKind

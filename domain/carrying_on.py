@@ -5,7 +5,7 @@ from typing import Final
 from domain.cancelling import carry_out, is_under_way
 from domain.case import Case
 from domain.decision import Decision
-from domain.refunding import end_unserved, join, take_waiting
+from domain.refunding import end_unserved, join, refuse_hopeless, take_waiting
 from domain.restocking import OWNER
 from domain.values import replace
 
@@ -23,7 +23,8 @@ def carry_on(case: Case, decision: Decision) -> Decision:
     decision = end_unserved(take_waiting(replace(decision, order=order), case.context), case.context)
     order = decision.order or order
     if order.cancel is None or is_under_way(order):
-        return decision
+        return refuse_hopeless(decision, case.context)
     reaction = CANCELS if case.reaction == OWNER else case.reaction
     cancelled = carry_out(replace(case, order=order, reaction=reaction))
-    return end_unserved(take_waiting(join(decision, cancelled), case.context), case.context)
+    decision = end_unserved(take_waiting(join(decision, cancelled), case.context), case.context)
+    return refuse_hopeless(decision, case.context)

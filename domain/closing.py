@@ -4,6 +4,7 @@ from typing import Final
 
 from domain.operation import Operation, OperationState
 from domain.outcome import (
+    AlreadySold,
     CustomerMustAct,
     Declined,
     Lapsed,
@@ -25,6 +26,7 @@ _STATES: Final = {
     Short: OperationState.DECLINED,
     Lapsed: OperationState.DECLINED,
     ReturnedElsewhere: OperationState.DECLINED,
+    AlreadySold: OperationState.DECLINED,
     Undecided: OperationState.NOT_EXECUTED,
     CustomerMustAct: OperationState.NOT_EXECUTED,
 }
@@ -63,5 +65,7 @@ def detail_of(outcome: Outcome) -> str | None:
             return ", ".join(m.sku for m in outcome.missing)[:200]
         case Lapsed():
             return "lapsed"
+        case AlreadySold():
+            return "sold there: put back into stock"
         case _:
             return None

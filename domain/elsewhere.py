@@ -8,20 +8,19 @@ from typing import Final
 
 from domain.closing import ELSEWHERE
 from domain.decision import Decision, Draft, emit, silent
+from domain.gateway_sums import FOREIGN, unbooked_minor
 from domain.hearing import ForeignRefund, Hearing
 from domain.ids import OperationId
 from domain.news import RefundFailure, TransactionNews
 from domain.operating import open_operation
 from domain.operation import OPERATIONS, Operation, OperationKind, OperationState
 from domain.order import Attempt, Order, Status
+from domain.refunding import refuse_hopeless
 from domain.rules import Context
 from domain.told import take_back_refund
 from domain.values import replace
-from domain.ways_out import OUTSIDE
 from schemas.events import PaymentRefunded, PaymentRefundFailed, PaymentVoided
 
-REACTION: Final = "gateway_told"
-"""The name of no consumer: nobody settles an operation of somebody else."""
 GIVES_BACK: Final = "return_payment"
 """Whose rows settle a void or refund that is opened here."""
 
@@ -51,7 +50,7 @@ def take_back_ruled(hearing: Hearing) -> Decision:
     failure = RefundFailure(
         hearing.order.order_id, str(ours.operation_id), refund.refund_id, ours.amount_minor, refund.reason
     )
-    return take_back_refund(hearing.order, failure, hearing.context)
+    return take_back_refund(hearing.order, replace(failure, news=hearing.fact_as(ForeignRefund).news), hearing.context)
 
 
 def has_failed(hearing: Hearing) -> bool:
@@ -92,7 +91,7 @@ def book_foreign_refund(hearing: Hearing) -> Decision:
         attempt=attempt.number,
         kind=OperationKind.REFUND,
         try_number=min([0, *(o.try_number for o in order.operations if o.attempt == attempt.number)]) - 1,
-        reaction=REACTION,
+        reaction=FOREIGN,
         causation_id=None,
         amount_minor=amount,
         currency=order.currency,
@@ -113,7 +112,8 @@ def book_foreign_refund(hearing: Hearing) -> Decision:
         "currency": order.currency,
         "request_id": None,
     }
-    return emit(order.with_attempt(attempt).with_operation(booked), context, Draft(PaymentRefunded, fields))
+    told = emit(order.with_attempt(attempt).with_operation(booked), context, Draft(PaymentRefunded, fields))
+    return refuse_hopeless(told, context)
 
 
 def take_back_foreign_refund(hearing: Hearing) -> Decision:
@@ -219,7 +219,7 @@ def _booked(hearing: Hearing) -> Operation | None:
     """Return the row of the refund, if it counts as given back."""
     refund_id = hearing.fact_as(ForeignRefund).refund.refund_id
     for operation in hearing.order.operations:
-        if operation.reference == refund_id and operation.reaction == REACTION:
+        if operation.reference == refund_id and operation.reaction == FOREIGN:
             return operation if operation.state is OperationState.APPROVED else None
     return None
 
@@ -227,7 +227,7 @@ def _booked(hearing: Hearing) -> Operation | None:
 def _found_by(hearing: Hearing) -> Operation | None:
     """Return the call of ours that found money given back."""
     for operation in hearing.order.operations:
-        found = operation.attempt == hearing.attempt_there.number and operation.reaction != REACTION
+        found = operation.attempt == hearing.attempt_there.number and operation.reaction != FOREIGN
         if found and (operation.detail or "").startswith(ELSEWHERE):
             return operation
     return None
@@ -237,37 +237,12 @@ def _ruled(hearing: Hearing) -> Operation | None:
     """Return the refund of ours that a person has ended by naming this one."""
     refund_id = hearing.fact_as(ForeignRefund).refund.refund_id
     for operation in hearing.order.operations:
-        ours = operation.kind is OperationKind.REFUND and operation.reaction != REACTION
+        ours = operation.kind is OperationKind.REFUND and operation.reaction != FOREIGN
         if ours and operation.reference == refund_id and operation.state is OperationState.APPROVED:
             return operation
     return None
 
 
 def _unbooked(hearing: Hearing) -> int:
-    """Return how much is back at the gateway, of what was captured, and not in our books.
-
-    What an operator paid back past the gateway is in our books, and the gateway has it still. Refunds of ours that
-    succeeded there and have no outcome here yet are booked by their own answers. One that failed there after it had
-    succeeded is in our books until we hear of it.
-    """
-    attempt = hearing.attempt_there
-    outside = sum(
-        o.amount_minor
-        for o in hearing.order.operations
-        if (o.attempt, o.kind, o.state) == (attempt.number, OperationKind.REFUND, OperationState.APPROVED)
-        and o.reference is not None
-        and o.reference.startswith(OUTSIDE)
-    )
-    unheard = {str(o.operation_id) for o in hearing.order.operations if o.unfinished}
-    news = hearing.fact_as(ForeignRefund).news
-    ours = sum(r.amount_minor for r in news.refunds if r.state == "succeeded" and r.operation_id in unheard)
-    back = min(news.returned_minor - ours, attempt.captured_minor)
-    gone = {r.operation_id: r.refund_id for r in news.refunds if r.state == "failed" and r.operation_id is not None}
-    stale = sum(
-        o.amount_minor
-        for o in hearing.order.operations
-        if o.state is OperationState.APPROVED
-        and o.reference is not None
-        and gone.get(str(o.operation_id)) == o.reference
-    )
-    return back - (attempt.refunded_minor - outside - stale)
+    """Return how much is back at the gateway, of what was captured, and not in our books."""
+    return unbooked_minor(hearing.order, hearing.attempt_there, hearing.fact_as(ForeignRefund).news)

@@ -133,13 +133,16 @@ def _with_time(order: Order, attempt: int, expires_at: datetime) -> Order:
 
 
 def releases_first(order: Order, context: Context) -> bool:
-    """Whether goods of an older attempt are still being released in an inventory elsewhere.
+    """Whether goods of an older attempt are still being released or put back in an inventory elsewhere.
 
     In our own inventory that is done in the same transaction, before the reserve.
     """
     return context.rules.inventory_elsewhere and any(
-        o.unfinished and o.kind is OperationKind.RELEASE and o.attempt < order.attempt for o in order.operations
+        o.unfinished and o.kind in _GIVES_BACK and o.attempt < order.attempt for o in order.operations
     )
+
+
+_GIVES_BACK = frozenset({OperationKind.RELEASE, OperationKind.RESTOCK})
 
 
 def reserve_at_last(order: Order, context: Context) -> Order:

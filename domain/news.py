@@ -68,7 +68,8 @@ class TransactionNews(Value, frozen=True):
 class RefundFailure(Value, frozen=True):
     """A refund of ours that is not, or not any more, on its way to the customer.
 
-    operation_id: as text, from its metadata. amount_minor: in ISO 4217 minor units. reason: the gateway's code.
+    operation_id: as text, from its metadata. amount_minor: in ISO 4217 minor units. reason: the gateway's code. news:
+    of its transaction; None if a list told of the refund alone.
     """
 
     order_id: str
@@ -76,3 +77,4 @@ class RefundFailure(Value, frozen=True):
     refund_id: str
     amount_minor: int
     reason: str
+    news: TransactionNews | None = None

@@ -10,11 +10,11 @@ from domain.operation import OperationKind
 from domain.order import Attempt, Order, OrderLine, Status
 from domain.payment import fail_payment, mark_authorized
 from domain.retries import retry_refusal
+from domain.returning import money_state
 from domain.rules import Context
 from domain.values import replace
 from schemas.events import (
     CustomerNotificationRequested,
-    MoneyState,
     NotificationKind,
     OrderConfirmed,
     PaymentMethod,
@@ -125,7 +125,7 @@ def refuse_retry(case: Case) -> Decision:
         "reason": FIRST_WAITS if code == "in_progress" and asked else RETRY_REFUSALS[code],
         "amount_minor": order.total_minor,
         "currency": order.currency,
-        "money": MoneyState.NONE,
+        "money": money_state(order, order.current),
         "retryable": False,
         "retry_until": None,
         "missing": (),

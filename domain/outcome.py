@@ -1,8 +1,8 @@
 """What came of an operation. Ports return these values; they never raise for a decline or a shortage.
 
-`Approved`, `OtherAmount`, `Declined`, `AlreadyCaptured`, `ReturnedElsewhere`, `Lapsed`, `Reserved`, `Short` are
-definite. `Pending`: accepted, the answer comes later. `CustomerMustAct`: only the customer can bring it on.
-`Undecided`: the gateway has it, and nobody has decided.
+`Approved`, `OtherAmount`, `Declined`, `AlreadyCaptured`, `ReturnedElsewhere`, `Lapsed`, `Reserved`, `Short`,
+`AlreadySold` are definite. `Pending`: accepted, the answer comes later.
+`CustomerMustAct`: only the customer can bring it on. `Undecided`: the gateway has it, and nobody has decided.
 `Unknown`: we do not know whether it was executed. `NotExecuted`: it was not, and the same key may be sent again.
 `NotFound`: a look-up found no such operation; that alone does not prove that it was not executed.
 `TransactionMissing`: the gateway does not have the transaction that the call is about.
@@ -174,6 +174,10 @@ class Short(Value, frozen=True):
     missing: tuple[Missing, ...]
 
 
+class AlreadySold(Value, frozen=True):
+    """A release found the goods sold: they come back by a restock only."""
+
+
 GatewayOutcome = (
     Approved
     | OtherAmount
@@ -189,4 +193,4 @@ GatewayOutcome = (
     | NotExecuted
     | NotFound
 )
-Outcome = GatewayOutcome | Reserved | Short
+Outcome = GatewayOutcome | Reserved | Short | AlreadySold

@@ -134,7 +134,7 @@ def take(order: Order, request: Request, context: Context) -> Decision | None:
     if (order.effective_status if again else order.status) is Status.PAID_AND_CONFIRMED and order.busy():
         return None
     amount = amount_of(order, request)
-    why = why_no_money(order, amount) if again else _refusal(order, request, amount)
+    why = _why_no_more(order, amount) if again else _refusal(order, request, amount)
     if why is not None:
         refused = refuse_request(order, request, why, context)
         return leave_review(refused) if again else refused
@@ -181,6 +181,22 @@ def end_unserved(decision: Decision, context: Context) -> Decision:
     return decision
 
 
+def refuse_hopeless(decision: Decision, context: Context) -> Decision:
+    """Refuse refunds that wait for a second person, once nothing is kept that they could give back."""
+    order = decision.order
+    if order is None or order.status not in {Status.CANCELLED, Status.PAID_AND_CONFIRMED}:
+        return decision
+    cancelled = order.status is Status.CANCELLED
+    if not cancelled and order.current.kept_minor > 0:
+        return decision
+    why = RefundRefusal.CANCELLED if cancelled else RefundRefusal.EXCEEDS_KEPT
+    for request in order.requests:
+        if request.kind is RequestKind.REFUND and request.state is RequestState.APPROVAL:
+            because = replace(context, causation_id=request.causation_id or context.causation_id)
+            decision = join(decision, refuse_request(decision.order or order, request, why, because))
+    return decision
+
+
 def amount_of(order: Order, request: Request) -> int:
     """Return what is to be refunded for a request now, in minor units."""
     left = order.left_minor(order.current)
@@ -204,6 +220,17 @@ def _refusal(order: Order, request: Request, amount_minor: int) -> RefundRefusal
             return None  # only goods come back of an order that cost nothing
         case _:
             return why_no_money(order, amount_minor)
+
+
+def _why_no_more(order: Order, amount_minor: int) -> RefundRefusal | None:
+    """Return why a refund that was taken before is not sent again; None if it is.
+
+    Of a cancelled order all money is to go back. A dispute is no reason to keep it: the gateway says whether it still
+    refuses, and until then a person decides.
+    """
+    why = why_no_money(order, amount_minor)
+    owed = order.effective_status is Status.CANCELLED and 0 < amount_minor <= order.left_minor(order.current)
+    return None if owed and why is RefundRefusal.DISPUTED else why
 
 
 def why_no_money(order: Order, amount_minor: int) -> RefundRefusal | None:

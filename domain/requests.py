@@ -97,11 +97,12 @@ def next_waiting(requests: Iterable[Request]) -> Request | None:
 
 
 def noted_cancel(requests: Iterable[Request]) -> Request | None:
-    """Return the cancel that is noted and not carried out yet. An order has one at most."""
-    for request in requests:
-        if request.kind is RequestKind.CANCEL and request.state in NOTED:
-            return request
-    return None
+    """Return the cancel that is noted and not carried out yet: the one that is taken, else the first that waits.
+
+    Others wait behind it, and end with it.
+    """
+    noted = [r for r in requests if r.kind is RequestKind.CANCEL and r.state in NOTED]
+    return next((r for r in noted if r.state is RequestState.TAKEN), noted[0] if noted else None)
 
 
 def with_request(requests: tuple[Request, ...], request: Request) -> tuple[Request, ...]:

@@ -8,13 +8,15 @@ from collections import Counter
 from typing import Final
 
 from domain.case import Case
-from domain.decision import Decision, Draft, emit
+from domain.decision import Decision, Draft, emit, silent
+from domain.extending import reserve_at_last
 from domain.lines import OrderLine
 from domain.operating import open_operation
-from domain.operation import Operation, OperationKind
-from domain.order import HoldState, Order
-from domain.paid_review import leave_review
+from domain.operation import Operation, OperationKind, OperationState
+from domain.order import Hold, HoldState, Order, reservation_id
+from domain.paid_review import end_review, leave_review
 from domain.requests import Request, RequestKind, RequestState, find
+from domain.reviewing import review
 from domain.rules import Context
 from domain.values import replace
 from schemas.events import ItemsRestocked
@@ -58,12 +60,38 @@ def open_restock(order: Order, request: Request, context: Context) -> Order:
 def restock_all(order: Order, context: Context, reaction: str) -> Order:
     """Return a cancelled order with the operation that puts back all that is still sold, if anything is."""
     under_way = any(
-        o.kind is OperationKind.RESTOCK and o.for_request is None and o.unfinished for o in order.operations
+        o.kind is OperationKind.RESTOCK and o.for_request is None and o.unfinished and o.attempt == order.attempt
+        for o in order.operations
     )
     if under_way or not units_left(order):
         return order
     lines = tuple(OrderLine(sku, units) for sku, units in sorted(units_left(order).items()))
     return open_operation(order, context, OperationKind.RESTOCK, order.current, reaction, 0, lines=lines)
+
+
+def restock_sold(case: Case) -> Decision:
+    """Put back all that the inventory has sold of an attempt whose goods nobody wants. End a review of its release.
+
+    The confirm that sold them was taken for not executed, by an operator for example.
+    """
+    order, attempt, context = case.order, case.attempt, case.context
+    if order.review_reason and order.review_reason.startswith(OperationKind.RELEASE):
+        order = end_review(order)
+    hold = order.hold_of(attempt.number) or Hold(
+        reservation_id(order.order_id, attempt.number), attempt.number, HoldState.SOLD, context.at
+    )
+    if hold.state is HoldState.RESTOCKED or order.under_way(OperationKind.RESTOCK, attempt.number) is not None:
+        return silent(order)
+    order = order.with_hold(replace(hold, state=HoldState.SOLD, pinned=False))
+    return silent(open_operation(order, context, OperationKind.RESTOCK, attempt, OWNER, 0, lines=order.lines))
+
+
+def ask_about_restock(case: Case) -> Decision:
+    """Ask an operator: the inventory refuses to take the units back. The call waits for the ruling."""
+    order, call = case.order, case.call
+    closed = next(o for o in order.operations if o.operation_id.int == call.operation_id.int)
+    waiting = replace(closed, state=OperationState.OPEN, settled_at=None)
+    return review(order.with_operation(waiting), waiting, f"{call.kind}_not_executed", case.context)
 
 
 def lines_of(order: Order, operation: Operation) -> tuple[OrderLine, ...]:
@@ -98,8 +126,20 @@ def end_restock(case: Case) -> Decision:
         assert hold is not None
         order = order.with_hold(replace(hold, state=HoldState.RESTOCKED))
     else:
-        order = end_request(order, call, case.context)
+        order = _note_all_back(end_request(order, call, case.context))
+    if order.review_reason and order.review_reason.startswith(OperationKind.RESTOCK):
+        order = end_review(order)
+    order = reserve_at_last(order, case.context)
     return leave_review(emit(order, case.context, Draft(ItemsRestocked, fields)))
+
+
+def _note_all_back(order: Order) -> Order:
+    """Return the order with its hold restocked, if requests have brought all of its units back."""
+    hold = order.hold_of(order.attempt)
+    on_its_way = any(o.kind is OperationKind.RESTOCK and o.unfinished for o in order.operations)
+    if hold is None or hold.state is not HoldState.SOLD or on_its_way or units_left(order):
+        return order
+    return order.with_hold(replace(hold, state=HoldState.RESTOCKED))
 
 
 def end_request(order: Order, call: Operation, context: Context) -> Order:

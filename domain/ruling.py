@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from domain.approval import Person
+from domain.news import TransactionNews
 from domain.operation import OperationKind
 from domain.values import Value
 
@@ -23,7 +24,7 @@ class Ruling(Value, frozen=True):
     """What an operator found out. reference: the gateway's id of what the call made, or of the transaction.
 
     For money that went back past the gateway: OUTSIDE, and the operator's own proof behind it. person: who rules, where
-    two persons are needed; None: not known.
+    two persons are needed; None: not known. seen: what the gateway had of the order's transactions just before.
     """
 
     word: Word
@@ -31,6 +32,7 @@ class Ruling(Value, frozen=True):
     by: str
     reference: str | None = None
     person: Person | None = None
+    seen: tuple[TransactionNews, ...] = ()
 
 
 class No(NamedTuple):

@@ -28,10 +28,11 @@ from domain.extending import (
 from domain.ids import ReservationId
 from domain.notifying import draft_notice
 from domain.operating import give_up_reason, open_operation
-from domain.operation import GATEWAY_KINDS, Operation, OperationKind
+from domain.operation import Operation, OperationKind
 from domain.order import FINAL, HoldState, Order, Status
 from domain.outcome import (
     AlreadyCaptured,
+    AlreadySold,
     Approved,
     CustomerMustAct,
     Declined,
@@ -48,18 +49,16 @@ from domain.outcome import (
 from domain.paid_review import end_review
 from domain.payment import cancel_undecided, give_back, give_back_rest, refund_anew, void_again, void_anew
 from domain.pending import waits_for_customer
-from domain.restocking import end_restock
+from domain.restocking import ask_about_restock, end_restock, restock_sold
 from domain.returning import draft_return, money_state
+from domain.reviewing import review
 from domain.rows import ANY, EVERY, NO_ORDER, On, When
 from domain.rules import Context
 from domain.values import replace
 from schemas.events import (
     MoneyState,
     NotificationKind,
-    PaymentReviewRequired,
     ReservationReleased,
-    ReviewMoney,
-    ReviewOperation,
 )
 from schemas.rejection import Reason
 
@@ -205,36 +204,6 @@ def draft_release(attempt: int, reservation_id: ReservationId) -> Draft:
     return Draft(ReservationReleased, {"attempt": attempt, "reservation_id": reservation_id})
 
 
-def review(order: Order, operation: Operation | None, reason: str, context: Context, *before: Draft) -> Decision:
-    """Move the order to manual review, with what is known of the money. before: events that are emitted first."""
-    attempt = order.attempts[operation.attempt - 1] if operation else order.current
-    # A call at the inventory leaves no doubt about the money.
-    called = operation if operation and operation.kind in GATEWAY_KINDS else None
-    undecided = called is not None and called.kind is OperationKind.VOID and called.amount_minor == 0
-    if called and (reason.endswith("_unknown") or reason in _MONEY_UNKNOWN or undecided):
-        money = ReviewMoney.UNKNOWN
-    elif attempt.kept_minor > 0:
-        money = ReviewMoney.CAPTURED
-    else:
-        money = ReviewMoney.HELD if attempt.held_minor > 0 else ReviewMoney.NONE
-    fields = {
-        "customer_id": order.customer_id,
-        "attempt": attempt.number,
-        "operation": ReviewOperation[called.kind.name] if called else ReviewOperation.NONE,
-        "reason": reason,
-        "money": money,
-        "amount_minor": called.amount_minor if called else order.total_minor,
-        "currency": order.currency,
-    }
-    reviewed = order.reviewed if order.status is Status.MANUAL_REVIEW else order.status
-    order = replace(order, status=Status.MANUAL_REVIEW, reviewed=reviewed, review_reason=reason)
-    return replace(emit(order, context, *before, Draft(PaymentReviewRequired, fields)), alarm=f"review_{reason}")
-
-
-_MONEY_UNKNOWN = frozenset({"transaction_missing", "currency_differs", "authorize_overdue"})
-"""Reasons of a review that leave open where the money is, beside those of calls without an answer."""
-
-
 def do_nothing(_: Case) -> Decision:
     """Do nothing: the event was planned before."""
     return NOTHING
@@ -287,9 +256,11 @@ LAST: Final = (
     On(OperationKind.REFUND, (Approved, ReturnedElsewhere), always, end_refund),
     On(_TAKES_MONEY, (ReturnedElsewhere,), always, end_refund),
     On(OperationKind.RELEASE, (Approved,), always, end_release),
+    On(OperationKind.RELEASE, (AlreadySold,), always, restock_sold),
     On(OperationKind.RESERVE, (Reserved,), always, release_unwanted),
     On(OperationKind.EXTEND, (Reserved,), always, note_extension),
     On(OperationKind.EXTEND, (Lapsed,), always, note_lapse),
     On(OperationKind.RESTOCK, (Approved,), always, end_restock),
+    On(OperationKind.RESTOCK, (Declined,), always, ask_about_restock),
 )
 """The last rows of outcomes for every reaction. An outcome that fits none is undone."""

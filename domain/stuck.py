@@ -6,8 +6,8 @@ from domain.cancelling import carry_out
 from domain.case import Case
 from domain.decision import Decision, silent
 from domain.order import FINAL, Order
+from domain.reviewing import review
 from domain.rules import Context
-from domain.settling import review
 from domain.values import replace
 
 CANCELS: Final = "cancel_order"

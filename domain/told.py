@@ -1,20 +1,37 @@
 """What the gateway says of a refund of ours that was settled before, and what it makes of an order."""
 
 from domain.decision import NOTHING, Decision, Draft
+from domain.gateway_sums import found_by_call, uncounted_minor
 from domain.hearing import AT_REST, Hearing
 from domain.news import RefundFailure
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Order
 from domain.requests import RequestKind, RequestState, find
+from domain.reviewing import review
 from domain.rules import Context
-from domain.settling import review
 from domain.values import replace
-from schemas.events import PaymentRefundFailed
+from schemas.events import PaymentRefunded, PaymentRefundFailed
 
 
 def refund_must_wait(hearing: Hearing) -> bool:
     """Whether the failure is new, and something else is under way for the order."""
     return must_wait(hearing.order, hearing.fact_as(RefundFailure))
+
+
+def waits_for_sums(hearing: Hearing) -> bool:
+    """Whether the failure is new, and only the whole transaction says what is back without that refund.
+
+    A call of ours has found refunds of somebody else, and booked all that was back as one sum.
+    """
+    return transaction_to_ask(hearing.order, hearing.fact_as(RefundFailure)) is not None
+
+
+def transaction_to_ask(order: Order, failure: RefundFailure) -> str | None:
+    """Return the transaction that the gateway must be asked about before the failure can be booked; None: none."""
+    refund = _refund_of(order, failure)
+    if refund is None or failure.news is not None or found_by_call(order, refund.attempt) is None:
+        return None
+    return refund.transaction_id
 
 
 def book_failure(hearing: Hearing) -> Decision:
@@ -43,6 +60,7 @@ def take_back_refund(order: Order, failure: RefundFailure, context: Context) -> 
     returned = attempt.refunded_minor - min(failure.amount_minor, attempt.refunded_minor)
     failed = replace(refund, state=OperationState.DECLINED, detail=f"failed later: {failure.reason}")
     order = order.with_attempt(replace(attempt, refunded_minor=returned)).with_operation(failed)
+    order, again = _count_again(order, refund.attempt, failure)
     fields = {
         "attempt": attempt.number,
         "refund_id": failure.refund_id,
@@ -53,7 +71,27 @@ def take_back_refund(order: Order, failure: RefundFailure, context: Context) -> 
     }
     order = _take_up(order, failed, failure.amount_minor)
     context = replace(context, causation_id=refund.causation_id)
-    return review(order, failed, "refund_failed", context, Draft(PaymentRefundFailed, fields))
+    return review(order, failed, "refund_failed", context, Draft(PaymentRefundFailed, fields), *again)
+
+
+def _count_again(order: Order, number: int, failure: RefundFailure) -> tuple[Order, tuple[Draft, ...]]:
+    """Return the order, and what is emitted, with what a call had found and the failed refund was mistaken for."""
+    attempt, found = order.attempts[number - 1], found_by_call(order, number)
+    if failure.news is None or found is None:
+        return order, ()
+    missing = min(uncounted_minor(order, attempt, failure.news), failure.amount_minor, order.left_minor(attempt))
+    if missing <= 0:
+        return order, ()
+    fields = {
+        "attempt": number,
+        "transaction_id": attempt.transaction_id,
+        "refund_id": found.reference,
+        "amount_minor": missing,
+        "currency": order.currency,
+        "request_id": None,
+    }
+    order = order.with_attempt(replace(attempt, refunded_minor=attempt.refunded_minor + missing))
+    return order, (Draft(PaymentRefunded, fields),)
 
 
 def _take_up(order: Order, refund: Operation, amount_minor: int) -> Order:

@@ -23,7 +23,15 @@ PROVES_NOTHING: Final = (
     "it does not show that this money went back: name another refund, or how it was paid past the gateway (--reference "
     f"{OUTSIDE}TEXT)"
 )
-"""Why such a reference is refused, and what to do."""
+FIRST_TO_BE_BOOKED: Final = (
+    "somebody else has given {amount} of this payment back at the gateway, which the books do not have yet, and the "
+    "customer would have it twice: --as not-executed has the refund sent again, which finds that"
+)
+FIRST_TO_BE_DECIDED: Final = (
+    "refund {refund} of somebody else ({amount}) is pending at the gateway, and the customer would have it twice: wait "
+    "for what becomes of it"
+)
+"""Why such a reference is refused, and what to do. Amounts are in minor units."""
 
 
 class Way(NamedTuple):
@@ -69,11 +77,13 @@ _CALLS: Final = {
 _OTHERS: Final = {
     "refund_failed": Way(
         "Needs --reference: the id (re_...) of another refund at the gateway, or outside:TEXT for money that went back "
-        "past it (TEXT: the number of a bank transfer, for example). PaymentRefunded, and payment_failed as the failed "
-        "step says; a paid order is paid again.",
+        "past it (TEXT: the number of a bank transfer, or the id of a dispute that was lost, for example). "
+        "PaymentRefunded, and payment_failed as the failed step says; a paid order is paid again, a cancelled one "
+        "cancelled.",
         "The refund is sent again as the next try, under a new key: the old one holds the refusal. The review ends "
-        "with its answer. One that somebody asked for, and that cannot be made any more (a dispute, too little kept), "
-        "is refused instead, and the order is paid again.",
+        "with its answer. One that somebody asked for of a paid order, and that cannot be made any more (a dispute, "
+        "too little kept), is refused instead, and the order is paid again. Of a cancelled order it is sent in spite "
+        "of a dispute: while the gateway refuses it, the review comes again.",
     ),
     "void_refused": Way(
         "The money is free by other means, or the authorization has run out. PaymentVoided, and payment_failed as the "

@@ -3,6 +3,7 @@
 import click
 
 from deploy.cli.common import emit_json, json_option
+from deploy.demo.elsewhere import ORDERS_MIN_ELSEWHERE, kinds_of
 from deploy.demo.kinds import ORDERS_MIN
 from deploy.failures import ANSWER_IS_NO
 
@@ -15,7 +16,7 @@ ORDERS_MAX = 100_000
     type=click.IntRange(ORDERS_MIN, ORDERS_MAX),
     default=200,
     show_default=True,
-    help=f"How many; from {ORDERS_MIN} on every kind is there.",
+    help=f"How many; from {ORDERS_MIN} on every kind is there, with --inventory http from {ORDERS_MIN_ELSEWHERE} on.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Decides on the script.")
 @click.option(
@@ -38,7 +39,6 @@ def demo(*, orders: int, seed: int, inventory: str, as_json: bool) -> int:
     """
     from rich.console import Console  # noqa: PLC0415 - keeps --help quick
 
-    from deploy.demo.elsewhere import kinds_of  # noqa: PLC0415 - as above
     from deploy.demo.play import play  # noqa: PLC0415 - as above
     from deploy.demo.report import document, page  # noqa: PLC0415 - as above
     from deploy.demo.script import write_script  # noqa: PLC0415 - as above

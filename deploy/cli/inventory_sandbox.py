@@ -33,8 +33,9 @@ def inventory_sandbox(*, listen: str, data: Path | None, batch_max: int, as_json
     """Run the inventory sandbox, a stock of play goods behind an external inventory's contract, until SIGTERM.
 
     It says its address once it answers; with --json as one document, with its pid. PAYMENTS_INVENTORY=http with
-    PAYMENTS_INVENTORY_URL=ADDRESS has the pipeline use it; if PAYMENTS_INVENTORY_TOKEN is set, callers must send it.
-    Set its stock with PUT ADDRESS/inventory/stock/SKU and {"available": 100}.
+    PAYMENTS_INVENTORY_URL=ADDRESS has the pipeline use it. If PAYMENTS_INVENTORY_TOKEN is set, or
+    PAYMENTS_INVENTORY_TOKEN_FILE names a file that has it, callers must send it. Set its stock with
+    PUT ADDRESS/inventory/stock/SKU and {"available": 100}.
     """
     settings = settings_for_command(quiet=False, ignore_stripe=True, use_embedded=False)
     journal = data or settings.data.resolve() / "inventory.jsonl"

@@ -7,6 +7,7 @@ import click
 from deploy.cli.common import answer, json_option, say, settings_for_command
 from deploy.failures import NOT_REACHED, Failure
 from deploy.preparing import Migrated, migrate_database
+from schemas.texts import counted
 
 
 @click.command()
@@ -32,5 +33,5 @@ def _lines(done: Migrated) -> Iterator[str]:
         yield f"schema: at revision {after.revision} already"
     else:
         yield f"schema: from {before.revision or 'nothing'} to revision {after.revision}"
-    made = f"{inbox.made} partitions made, {after.partitions} in all"
-    yield f"inbox: {made if inbox.made else f'{after.partitions} partitions'}"
+    made = f"{counted(inbox.made, 'partition')} made, {after.partitions} in all"
+    yield f"inbox: {made if inbox.made else counted(after.partitions, 'partition')}"

@@ -9,10 +9,12 @@ from deploy.cli.order_resolve import resolve
 from deploy.contracts import codec_of
 from deploy.failures import Failure
 from deploy.running import now
+from deploy.views.early_text import early_documents, early_lines, not_come
 from deploy.views.order_json import order_document
 from deploy.views.order_text import list_lines, order_lines
 from deploy.views.timeline import decode_journal
 from domain.order import Status
+from outbox.operators.early_list import early_list
 from outbox.operators.queries import order_list, read_order, snapshot
 
 LIMIT_MAX = 10_000
@@ -41,6 +43,9 @@ def show(*, order_id: str, as_json: bool) -> None:
     settings = settings_with_schema()
     with snapshot(settings.sqlalchemy_url()) as connection:
         stored = read_order(connection, order_id)
+        early = [] if stored is not None else early_list(connection, order_id)
+    if stored is None and early:
+        raise Failure(not_come(order_id, early, settings.topic_prefix, now()))
     if stored is None:
         raise Failure(
             f"there is no order {order_id}: `payments order list` shows the last ones, and "
@@ -56,9 +61,12 @@ def show(*, order_id: str, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(1, LIMIT_MAX), default=50, show_default=True, help="How many at most.")
 @json_option
 def list_(*, status: str | None, approval: bool, limit: int, as_json: bool) -> None:
-    """List orders, the one that changed last first."""
+    """List orders, the one that changed last first; without a choice of some also what waits for orders to come."""
     settings = settings_with_schema()
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = order_list(connection, status, limit + 1, approval=approval)
+        early = [] if status is not None or approval else early_list(connection)
     shown, more = found[:limit], len(found) > limit
-    answer({"orders": shown, "more": more}, list_lines(shown, now(), more=more), as_json=as_json, tell=click.echo)
+    document = {"orders": shown, "more": more, "early": early_documents(early, settings.topic_prefix)}
+    lines = [*list_lines(shown, now(), more=more), *early_lines(early, settings.topic_prefix, now())]
+    answer(document, lines, as_json=as_json, tell=click.echo)

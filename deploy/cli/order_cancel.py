@@ -6,7 +6,7 @@ import click
 from pydantic import ValidationError
 
 from deploy.cli.common import answer, json_option, settings_with_schema
-from deploy.cli.words import STATES, check_words, not_taken, os_user, person, unfit, unknown_order
+from deploy.cli.words import STATES, check_words, not_taken, not_there, os_user, person, unfit
 from deploy.failures import Failure
 from deploy.running import id_source, now, run
 from deploy.settings import Settings
@@ -22,7 +22,7 @@ CANCELS = "cancel_order"
 REFUSED = {
     "PREPARATION_STARTED": "its preparation has begun",
     "TOO_LATE": "it was paid too long ago (PAYMENTS_CANCEL_WINDOW_S): `payments order refund` gives money back",
-    "ALREADY_CANCELLED": "it is cancelled already, or will be",
+    "ALREADY_CANCELLED": "it is cancelled already",
     "PAYMENT_FAILED": "its payment has failed for good",
     "DISPUTED": "its payment is disputed; the gateway allows no refund",
 }
@@ -48,7 +48,7 @@ def cancel(*, order_id: str, reason: str, by: str | None, request_id: str | None
     asked_for = _request(order_id, request_id, reason, by or os_user())
     asked = run(_ask(settings, asked_for))
     if asked is None:
-        raise unknown_order(order_id)
+        raise not_there(settings, order_id)
     if asked.refused is not None:
         raise not_taken(order_id, asked_for.request_id, asked.refused, asked.detail)
     document = _document(asked, asked_for)

@@ -6,7 +6,7 @@ import click
 from pydantic import ValidationError
 
 from deploy.cli.common import answer, json_option, settings_with_schema
-from deploy.cli.words import STATES, check_words, not_taken, os_user, person, unfit, unknown_order
+from deploy.cli.words import STATES, check_words, not_taken, not_there, os_user, person, unfit
 from deploy.failures import Failure
 from deploy.running import id_source, now, run
 from deploy.settings import Settings
@@ -31,6 +31,10 @@ REFUSED = {
     "NOT_APPROVED": "no second person approved it in time",
     "EXCEEDS_SOLD": "it has fewer units that were sold and are not back: look at --restock",
 }
+
+
+NOTHING_KEPT = "nothing is kept of it any more, or what is kept is on its way back"
+"""In place of EXCEEDS_KEPT for a refund of all."""
 
 
 @click.command(short_help="Give back money of a paid order, some or all.")
@@ -64,7 +68,7 @@ def refund(
     wanted = _request(order_id, request_id, amount, restock, reason, by or os_user())
     asked = run(_ask(settings, wanted, person(settings, by)))
     if asked is None:
-        raise unknown_order(order_id)
+        raise not_there(settings, order_id)
     if asked.refused is not None:
         raise not_taken(order_id, wanted.request_id, asked.refused, asked.detail)
     known = find(asked.after.requests, RequestKind.REFUND, wanted.request_id)
@@ -96,6 +100,10 @@ def _request(
     order_id: str, request_id: str | None, amount: int | None, restock: tuple[str, ...], reason: str, by: str
 ) -> RefundRequested:
     """Make the event that is planned and never published. Raises if a field cannot be right."""
+    lines = [_line(text) for text in restock]
+    for line in lines:
+        if sum(line["sku"] == other["sku"] for other in lines) > 1:
+            raise click.UsageError(f"--restock names {line['sku']} more than once: write its units once, in all")
     event_id = id_source()()
     try:
         return RefundRequested.model_validate(
@@ -107,7 +115,7 @@ def _request(
                 "request_id": request_id or f"command-{event_id}",
                 "amount_minor": amount,
                 "reason": reason,
-                "lines": [_line(text) for text in restock],
+                "lines": lines,
                 "requested_by": by,
             }
         )
@@ -165,7 +173,8 @@ def _tell(asked: "Asked", request: Request, *, as_json: bool) -> None:
     }
     answer(document, _lines(document), as_json=as_json)
     if request.state is RequestState.REFUSED:
-        why = REFUSED.get(request.refused or "", request.refused)
+        none_kept = request.refused == "EXCEEDS_KEPT" and request.amount_minor is None
+        why = NOTHING_KEPT if none_kept else REFUSED.get(request.refused or "", request.refused)
         raise Failure(f"request {request.request_id} of order {order_id} is refused: {why}")
 
 

@@ -13,6 +13,8 @@ from deploy.views.timeline import moment
 from domain.ids import OrderId
 from domain.operation import GATEWAY_KINDS, OperationKind
 from domain.ruling import No, Ruling, Word
+from domain.values import replace
+from domain.ways_out import OUTSIDE
 from outbox.operators.queries import OrderRows, Record, last_resolution, read_order, snapshot
 from schemas.money import Money
 
@@ -61,6 +63,7 @@ async def _resolve(settings: Settings, order_id: OrderId, ruling: Ruling, *, try
     no = await _refuse_strange(settings, order_id, ruling)
     if no is not None:
         return no
+    ruling = await _look(settings, order_id, ruling)
     async with resolver_of(settings) as resolver:
         return await resolver.resolve(order_id, ruling, try_only=try_only)
 
@@ -85,6 +88,22 @@ async def _refuse_strange(settings: Settings, order_id: OrderId, ruling: Ruling)
             return None
         transaction_id, back = await references.refunded_by(said)
     return _refuse_part(settings, order_id, said, transaction_id, back)
+
+
+async def _look(settings: Settings, order_id: OrderId, ruling: Ruling) -> Ruling:
+    """Return the ruling with what the gateway has of the order now, if it says that money went back past it."""
+    from deploy.wiring import references_of  # noqa: PLC0415 - as above
+
+    if ruling.word is not Word.EXECUTED or not (ruling.reference or "").startswith(OUTSIDE):
+        return ruling
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        known = read_order(connection, order_id)
+    attempts = [] if known is None else [a for a in known.attempts if a["captured_minor"] > 0]
+    async with references_of(settings) as references:
+        if references is None:
+            return ruling
+        found = [await references.news_of(a["transaction_id"], with_disputes=False) for a in attempts]
+    return replace(ruling, seen=tuple(news for news in found if news is not None))
 
 
 def _refuse_part(settings: Settings, order_id: OrderId, refund_id: str, transaction_id: str, back: int) -> No | None:

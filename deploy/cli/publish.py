@@ -14,6 +14,7 @@ from domain.ports.publisher import OutgoingMessage
 from producers.checkout import Checkout
 from producers.kafka_publisher import KafkaPublisher
 from producers.topics import missing_topics
+from schemas.texts import counted
 
 BATCH = 5000
 LINES_SHOWN_MAX = 20
@@ -48,11 +49,11 @@ def publish(*, file: BinaryIO, unchecked: bool, as_json: bool) -> None:
         for bad in prepared.bad[:LINES_SHOWN_MAX]:
             say(f"line {bad.number}: {bad.problem}; nothing was published")
         if len(prepared.bad) > LINES_SHOWN_MAX:
-            say(f"and {len(prepared.bad) - LINES_SHOWN_MAX} more lines are wrong")
+            say(f"and {counted(len(prepared.bad) - LINES_SHOWN_MAX, 'more line is', 'more lines are')} wrong")
         raise click.exceptions.Exit(1)
     run(_send(settings, prepared.messages))
     kinds = ", ".join(f"{count} {event_type}" for event_type, count in prepared.counts.items())
-    said = f"{len(prepared.messages)} events published" + (f": {kinds}" if kinds else "")
+    said = f"{counted(len(prepared.messages), 'event')} published" + (f": {kinds}" if kinds else "")
     answer({"published": len(prepared.messages), "types": prepared.counts}, [said], as_json=as_json)
 
 
@@ -69,4 +70,4 @@ async def _send(settings: Settings, messages: Sequence[OutgoingMessage]) -> None
             if answer.refused:
                 number, refusal = next(iter(answer.refused.items()))
                 sent = start + len(answer.acknowledged)
-                raise Failure(f"line {number}: {refusal.why} ({sent} of {len(messages)} events were published)")
+                raise Failure(f"line {number}: {refusal.why} (published before it: {sent} of {len(messages)})")

@@ -6,6 +6,7 @@ import click
 
 from deploy.cli.common import emit, settings_for_command
 from deploy.roles import relay_once, relay_until, run_once, run_until_stopped
+from schemas.texts import counted
 
 
 @click.command()
@@ -18,6 +19,6 @@ def relay(*, once: bool) -> int:
     settings = settings_for_command(quiet=once)
     if once:
         sent = run_once(settings, relay_once)
-        emit(f"{sent} messages sent")
+        emit(f"{counted(sent, 'message')} sent")
         return 0
     return run_until_stopped(settings, partial(relay_until, settings), roles="relay")

@@ -8,6 +8,7 @@ from deploy.cli.common import answer, emit, emit_json, json_option, say, setting
 from deploy.settings import Settings, SettingsError
 from schemas.releases import broken_promises, release_of, releases
 from schemas.shapes import SHAPES
+from schemas.texts import counted
 from schemas.topics import EVENTS, topic_name
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def check(*, as_json: bool) -> int:
         say(f"not in the registry yet: {', '.join(missing)}; `payments schemas register` puts them there")
     names = sorted({released.release for released in releases()})
     against = f"release {', '.join(names)}" + (" and the registry" if settings.schema_registry_url else "")
-    emit(f"{len(EVENTS)} schemas, {len(problems)} problems with {against}")
+    emit(f"{counted(len(EVENTS), 'schema')}, {counted(len(problems), 'problem')} with {against}")
     return 1 if problems else 0
 
 
@@ -89,9 +90,8 @@ def register(*, as_json: bool) -> int:
         emit(f"{one.subject}: {one.did}" + (f", id {one.schema_id}" if one.schema_id is not None else ""))
         for problem in one.problems:
             say(f"{one.subject}: {problem}")
-    emit(
-        f"{len(done)} schemas, {sum(one.did == 'registered' for one in done)} registered now, {len(bad)} with problems"
-    )
+    new = sum(one.did == "registered" for one in done)
+    emit(f"{counted(len(done), 'schema')}, {new} registered now, {len(bad)} with problems")
     return 1 if bad else 0
 
 

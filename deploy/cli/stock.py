@@ -22,6 +22,7 @@ from deploy.views.tables import table
 from outbox.operators.queries import adjustment_list, snapshot, stock_list
 from outbox.operators.stock import StockChange, StockRefused, StockSet
 from schemas.fields import SkuText
+from schemas.texts import counted
 
 if TYPE_CHECKING:
     from deploy.settings import Settings
@@ -105,7 +106,7 @@ def import_(*, file: BinaryIO, reason: str | None, as_json: bool) -> None:
     changed = [one for one in done if one.delta]
     put, taken = sum(max(one.delta, 0) for one in changed), sum(max(-one.delta, 0) for one in changed)
     document = {"skus": len(done), "changed": len(changed), "units_in": put, "units_out": taken}
-    said = f"{len(done)} SKUs read, {len(changed)} changed: {put} units put in, {taken} taken out"
+    said = f"{counted(len(done), 'SKU')} read, {len(changed)} changed: {counted(put, 'unit')} put in, {taken} taken out"
     answer(document, [said], as_json=as_json)
 
 
@@ -168,15 +169,13 @@ def _settings_to_change() -> "Settings":
 def _change(settings: "Settings", changes: Sequence[StockChange]) -> list[StockSet]:
     from deploy.preparing import change_stocks  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
 
-    told = seldom(say)
-    return run(
-        change_stocks(settings, changes, os_user(), lambda made: told(f"{made} of {len(changes)} SKUs changed so far"))
-    )
+    told, in_all = seldom(say), counted(len(changes), "SKU")
+    return run(change_stocks(settings, changes, os_user(), lambda made: told(f"{made} of {in_all} changed so far")))
 
 
 def _refuse(bad: Sequence[BadLine]) -> None:
     for line in bad[:LINES_SHOWN_MAX]:
         say(f"line {line.number}: {line.problem}; nothing was changed")
     if len(bad) > LINES_SHOWN_MAX:
-        say(f"and {len(bad) - LINES_SHOWN_MAX} more lines are wrong")
+        say(f"and {counted(len(bad) - LINES_SHOWN_MAX, 'more line is', 'more lines are')} wrong")
     raise click.exceptions.Exit(1)

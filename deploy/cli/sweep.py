@@ -6,6 +6,7 @@ import click
 
 from deploy.cli.common import emit, settings_for_command
 from deploy.roles import Roles, roles_until, run_once, run_until_stopped, sweep_once
+from schemas.texts import counted
 
 
 @click.command()
@@ -18,6 +19,6 @@ def sweep(*, once: bool) -> int:
     settings = settings_for_command(quiet=once)
     if once:
         operations = run_once(settings, sweep_once)
-        emit(f"{operations} operations were due")
+        emit(counted(operations, "operation was due", "operations were due"))
         return 0
     return run_until_stopped(settings, partial(roles_until, settings, Roles(sweep=True)), roles="sweep")

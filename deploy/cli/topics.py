@@ -9,6 +9,7 @@ from deploy.preparing import prepare_topics
 from deploy.running import run
 from deploy.topics import todo_of
 from producers.topic_settings import Difference, Owner, Weight
+from schemas.texts import counted
 
 
 @click.group()
@@ -48,8 +49,8 @@ def create(*, mend: bool, mend_upstream: bool, as_json: bool) -> int:
         say(f"{topic} was not compared, because its settings cannot be read: {why}")
     differ = sum(not d.mended for d in differences)
     emit(
-        f"{len(made.created)} topics created, {len(made.existing)} were there"
-        + (f", {differ} differences" if differ else "")
+        f"{counted(len(made.created), 'topic')} created, {counted(len(made.existing), 'was', 'were')} there"
+        + (f", {counted(differ, 'difference')}" if differ else "")
     )
     return 1 if stops else 0
 

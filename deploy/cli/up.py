@@ -15,6 +15,7 @@ from deploy.preparing import make_topics, migrate_database
 from deploy.roles import Roles, quieten_kafka, roles_until, run_until_stopped
 from deploy.running import Stopping, run
 from deploy.settings import Settings
+from schemas.texts import counted
 
 NOT_USED = ("database_url", "kafka_bootstrap_servers")
 
@@ -86,7 +87,7 @@ def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
     schema = migrate_database(settings, progress).after
     made = run(make_topics(settings))
     in_all = len(made.created) + len(made.existing)
-    progress(f"schema at revision {schema.revision}, {len(made.created)} topics created of {in_all}")
+    progress(f"schema at revision {schema.revision}, {counted(len(made.created), 'topic')} created of {in_all}")
 
 
 @contextmanager

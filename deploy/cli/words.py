@@ -10,9 +10,13 @@ from pydantic import ValidationError
 from sqlalchemy.engine import make_url
 
 from deploy.failures import Failure
+from deploy.running import now
 from deploy.settings import Settings
+from deploy.views.early_text import not_come
 from domain.approval import Person
 from domain.requests import RequestState
+from outbox.operators.early_list import early_list
+from outbox.operators.queries import snapshot
 from schemas.cards import contains_card_number
 
 LONGEST: Final = {"reason": 500, "by": 64, "reference": 255, "request_id": 64}
@@ -70,6 +74,13 @@ def unfit(error: ValidationError, order_id: str) -> Exception:
 def unknown_order(order_id: str) -> Failure:
     """Return what to raise for an order that is not here."""
     return Failure(f"there is no order {order_id}: `payments order list` shows the last ones")
+
+
+def not_there(settings: Settings, order_id: str) -> Failure:
+    """Return what to raise for an order that is not here: it may still come, and messages may wait for it."""
+    with snapshot(settings.sqlalchemy_url()) as connection:
+        early = early_list(connection, order_id)
+    return Failure(not_come(order_id, early, settings.topic_prefix, now())) if early else unknown_order(order_id)
 
 
 def not_taken(order_id: str, request_id: str, refused: str, detail: str) -> Failure:

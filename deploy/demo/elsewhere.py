@@ -54,6 +54,9 @@ _ELSEWHERE: Final = (
 )
 
 
+ORDERS_MIN_ELSEWHERE: Final = len(KINDS) + len(_ELSEWHERE)
+
+
 def kinds_of(*, elsewhere: bool) -> tuple[Kind, ...]:
     """Return the kinds of a demo. elsewhere: the stock is in another system."""
     return (*KINDS, *_ELSEWHERE) if elsewhere else KINDS

@@ -8,6 +8,7 @@ from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.stories import Refund
 from domain.ids import OrderId
 from domain.order import reservation_id
+from schemas.texts import counted
 
 SOLD: Final = "sold"
 FREED: Final = "held, then free again"
@@ -43,9 +44,9 @@ def goods_problems(script: Script, ledger: Ledger) -> Iterator[tuple[str, str]]:
                 sold.update(_units(order))
                 sold.subtract(_returned(order))
         if holds:
-            yield order.order_id, f"{len(holds)} more holds at the inventory"
+            yield order.order_id, f"{counted(len(holds), 'more hold')} at the inventory"
     for order_id, holds in by_order.items():
-        yield order_id, f"{len(holds)} holds at the inventory that nobody asked for"
+        yield order_id, f"{counted(len(holds), 'hold')} at the inventory that nobody asked for"
     yield from _stock_problems(script, ledger["stock"], sold)
 
 

@@ -15,6 +15,7 @@ from domain.ids import OrderId
 from domain.operation import OperationKind, operation_id
 from domain.order import Attempt, Order
 from domain.ports.gateway import LedgerEntry
+from schemas.texts import counted
 
 EFFECTS: Final[Mapping[Money, tuple[str, ...]]] = {
     Money.NONE: (),
@@ -95,7 +96,7 @@ def _order_problems(scripted: ScriptedOrder, evidence: Evidence, ledger: list[Le
         problems += _attempt_problems(scripted, attempt, end)
         problems += _money_problems(scripted, attempt, end, ledger)
     if ledger:
-        problems.append(f"{len(ledger)} more transactions at the gateway")
+        problems.append(f"{counted(len(ledger), 'more transaction')} at the gateway")
     problems += _topic_problems(scripted, evidence.observed)
     return problems
 

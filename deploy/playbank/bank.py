@@ -219,7 +219,13 @@ class Bank:
                 continue
             if refund.status == "pending":
                 refund.status = "succeeded"
-                intent.add_effect("refund", refund.key, refund.decided_at, refund.amount)
+                self._note_refunded(intent, refund, refund.decided_at)
             else:
                 refund.status = "failed"
             refund.decided_at = None
+
+    def _note_refunded(self, intent: Intent, refund: Refund, at: float) -> None:
+        """Write a pending refund that has succeeded into the ledger, unless the intent was stored with it there."""
+        effect = {"kind": "refund", "key": refund.key, "at": at, "amount": refund.amount}
+        if effect not in intent.effects:
+            intent.add_effect("refund", refund.key, at, refund.amount)

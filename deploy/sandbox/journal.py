@@ -6,6 +6,7 @@ machine (this is play money). A last line that is cut off was never answered, an
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,12 +46,17 @@ class Memory:
         self._stored: dict[str, Stored] = {}
         self._struck: dict[str, int] = {}
         self._file = LinesFile(path, "sandbox")
+        clock = bank.now
         try:
             for line in self._file.read():
+                # Time passes as it did: what it had not done yet when a line was written, it has not done there.
+                bank.now = partial(_time_of, line, bank.now())
                 self._apply(line)
         except BaseException:
             self._file.close()
             raise
+        finally:
+            bank.now = clock
         if not bank.born:
             # In letters only: among so many ids, some digits in a row would look like the number of a card.
             self._write({"born": f"{int(bank.now() * 1e6):x}".translate(_LETTERS)})
@@ -101,7 +107,13 @@ class Memory:
         things = [kind(**line[name]) for name, kind in _KINDS.items() if line.get(name)]
         for thing in things:
             self._bank.put(thing)
-        self.events.note(things, line["key"][4] if "key" in line else line.get("at", self._bank.now()))
+        self.events.note(things, self._bank.now())
         if "key" in line:
             key, fingerprint, status, body, *rest = line["key"]
             self._stored[key] = Stored(fingerprint, status, body.encode(), *rest)
+
+
+def _time_of(line: Mapping[str, Any], before: float) -> float:
+    """Return when a line was written, in Unix seconds. before: of the last one that had a time."""
+    at: float = line["key"][4] if "key" in line else line.get("at", before)
+    return at

@@ -10,6 +10,7 @@ from domain.rules import LEASE_MARGIN
 if TYPE_CHECKING:
     from deploy.settings.model import Settings
 
+BEARER = "PAYMENTS_INVENTORY_TOKEN (or PAYMENTS_INVENTORY_TOKEN_FILE)"
 ADDRESS = "PAYMENTS_INVENTORY_URL must look like https://host or https://host:port/path"
 
 
@@ -25,9 +26,9 @@ def check_inventory(settings: "Settings") -> None:
     if token is not None:
         secret = token.get_secret_value()
         if not secret.isascii() or not secret.isprintable() or " " in secret:
-            raise ValueError("PAYMENTS_INVENTORY_TOKEN must be printable ASCII characters without spaces")
+            raise ValueError(f"{BEARER} must be printable ASCII characters without spaces")
         if url is not None and url.startswith("http:") and not is_loopback(url):
-            raise ValueError("PAYMENTS_INVENTORY_TOKEN is not sent without TLS: set PAYMENTS_INVENTORY_URL to https://")
+            raise ValueError(f"{BEARER} is not sent without TLS: set PAYMENTS_INVENTORY_URL to https://")
     if settings.lease_s * (1 - LEASE_MARGIN) <= settings.inventory_timeout_s:
         raise ValueError(
             f"PAYMENTS_LEASE_S ({settings.lease_s:g}) must exceed PAYMENTS_INVENTORY_TIMEOUT_S "
@@ -59,6 +60,6 @@ def _check_address(url: str) -> None:
     except ValueError:
         usable = login = False
     if login:
-        raise ValueError("PAYMENTS_INVENTORY_URL has a login: set PAYMENTS_INVENTORY_TOKEN instead")
+        raise ValueError(f"PAYMENTS_INVENTORY_URL has a login: set {BEARER} instead")
     if not usable or parts.scheme not in {"http", "https"}:
         raise ValueError(ADDRESS)

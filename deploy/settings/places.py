@@ -11,7 +11,7 @@ from deploy.settings.errors import SettingsError
 if TYPE_CHECKING:
     from deploy.settings.model import Settings
 
-EMBEDDED_HINT = "or run `payments embedded` and start this where its folder .payments lies"
+EMBEDDED_HINT = "or run `payments embedded` and start this where its folder lies (PAYMENTS_DATA, else .payments)"
 MASK = "**********"
 DATABASE_SCHEMES = ("postgresql", "postgresql+psycopg", "postgres")
 ENCODE = "write @ : / ? # % in user and password as %40 %3A %2F %3F %23 %25"

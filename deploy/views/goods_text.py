@@ -10,6 +10,7 @@ import click
 from deploy.views.reconcile_text import SHOWN_MAX, Meaning
 from deploy.views.terminal import visible
 from outbox.audit import GoodsCompared, HoldDifference, HoldKind
+from schemas.texts import counted
 
 MEANINGS: Final[Mapping[HoldKind, Meaning]] = {
     HoldKind.HELD_UNKNOWN: Meaning(
@@ -57,19 +58,21 @@ def goods_lines(found: GoodsCompared) -> Iterator[str]:
         yield f"    to do: {MEANINGS[kind].todo}"
     if found.for_operator:
         number = len(found.for_operator)
-        yield f"{number} difference{'s' if number > 1 else ''} of orders that wait for `payments order resolve`:"
+        yield f"{counted(number, 'difference')} of orders that wait for `payments order resolve`:"
         yield from _listed(found.for_operator, number)
     if found.inventory == "internal":
-        yield f"compared the stock of {found.skus} SKUs with what was put in and with {found.here} holds"
+        skus, holds = counted(found.skus, "SKU"), counted(found.here, "hold")
+        yield f"compared the stock of {skus} with what was put in and with {holds}"
     else:
         since = "" if found.since is None else f" that changed since {found.since:%F %H:%M} UTC"
-        yield f"compared {found.here} holds with {found.there} of the inventory{since}"
+        yield f"compared {counted(found.here, 'hold')} with {found.there} of the inventory{since}"
     if found.under_way:
-        yield f"{found.under_way} holds are being worked on and were not judged: run it again later"
+        under_way = counted(found.under_way, "hold is", "holds are")
+        yield f"{under_way} being worked on and not judged: run it again later"
     if found.foreign:
-        yield f"{found.foreign} holds of the inventory are not ours"
+        yield counted(found.foreign, "hold of the inventory is not ours", "holds of the inventory are not ours")
     total = found.found.total()
-    yield "no differences" if found.same else f"{total} difference{'s' if total > 1 else ''}"
+    yield "no differences" if found.same else counted(total, "difference")
 
 
 def _listed(those: Sequence[HoldDifference], total: int) -> Iterator[str]:

@@ -7,11 +7,12 @@ from typing import Any, Final
 from deploy.views.order_text import ago
 from deploy.views.tables import table
 from outbox.operators.queries import Record
+from schemas.texts import counted
 
 DETAIL_MAX = 80
 SHOWN = ("id", "topic", "partition", "offset", "order_id", "event_id", "reason", "detail", "at", "count", "redriven")
 """The fields of CONTRACT. BESIDES are fields of our own."""
-BESIDES = ("group", "kind", "waits", "behind", "masked", "given_up", "erased_at")
+BESIDES = ("group", "kind", "sku", "waits", "behind", "masked", "given_up", "erased_at")
 LEFT_LINES_MAX: Final = 20
 
 
@@ -47,14 +48,21 @@ def letter_lines(records: Iterable[Record], now: datetime) -> Iterator[str]:
             str(record["id"]),
             record["reason"],
             state_of(record),
-            record["order_id"] or "-",
+            _about(record),
             place_of(record),
             ago(now - record["at"]),
             _short(record["detail"]),
         )
         for record in records
     ]
-    yield from table(("id", "reason", "state", "order", "from", "when", "detail"), rows, right=frozenset({0}))
+    yield from table(("id", "reason", "state", "about", "from", "when", "detail"), rows, right=frozenset({0}))
+
+
+def _about(record: Record) -> str:
+    """Return the order that a letter is about, or the SKU, if its message had one for a key."""
+    if record["order_id"]:
+        return str(record["order_id"])
+    return f"SKU {record['sku']}" if record["sku"] else "-"
 
 
 def _short(text: str) -> str:
@@ -87,4 +95,5 @@ def left_lines(left: Sequence[dict[str, Any]]) -> Iterator[str]:
     for one in left[:LEFT_LINES_MAX]:
         yield f"order {one['order_id']} has {one['waiting']} more in quarantine, and waits: `{one['command']}`"
     if len(left) > LEFT_LINES_MAX:
-        yield f"... and {len(left) - LEFT_LINES_MAX} more orders wait: `payments dlq redrive --all`"
+        more = counted(len(left) - LEFT_LINES_MAX, "more order waits", "more orders wait")
+        yield f"... and {more}: `payments dlq redrive --all`"

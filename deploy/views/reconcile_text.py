@@ -9,6 +9,7 @@ import click
 
 from deploy.views.terminal import visible
 from outbox.audit import Difference, Kind, Reconciliation
+from schemas.texts import counted
 
 SHOWN_MAX: Final = 20
 """Differences of a kind that are shown; further ones are counted."""
@@ -110,20 +111,23 @@ def reconcile_lines(found: Reconciliation) -> Iterator[str]:
         yield f"    to do: {MEANINGS[kind].todo}"
     if found.for_operator:
         number = len(found.for_operator)
-        yield f"{number} difference{'s' if number > 1 else ''} of orders that wait for `payments order resolve`:"
+        yield f"{counted(number, 'difference')} of orders that wait for `payments order resolve`:"
         yield from _listed(found.for_operator, number)
     yield (
-        f"compared {found.orders} orders ({found.attempts} attempts) with {found.transactions} transactions and "
-        f"{found.refunds} refunds since {found.listed_since:%F %H:%M} UTC"
+        f"compared {counted(found.orders, 'order')} ({counted(found.attempts, 'attempt')}) with "
+        f"{counted(found.transactions, 'transaction')} and {counted(found.refunds, 'refund')} since "
+        f"{found.listed_since:%F %H:%M} UTC"
     )
     if found.under_way:
-        yield f"{found.under_way} orders are being worked on and were not judged: run it again later"
+        under_way = counted(found.under_way, "order is", "orders are")
+        yield f"{under_way} being worked on and not judged: run it again later"
     if found.foreign_transactions or found.foreign_refunds:
         yield (
-            f"{found.foreign_transactions} transactions and {found.foreign_refunds} refunds of the account are not ours"
+            f"of the account are not ours: {counted(found.foreign_transactions, 'transaction')}, "
+            f"{counted(found.foreign_refunds, 'refund')}"
         )
     total = found.found.total()
-    yield "no differences" if found.same else f"{total} difference{'s' if total > 1 else ''}"
+    yield "no differences" if found.same else counted(total, "difference")
 
 
 def _listed(those: Sequence[Difference], total: int) -> Iterator[str]:

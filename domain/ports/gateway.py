@@ -205,3 +205,7 @@ class GatewayReferences(Protocol):
         Raises Transient if the gateway does not say.
         """
         ...
+
+    async def news_of(self, transaction_id: str, *, with_disputes: bool) -> TransactionNews | None:
+        """Say all about one transaction, as `Gateway.news_of`."""
+        ...

@@ -168,7 +168,9 @@ def journal_problems(profile: Profile) -> Iterator[str]:
         if (found := profile.count(event_type)) != wanted:
             yield f"has {found} {event_type} for {wanted} {why}"
     paid = profile.effective is Status.PAID_AND_CONFIRMED
-    sold = [hold.attempt for hold in profile.holds if hold.state is HoldState.SOLD]
+    # Of a paid order refunds may have brought all units back.
+    states = {HoldState.SOLD, HoldState.RESTOCKED} if paid else {HoldState.SOLD}
+    sold = [hold.attempt for hold in profile.holds if hold.state in states]
     # A cancel may come before or after the sale; what becomes of the goods is the stock's affair (invariant 4).
     cancelling = profile.cancelling or profile.effective is Status.CANCELLED
     allowed = ([], [profile.attempt]) if cancelling and not paid else ([profile.attempt] if paid else [],)

@@ -12,6 +12,7 @@ import psycopg
 from outbox.audit.books import Scope
 from outbox.schema.partitions import oldest_day
 from outbox.store.quarantine import IN_QUARANTINE
+from schemas.texts import counted
 
 _UNSENT: Final[LiteralString] = """
     SELECT (SELECT coalesce(sum(cardinality(event_ids)), 0)::bigint FROM outbox)
@@ -48,15 +49,19 @@ _UNSEEN: Final[LiteralString] = """
 async def unfinished_work(connection: psycopg.AsyncConnection[Any], scope: Scope) -> tuple[str, ...]:
     """Return what is still under way, a text each; empty if nothing is. Raises Transient without inbox partitions."""
     found = []
-    for query, what in ((_UNSENT, "messages are still to be sent"), (_OPEN, "operations have no outcome yet")):
+    texts = (
+        (_UNSENT, "message is still to be sent", "messages are still to be sent"),
+        (_OPEN, "operation has no outcome yet", "operations have no outcome yet"),
+    )
+    for query, one, many in texts:
         row = await (await connection.execute(query)).fetchone()
         if row is not None and row[0]:
-            found.append(f"{row[0]} {what}")
+            found.append(counted(row[0], one, many))
     moving = await (await connection.execute(_MOVING)).fetchall()
-    found += [f"{count} orders are {status}" for status, count in moving]
+    found += [f"{counted(count, 'order is', 'orders are')} {status}" for status, count in moving]
     if found:
         return tuple(found)
     topics = [scope.prefix + event_type for event_type in scope.groups]
     oldest = await oldest_day(connection)
     unseen = await (await connection.execute(_UNSEEN, [topics, list(scope.groups.values()), oldest])).fetchall()
-    return tuple(f"{group} has not seen {count} events" for group, count in unseen)
+    return tuple(f"{group} has not seen {counted(count, 'event')}" for group, count in unseen)

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from schemas.texts import counted
+
 VIOLATIONS_KEPT_MAX: Final = 1_000
 """Violations kept of each invariant; further ones are counted in one line."""
 
@@ -122,6 +124,7 @@ class Findings:
         left = self._total - len(self._violations)
         violations = (*self._violations, f"and {left} more") if left > 0 else tuple(self._violations)
         if self._unsure:
-            notes.append(f"{self._unsure} differences on orders that are being worked on: ask again when it is quiet")
+            unsure = counted(self._unsure, "difference")
+            notes.append(f"{unsure} on orders that are being worked on: ask again when it is quiet")
         holds = False if violations else None if self._unsure or self._in_part else True
         return Invariant(self.number, NAMES[self.number], holds, self.checked, violations, tuple(notes), self._total)

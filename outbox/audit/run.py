@@ -27,6 +27,7 @@ from outbox.audit.report import Report
 from outbox.audit.stock import check_stock
 from outbox.audit.topics import TopicReader, check_topics, drop_table, make_table
 from outbox.store.quarantine import IN_QUARANTINE
+from schemas.texts import counted
 
 ONLY_QUIESCENT: Final = frozenset({7, 8, 9})
 """Judged only if the pipeline is quiescent."""
@@ -162,11 +163,12 @@ async def _check_database(books: Books) -> None:
     ((waiting, some),) = await books.rows(_WAITING)
     if waiting:
         more = f" and {waiting - LISTED_MAX} more" if waiting > LISTED_MAX else ""
+        orders = counted(waiting, "order waits", "orders wait")
         books.findings[7].notes.append(
-            f"{waiting} orders wait in quarantine ({', '.join(some)}{more}): `payments dlq list --reason quarantined`"
+            f"{orders} in quarantine ({', '.join(some)}{more}): `payments dlq list --reason quarantined`"
         )
     books.findings[6].add_violations(
-        f"topic {topic}: {letters} dead letters in the table and {copies} in the journal"
+        f"topic {topic}: {counted(letters, 'dead letter')} in the table and {copies} in the journal"
         for topic, letters, copies in await books.rows(_DEAD_LETTERS)
     )
 

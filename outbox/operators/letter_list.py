@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from outbox.operators.queries import Record
 from outbox.schema.aside_tables import GIVEN_UP, dead_letters, quarantines, redrives
+from schemas.events import StockAdjusted
 from schemas.rejection import Reason
 
 LETTER: Final = "letter"
@@ -20,6 +21,9 @@ _L, _Q, _R = dead_letters.c, quarantines.c, redrives.c
 _OLD_KEY: Final = sa.case((_L.origin == b"", sa.func.encode(_L.key, "escape")))
 ORDER_ID: Final = sa.func.coalesce(_L.order_id, _OLD_KEY).label("order_id")
 """Letters from before 0004 have the key only."""
+_OF_STOCK: Final = sa.and_(_L.order_id.is_(None), _L.topic.endswith(StockAdjusted.TYPE, autoescape=True))
+_SKU: Final = sa.case((_OF_STOCK, sa.func.encode(_L.key, "escape"))).label("sku")
+"""Of a message about a SKU, which has no order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ def _letters(connection: sa.Connection, wanted: Selection, limit: int | None, *,
         _L.behind,
         _L.redriven_at,
         _L.erased_at,
+        _SKU,
     )
     ids = None if wanted.ids is None else _any([int(name) for name in wanted.ids if not name.startswith("Q")])
     equal = ((_L.topic, wanted.topic), (_L.reason, wanted.reason), (ORDER_ID, wanted.order_id), (_L.id, ids))
@@ -136,7 +141,7 @@ def _work(connection: sa.Connection, wanted: Selection, limit: int | None, *, ol
     ids = None if wanted.ids is None else _any([int(name[1:]) for name in wanted.ids if name.startswith("Q")])
     equal = ((_Q.order_id, wanted.order_id), (_Q.id, ids))
     query = _chosen(query, wanted, equal, (_Q.at, _Q.id), _Q.released_at, oldest=oldest).limit(limit)
-    nowhere = dict.fromkeys(("topic", "partition", "offset", "group", "event_id"))
+    nowhere = dict.fromkeys(("topic", "partition", "offset", "group", "event_id", "sku"))
     for row in connection.execute(query).mappings():
         yield {
             **nowhere,

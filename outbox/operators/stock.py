@@ -7,6 +7,7 @@ from outbox.driver.batches import Column, batch, unnest, word
 from outbox.driver.binary import ARRAYS
 from outbox.store.transaction import PgTransaction
 from schemas.fields import LONG_MAX
+from schemas.texts import counted
 
 PORTION: Final = 20_000
 """SKUs in one statement."""
@@ -121,11 +122,11 @@ def _change(change: StockChange, units: tuple[int, int, int] | None) -> StockSet
     before, reserved, sold = units
     after = before + change.units if change.relative else change.units
     if after < 0:
-        return f"SKU {change.sku} has {before} units available: {-change.units} cannot be taken out"
+        return f"SKU {change.sku} has {counted(before, 'unit')} available: {-change.units} cannot be taken out"
     if after + reserved + sold > LONG_MAX:
         return (
-            f"SKU {change.sku} has {reserved} units reserved and {sold} sold: at most {LONG_MAX - reserved - sold} can "
-            "be available; set fewer, or sell under a new SKU"
+            f"SKU {change.sku} has {counted(reserved, 'unit')} reserved and {sold} sold: at most "
+            f"{LONG_MAX - reserved - sold} can be available; set fewer, or sell under a new SKU"
         )
     return StockSet(change.sku, after, reserved, sold, after - before)
 

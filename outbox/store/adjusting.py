@@ -9,6 +9,7 @@ from domain.stock import Units, adjusted
 from outbox.driver.batches import Column, batch, unnest, word
 from outbox.driver.binary import ARRAYS
 from outbox.store.transaction import PgTransaction
+from schemas.texts import counted
 
 BY: Final = "warehouse"
 """Who made such an adjustment, in the record."""
@@ -81,7 +82,7 @@ def _refuse(one: Adjustment, units: Units | None) -> Refused:
         return Refused(one.event_id, short=False, why=why)
     there = "there is no such SKU" if units is None else f"{units.available} are available"
     why = (
-        f"{-one.delta} units of SKU {one.sku} cannot be taken out: {there}. Find out which of the two is wrong; when "
-        "there are enough, redrive it."
+        f"{counted(-one.delta, 'unit')} of SKU {one.sku} cannot be taken out: {there}. Find out which of the two is "
+        "wrong; when there are enough, redrive it."
     )
     return Refused(one.event_id, short=True, why=why)

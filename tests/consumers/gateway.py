@@ -142,6 +142,13 @@ class MoodyGateway(SimulatedGateway):
         assert not isinstance(made, str)
         return made.id
 
+    def fail_refunds(self, transaction_id: str) -> None:
+        """Have all refunds of a transaction fail that have succeeded."""
+        intent = self._desk._bank.intent(transaction_id)
+        assert intent is not None
+        for made in self._desk._bank.refunds_of(intent):
+            made.status = "failed"
+
     def _undecide(self, answer: GatewayAnswer, calls: Sequence[GatewayCall]) -> GatewayAnswer:
         (call,) = [call for call in calls if call.operation_id == answer.operation_id]
         if call.order_id not in self.undecided or call.kind is not OperationKind.AUTHORIZE:

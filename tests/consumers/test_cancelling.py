@@ -8,11 +8,14 @@ from structlog.testing import capture_logs
 from consumers.items_reserved import capture_payment
 from consumers.payment_authorized import reserve_items
 from consumers.reactions import REACTIONS
+from deploy.views.early_text import early_documents, early_lines, not_come
 from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.operation import OperationKind
 from domain.outcome import Declined, Unknown
 from domain.ruling import No, Ruling, Word
+from outbox.operators.early_list import early_list
+from outbox.operators.queries import snapshot
 from schemas.events import Line
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
@@ -262,6 +265,17 @@ async def test_before_its_order_nothing_is_called_and_what_has_no_order_is_a_dea
         return bool(await pipeline.value("SELECT count(*) FROM early_message") == 4)
 
     await pipeline.until(kept, "four early messages")
+    with snapshot(str(pipeline.settings.sqlalchemy_url())) as connection:
+        waiting, (one,) = early_list(connection), early_list(connection, "order-1")
+    assert sorted(row["order_id"] for row in waiting) == ["nobody", "nobody", "order-1", "order-2"]
+    prefix = pipeline.settings.topic_prefix
+    said = not_come("order-1", [one], prefix, one["received_at"])
+    assert said.startswith("order order-1 has not come yet, and this waits for it: OrderCancelRequested (just now; a ")
+    assert list(early_lines([one], prefix, one["received_at"]))[1:] == [
+        "1 message waits for an order that has not come:",
+        f"  order-1: {said.split(': ', 1)[1]}",
+    ]
+    assert early_documents([one], prefix)[0]["type"] == "OrderCancelRequested"
     await pipeline.publish(order(), order("order-2"))
     await pipeline.until_status("cancelled", "order-1")
     await pipeline.until_status("paid_and_confirmed", "order-2")

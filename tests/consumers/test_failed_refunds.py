@@ -10,7 +10,8 @@ from schemas.events import Line
 from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import now
-from tests.consumers.orders import order
+from tests.consumers.orders import TOTAL_MINOR, order, refund
+from tests.consumers.test_refunding import states, until_ended
 
 pytestmark = pytest.mark.integration
 
@@ -66,3 +67,34 @@ async def test_the_gateways_word_makes_it_be_looked_for_at_once(make_pipeline: M
     assert await pipeline.store().notices.keep([told]) == 1
 
     await pipeline.until_status("manual_review", "late")
+
+
+async def test_what_others_gave_back_meanwhile_is_not_taken_off_by_a_failure_that_a_list_tells(
+    make_pipeline: MakePipeline,
+) -> None:
+    pipeline = await make_pipeline(refund_recheck_s=86_400)
+    await pipeline.stock(SKU_1=10, SKU_2=10)
+    notices = {"notices": pipeline.store().notices}
+    first = await pipeline.join(ports=notices)
+    await pipeline.publish(order("order-1"))
+    await pipeline.until_status("paid_and_confirmed", "order-1")
+    await pipeline.publish(refund(amount_minor=1_000, request_id="R-1"))
+    await until_ended(pipeline, "R-1")
+    transaction_id = await pipeline.value("SELECT transaction_id FROM attempt")
+    pipeline.gateway.fail_refunds(transaction_id)
+    foreign = pipeline.gateway.refund_elsewhere(transaction_id, TOTAL_MINOR - 500)
+    await pipeline.publish(refund(amount_minor=TOTAL_MINOR - 1_000, request_id="R-2"))
+    await until_ended(pipeline, "R-2")
+    assert await states(pipeline) == {"R-1": "done", "R-2": "EXCEEDS_KEPT"}
+    await first.leave()
+
+    await pipeline.join(ports=notices)  # which looks for failed refunds first
+
+    await pipeline.until_status("manual_review", "order-1")
+    told = [(e.refund_id, e.amount_minor) for e in await pipeline.events("order-1", "PaymentRefunded")]
+    assert told[1:] == [(foreign, TOTAL_MINOR - 1_500), (foreign, 1_000)]
+    (failed,) = await pipeline.events("order-1", "PaymentRefundFailed")
+    assert failed.amount_minor == 1_000
+    assert await pipeline.value("SELECT refunded_minor FROM attempt") == TOTAL_MINOR - 500
+    assert sum(entry.refunded_minor for entry in await pipeline.ledger("order-1")) == TOTAL_MINOR - 500
+    assert await pipeline.rows("SELECT type, fate FROM gateway_notice") == [("refund.failed", "applied")]

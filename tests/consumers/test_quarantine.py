@@ -138,7 +138,7 @@ async def test_whatever_a_message_raises_it_alone_waits_and_the_others_are_paid(
     assert not member.task.done()
     await pipeline.until(lambda: pipeline.has("SELECT 1 WHERE NOT EXISTS (SELECT FROM outbox)"), "all is sent")
     report = await waiting(pipeline)
-    assert any("1 orders wait in quarantine (bad)" in note for note in report.invariants[6].notes)
+    assert any("1 order waits in quarantine (bad)" in note for note in report.invariants[6].notes)
 
 
 async def test_letter_keeps_the_bytes_and_the_copy_says_quarantined(make_pipeline: MakePipeline) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from consumers.runtime.redriving import Outcome
 from deploy.redriving import redrive_letters
+from deploy.views.letters import letter_lines
 from outbox.operators.letter_list import Selection, letter_list
 from outbox.operators.queries import snapshot
 from schemas.events import StockAdjusted
@@ -71,6 +72,10 @@ async def test_what_would_go_below_zero_is_set_aside_and_redriven_when_there_are
         (None, b"NOBODY KNOWS", False),
         (None, b"SKU-1", False),
     ]
+    with snapshot(str(pipeline.settings.sqlalchemy_url())) as connection:
+        letters = letter_list(connection, Selection())
+    assert sorted(letter["sku"] for letter in letters) == ["NOBODY KNOWS", "SKU-1"]
+    assert any("  SKU NOBODY KNOWS  " in line for line in letter_lines(letters, now()))
     assert await pipeline.value("SELECT count(*) FROM stock WHERE sku = 'NOBODY KNOWS'") == 0
     short = await pipeline.value("SELECT id FROM dead_letter WHERE key = 'SKU-1'")
     too_soon = await redrive(pipeline, short)

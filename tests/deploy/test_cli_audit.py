@@ -64,7 +64,7 @@ def test_a_run_is_waited_for_and_audited_against_the_ledger_and_the_topics(
     publish(tmp_path, with_sandbox, confirmed("waiting"))
     in_vain = payments(tmp_path, "audit", "--wait", "0.5", "--json", **with_sandbox)
     assert in_vain.code == 1
-    waiting = "payments.authorize_payment has 1 messages before it"
+    waiting = "payments.authorize_payment has 1 message before it"
     assert f"payments: not quiescent after 0.5 s ({waiting})" in in_vain.err
     unsaid = [i["id"] for i in json.loads(in_vain.out)["invariants"] if i["holds"] is None]
     assert unsaid == [7, 8, 9]

@@ -94,7 +94,7 @@ def test_hundreds_of_orders_of_every_kind_have_no_difference(
     assert told.out.splitlines()[0].startswith(
         "compared 231 orders (231 attempts) with 231 transactions and 11 refunds"
     )
-    assert told.out.splitlines()[-2:] == ["3 transactions and 1 refunds of the account are not ours", "no differences"]
+    assert told.out.splitlines()[-2:] == ["of the account are not ours: 3 transactions, 1 refund", "no differences"]
 
     as_stripe = shop | {"PAYMENTS_GATEWAY": "stripe", "PAYMENTS_STRIPE_API_KEY": "sk_test_audit"}
     audited = payments(tmp_path, "audit", "--json", **as_stripe)
@@ -289,7 +289,7 @@ def test_the_text_names_twenty_of_a_kind_counts_all_and_shows_no_control_charact
         "1 difference of orders that wait for `payments order resolve`:",
         "    order asked: other",
         "compared 9 orders (8 attempts) with 7 transactions and 6 refunds since 2026-03-01 00:00 UTC",
-        "5 orders are being worked on and were not judged: run it again later",
+        "5 orders are being worked on and not judged: run it again later",
         "2000 differences",
     ]
 

@@ -93,6 +93,8 @@ def test_money_is_given_back_and_above_the_limit_by_two_persons(tmp_path: Path, 
 
 def look_at_what_cannot_be_asked_for(order: Callable[..., Ran]) -> None:
     assert order("refund", "order-9", "--reason", "none").code == 1
+    twice = order("refund", "order-1", "--reason", "none", "--restock", "tea=1", "--restock", "tea=1")
+    assert (twice.code, "names tea more than once" in twice.err) == (2, True)
     for restock in ("SKU", "SKU=0", "=1", f"{'S' * 65}=1"):
         assert order("refund", "order-1", "--reason", "none", "--restock", restock).code == 2
     assert order("refund", "order-1", "--reason", "none", "--amount", "9" * 25).code == 2

@@ -120,7 +120,7 @@ def test_relay_once_sends_what_the_outbox_holds(tmp_path: Path, deployment: dict
         assert consumer.stop() == 0
     (event,) = show(tmp_path, deployment, "order-1")["events"]
     assert (event["type"], event["sent"]) == ("PaymentAuthorized", False)
-    assert payments(tmp_path, "relay", "--once", **deployment).out == "1 messages sent\n"
+    assert payments(tmp_path, "relay", "--once", **deployment).out == "1 message sent\n"
     assert show(tmp_path, deployment, "order-1")["events"][0]["sent"] is True
     assert payments(tmp_path, "relay", "--once", **deployment).out == "0 messages sent\n"
 
@@ -135,7 +135,7 @@ def test_sweep_once_finishes_what_a_killed_consumer_began(tmp_path: Path, deploy
     assert payments(tmp_path, "sweep", "--once", **deployment).out == "0 operations were due\n"
     with connected(url) as connection:
         connection.execute("UPDATE operation SET due_at = now()")
-    assert payments(tmp_path, "sweep", "--once", **deployment).out == "1 operations were due\n"
+    assert payments(tmp_path, "sweep", "--once", **deployment).out == "1 operation was due\n"
     assert status_of(deployment, "order-1") == "payment_authorized"
 
 

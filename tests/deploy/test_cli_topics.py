@@ -71,7 +71,7 @@ def test_create_says_how_a_topic_that_is_there_differs_and_what_to_do(tmp_path: 
     assert "is 60000, wanted -1" in lines["retention.ms"]
     assert all("`payments topics create --mend`" in line for line in lines.values())
     assert ran.out.endswith(
-        f"{len(owners_of(places['PAYMENTS_TOPIC_PREFIX'])) - 1} topics created, 1 were there, 4 differences\n"
+        f"{len(owners_of(places['PAYMENTS_TOPIC_PREFIX'])) - 1} topics created, 1 was there, 4 differences\n"
     )
     assert of(places, topic)["cleanup.policy"] == "compact", "nobody asked for it to be mended"
 

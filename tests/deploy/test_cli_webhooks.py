@@ -130,7 +130,7 @@ def test_without_webhooks_a_sweep_finds_it_in_the_list_of_events(tmp_path: Path,
             publish(tmp_path, deployment, confirmed("order-1", LOST))
             up.eventually(lambda: _is_unknown(deployment), "unknown")
             swept = payments(tmp_path, "sweep", "--once", **here)
-            assert (swept.code, swept.out) == (0, "1 operations were due\n"), swept.err
+            assert (swept.code, swept.out) == (0, "1 operation was due\n"), swept.err
             up.eventually(lambda: status_of(deployment, "order-1") == "paid_and_confirmed", "paid")
             again = payments(tmp_path, "sweep", "--once", **here)
             assert (again.code, again.out) == (0, "0 operations were due\n"), again.err

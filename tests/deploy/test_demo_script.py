@@ -4,7 +4,10 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
+from deploy.cli.demo import demo
+from deploy.demo.elsewhere import kinds_of
 from deploy.demo.kinds import KINDS, ORDERS_MIN, counts_for
 from deploy.demo.methods import FAULTS
 from deploy.demo.script import CARD_NUMBER, write_script
@@ -107,3 +110,11 @@ def test_topics_may_carry_an_event_twice_but_a_second_one_is_another() -> None:
     seen = Seen("order-1", "PaidAndConfirmed", 1, None, 0.0)
     observed.events["order-1"] = [seen, replace(seen, at_s=1.0)]
     assert observed.marks("order-1") == [("PaidAndConfirmed", 1, None)] * 2
+
+
+def test_the_help_says_how_many_orders_have_every_kind_with_each_inventory() -> None:
+    said = " ".join(CliRunner().invoke(demo, ["--help"], terminal_width=200).output.split())
+    for elsewhere, words in ((False, "from {} on every kind is there"), (True, "with --inventory http from {} on")):
+        kinds = kinds_of(elsewhere=elsewhere)
+        assert words.format(len(kinds)) in said
+        assert {order.kind for order in write_script(len(kinds), 1, elsewhere=elsewhere).orders} == set(kinds)

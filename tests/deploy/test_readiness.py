@@ -130,7 +130,7 @@ def test_a_relay_needs_no_more_than_its_part(tmp_path: Path, deployment: dict[st
         consume.eventually(lambda: status_of(deployment, "order-1") == "payment_authorized", "authorized")
         assert consume.stop() == 0
     grant(deployment[URL], user, Process.RELAY)
-    assert payments(tmp_path, "relay", "--once", **{**deployment, URL: user}).out == "1 messages sent\n"
+    assert payments(tmp_path, "relay", "--once", **{**deployment, URL: user}).out == "1 message sent\n"
 
 
 def test_an_endpoint_for_webhooks_needs_no_more_than_its_part(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.lines import OrderLine
 from domain.operation import OperationKind
-from domain.outcome import Approved, Lapsed, Missing, NotFound, Outcome, Reserved, Short, Unknown
+from domain.outcome import AlreadySold, Approved, Lapsed, Missing, NotFound, Outcome, Reserved, Short
 from domain.stock_calls import StockCall
 
 K: Final = OperationKind
@@ -78,7 +78,7 @@ class FarShelf:
             case K.CONFIRM:
                 return Lapsed() if over else Approved()
             case _:
-                return Approved() if over else NotFound() if hold.state == "held" else Unknown("sold")
+                return Approved() if over else NotFound() if hold.state == "held" else AlreadySold()
 
     def _do(self, call: StockCall) -> Outcome:
         hold = self.holds.get(call.reservation_id)
@@ -119,7 +119,7 @@ class FarShelf:
             hold.state = "released"
             self._move(hold.lines, 1)
         elif hold.state == "confirmed":
-            return Unknown("the goods are sold there")
+            return AlreadySold()
         return Approved()
 
     def _move(self, lines: tuple[OrderLine, ...], sign: int) -> None:

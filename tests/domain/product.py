@@ -15,6 +15,7 @@ from domain.operation import BESIDE_OTHERS, INVENTORY_KINDS, Frozen, Operation, 
 from domain.order import Attempt, Hold, HoldState, Order, Status
 from domain.outcome import (
     AlreadyCaptured,
+    AlreadySold,
     Approved,
     CustomerMustAct,
     Declined,
@@ -72,6 +73,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     OtherAmount("pi_1", None),
     ReturnedElsewhere(TOTAL, "re_9", "pi_1"),
     ReturnedElsewhere(TOTAL - 1, "re_9", "pi_1"),
+    AlreadySold(),
     TransactionMissing(),
     Undecided("pi_1", "requires_confirmation"),
     Undecided("pi_1", "requires_action", asks_customer=True),
@@ -98,7 +100,7 @@ ANSWERS: Final[dict[OperationKind, tuple[type[Outcome], ...]]] = {
     K.REFUND: (Approved, ReturnedElsewhere, Declined, Lapsed, TransactionMissing, *_WAITING),
     K.RESERVE: (Reserved, Short, Lapsed, *_WAITING),
     K.CONFIRM: (Approved, Short, Declined, Lapsed, *_WAITING),
-    K.RELEASE: (Approved, *_WAITING),
+    K.RELEASE: (Approved, AlreadySold, *_WAITING),
     K.EXTEND: (Reserved, Lapsed, *_WAITING),
     K.RESTOCK: (Approved, Declined, *_WAITING),
 }

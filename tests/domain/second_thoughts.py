@@ -98,8 +98,8 @@ class Life(Run):
         self.gateway.take_back()
 
     def refund_in_dashboard(self) -> None:
-        # Who pays past the gateway as well pays twice: nobody here does. What failed after success is told before.
-        if not self.outside_minor.total() and not self.is_untold():
+        # Who pays past the gateway as well pays twice: nobody here does.
+        if not self.outside_minor.total():
             self.gateway.refund_in_dashboard()
 
     def dispute(self) -> None:
@@ -112,7 +112,9 @@ class Life(Run):
         # As the sweep: what became of ours comes before what others did.
         for made in sorted(self.gateway.refunds.values(), key=lambda made: made.operation_id is None):
             if made.state == "came_back" and made.operation_id is not None:
-                self._hear(RefundFailure("order-1", made.operation_id, made.name, made.amount_minor, "lost"))
+                # A list tells of the refund alone; asked about its transaction, the bank tells all of it.
+                news = self.gateway.news(made.attempt) if self.rng.random() < 0.7 else None
+                self._hear(RefundFailure("order-1", made.operation_id, made.name, made.amount_minor, "lost", news))
             if made.operation_id is None:
                 news = self.gateway.news(made.attempt)
                 refund = next(seen for seen in news.refunds if seen.refund_id == made.name)
@@ -249,8 +251,7 @@ class Life(Run):
         elif any(o.unfinished for o in order.operations):
             return  # what was sent again, or is pending, comes first
         elif order.review_reason == "refund_failed":
-            # Past the gateway nothing is paid before the books have what others gave back.
-            may_pay = not self.is_untold() and not self.gateway.disputed
+            may_pay = not self.gateway.disputed
             self._rule(self.rng.choice((Word.EXECUTED, Word.NOT_EXECUTED)) if may_pay else Word.NOT_EXECUTED, None)
         elif order.review_reason == "void_refused":
             self._rule(Word.NOT_EXECUTED, None)
@@ -272,7 +273,9 @@ class Life(Run):
             made.state, reference = "succeeded", made.name
         before = {attempt.number: attempt.refunded_minor for attempt in self.order.attempts}
         history = sorted(self.history.values(), key=lambda o: (o.opened_at, o.attempt, o.try_number))
-        ruling = Ruling(word, "looked it up", "an operator", reference)
+        captured = [number for number, account in self.gateway.accounts.items() if account.captured]
+        seen = tuple(self.gateway.news(number) for number in captured)
+        ruling = Ruling(word, "looked it up", "an operator", reference, None, seen)
         decision = resolve(self.order, history, ruling, SETTLES, could_name, Context(self.at, None, self.rules))
         if isinstance(decision, No) and word is Word.EXECUTED and operation is None:
             # Another refund took what this one was to give back, or nothing is in question but the money itself.

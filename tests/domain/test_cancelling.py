@@ -16,6 +16,8 @@ from consumers.payment_retry_requested import retry_payment
 from consumers.preparation_started import note_preparation_start
 from consumers.refund_requested import refund_payment
 from consumers.reservation_failed import return_payment
+from domain.approval import Person
+from domain.approving import approve
 from domain.cancelling import CANCELLING, is_under_way
 from domain.decision import Decision
 from domain.edges import EDGES
@@ -280,6 +282,7 @@ def test_a_refund_that_is_refused_for_a_dispute_ends_the_cancel_and_the_order_st
     refused = settle(known, Declined(FailureCode.GATEWAY_REFUSED, code), cancel_order)
     assert types(refused) == ["CancellationRefused", "CustomerNotificationRequested"]
     assert facts(refused)[0]["reason"] == "DISPUTED"
+    assert facts(refused)[1]["money"] == "HELD", "it is paid, and stays so"
     assert refused.order is not None
     assert (refused.order.status, refused.order.cancel) == (S.PAID_AND_CONFIRMED, None)
     assert refused.order.requests[0].state is RequestState.REFUSED
@@ -392,8 +395,10 @@ def reason_of(decision: Decision) -> str | None:
 def expected(known: Order, at_s: float) -> str | None:
     """Say by which reason a cancel is refused: MONEY.md, points 16 to 19, once more in other words."""
     status = known.reviewed or known.status
-    if status is S.CANCELLED or known.requests:
+    if status is S.CANCELLED:
         return "ALREADY_CANCELLED"
+    if known.requests:
+        return None  # it waits behind the one that is noted
     if status is S.PAYMENT_FAILED and not known.retryable:
         return "PAYMENT_FAILED"
     if known.preparation_started_at is not None:
@@ -430,7 +435,7 @@ def test_a_cancel_is_refused_for_its_reason_or_noted_or_carried_out() -> None:
             assert types(decision) == ["CancellationRefused", "CustomerNotificationRequested"]
             assert decision.order.status is known.status
             assert opened(known, decision) == []
-        elif is_under_way(known):
+        elif is_under_way(known) or known.requests:
             assert (types(decision), opened(known, decision)) == ([], [])
             assert decision.order.cancel is not None
         else:
@@ -450,6 +455,58 @@ def test_a_paid_order_gives_back_what_it_keeps() -> None:
     assert types(done) == ["PaymentRefunded", *ENDED]
     assert [facts(done)[1][name] for name in ("money", "amount_minor")] == ["RETURNED", TOTAL]
     assert facts(done)[2]["amount_minor"] == TOTAL - 1_000, "the customer hears of what goes back"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [
+        (Approved("pi_1", "re_1"), {"C-1": None, "C-2": "ALREADY_CANCELLED", "C-3": "ALREADY_CANCELLED"}),
+        (Declined(FailureCode.GATEWAY_REFUSED, "charge_disputed"), dict.fromkeys(("C-1", "C-2", "C-3"), "DISPUTED")),
+    ],
+    ids=["cancelled", "disputed"],
+)
+def test_a_cancel_behind_another_ends_with_it_and_is_told_nothing_before(
+    outcome: Approved | Declined, end: dict[str, str | None]
+) -> None:
+    known: Order | None = order(S.PAID_AND_CONFIRMED, captured(), paid_at=AT, preparation_started_at=None)
+    for name in ("C-1", "C-2", "C-3"):
+        decision = ask(known, 1_801 if name == "C-3" else 0, request_id=name)
+        assert decision.events == ()
+        known = decision.order
+    assert known is not None
+    assert [o.try_number for o in known.operations] == [1]
+
+    done = cancel_order.settle(known, known.operations[0], outcome, context())
+
+    assert done.order is not None
+    assert {r.request_id: r.refused for r in done.order.requests} == end
+    assert all(r.ended for r in done.order.requests)
+    told = [ev.request_id for ev in done.events if isinstance(ev, e.CancellationRefused)]
+    assert told == [name for name, reason in end.items() if reason]
+    assert types(done).count("CustomerNotificationRequested") == 1
+    assert [o for o in done.order.operations if o.unfinished] == []
+
+
+def test_a_cancel_that_is_approved_while_another_is_noted_ends_with_that_one() -> None:
+    waiting = request("C-1", RequestState.APPROVAL)
+    known = order(
+        S.PAID_AND_CONFIRMED,
+        captured(),
+        paid_at=AT,
+        requests=(waiting, request("C-2", RequestState.TAKEN, 2)),
+        operations=(replace(operation(K.REFUND), reaction="cancel_order"),),
+    )
+    decision = approve(known, "C-1", Person("bob", "operators"), context())
+    assert isinstance(decision, Decision)
+    assert (decision.events, decision.order is not None) == ((), True)
+    assert decision.order is not None
+    assert decision.order.cancel is not None
+    assert decision.order.cancel.request_id == "C-2", "the one that is carried out"
+
+    disputed = Declined(FailureCode.GATEWAY_REFUSED, "charge_disputed")
+    done = cancel_order.settle(decision.order, known.operations[0], disputed, context())
+    assert done.order is not None
+    assert [r.refused for r in done.order.requests] == ["DISPUTED", "DISPUTED"]
 
 
 def test_the_same_cancel_again_has_no_effect_and_another_with_its_id_is_a_conflict() -> None:
@@ -524,6 +581,16 @@ def test_a_retry_of_a_cancelled_order_is_refused_as_such() -> None:
     for known in (order(S.CANCELLED), noted(S.PAYMENT_FAILED, retryable=True, retry_until=later(900))):
         decision = retry_payment.plan(known, builders.payment_retry_requested(), context())
         assert [fact["failure_code"] for fact in facts(decision)] == ["cancelled"]
+
+
+def test_who_pays_again_is_told_where_the_money_is() -> None:
+    for known, money in (
+        (order(S.PAID_AND_CONFIRMED, captured()), "HELD"),
+        (order(S.CANCELLED, captured(refunded_minor=TOTAL)), "RETURNED"),
+        (order(S.PAYMENT_FAILED), "NONE"),
+    ):
+        (notice,) = facts(retry_payment.plan(known, builders.payment_retry_requested(), context()))
+        assert (notice["kind"], notice["money"]) == ("RETRY_REFUSED", money)
 
 
 def test_a_retryable_order_is_cancelled_and_cannot_be_paid_any_more() -> None:

@@ -7,12 +7,13 @@ import pytest
 
 from consumers.reactions import BY_NAME
 from domain.decision import Decision
+from domain.failure_codes import FailureCode
 from domain.operation import Frozen, Operation, OperationKind, OperationState
 from domain.order import HoldState, Order, Status
-from domain.outcome import Approved, Lapsed, NotFound, Outcome, Reserved, Unknown
+from domain.outcome import AlreadySold, Approved, Declined, Lapsed, NotFound, Outcome, Reserved, Unknown
 from domain.stock_calls import stock_call
 from domain.values import replace
-from tests.domain.builders import AT, attempt, authorized, captured, context, hold, later, operation, order
+from tests.domain.builders import AT, TOTAL, attempt, authorized, captured, context, hold, later, operation, order
 from tests.schemas import builders
 
 K = OperationKind
@@ -48,6 +49,61 @@ def test_an_order_does_not_compete_with_its_own_old_hold() -> None:
     assert [event.TYPE for event in after.events] == ["ReservationReleased"]
     own = BY_NAME["reserve_items"].plan(retried(), event, context())
     assert sorted(kinds(own)) == [("release", 1), ("reserve", 2)], "our own inventory does both at once"
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held here", "never known here"])
+def test_goods_that_a_release_finds_sold_are_put_back(held: bool) -> None:  # noqa: FBT001
+    release = operation(K.RELEASE, 1, reaction="release_items", state=OperationState.UNKNOWN, unknown_since=AT)
+    holds = (hold(1, state=HoldState.EXPIRED),) if held else ()
+    known = order(S.PAYMENT_FAILED, captured(refunded_minor=TOTAL), holds=holds, operations=(release,), version=9)
+
+    found = settle(known, release, AlreadySold(), later(30))
+
+    assert found.order is not None
+    assert (found.events, kinds(found)) == ((), [("restock", 1)])
+    assert [h.state for h in found.order.holds] == [HoldState.SOLD]
+    (restock,) = [o for o in found.order.operations if o.unfinished]
+    assert stock_call(restock).lines == known.lines
+    done = settle(found.order, restock, Approved(), later(60))
+    assert done.order is not None
+    assert [h.state for h in done.order.holds] == [HoldState.RESTOCKED]
+    assert [event.TYPE for event in done.events] == ["ItemsRestocked"]
+    assert (done.order.status, kinds(done)) == (S.PAYMENT_FAILED, [])
+
+
+def test_the_next_attempt_reserves_only_when_sold_goods_of_the_last_one_are_back() -> None:
+    release = operation(K.RELEASE, 1, reaction="reserve_items")
+    found = settle(retried(operations=(release,)), release, AlreadySold())
+    assert kinds(found) == [("restock", 1)]
+    assert found.order is not None
+    (restock,) = [o for o in found.order.operations if o.unfinished]
+    assert kinds(settle(found.order, restock, Approved())) == [("reserve", 2)]
+
+
+def test_a_review_of_a_release_ends_when_its_goods_are_found_sold() -> None:
+    release = operation(K.RELEASE, 1, reaction="release_items", due_at=None)
+    reviewed = {"reviewed": S.PAYMENT_FAILED, "review_reason": "release_not_executed"}
+    known = order(S.MANUAL_REVIEW, captured(refunded_minor=TOTAL), operations=(release,), version=9, **reviewed)
+    found = settle(known, release, AlreadySold())
+    assert found.order is not None
+    assert (found.order.status, kinds(found)) == (S.PAYMENT_FAILED, [("restock", 1)])
+
+
+@pytest.mark.parametrize("status", [S.PAYMENT_FAILED, S.CANCELLED])
+def test_a_restock_that_the_inventory_refuses_comes_to_a_person_whose_word_ends_it(status: Status) -> None:
+    restock = operation(K.RESTOCK, 1, reaction="refund_payment", frozen=Frozen(lines=order().lines))
+    sold = (hold(1, state=HoldState.SOLD),)
+    known = order(status, captured(refunded_minor=TOTAL), holds=sold, operations=(restock,), version=9)
+    asked = settle(known, restock, Declined(FailureCode.GATEWAY_REFUSED, "not_confirmed"))
+    assert asked.order is not None
+    assert (asked.order.review_reason, asked.alarm) == ("restock_not_executed", "review_restock_not_executed")
+    (waiting,) = asked.order.operations
+    assert (waiting.state, waiting.due_at, waiting.detail) == (OperationState.OPEN, None, "not_confirmed")
+
+    ended = settle(asked.order, waiting, Approved())
+
+    assert ended.order is not None
+    assert (ended.order.status, [h.state for h in ended.order.holds]) == (status, [HoldState.RESTOCKED])
 
 
 def test_a_release_by_another_reaction_is_waited_for_just_so() -> None:

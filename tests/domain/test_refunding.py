@@ -2,7 +2,10 @@
 
 import pytest
 
+from consumers.gateway_told import ROWS
+from consumers.order_cancel_requested import cancel_order
 from domain.failure_codes import FailureCode
+from domain.hearing import ForeignRefund, Hearing, hear
 from domain.news import RefundFailure
 from domain.operation import OperationKind, OperationState, idempotency_key, operation_id
 from domain.order import HoldState, Status
@@ -17,6 +20,7 @@ from schemas import events as e
 from schemas.rejection import Reason
 from tests.domain.asked_refunds import SETTLES, Play, paid
 from tests.domain.builders import ORDER_ID, TOTAL, captured, context, hold, later, operation, order, request
+from tests.domain.told import news, refund
 from tests.schemas import builders
 
 K = OperationKind
@@ -429,3 +433,48 @@ def test_a_retry_still_waits_for_a_pending_refund() -> None:
     assert not failed.busy()
     assert retry_refusal(failed, event, context()) == "in_progress"
     assert retry_refusal(replace(failed, operations=()), event, context()) is None
+
+
+def test_what_waits_for_a_second_person_is_refused_once_nothing_is_kept_that_it_could_give_back() -> None:
+    limit = {"four_eyes_minor": {"EUR": 2_000}}
+    play = Play(rules=limit)
+    play.ask("R-1", 2_500)
+    play.ask("R-2", 1_000)
+    play.ask("R-3", 1_000)
+    assert play.states() == {"R-1": "approval", "R-2": "taken", "R-3": "waiting"}
+    play.approve("R-2")
+    play.approve("R-3")
+    play.rules = {}
+    play.ask("R-4", None)
+    assert play.states()["R-1"] == "approval", "what is on its way back may still fail"
+    play.approve("R-4")
+    assert play.states()["R-1"] == "EXCEEDS_KEPT"
+    assert play.told(e.RefundRefused, "request_id", "reason") == [("R-1", "EXCEEDS_KEPT")]
+
+    other = Play(rules=limit)
+    other.ask("R-1", 2_500)
+    foreign = refund(amount_minor=TOTAL)
+    fact = ForeignRefund(foreign, news(foreign))
+    decision = hear(ROWS, Hearing(other.order, fact, other.context(), other.order.current))
+    assert decision is not None
+    other.take(decision)
+    assert other.states() == {"R-1": "EXCEEDS_KEPT"}
+
+    third = Play(rules=limit)
+    third.ask("R-1", 2_500)
+    third.rules = {}
+    asked = builders.order_cancel_requested()
+    third.take(cancel_order.plan(third.order, asked, third.context()))
+    third.approve()
+    assert (third.order.status, third.states()["R-1"]) == (S.CANCELLED, "CANCELLED")
+
+
+def test_the_goods_of_a_paid_order_are_restocked_once_refunds_have_brought_all_of_them_back() -> None:
+    play = Play()
+    for name, sku, units, state in (("R-1", "SKU-1", 2, HoldState.SOLD), ("R-2", "SKU-2", 1, HoldState.RESTOCKED)):
+        play.ask(name, 100, lines=(e.Item(sku=sku, quantity=units),))
+        play.approve(name)
+        assert [hold.state for hold in play.order.holds] == [state]
+    assert play.order.status is S.PAID_AND_CONFIRMED
+    play.ask("R-3", 100, lines=(e.Item(sku="SKU-1", quantity=1),))
+    assert play.states()["R-3"] == "EXCEEDS_SOLD"

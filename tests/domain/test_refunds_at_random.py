@@ -114,7 +114,9 @@ class Story(Play):
         for refund in news.refunds:
             if refund.operation_id is not None and refund.state == "failed":
                 self.told(
-                    RefundFailure(ORDER_ID, refund.operation_id, refund.refund_id, refund.amount_minor, refund.reason)
+                    RefundFailure(
+                        ORDER_ID, refund.operation_id, refund.refund_id, refund.amount_minor, refund.reason, news
+                    )
                 )
             if refund.operation_id is None:
                 self.told(ForeignRefund(refund, news))

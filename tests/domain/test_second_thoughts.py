@@ -164,7 +164,9 @@ def _check_goods(life: Life) -> None:
     sold = [hold.attempt for hold in order.holds if hold.state is HoldState.SOLD]
     assert all(hold.state is not HoldState.HELD for hold in order.holds)
     if order.status is S.PAID_AND_CONFIRMED:
-        assert sold == [order.attempt]
+        back = [hold.attempt for hold in order.holds if hold.state is HoldState.RESTOCKED]
+        assert back == ([order.attempt] if shelf.back == Counter(LINES) else [])
+        assert sold + back == [order.attempt]
     else:
         left = {sku: n - shelf.back[sku] for sku, n in LINES.items()}
         assert sold == [] or not any(left.values())

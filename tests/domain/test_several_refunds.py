@@ -4,20 +4,24 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+import pytest
+
 from consumers.gateway_told import ROWS
 from consumers.order_cancel_requested import cancel_order
 from domain.failure_codes import FailureCode
 from domain.hearing import Hearing, hear, with_closed
 from domain.ids import EventId
-from domain.news import RefundFailure
+from domain.news import RefundFailure, SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Status
-from domain.outcome import Approved, Declined, Outcome, Pending, Unknown
+from domain.outcome import Approved, Declined, Outcome, Pending, ReturnedElsewhere, Unknown
 from domain.ruling import Word
+from domain.told import transaction_to_ask
 from domain.values import replace
 from schemas import events as e
 from tests.domain.asked_refunds import SETTLES, Play
 from tests.domain.builders import TOTAL, captured, later, operation, order
+from tests.domain.told import news
 from tests.schemas import builders
 
 REFUSED: Final = Declined(FailureCode.GATEWAY_REFUSED)
@@ -49,16 +53,17 @@ class Trouble(Play):
         call = self.of_cancel()
         self.answer_cancel(Approved(call.transaction_id, f"re_cancel_{call.try_number}", call.amount_minor))
 
-    def fail_later(self, call: Operation) -> None:
-        """Have a refund fail after it had succeeded."""
+    def fail_later(self, call: Operation, news: TransactionNews | None = None) -> bool:
+        """Have a refund fail after it had succeeded; return False if that waits. news: of all its transaction."""
         done = self.history[call.operation_id.int]
         fact = RefundFailure(
-            self.order.order_id, str(done.operation_id), done.reference or "", done.amount_minor, "lost"
+            self.order.order_id, str(done.operation_id), done.reference or "", done.amount_minor, "lost", news
         )
         order = with_closed(self.order, list(self.history.values()))
         decision = hear(ROWS, Hearing(order, fact, self.context()))
-        assert decision is not None
-        self.take(decision)
+        if decision is not None:
+            self.take(decision)
+        return decision is not None
 
 
 def test_a_cancelled_order_stays_in_review_while_the_refund_of_its_cancel_is_owed() -> None:
@@ -155,6 +160,73 @@ def test_the_review_of_a_refused_cancel_is_not_ended_by_another_refund() -> None
     assert (play.order.status, play.order.review_reason) == (Status.MANUAL_REVIEW, "refund_failed")
     assert play.rule(Word.NOT_EXECUTED) is None
     assert play.of_cancel().try_number == first + 1
+
+
+def test_a_refund_of_a_cancelled_order_that_is_disputed_is_sent_again_or_ended_by_what_the_bank_took() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(Pending("re_1", "pi_1"), "R-1")
+    play.cancel()
+    play.approve_cancel()
+    play.answer(DISPUTED, "R-1")
+    play.order = replace(play.order, disputed=True)
+    for number in (2, 3):
+        assert (play.order.status, play.order.review_reason) == (Status.MANUAL_REVIEW, "refund_failed")
+        assert play.rule(Word.NOT_EXECUTED) is None
+        assert (play.call("R-1").try_number, play.told(e.RefundRefused, "reason")) == (number, [])
+        play.answer(DISPUTED, "R-1")
+
+    assert play.rule(Word.EXECUTED, "outside:dispute-dp_1-lost") is None
+
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+    assert play.states() == {"R-1": "done", "C-1": "done"}
+
+
+@pytest.mark.parametrize(("lost", "found"), [(1_000, 2_500), (2_000, 2_500), (300, 2_900)])
+def test_what_others_gave_back_is_not_taken_off_again_by_a_refund_of_ours_that_had_failed(
+    lost: int, found: int
+) -> None:
+    """The sum that our second call met had no more of the first one, which the books had still."""
+    play = Trouble()
+    play.ask("R-1", lost)
+    first = play.call()
+    play.approve()
+    play.ask("R-2", TOTAL - lost)
+    play.answer(ReturnedElsewhere(found, "re_9"))
+    assert play.states() == {"R-1": "done", "R-2": "EXCEEDS_KEPT"}
+    failed = SeenRefund("re_R-1_1", str(first.operation_id), "failed", lost, "EUR")
+    seen = news(failed, SeenRefund("re_9", None, "succeeded", found, "EUR"))
+
+    assert not play.fail_later(first), "a list tells of it alone: the whole transaction is asked about"
+    order = with_closed(play.order, list(play.history.values()))
+    fact = RefundFailure(order.order_id, str(first.operation_id), "re_R-1_1", lost, "lost")
+    assert transaction_to_ask(order, fact) == "pi_1"
+    assert play.fail_later(first, seen)
+
+    assert play.order.current.refunded_minor == found
+    told = sum(play.told(e.PaymentRefunded, "amount_minor")) - sum(play.told(e.PaymentRefundFailed, "amount_minor"))
+    assert told == found
+    assert play.told(e.PaymentRefundFailed, "refund_id", "amount_minor") == [("re_R-1_1", lost)]
+    assert play.told(e.PaymentRefunded, "refund_id")[-1] == "re_9"
+
+
+def test_nothing_is_paid_past_the_gateway_before_the_books_have_what_others_gave_back_there() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(REFUSED)
+    for state, words in (("succeeded", "has given 2500"), ("pending", "re_9 of somebody else (2500) is pending")):
+        seen = news(SeenRefund("re_9", None, state, 2_500, "EUR"))  # type: ignore[arg-type]
+        assert words in (play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) or "")
+    assert play.order.current.refunded_minor == 0
+    assert play.rule(Word.NOT_EXECUTED) is None, "the way out that the refusal names"
+    play.answer(ReturnedElsewhere(2_500, "re_9"))
+    assert (play.states(), play.order.status) == ({"R-1": "EXCEEDS_KEPT"}, Status.PAID_AND_CONFIRMED)
+
+    play.ask("R-2", 500)
+    play.answer(REFUSED)
+    seen = news(SeenRefund("re_9", None, "succeeded", 2_500, "EUR"))
+    assert play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) is None, "the books have it"
+    assert play.order.current.refunded_minor == 3_000
 
 
 def test_a_second_cancel_after_a_dispute_has_a_key_of_its_own() -> None:

@@ -13,8 +13,8 @@ from domain.news import RefundFailure
 from domain.operation import OperationKind, OperationState
 from domain.order import Order, Status
 from domain.resolving import resolve
+from domain.reviewing import review
 from domain.ruling import No, Ruling, Word
-from domain.settling import review
 from domain.told import take_back_refund
 from domain.ways_out import WAYS
 from tests.domain.builders import TOTAL, authorized, captured, context, operation, order

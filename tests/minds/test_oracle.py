@@ -81,6 +81,7 @@ def intent(about: Order, captured: int, refunded: int, status: str = "succeeded"
         "amount_captured_minor": captured,
         "amount_refunded_minor": refunded,
         "disputes": [],
+        "effects": [{"kind": "capture", "key": "k-1"}, {"kind": "refund", "key": "k-2"}],
     }
 
 
@@ -311,6 +312,10 @@ def gave_back_more_than_taken(case: Case) -> None:
     books(case, REFUNDED, amount_refunded_minor=REFUNDED.total_minor + 1)
 
 
+def executed_twice_under_one_key(case: Case) -> None:
+    books(case, REFUNDED, effects=[{"kind": "refund", "key": "k-2"}] * 2)
+
+
 def books_differ(case: Case) -> None:
     row(case, REFUNDED, refunded_minor=PART + 1)
 
@@ -447,6 +452,7 @@ MISTAKES: dict[Callable[[Case], None], str] = {
     refused_as_sold_out: "reason",
     gateway_refunded_more: "money",
     gave_back_more_than_taken: "money",
+    executed_twice_under_one_key: "money",
     books_differ: "money",
     captured_too_much: "money",
     restocked_twice: "restock",

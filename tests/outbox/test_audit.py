@@ -248,16 +248,16 @@ async def test_an_order_without_exactly_one_outcome_is_found(case: Case, stateme
 
 
 UNREST = [
-    ("INSERT INTO outbox (event_ids) SELECT ARRAY[min(id)] FROM event", "1 messages are still to be sent"),
-    ("UPDATE orders SET status = 'confirmed' WHERE order_id = 'paid'", "1 orders are confirmed"),
+    ("INSERT INTO outbox (event_ids) SELECT ARRAY[min(id)] FROM event", "1 message is still to be sent"),
+    ("UPDATE orders SET status = 'confirmed' WHERE order_id = 'paid'", "1 order is confirmed"),
     (
         "UPDATE operation SET state = 'unknown', due_at = now() WHERE order_id = 'paid' AND kind = 'capture'",
-        "1 operations have no outcome yet",
+        "1 operation has no outcome yet",
     ),
     (
         """DELETE FROM inbox USING event e
             WHERE inbox.event_id = e.event_id AND e.topic = 'world.ItemsReserved' AND e.order_id = 'paid'""",
-        "payments.capture_payment has not seen 1 events",
+        "payments.capture_payment has not seen 1 event",
     ),
 ]
 

@@ -24,7 +24,7 @@ async def test_waiting_ends_with_what_was_under_way_and_tells_what_it_was(case: 
     told: asyncio.Queue[str] = asyncio.Queue()
     async with await psycopg.AsyncConnection.connect(case.url, autocommit=True) as connection:
         waiting = asyncio.create_task(wait_until_quiet(connection, case.world.scope, 20, progress=told.put_nowait))
-        assert await told.get() == "1 messages are still to be sent"
+        assert await told.get() == "1 message is still to be sent"
         await case.run("DELETE FROM outbox")
         assert await waiting
     assert told.empty()
@@ -51,7 +51,7 @@ async def test_what_the_relay_holds_behind_a_message_in_quarantine_is_no_unrest(
 
 
 async def test_messages_that_nobody_has_taken_are_waited_for(case: Case) -> None:
-    answers = [["payments.authorize_payment has 1 messages before it"], []]
+    answers = [["payments.authorize_payment has 1 message before it"], []]
 
     async def lag() -> Sequence[str]:
         return answers.pop(0)
@@ -59,7 +59,7 @@ async def test_messages_that_nobody_has_taken_are_waited_for(case: Case) -> None
     told: list[str] = []
     async with await psycopg.AsyncConnection.connect(case.url, autocommit=True) as connection:
         assert await wait_until_quiet(connection, case.world.scope, 20, lag=lag, progress=told.append)
-    assert told == ["payments.authorize_payment has 1 messages before it"]
+    assert told == ["payments.authorize_payment has 1 message before it"]
 
 
 async def test_what_a_taken_message_set_off_meanwhile_is_waited_for(case: Case) -> None:
@@ -77,4 +77,4 @@ async def test_what_a_taken_message_set_off_meanwhile_is_waited_for(case: Case) 
 
     async with await psycopg.AsyncConnection.connect(case.url, autocommit=True) as connection:
         assert not await wait_until_quiet(connection, case.world.scope, 0.3, lag=lag, progress=progress)
-    assert told == ["1 messages are still to be sent"]
+    assert told == ["1 message is still to be sent"]

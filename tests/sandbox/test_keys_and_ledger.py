@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from deploy.playbank.bank import AUTHORIZATION_TTL_S, KEY_TTL_S, Bank
-from deploy.sandbox.creating import create
+from deploy.sandbox.creating import Done, create
 from deploy.sandbox.journal import Memory, Stored
+from deploy.sandbox.operations import refund
 from deploy.sandbox.render import ledger_json
 from tests.sandbox.client import Client, client_of
 from tests.sandbox.process import running
@@ -208,6 +209,39 @@ def test_an_authorization_lapses_and_a_key_is_forgotten_in_time(tmp_path: Path) 
         [entry] = ledger_json(bank)["payment_intents"]
     assert entry["status"] == "canceled"
     assert [effect["kind"] for effect in entry["effects"]] == ["authorize", "cancel"]
+
+
+@pytest.mark.parametrize("second_at", [1.0, 9.0], ids=["both pending", "the first is decided"])
+def test_the_ledger_is_the_same_after_a_restart_though_two_refunds_of_a_payment_were_pending(
+    tmp_path: Path, second_at: float
+) -> None:
+    data, begun = tmp_path / "journal.jsonl", 1_800_000_000.0
+    now = begun
+    bank = Bank(lambda: now, 5.0)
+    with Memory(data, bank) as memory:
+
+        def remember(key: str, done: Done) -> None:
+            memory.remember(key, Stored("f", 200, b"{}", now), done.changed)
+
+        form = {"amount": "500", "currency": "eur", "confirm": "true", "payment_method_types[]": "card"}
+        made = create(bank, form | {"payment_method": "pm_fault_refund_pending"}, "k")
+        remember("k", made)
+        for key, at in (("k-1", 0.0), ("k-2", second_at)):
+            now = begun + at
+            intent = bank.intent(made.body["id"])
+            assert intent is not None
+            remember(key, refund(bank, intent, {"payment_intent": intent.id, "amount": "100"}, key))
+        now = begun + 60
+        before = ledger_json(bank)
+    again = Bank(lambda: now, 5.0)
+
+    with Memory(data, again):
+        after = ledger_json(again)
+
+    assert after == before
+    [entry] = after["payment_intents"]
+    assert [effect["key"] for effect in entry["effects"] if effect["kind"] == "refund"] == ["k-1", "k-2"]
+    assert entry["amount_refunded_minor"] == 200
 
 
 def test_an_interrupt_ends_it_well(tmp_path: Path) -> None:

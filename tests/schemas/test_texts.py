@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.texts import REPLACEMENT, one_line, storable
+from schemas.texts import REPLACEMENT, counted, one_line, storable
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=20)
 
@@ -26,3 +26,8 @@ def test_any_text_is_one_line_that_is_no_longer_than_asked_for(text: str, length
     assert len(line) == min(len(text), length_max)
     assert line.isprintable()
     assert line.encode().decode() == line
+
+
+def test_one_is_not_told_as_many() -> None:
+    assert [counted(n, "order") for n in range(3)] == ["0 orders", "1 order", "2 orders"]
+    assert [counted(n, "order is", "orders are") for n in (1, 2)] == ["1 order is", "2 orders are"]

@@ -13,7 +13,19 @@ from consumers.adapters.inventory.http_forms import lines_of
 from domain.errors import DownForEverybody
 from domain.failure_codes import FailureCode
 from domain.operation import OperationKind
-from domain.outcome import Approved, Declined, Lapsed, Missing, NotExecuted, NotFound, Outcome, Reserved, Short, Unknown
+from domain.outcome import (
+    AlreadySold,
+    Approved,
+    Declined,
+    Lapsed,
+    Missing,
+    NotExecuted,
+    NotFound,
+    Outcome,
+    Reserved,
+    Short,
+    Unknown,
+)
 from domain.stock_calls import StockCall
 from schemas.texts import one_line
 
@@ -67,6 +79,8 @@ def read_answer(call: StockCall, reply: Reply) -> Outcome:
         return Lapsed()
     if said == (_K.EXTEND, 409, "confirmed") and call.until is not None:
         return Reserved(call.until)  # sold: it never lapses
+    if said == (_K.RELEASE, 409, "confirmed"):
+        return AlreadySold()
     if call.kind is _K.RESTOCK and word in {"not_confirmed", "exceeds_sold", "unknown_hold"}:
         return Declined(FailureCode.GATEWAY_REFUSED, word)
     return Unknown(f"HTTP {reply.status} {word or 'in another form'}", retry_after_s=reply.retry_after_s)
@@ -90,7 +104,8 @@ def check_allowed(reply: Reply, word: str | None) -> None:
     """Raise DownForEverybody when the inventory, or what stands before it, refuses all our calls."""
     if reply.status in {401, 403}:
         raise DownForEverybody(
-            f"the inventory refuses us (HTTP {reply.status} {word or ''}): check PAYMENTS_INVENTORY_TOKEN"
+            f"the inventory refuses us (HTTP {reply.status} {word or ''}): check "
+            "PAYMENTS_INVENTORY_TOKEN (or PAYMENTS_INVENTORY_TOKEN_FILE)"
         )
 
 
@@ -214,7 +229,7 @@ def _confirmed(_: StockCall, state: str, _until: datetime) -> Outcome:
 def _released(_: StockCall, state: str, _until: datetime) -> Outcome:
     if state in _HELD_NO_MORE:
         return Approved()
-    return NotFound() if state == "held" else Unknown("the goods are sold there, though we do not want them")
+    return NotFound() if state == "held" else AlreadySold()
 
 
 _FOUND: Final[dict[OperationKind, Callable[[StockCall, str, datetime], Outcome]]] = {

@@ -1,7 +1,7 @@
 """Refunds that change without us: the gateway's list is read once a day, for as long as it may change them.
 
 Those of ours that failed after they had succeeded are booked here. One that somebody else made becomes a notice, as if
-the gateway had told it: `told.py` asks about its transaction.
+the gateway had told it: `told.py` asks about its transaction. So does one of ours whose payment others refunded, too.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from domain.errors import Busy, Transient
 from domain.hearing import Hearing, hear, with_closed
 from domain.ids import OrderId
 from domain.news import RefundFailure
-from domain.notices import Notice
+from domain.notices import REFUND_FAILED, Notice
+from domain.told import transaction_to_ask
 
 LOOK_BACK: Final = timedelta(days=35)
 """So long after it was made a refund may fail. Source: Stripe's page on refunds (about 30 days), and some more."""
@@ -39,6 +40,7 @@ class LateRefunds(Job):
         self._every_s = every_s
         self._next_s = 0.0
         self._waiting = False
+        self._to_ask: list[Notice] = []
         self._unread = Lasting(self._log, "refunds_unread")
         self._read_at: float | None = None
         self._booking: Booking[RefundFailure] = Booking(
@@ -58,8 +60,9 @@ class LateRefunds(Job):
         if found is None:
             return 0
         await self._keep([notice for notice in found if isinstance(notice, Notice)], stop)
-        self._waiting = False
+        self._waiting, self._to_ask = False, []
         left = await self._booking.book([failure for failure in found if isinstance(failure, RefundFailure)], stop)
+        await self._keep(self._to_ask, stop)
         if left and stop is None:
             raise Busy("another session holds a row of an order whose refund failed")
         if not left:
@@ -83,11 +86,11 @@ class LateRefunds(Job):
         self._unread.end(now, "the gateway lists refunds again")
         return found
 
-    async def _keep(self, foreign: Sequence[Notice], stop: asyncio.Event | None) -> None:
-        """Keep a notice of each refund that somebody else made, once."""
+    async def _keep(self, told: Sequence[Notice], stop: asyncio.Event | None) -> None:
+        """Keep notices of refunds whose transactions the gateway is to be asked about, each once."""
         notices = self._tools.ports.notices
-        if notices is not None and foreign and (new := await self._look(lambda _: notices.keep(foreign), stop)):
-            self._log.info("the gateway lists refunds that somebody else made", refunds=new)
+        if notices is not None and told and (new := await self._look(lambda _: notices.keep(told), stop)):
+            self._log.info("the gateway lists refunds that it is asked about", refunds=new)
 
     async def _settle(self, failures: Sequence[RefundFailure]) -> None:
         async with self._tools.ports.store.transaction(contended=False) as transaction:
@@ -98,13 +101,24 @@ class LateRefunds(Job):
             }
             work = self._begin(transaction, orders)
             waiting = False
+            to_ask: list[Notice] = []
             for failure in failures:
                 order = work.order(OrderId(failure.order_id))
                 if order is not None and order.order_id not in transaction.waiting:
-                    decision = hear(ROWS, Hearing(order, failure, work.context(None)))
+                    context = work.context(None)
+                    decision = hear(ROWS, Hearing(order, failure, context))
                     waiting |= decision is None
+                    transaction_id = transaction_to_ask(order, failure)
+                    if transaction_id is not None:
+                        to_ask.append(_notice_of(failure, transaction_id, context.at))
                     if decision is not None:
                         work.apply(decision)
             await work.finish(self._tools.ports)
         self._waiting |= waiting
+        self._to_ask += to_ask
         work.report(self._log)
+
+
+def _notice_of(failure: RefundFailure, transaction_id: str, at: datetime) -> Notice:
+    """Make the notice by which the gateway is asked about the failed refund's transaction, once."""
+    return Notice(f"{failure.refund_id}:failed", REFUND_FAILED, at, failure.refund_id, transaction_id, None, None)

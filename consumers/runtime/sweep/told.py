@@ -216,7 +216,7 @@ def _facts(heard: _Heard) -> Iterator[Fact]:
     for refund in news.refunds:
         if refund.operation_id is not None and refund.state == "failed":
             yield RefundFailure(
-                heard.order_id, refund.operation_id, refund.refund_id, refund.amount_minor, refund.reason
+                heard.order_id, refund.operation_id, refund.refund_id, refund.amount_minor, refund.reason, news
             )
     yield news
     for refund in news.refunds:

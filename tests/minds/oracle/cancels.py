@@ -61,8 +61,7 @@ def _fits(index: Index, asked: Asked, answer: Event) -> bool:
         case "TOO_LATE":
             return bool(paid) and answer.occurred_s >= paid[0].occurred_s + index.case.window_s - CLOCK_S
         case "ALREADY_CANCELLED":
-            others = [event for event in answers_to_others(index, asked) if event.type == CANCELLED or _undone(event)]
-            return bool(others)
+            return any(event.type == CANCELLED for event in answers_to_others(index, asked))
         case "PAYMENT_FAILED":
             failed = [event for event in index.of(order_id, "PaymentFailed") if event.at < answer.at]
             return bool(failed) and not paid and _is_over(failed[-1], answer)
@@ -75,11 +74,6 @@ def _fits(index: Index, asked: Asked, answer: Event) -> bool:
 def answers_to_others(index: Index, asked: Asked) -> list[Event]:
     """Return the answers to other cancels of the order."""
     return [e for e in index.of(asked.order_id, CANCELLED, REFUSED) if e.fields["request_id"] != asked.request_id]
-
-
-def _undone(event: Event) -> bool:
-    """Whether a cancel was noted and could not be carried out: others were told meanwhile that it will be."""
-    return bool(event.fields["reason"] == "DISPUTED")
 
 
 def _is_over(failed: Event, answer: Event) -> bool:

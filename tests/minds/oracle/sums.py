@@ -8,6 +8,8 @@ from tests.minds.oracle.case import Index, Violation
 from tests.minds.oracle.refunds import CANCELLED, PAID, REFUNDED, RESTOCKED, returned
 from tests.minds.script import CONTESTED, SCARCE
 
+DASHBOARD: Final = "elsewhere"
+"""Under this key the ledger has what somebody did at the gateway, however often."""
 MAY_BE_SHORT: Final = (SCARCE, CONTESTED)
 
 
@@ -26,6 +28,9 @@ def _wrong_at_gateway(index: Index, order_id: str) -> Iterator[str]:
             yield "the gateway gave back more than it took"
         if captured not in {0, order.total_minor} or intent["currency"] != order.currency:
             yield f"captured {captured} {intent['currency']} of {order.total_minor}"
+        done = Counter((effect["kind"], effect["key"]) for effect in intent["effects"] if effect["key"] != DASHBOARD)
+        if twice := sorted(of for of, times in done.items() if times > 1):
+            yield f"executed twice under one key: {twice}"
     refunds = [str(event.fields["refund_id"]) for event in index.of(order_id, REFUNDED)]
     if len(set(refunds)) != len(refunds):
         yield f"a refund was said twice: {sorted(refunds)}"

@@ -1,0 +1,76 @@
+"""What of one payment is back at the gateway, beside what our books have of it. Amounts in minor units.
+
+A call of ours that finds money given back books all that is back there, as one sum. So the books may have a refund of
+somebody else without a row of its own.
+"""
+
+from typing import Final
+
+from domain.closing import ELSEWHERE, IN_BOOKS
+from domain.news import SeenRefund, TransactionNews
+from domain.operation import Operation, OperationKind, OperationState
+from domain.order import Attempt, Order
+from domain.ways_out import OUTSIDE
+
+FOREIGN: Final = "gateway_told"
+"""The reaction of rows of refunds of somebody else: the name of no consumer, for nobody settles them."""
+
+
+def unbooked_minor(order: Order, attempt: Attempt, news: TransactionNews) -> int:
+    """Return how much is back at the gateway, of what was captured, and not in our books. Below 0: the books have more.
+
+    order: with its closed operations. What an operator paid back past the gateway is in our books, and the gateway has
+    it still. Refunds of ours that succeeded there and have no outcome here yet are booked by their own answers. One
+    that failed there after it had succeeded is in our books until we hear of it.
+    """
+    outside = sum(
+        o.amount_minor
+        for o in order.operations
+        if (o.attempt, o.kind, o.state) == (attempt.number, OperationKind.REFUND, OperationState.APPROVED)
+        and o.reference is not None
+        and o.reference.startswith(OUTSIDE)
+    )
+    unheard = {str(o.operation_id) for o in order.operations if o.unfinished}
+    ours = sum(r.amount_minor for r in news.refunds if r.state == "succeeded" and r.operation_id in unheard)
+    back = min(news.returned_minor - ours, attempt.captured_minor)
+    gone = {r.operation_id: r.refund_id for r in news.refunds if r.state == "failed" and r.operation_id is not None}
+    stale = sum(
+        o.amount_minor
+        for o in order.operations
+        if o.state is OperationState.APPROVED
+        and o.reference is not None
+        and gone.get(str(o.operation_id)) == o.reference
+    )
+    return back - (attempt.refunded_minor - outside - stale)
+
+
+def found_by_call(order: Order, attempt: int) -> Operation | None:
+    """Return the newest call of ours that found refunds of somebody else, and booked or met their sum."""
+    refunds = [o for o in order.operations if o.kind is OperationKind.REFUND]
+    own = {o.reference for o in refunds if o.state is OperationState.APPROVED}
+    found = [
+        o
+        for o in order.operations
+        if o.attempt == attempt
+        and o.reaction != FOREIGN
+        and o.reference is not None
+        and o.reference not in own
+        and ((o.detail or "").startswith(ELSEWHERE) or o.detail == IN_BOOKS)
+    ]
+    return max(found, key=lambda o: o.settled_at or o.opened_at, default=None)
+
+
+def uncounted_minor(order: Order, attempt: Attempt, news: TransactionNews) -> int:
+    """Return how much of a refund of somebody else, which a call of ours had found, the books do not count.
+
+    The sum that the call found had no more of a refund of ours that had failed, while the books had it still: its
+    failure must not be taken off that sum. What nobody has heard of yet has its own facts.
+    """
+    named = {o.reference for o in order.operations}
+    unseen = sum(r.amount_minor for r in foreign(news) if r.state == "succeeded" and r.refund_id not in named)
+    return max(unbooked_minor(order, attempt, news) - unseen, 0)
+
+
+def foreign(news: TransactionNews) -> list[SeenRefund]:
+    """Return the refunds that somebody else made."""
+    return [refund for refund in news.refunds if refund.operation_id is None]
