@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.neighbours.fingerprints.check import CHECKS as FINGERPRINTS
+from tests.neighbours.missing import Missing
+
+__all__ = ["CHECKS", "Check", "Missing", "Say"]
+
 Say = Callable[[str], None]
-
-
-class Missing(Exception):  # noqa: N818 - it is no error: the check is left out, and the report says so
-    """A tool is not on this machine, or cannot be installed. The text says which, and how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,4 +26,4 @@ class Check:
     run: Callable[[Path, Say], str]
 
 
-CHECKS: Final[tuple[Check, ...]] = ()
+CHECKS: Final[tuple[Check, ...]] = (*(Check(name, run) for name, run in FINGERPRINTS.items()),)
