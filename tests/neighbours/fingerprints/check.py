@@ -12,7 +12,7 @@ from tests.neighbours.missing import Missing
 from tests.neighbours.running import environment
 
 HERE: Final = Path(__file__).parent
-BUILD_S: Final = 540.0
+BUILD_S: Final = 900.0
 ASK_S: Final = 60.0
 ELSEWHERE: Final = ("/usr/local/go/bin", "~/.cargo/bin")
 """Where installers put these languages without adding them to the PATH."""
