@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 3
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-long test-pooler bench chaos minds conformance model check format clean
+.PHONY: help demo test test-long test-pooler bench chaos minds conformance model neighbours check format clean
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -35,10 +35,10 @@ demo: $(RUN)  ## the whole pipeline, once, with every kind of order
 	@$(BIN)/payments demo $(ARGS)
 
 test: $(DEV)  ## all tests but the longest
-	@$(PYTEST) $(SHARED) -m "not long and not conformance and not model" $(ARGS)
+	@$(PYTEST) $(SHARED) -m "not long and not conformance and not model and not neighbours" $(ARGS)
 
 test-long: $(DEV)  ## the longer forms of the kill and outage tests
-	@$(PYTEST) $(SHARED) -m "not conformance and not model" $(ARGS)
+	@$(PYTEST) $(SHARED) -m "not conformance and not model and not neighbours" $(ARGS)
 
 test-pooler: $(DEV)  ## behind PgBouncer, which must be installed (apt-get install pgbouncer)
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null || \
@@ -61,6 +61,10 @@ conformance: $(DEV)  ## adapter and sandbox before stripe-mock, Stripe's specifi
 
 model: $(DEV)  ## the protocol's model in Spin, and the mistakes that it must find (apt-get install spin gcc); ARGS=--long for larger bounds
 	@$(BIN)/python -m tests.model $(ARGS)
+
+neighbours: $(DEV)  ## kits of other teams' languages and their tools before the real pipeline (downloads the first time); ARGS="--only java"
+	@$(BIN)/python -m tests.neighbours $(ARGS)
+	@$(PYTEST) tests/neighbours -m neighbours
 
 check: $(DEV)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -6,9 +6,10 @@ from schemas.fields import LARGEST_EVENT_BYTES
 from schemas.records import OwnEvent
 from schemas.registry import Registry
 from schemas.rejection import Reason, Rejected
-from schemas.shapes import BY_FINGERPRINT, SHAPES
+from schemas.shapes import SHAPES
 from schemas.topics import EVENTS, subject_name
-from schemas.versions import OURS, RELEASED, Writer, make_writer, reject_schema
+from schemas.unknown import likely_cause
+from schemas.versions import EVENT_OF, OURS, RELEASED, Writer, make_writer, reject_schema
 
 SINGLE_OBJECT: Final = b"\xc3\x01"
 """Avro's single-object encoding; 8 bytes of fingerprint follow."""
@@ -18,7 +19,6 @@ HEADS: Final = {event_type: SINGLE_OBJECT + shape.fingerprint for event_type, sh
 """The first bytes of our events as single objects, by event type."""
 _FINGERPRINT_END: Final = 10
 _ID_END: Final = 5
-_OLDER: Final = {fingerprint: event_type for event_type, fingerprint in RELEASED}
 _OURS_TO_READ: Final = frozenset(t for t, model in EVENTS.items() if issubclass(model, OwnEvent))
 
 
@@ -47,7 +47,7 @@ class FrameReader:
             fingerprint = value[2:_FINGERPRINT_END]
             released = RELEASED.get((event_type, fingerprint))
             if released is None:
-                raise _reject_fingerprint(fingerprint)
+                raise _reject_fingerprint(event_type, fingerprint)
             return released, value[_FINGERPRINT_END:]
         if value[:1] == CONFLUENT and len(value) >= _ID_END:
             return self._writer(event_type, int.from_bytes(value[1:_ID_END], "big")), value[_ID_END:]
@@ -75,8 +75,12 @@ def _may_be_ours(event_type: str, value: bytes) -> bool:
     return event_type in _OURS_TO_READ and len(value) <= LARGEST_EVENT_BYTES
 
 
-def _reject_fingerprint(found: bytes) -> Rejected:
-    other = BY_FINGERPRINT.get(found) or _OLDER.get(found)
+def _reject_fingerprint(event_type: str, found: bytes) -> Rejected:
+    other = EVENT_OF.get(found)
     if other is not None:
         return Rejected(Reason.WRONG_SCHEMA, f"This is a {other}, on another event's topic. Publish it on its own.")
-    return reject_schema(f"No schema of this topic has the fingerprint {found.hex()}")
+    right = SHAPES[event_type].fingerprint.hex()
+    return reject_schema(
+        f"No schema of this topic has the fingerprint {found.hex()}; the right one is {right}. "
+        f"{likely_cause(event_type, found)}"
+    )

@@ -13,9 +13,8 @@ from typing import Any, Final, NamedTuple
 from schemas.bodies import read_body
 from schemas.fields import HIDDEN
 from schemas.framing import SINGLE_OBJECT
-from schemas.shapes import BY_FINGERPRINT
 from schemas.topics import EVENTS
-from schemas.versions import RELEASED, Writer
+from schemas.versions import EVENT_OF, Writer
 
 METHOD: Final = "payment_method"
 SECRETS: Final = ("token", "gateway_customer_id")
@@ -37,7 +36,6 @@ _COMPRESSED: Final = (
 """How gzip, zstd, LZ4, Snappy, bzip2, xz and zip begin."""
 _ZLIB: Final = re.compile(rb"\x78[\x01\x5e\x9c\xda]")
 _FINGERPRINT_END: Final = 10
-_OLDER: Final = {fingerprint: event_type for event_type, fingerprint in RELEASED}
 
 Open = Callable[[str, bytes], tuple[Writer, bytes]]
 
@@ -82,8 +80,7 @@ def _written_as(value: bytes) -> str | None:
     """Return the event whose schema the body names, be it of another topic than it came from."""
     if value[:2] != SINGLE_OBJECT:
         return None
-    fingerprint = value[2:_FINGERPRINT_END]
-    return BY_FINGERPRINT.get(fingerprint) or _OLDER.get(fingerprint)
+    return EVENT_OF.get(value[2:_FINGERPRINT_END])
 
 
 def _without_words(value: bytes) -> bytes | None:

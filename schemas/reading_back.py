@@ -15,7 +15,6 @@ from schemas.confluent import ConfluentRegistry
 from schemas.registry import NotThere, RegistryUnavailable
 from schemas.rejection import Rejected
 from schemas.releases import without_docs
-from schemas.shapes import load
 
 AGAIN_S: Final = 0.5
 _NOT_GIVEN: Final = (
@@ -43,16 +42,24 @@ class _Given(NamedTuple):
 
 
 def read_back(
-    client: SchemaRegistryClient, done: Sequence[Registration], *, lag_s: float, report: Callable[[str], None]
+    client: SchemaRegistryClient,
+    done: Sequence[Registration],
+    *,
+    ours: Callable[[str], dict[str, Any]],
+    lag_s: float,
+    report: Callable[[str], None],
 ) -> list[Registration]:
-    """Add what is wrong with what readers get. Wait for late schemas, for lag_s at most. report: gets the wait."""
+    """Add what is wrong with what readers get. Wait for late schemas, for lag_s at most.
+
+    ours: gives the schema of an event. report: gets the wait.
+    """
     registry = ConfluentRegistry(client)
     until = time.monotonic() + lag_s
     problems: dict[str, list[str]] = {}
     late = [one for one in done if one.schema_id is not None]
     reported = False
     while late:
-        given = [(one, _read(client, registry, one)) for one in late]
+        given = [(one, _read(client, registry, one, ours(one.event_type))) for one in late]
         problems |= {one.subject: found.problems for one, found in given}
         late = [one for one, found in given if found.late]
         if not late or time.monotonic() >= until:
@@ -65,7 +72,13 @@ def read_back(
     return [replace(one, problems=(*one.problems, *problems.get(one.subject, ()))) for one in done]
 
 
-def _read(client: SchemaRegistryClient, registry: ConfluentRegistry, one: Registration) -> _Given:
+def gives_another(client: SchemaRegistryClient, one: Registration, ours: dict[str, Any]) -> bool:
+    """Return whether the registry surely gives readers another schema than ours, under the id that it has for ours."""
+    given = _read(client, ConfluentRegistry(client), one, ours)
+    return bool(given.problems) and not given.late
+
+
+def _read(client: SchemaRegistryClient, registry: ConfluentRegistry, one: Registration, ours: dict[str, Any]) -> _Given:
     """Compare the schema that readers get. Some registries ignore a difference in an enum's default."""
     assert one.schema_id is not None
     client.clear_caches()  # type: ignore[no-untyped-call] # else it returns what we sent
@@ -77,12 +90,13 @@ def _read(client: SchemaRegistryClient, registry: ConfluentRegistry, one: Regist
         return _Given([f"{_NOT_GIVEN}: {error}"], late=True)
     if isinstance(theirs, NotThere):
         return _Given([f"{_NOT_GIVEN}: {theirs.detail}"], late=True)
-    place = _find_difference(without_docs(load(one.event_type)), without_docs(theirs), "")
+    place = _find_difference(without_docs(ours), without_docs(theirs), "")
     if place is None:
         return _Given([])
     problem = (
         f"under id {one.schema_id} the registry gives readers another schema, it differs at {place}: an older "
-        "version counts as the same there; delete that version for good, then register again"
+        "version counts as the same there. When no message with that id is on a topic any more, delete that version "
+        "for good (DELETE, then DELETE with ?permanent=true), then register again"
     )
     return _Given([problem])
 

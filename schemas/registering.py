@@ -11,8 +11,9 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from schemas.compatibility import compatible
 from schemas.confluent import SLOW_S, ConfluentRegistry, ask
-from schemas.reading_back import Registration, read_back
+from schemas.reading_back import Registration, gives_another, read_back
 from schemas.registry import NotRegistered, RegistryUnavailable
+from schemas.releases import undefaulted
 from schemas.shapes import load
 from schemas.topics import subject_name
 
@@ -25,10 +26,11 @@ _NO_LEVEL: Final = frozenset({40401, 40408})
 
 
 class Registrar:
-    """Compares and registers. prefix: of the topics. lag_s: how long a registry may lag behind. report: gets progress.
+    """Compares our schemas with those of a registry, and registers them.
 
-    If the registry fails for a subject, its Registration has a problem and the others go on. If it fails for all
-    subjects, RegistryUnavailable is raised.
+    prefix: of the topics. lag_s: how long a registry may lag behind. report: gets progress. ours: gives the schema of
+    an event. If the registry fails for a subject, its Registration has a problem and the others go on. If it fails for
+    all subjects, RegistryUnavailable is raised.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class Registrar:
         *,
         lag_s: float = LAG_S,
         report: Callable[[str], None] = lambda _: None,
+        ours: Callable[[str], dict[str, Any]] = load,
     ) -> None:
         self._client = client
         self._registry = ConfluentRegistry(client)
         self._prefix = prefix
         self._lag_s = lag_s
         self._report = report
+        self._ours = ours
 
     def compare(self, *event_types: str) -> list[Registration]:
         """Return whether our schemas are registered, and which live versions they are not compatible with."""
@@ -52,13 +56,14 @@ class Registrar:
     def register(self, *event_types: str) -> list[Registration]:
         """Register our schemas, and set the level FULL_TRANSITIVE for their subjects. Safe to repeat.
 
-        A schema that does not fit the registered versions is refused here: the registry's own rules accept a change of
-        meaning.
+        A schema is refused before the registry is asked to take it, and nothing is changed there, if it does not fit
+        the registered versions (the registry's own rules accept a change of meaning), if an enum of it has no default,
+        or if the registry would give readers another schema in its place.
         """
         return self._read_back(self._run(event_types, self._register))
 
     def _read_back(self, done: list[Registration]) -> list[Registration]:
-        return read_back(self._client, done, lag_s=self._lag_s, report=self._report)
+        return read_back(self._client, done, ours=self._ours, lag_s=self._lag_s, report=self._report)
 
     def _run(self, event_types: Iterable[str], work: Callable[[str, str], Registration]) -> list[Registration]:
         """Do this work for each event type and its subject."""
@@ -78,7 +83,7 @@ class Registrar:
         return done
 
     def _compare(self, event_type: str, subject: str) -> Registration:
-        ours = load(event_type)
+        ours = self._ours(event_type)
         problems = tuple(self._find_problems(subject, ours))
         try:
             schema_id = self._registry.id_of(subject, ours)
@@ -88,13 +93,18 @@ class Registrar:
 
     def _register(self, event_type: str, subject: str) -> Registration:
         before = self._compare(event_type, subject)
+        if before.schema_id is None:
+            before = replace(before, problems=(*before.problems, *undefaulted(self._ours(event_type))))
+        elif gives_another(self._client, before, self._ours(event_type)):
+            # A problem of its own comes from reading back.
+            return replace(before, did="refused")
         if before.problems:
             return replace(before, did="refused")
         schema_id = before.schema_id
         # Some registries accept no level for a subject that does not exist yet.
         changed = self._set_level(subject) if self._registry.versions(subject, deleted=False, newest=1) else False
         if schema_id is None:
-            answer = self._put(subject, load(event_type))
+            answer = self._put(subject, self._ours(event_type))
             if isinstance(answer, str):
                 return Registration(event_type, subject, None, "refused", (answer,))
             schema_id = answer
@@ -122,7 +132,8 @@ class Registrar:
             if version.schema is None:
                 problems.append(f"version {version.number} there {version.why}")
             else:
-                problems += [f"version {version.number} there: {why}" for why in compatible(version.schema, ours)]
+                found = compatible(version.schema, ours, checked=True)
+                problems += [f"version {version.number} there: {why}" for why in found]
         return problems
 
     def _set_level(self, subject: str) -> bool:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from json import loads
 from typing import Any, Final, NamedTuple
 
-from schemas.compatibility import compatible
+from schemas.compatibility import compatible, enums
 from schemas.shapes import load
 from schemas.topics import EVENTS
 
@@ -56,6 +56,20 @@ def broken_promises(promised: Iterable[Released]) -> list[str]:
             for problem in compatible(released.schema, load(released.event_type))
         ]
     return problems
+
+
+def undefaulted(schema: dict[str, Any]) -> list[str]:
+    """Return why a schema may not be released or registered: enums without a default, a line each.
+
+    A reader of a version without it can never read a new symbol. Some registries (Apicurio 3.3) take the version that
+    adds the default for the same, and drop it.
+    """
+    return [
+        f"the enum {enum['name']} has no default: give it one before the schema is registered for the first time; "
+        "afterwards no version can mend it"
+        for enum in enums(schema)
+        if "default" not in enum
+    ]
 
 
 def without_docs(schema: Any) -> Any:

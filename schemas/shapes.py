@@ -10,8 +10,9 @@ from importlib.resources import files
 from typing import Any, Final
 
 from fastavro import parse_schema
-from fastavro.schema import fingerprint, to_parsing_canonical_form
+from fastavro.schema import to_parsing_canonical_form
 
+from schemas.fingerprints import crc_64_avro
 from schemas.topics import EVENTS
 
 NAMESPACE: Final = "payments"
@@ -37,8 +38,7 @@ def shape_of(schema: dict[str, Any]) -> Shape:
     wire = parse_schema(_without_meaning(schema))
     if not isinstance(wire, dict):
         raise TypeError("An event's schema is a record; this one is not.")
-    digest = fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")
-    return Shape(schema, wire, bytes.fromhex(digest))
+    return Shape(schema, wire, crc_64_avro(to_parsing_canonical_form(schema)))
 
 
 def load(event_type: str) -> dict[str, Any]:
@@ -115,5 +115,3 @@ def _without_meaning(schema: Any) -> Any:
 
 SHAPES: Final[dict[str, Shape]] = {event_type: shape_of(load(event_type)) for event_type in EVENTS}
 """By event type."""
-
-BY_FINGERPRINT: Final[dict[bytes, str]] = {shape.fingerprint: event_type for event_type, shape in SHAPES.items()}

@@ -1,4 +1,4 @@
-"""The schema that a body was written with: ours, a released one, or another version that the registry has."""
+"""The schema that a body was written with: ours, a released one (by any name), or another version in the registry."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,6 +10,7 @@ from schemas.compatibility import unreadable
 from schemas.rejection import Reason, Rejected
 from schemas.releases import releases
 from schemas.shapes import SHAPES, Shape, UnsafeSchema, shape_of
+from schemas.variants import fingerprints
 from schemas.writing import Write, wire_writer
 
 
@@ -32,7 +33,7 @@ def make_writer(name: str, schema: dict[str, Any], ours: Shape) -> Writer | Reje
     """Parse a registered schema. Return a Rejected if it is unsafe or this release cannot read it."""
     try:
         shape = shape_of(schema)
-        problems = unreadable(ours.schema, schema)
+        problems = unreadable(ours.schema, schema, checked=True)
     except UnsafeSchema as error:
         return reject_schema(f"{name} is refused: {error}")
     except Exception:  # noqa: BLE001 - fastavro has no common error for what is no Avro schema
@@ -56,16 +57,31 @@ def reject_schema(what: str) -> Rejected:
 
 
 def _of_releases() -> dict[tuple[str, bytes], Writer]:
-    made = {}
+    """Return a writer for each released schema that is not today's, and for each variant of a released or today's."""
+    right: dict[tuple[str, bytes], Writer] = {}
+    variants: dict[tuple[str, bytes], Writer] = {}
+    for event_type, shape in SHAPES.items():
+        variants |= {(event_type, variant): OURS[event_type] for variant in fingerprints(shape.schema).values()}
     for released in releases():
         ours = SHAPES.get(released.event_type)
         if ours is None:
             continue
         writer = make_writer(f"The schema of release {released.release}", released.schema, ours)
-        if isinstance(writer, Writer) and writer.resolve:
-            made[released.event_type, shape_of(released.schema).fingerprint] = writer
-    return made
+        if isinstance(writer, Rejected):
+            continue
+        if writer.resolve:
+            right[released.event_type, shape_of(released.schema).fingerprint] = writer
+        for variant in fingerprints(released.schema).values():
+            variants.setdefault((released.event_type, variant), writer)
+    return variants | right
 
 
 RELEASED: Final = _of_releases()
-"""By event type and fingerprint: schemas of releases that are not today's. Topics and tables have messages of them."""
+"""By event type and fingerprint: what may stand in a message besides today's fingerprint. Schemas of releases that are
+not today's, since topics and tables have messages of them; and the variants of these and of today's (schemas.variants).
+"""
+
+EVENT_OF: Final = {shape.fingerprint: event_type for event_type, shape in SHAPES.items()} | {
+    fingerprint: event_type for event_type, fingerprint in RELEASED
+}
+"""Which event a fingerprint names, whatever the topic."""

@@ -6,13 +6,21 @@ import click
 
 from deploy.cli.common import answer, emit, emit_json, json_option, say, settings_for_command
 from deploy.settings import Settings, SettingsError
-from schemas.releases import broken_promises, release_of, releases
-from schemas.shapes import SHAPES
+from schemas.releases import broken_promises, release_of, releases, undefaulted
+from schemas.shapes import SHAPES, load
 from schemas.texts import counted
 from schemas.topics import EVENTS, topic_name
 
 if TYPE_CHECKING:
+    from schemas.reading_back import Registration
     from schemas.registering import Registrar
+
+_FOREIGN = (
+    "a version that does not fit is not of this release: somebody else registered it, or a newer release. Messages of "
+    "it are dead letters (unknown_schema); on topics of ours their partition waits (alarm newer_schema). A version of "
+    "somebody else: when no message of it is on a topic any more, delete it for good (DELETE, then DELETE with "
+    "?permanent=true), and repeat this command"
+)
 
 
 @click.group()
@@ -44,21 +52,24 @@ def list_(*, as_json: bool) -> None:
 def check(*, as_json: bool) -> int:
     """Hold today's schemas to every release and, if one is set, to the live versions in the registry.
 
-    Readers and writers of all versions must understand each other, the meaning of values included (logical types).
-    Exit 1 if they do not.
+    Readers and writers of all versions must understand each other, the meaning of values included (logical types), and
+    every enum must have a default. Exit 1 if not.
     """
     settings = settings_for_command()
     problems = broken_promises(releases())
-    missing = []
+    problems += [f"{event_type}: {problem}" for event_type in EVENTS for problem in undefaulted(load(event_type))]
+    missing: list[str] = []
+    there: list[Registration] = []
     if settings.schema_registry_url is not None:
-        for found in _registrar(settings).compare(*EVENTS):
-            problems += [f"{found.subject}: {problem}" for problem in found.problems]
-            missing += [found.subject] if found.did == "not registered" else []
+        there = _registrar(settings).compare(*EVENTS)
+        problems += [f"{found.subject}: {problem}" for found in there for problem in found.problems]
+        missing = [found.subject for found in there if found.did == "not registered"]
     if as_json:
         emit_json({"compatible": not problems, "problems": problems, "not_registered": missing})
         return 1 if problems else 0
     for problem in problems:
         say(problem)
+    _say_what_to_do(there)
     if missing:
         say(f"not in the registry yet: {', '.join(missing)}; `payments schemas register` puts them there")
     names = sorted({released.release for released in releases()})
@@ -73,8 +84,9 @@ def register(*, as_json: bool) -> int:
     """Put every schema in the registry of PAYMENTS_SCHEMA_REGISTRY_URL, under the subject `<topic>-value`.
 
     Sets the compatibility level FULL_TRANSITIVE for each subject. May be repeated: what is there stays as it is. What
-    does not fit a version that is there is refused, and the exit code is 1; the others are registered. Then each is
-    read back, for 30 seconds at most: what the registry does not give to readers by then is a problem, too.
+    does not fit a version that is there, or that the registry takes for the same as an older version, is refused before
+    anything is changed, and the exit code is 1; the others are registered. Then each is read back, for 30 seconds at
+    most: what the registry does not give to readers by then is a problem, too.
     """
     settings = settings_for_command()
     done = _registrar(settings).register(*EVENTS)
@@ -90,9 +102,16 @@ def register(*, as_json: bool) -> int:
         emit(f"{one.subject}: {one.did}" + (f", id {one.schema_id}" if one.schema_id is not None else ""))
         for problem in one.problems:
             say(f"{one.subject}: {problem}")
+    _say_what_to_do(done)
     new = sum(one.did == "registered" for one in done)
     emit(f"{counted(len(done), 'schema')}, {new} registered now, {len(bad)} with problems")
     return 1 if bad else 0
+
+
+def _say_what_to_do(done: "list[Registration]") -> None:
+    """Say once what to do about versions of others in the registry."""
+    if any(problem.startswith("version ") for one in done for problem in one.problems):
+        say(_FOREIGN)
 
 
 def _registrar(settings: Settings) -> "Registrar":

@@ -85,7 +85,24 @@ def test_register_refuses_what_does_not_fit_and_registers_the_others(tmp_path: P
     ran = payments(tmp_path, "schemas", "register", PAYMENTS_SCHEMA_REGISTRY_URL=registry.url)
     assert ran.code == 1
     assert "OrderConfirmed-value: version 1 there: " in ran.err
+    assert ran.err.count("delete it for good") == 1, "what to do about it is said once"
     assert len(registry.entries) == len(EVENTS)
+
+
+def test_check_says_what_to_do_about_a_version_of_others_and_takes_one_that_lacks_only_a_uuid(
+    tmp_path: Path, registry: RegistryServer
+) -> None:
+    there = {"PAYMENTS_SCHEMA_REGISTRY_URL": registry.url}
+    harmless = load("OrderConfirmed")
+    next(field for field in harmless["fields"] if field["name"] == "event_id")["type"] = "string"
+    registry.add("OrderConfirmed-value", harmless)
+    assert payments(tmp_path, "schemas", "check", **there).code == 0
+
+    registry.add("OrderConfirmed-value", {**load("OrderConfirmed"), "namespace": "shop"})
+    ran = payments(tmp_path, "schemas", "check", **there)
+    assert ran.code == 1
+    assert "version 2 there: new readers: the record: shop.OrderConfirmed cannot be read as payments." in ran.err
+    assert ran.err.count("delete it for good") == 1
 
 
 def test_register_waits_for_a_registry_that_lags_behind_and_says_so(tmp_path: Path, registry: RegistryServer) -> None:

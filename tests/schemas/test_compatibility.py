@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from schemas.compatibility import compatible, unreadable
+from schemas.compatibility import compatible, enums, unreadable
 from schemas.shapes import load
 from schemas.topics import EVENTS
 
@@ -82,6 +82,79 @@ def test_an_incompatible_change_is_named_with_its_field(old: dict[str, Any], new
     assert all(problem.startswith(("old readers: ", "new readers: ")) for problem in problems)
     if old["fields"] and new["fields"]:
         assert all(": f" in problem for problem in problems)
+
+
+TEXT, LONG, INT = "string", "long", "int"
+DATE = {"type": "int", "logicalType": "date"}
+
+
+def logical(kind: str, name: str) -> dict[str, Any]:
+    return {"type": kind, "logicalType": name}
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "safe", "safe_if_checked"),
+    [
+        pytest.param(UUID, TEXT, True, True, id="a UUID is a text"),
+        pytest.param(TEXT, UUID, False, True, id="a text shows whether it is a UUID"),
+        pytest.param(MILLIS, MICROS, False, False, id="millis for micros"),
+        pytest.param(MICROS, MILLIS, False, False, id="micros for millis"),
+        pytest.param(logical("long", "timestamp-nanos"), MICROS, False, False, id="nanos for micros"),
+        pytest.param(LONG, MICROS, False, False, id="a number for a time: its unit is unknown"),
+        pytest.param(MICROS, LONG, False, False, id="a time for a number"),
+        pytest.param(logical("long", "local-timestamp-micros"), MICROS, False, False, id="a time without a zone"),
+        pytest.param(logical("long", "time-micros"), MICROS, False, False, id="a time of day"),
+        pytest.param(INT, DATE, False, False, id="a number for a date"),
+        pytest.param(DATE, logical("int", "time-millis"), False, False, id="a date for a time of day"),
+        pytest.param("bytes", DECIMAL, False, False, id="bytes for a decimal: the scale is unknown"),
+        pytest.param(DECIMAL | {"precision": 12}, DECIMAL, False, False, id="another precision"),
+        pytest.param(logical("string", "secret"), TEXT, False, False, id="a text of a kind that we do not know"),
+        pytest.param(logical("string", "secret"), UUID, False, False, id="such a text for a UUID"),
+        pytest.param(logical("bytes", "uuid"), UUID, False, False, id="a UUID as bytes"),
+        pytest.param(logical("long", "uuid"), LONG, False, False, id="a UUID that is a number"),
+    ],
+)
+def test_which_differences_of_logical_types_are_safe(
+    written: Any, read: Any, *, safe: bool, safe_if_checked: bool
+) -> None:
+    for writer, reader in (
+        (of(written), of(read)),
+        (of(["null", written]), of(["null", read])),
+        (of({"type": "array", "items": written}), of({"type": "array", "items": read})),
+    ):
+        assert (unreadable(reader, writer) == []) is safe
+        assert (unreadable(reader, writer, checked=True) == []) is safe_if_checked
+
+
+def test_a_dropped_uuid_is_no_problem_where_new_readers_check_and_is_one_where_ours_drops_it() -> None:
+    assert compatible(of("string"), of(UUID), checked=True) == []
+    assert compatible(of(UUID), of("string"), checked=True) == [
+        "old readers: f: the meaning changes from no logical type to uuid"
+    ]
+
+
+def test_a_logical_type_beside_the_type_is_named_as_such() -> None:
+    beside = of("long", logicalType="timestamp-micros")
+    (problem,) = unreadable(of(MICROS), beside, checked=True)
+    assert problem.endswith("to timestamp-micros (its logicalType stands beside the type, where Avro ignores it)")
+    assert unreadable(of(UUID), of("string", logicalType="uuid"), checked=True) == []
+
+
+def test_a_change_of_scale_is_told_with_both_meanings() -> None:
+    assert unreadable(of(DECIMAL), of(DECIMAL | {"scale": 4})) == [
+        "f: the meaning changes from decimal, precision 9, scale 4 to decimal, precision 9, scale 2"
+    ]
+
+
+def test_another_namespace_is_named_without_a_field() -> None:
+    assert unreadable(record(), record(namespace="orders")) == ["the record: orders.R cannot be read as payments.R"]
+
+
+def test_all_enums_are_found_however_deep() -> None:
+    inner = {"type": "record", "name": "In", "fields": [{"name": "k", "type": enum("A")}]}
+    deep = of(["null", {"type": "array", "items": {"type": "map", "values": inner}}])
+    assert [found["name"] for found in enums(deep)] == ["Kind"]
+    assert enums(of("string")) == []
 
 
 def test_reading_goes_one_way() -> None:

@@ -110,6 +110,97 @@ def test_a_registry_that_keeps_an_older_version_without_the_enums_default_is_fou
         assert "default" in problem
 
 
+def test_what_a_registry_would_give_in_place_of_ours_is_refused_before_anything_is_changed_there(
+    server: RegistryServer, registrar: Registrar
+) -> None:
+    without = load("OrderConfirmed")
+    del kind_of(without)["default"]
+    server.add(SUBJECT, without)
+    server.levels[SUBJECT] = "BACKWARD"
+    server.same = lambda old, new: bool(fields_of(old) == fields_of(new))
+
+    (refused,) = registrar.register("OrderConfirmed")
+
+    assert refused.did == "refused"
+    assert "delete that version for good" in refused.problems[0]
+    assert (server.levels, len(server.entries)) == ({SUBJECT: "BACKWARD"}, 1)
+    assert not [asked for asked in server.asked if asked.startswith("PUT")]
+
+    server.entries.clear()
+    assert [(one.did, one.problems) for one in again(server).register("OrderConfirmed")] == [("registered", ())]
+
+
+def test_an_enum_without_a_default_is_refused_before_it_is_registered(
+    server: RegistryServer,
+) -> None:
+    ours = load("OrderConfirmed")
+    del kind_of(ours)["default"]
+
+    (refused,) = offering(ours, server).register("OrderConfirmed")
+
+    assert (refused.did, server.entries) == ("refused", [])
+    (problem,) = refused.problems
+    assert problem.startswith("the enum PaymentMethodKind has no default: give it one before the schema is registered")
+
+
+def offering(ours: dict[str, Any], server: RegistryServer) -> Registrar:
+    """Return a registrar of a release whose schema this is."""
+    return Registrar(connect(server.url), "shop.", ours=lambda _: copy.deepcopy(ours))
+
+
+def changed(how: str) -> dict[str, Any]:
+    """Return OrderConfirmed with one change that registries accept under FULL_TRANSITIVE, and that breaks readers."""
+    schema = load("OrderConfirmed")
+    match how:
+        case "uuid dropped":
+            field(schema, "event_id")["type"] = "string"
+        case "micros dropped":
+            field(schema, "occurred_at")["type"] = "long"
+        case "micros to millis":
+            field(schema, "occurred_at")["type"]["logicalType"] = "timestamp-millis"
+        case "another namespace":
+            schema["namespace"] = "shop"
+        case "text to bytes":
+            field(schema, "customer_id")["type"] = "bytes"
+    return schema
+
+
+CHANGES = {
+    "uuid dropped": "event_id: the meaning changes",
+    "micros dropped": "occurred_at: the meaning changes",
+    "micros to millis": "occurred_at: the meaning changes",
+    "another namespace": "the record: shop.OrderConfirmed cannot be read",
+    "text to bytes": "customer_id: bytes cannot be read as string",
+}
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_a_change_of_ours_that_a_registry_would_take_is_refused_before_it_is_asked(
+    server: RegistryServer, how: str
+) -> None:
+    server.add(SUBJECT, load("OrderConfirmed"))
+
+    (refused,) = offering(changed(how), server).register("OrderConfirmed")
+
+    assert (refused.did, len(server.entries)) == ("refused", 1)
+    assert any("version 1 there: " in problem for problem in refused.problems)
+    assert not [asked for asked in server.asked if asked.startswith("POST") and asked.endswith("versions")]
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_a_foreign_version_is_told_and_keeps_ours_as_it_is(server: RegistryServer, how: str) -> None:
+    ours = server.add(SUBJECT, load("OrderConfirmed"))
+    server.add(SUBJECT, changed(how))
+
+    (found,) = again(server).compare("OrderConfirmed")
+
+    assert (found.did, found.schema_id) == ("registered", ours)
+    if how == "uuid dropped":
+        assert found.problems == (), "it is read, for its text shows whether it is a UUID"
+    else:
+        assert any(f"version 2 there: new readers: {CHANGES[how]}" in problem for problem in found.problems)
+
+
 def fields_of(schema: dict[str, Any]) -> list[str]:
     """Take schemas for equal as some registries do, whatever the defaults of enums."""
     return [field["name"] for field in schema["fields"]]

@@ -152,6 +152,38 @@ def test_a_registered_schema_that_would_be_misread_is_an_unknown_schema(
     assert refused.value.reason is Reason.UNKNOWN_SCHEMA
 
 
+def without_uuids(schema: Any) -> Any:
+    """Copy a schema without the logical type uuid, which some tools drop."""
+    if isinstance(schema, list):
+        return [without_uuids(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("logicalType") == "uuid":
+        return "string"
+    return {name: without_uuids(part) for name, part in schema.items()}
+
+
+def test_schemas_that_lack_only_uuids_are_read_and_the_text_is_checked(registry: FakeRegistry) -> None:
+    codec = Codec(registry=registry, prefix="shop.")
+    for event in one_of_each():
+        schema_id = registry.add(f"shop.{event.TYPE}-value", without_uuids(load(event.TYPE)))
+        body = Codec().encode(event)[10:]
+        assert codec.read(event.TYPE, event.subject.encode(), wire.confluent(schema_id, body)) == event
+
+    schema_id = registry.add(SUBJECT, without_uuids(load("OrderConfirmed")))
+    for text in ("not-a-uuid", "z" * 36, "7d0f5a5254ce5b0f9a550c8b52a4a9d1"):
+        with pytest.raises(Rejected) as refused:
+            codec.decode("OrderConfirmed", KEY, wire.confluent(schema_id, wire.order(event_id=wire.text(text))))
+        assert refused.value.reason is Reason.INVALID_FIELD
+
+
+def test_a_newer_schema_that_lacks_uuids_is_read_as_ours(registry: FakeRegistry) -> None:
+    newer = without_uuids(load("OrderConfirmed"))
+    newer["fields"].append({"name": "note", "type": ["null", "string"], "default": None})
+    body = wire.confluent(registry.add(SUBJECT, newer), wire.order() + wire.long(0))
+    assert Codec(registry=registry, prefix="shop.").decode("OrderConfirmed", KEY, body) == order_confirmed()
+
+
 class Handler(BaseHTTPRequestHandler):
     """Confluent's interface, as far as reading goes. schemas: (subject, schema text) by id; status: of every answer."""
 

@@ -1,0 +1,27 @@
+"""One Apicurio for all tests here; and a deployment of a test's own, as tests of commands have it."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.conftest import deployment, places
+from tests.neighbours.missing import Missing
+from tests.neighbours.registry.apicurio import fetch, running_apicurio
+
+__all__ = ["apicurio", "deployment", "places"]
+
+FOLDER = Path(__file__).parents[3] / ".venv" / "neighbours" / "apicurio"
+
+
+@pytest.fixture(scope="session")
+def apicurio() -> Iterator[str]:
+    """Give the address of Apicurio's interface in Confluent's form."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    try:
+        server = fetch(FOLDER, print)
+    except Missing as missing:
+        pytest.skip(str(missing))
+    with tempfile.TemporaryDirectory(prefix="payments-apicurio-") as logs, running_apicurio(server, Path(logs)) as url:
+        yield url

@@ -1,0 +1,211 @@
+"""A kit subscribes; its effects are counted after redelivery, a rebalance, a replay from zero and a crash.
+
+Every step first shows that it happened: by what the group has committed, and how often each event was delivered.
+"""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, LiteralString
+
+import psycopg
+from aiokafka import AIOKafkaProducer
+from confluent_kafka.admin import AdminClient
+
+from outbox.driver.conninfo import libpq_url
+from schemas.codec import Codec
+from tests.consumers.topics import Read
+from tests.eventually import eventually
+from tests.neighbours.groups import Group
+from tests.neighbours.kits import Prepared
+from tests.neighbours.running import Program, running
+from tests.neighbours.world import OUTCOMES, World
+from tests.servers.databases import fresh_database
+
+NEVER_MS: Final = 3_600_000
+SOON_MS: Final = 200
+SESSION_MS: Final = 6_000
+"""The shortest that a broker allows by default."""
+
+
+@dataclass
+class Subscription:
+    """A kit's subscriber with its own database and group. told: every event that it must have an effect of."""
+
+    kit: Prepared
+    world: World
+    database_url: str
+    group: Group
+    logs: Path
+    told: dict[str, Any]
+    stack: ExitStack
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def start(self, commit_interval_ms: int) -> Program:
+        """Start one more process of the subscriber."""
+        variables = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.world.bootstrap,
+            "TOPIC_PREFIX": self.world.prefix,
+            "SCHEMAS": "schemas",
+            "DATABASE_URL": self.database_url,
+            "GROUP_ID": self.group.name,
+            "COMMIT_INTERVAL_MS": str(commit_interval_ms),
+            "SESSION_TIMEOUT_MS": str(SESSION_MS),
+            "PLAY_MONEY": "1",
+        }
+        output = self.logs / f"{self.kit.name}-{next(self.numbers)}.log"
+        return self.stack.enter_context(running(self.kit.subscribe, self.kit.folder, output, variables))
+
+    def rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
+        """Ask the subscriber's database."""
+        with psycopg.connect(self.database_url, autocommit=True) as database:
+            return database.execute(query).fetchall()
+
+    def delivered(self) -> int:
+        """Return how often every event was delivered at least; 0 while one was not."""
+        found = self.rows("select deliveries from delivery.received")
+        return min(n for (n,) in found) if len(found) == len(self.told) else 0
+
+    def await_delivered(self, times: int, *programs: Program) -> None:
+        """Wait until every event was delivered so often, while these programs run."""
+        self._await(lambda: self.delivered() >= times, f"every event is delivered {times} times", programs)
+
+    def await_committed(self, messages: int, *programs: Program) -> None:
+        """Wait until the group has committed so many messages."""
+        self._await(lambda: self.group.committed() >= messages, f"{messages} messages are committed", programs)
+
+    def await_sharers(self, members: int, *programs: Program) -> None:
+        """Wait until so many processes share the partitions."""
+        self._await(lambda: self.group.sharers() == members, f"{members} processes have partitions", programs)
+
+    def check_effects(self, after: str) -> None:
+        """Fail unless each event had exactly its effect, once."""
+        found = Counter[tuple[Any, ...]](
+            self.rows(
+                "select event_id::text, order_id, amount_minor::text, currency,"
+                " (select string_agg(line->>'sku' || ' ' || (line->>'quantity'), ', ' order by n)"
+                "    from jsonb_array_elements(lines) with ordinality as a (line, n)) from delivery.dispatch"
+                " union all select event_id::text, order_id, stage, failure_code, retryable::text from delivery.failure"
+            )
+        )
+        expected = Counter(_effect(event) for event in self.told.values())
+        assert found == expected, f"after {after}: too many {found - expected}, missing {expected - found}"
+
+    def _await(self, condition: Callable[[], object], what: str, programs: tuple[Program, ...]) -> None:
+        def holds() -> object:
+            for program in programs:
+                program.check_runs()
+            return condition()
+
+        eventually(holds, lambda: f"{what}:\n" + "\n".join(program.log for program in programs))
+
+
+def _effect(event: Any) -> tuple[Any, ...]:
+    if event.TYPE == "PaymentFailed":
+        return str(event.event_id), event.order_id, event.stage.value, event.failure_code, str(event.retryable).lower()
+    lines = ", ".join(f"{line.sku} {line.quantity}" for line in event.lines)
+    return str(event.event_id), event.order_id, str(event.amount_minor), event.currency, lines
+
+
+def check_subscribing(kit: Prepared, world: World, logs: Path) -> int:
+    """Run the kit's subscriber through every trouble; return how many declined orders it has seen.
+
+    Fails if an event had no effect, another, or more than one.
+    """
+    messages = world.read(*OUTCOMES)
+    codec = Codec()
+    events = [codec.decode(m.event_type, m.key, m.value) for m in messages]
+    told = {str(event.event_id): event for event in events}
+    admin = AdminClient({"bootstrap.servers": world.bootstrap})
+    with fresh_database(world.server_url, None) as url, ExitStack() as stack:
+        database_url = libpq_url(url)
+        with psycopg.connect(database_url, autocommit=True) as database:
+            database.execute((kit.folder / "tables.sql").read_bytes())
+        group = Group(f"{world.prefix}{kit.name}", world, admin)
+        subscription = Subscription(kit, world, database_url, group, logs, told, stack)
+        _crash(subscription)
+        sent = _redeliver_and_rebalance(subscription, messages)
+        _replay(subscription, sent)
+        return len(subscription.rows("select order_id from delivery.failure group by 1"))
+
+
+def _crash(subscription: Subscription) -> None:
+    """SIGKILL it after its effects and before it commits offsets."""
+    doomed = subscription.start(NEVER_MS)
+    subscription.await_delivered(1, doomed)
+    assert subscription.group.committed() == 0, "it has committed offsets before COMMIT_INTERVAL_MS was over"
+    doomed.kill()
+    subscription.check_effects("a crash between effect and commit")
+
+
+def _redeliver_and_rebalance(subscription: Subscription, messages: list[Read]) -> int:
+    """Start it again: all comes once more. Then copies of all events come while a process joins and another leaves.
+
+    Return how many messages there are now.
+    """
+    first = subscription.start(SOON_MS)
+    subscription.await_delivered(2, first)
+    subscription.await_committed(len(messages), first)
+    subscription.check_effects("redelivery")
+    with _copies(subscription.world, messages) as sent:
+        second = subscription.start(SOON_MS)
+        subscription.await_sharers(2, first, second)
+        first.stop()
+        subscription.await_sharers(1, second)
+    in_all = len(messages) + sent[0]
+    subscription.await_committed(in_all, second)
+    assert subscription.delivered() >= 3, "copies came while the partitions moved"
+    subscription.check_effects("a rebalance")
+    second.stop()
+    return in_all
+
+
+def _replay(subscription: Subscription, messages: int) -> None:
+    """Read the topics from the beginning, with the same table of received events."""
+    before = subscription.delivered()
+    subscription.group.rewind()
+    again = subscription.start(SOON_MS)
+    subscription.await_delivered(before + 2, again)
+    subscription.await_committed(messages, again)
+    subscription.check_effects("a replay from zero")
+    again.stop()
+
+
+@contextmanager
+def _copies(world: World, messages: list[Read]) -> Iterator[list[int]]:
+    """Send copies of these messages for the length of a block, again and again, as a relay may; count them."""
+    sent, ended = [0], threading.Event()
+    failed: list[BaseException] = []
+
+    def send() -> None:
+        try:
+            asyncio.run(_send_until(ended, world, messages, sent))
+        except BaseException as error:  # noqa: BLE001 - it is raised by whoever waits
+            failed.append(error)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        ended.set()
+        thread.join()
+    assert not failed, failed
+
+
+async def _send_until(ended: threading.Event, world: World, messages: list[Read], sent: list[int]) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=world.bootstrap, acks="all") as producer:
+        while not (ended.is_set() and sent[0]):
+            for m in messages:
+                await producer.send(
+                    world.prefix + m.event_type, m.value, key=m.key, partition=m.partition, headers=list(m.headers)
+                )
+            await producer.flush()
+            sent[0] += len(messages)
+            # Some rounds a second: a process that joins is to meet events, not to be buried under them.
+            await asyncio.to_thread(ended.wait, 0.3)

@@ -1,0 +1,24 @@
+"""The short form of `make neighbours`: one kit, whose libraries are always here, on the run's servers."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.neighbours.kits import ALL, prepared_python
+from tests.neighbours.publishing import check_publishing, write_orders
+from tests.neighbours.subscribing import check_subscribing
+from tests.neighbours.world import open_world
+
+AIOKAFKA = next(kit for kit in ALL if kit.name == "python-aiokafka")
+
+
+@pytest.mark.integration
+@pytest.mark.kill
+def test_a_copied_kit_publishes_orders_that_are_paid_and_has_one_effect_of_each_outcome(
+    kafka_bootstrap: str, database_server_url: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    kit = prepared_python(AIOKAFKA, AIOKAFKA.copy(tmp_path / "kit"), sys.executable)
+    with open_world(kafka_bootstrap, database_server_url, topic_prefix, tmp_path, None) as world:
+        check_publishing(kit, world, write_orders("order", paid=12, declined=5))
+        assert check_subscribing(kit, world, tmp_path) == 5
