@@ -42,11 +42,16 @@ def rights_part(contract: Contract, reader: Reader) -> Html:
                 f"in place of `{BROKER}`:"
             ),
         ),
-        tag("pre", tag("code", "\n".join(commands(reader, rights)))),
+        tag("pre", tag("code", "\n".join(_in_two_lines(command) for command in commands(reader, rights)))),
         table(("Resource", "Name", "Operations", "Why"), *map(_right_row, rights)),
         older,
         registry,
     )
+
+
+def _in_two_lines(command: str) -> str:
+    """Break a command before its first operation, as a shell takes it."""
+    return command.replace(" --operation", " \\\n  --operation", 1)
 
 
 def _right_row(right: Right) -> tuple[Html | str, ...]:
