@@ -4,7 +4,7 @@ from typing import Final
 
 from deploy.contract_pages.codes_part import theme_part
 from deploy.contract_pages.event_part import event_part
-from deploy.contract_pages.facts import Contract
+from deploy.contract_pages.facts import Contract, EventFacts
 from deploy.contract_pages.html import Html, bullets, join, section, table, tag, text_with_code
 from deploy.contract_pages.message_part import message_part
 from deploy.contract_pages.reader_parts import dead_letters_part, numbers_part, rights_part, topics_part
@@ -54,7 +54,7 @@ def _index(contract: Contract) -> str:
         (
             tag("code", event.topic),
             event.publisher if event.publisher == "payments" else _link(names[event.publisher], event.event_type),
-            join(*_with_commas([_link(names[slug], event.event_type) for slug in event.readers])),
+            join(*_with_commas(_readers(event, names))),
             tag("code", event.fingerprint),
         )
         for event in contract.events.values()
@@ -85,6 +85,12 @@ def _index(contract: Contract) -> str:
             ),
         ),
     )
+
+
+def _readers(event: EventFacts, names: dict[str, Reader]) -> list[Html]:
+    """Return who reads an event, this module first."""
+    ours = [join("payments")] if event.dead_letters else []
+    return [*ours, *(_link(names[slug], event.event_type) for slug in event.readers)]
 
 
 def _link(reader: Reader, anchor: str) -> Html:

@@ -28,7 +28,7 @@ def rights_part(contract: Contract, reader: Reader) -> Html:
         else None
     )
     older = (
-        tag("p", text_with_code("Brokers older than 3.0 also want `IdempotentWrite` on the cluster, to publish."))
+        tag("p", text_with_code("Brokers older than 2.8 also want `IdempotentWrite` on the cluster, to publish."))
         if reader.publishes
         else None
     )
