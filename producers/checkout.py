@@ -110,8 +110,7 @@ class Checkout:
             return event_type, self._build_unchecked(number, event_type, topic, fields)
         except Rejected as rejected:
             raise _Wrong(str(rejected)) from None
-        source = f"/{TOPICS[event_type].publisher.value}"
-        return event_type, OutgoingMessage(number, topic, key, body, headers(event, source))
+        return event_type, OutgoingMessage(number, topic, key, body, headers(event, TOPICS[event_type].source))
 
     def _build_event(self, event_type: str, fields: dict[str, Any]) -> Event:
         for name in _TIMES[event_type] & fields.keys():

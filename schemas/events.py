@@ -145,7 +145,7 @@ class PaymentAuthorized(OwnEvent):
 
 
 class ItemsReserved(OwnEvent):
-    """Every line is held for this attempt until expires_at."""
+    """Every line is held for this attempt until expires_at. lines: of the order, added up per SKU and sorted by SKU."""
 
     TYPE: ClassVar[str] = "ItemsReserved"
 
@@ -166,7 +166,7 @@ class ReservationFailed(OwnEvent):
 
 
 class PaidAndConfirmed(OwnEvent):
-    """The order is paid and its items are sold. Never revoked."""
+    """The order is paid and its items are sold. A cancel may follow. lines: as in ItemsReserved."""
 
     TYPE: ClassVar[str] = "PaidAndConfirmed"
 

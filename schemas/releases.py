@@ -1,18 +1,24 @@
 """The schemas as they were released: readers have them, and messages on topics are written with them.
 
 `released/<release>/<Event>.avsc` is never changed. A release adds a folder with the schemas that are new or changed.
+The folder of the coming release has today's, and follows `avro/` until the release: `python -m schemas.releases` copies
+them. Nobody outside has these yet, so no promise is made of them.
 """
 
 from collections.abc import Iterable
 from importlib.resources import files
 from json import loads
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from schemas.compatibility import compatible, enums
 from schemas.shapes import load
 from schemas.topics import EVENTS
 
+COMING: Final = "0.2.0"
+"""The release that is not made yet. To make it: freeze its folder's hash in the test, and name the next one here."""
 _SUFFIX: Final = ".avsc"
+_FOLDER: Final = files("schemas").joinpath("released")
 
 
 class Released(NamedTuple):
@@ -25,12 +31,24 @@ class Released(NamedTuple):
 
 def releases() -> list[Released]:
     """Return every released schema, the oldest release first."""
-    folder = files("schemas").joinpath("released")
-    names = sorted((entry.name for entry in folder.iterdir() if entry.is_dir()), key=_number)
+    names = sorted((entry.name for entry in _FOLDER.iterdir() if entry.is_dir()), key=_number)
+    return [released for release in names if release != COMING for released in _schemas_of(release)]
+
+
+def candidates() -> list[Released]:
+    """Return the schemas that are kept for the coming release; empty right after a release."""
+    return _schemas_of(COMING) if _FOLDER.joinpath(COMING).is_dir() else []
+
+
+def new_or_changed() -> list[str]:
+    """Return the events whose schemas of today are in no release: what the coming release adds. Docs may differ."""
+    return [event_type for event_type in EVENTS if release_of(event_type) is None]
+
+
+def _schemas_of(release: str) -> list[Released]:
     return [
         Released(release, file.name.removesuffix(_SUFFIX), loads(file.read_text(encoding="utf-8")))
-        for release in names
-        for file in sorted(folder.joinpath(release).iterdir(), key=lambda file: file.name)
+        for file in sorted(_FOLDER.joinpath(release).iterdir(), key=lambda file: file.name)
         if file.name.endswith(_SUFFIX)
     ]
 
@@ -83,3 +101,19 @@ def without_docs(schema: Any) -> Any:
 
 def _number(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split("."))
+
+
+def _keep_candidates(folder: Path) -> None:
+    """Have the coming release's folder hold today's new and changed schemas, and no others. folder: of this package."""
+    kept = folder / "released" / COMING
+    kept.mkdir(exist_ok=True)
+    wanted = {f"{event_type}{_SUFFIX}" for event_type in new_or_changed()}
+    for name in wanted:
+        (kept / name).write_bytes((folder / "avro" / name).read_bytes())
+    for file in kept.iterdir():
+        if file.name not in wanted:
+            file.unlink()
+
+
+if __name__ == "__main__":
+    _keep_candidates(Path(__file__).parent)

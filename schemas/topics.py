@@ -32,6 +32,11 @@ class Topic:
         """Return whether this module publishes it."""
         return self.publisher is Publisher.PAYMENTS
 
+    @property
+    def source(self) -> str:
+        """Return CloudEvents' source of its events: the publisher, as a URI reference, which has no blanks."""
+        return "/" + self.publisher.value.replace(" ", "-")
+
 
 _TABLE: Final = (
     Topic(events.OrderConfirmed, Publisher.CHECKOUT, consumed=True),

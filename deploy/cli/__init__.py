@@ -19,6 +19,7 @@ COMMANDS = (
     Command("migrate", "deploy.cli.migrate:migrate", "database schema to head"),
     Command("topics", "deploy.cli.topics:topics", "Kafka topics: create, compare, mend"),
     Command("schemas", "deploy.cli.schemas:schemas", "contracts: list, check, register"),
+    Command("contract", "deploy.cli.contract:contract", "the contract for other teams: pages, AsyncAPI 3, JSON"),
     Command("publish", "deploy.cli.publish:publish", "publish events from JSON lines, as checkout would"),
     Command("stock", "deploy.cli.stock:stock", "internal inventory: set, show, import, adjust"),
     Command("order", "deploy.cli.order:order", "orders: show, list, resolve, cancel, refund, approve"),

@@ -2,8 +2,17 @@
 
 from hashlib import sha256
 from importlib.resources import files
+from pathlib import Path
 
-from schemas.releases import Released, broken_promises, release_of, releases
+from schemas.releases import (
+    COMING,
+    Released,
+    broken_promises,
+    candidates,
+    new_or_changed,
+    release_of,
+    releases,
+)
 from schemas.shapes import SHAPES, load, shape_of
 from schemas.topics import EVENTS
 
@@ -29,6 +38,8 @@ def test_released_files_are_never_changed() -> None:
     folder = files("schemas").joinpath("released")
     found = {}
     for release in folder.iterdir():
+        if release.name == COMING:
+            continue
         names = sorted(file.name for file in release.iterdir())
         found[release.name] = sha256(b"".join(release.joinpath(name).read_bytes() for name in names)).hexdigest()
     assert found == FILES_OF
@@ -42,6 +53,22 @@ def test_the_first_release_has_every_event_under_its_fingerprint() -> None:
 
 def test_todays_schemas_keep_every_release() -> None:
     assert broken_promises(releases()) == []
+
+
+def test_the_coming_release_has_todays_new_and_changed_schemas_byte_for_byte() -> None:
+    package = files("schemas")
+    kept = {file.name: file.read_bytes() for file in package.joinpath("released", COMING).iterdir()}
+    today = {f"{name}.avsc": package.joinpath("avro", f"{name}.avsc").read_bytes() for name in new_or_changed()}
+    assert kept == today, "run `python -m schemas.releases`"
+    assert [candidate.event_type for candidate in candidates()] == sorted(new_or_changed())
+
+
+def test_the_coming_release_is_none_yet_and_the_changelog_names_it() -> None:
+    assert COMING not in FILES_OF
+    assert COMING not in {released.release for released in releases()}
+    assert all(release_of(event_type) is None for event_type in new_or_changed())
+    (changelog,) = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1:2]
+    assert changelog.startswith(f"{COMING} (not released)\n")
 
 
 def test_each_event_names_the_release_that_has_its_schema() -> None:
