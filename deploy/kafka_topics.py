@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, NoError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
 from consumers.adapters.kafka.careful import CarefulReader
+from consumers.adapters.kafka.closing import begun
 from consumers.adapters.kafka.group_reader import raise_unless_of_one
 from consumers.adapters.kafka.lane_reader import message_of
 from consumers.adapters.kafka.unpacking import bound_unpacking
@@ -123,7 +124,7 @@ class KafkaTopics:
         )
         try:
             try:
-                await consumer.start()
+                await begun(consumer.start())
             except (KafkaError, TimeoutError, OSError) as error:
                 raise start_failure(self._kafka, error) from error
             with _asking():

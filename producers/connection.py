@@ -1,7 +1,7 @@
 """The producer's options; starting, stopping and discarding a producer; a client for requests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -25,6 +25,7 @@ REQUEST_TIMEOUT_MS = 20_000
 METADATA_MAX_AGE_MS = 15_000
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 5
+BREAK_OFF_S = 2
 REFUSED_CREDENTIALS = (AuthenticationFailedError, SaslAuthenticationFailed, ClusterAuthorizationFailedError)
 
 
@@ -57,7 +58,7 @@ async def start_producer(kafka: Mapping[str, Any]) -> AIOKafkaProducer:
     producer = AIOKafkaProducer(**producer_options(kafka))
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
-            await producer.start()
+            await begun(producer.start())
     except BaseException as error:
         await discard_producer(producer)
         if isinstance(error, KafkaError | TimeoutError | OSError):
@@ -87,7 +88,7 @@ async def admin_client(
     admin = AIOKafkaAdminClient(client_id=client_id, request_timeout_ms=timeout_ms, **kafka)
     try:
         try:
-            await admin.start()
+            await begun(admin.start())
         except (KafkaError, TimeoutError, OSError) as error:
             raise start_failure(kafka, error) from error
         try:
@@ -96,6 +97,23 @@ async def admin_client(
             raise Transient(f"Kafka did not answer {about} ({type(error).__name__}): try again") from error
     finally:
         await admin.close()
+
+
+async def begun(start: Coroutine[Any, Any, None]) -> None:
+    """Await a client's start. If we are cancelled meanwhile, let it end first, for at most BREAK_OFF_S.
+
+    aiokafka forgets a connection that is open while its start is cancelled: it closes only those that it has noted.
+    """
+    starting = asyncio.ensure_future(start)
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting], timeout=BREAK_OFF_S)
+        raise
+    finally:
+        if not starting.cancel() and not starting.cancelled():
+            # An error that nobody asks for any more would be logged when it is collected.
+            starting.exception()
 
 
 async def stop_producer(producer: AIOKafkaProducer) -> None:

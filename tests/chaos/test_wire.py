@@ -76,7 +76,7 @@ def test_a_call_ends_when_its_caller_gives_up_and_another_may_overlap_it(wire: W
     with client_of(wire) as client, client_of(wire) as other:
         with pytest.raises(httpx.ReadTimeout):
             post(client, timeout=0.2)
-        eventually(lambda: wire.calls[0].ended == "gone", "the first call has ended", 10)
+        eventually(lambda: [call.ended for call in wire.calls] == ["gone"], "the first call has ended", 10)
         waiting = threading.Thread(target=post, args=(other,))
         waiting.start()
         eventually(lambda: len(wire.calls) == 2, "the second call has begun", 10)

@@ -42,6 +42,7 @@ def test_a_run_is_waited_for_and_audited_against_the_ledger_and_the_topics(
     assert stocked.code == 0, stocked.err
     orders = [confirmed("paid"), confirmed("declined", "pm_card_chargeDeclined"), confirmed("short", quantity=9)]
     with started(tmp_path, "up", **with_sandbox) as up:
+        up.await_line("running")
         publish(tmp_path, with_sandbox, *orders, confirmed("captured", "pm_wallet_captured", quantity=9))
         sound = payments(tmp_path, "audit", "--wait", "30", "--topics", "--json", **with_sandbox)
         assert up.stop() == 0

@@ -1,8 +1,12 @@
-"""Stops aiokafka's clients in time. Their own stop() and close() wait for the broker, some of them without end."""
+"""Stops aiokafka's clients in time. Their own stop() and close() wait for the broker, some of them without end.
+
+A start that is broken off is a stop, too.
+"""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer
@@ -21,6 +25,23 @@ _TASKS: Final = (
 _FETCHING: Final = ("_fetcher", "_fetch_task")
 
 _log = structlog.get_logger("consumers.source")
+
+
+async def begun(start: Coroutine[Any, Any, None]) -> None:
+    """Await a client's start. If we are cancelled meanwhile, let it end first, for at most GIVE_UP_S.
+
+    aiokafka forgets a connection that is open while its start is cancelled: it closes only those that it has noted.
+    """
+    starting = asyncio.ensure_future(start)
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting], timeout=GIVE_UP_S)
+        raise
+    finally:
+        if not starting.cancel() and not starting.cancelled():
+            # An error that nobody asks for any more would be logged when it is collected.
+            starting.exception()
 
 
 async def leave_group(consumer: AIOKafkaConsumer) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
-from consumers.adapters.kafka.closing import leave_group
+from consumers.adapters.kafka.closing import begun, leave_group
 from domain.errors import Transient
 from domain.ports.source import Message
 
@@ -72,7 +72,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             **self._connection,
         )
         try:
-            await consumer.start()
+            await begun(consumer.start())
         except BaseException as error:
             await leave_group(consumer)
             if isinstance(error, KafkaError):

@@ -33,7 +33,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from consumers.adapters.kafka.closing import close_client
+from consumers.adapters.kafka.closing import begun, close_client
 from domain.errors import Transient
 
 ASK_S: Final = 5
@@ -178,7 +178,7 @@ class Wire:
     async def _connect(self) -> AIOKafkaClient:
         client = AIOKafkaClient(request_timeout_ms=ASK_S * 1_000, **self._connection)
         try:
-            await client.bootstrap()
+            await begun(client.bootstrap())
             await client.set_topics([self._topic])
         except BaseException:
             await close_client(client)
