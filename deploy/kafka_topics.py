@@ -1,6 +1,6 @@
 """Reads all messages of the topics, outside any consumer group, and how far the groups are behind."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Self
 
@@ -33,13 +33,18 @@ EMPTY_MAX: Final = 2
 
 
 class KafkaTopics:
-    """outbox.audit.TopicReader over Kafka. Every method raises Transient when no broker answers."""
+    """outbox.audit.TopicReader over Kafka. Every method raises Transient when no broker answers.
 
-    def __init__(self, settings: Settings) -> None:
+    event_types: whose topics `messages` reads; None: all topics, dead letters included.
+    """
+
+    def __init__(self, settings: Settings, event_types: Iterable[str] | None = None) -> None:
         self._kafka = settings.kafka_options()
         self._prefix = settings.topic_prefix
         self._unpacked_bytes_max = settings.unpacked_bytes_max
         self._unreadable: list[Unreadable] = []
+        every = owners_of(self._prefix) if event_types is None else [topic_name(self._prefix, t) for t in event_types]
+        self._topics = list(every)
 
     async def committed(self) -> Committed:
         """Return the committed offsets of every group on its own topic."""
@@ -72,7 +77,7 @@ class KafkaTopics:
         bound_unpacking(self._unpacked_bytes_max)
         self._unreadable.clear()
         async with (
-            self._consumer(list(owners_of(self._prefix))) as (consumer, partitions),
+            self._consumer(self._topics) as (consumer, partitions),
             _Careful(self._kafka) as careful,
         ):
             ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)
@@ -94,6 +99,12 @@ class KafkaTopics:
                         yield messages
                         consumer.seek(p, behind[p])
                 left = {p for p in left if max(behind[p], await consumer.position(p)) < ends[p]}
+
+    async def shortened(self) -> Collection[str]:
+        """Return the topics from whose beginning messages were deleted, by retention or by hand."""
+        async with self._consumer(self._topics) as (consumer, partitions):
+            firsts = await consumer.beginning_offsets(partitions)
+        return {p.topic for p, first in firsts.items() if first > 0}
 
     def unreadable(self) -> Sequence[Unreadable]:
         """Return what the last call of messages() could not read."""

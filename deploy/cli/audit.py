@@ -1,36 +1,65 @@
 """`payments audit`: checks the invariants."""
 
+import sys
+import time
+
 import click
 
 from deploy.auditing import run_audit
 from deploy.cli.common import emit_json, json_option, say, seldom, settings_for_command
 from deploy.failures import ANSWER_IS_NO
 from deploy.readiness import check_schema
+from deploy.rebuilding import Into, run_rebuild
 from deploy.roles import quieten_kafka
 from deploy.running import run
+from deploy.settings import Settings
 from deploy.views.audit_text import report_lines
+from deploy.views.rebuild_text import Listing, report_of, summary_lines
+from deploy.views.terminal import visible_json
+from outbox.audit import Report
+from outbox.audit.rebuild import DEFAULT_SCHEMA
 
 
 @click.command()
 @click.option("--wait", "wait_s", type=click.FloatRange(min=0), metavar="S", help="Wait so long for quiescence.")
 @click.option("--topics", is_flag=True, help="Read every topic as well: invariants 10 and 11.")
+@click.option("--rebuild", is_flag=True, help="Invariant 12 alone: the topics give the same orders. Asks no gateway.")
+@click.option("--into", metavar="URL", help="With --rebuild: the database to build in (default: the live one).")
+@click.option("--schema", metavar="NAME", help=f"With --rebuild: the schema to make there (default {DEFAULT_SCHEMA}).")
+@click.option("--keep", is_flag=True, help="With --rebuild: leave the schema there, to be looked at.")
 @json_option
-def audit(*, wait_s: float | None, topics: bool, as_json: bool) -> int:
+def audit(
+    *,
+    wait_s: float | None,
+    topics: bool,
+    rebuild: bool,
+    into: str | None,
+    schema: str | None,
+    keep: bool,
+    as_json: bool,
+) -> int:
     """Check the invariants of the whole pipeline, against the database and the gateway's own ledger.
 
     At Stripe these are its lists of the last weeks: they do not show all that 2 and 3 speak of.
 
     Some can be checked only while nothing is under way (a dash: not now). --wait S waits for that, at most S seconds.
     A pending refund counts as rest. The exit code is 1 if an invariant is broken, or if --wait was in vain.
+
+    --rebuild folds all topics into a schema of its own, and compares every order with the database: status, attempt,
+    version, amounts, references. Orders that differ are named, with their fields; those that the topics cannot speak of
+    are listed apart, with the reason. The schema must not be there, or be empty; it is dropped afterwards.
     """
+    if rebuild and topics:
+        raise click.UsageError("--rebuild reads the topics by itself, for invariant 12 alone: run --topics apart")
+    if not rebuild and (into is not None or schema is not None or keep):
+        raise click.UsageError("--into, --schema and --keep belong to --rebuild")
     settings = settings_for_command()
     quieten_kafka(settings)
     check_schema(settings)
-    auditing = run_audit(
-        settings, topics=topics, wait_s=wait_s, progress=lambda text: say(f"waiting: {text}"), listing=seldom(say)
-    )
+    if rebuild:
+        return _rebuild(settings, Into(into, schema or DEFAULT_SCHEMA, keep), wait_s, as_json=as_json)
+    auditing = run_audit(settings, topics=topics, wait_s=wait_s, progress=_tell_waiting, listing=seldom(say))
     report = run(auditing)
-    in_vain = wait_s is not None and not report.quiescent
     if as_json:
         emit_json(report.as_json())
         for invariant in report.invariants:
@@ -39,6 +68,38 @@ def audit(*, wait_s: float | None, topics: bool, as_json: bool) -> int:
     else:
         for line in report_lines(report):
             click.echo(line)
+    return _exit_code(report, wait_s)
+
+
+def _rebuild(settings: Settings, into: Into, wait_s: float | None, *, as_json: bool) -> int:
+    began = time.monotonic()
+    with Listing() as listing:
+        rebuilding = run_rebuild(
+            settings, into, wait_s=wait_s, tell=listing.take, progress=seldom(say), waiting=_tell_waiting
+        )
+        rebuilt, waiting = run(rebuilding)
+        seconds = time.monotonic() - began
+        report = report_of(rebuilt, listing, waiting)
+        if as_json:
+            for part in listing.document(rebuilt, report, seconds):
+                sys.stdout.write(visible_json(part))
+            for note in report.invariants[0].notes:
+                say(note)
+        else:
+            for line in (*report_lines(report), *summary_lines(rebuilt, seconds)):
+                click.echo(line)
+    if into.keep:
+        say(f"kept: schema {into.schema}, tables live_order, told_order and said")
+    return _exit_code(report, wait_s)
+
+
+def _tell_waiting(text: str) -> None:
+    say(f"waiting: {text}")
+
+
+def _exit_code(report: Report, wait_s: float | None) -> int:
+    """Return 1 if an invariant is broken, or if it was waited in vain, and say so."""
+    in_vain = wait_s is not None and not report.quiescent
     if in_vain:
         waiting = "; ".join(report.waiting)
         say(f"payments: not quiescent after {wait_s:g} s ({waiting}): wait longer, or see what is stuck")

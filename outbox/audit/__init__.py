@@ -1,6 +1,7 @@
 """The audit: the invariants of the whole pipeline, checked against the database, the gateway's ledger and the topics.
 
-The comparison with the gateway's lists (reconcile) shares its way to compare.
+The comparison with the gateway's lists (reconcile) shares its way to compare. `rebuild` folds the topics alone, and
+compares orders with what they say.
 
 What belongs here: queries on one snapshot of the database, and how to judge their answers. Never here: changing data,
 a connection to the gateway or to Kafka (`deploy.auditing` passes both in), a rule that a consumer needs.
@@ -12,6 +13,7 @@ from outbox.audit.goods import GoodsCompared, compare_goods, compare_stock
 from outbox.audit.hold_differences import HoldDifference, HoldKind
 from outbox.audit.holds import read_holds
 from outbox.audit.listed import LATE, Lists, read_lists
+from outbox.audit.quiescence import unfinished_work
 from outbox.audit.reconciling import Reconciliation, reconcile
 from outbox.audit.report import Invariant, Report
 from outbox.audit.run import audit, wait_until_quiet
@@ -39,5 +41,6 @@ __all__ = [
     "read_holds",
     "read_lists",
     "reconcile",
+    "unfinished_work",
     "wait_until_quiet",
 ]

@@ -66,6 +66,7 @@ NAMES: Final = {
     9: "failed orders hold no items, no authorization and no money but a pending refund",
     10: "every consumed message is in the inbox or dead-lettered, every journal row in its topic or the outbox",
     11: "no card number in any table, topic, header or dead letter",
+    12: "the topics alone give the same orders",
 }
 
 

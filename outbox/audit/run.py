@@ -42,7 +42,7 @@ _BY_PROFILE: Final[tuple[tuple[int, Callable[[Profile], Iterator[str]]], ...]] =
     (7, outcome_problems),
     (9, leftover_problems),
 )
-_SETUP: Final[tuple[LiteralString, ...]] = (
+SETUP: Final[tuple[LiteralString, ...]] = (
     # Every query reads whole tables; without statistics the planner might loop over one of them.
     "SET LOCAL enable_nestloop = off",
     "SET LOCAL enable_hashjoin = on",
@@ -92,7 +92,7 @@ async def audit(
     try:
         books = Books(connection, scope)
         async with connection.transaction():
-            for statement in _SETUP:
+            for statement in SETUP:
                 await connection.execute(statement)
             waiting = behind + await unfinished_work(connection, scope)
             await _check_database(books)

@@ -183,7 +183,7 @@ def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[obj
         event_id = _dead_letter_id(dict(message.headers))
     elif event_type in EVENTS:
         try:
-            event = _read(scope.codec, event_type, message)
+            event = read_by_rules_of_its_day(scope.codec, event_type, message)
         except Exception:  # noqa: BLE001, S110 - its group could not read it either, and quarantined it
             pass
         else:
@@ -195,7 +195,7 @@ def _row(books: Books, message: TopicMessage, committed: Committed) -> tuple[obj
     return message.topic, message.partition, message.offset, event_id, day, group, content, body_hash
 
 
-def _read(codec: Codec, event_type: str, message: TopicMessage) -> Event:
+def read_by_rules_of_its_day(codec: Codec, event_type: str, message: TopicMessage) -> Event:
     """Read a message by the rules of its day: the limit of amounts and the list of currencies may be others now."""
     try:
         return codec.decode(event_type, message.key, message.value)

@@ -54,12 +54,33 @@ def test_a_run_is_waited_for_and_audited_against_the_ledger_and_the_topics(
     ]
     assert "the gateway keeps 1250, our attempts 1250" in sound.err
 
+    # Whoever asks a gateway or an inventory here gets no answer, and ends with 3.
+    alone = with_sandbox | {"PAYMENTS_STRIPE_API_BASE": NOBODY, "PAYMENTS_INVENTORY": "http"}
+    alone |= {"PAYMENTS_INVENTORY_URL": NOBODY}
+    assert payments(tmp_path, "audit", **alone).code == 3
+    rebuilt = payments(tmp_path, "audit", "--rebuild", "--json", **alone)
+    assert rebuilt.code == 0, rebuilt.out + rebuilt.err
+    told = json.loads(rebuilt.out)
+    assert [(i["id"], i["holds"], i["checked"]) for i in told["invariants"]] == [(12, True, 4)]
+    assert (told["rebuild"]["equal"], told["rebuild"]["differing"], told["rebuild"]["apart"]) == (4, [], [])
+    assert len(set(told["rebuild"]["sha256"].values())) == 1
+
     with connected(with_sandbox["PAYMENTS_DATABASE_URL"]) as connection:
         connection.execute("UPDATE attempt SET captured_minor = 1 WHERE order_id = 'paid'")
     broken = payments(tmp_path, "audit", **with_sandbox)
     assert broken.code == 1
     assert "order paid: attempt 1 has captured 1, and the gateway 1250" in broken.out
     assert broken.out.splitlines()[-1] == "2 broken; quiescent"
+    differs = payments(tmp_path, "audit", "--rebuild", "--keep", **alone)
+    assert differs.code == 1
+    assert "order paid: attempts[1].captured_minor is 1, by the topics 1250" in differs.out
+    assert "3 orders equal, 1 differ, 0 apart" in differs.out
+    kept = payments(tmp_path, "audit", "--rebuild", **alone)
+    assert (kept.code, "payments_rebuild of that database is not empty" in kept.err) == (2, True)
+    live = payments(tmp_path, "audit", "--rebuild", "--schema", "public", **alone)
+    assert (live.code, "public is the live schema" in live.err) == (2, True)
+    nowhere = payments(tmp_path, "audit", "--rebuild", "--into", "postgresql://a:b@127.0.0.1:1/c", **alone)
+    assert (nowhere.code, "check that it runs, and --into" in nowhere.err) == (3, True)
 
     publish(tmp_path, with_sandbox, confirmed("waiting"))
     in_vain = payments(tmp_path, "audit", "--wait", "0.5", "--json", **with_sandbox)
@@ -100,7 +121,9 @@ def test_without_kafka_the_database_alone_is_audited_but_not_the_topics(tmp_path
 
 def test_wrong_usage_is_said(tmp_path: Path) -> None:
     assert payments(tmp_path, "audit", "--wait", "-1").code == 2
-    assert payments(tmp_path, "audit", "--rebuild").code == 2
+    both = payments(tmp_path, "audit", "--rebuild", "--topics")
+    assert (both.code, "run --topics apart" in both.err) == (2, True)
+    assert payments(tmp_path, "audit", "--keep").code == 2
 
 
 def test_a_sandbox_without_an_address_is_a_setting_that_lacks() -> None:

@@ -5,7 +5,9 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from deploy.auditing import run_audit
+from deploy.rebuilding import Into, run_rebuild
 from deploy.settings import load_settings
+from outbox.audit.rebuild import Verdict
 from schemas.codec import Codec
 from tests.consumers.topics import read_topics
 from tests.e2e.deployment import Deployment
@@ -28,6 +30,7 @@ def check_as_scripted(shop: Deployment) -> None:
     assert shop.settled() == len(shop.published)
     check_tries(shop)
     check_audit(shop)
+    check_rebuild(shop)
 
 
 def check_audit(shop: Deployment) -> None:
@@ -37,6 +40,15 @@ def check_audit(shop: Deployment) -> None:
     assert report.quiescent, report.waiting
     broken = {i.id: (i.holds, i.violations, i.notes) for i in report.invariants if i.holds is not True}
     assert not broken, broken
+
+
+def check_rebuild(shop: Deployment) -> None:
+    """Fold the topics alone: every order of the database comes out the same."""
+    settings = load_settings(shop.settings, directory=shop.directory)
+    found: list[Verdict] = []
+    rebuilt, _ = asyncio.run(run_rebuild(settings, Into(), tell=found.append))
+    assert found == []
+    assert (rebuilt.holds, rebuilt.equal) == (True, shop.number("select count(*) from orders"))
 
 
 def check_topics(shop: Deployment) -> None:
