@@ -99,8 +99,10 @@ def _framing(contract: Contract) -> list[Html]:
                 "A registry's framing: `00`, the schema id (4 bytes, big-endian), the body. The subject is the topic's "
                 "name and `-value`."
             ),
-            "Some libraries compute another fingerprint, for they keep logical types in the canonical form. Compare "
-            "yours. To read our events with one, skip the ten bytes and decode with the schema of this page.",
+            "Some libraries compute another fingerprint, for they keep logical types in the canonical form. What Go's "
+            "hamba/avro and goavro, Rust's apache-avro and Python's avro compute of these schemas is taken from you; "
+            "of any other it is a dead letter. To read our events with one of them, skip the ten bytes and decode with "
+            "the schema of this page.",
             "Schemas only grow: a reader with the schema of any release reads the events of every other. A new "
             "symbol of an enum reads as the enum's default, which means: do not act.",
         ),

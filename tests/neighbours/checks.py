@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.contract.official_parser import check_contract
 from tests.neighbours.fingerprints.check import CHECKS as FINGERPRINTS
 from tests.neighbours.missing import Missing
 
@@ -26,4 +27,14 @@ class Check:
     run: Callable[[Path, Say], str]
 
 
-CHECKS: Final[tuple[Check, ...]] = (*(Check(name, run) for name, run in FINGERPRINTS.items()),)
+def _contract(folder: Path, say: Say) -> str:
+    try:
+        return check_contract(folder, say)
+    except FileNotFoundError as error:
+        raise Missing(f"{error.filename} is not here: install Node.js with npm") from error
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    Check("contract", _contract),
+    *(Check(name, run) for name, run in FINGERPRINTS.items()),
+)
