@@ -6,8 +6,8 @@ from deploy.auditing import run_audit
 from deploy.cli.common import emit_json, json_option, say, seldom, settings_for_command
 from deploy.failures import ANSWER_IS_NO
 from deploy.readiness import check_schema
-from deploy.roles import quieten_kafka
 from deploy.running import run
+from deploy.telemetry import quieten_kafka
 from deploy.views.audit_text import report_lines
 
 
