@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from deploy.cli.common import emit_json, json_option, say, seldom, settings_for_command
+from deploy.cli.common import answer, emit_json, json_option, say, seldom, settings_for_command
 from deploy.failures import WRONG_USAGE, Failure
 from deploy.running import run
 
@@ -82,11 +82,7 @@ def replay(
     quieten_kafka(settings)
     wish = Wish(check_names(topics, settings.topic_prefix), out, form, Window(begin_ms, end_ms))
     done = run(replay_topics(settings, wish, seldom(say)))
-    if as_json:
-        emit_json(done.as_json())
-    else:
-        for line in done.lines():
-            say(line)
+    answer(done.as_json(), done.lines(), as_json=as_json)
 
 
 def _print_dictionary(form: str, *, as_json: bool) -> None:

@@ -56,7 +56,14 @@ class Folder:
         return any((self._path / f"{TOPIC}{event_type}").glob(f"{DAY}*/*.{self._suffix}"))
 
     def commit(self, files: Sequence[NewFile], rejected: Sequence[Mapping[str, Any]], state: Manifest) -> None:
-        """Add these files and rejected messages, and note this state. A crash in between changes nothing for good."""
+        """Add these files and rejected messages, and note this state. A crash in between changes nothing for good.
+
+        Raises Failure if the file system refuses it.
+        """
+        with _writing(self._path):
+            self._commit(files, rejected, state)
+
+    def _commit(self, files: Sequence[NewFile], rejected: Sequence[Mapping[str, Any]], state: Manifest) -> None:
         temporary = self._path / TEMPORARY
         temporary.mkdir(exist_ok=True)
         renames = []
@@ -110,13 +117,25 @@ def open_folder(path: Path, form: str, prefix: str, window: Window) -> Iterator[
     form: the files' format, also their suffix. Raises Failure if another run has it, if it has something else, or was
     begun with another format, prefix or window.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    with _writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _lock(lock, path)
-        yield _opened(path, form, prefix, window)
+        with _writing(path):
+            _lock(lock, path)
+            folder = _opened(path, form, prefix, window)
+        yield folder
     finally:
         os.close(lock)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn an error of the file system into what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise Failure(f"cannot write to {path} ({error.strerror}): make room or grant it, and run it again") from error
 
 
 def _lock(lock: int, path: Path) -> None:

@@ -163,3 +163,12 @@ def test_parquet_without_pyarrow_says_what_to_install(monkeypatch: pytest.Monkey
         format_of("parquet")
     assert failed.value.exit_code == 2
     assert format_of("jsonl").suffix == "jsonl"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with (
+        pytest.raises(Failure, match=r"cannot write to .*/file/out"),
+        open_folder(tmp_path / "file" / "out", "jsonl", "", ALL),
+    ):
+        pass
