@@ -3,11 +3,13 @@
 A role learns the registry's ids before it begins, so that its event loop never waits for them.
 """
 
+import sys
 from typing import Final
 
 from deploy.settings import Settings
 from schemas.awaiting import AwaitingRegistry
 from schemas.codec import Codec
+from schemas.framing import FrameReader
 from schemas.registry import Registry
 from schemas.topics import CONSUMED, TOPICS, topic_name
 
@@ -21,17 +23,26 @@ def codec_of(settings: Settings, *, written_max: int = 0, registry: Registry | N
     written_max: how many events that it wrote it keeps, to read them without decoding. registry: used in place of the
     default one, which blocks until the registry answers: commands may block, an event loop must not.
     """
-    if registry is None and settings.schema_registry_url is not None:
-        from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library, and most have no registry
-
-        registry = ConfluentRegistry.at(settings.schema_registry_url)
     return Codec(
-        registry=registry,
+        registry=registry or _registry_of(settings),
         prefix=settings.topic_prefix,
         message_bytes_max=settings.message_bytes_max,
         amount_max_minor=settings.amount_limits(),
         written_max=written_max,
     )
+
+
+def frames_of(settings: Settings) -> FrameReader:
+    """Make what finds the schema of a message, of any size and of any release. It blocks while it asks a registry."""
+    return FrameReader(_registry_of(settings), settings.topic_prefix, sys.maxsize)
+
+
+def _registry_of(settings: Settings) -> Registry | None:
+    if settings.schema_registry_url is None:
+        return None
+    from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library, and most have no registry
+
+    return ConfluentRegistry.at(settings.schema_registry_url)
 
 
 class Contracts:
@@ -42,7 +53,7 @@ class Contracts:
         self._source = None
         self._registry = None
         if settings.schema_registry_url is not None:
-            from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - as above
+            from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library
 
             self._source = ConfluentRegistry.at(settings.schema_registry_url)
             self._registry = AwaitingRegistry(self._source)

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from deploy.notifying import say_who_is_told
 from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import Stopping, run
 from deploy.settings import Settings, SettingsError
+from deploy.telemetry import quieten_kafka
 from deploy.topics import check_topics
 from deploy.webhooks.making import notices_of, webhooks_of
 from deploy.webhooks.run import Webhooks
@@ -38,14 +38,6 @@ class Roles:
     relay: bool = False
     sweep: bool = False
     webhooks: bool = False
-
-
-def quieten_kafka(settings: Settings) -> None:
-    """Leave Kafka's client out of the log: it warns at every start, rebalance and outage.
-
-    What matters of that is logged as an alarm or an error of ours. PAYMENTS_LOG_LEVEL=DEBUG shows its lines.
-    """
-    logging.getLogger("aiokafka").setLevel(logging.WARNING if settings.log_level == "DEBUG" else logging.CRITICAL)
 
 
 def run_until_stopped(

@@ -14,6 +14,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.stdlib import BoundLogger, ProcessorFormatter
 from structlog.typing import Processor
 
+from deploy.settings import Settings
 from deploy.views.terminal import visible
 from schemas.cards import mask
 
@@ -135,3 +136,11 @@ class _Word(str):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def quieten_kafka(settings: Settings) -> None:
+    """Leave Kafka's client out of the log: it warns at every start, rebalance and outage.
+
+    What matters of that is logged as an alarm or an error of ours. PAYMENTS_LOG_LEVEL=DEBUG shows its lines.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.WARNING if settings.log_level == "DEBUG" else logging.CRITICAL)

@@ -27,6 +27,7 @@ COMMANDS = (
     Command("messages", "deploy.cli.messages:messages", "messages to customers: list, have them tried again"),
     Command("audit", "deploy.cli.audit:audit", "the invariants of the whole pipeline"),
     Command("reconcile", "deploy.cli.reconcile:reconcile", "our books beside the gateway's, or the inventory's"),
+    Command("replay", "deploy.cli.replay:replay", "topics as files for analysts: Parquet or JSON lines"),
     Command("choreography", "deploy.cli.choreography:choreography", "topics, reactions, and every row of both tables"),
     Command("sandbox", "deploy.cli.sandbox:sandbox", "the gateway sandbox alone"),
     Command("inventory-sandbox", "deploy.cli.inventory_sandbox:inventory_sandbox", "the external inventory's stand-in"),

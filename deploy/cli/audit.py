@@ -10,9 +10,9 @@ from deploy.cli.common import emit_json, json_option, say, seldom, settings_for_
 from deploy.failures import ANSWER_IS_NO
 from deploy.readiness import check_schema
 from deploy.rebuilding import Into, run_rebuild
-from deploy.roles import quieten_kafka
 from deploy.running import run
 from deploy.settings import Settings
+from deploy.telemetry import quieten_kafka
 from deploy.views.audit_text import report_lines
 from deploy.views.rebuild_text import Listing, report_of, summary_lines
 from deploy.views.terminal import visible_json

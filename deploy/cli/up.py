@@ -12,9 +12,10 @@ from deploy.cli.places import data_option, elsewhere, list_servers, progress_of
 from deploy.consuming import all_consumed
 from deploy.local_servers import embedded_servers, own_sandboxes, wants_sandbox, wants_stockhouse
 from deploy.preparing import make_topics, migrate_database
-from deploy.roles import Roles, quieten_kafka, roles_until, run_until_stopped
+from deploy.roles import Roles, roles_until, run_until_stopped
 from deploy.running import Stopping, run
 from deploy.settings import Settings
+from deploy.telemetry import quieten_kafka
 from schemas.texts import counted
 
 NOT_USED = ("database_url", "kafka_bootstrap_servers")
