@@ -17,6 +17,7 @@ ROOT: Final = Path(__file__).parents[2]
 KITS: Final = ROOT / "deploy" / "kits"
 FOLDER: Final = ROOT / ".venv" / "neighbours"
 BUILD_S: Final = 540.0
+NOT_BUILT: Final = {".md", ".pyc", ".sql"}
 _STAMP: Final = "built.sha256"
 
 
@@ -57,7 +58,7 @@ class Kit:
 
 def build(kit: Kit, folder: Path, say: Say, *commands: Sequence[str]) -> None:
     """Run the commands that install and compile a kit, unless they ran for the same files before. Raises Missing."""
-    files = [path for path in sorted(kit.source.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    files = [path for path in sorted(kit.source.rglob("*")) if path.is_file() and path.suffix not in NOT_BUILT]
     digest = hashlib.sha256(b"".join(str(path).encode() + path.read_bytes() for path in files)).hexdigest()
     stamp = folder / _STAMP
     if stamp.exists() and stamp.read_text("ascii") == digest:

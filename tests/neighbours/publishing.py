@@ -19,7 +19,7 @@ from tests.neighbours.kits import Prepared
 from tests.neighbours.running import environment
 from tests.neighbours.world import PARTITIONS, SKU, World
 
-PUBLISH_S: Final = 60.0
+PUBLISH_S: Final = 120.0
 DECLINED: Final = "pm_card_chargeDeclinedInsufficientFunds"
 _IDS: Final = UUID("8a2d0a52-7d3c-5d7e-8f60-2c9b1d1f6f55")
 

@@ -131,9 +131,11 @@ def subscribe() -> None:
                 for message in consumer.consume(RECORDS_MAX, WAIT_S):
                     if (error := message.error()) is not None:
                         raise KafkaException(error)
-                    name = message.topic().removeprefix(PREFIX)
+                    topic, partition, offset = message.topic(), message.partition(), message.offset()
+                    assert topic is not None and partition is not None and offset is not None  # noqa: PT018
+                    name = topic.removeprefix(PREFIX)
                     receive(database, name, contract.decode(name, message.value()))
-                    offsets.note(message.topic(), message.partition(), message.offset() + 1)
+                    offsets.note(topic, partition, offset + 1)
                 offsets.commit_when_due(consumer)
             offsets.commit(consumer)
         finally:
