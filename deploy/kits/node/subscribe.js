@@ -119,8 +119,9 @@ const committing = setInterval(() => offsets.commit(), COMMIT_INTERVAL_MS);
 
 async function stop() {
   clearInterval(committing);
-  await consumer.stop();
+  // stop() leaves the group, and who has left may not commit. What is received in between comes again.
   await offsets.commit();
+  await consumer.stop();
   await consumer.disconnect();
   await database.end();
 }

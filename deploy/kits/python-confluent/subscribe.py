@@ -132,7 +132,7 @@ def subscribe() -> None:
                     if (error := message.error()) is not None:
                         raise KafkaException(error)
                     topic, partition, offset = message.topic(), message.partition(), message.offset()
-                    assert topic is not None and partition is not None and offset is not None  # noqa: PT018
+                    assert topic is not None and partition is not None and offset is not None  # noqa: PT018 - all or none
                     name = topic.removeprefix(PREFIX)
                     receive(database, name, contract.decode(name, message.value()))
                     offsets.note(topic, partition, offset + 1)
