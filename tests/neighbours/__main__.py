@@ -2,6 +2,7 @@
 
 import argparse
 import secrets
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -38,7 +39,7 @@ class Row:
         """Run a claim; note whether it holds."""
         try:
             claim()
-        except (AssertionError, OSError, TimeoutError) as fault:
+        except (AssertionError, OSError, subprocess.TimeoutExpired) as fault:
             self.cells[column] = WRONG
             self.faults.append(f"{column}: {fault}")
         else:

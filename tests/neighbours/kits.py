@@ -1,6 +1,7 @@
 """The kits of `deploy/kits`: what each needs, and how it is built in a copy of its folder, as another team would."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ ROOT: Final = Path(__file__).parents[2]
 KITS: Final = ROOT / "deploy" / "kits"
 FOLDER: Final = ROOT / ".venv" / "neighbours"
 BUILD_S: Final = 540.0
+NOT_BUILT: Final = {".md", ".pyc", ".sql"}
 _STAMP: Final = "built.sha256"
 
 
@@ -56,7 +58,7 @@ class Kit:
 
 def build(kit: Kit, folder: Path, say: Say, *commands: Sequence[str]) -> None:
     """Run the commands that install and compile a kit, unless they ran for the same files before. Raises Missing."""
-    files = [path for path in sorted(kit.source.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
+    files = [path for path in sorted(kit.source.rglob("*")) if path.is_file() and path.suffix not in NOT_BUILT]
     digest = hashlib.sha256(b"".join(str(path).encode() + path.read_bytes() for path in files)).hexdigest()
     stamp = folder / _STAMP
     if stamp.exists() and stamp.read_text("ascii") == digest:
@@ -84,7 +86,7 @@ def needs(program: str, what: str) -> str:
 
 
 def version_of(*command: str) -> str:
-    """Return the last word of the first line that a program says about its version."""
+    """Return the first line that a program says about its version."""
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=True)
     return (done.stdout or done.stderr).split("\n")[0].strip()
 
@@ -110,4 +112,46 @@ def _pins(kit: Kit) -> list[str]:
     return [line.replace("==", " ") for line in lines if "==" in line]
 
 
-ALL: Final = (Kit("python-aiokafka", python_kit),)
+def node_kit(kit: Kit, say: Say) -> Prepared:
+    """Install the kit's packages as its lock says."""
+    node, npm = needs("node", "Node"), needs("npm", "npm")
+    folder = kit.copy(FOLDER / kit.name)
+    build(kit, folder, say, (npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"))
+    pins = json.loads((kit.source / "package.json").read_text("utf-8"))["dependencies"]
+    libraries = ", ".join(f"{name} {version}" for name, version in pins.items())
+    versions = f"Node {version_of(node, '--version')}, {libraries}"
+    return Prepared(kit.name, folder, (node, "publish.js"), (node, "subscribe.js"), versions)
+
+
+def java_kit(kit: Kit, say: Say) -> Prepared:
+    """Compile the kit and gather its libraries."""
+    java, mvn = needs("java", "Java"), needs("mvn", "Maven")
+    needs("javac", "a JDK (there is a Java that only runs)")
+    folder = kit.copy(FOLDER / kit.name)
+    build(kit, folder, say, (mvn, "--quiet", "--batch-mode", "compile", "dependency:copy-dependencies"))
+    run = (java, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", "target/classes:target/dependency/*")
+    jars = sorted(path.stem for path in (folder / "target" / "dependency").glob("*.jar"))
+    libraries = ", ".join(jar for jar in jars if jar.startswith(("avro-", "kafka-clients-", "postgresql-")))
+    versions = f"{version_of(java, '--version')}, {libraries}"
+    return Prepared(kit.name, folder, (*run, "kit.Publish"), (*run, "kit.Subscribe"), versions)
+
+
+def go_kit(kit: Kit, say: Say) -> Prepared:
+    """Compile the kit's two programs."""
+    go = needs("go", "Go")
+    folder = kit.copy(FOLDER / kit.name)
+    build(kit, folder, say, (go, "build", "-o", "bin/", "./..."))
+    wanted = ("hamba/avro/v2", "jackc/pgx/v5", "twmb/franz-go")
+    lines = [line.split() for line in (kit.source / "go.mod").read_text("utf-8").splitlines()]
+    pins = {line[0].removeprefix("github.com/"): line[1] for line in lines if len(line) >= 2}
+    versions = f"{version_of(go, 'version')}, {', '.join(f'{name} {pins[name]}' for name in wanted)}"
+    return Prepared(kit.name, folder, ("bin/publish",), ("bin/subscribe",), versions)
+
+
+ALL: Final = (
+    Kit("python-aiokafka", python_kit),
+    Kit("python-confluent", python_kit),
+    Kit("node", node_kit),
+    Kit("java", java_kit),
+    Kit("go", go_kit),
+)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -29,6 +29,7 @@ from tests.servers.databases import fresh_database
 
 NEVER_MS: Final = 3_600_000
 SOON_MS: Final = 200
+TRICKLE_S: Final = 0.02
 SESSION_MS: Final = 6_000
 """The shortest that a broker allows by default."""
 
@@ -152,7 +153,8 @@ def _redeliver_and_rebalance(subscription: Subscription, messages: list[Read]) -
     subscription.await_delivered(2, first)
     subscription.await_committed(len(messages), first)
     subscription.check_effects("redelivery")
-    with _copies(subscription.world, messages) as sent:
+    originals = {message.value: message for message in messages}
+    with _copies(subscription.world, list(originals.values())) as sent:
         second = subscription.start(SOON_MS)
         subscription.await_sharers(2, first, second)
         first.stop()
@@ -178,13 +180,13 @@ def _replay(subscription: Subscription, messages: int) -> None:
 
 @contextmanager
 def _copies(world: World, messages: list[Read]) -> Iterator[list[int]]:
-    """Send copies of these messages for the length of a block, again and again, as a relay may; count them."""
+    """Send copies of these messages, as a relay may, for the length of a block: of each at least one. Count them."""
     sent, ended = [0], threading.Event()
     failed: list[BaseException] = []
 
     def send() -> None:
         try:
-            asyncio.run(_send_until(ended, world, messages, sent))
+            asyncio.run(_trickle(ended, world, messages, sent))
         except BaseException as error:  # noqa: BLE001 - it is raised by whoever waits
             failed.append(error)
 
@@ -198,14 +200,14 @@ def _copies(world: World, messages: list[Read]) -> Iterator[list[int]]:
     assert not failed, failed
 
 
-async def _send_until(ended: threading.Event, world: World, messages: list[Read], sent: list[int]) -> None:
+async def _trickle(ended: threading.Event, world: World, messages: list[Read], sent: list[int]) -> None:
     async with AIOKafkaProducer(bootstrap_servers=world.bootstrap, acks="all") as producer:
-        while not (ended.is_set() and sent[0]):
-            for m in messages:
-                await producer.send(
-                    world.prefix + m.event_type, m.value, key=m.key, partition=m.partition, headers=list(m.headers)
-                )
-            await producer.flush()
-            sent[0] += len(messages)
-            # Some rounds a second: a process that joins is to meet events, not to be buried under them.
-            await asyncio.to_thread(ended.wait, 0.3)
+        for m in cycle(messages):
+            await producer.send_and_wait(
+                world.prefix + m.event_type, m.value, key=m.key, partition=m.partition, headers=list(m.headers)
+            )
+            sent[0] += 1
+            if sent[0] >= len(messages) and ended.is_set():
+                return
+            # Some fifty a second: a process that joins is to meet events, not to be buried under them.
+            await asyncio.to_thread(ended.wait, TRICKLE_S)
