@@ -5,6 +5,7 @@ from typing import Final
 from domain.operation import Operation, OperationState
 from domain.outcome import (
     AlreadySold,
+    Approved,
     CustomerMustAct,
     Declined,
     Lapsed,
@@ -50,6 +51,8 @@ def close(operation: Operation, outcome: Outcome, context: Context, returned_min
 
 def detail_of(outcome: Outcome) -> str | None:
     """Return what an operator should know of a definite outcome besides the state that it leads to."""
+    if type(outcome) is Approved:  # most are
+        return None
     match outcome:
         case Undecided():
             return f"no decision ({outcome.status}): cancelled"

@@ -17,7 +17,7 @@ def content_hash(event: OrderConfirmed) -> bytes:
         event.order_id,
         event.customer_id,
         event.currency,
-        tuple((line.sku, line.quantity, line.unit_price_minor) for line in event.lines),
+        tuple([(line.sku, line.quantity, line.unit_price_minor) for line in event.lines]),
         (event.discount_minor, event.delivery_fee_minor, event.service_fee_minor, event.tax_minor, event.total_minor),
         None if method is None else _of_method(method),
     )
@@ -30,14 +30,14 @@ def hash_content(event: Event, body: bytes) -> bytes:
     Upstream may publish the same event again with another time or encoding, so we hash its fields. An event of ours
     always has the same bytes, so we hash its body.
     """
+    if not isinstance(event, UpstreamEvent):
+        return hashlib.sha256(body).digest()
     if isinstance(event, OrderConfirmed):
         return content_hash(event)
     if isinstance(event, PaymentRetryRequested):
         content = (event.order_id, event.after_attempt, *_of_method(event.payment_method))
         return hashlib.sha256(repr(content).encode()).digest()
-    if isinstance(event, UpstreamEvent):
-        return hashlib.sha256(event.model_dump_json(exclude=_OF_THE_MESSAGE).encode()).digest()
-    return hashlib.sha256(body).digest()
+    return hashlib.sha256(event.model_dump_json(exclude=_OF_THE_MESSAGE).encode()).digest()
 
 
 def _of_method(method: PaymentMethod) -> tuple[object, ...]:

@@ -19,10 +19,10 @@ def erase_tokens(order: Order) -> Order:
 
 def _is_needed(order: Order, attempt: int) -> bool:
     reviewed = order.status is Status.MANUAL_REVIEW
-    return any(
-        o.kind is OperationKind.AUTHORIZE and o.attempt == attempt and _may_be_sent(o, reviewed=reviewed)
-        for o in order.operations
-    )
+    for o in order.operations:
+        if o.kind is OperationKind.AUTHORIZE and o.attempt == attempt and _may_be_sent(o, reviewed=reviewed):
+            return True
+    return False
 
 
 def _may_be_sent(operation: Operation, *, reviewed: bool) -> bool:

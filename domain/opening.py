@@ -53,7 +53,7 @@ def begin_order(event: OrderConfirmed, context: Context) -> Order:
         correlation_id=event.correlation_id,
         currency=event.currency,
         total_minor=event.total_minor,
-        lines=tuple(OrderLine(sku, quantity) for sku, quantity in sorted(quantities.items())),
+        lines=tuple([OrderLine(sku, quantity) for sku, quantity in sorted(quantities.items())]),
         content_hash=context.content or content_hash(event),
         status=Status.CONFIRMED,
         version=0,

@@ -6,6 +6,7 @@ are in ISO 4217 minor units of the order's one currency.
 
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 from domain.failure_codes import FailureCode
@@ -221,7 +222,11 @@ class Order(Value, frozen=True):
 
     def with_hold(self, hold: Hold) -> "Order":
         """Return the order with this hold, in place of the old one of its attempt if there is one."""
-        return replace(self, holds=(*[h for h in self.holds if h.attempt != hold.attempt], hold))
+        known = self.holds
+        # Most orders have one attempt.
+        if not known or (len(known) == 1 and known[0].attempt == hold.attempt):
+            return replace(self, holds=(hold,))
+        return replace(self, holds=(*[h for h in known if h.attempt != hold.attempt], hold))
 
     def with_request(self, request: Request) -> "Order":
         """Return the order with this request, in place of the old one of its kind and id if there is one."""
@@ -237,6 +242,7 @@ class Order(Value, frozen=True):
         return replace(self, operations=(*others, operation))
 
 
+@lru_cache(maxsize=4_096)  # a batch asks for each twice: for the call, and for the hold
 def reservation_id(order_id: OrderId, attempt: int) -> ReservationId:
     """Derive the id of the hold of this attempt: reserving twice gives the same hold."""
     return ReservationId(RESERVATIONS.derive(f"{order_id}:{attempt}"))

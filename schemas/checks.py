@@ -4,7 +4,8 @@ Only upstream events are checked. An event of ours is already on its topic, and 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from schemas.cards import contains_card_number, is_only_digits
 from schemas.events import (
@@ -27,18 +28,9 @@ def check(event: Event, *, amount_max_minor: Mapping[str, int] = AMOUNT_MAX_MINO
 
     amount_max_minor: the largest total by currency; it names every currency that there is.
     """
-    if isinstance(event, OrderConfirmed):
-        _check_method(event.payment_method)
-        _check_order(event, amount_max_minor)
-    elif isinstance(event, PaymentRetryRequested):
-        _check_method(event.payment_method)
-    elif isinstance(event, OrderCancelRequested):
-        _check_texts(event, "request_id", "reason", "requested_by")
-    elif isinstance(event, RefundRequested):
-        _check_texts(event, "request_id", "reason", "requested_by")
-        _check_units(event)
-    elif isinstance(event, StockAdjusted):
-        _check_texts(event, "reason")
+    check_its_own = _CHECKS.get(type(event))
+    if check_its_own is not None:
+        check_its_own(event, amount_max_minor)
 
 
 def total_minor(order: OrderConfirmed) -> int:
@@ -133,3 +125,23 @@ def _check_order(order: OrderConfirmed, amount_max_minor: Mapping[str, int]) -> 
             Reason.INVALID_FIELD,
             "payment_method: missing, though there is something to pay. Correct the publisher.",
         )
+
+
+def _check_confirmed(event: OrderConfirmed, amount_max_minor: Mapping[str, int]) -> None:
+    _check_method(event.payment_method)
+    _check_order(event, amount_max_minor)
+
+
+def _check_refund(event: RefundRequested, _: Mapping[str, int]) -> None:
+    _check_texts(event, "request_id", "reason", "requested_by")
+    _check_units(event)
+
+
+_CHECKS: Final[dict[type[Event], Callable[[Any, Mapping[str, int]], None]]] = {
+    OrderConfirmed: _check_confirmed,
+    PaymentRetryRequested: lambda event, _: _check_method(event.payment_method),
+    OrderCancelRequested: lambda event, _: _check_texts(event, "request_id", "reason", "requested_by"),
+    RefundRequested: _check_refund,
+    StockAdjusted: lambda event, _: _check_texts(event, "reason"),
+}
+"""The checks of each type of event that has some."""

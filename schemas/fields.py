@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticKnownError
 
 INT_MAX: Final = 2**31 - 1
 LONG_MAX: Final = 2**63 - 1
@@ -29,16 +30,18 @@ _PRINTABLE: Final = r"^[^\p{Cc}]*$"
 
 
 def _in_utc(value: datetime) -> datetime:
-    """Convert an aware time to UTC."""
-    if value.tzinfo is UTC:
+    """Convert an aware time to UTC; refuse any other, as pydantic's AwareDatetime does."""
+    if value.tzinfo is UTC:  # as all of ours: at once, for every event has some
         return value
+    if value.utcoffset() is None:
+        raise PydanticKnownError("timezone_aware")
     try:
         return value.astimezone(UTC)
     except OverflowError:
         raise ValueError("The time is outside the years 1 to 9999.") from None
 
 
-Moment = Annotated[datetime, AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 """An aware time in UTC, to the microsecond."""
 
 Id = UUID

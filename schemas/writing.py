@@ -8,6 +8,7 @@ fastavro reads all schemas, and writes all others.
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from operator import call, itemgetter
 from typing import Any, Final
 from uuid import UUID
@@ -62,8 +63,12 @@ class Memo(dict[Any, bytes]):
         return written
 
 
+@cache
 def memoize(write: Write) -> Write:
-    """Return a function that writes a value that repeats only once."""
+    """Return a function that writes a value that repeats only once.
+
+    All fields of a type share it: the same amount and the same time stand in several events of an order.
+    """
     return Memo(write).__getitem__
 
 

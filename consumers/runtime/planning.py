@@ -68,7 +68,7 @@ class Planner:
             work = Work(transaction, orders, self._reactions, self._rules)
             work.changes.dead_letters += letters
             for one, receipt in zip(taken, await self._decider.receive(transaction, taken), strict=True):
-                waits = receipt in TO_PLAN and one.event.subject in transaction.waiting
+                waits = transaction.waiting and receipt in TO_PLAN and one.event.subject in transaction.waiting
                 letter = self._wait_behind(one, receipt) if waits else self._decider.decide(work, one, receipt)
                 if letter is not None:
                     work.changes.dead_letters.append(letter)

@@ -50,9 +50,12 @@ class Work:
 
     def apply(self, decision: Decision) -> None:
         """Take a decision into this work."""
-        self.changes.events += decision.events
-        self.changes.notifications += decision.notifications
-        self.changes.adjustments += decision.adjustments
+        if decision.events:
+            self.changes.events += decision.events
+        if decision.notifications:
+            self.changes.notifications += decision.notifications
+        if decision.adjustments:
+            self.changes.adjustments += decision.adjustments
         if decision.order is not None:
             order_id = decision.order.order_id
             self._orders[order_id] = decision.order

@@ -3,7 +3,7 @@
 All statements over its columns are made from it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Generic, LiteralString, TypeVar
 
@@ -38,9 +38,9 @@ class Table(Generic[V]):
         self.state = tuple(state)
         self.columns = (*given, *also, *stamp, *key, *fixed, *state)
         self.insert = insert(name, self.columns)
-        self.update = update(name, [*given, *key], [*stamp, *state])
-        self._row = _reader([*key, *fixed, *state])
-        self._key, self._state = _reader(key), _reader(state)
+        self.update = update(name, [*given, *key], [*state, *stamp])
+        self._row = attrgetter(*_attributes([*key, *fixed, *state]))
+        self._change = attrgetter(*_attributes([*key, *state]))
 
         fields = {column.field or column.name: column for column in (*key, *fixed, *state)}
         every = value.__struct_fields__
@@ -76,11 +76,9 @@ class Table(Generic[V]):
 
     def change(self, value: V, given: Row = (), stamp: Row = ()) -> Row:
         """Return the row of an update."""
-        return (*given, *self._key(value), *stamp, *self._state(value))
+        return (*given, *self._change(value), *stamp)
 
 
-def _reader(columns: Sequence[Column]) -> Callable[[Any], Row]:
-    """Make a function that reads these columns' attributes."""
-    names = [column.field or column.name for column in columns]
-    read = attrgetter(*names)
-    return read if len(names) > 1 else lambda value: (read(value),)
+def _attributes(columns: Sequence[Column]) -> list[str]:
+    """Return the attributes that these columns keep."""
+    return [column.field or column.name for column in columns]
