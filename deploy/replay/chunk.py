@@ -15,15 +15,16 @@ from deploy.replay.manifest import ALL, Counts, Window, iso
 from deploy.replay.topics import Lost, Message, Read
 from schemas.rejection import Reason, Rejected
 
-BYTES_MAX: Final = 24 << 20
+BYTES_MAX: Final = 12 << 20
 """Memory for rows. There are two chunks: one is filled while the other is committed."""
-ROWS_MAX: Final = 80_000
-"""Ids and hashes of so many rows take 20 MB."""
+ROWS_MAX: Final = 40_000
+"""Ids and hashes of so many rows take 10 MB."""
 DAY_US: Final = 86_400_000_000
 SHOWN_BYTES_MAX: Final = 64 << 10
 """Of a longer body that is rejected, the beginning is shown."""
 HASH_BYTES: Final = 8
 """Of the SHA-256 of a body: what tells other bytes under one event id."""
+_number: Final = int.from_bytes
 CONFLICT: Final = "conflict"
 CONFLICT_DETAIL: Final = "An event of this id and day is here already, with other bytes."
 UNREADABLE: Final = "unreadable"
@@ -72,35 +73,40 @@ class Chunk:
         if read.lost is not None:
             self._reject_lost(read, read.lost)
         by_day: dict[int, list[Row]] = {}
+        day: int | None = None
+        ids: dict[str, int] = {}
+        rows: list[Row] = []
         repeated = 0
-        decode = self._reader.read
+        event_type, partition, decode = read.event_type, read.partition, self._reader.read
         wants = None if self._window == ALL else self._window.has
         for message in read.messages:
             value = message.value
             if wants is not None and not wants(message.timestamp):
                 continue
             try:
-                row = decode(read.event_type, value)
+                row = decode(event_type, value)
             except Rejected as rejected:
                 self._reject_body(read, message, rejected)
                 continue
             assert value is not None, "a message without a body is rejected"
-            hashed = int.from_bytes(sha256(value).digest()[:HASH_BYTES], "big", signed=True)
-            row[PARTITION], row[OFFSET], row[TIMESTAMP] = read.partition, message.offset, message.timestamp * 1000
-            row[BODY_HASH] = hashed
-            day = row[OCCURRED_AT] // DAY_US
-            ids = self._ids.setdefault((read.event_type, day), {})
-            known = ids.get(row[EVENT_ID])
-            if known is None:
-                ids[row[EVENT_ID]] = hashed
-                by_day.setdefault(day, []).append(row)
-            elif known == hashed:
+            row[PARTITION], row[OFFSET], row[TIMESTAMP] = partition, message.offset, message.timestamp * 1000
+            row[BODY_HASH] = hashed = _number(sha256(value).digest()[:HASH_BYTES], "big", signed=True)
+            at = row[OCCURRED_AT] // DAY_US
+            if at != day:
+                # Neighbours are mostly of one day.
+                day, ids, rows = at, self._ids.setdefault((event_type, at), {}), by_day.setdefault(at, [])
+            event_id = row[EVENT_ID]
+            if event_id not in ids:
+                ids[event_id] = hashed
+                rows.append(row)
+            elif ids[event_id] == hashed:
                 repeated += 1
             else:
-                self._reject_row(read.event_type, row, CONFLICT, CONFLICT_DETAIL)
-        self._count(read.event_type, repeated=repeated)
-        for day, rows in by_day.items():
-            self._hold(_Place(read.event_type, day, read.partition), rows)
+                self._reject_row(event_type, row, CONFLICT, CONFLICT_DETAIL)
+        self._count(event_type, repeated=repeated)
+        for of_day, held in by_day.items():
+            if held:
+                self._hold(_Place(event_type, of_day, partition), held)
 
     def commit(self, folder: Folder) -> int:
         """Put everything into the folder, but for events that its files of the same day have. Return the files made.
