@@ -73,7 +73,6 @@ def check_publishing(kit: Prepared, world: World, orders: Orders) -> None:
     again = orders.lines[::3]
     _publish(kit, world, orders.lines)
     _publish(kit, world, again)
-    world.await_statuses(orders.statuses)
     written = [message for message in world.read("OrderConfirmed") if message.key and _is_of(message.key, orders)]
     assert len(world.read("OrderConfirmed")) - before == len(written) == len(orders.lines) + len(again)
     expected = {line["order_id"]: OrderConfirmed.model_validate(line) for line in orders.lines}
@@ -84,6 +83,7 @@ def check_publishing(kit: Prepared, world: World, orders: Orders) -> None:
         assert _read_headers(message) == _headers(event), f"{event.order_id}: the headers are {message.headers}"
     if world.data_dir is not None:
         _check_batches(world, {(message.partition, message.offset) for message in written})
+    world.await_statuses(orders.statuses)
 
 
 def _is_of(key: bytes, orders: Orders) -> bool:

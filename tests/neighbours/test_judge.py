@@ -1,7 +1,7 @@
 """The judge of kits is not blind: a kit that is spoilt in one place is found wrong."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -50,14 +50,14 @@ def test_a_spoilt_kit_is_found_wrong(world: World, tmp_path: Path) -> None:
         "not idempotent": Spoilt(aiokafka, "publish.py", ", enable_idempotence=True", ""),
         "partition": Spoilt(confluent, "publish.py", '"murmur2_random"', '"consistent_random"'),
         "headers": Spoilt(aiokafka, "publish.py", '("ce_specversion", b"1.0"),', ""),
-        "dead letters": Spoilt(aiokafka, "contract.py", "body.write(self._heads[name])", "pass"),
+        "the body is": Spoilt(aiokafka, "contract.py", "body.write(self._heads[name])", "pass"),
     }
     for number, (fault, spoilt) in enumerate(publishers.items()):
         with pytest.raises(AssertionError, match=fault):
             check_publishing(spoilt.prepare(), world, write_orders(f"order-{number}", paid=8, declined=1))
     forgetful = Spoilt(aiokafka, "subscribe.py", "row[0] == 1", "row[0] >= 1")
     with pytest.raises(AssertionError, match="after redelivery: too many"):
-        check_subscribing(forgetful.prepare(), world, tmp_path)
+        check_subscribing(replace(forgetful.prepare(), name="forgetful"), world, tmp_path)
     hasty = Spoilt(aiokafka, "subscribe.py", "await offsets.commit_when_due()", "await offsets.commit()")
     with pytest.raises(AssertionError, match="before COMMIT_INTERVAL_MS"):
-        check_subscribing(hasty.prepare(), world, tmp_path)
+        check_subscribing(replace(hasty.prepare(), name="hasty"), world, tmp_path)
