@@ -5,11 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from consumers.runtime.asking import Asked
+from deploy.cli.order_refund import _request, _tell
 from deploy.cli.words import os_user
+from deploy.failures import Failure
+from domain.order import Status
+from domain.requests import RequestState
 from tests.deploy.commands import Ran, payments
 from tests.deploy.orders import confirmed, publish, show, status_of
+from tests.domain.builders import TOTAL, captured, order, request
 from tests.processes import started
 
 LIMIT = {"PAYMENTS_FOUR_EYES_MINOR": "EUR=1000"}
@@ -100,3 +107,16 @@ def look_at_what_cannot_be_asked_for(order: Callable[..., Ran]) -> None:
     assert order("refund", "order-1", "--reason", "none", "--amount", "9" * 25).code == 2
     spaced = order("refund", "order 1", "--reason", "none")
     assert (spaced.code, "there is no order order 1" in spaced.err) == (1, True)
+
+
+def test_a_sku_is_named_once() -> None:
+    with pytest.raises(click.UsageError, match="--restock names tea more than once"):
+        _request("order-1", None, None, ("tea=1", "mug=1", "tea=2"), "damaged", "alice")
+
+
+def test_a_refund_of_all_that_finds_nothing_kept_says_so() -> None:
+    for amount, words in ((None, "nothing is kept of it any more"), (100, "less than that is kept of it")):
+        refused = request(amount_minor=amount, state=RequestState.REFUSED, refused="EXCEEDS_KEPT")
+        known = order(Status.PAID_AND_CONFIRMED, captured(refunded_minor=TOTAL), requests=(refused,))
+        with pytest.raises(Failure, match=words):
+            _tell(Asked(known, known), refused, as_json=False)
