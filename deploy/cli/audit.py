@@ -12,12 +12,16 @@ from deploy.readiness import check_schema
 from deploy.rebuilding import Into, run_rebuild
 from deploy.running import run
 from deploy.settings import Settings
+from deploy.settings.places import check_database_url
 from deploy.telemetry import quieten_kafka
 from deploy.views.audit_text import report_lines
 from deploy.views.rebuild_text import Listing, report_of, summary_lines
 from deploy.views.terminal import visible_json
 from outbox.audit import Report
 from outbox.audit.rebuild import DEFAULT_SCHEMA
+
+NAME_BYTES_MAX = 63
+"""PostgreSQL cuts longer names, and keeps names that begin with pg_ for itself."""
 
 
 @click.command()
@@ -53,11 +57,12 @@ def audit(
         raise click.UsageError("--rebuild reads the topics by itself, for invariant 12 alone: run --topics apart")
     if not rebuild and (into is not None or schema is not None or keep):
         raise click.UsageError("--into, --schema and --keep belong to --rebuild")
+    place = _place(into, DEFAULT_SCHEMA if schema is None else schema, keep=keep)
     settings = settings_for_command()
     quieten_kafka(settings)
     check_schema(settings)
     if rebuild:
-        return _rebuild(settings, Into(into, schema or DEFAULT_SCHEMA, keep), wait_s, as_json=as_json)
+        return _rebuild(settings, place, wait_s, as_json=as_json)
     auditing = run_audit(settings, topics=topics, wait_s=wait_s, progress=_tell_waiting, listing=seldom(say))
     report = run(auditing)
     if as_json:
@@ -69,6 +74,18 @@ def audit(
         for line in report_lines(report):
             click.echo(line)
     return _exit_code(report, wait_s)
+
+
+def _place(into: str | None, schema: str, *, keep: bool) -> Into:
+    """Return where to build. libpq's own error about a wrong URL may quote a password, so the URL is checked here."""
+    if into is not None:
+        try:
+            check_database_url("--into", into)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+    if not 0 < len(schema.encode()) <= NAME_BYTES_MAX or schema.startswith("pg_"):
+        raise click.UsageError(f"--schema has 1 to {NAME_BYTES_MAX} bytes, and does not begin with pg_")
+    return Into(into, schema, keep)
 
 
 def _rebuild(settings: Settings, into: Into, wait_s: float | None, *, as_json: bool) -> int:

@@ -24,7 +24,7 @@ from deploy.failures import WRONG_USAGE, Failure
 )
 @json_option
 def contract(*, out: Path | None, form: str | None, as_json: bool) -> None:
-    r"""Make the contract for other teams: topics, schemas, examples, rights, codes, times.
+    """Make the contract for other teams: topics, schemas, examples, rights, codes, times.
 
     One page a reader (checkout, storefront, customer service, delivery, order preparation, warehouse, accounting,
     analytics) and an index; the AsyncAPI 3 document; every schema; an example of every event as JSON and as bytes, as a
@@ -37,7 +37,7 @@ def contract(*, out: Path | None, form: str | None, as_json: bool) -> None:
     \b
     payments contract --out public/payments
     payments contract > asyncapi.json
-    """
+    """  # noqa: D301 - click needs the character, not a backslash and a letter
     from deploy.contract_pages import asyncapi, document, facts, pages, writing  # noqa: PLC0415 - keeps --help quick
 
     if form == "html" and out is None:

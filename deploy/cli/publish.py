@@ -25,7 +25,7 @@ LINES_SHOWN_MAX = 20
 @click.option("--unchecked", is_flag=True, help="Send wrong events as they are, for tests; `key` and `raw_hex` count.")
 @json_option
 def publish(*, file: BinaryIO, unchecked: bool, as_json: bool) -> None:
-    r"""Publish events from FILE (or -), JSON lines: one event each.
+    """Publish events from FILE (or -), JSON lines: one event each.
 
     A line is an object with `type` and the event's own fields; times are ISO 8601. event_id, occurred_at,
     correlation_id and causation_id are filled in if absent. Every line is checked before the first is sent: if one is
@@ -40,7 +40,7 @@ def publish(*, file: BinaryIO, unchecked: bool, as_json: bool) -> None:
      "lines": [{"sku": "tea", "quantity": 2, "unit_price_minor": 500}], "discount_minor": 0,
      "delivery_fee_minor": 250, "service_fee_minor": 0, "total_minor": 1250,
      "payment_method": {"kind": "CARD", "token": "pm_card_visa"}}
-    """
+    """  # noqa: D301 - click needs the character, not a backslash and a letter
     settings = settings_for_command()
     settings.kafka_options()
     checkout = Checkout(codec_of(settings), settings.topic_prefix, now(), id_source(), checked=not unchecked)

@@ -45,7 +45,7 @@ def _facts(event: EventFacts) -> list[Html]:
 
 
 def _since(event: EventFacts) -> str:
-    return ", in no release yet" if event.released is None else f", since release {event.released}"
+    return ", in this form in no release yet" if event.released is None else f", since release {event.released}"
 
 
 def _field(field: FieldDoc) -> list[Html]:

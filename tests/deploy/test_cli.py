@@ -77,6 +77,7 @@ def test_every_command_has_help(path: list[str]) -> None:
     result = CliRunner().invoke(main, [*path, "--help"])
     assert (result.exit_code, result.stderr) == (0, "")
     assert "Usage: " in result.stdout
+    assert "\\b" not in result.stdout, "click takes the control character for a paragraph as it stands, not its name"
 
 
 @pytest.mark.parametrize("arguments", [["bogus"], ["config", "--bogus"], ["publish"], ["publish", "/nowhere"]])

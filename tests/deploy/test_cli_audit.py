@@ -151,3 +151,19 @@ def test_the_text_tells_what_cannot_be_said_and_why() -> None:
     assert [line.split()[1:3] for line in lines[:2]] == [["1", "1,000"], ["7", "7,000"]]
     assert "(not quiescent)" in lines[2]
     assert lines[-1] == "none broken, 1 cannot be said now; not quiescent: a; b"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["nonsense", "", "mysql://user:secret@host/x", "postgres:/user:secret@host/x", "postgresql://u:secret@h/x?a=1"],
+)
+def test_a_wrong_place_to_build_in_is_refused_in_one_line_without_its_password(tmp_path: Path, url: str) -> None:
+    refused = payments(tmp_path, "audit", "--rebuild", "--into", url)
+    assert (refused.code, refused.err.count("\n"), "secret" in refused.err) == (2, 1, False)
+    assert "--into must look like postgresql://user:password@host:port/database" in refused.err
+
+
+@pytest.mark.parametrize("name", ["", "pg_mine", "x" * 64])
+def test_a_schema_that_postgresql_would_refuse_or_cut_is_refused(tmp_path: Path, name: str) -> None:
+    refused = payments(tmp_path, "audit", "--rebuild", "--schema", name)
+    assert (refused.code, refused.err.count("\n"), "--schema has 1 to 63 bytes" in refused.err) == (2, 1, True)

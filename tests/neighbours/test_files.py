@@ -7,6 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from deploy.contract_pages.readers import READERS
+from deploy.contract_pages.rights import rights_of
 from tests.neighbours.kits import ALL, KITS, Kit
 
 SETTINGS = {
@@ -86,6 +88,14 @@ def test_a_kit_needs_no_part_of_ours_and_names_no_address_of_a_registry(kit: Kit
     assert OURS.findall(code_of(kit)) == []
     named = [p.name for p in sorted(kit.source.rglob("*")) if p.is_file() and ADDRESS.search(p.read_text("utf-8"))]
     assert named == []
+
+
+@every_kit
+def test_the_group_of_a_subscriber_is_covered_by_the_rights_that_the_contract_gives_delivery(kit: Kit) -> None:
+    (delivery,) = (reader for reader in READERS if reader.slug == "delivery")
+    (groups,) = (right.name for right in rights_of(delivery, "") if right.resource == "group")
+    assert re.findall(r"\bGROUP_ID\W+(delivery[\w.]*)", code_of(kit)) == [f"{groups}dispatch"]
+    assert f"| `GROUP_ID` | `{groups}dispatch` |" in (KITS / "README.md").read_text("utf-8")
 
 
 @every_kit

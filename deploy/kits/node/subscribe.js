@@ -89,7 +89,7 @@ function end(error) {
 const contract = new Contract(process.env.SCHEMAS ?? 'schemas');
 const kafka = new Kafka({ brokers: process.env.KAFKA_BOOTSTRAP_SERVERS.split(','), logLevel: logLevel.WARN });
 const consumer = kafka.consumer({
-  groupId: process.env.GROUP_ID ?? 'delivery',
+  groupId: process.env.GROUP_ID ?? 'delivery.dispatch',
   sessionTimeout: SESSION_TIMEOUT_MS,
   heartbeatInterval: SESSION_TIMEOUT_MS / 5,
   // While it waits for messages, kafkajs learns nothing of a rebalance. Its own value is 5 s.

@@ -23,7 +23,7 @@ KAFKA: Final = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
 DATABASE: Final = os.environ["DATABASE_URL"]
 PREFIX: Final = os.environ.get("TOPIC_PREFIX", "")
 SCHEMAS: Final = Path(os.environ.get("SCHEMAS", "schemas"))
-GROUP: Final = os.environ.get("GROUP_ID", "delivery")
+GROUP: Final = os.environ.get("GROUP_ID", "delivery.dispatch")
 COMMIT_INTERVAL_S: Final = int(os.environ.get("COMMIT_INTERVAL_MS", "1000")) / 1000
 SESSION_TIMEOUT_MS: Final = int(os.environ.get("SESSION_TIMEOUT_MS", "10000"))
 PLAY_MONEY: Final = os.environ.get("PLAY_MONEY") == "1"

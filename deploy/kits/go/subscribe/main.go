@@ -96,7 +96,7 @@ func run(stopping context.Context) error {
 	prefix := os.Getenv("TOPIC_PREFIX")
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(strings.Split(os.Getenv("KAFKA_BOOTSTRAP_SERVERS"), ",")...),
-		kgo.ConsumerGroup(cmp.Or(os.Getenv("GROUP_ID"), "delivery")),
+		kgo.ConsumerGroup(cmp.Or(os.Getenv("GROUP_ID"), "delivery.dispatch")),
 		kgo.ConsumeTopics(prefix+paid, prefix+failed),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		// Only what is marked is committed: that is what has had its effect.

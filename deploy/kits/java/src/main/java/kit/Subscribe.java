@@ -29,7 +29,7 @@ public final class Subscribe {
     private static final long COMMIT_INTERVAL_MS = Long.parseLong(ENV.getOrDefault("COMMIT_INTERVAL_MS", "1000"));
     private static final Map<String, Object> SETTINGS = Map.of(
             ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, ENV.get("KAFKA_BOOTSTRAP_SERVERS"),
-            ConsumerConfig.GROUP_ID_CONFIG, ENV.getOrDefault("GROUP_ID", "delivery"),
+            ConsumerConfig.GROUP_ID_CONFIG, ENV.getOrDefault("GROUP_ID", "delivery.dispatch"),
             ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest",
             ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false,
             ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 200,
