@@ -9,9 +9,10 @@ import pytest
 from consumers.gateway_told import ROWS
 from consumers.order_cancel_requested import cancel_order
 from domain.failure_codes import FailureCode
+from domain.gateway_sums import unbooked_minor
 from domain.hearing import Hearing, hear, with_closed
 from domain.ids import EventId
-from domain.news import RefundFailure, SeenRefund, TransactionNews
+from domain.news import RefundFailure, RefundWord, SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Status
 from domain.outcome import Approved, Declined, Outcome, Pending, ReturnedElsewhere, Unknown
@@ -214,8 +215,12 @@ def test_nothing_is_paid_past_the_gateway_before_the_books_have_what_others_gave
     play = Trouble()
     play.ask("R-1", 1_000)
     play.answer(REFUSED)
-    for state, words in (("succeeded", "has given 2500"), ("pending", "re_9 of somebody else (2500) is pending")):
-        seen = news(SeenRefund("re_9", None, state, 2_500, "EUR"))  # type: ignore[arg-type]
+    states: tuple[tuple[RefundWord, str], ...] = (
+        ("succeeded", "has given 2500"),
+        ("pending", "re_9 of somebody else (2500) is pending"),
+    )
+    for state, words in states:
+        seen = news(SeenRefund("re_9", None, state, 2_500, "EUR"))
         assert words in (play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) or "")
     assert play.order.current.refunded_minor == 0
     assert play.rule(Word.NOT_EXECUTED) is None, "the way out that the refusal names"
@@ -227,6 +232,50 @@ def test_nothing_is_paid_past_the_gateway_before_the_books_have_what_others_gave
     seen = news(SeenRefund("re_9", None, "succeeded", 2_500, "EUR"))
     assert play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) is None, "the books have it"
     assert play.order.current.refunded_minor == 3_000
+
+
+@pytest.mark.parametrize("state", ["succeeded", "pending"])
+def test_money_goes_back_past_the_gateway_beside_a_refund_of_somebody_else_if_the_payment_has_room_for_both(
+    state: RefundWord,
+) -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(REFUSED)
+
+    assert play.rule(Word.EXECUTED, OUTSIDE, seen=(news(SeenRefund("re_9", None, state, 300, "EUR")),)) is None
+
+    assert (play.states(), play.order.current.refunded_minor) == ({"R-1": "done"}, 1_000)
+
+
+def test_a_refund_of_somebody_else_of_the_same_amount_is_named_as_the_money_or_told_apart_from_it() -> None:
+    for reference, booked in (("re_9", 0), ("outside:transfer 7, besides re_9", 1_000)):
+        play = Trouble()
+        play.ask("R-1", 1_000)
+        play.answer(REFUSED)
+        seen = news(SeenRefund("re_9", None, "succeeded", 1_000, "EUR"))
+
+        refused = play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) or ""
+
+        assert "--reference re_9;" in refused
+        assert "not-executed" not in refused, "the gateway would make it, and the customer would have it twice"
+        assert play.rule(Word.EXECUTED, reference, seen=(seen,)) is None
+        order = with_closed(play.order, list(play.history.values()))
+        assert unbooked_minor(order, order.current, seen) == booked, "what is not named is booked by itself"
+
+
+def test_nobody_is_told_to_send_a_refund_again_that_the_gateway_has_room_for() -> None:
+    play = Trouble()
+    play.ask("R-0", 1_000)
+    play.answer(REFUSED)
+    assert play.rule(Word.EXECUTED, OUTSIDE) is None
+    play.ask("R-1", 1_000)
+    play.answer(REFUSED)
+    seen = news(SeenRefund("re_9", None, "succeeded", 1_500, "EUR"))
+
+    refused = play.rule(Word.EXECUTED, "outside:transfer 8", seen=(seen,)) or ""
+
+    assert "wait until the books have it" in refused
+    assert "Do not have the refund sent again" in refused
 
 
 def test_a_second_cancel_after_a_dispute_has_a_key_of_its_own() -> None:
