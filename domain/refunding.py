@@ -131,7 +131,7 @@ def take(order: Order, request: Request, context: Context) -> Decision | None:
         return None
     # One that was accepted before goes on in a review, too: the review is about it, or about another refund.
     again = request.taken_at is not None
-    if (order.effective_status if again else order.status) is Status.PAID_AND_CONFIRMED and order.busy():
+    if (again or order.status is Status.PAID_AND_CONFIRMED) and order.busy():
         return None
     amount = amount_of(order, request)
     why = _why_no_more(order, amount) if again else _refusal(order, request, amount)

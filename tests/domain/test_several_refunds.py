@@ -15,7 +15,7 @@ from domain.ids import EventId
 from domain.news import RefundFailure, RefundWord, SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Status
-from domain.outcome import Approved, Declined, Outcome, Pending, ReturnedElsewhere, Unknown
+from domain.outcome import Approved, Declined, NotFound, Outcome, Pending, ReturnedElsewhere, Unknown
 from domain.ruling import Word
 from domain.told import transaction_to_ask
 from domain.values import replace
@@ -276,6 +276,32 @@ def test_nobody_is_told_to_send_a_refund_again_that_the_gateway_has_room_for() -
 
     assert "wait until the books have it" in refused
     assert "Do not have the refund sent again" in refused
+
+
+@pytest.mark.parametrize("refused", [REFUSED, DISPUTED])
+def test_of_a_cancelled_order_refunds_are_sent_again_one_after_the_other(refused: Declined) -> None:
+    """The one waited for somebody else's refund, and that came to nothing while the other was sent."""
+    play = Trouble()
+    for request_id, amount in (("R-1", 1_000), ("R-2", 500)):
+        play.ask(request_id, amount)
+        play.answer(Pending(f"re_{request_id}", "pi_1"), request_id)
+    play.cancel()
+    play.approve_cancel()
+    play.order = replace(play.order, disputed=refused is DISPUTED)
+    play.answer(refused, "R-1")
+    assert play.rule(Word.NOT_EXECUTED) is None
+    play.answer(ReturnedElsewhere(TOTAL - 500, "re_R-2"), "R-1")
+    play.answer(refused, "R-2")
+    assert play.rule(Word.NOT_EXECUTED) is None
+
+    play.answer(NotFound(), "R-1")
+
+    assert [(o.for_request, o.state) for o in play.order.operations] == [("R-2", OperationState.OPEN)]
+    play.approve("R-2")
+    assert play.call("R-1").amount_minor == 1_000
+    play.approve("R-1")
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+    assert play.states() == {"R-1": "done", "R-2": "done", "C-1": "done"}
 
 
 def test_a_second_cancel_after_a_dispute_has_a_key_of_its_own() -> None:
