@@ -203,7 +203,9 @@ def amount_of(order: Order, request: Request) -> int:
     if request.taken_minor is None:
         return left if request.amount_minor is None else request.amount_minor
     owed = request.taken_minor - request.returned_minor
-    return min(owed, left) if request.amount_minor is None else owed
+    # Of a cancelled order all that is left goes back, and somebody else may have given back a part of it.
+    rest = request.amount_minor is None or order.effective_status is Status.CANCELLED
+    return min(owed, left) if rest else owed
 
 
 def _refusal(order: Order, request: Request, amount_minor: int) -> RefundRefusal | None:

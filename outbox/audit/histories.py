@@ -35,7 +35,7 @@ _NOT_CANCELLED = events.CancellationRefused.TYPE
 
 _ENDS_REVIEW: Final = frozenset({_VOIDED, _REFUNDED, events.RefundRefused.TYPE, events.ItemsRestocked.TYPE})
 """One of these may end a review."""
-_WERE_PAID: Final = frozenset({Status.PAID_AND_CONFIRMED, Status.CANCELLED})
+_WERE_OVER: Final = frozenset({Status.PAID_AND_CONFIRMED, Status.CANCELLED, Status.PAYMENT_FAILED})
 
 DECISIONS: Final = frozenset(
     {
@@ -127,8 +127,8 @@ def _apply(states: frozenset[OrderState], types: tuple[str, ...]) -> frozenset[O
     if target is None:
         if not _ENDS_REVIEW.intersection(types):
             return states
-        # A review of a paid order goes on while another of its refunds needs a person.
-        stays = {state for state in states if state.reviewed in _WERE_PAID}
+        # A review of an order that was over goes on while something else of it needs a person.
+        stays = {state for state in states if state.reviewed in _WERE_OVER}
         return frozenset(_end_review(state) for state in states) | stays
     moved = set()
     for state in states:

@@ -10,7 +10,7 @@ from consumers.gateway_told import ROWS
 from consumers.order_cancel_requested import cancel_order
 from domain.failure_codes import FailureCode
 from domain.gateway_sums import unbooked_minor
-from domain.hearing import Hearing, hear, with_closed
+from domain.hearing import ForeignRefund, Hearing, hear, with_closed
 from domain.ids import EventId
 from domain.news import RefundFailure, RefundWord, SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
@@ -62,6 +62,14 @@ class Trouble(Play):
         )
         order = with_closed(self.order, list(self.history.values()))
         decision = hear(ROWS, Hearing(order, fact, self.context()))
+        if decision is not None:
+            self.take(decision)
+        return decision is not None
+
+    def hear(self, refund: SeenRefund, news: TransactionNews) -> bool:
+        """Have the gateway tell of a refund of somebody else; return False if that waits."""
+        order = with_closed(self.order, list(self.history.values()))
+        decision = hear(ROWS, Hearing(order, ForeignRefund(refund, news), self.context(), order.current))
         if decision is not None:
             self.take(decision)
         return decision is not None
@@ -302,6 +310,45 @@ def test_of_a_cancelled_order_refunds_are_sent_again_one_after_the_other(refused
     play.approve("R-1")
     assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
     assert play.states() == {"R-1": "done", "R-2": "done", "C-1": "done"}
+
+
+def test_a_refused_refund_of_a_disputed_order_ends_though_somebody_else_has_given_back_a_part() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(Pending("re_1", "pi_1"), "R-1")
+    play.cancel()
+    of_cancel = play.of_cancel()
+    play.approve_cancel()
+    play.answer(DISPUTED, "R-1")
+    play.order = replace(play.order, disputed=True)
+    made = SeenRefund("re_cancel_1", str(of_cancel.operation_id), "succeeded", TOTAL - 1_000, "EUR")
+    others = SeenRefund("re_9", None, "succeeded", 300, "EUR")
+    seen = news(made, others)
+    assert play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) is not None
+
+    assert play.hear(others, seen), "it is no longer waited with until the review ends"
+
+    assert play.told(e.PaymentRefunded, "refund_id", "amount_minor")[-1] == ("re_9", 300)
+    assert play.order.review_reason == "refund_failed"
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert play.call("R-1").amount_minor == 700, "of a cancelled order all that is left goes back"
+    play.answer(DISPUTED, "R-1")
+    assert play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) is None
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+    assert play.states() == {"R-1": "done", "C-1": "done"}
+
+
+def test_a_refund_of_somebody_else_that_may_be_the_money_under_review_is_left_to_the_person() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(REFUSED)
+    others = SeenRefund("re_9", None, "succeeded", 1_000, "EUR")
+
+    assert not play.hear(others, news(others)), "booked as another one it could not be named any more"
+
+    assert play.rule(Word.EXECUTED, "re_9") is None
+    assert play.hear(others, news(others)), "the books have it"
+    assert (play.states(), play.order.current.refunded_minor) == ({"R-1": "done"}, 1_000)
 
 
 def test_a_second_cancel_after_a_dispute_has_a_key_of_its_own() -> None:

@@ -1,5 +1,6 @@
 """The journal of an order whose money somebody gave back before it was paid is whole."""
 
+from dataclasses import replace
 from itertools import count
 from typing import Final
 
@@ -68,3 +69,14 @@ def test_what_a_capture_found_given_back_is_explained(profile: Profile) -> None:
 def test_a_refund_of_somebody_else_without_its_event_is_found() -> None:
     silent = _profile([FOUND_BY_LOOK_UP], [FAILED[1:]])
     assert list(journal_problems(silent)) == ["has 0 PaymentRefunded for 1 refunds"]
+
+
+def test_a_refund_of_somebody_else_is_told_in_the_review_of_a_failed_order() -> None:
+    told = [("PaymentAuthorized",), ("ReservationFailed",), FAILED]
+    told += [("PaymentRefundFailed", "PaymentReviewRequired"), ("PaymentRefunded",)]
+    refunds = [_operation(K.REFUND, State.DECLINED), _operation(K.REFUND, elsewhere=True)]
+    profile = _profile([_operation(K.AUTHORIZE), *refunds], told)
+
+    under_review = replace(profile, status=Status.MANUAL_REVIEW, reviewed=Status.PAYMENT_FAILED, has_reason=True)
+
+    assert [*history_problems(under_review), *journal_problems(under_review)] == []
