@@ -1,4 +1,4 @@
-"""Goods of an order that nobody wants any more: no call about them is left behind."""
+"""Goods of an order that nobody wants any more: no call about them is left behind, and their return has one name."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +10,8 @@ from domain.operation import INVENTORY_KINDS, OperationKind, OperationState
 from domain.order import Status
 from domain.outcome import Approved, Declined, Outcome, Reserved
 from domain.payment import mark_reserved
+from domain.requests import RequestState
+from domain.restocking import request_of
 from domain.ruling import Word
 from domain.values import replace
 from schemas import events as e
@@ -73,3 +75,17 @@ def test_no_end_of_a_review_leaves_a_call_about_goods_without_a_time() -> None:
 
     assert after is not None
     assert [o.due_at for o in after.operations if o.kind is OperationKind.RELEASE] == [play.context().at]
+
+
+def test_what_a_cancel_brings_back_has_the_name_of_the_cancel_that_is_carried_out() -> None:
+    play = Trouble()
+    play.cancel("C-1")
+    play.cancel("C-2")
+    restock = operation(OperationKind.RESTOCK)
+    assert [r.state for r in play.order.requests] == [RequestState.TAKEN, RequestState.WAITING]
+    assert request_of(play.order, restock) == "C-1"
+
+    play.approve_cancel()
+
+    assert play.states() == {"C-1": "done", "C-2": "ALREADY_CANCELLED"}
+    assert request_of(play.order, restock) == "C-1"
