@@ -8,7 +8,7 @@ from domain.decision import Decision
 from domain.failure_codes import FailureCode
 from domain.operation import INVENTORY_KINDS, OperationKind, OperationState
 from domain.order import Status
-from domain.outcome import Approved, Declined, Outcome, Reserved
+from domain.outcome import Declined, Outcome, Reserved
 from domain.payment import mark_reserved
 from domain.requests import RequestState
 from domain.restocking import request_of
