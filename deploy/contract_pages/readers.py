@@ -213,6 +213,10 @@ READERS: Final = (
                 "A hold ends in PaidAndConfirmed (sold) or ReservationReleased. `expires_at` of ItemsReserved is "
                 "when it lapses unless the order is paid before."
             ),
+            (
+                "ItemsRestocked may follow ReservationReleased of the same attempt: a hold that had run out here was "
+                "found sold in the inventory elsewhere. Both are about the same units: count them once."
+            ),
         ),
     ),
     Reader(
