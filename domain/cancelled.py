@@ -11,7 +11,7 @@ from schemas.events import MoneyState, OrderCancelled
 
 def end_cancelled_review(case: Case) -> Decision:
     """End the review of an order that was cancelled before, and tell once more that it is: no money came."""
-    order = leave_review(case.order, Status.CANCELLED)
+    order = leave_review(case.order, Status.CANCELLED, case.context.at)
     done = next(r for r in order.requests if r.kind is RequestKind.CANCEL and r.state is RequestState.DONE)
     return emit(order, case.context, Draft(OrderCancelled, outcome_fields(order, done)))
 

@@ -186,7 +186,9 @@ def _end(order: Order, context: Context, *before: Draft) -> Decision:
     assert cancel is not None
     context = _because_of(cancel, context)
     done = replace(cancel, state=RequestState.DONE, taken_at=cancel.taken_at or context.at, ended_at=context.at)
-    order = replace(leave_review(order, Status.CANCELLED), retryable=False, retry_until=None).with_request(done)
+    order = replace(leave_review(order, Status.CANCELLED, context.at), retryable=False, retry_until=None).with_request(
+        done
+    )
     order = order.with_attempt(replace(order.current, token=None))
     others = [r for r in order.requests if r.kind is RequestKind.CANCEL and not r.ended]
     order, refusals = _refuse_each(order, others, CancellationRefusal.ALREADY_CANCELLED, context.at)

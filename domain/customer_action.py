@@ -66,7 +66,7 @@ def fail_overdue(case: Case) -> Decision:
 
 def end_overdue(case: Case) -> Decision:
     """End the review of an order that had failed before, and tell once more that it has failed: no money came."""
-    order = leave_review(case.order, Status.PAYMENT_FAILED)
+    order = leave_review(case.order, Status.PAYMENT_FAILED, case.context.at)
     code = order.current.failure_code or FailureCode.PAYMENT_OVERDUE
     return emit(order, case.context, Draft(PaymentFailed, {**failure_fields(order, code), "stage": Stage.AUTHORIZE}))
 

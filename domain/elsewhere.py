@@ -9,13 +9,14 @@ from typing import Final
 from domain.closing import ELSEWHERE
 from domain.decision import Decision, Draft, emit, silent
 from domain.gateway_sums import FOREIGN, unbooked_minor
-from domain.hearing import ForeignRefund, Hearing
+from domain.hearing import AT_REST, ForeignRefund, Hearing, under_way
 from domain.ids import OperationId
 from domain.news import RefundFailure, TransactionNews
 from domain.operating import open_operation
 from domain.operation import OPERATIONS, Operation, OperationKind, OperationState
 from domain.order import Attempt, Order, Status
-from domain.refunding import refuse_hopeless
+from domain.paid_review import lacks_refund
+from domain.refunding import amount_of, refuse_hopeless
 from domain.rules import Context
 from domain.told import take_back_refund
 from domain.values import replace
@@ -67,6 +68,26 @@ def is_booked(hearing: Hearing) -> bool:
     return known or _unbooked(hearing) == 0
 
 
+def may_be_owed(hearing: Hearing) -> bool:
+    """Whether something else is under way, or a person is asked about money that this refund may have given back.
+
+    A review for a refund that was refused may never end otherwise: what is back would be asked for again and again. So
+    it is booked there, unless it has the amount of what is owed: the person may name it as that money.
+    """
+    order, refund = hearing.order, hearing.fact_as(ForeignRefund).refund
+    reviewed = order.review_reason == "refund_failed" and order.effective_status in AT_REST
+    if refund.state != "succeeded" or not reviewed:
+        return under_way(hearing)
+    given_up = any(o.unfinished and o.due_at is None for o in order.operations)
+    return order.busy() or given_up or refund.amount_minor in _owed_minor(order)
+
+
+def _owed_minor(order: Order) -> set[int]:
+    """Return the amounts that a person may be asked about: of each refund, and of all that is left."""
+    asked = {amount_of(order, request) for request in order.requests if lacks_refund(order, request)}
+    return asked | {order.left_minor(attempt) for attempt in order.attempts}
+
+
 def not_in_agreement(hearing: Hearing) -> bool:
     """Whether the refund cannot be booked.
 
@@ -80,7 +101,7 @@ def not_in_agreement(hearing: Hearing) -> bool:
 
 
 def book_foreign_refund(hearing: Hearing) -> Decision:
-    """Book a refund that somebody else made, once, and emit it. The order keeps its status."""
+    """Book a refund that somebody else made, once, and emit it. The order keeps its status, also under review."""
     order, attempt, context = hearing.order, hearing.attempt_there, hearing.context
     refund = hearing.fact_as(ForeignRefund).refund
     amount = min(refund.amount_minor, _unbooked(hearing))

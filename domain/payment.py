@@ -3,12 +3,14 @@
 Each takes a case, with the outcome's money booked, and returns the decision: new status, events, next operation.
 """
 
+from datetime import datetime
+
 from domain.case import Case
 from domain.decision import Decision, Draft, emit, silent
 from domain.extending import lapse
 from domain.failure_codes import FailureCode, may_retry, reason_of
 from domain.operating import open_operation
-from domain.operation import OperationKind, OperationState
+from domain.operation import BESIDE_OTHERS, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, Status, reservation_id
 from domain.outcome import Declined, Missing, OtherAmount, Reserved, Short
 from domain.returning import RETURNS, draft_return, money_state
@@ -52,7 +54,7 @@ def mark_reserved(case: Case) -> Decision:
         "lines": _items(order),
         "expires_at": hold.expires_at,
     }
-    order = leave_review(order.with_hold(hold), Status.ITEMS_RESERVED)
+    order = leave_review(order.with_hold(hold), Status.ITEMS_RESERVED, case.context.at)
     return emit(order, case.context, Draft(ItemsReserved, fields))
 
 
@@ -65,7 +67,7 @@ def fail_reservation(case: Case) -> Decision:
         reason, code = ShortageReason.UNKNOWN_SKU, FailureCode.ITEMS_UNAVAILABLE
     else:
         reason, code = ShortageReason.SHORT, FailureCode.ITEMS_UNAVAILABLE
-    order = replace(leave_review(case.order, Status.RESERVATION_FAILED), missing=missing)
+    order = replace(leave_review(case.order, Status.RESERVATION_FAILED, case.context.at), missing=missing)
     order = order.with_attempt(replace(order.current, failure_code=code))
     fields = {"attempt": order.attempt, "reason": reason, "missing": _missing(missing)}
     return emit(order, case.context, Draft(ReservationFailed, fields))
@@ -102,7 +104,7 @@ def mark_paid(case: Case) -> Decision:
         "captured_at": attempt.captured_at or case.context.at,
         "livemode": attempt.livemode,
     }
-    order = replace(leave_review(order, Status.PAID_AND_CONFIRMED), paid_at=case.context.at)
+    order = replace(leave_review(order, Status.PAID_AND_CONFIRMED, case.context.at), paid_at=case.context.at)
     return emit(order, case.context, Draft(PaidAndConfirmed, fields))
 
 
@@ -192,7 +194,7 @@ def refund_anew(case: Case) -> Decision:
 
 def take_late_approval(case: Case) -> Decision:
     """Move to payment_authorized after all: what we wanted to cancel was captured meanwhile, with the right amount."""
-    order = leave_review(case.order, Status.PAYMENT_AUTHORIZED)
+    order = leave_review(case.order, Status.PAYMENT_AUTHORIZED, case.context.at)
     # The refused void does not say whether the money was real; our key does.
     livemode = case.context.rules.livemode
     order = order.with_attempt(replace(case.attempt, failure_code=None, livemode=livemode))
@@ -229,7 +231,7 @@ def fail_payment(order: Order, stage: Stage, code: FailureCode, context: Context
     retryable = {Stage.AUTHORIZE: may_retry(code), Stage.CAPTURE: True}.get(stage, False)
     retry_until = context.after(context.rules.retry_window_s) if retryable else None
     order = replace(
-        leave_review(order, Status.PAYMENT_FAILED), retryable=retryable, retry_until=retry_until
+        leave_review(order, Status.PAYMENT_FAILED, context.at), retryable=retryable, retry_until=retry_until
     ).with_attempt(replace(attempt, failure_code=code))
     fields = failure_fields(order, code)
     kind = NotificationKind.ITEMS_UNAVAILABLE if stage is Stage.RESERVE else NotificationKind.PAYMENT_FAILED
@@ -265,8 +267,16 @@ def failure_fields(order: Order, code: FailureCode) -> dict[str, object]:
     }
 
 
-def leave_review(order: Order, status: Status) -> Order:
-    """Return the order in this status, and no longer under review."""
+def leave_review(order: Order, status: Status, at: datetime) -> Order:
+    """Return the order in this status, and no longer under review.
+
+    A call about goods that was given up meanwhile is made once more: no person is asked about it now. Its next answer
+    ends it, or brings the order back to review.
+    """
+    if order.status is Status.MANUAL_REVIEW:
+        for call in order.operations:
+            if call.unfinished and call.due_at is None and call.kind in BESIDE_OTHERS:
+                order = order.with_operation(replace(call, due_at=at))
     return replace(order, status=status, reviewed=None, review_reason=None)
 
 

@@ -131,7 +131,7 @@ def take(order: Order, request: Request, context: Context) -> Decision | None:
         return None
     # One that was accepted before goes on in a review, too: the review is about it, or about another refund.
     again = request.taken_at is not None
-    if (order.effective_status if again else order.status) is Status.PAID_AND_CONFIRMED and order.busy():
+    if (again or order.status is Status.PAID_AND_CONFIRMED) and order.busy():
         return None
     amount = amount_of(order, request)
     why = _why_no_more(order, amount) if again else _refusal(order, request, amount)
@@ -203,7 +203,9 @@ def amount_of(order: Order, request: Request) -> int:
     if request.taken_minor is None:
         return left if request.amount_minor is None else request.amount_minor
     owed = request.taken_minor - request.returned_minor
-    return min(owed, left) if request.amount_minor is None else owed
+    # Of a cancelled order all that is left goes back, and somebody else may have given back a part of it.
+    rest = request.amount_minor is None or order.effective_status is Status.CANCELLED
+    return min(owed, left) if rest else owed
 
 
 def _refusal(order: Order, request: Request, amount_minor: int) -> RefundRefusal | None:

@@ -110,8 +110,10 @@ def request_of(order: Order, operation: Operation) -> str:
     """Return the id of the request with which units come back: of the refund, or of the cancel that was carried out."""
     if operation.for_request is not None:
         return operation.for_request
-    cancels = [r for r in order.requests if r.kind is RequestKind.CANCEL and r.state is not RequestState.REFUSED]
-    return cancels[-1].request_id if cancels else str(order.order_id)
+    done = [r for r in order.requests if r.kind is RequestKind.CANCEL and r.state is RequestState.DONE]
+    # Another cancel that waits behind the one that is noted will be refused.
+    cancel = order.cancel or next(iter(done), None)
+    return cancel.request_id if cancel is not None else str(order.order_id)
 
 
 def end_restock(case: Case) -> Decision:

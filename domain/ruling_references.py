@@ -1,13 +1,23 @@
 """Checks the reference of an operator's ruling: whether it can be the id of what the call made, or proves it."""
 
+import re
 from collections.abc import Sequence
 
 from domain.gateway_sums import foreign, unbooked_minor
 from domain.hearing import with_closed
+from domain.news import TransactionNews
 from domain.operation import Operation, OperationKind
 from domain.order import Attempt, Order
 from domain.ruling import Fits, No, Ruling
-from domain.ways_out import FIRST_TO_BE_BOOKED, FIRST_TO_BE_DECIDED, MAY_STILL_BE_MADE, OUTSIDE, PROVES_NOTHING
+from domain.ways_out import (
+    FIND_BY_SENDING,
+    FIRST_TO_BE_BOOKED,
+    FIRST_TO_BE_DECIDED,
+    FIRST_TO_BE_TOLD_APART,
+    MAY_STILL_BE_MADE,
+    OUTSIDE,
+    PROVES_NOTHING,
+)
 
 
 def check_transaction(order: Order, call: Operation, ruling: Ruling, fits: Fits) -> str | No:
@@ -33,18 +43,38 @@ def check_refund(order: Order, history: Sequence[Operation], call: Operation, ru
 
 
 def _why_not_outside(order: Order, history: Sequence[Operation], call: Operation, ruling: Ruling) -> str | None:
-    """Return why money cannot have gone back past the gateway now: it gave some back that the books do not have yet."""
+    """Return why this money cannot be taken as paid past the gateway now; None if it can.
+
+    Somebody else may have given money back at the gateway that the books do not have yet. It may be this very money, or
+    it may leave too little of the payment. An operator who names that refund in the text says that it is another.
+    """
     news = next((news for news in ruling.seen if news.transaction_id == call.transaction_id), None)
     if news is None:
         return None
-    attempt = order.attempts[call.attempt - 1]
-    unbooked = unbooked_minor(with_closed(order, history), attempt, news)
-    if unbooked > 0:
-        return FIRST_TO_BE_BOOKED.format(amount=unbooked)
-    pending = next((refund for refund in foreign(news) if refund.state == "pending"), None)
-    return (
-        None if pending is None else FIRST_TO_BE_DECIDED.format(refund=pending.refund_id, amount=pending.amount_minor)
-    )
+    full, attempt = with_closed(order, history), order.attempts[call.attempt - 1]
+    known = {o.reference for o in full.operations}
+    unbooked = max(unbooked_minor(full, attempt, news), 0)
+    counted = {"succeeded"} if unbooked > 0 else set()
+    others = [r for r in foreign(news) if r.refund_id not in known and r.state in counted | {"pending"}]
+    named = set(re.findall(r"\w+", ruling.reference or ""))
+    for refund in others:
+        if refund.amount_minor == call.amount_minor and refund.refund_id not in named:
+            why = FIRST_TO_BE_TOLD_APART if refund.state == "succeeded" else FIRST_TO_BE_DECIDED
+            return why.format(refund=refund.refund_id, amount=refund.amount_minor)
+    left = order.left_minor(attempt, call) - unbooked
+    if unbooked > 0 and call.amount_minor > left:
+        # Where the gateway still has room it would take the refund, and the customer would have the money twice.
+        refused_there = call.amount_minor > attempt.captured_minor - _given_back_minor(news)
+        return (FIND_BY_SENDING if refused_there else FIRST_TO_BE_BOOKED).format(amount=unbooked)
+    pending = [refund for refund in others if refund.state == "pending"]
+    if pending and call.amount_minor > left - sum(refund.amount_minor for refund in pending):
+        return FIRST_TO_BE_DECIDED.format(refund=pending[0].refund_id, amount=pending[0].amount_minor)
+    return None
+
+
+def _given_back_minor(news: TransactionNews) -> int:
+    """Return what the gateway has given back, or is about to."""
+    return sum(refund.amount_minor for refund in news.refunds if refund.state != "failed")
 
 
 def _check(call: Operation, ruling: Ruling, fits: Fits, known: str | None, others: Sequence[str | None]) -> str | No:

@@ -23,9 +23,21 @@ PROVES_NOTHING: Final = (
     "it does not show that this money went back: name another refund, or how it was paid past the gateway (--reference "
     f"{OUTSIDE}TEXT)"
 )
-FIRST_TO_BE_BOOKED: Final = (
+_NOT_IN_BOOKS: Final = (
     "somebody else has given {amount} of this payment back at the gateway, which the books do not have yet, and the "
-    "customer would have it twice: --as not-executed has the refund sent again, which finds that"
+    "rest is less than this refund: "
+)
+FIND_BY_SENDING: Final = _NOT_IN_BOOKS + (
+    "--as not-executed has the refund sent again; the gateway has too little left for it, and its refusal books that"
+)
+FIRST_TO_BE_BOOKED: Final = _NOT_IN_BOOKS + (
+    "wait until the books have it (`payments order show`), and rule then. Do not have the refund sent again: the "
+    "gateway would make it"
+)
+FIRST_TO_BE_TOLD_APART: Final = (
+    "somebody else has given {amount} of this payment back at the gateway, as much as this refund: if {refund} is that "
+    f"money, --reference {{refund}}; if this money went back besides it, name it, too: --reference '{OUTSIDE}TEXT, "
+    "besides {refund}'"
 )
 FIRST_TO_BE_DECIDED: Final = (
     "refund {refund} of somebody else ({amount}) is pending at the gateway, and the customer would have it twice: wait "

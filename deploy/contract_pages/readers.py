@@ -213,6 +213,10 @@ READERS: Final = (
                 "A hold ends in PaidAndConfirmed (sold) or ReservationReleased. `expires_at` of ItemsReserved is "
                 "when it lapses unless the order is paid before."
             ),
+            (
+                "ItemsRestocked may follow ReservationReleased of the same attempt: a hold that had run out here was "
+                "found sold in the inventory elsewhere. Both are about the same units: count them once."
+            ),
         ),
     ),
     Reader(
@@ -249,6 +253,10 @@ READERS: Final = (
                 "PaymentVoided moved no money."
             ),
             "PaymentRefundFailed takes back a PaymentRefunded with the same `refund_id`.",
+            (
+                "One `refund_id` may be told in several parts, each a PaymentRefunded with its own `event_id` and amount: "
+                "add them up. Never drop one because its `refund_id` is known."
+            ),
             "What the gateway keeps as fees, and when it pays out, is not told here.",
         ),
     ),

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from domain.edges import EDGES
 from domain.operation import OperationKind, OperationState
 from domain.order import FINAL, HoldState, Status
-from outbox.audit.profiles import AttemptSummary, Profile
+from outbox.audit.profiles import AttemptSummary, HoldSummary, Profile
 from schemas import events
 from schemas.topics import EVENTS
 
@@ -35,7 +35,9 @@ _NOT_CANCELLED = events.CancellationRefused.TYPE
 
 _ENDS_REVIEW: Final = frozenset({_VOIDED, _REFUNDED, events.RefundRefused.TYPE, events.ItemsRestocked.TYPE})
 """One of these may end a review."""
-_WERE_PAID: Final = frozenset({Status.PAID_AND_CONFIRMED, Status.CANCELLED})
+_WERE_OVER: Final = frozenset({Status.PAID_AND_CONFIRMED, Status.CANCELLED, Status.PAYMENT_FAILED})
+
+_COUNTED_AGAIN: Final = (events.PaymentRefundFailed.TYPE, _REFUNDED, events.PaymentReviewRequired.TYPE)
 
 DECISIONS: Final = frozenset(
     {
@@ -55,6 +57,7 @@ DECISIONS: Final = frozenset(
         (events.RefundRefused.TYPE,),
         (events.ItemsRestocked.TYPE,),
         (events.PaymentRefundFailed.TYPE, events.PaymentReviewRequired.TYPE),
+        _COUNTED_AGAIN,
         (events.PaymentRefundFailed.TYPE,),
         (events.PaymentDisputed.TYPE,),
         (events.PaymentDisputeClosed.TYPE,),
@@ -127,8 +130,8 @@ def _apply(states: frozenset[OrderState], types: tuple[str, ...]) -> frozenset[O
     if target is None:
         if not _ENDS_REVIEW.intersection(types):
             return states
-        # A review of a paid order goes on while another of its refunds needs a person.
-        stays = {state for state in states if state.reviewed in _WERE_PAID}
+        # A review of an order that was over goes on while something else of it needs a person.
+        stays = {state for state in states if state.reviewed in _WERE_OVER}
         return frozenset(_end_review(state) for state in states) | stays
     moved = set()
     for state in states:
@@ -168,9 +171,7 @@ def journal_problems(profile: Profile) -> Iterator[str]:
         if (found := profile.count(event_type)) != wanted:
             yield f"has {found} {event_type} for {wanted} {why}"
     paid = profile.effective is Status.PAID_AND_CONFIRMED
-    # Of a paid order refunds may have brought all units back.
-    states = {HoldState.SOLD, HoldState.RESTOCKED} if paid else {HoldState.SOLD}
-    sold = [hold.attempt for hold in profile.holds if hold.state in states]
+    sold = [hold.attempt for hold in profile.holds if _counts_as_sold(profile, hold)]
     # A cancel may come before or after the sale; what becomes of the goods is the stock's affair (invariant 4).
     cancelling = profile.cancelling or profile.effective is Status.CANCELLED
     allowed = ([], [profile.attempt]) if cancelling and not paid else ([profile.attempt] if paid else [],)
@@ -178,11 +179,21 @@ def journal_problems(profile: Profile) -> Iterator[str]:
         yield f"is {profile.status} and has sold the holds of attempts {sold}"
 
 
+def _counts_as_sold(profile: Profile, hold: HoldSummary) -> bool:
+    """Whether the hold was sold for the order. Of a paid order refunds may have brought all units back.
+
+    What a release found sold though nobody wants it is being put back, or is back.
+    """
+    if profile.effective is Status.PAID_AND_CONFIRMED and hold.attempt == profile.attempt:
+        return hold.state in {HoldState.SOLD, HoldState.RESTOCKED}
+    restocks = profile.operations_of(hold.attempt, OperationKind.RESTOCK)
+    return hold.state is HoldState.SOLD and not any(o.unfinished for o in restocks)
+
+
 def _without_refusals(types: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out the refusals of other cancels, which follow when an order is cancelled."""
-    if _CANCELLED not in types:
-        return types
-    return tuple(event_type for event_type in types if event_type != _NOT_CANCELLED)
+    """Leave out the refusals of other cancels: they follow when an order is cancelled, or the first is refused."""
+    first = -1 if _CANCELLED in types or _NOT_CANCELLED not in types else types.index(_NOT_CANCELLED)
+    return tuple(t for n, t in enumerate(types) if t != _NOT_CANCELLED or n == first)
 
 
 def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
@@ -199,9 +210,14 @@ def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
     if not profile.cancelling:
         # What an inventory still reserves while a cancel is noted is released, and not told as reserved.
         yield events.ItemsReserved.TYPE, len(profile.holds), "holds"
+    # A hold that ran out is told as released; its release may still find the goods sold, and put them back.
+    restocked = sum(hold.state is HoldState.RESTOCKED for hold in profile.holds)
+    gone = min(max(gone, profile.count(events.ReservationReleased.TYPE)), gone + restocked)
     yield events.ReservationReleased.TYPE, gone, "holds given back"
     yield _VOIDED, sum(_has_void_event(profile, t) for t in profile.attempts), "attempts voided"
     came_back = profile.count(events.PaymentRefundFailed.TYPE)
+    # What a call had found was counted once more, for the failed refund had been taken for it: no operation says so.
+    came_back += sum(types == _COUNTED_AGAIN for _, types in profile.decisions())
     yield _REFUNDED, came_back + sum(_refunds(profile, t) for t in profile.attempts), "refunds"
     reviews = profile.count(events.PaymentReviewRequired.TYPE)
     if profile.status is Status.MANUAL_REVIEW and not reviews:

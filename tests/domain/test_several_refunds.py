@@ -9,12 +9,13 @@ import pytest
 from consumers.gateway_told import ROWS
 from consumers.order_cancel_requested import cancel_order
 from domain.failure_codes import FailureCode
-from domain.hearing import Hearing, hear, with_closed
+from domain.gateway_sums import unbooked_minor
+from domain.hearing import ForeignRefund, Hearing, hear, with_closed
 from domain.ids import EventId
-from domain.news import RefundFailure, SeenRefund, TransactionNews
+from domain.news import RefundFailure, RefundWord, SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Status
-from domain.outcome import Approved, Declined, Outcome, Pending, ReturnedElsewhere, Unknown
+from domain.outcome import Approved, Declined, NotFound, Outcome, Pending, ReturnedElsewhere, Unknown
 from domain.ruling import Word
 from domain.told import transaction_to_ask
 from domain.values import replace
@@ -61,6 +62,14 @@ class Trouble(Play):
         )
         order = with_closed(self.order, list(self.history.values()))
         decision = hear(ROWS, Hearing(order, fact, self.context()))
+        if decision is not None:
+            self.take(decision)
+        return decision is not None
+
+    def hear(self, refund: SeenRefund, news: TransactionNews) -> bool:
+        """Have the gateway tell of a refund of somebody else; return False if that waits."""
+        order = with_closed(self.order, list(self.history.values()))
+        decision = hear(ROWS, Hearing(order, ForeignRefund(refund, news), self.context(), order.current))
         if decision is not None:
             self.take(decision)
         return decision is not None
@@ -214,8 +223,12 @@ def test_nothing_is_paid_past_the_gateway_before_the_books_have_what_others_gave
     play = Trouble()
     play.ask("R-1", 1_000)
     play.answer(REFUSED)
-    for state, words in (("succeeded", "has given 2500"), ("pending", "re_9 of somebody else (2500) is pending")):
-        seen = news(SeenRefund("re_9", None, state, 2_500, "EUR"))  # type: ignore[arg-type]
+    states: tuple[tuple[RefundWord, str], ...] = (
+        ("succeeded", "has given 2500"),
+        ("pending", "re_9 of somebody else (2500) is pending"),
+    )
+    for state, words in states:
+        seen = news(SeenRefund("re_9", None, state, 2_500, "EUR"))
         assert words in (play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) or "")
     assert play.order.current.refunded_minor == 0
     assert play.rule(Word.NOT_EXECUTED) is None, "the way out that the refusal names"
@@ -227,6 +240,115 @@ def test_nothing_is_paid_past_the_gateway_before_the_books_have_what_others_gave
     seen = news(SeenRefund("re_9", None, "succeeded", 2_500, "EUR"))
     assert play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) is None, "the books have it"
     assert play.order.current.refunded_minor == 3_000
+
+
+@pytest.mark.parametrize("state", ["succeeded", "pending"])
+def test_money_goes_back_past_the_gateway_beside_a_refund_of_somebody_else_if_the_payment_has_room_for_both(
+    state: RefundWord,
+) -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(REFUSED)
+
+    assert play.rule(Word.EXECUTED, OUTSIDE, seen=(news(SeenRefund("re_9", None, state, 300, "EUR")),)) is None
+
+    assert (play.states(), play.order.current.refunded_minor) == ({"R-1": "done"}, 1_000)
+
+
+def test_a_refund_of_somebody_else_of_the_same_amount_is_named_as_the_money_or_told_apart_from_it() -> None:
+    for reference, booked in (("re_9", 0), ("outside:transfer 7, besides re_9", 1_000)):
+        play = Trouble()
+        play.ask("R-1", 1_000)
+        play.answer(REFUSED)
+        seen = news(SeenRefund("re_9", None, "succeeded", 1_000, "EUR"))
+
+        refused = play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) or ""
+
+        assert "--reference re_9;" in refused
+        assert "not-executed" not in refused, "the gateway would make it, and the customer would have it twice"
+        assert play.rule(Word.EXECUTED, reference, seen=(seen,)) is None
+        order = with_closed(play.order, list(play.history.values()))
+        assert unbooked_minor(order, order.current, seen) == booked, "what is not named is booked by itself"
+
+
+def test_nobody_is_told_to_send_a_refund_again_that_the_gateway_has_room_for() -> None:
+    play = Trouble()
+    play.ask("R-0", 1_000)
+    play.answer(REFUSED)
+    assert play.rule(Word.EXECUTED, OUTSIDE) is None
+    play.ask("R-1", 1_000)
+    play.answer(REFUSED)
+    seen = news(SeenRefund("re_9", None, "succeeded", 1_500, "EUR"))
+
+    refused = play.rule(Word.EXECUTED, "outside:transfer 8", seen=(seen,)) or ""
+
+    assert "wait until the books have it" in refused
+    assert "Do not have the refund sent again" in refused
+
+
+@pytest.mark.parametrize("refused", [REFUSED, DISPUTED])
+def test_of_a_cancelled_order_refunds_are_sent_again_one_after_the_other(refused: Declined) -> None:
+    """The one waited for somebody else's refund, and that came to nothing while the other was sent."""
+    play = Trouble()
+    for request_id, amount in (("R-1", 1_000), ("R-2", 500)):
+        play.ask(request_id, amount)
+        play.answer(Pending(f"re_{request_id}", "pi_1"), request_id)
+    play.cancel()
+    play.approve_cancel()
+    play.order = replace(play.order, disputed=refused is DISPUTED)
+    play.answer(refused, "R-1")
+    assert play.rule(Word.NOT_EXECUTED) is None
+    play.answer(ReturnedElsewhere(TOTAL - 500, "re_R-2"), "R-1")
+    play.answer(refused, "R-2")
+    assert play.rule(Word.NOT_EXECUTED) is None
+
+    play.answer(NotFound(), "R-1")
+
+    assert [(o.for_request, o.state) for o in play.order.operations] == [("R-2", OperationState.OPEN)]
+    play.approve("R-2")
+    assert play.call("R-1").amount_minor == 1_000
+    play.approve("R-1")
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+    assert play.states() == {"R-1": "done", "R-2": "done", "C-1": "done"}
+
+
+def test_a_refused_refund_of_a_disputed_order_ends_though_somebody_else_has_given_back_a_part() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(Pending("re_1", "pi_1"), "R-1")
+    play.cancel()
+    of_cancel = play.of_cancel()
+    play.approve_cancel()
+    play.answer(DISPUTED, "R-1")
+    play.order = replace(play.order, disputed=True)
+    made = SeenRefund("re_cancel_1", str(of_cancel.operation_id), "succeeded", TOTAL - 1_000, "EUR")
+    others = SeenRefund("re_9", None, "succeeded", 300, "EUR")
+    seen = news(made, others)
+    assert play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) is not None
+
+    assert play.hear(others, seen), "it is no longer waited with until the review ends"
+
+    assert play.told(e.PaymentRefunded, "refund_id", "amount_minor")[-1] == ("re_9", 300)
+    assert play.order.review_reason == "refund_failed"
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert play.call("R-1").amount_minor == 700, "of a cancelled order all that is left goes back"
+    play.answer(DISPUTED, "R-1")
+    assert play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) is None
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+    assert play.states() == {"R-1": "done", "C-1": "done"}
+
+
+def test_a_refund_of_somebody_else_that_may_be_the_money_under_review_is_left_to_the_person() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(REFUSED)
+    others = SeenRefund("re_9", None, "succeeded", 1_000, "EUR")
+
+    assert not play.hear(others, news(others)), "booked as another one it could not be named any more"
+
+    assert play.rule(Word.EXECUTED, "re_9") is None
+    assert play.hear(others, news(others)), "the books have it"
+    assert (play.states(), play.order.current.refunded_minor) == ({"R-1": "done"}, 1_000)
 
 
 def test_a_second_cancel_after_a_dispute_has_a_key_of_its_own() -> None:

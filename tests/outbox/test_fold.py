@@ -10,13 +10,21 @@ from typing import Any, Final
 
 import pytest
 
+from domain.news import SeenRefund
+from domain.outcome import ReturnedElsewhere
+from domain.values import replace
+from outbox.audit.rebuild.fold import fold
 from outbox.audit.rebuild.judge import Apart, Kind, judge
+from outbox.audit.rebuild.said import said_of
 from outbox.audit.rebuild.state import FieldDifference, differences, read_state, write_state
 from schemas import events as e
 from tests.domain import test_machine, test_second_thoughts
+from tests.domain.builders import TOTAL
 from tests.domain.driver import Run
 from tests.domain.second_thoughts import Life
 from tests.domain.second_thoughts_elsewhere import LifeElsewhere
+from tests.domain.test_several_refunds import Trouble
+from tests.domain.told import news
 from tests.outbox.rebuilding import folded, live_of, verdict_of
 
 LIVES: Final = 40
@@ -140,3 +148,22 @@ def test_a_state_is_read_as_it_was_written() -> None:
     other = state._replace(version=state.version + 1)
     assert list(differences(state, other)) == [FieldDifference("version", state.version, state.version + 1)]
     assert str(FieldDifference("version", 2, 3)) == "version is 2, by the topics 3"
+
+
+def test_a_refund_that_is_told_in_two_parts_has_one_id() -> None:
+    """What a call had found was counted again when a refund of ours, which it was mistaken for, had failed."""
+    play = Trouble()
+    play.order = replace(play.order, version=0)
+    play.ask("R-1", 1_000)
+    first = play.call()
+    play.approve()
+    play.ask("R-2", TOTAL - 1_000)
+    play.answer(ReturnedElsewhere(2_500, "re_9"))
+    failed = SeenRefund("re_R-1_1", str(first.operation_id), "failed", 1_000, "EUR")
+    assert play.fail_later(first, news(failed, SeenRefund("re_9", None, "succeeded", 2_500, "EUR")))
+
+    told = fold(str(play.order.order_id), [said_of(event, b"", consumed=False) for event in play.events]).state
+
+    assert play.told(e.PaymentRefunded, "refund_id") == ["re_R-1_1", "re_9", "re_9"]
+    assert told is not None
+    assert (told.attempts[0].refunded_minor, told.attempts[0].refund_ids) == (2_500, ("re_9",))

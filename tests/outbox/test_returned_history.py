@@ -1,5 +1,6 @@
 """The journal of an order whose money somebody gave back before it was paid is whole."""
 
+from dataclasses import replace
 from itertools import count
 from typing import Final
 
@@ -7,9 +8,9 @@ import pytest
 
 from domain.operation import OperationKind as K
 from domain.operation import OperationState as State
-from domain.order import Status
+from domain.order import HoldState, Status
 from outbox.audit.histories import history_problems, journal_problems
-from outbox.audit.profiles import AttemptSummary, EventSummary, OperationSummary, Profile
+from outbox.audit.profiles import AttemptSummary, EventSummary, HoldSummary, OperationSummary, Profile
 
 RETURNED: Final = AttemptSummary(
     1, authorized=True, captured=True, refunded=True, keeps=False, voided=False, not_taken=False, asked=False
@@ -68,3 +69,74 @@ def test_what_a_capture_found_given_back_is_explained(profile: Profile) -> None:
 def test_a_refund_of_somebody_else_without_its_event_is_found() -> None:
     silent = _profile([FOUND_BY_LOOK_UP], [FAILED[1:]])
     assert list(journal_problems(silent)) == ["has 0 PaymentRefunded for 1 refunds"]
+
+
+def test_a_refund_of_somebody_else_is_told_in_the_review_of_a_failed_order() -> None:
+    told = [("PaymentAuthorized",), ("ReservationFailed",), FAILED]
+    told += [("PaymentRefundFailed", "PaymentReviewRequired"), ("PaymentRefunded",)]
+    refunds = [_operation(K.REFUND, State.DECLINED), _operation(K.REFUND, elsewhere=True)]
+    profile = _profile([_operation(K.AUTHORIZE), *refunds], told)
+
+    under_review = replace(profile, status=Status.MANUAL_REVIEW, reviewed=Status.PAYMENT_FAILED, has_reason=True)
+
+    assert [*history_problems(under_review), *journal_problems(under_review)] == []
+
+
+PAID: Final = [("PaymentAuthorized",), ("ItemsReserved",), ("PaidAndConfirmed",)]
+NOTICE: Final = "CustomerNotificationRequested"
+SOLD: Final = (HoldSummary(1, HoldState.SOLD, pinned=True),)
+CALLS: Final = [_operation(K.AUTHORIZE), _operation(K.CAPTURE)]
+
+
+def test_two_cancels_that_a_dispute_refuses_together_are_one_decision() -> None:
+    told = [*PAID, ("CancellationRefused", "CancellationRefused", NOTICE)]
+    kept = RETURNED._replace(refunded=False, keeps=True)
+    profile = replace(
+        _profile([*CALLS, _operation(K.REFUND, State.DECLINED)], told),
+        status=Status.PAID_AND_CONFIRMED,
+        attempts=(kept,),
+        holds=SOLD,
+    )
+
+    assert [*history_problems(profile), *journal_problems(profile)] == []
+
+
+def test_what_was_counted_again_beside_a_failed_refund_is_explained_and_no_more() -> None:
+    again = ("PaymentRefundFailed", "PaymentRefunded", "PaymentReviewRequired")
+    told = [*PAID, ("PaymentRefunded", NOTICE), ("PaymentRefunded",), ("RefundRefused",), again]
+    refunds = [_operation(K.REFUND, State.DECLINED), _operation(K.REFUND, State.DECLINED, elsewhere=True)]
+    profile = replace(
+        _profile([*CALLS, *refunds], told),
+        status=Status.MANUAL_REVIEW,
+        reviewed=Status.PAID_AND_CONFIRMED,
+        has_reason=True,
+        attempts=(RETURNED._replace(keeps=True),),
+        holds=SOLD,
+    )
+    once_more = replace(profile, events=(*profile.events, EventSummary(8, 0, "PaymentRefunded")), version=8)
+
+    assert [*history_problems(profile), *journal_problems(profile)] == []
+    assert [*journal_problems(once_more)] == ["has 4 PaymentRefunded for 3 refunds"]
+
+
+@pytest.mark.parametrize(
+    ("state", "released", "under_way", "right"),
+    [
+        (HoldState.SOLD, False, True, True),
+        (HoldState.SOLD, True, True, False),
+        (HoldState.SOLD, False, False, False),
+        (HoldState.RESTOCKED, False, False, True),
+        (HoldState.RESTOCKED, True, False, True),
+    ],
+)
+def test_goods_that_a_release_found_sold_go_back_whether_or_not_their_hold_had_run_out(
+    state: HoldState, *, released: bool, under_way: bool, right: bool
+) -> None:
+    told = [("PaymentAuthorized",), ("ItemsReserved",), ("ReservationFailed",), FAILED]
+    told += [("ReservationReleased",)] * released + [("ItemsRestocked",)] * (state is HoldState.RESTOCKED)
+    restock = _operation(K.RESTOCK, State.OPEN if under_way else State.APPROVED)
+    profile = replace(
+        _profile([*CALLS, _operation(K.REFUND), restock], told), holds=(HoldSummary(1, state, pinned=False),)
+    )
+
+    assert ([*history_problems(profile), *journal_problems(profile)] == []) is right

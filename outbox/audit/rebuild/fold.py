@@ -67,7 +67,7 @@ class _Account:
     gone: bool = False
     asked: bool = False
     reservation_id: str | None = None
-    refund_ids: list[str] = field(default_factory=list)
+    refund_ids: set[str] = field(default_factory=set)
     unclear: bool = False
 
     def authorize(self, amount: int, *, captured: bool) -> None:
@@ -79,12 +79,12 @@ class _Account:
         self.refunded += said.amount_minor
         self.captured = max(self.captured, self.refunded)
         self.authorized = max(self.authorized, self.captured)
-        self.refund_ids.append(said.refund_id or "")
+        self.refund_ids.add(said.refund_id or "")
 
     def fail_refund(self, said: Said) -> None:
         self.refunded = max(self.refunded - said.amount_minor, 0)
         if said.refund_id in self.refund_ids:
-            self.refund_ids.remove(said.refund_id)
+            self.refund_ids.remove(said.refund_id)  # told in several parts, it is one refund
         else:
             # Of several refunds that we found together, one event named the last.
             self.unclear = True

@@ -15,7 +15,8 @@ from outbox.audit.rebuild.state import order_of
 _ORDERS: Final[LiteralString] = f"""
     WITH refund_cells AS (
       SELECT order_number, attempt,
-             array_agg(coalesce(reference, operation_id::text) ORDER BY coalesce(reference, operation_id::text)) AS ids
+             array_agg(DISTINCT coalesce(reference, operation_id::text)
+                       ORDER BY coalesce(reference, operation_id::text)) AS ids
         FROM operation
        WHERE (kind = 'refund' AND state = 'approved') OR starts_with(detail, '{ELSEWHERE}') GROUP BY 1, 2),
     attempt_cells AS (
