@@ -188,7 +188,7 @@ def test_the_internal_stock_is_compared_with_its_holds(tmp_path: Path, deploymen
     told = payments(tmp_path, "reconcile", "--inventory", **deployment)
     assert "SKU tea: 9 are sold, and the sold holds of orders sum to 10" in told.out
     assert told.out.splitlines()[-2:] == [
-        "compared the stock of 1 SKUs with what was put in and with 5 holds",
+        "compared the stock of 1 SKU with what was put in and with 5 holds",
         "2 differences",
     ]
 

@@ -132,7 +132,7 @@ def test_every_wrong_ledger_is_found(script: Script) -> None:
         {"restocked": [{"sku": "tea", "quantity": 1}]}
     )
     assert "the inventory has other goods" in "".join(problems({"lines": [{"sku": "tea", "quantity": 99}]}))
-    assert problems({}, {**hold(paid, 7, "held", "reserve")}) == {"1 more holds at the inventory"}
+    assert problems({}, {**hold(paid, 7, "held", "reserve")}) == {"1 more hold at the inventory"}
     assert problems({"state": "held"}, whose=refused) == {
         "attempt 1: its goods are held at the inventory, and must be held, then free again"
     }
@@ -161,8 +161,8 @@ def test_units_that_do_not_add_up_are_found(script: Script) -> None:
     ledger["stock"].append({"sku": "gift", "put_in": 1, "available": 1, "held": 0, "sold": 0})
     ledger["holds"].append({**hold(script.orders[0], 1, "held", "reserve"), "order_id": "nobody"})
 
-    assert [(whose, text[:21]) for whose, text in goods_problems(script, ledger)] == [
-        ("nobody", "1 holds at the invent"),
-        (ledger["stock"][0]["sku"], "the inventory has {'s"),
-        ("gift", "a SKU at the inventor"),
+    assert [(whose, text[:20]) for whose, text in goods_problems(script, ledger)] == [
+        ("nobody", "1 hold at the invent"),
+        (ledger["stock"][0]["sku"], "the inventory has {'"),
+        ("gift", "a SKU at the invento"),
     ]
