@@ -254,8 +254,8 @@ READERS: Final = (
             ),
             "PaymentRefundFailed takes back a PaymentRefunded with the same `refund_id`.",
             (
-                "One `refund_id` may be told in several parts, each a PaymentRefunded with its own `event_id` and amount: "
-                "add them up. Never drop one because its `refund_id` is known."
+                "One `refund_id` may be told in several parts, each a PaymentRefunded with its own `event_id` and "
+                "amount: add them up. Never drop one because its `refund_id` is known."
             ),
             "What the gateway keeps as fees, and when it pays out, is not told here.",
         ),
