@@ -110,7 +110,7 @@ class LateRefunds(Job):
                     waiting |= decision is None
                     transaction_id = transaction_to_ask(order, failure)
                     if transaction_id is not None:
-                        to_ask.append(_notice_of(failure, transaction_id, context.at))
+                        to_ask.append(notice_of(failure, transaction_id, context.at))
                     if decision is not None:
                         work.apply(decision)
             await work.finish(self._tools.ports)
@@ -119,6 +119,10 @@ class LateRefunds(Job):
         work.report(self._log)
 
 
-def _notice_of(failure: RefundFailure, transaction_id: str, at: datetime) -> Notice:
-    """Make the notice by which the gateway is asked about the failed refund's transaction, once."""
-    return Notice(f"{failure.refund_id}:failed", REFUND_FAILED, at, failure.refund_id, transaction_id, None, None)
+def notice_of(failure: RefundFailure, transaction_id: str, at: datetime) -> Notice:
+    """Make the notice by which the gateway is asked about the failed refund's transaction, once a day.
+
+    Its answer may lag behind its own list: then the notice ends as known, and the failure is still to be booked.
+    """
+    name = f"{failure.refund_id}:failed:{at:%Y-%m-%d}"
+    return Notice(name, REFUND_FAILED, at, failure.refund_id, transaction_id, None, None)
