@@ -116,6 +116,11 @@ def _refuse_part(settings: Settings, order_id: OrderId, refund_id: str, transact
         return None
     currency = known.order["currency"]
     found = f"gives back {Money(back, currency)} of {Money(owed, currency)}" if back else "has failed"
+    if _asked_back(known):
+        return No(
+            f"refund {refund_id} {found} at the gateway, so it is not the refund that was asked for, and is booked by "
+            f"itself: --as {Word.NOT_EXECUTED} has the one that was asked for sent again, whole"
+        )
     return No(f"refund {refund_id} {found} at the gateway: --as {Word.NOT_EXECUTED} has the rest refunded")
 
 

@@ -165,6 +165,9 @@ def _opened(path: Path, form: str, prefix: str, window: Window) -> Folder:
         folder.place(NAME, folder.manifest.as_text())
         return folder
     state = load(place)
+    if not state.topics:
+        # Nothing was read yet: a first run may have asked for topics that are not there.
+        state = replace(state, prefix=prefix)
     _check_same(path, state, form, prefix, window)
     _clean(path, state)
     return Folder(path, state, form)

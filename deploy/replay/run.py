@@ -23,6 +23,7 @@ from schemas.topics import EVENTS
 
 DICTIONARY: Final = "dictionary.md"
 VIEWS: Final = "views.sql"
+ALL_TOPICS: Final = "all"
 CONTAINERS: Final = 50_000
 """More dicts and lists than the rows have that are decoded at a time."""
 
@@ -74,10 +75,10 @@ class Summary:
     def lines(self) -> list[str]:
         """Return the result for people."""
         total = sum(self.counts.values(), Counts())
-        shown = [f"{name}: {counts.events:,} events" for name, counts in self.counts.items() if counts.events]
-        told = f"{total.events:,} events in {self.files:,} files in {self.wish.out}"
+        shown = [f"{name}: {_counted(counts.events, 'event')}" for name, counts in self.counts.items() if counts.events]
+        told = f"{_counted(total.events, 'event')} in {_counted(self.files, 'file')} in {self.wish.out}"
         if total.repeated:
-            told += f"; {total.repeated:,} messages repeat an event"
+            told += f"; {_counted(total.repeated, 'message')} came again"
         if total.rejected:
             told += f"; {total.rejected:,} rejected: see {self.wish.out / REJECTED}"
         return [*shown, told]
@@ -184,12 +185,14 @@ class _Work:
             raise Failure(f"the topic of {event_type} was made anew since the last run: name another folder")
 
 
+def _counted(number: int, one: str) -> str:
+    return f"{number:,} {one if number == 1 else f'{one}s'}"
+
+
 def check_names(names: Sequence[str], prefix: str) -> list[str]:
     """Return the event types of these topics, each once. `all`: all of them. Raises Failure for an unknown one."""
-    if "all" in names:
-        return list(EVENTS)
-    found = [name if name in EVENTS else name.removeprefix(prefix) for name in names]
+    found = [name if name in {*EVENTS, ALL_TOPICS} else name.removeprefix(prefix) for name in names]
     for name, event_type in zip(names, found, strict=True):
-        if event_type not in EVENTS:
-            raise Failure(f"there is no event {name}; there are {', '.join(EVENTS)}, and `all`", 2)
-    return list(dict.fromkeys(found))
+        if event_type not in {*EVENTS, ALL_TOPICS}:
+            raise Failure(f"there is no event {name}; there are {', '.join(EVENTS)}, and `{ALL_TOPICS}`", 2)
+    return list(EVENTS) if ALL_TOPICS in found else list(dict.fromkeys(found))

@@ -1,5 +1,6 @@
 """A DuckDB view for each event, so that questions name events and not files."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -7,6 +8,8 @@ from typing import Final
 from deploy.replay.columns import COLUMNS, Column, Kind
 
 _TYPES: Final = {Kind.TEXT: "VARCHAR", Kind.WHOLE: "BIGINT", Kind.FLAG: "BOOLEAN", Kind.MOMENT: "TIMESTAMPTZ"}
+_NOT_A_PATTERN: Final = re.compile(r"[*?\[]")
+"""What DuckDB takes for a pattern, and what may stand in the name of a folder."""
 _HEAD: Final = "-- For DuckDB: .read views.sql. Made anew by every run of `payments replay`. Times are shown in UTC.\n"
 
 
@@ -22,7 +25,8 @@ def _view(event_type: str, folder: Path | None, form: str) -> str:
     if folder is None:
         nulls = ", ".join(f"NULL::{_type(column)} AS {column.name}" for column in columns)
         return f"{begin} SELECT {nulls}, NULL::DATE AS day WHERE false;"
-    place = str(folder / f"topic={event_type}" / "day=*" / f"*.{form}").replace("'", "''")
+    literal = _NOT_A_PATTERN.sub(lambda sign: f"[{sign[0]}]", str(folder))
+    place = f"{literal}/topic={event_type}/day=*/[0-9]*.{form}".replace("'", "''")
     options = "hive_partitioning = true, hive_types = {'day': DATE}"
     if form == "jsonl":
         types = ", ".join(f"{column.name}: '{_type(column)}'" for column in columns)

@@ -114,9 +114,15 @@ def test_a_second_run_into_one_folder_is_refused_while_the_first_one_writes(tmp_
 def test_a_folder_takes_no_other_format_prefix_or_window(
     tmp_path: Path, form: str, prefix: str, window: Window, words: str
 ) -> None:
-    put(tmp_path, "parquet")
+    put(tmp_path, "parquet", *stretches(encoded([b.order_confirmed()])))
     with pytest.raises(Failure, match=words), open_folder(tmp_path, form, prefix, window):
         pass
+
+
+def test_a_folder_in_which_nothing_was_read_takes_the_right_prefix_after_a_wrong_one(tmp_path: Path) -> None:
+    for prefix in ("wrong.", "shop."):
+        with open_folder(tmp_path, "jsonl", prefix, ALL) as folder:
+            assert folder.manifest.prefix == prefix
 
 
 def test_a_folder_of_a_window_goes_on_with_the_same_window_only(tmp_path: Path) -> None:

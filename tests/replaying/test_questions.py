@@ -140,6 +140,19 @@ def test_a_question_is_answered_with_the_figures_of_the_script(asked: duckdb.Duc
     assert [tuple(round(v, 6) if isinstance(v, float) else v for v in row) for row in rows] == ANSWERS[question]
 
 
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_views_find_a_folder_whose_name_has_signs_of_patterns_and_leave_others_files_out(
+    tmp_path: Path, form: str
+) -> None:
+    out = tmp_path / "o'd [x]*?"
+    put(out, form, *stretches(encoded(script())))
+    for day in out.glob("topic=OrderConfirmed/day=*"):
+        (day / f"._0-0-1.{form}").write_bytes(b"what a copying program left")
+    connection = duckdb.connect()
+    connection.execute((out / "views.sql").read_text())
+    assert connection.execute("SELECT count(*) FROM OrderConfirmed").fetchall() == [(5,)]
+
+
 @pytest.mark.parametrize("question", ANSWERS)
 def test_a_question_to_a_folder_without_events_has_no_rows_and_no_error(tmp_path: Path, question: str) -> None:
     put(tmp_path, "parquet")

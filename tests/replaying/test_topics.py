@@ -114,6 +114,8 @@ def test_topics_are_named_with_or_without_the_prefix_and_unknown_ones_are_refuse
     assert len(check_names(["all"], "")) == 24
     with pytest.raises(Failure, match=r"there is no event OrderConfirmed\.dlt; there are OrderConfirmed, "):
         check_names(["OrderConfirmed.dlt"], "")
+    with pytest.raises(Failure, match="there is no event nope"):
+        check_names(["all", "nope"], "")
 
 
 def kill_one(here: Deployment, after_s: float) -> None:
