@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.closing import ELSEWHERE
 from domain.decision import Decision, Draft, emit, silent
-from domain.gateway_sums import FOREIGN, unbooked_minor
+from domain.gateway_sums import FOREIGN, failed_unheard, unbooked_minor
 from domain.hearing import AT_REST, ForeignRefund, Hearing, under_way
 from domain.ids import OperationId
 from domain.news import RefundFailure, TransactionNews
@@ -72,20 +72,23 @@ def may_be_owed(hearing: Hearing) -> bool:
     """Whether something else is under way, or a person is asked about money that this refund may have given back.
 
     A review for a refund that was refused may never end otherwise: what is back would be asked for again and again. So
-    it is booked there, unless it has the amount of what is owed: the person may name it as that money.
+    it is booked there, unless it has the amount of what is owed: the person may name it as that money. Nor is it booked
+    there if it has the amount of a refund of ours that has failed since, which is heard of after the review: it may
+    stand for that one.
     """
     order, refund = hearing.order, hearing.fact_as(ForeignRefund).refund
     reviewed = order.review_reason == "refund_failed" and order.effective_status in AT_REST
     if refund.state != "succeeded" or not reviewed:
         return under_way(hearing)
     given_up = any(o.unfinished and o.due_at is None for o in order.operations)
-    return order.busy() or given_up or refund.amount_minor in _owed_minor(order)
+    to_be_heard = {o.amount_minor for o in failed_unheard(order, hearing.fact_as(ForeignRefund).news)}
+    return order.busy() or given_up or refund.amount_minor in _owed_minor(order) | to_be_heard
 
 
 def _owed_minor(order: Order) -> set[int]:
-    """Return the amounts that a person may be asked about: of each refund, and of all that is left."""
+    """Return the amounts that a person may be asked about: of each refund on request, else of all that is left."""
     asked = {amount_of(order, request) for request in order.requests if lacks_refund(order, request)}
-    return asked | {order.left_minor(attempt) for attempt in order.attempts}
+    return asked or {order.left_minor(attempt) for attempt in order.attempts}
 
 
 def not_in_agreement(hearing: Hearing) -> bool:

@@ -33,15 +33,20 @@ def unbooked_minor(order: Order, attempt: Attempt, news: TransactionNews) -> int
     unheard = {str(o.operation_id) for o in order.operations if o.unfinished}
     ours = sum(r.amount_minor for r in news.refunds if r.state == "succeeded" and r.operation_id in unheard)
     back = min(news.returned_minor - ours, attempt.captured_minor)
+    stale = sum(o.amount_minor for o in failed_unheard(order, news))
+    return back - (attempt.refunded_minor - outside - stale)
+
+
+def failed_unheard(order: Order, news: TransactionNews) -> list[Operation]:
+    """Return the refunds of ours that the books count, and that have failed at the gateway meanwhile."""
     gone = {r.operation_id: r.refund_id for r in news.refunds if r.state == "failed" and r.operation_id is not None}
-    stale = sum(
-        o.amount_minor
+    return [
+        o
         for o in order.operations
         if o.state is OperationState.APPROVED
         and o.reference is not None
         and gone.get(str(o.operation_id)) == o.reference
-    )
-    return back - (attempt.refunded_minor - outside - stale)
+    ]
 
 
 def found_by_call(order: Order, attempt: int) -> Operation | None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from domain.gateway_sums import foreign, unbooked_minor
+from domain.gateway_sums import failed_unheard, foreign, unbooked_minor
 from domain.hearing import with_closed
 from domain.news import TransactionNews
 from domain.operation import Operation, OperationKind
@@ -61,7 +61,8 @@ def _why_not_outside(order: Order, history: Sequence[Operation], call: Operation
         if refund.amount_minor == call.amount_minor and refund.refund_id not in named:
             why = FIRST_TO_BE_TOLD_APART if refund.state == "succeeded" else FIRST_TO_BE_DECIDED
             return why.format(refund=refund.refund_id, amount=refund.amount_minor)
-    left = order.left_minor(attempt, call) - unbooked
+    # A refund of ours that has failed is in the books until we hear of it, which is after this review.
+    left = order.left_minor(attempt, call) - unbooked + sum(o.amount_minor for o in failed_unheard(full, news))
     if unbooked > 0 and call.amount_minor > left:
         # Where the gateway still has room it would take the refund, and the customer would have the money twice.
         refused_there = call.amount_minor > attempt.captured_minor - _given_back_minor(news)

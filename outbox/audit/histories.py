@@ -211,7 +211,10 @@ def _expected_events(profile: Profile) -> Iterator[tuple[str, int, str]]:
         # What an inventory still reserves while a cancel is noted is released, and not told as reserved.
         yield events.ItemsReserved.TYPE, len(profile.holds), "holds"
     # A hold that ran out is told as released; its release may still find the goods sold, and put them back.
-    restocked = sum(hold.state is HoldState.RESTOCKED for hold in profile.holds)
+    restocked = sum(
+        hold.state is HoldState.RESTOCKED and bool(profile.operations_of(hold.attempt, OperationKind.RELEASE))
+        for hold in profile.holds
+    )
     gone = min(max(gone, profile.count(events.ReservationReleased.TYPE)), gone + restocked)
     yield events.ReservationReleased.TYPE, gone, "holds given back"
     yield _VOIDED, sum(_has_void_event(profile, t) for t in profile.attempts), "attempts voided"

@@ -351,6 +351,69 @@ def test_a_refund_of_somebody_else_that_may_be_the_money_under_review_is_left_to
     assert (play.states(), play.order.current.refunded_minor) == ({"R-1": "done"}, 1_000)
 
 
+def test_a_refund_of_somebody_else_that_stands_for_a_failed_one_waits_for_the_review_about_it() -> None:
+    play = Trouble()
+    play.ask("R-0", 1_000)
+    first = play.call()
+    play.approve()
+    play.ask("R-1", 500)
+    play.answer(REFUSED)
+    failed = SeenRefund("re_R-0_1", str(first.operation_id), "failed", 1_000, "EUR")
+    in_its_place = SeenRefund("re_9", None, "succeeded", 1_000, "EUR")
+    seen = news(failed, in_its_place)
+    assert not play.fail_later(first, seen)
+    assert not play.hear(in_its_place, seen)
+
+    assert play.rule(Word.NOT_EXECUTED) is None
+    again = play.call("R-1")
+    play.approve("R-1")
+    seen = news(failed, in_its_place, SeenRefund("re_R-1_2", str(again.operation_id), "succeeded", 500, "EUR"))
+    assert play.fail_later(first, seen)
+
+    assert play.rule(Word.EXECUTED, "re_9", seen=(seen,)) is None
+    assert (play.order.status, play.order.current.refunded_minor) == (Status.PAID_AND_CONFIRMED, 1_500)
+
+
+def test_money_goes_back_past_the_gateway_while_the_failure_of_another_refund_is_still_to_be_heard() -> None:
+    play = Trouble()
+    play.ask("R-0", 2_500)
+    first = play.call()
+    play.approve()
+    play.ask("R-1", 500)
+    play.answer(REFUSED)
+    failed = SeenRefund("re_R-0_1", str(first.operation_id), "failed", 2_500, "EUR")
+    in_its_place = SeenRefund("re_9", None, "succeeded", 2_500, "EUR")
+    seen = news(failed, in_its_place)
+
+    assert play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) is None
+    assert play.fail_later(first, seen)
+    assert play.rule(Word.EXECUTED, "re_9", seen=(seen,)) is None
+
+    assert (play.order.status, play.order.current.refunded_minor) == (Status.PAID_AND_CONFIRMED, 3_000)
+
+
+def test_what_somebody_gave_back_for_two_refused_refunds_at_once_is_booked_in_their_review() -> None:
+    play = Trouble()
+    for request_id, amount in (("R-1", 1_000), ("R-2", 500)):
+        play.ask(request_id, amount)
+        play.answer(Pending(f"re_{request_id}", "pi_1"), request_id)
+    play.cancel()
+    of_cancel = play.of_cancel()
+    play.approve_cancel()
+    play.answer(DISPUTED, "R-1")
+    play.answer(DISPUTED, "R-2")
+    play.order = replace(play.order, disputed=True)
+    at_once = SeenRefund("re_9", None, "succeeded", 1_500, "EUR")
+    made = SeenRefund("re_cancel_1", str(of_cancel.operation_id), "succeeded", TOTAL - 1_500, "EUR")
+
+    assert play.hear(at_once, news(made, at_once))
+    for _ in range(2):
+        if play.order.status is Status.MANUAL_REVIEW:
+            assert play.rule(Word.NOT_EXECUTED) is None
+
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+
+
 def test_a_second_cancel_after_a_dispute_has_a_key_of_its_own() -> None:
     play = Trouble()
     play.cancel()

@@ -135,8 +135,22 @@ def test_goods_that_a_release_found_sold_go_back_whether_or_not_their_hold_had_r
     told = [("PaymentAuthorized",), ("ItemsReserved",), ("ReservationFailed",), FAILED]
     told += [("ReservationReleased",)] * released + [("ItemsRestocked",)] * (state is HoldState.RESTOCKED)
     restock = _operation(K.RESTOCK, State.OPEN if under_way else State.APPROVED)
+    release = _operation(K.RELEASE, State.DECLINED)
     profile = replace(
-        _profile([*CALLS, _operation(K.REFUND), restock], told), holds=(HoldSummary(1, state, pinned=False),)
+        _profile([*CALLS, _operation(K.REFUND), release, restock], told), holds=(HoldSummary(1, state, pinned=False),)
     )
 
     assert ([*history_problems(profile), *journal_problems(profile)] == []) is right
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_units_of_a_paid_order_that_came_back_by_refunds_were_not_released(*, released: bool) -> None:
+    told = [*PAID, ("PaymentRefunded", NOTICE), ("ItemsRestocked",), *[("ReservationReleased",)] * released]
+    profile = replace(
+        _profile([*CALLS, _operation(K.REFUND), _operation(K.RESTOCK)], told),
+        status=Status.PAID_AND_CONFIRMED,
+        holds=(HoldSummary(1, HoldState.RESTOCKED, pinned=False),),
+    )
+
+    problems = [*journal_problems(profile)]
+    assert problems == (["has 1 ReservationReleased for 0 holds given back"] if released else [])

@@ -68,6 +68,7 @@ class _Account:
     asked: bool = False
     reservation_id: str | None = None
     refund_ids: set[str] = field(default_factory=set)
+    in_parts: set[str] = field(default_factory=set)
     unclear: bool = False
 
     def authorize(self, amount: int, *, captured: bool) -> None:
@@ -79,15 +80,16 @@ class _Account:
         self.refunded += said.amount_minor
         self.captured = max(self.captured, self.refunded)
         self.authorized = max(self.authorized, self.captured)
-        self.refund_ids.add(said.refund_id or "")
+        refund_id = said.refund_id or ""
+        (self.in_parts if refund_id in self.refund_ids else self.refund_ids).add(refund_id)
 
     def fail_refund(self, said: Said) -> None:
         self.refunded = max(self.refunded - said.amount_minor, 0)
-        if said.refund_id in self.refund_ids:
-            self.refund_ids.remove(said.refund_id)  # told in several parts, it is one refund
-        else:
-            # Of several refunds that we found together, one event named the last.
+        # Of several refunds that we found together, one event named the last. Of one that was told in parts, the
+        # failure does not say which of them are gone.
+        if said.refund_id not in self.refund_ids or said.refund_id in self.in_parts:
             self.unclear = True
+        self.refund_ids.discard(said.refund_id or "")
 
     def state(self) -> AttemptState:
         return AttemptState(
