@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from tests.eventually import EVENTUALLY_S, eventually
 
@@ -82,6 +84,17 @@ class Process:
         self._child.kill()
         self._child.wait(EVENTUALLY_S)
 
+    def end(self) -> None:
+        """SIGKILL it, and the servers that it has started, as long as it runs itself."""
+        started_by_it: list[psutil.Process] = []
+        if self.code is None:
+            with suppress(psutil.NoSuchProcess):
+                started_by_it = psutil.Process(self.pid).children(recursive=True)
+        self.kill()
+        for process in started_by_it:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
     def wait(self, timeout_s: float = EVENTUALLY_S) -> int:
         """Wait for its end; returns the exit code."""
         try:
@@ -97,4 +110,4 @@ def started(directory: Path, *arguments: str, **environment: str) -> Iterator[Pr
     try:
         yield process
     finally:
-        process.kill()
+        process.end()
