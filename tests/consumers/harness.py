@@ -45,8 +45,9 @@ from schemas.topics import CONSUMED, topic_name
 from tests.consumers.gateway import MoodyGateway
 from tests.consumers.roles import limited_user
 from tests.consumers.view import View
+from tests.eventually import EVENTUALLY_S
 
-WAIT_S = 20.0
+WAIT_S = EVENTUALLY_S
 POLL_S = 0.02
 
 HEADER_NAME = "unreadable"
