@@ -20,7 +20,9 @@ FALL_BACK_S: Final = 2.0
 FIRST, SECOND, MONEY = "cancel-1", "cancel-2", "refund-1"
 OF_NOBODY: Final = "nobody-"
 NOBODIES: Final = 3
-KEPT: Final[LiteralString] = "SELECT DISTINCT order_id FROM early_message WHERE order_id = ANY(%s)"
+KEPT: Final[LiteralString] = """
+    SELECT DISTINCT order_id FROM early_message WHERE order_id = ANY(%s) AND topic LIKE '%%OrderCancelRequested'"""
+"""The cancel itself: a refund request that was sent with it may be kept while the cancel is still on its way."""
 PREPARED: Final[LiteralString] = (
     "SELECT order_id FROM orders WHERE order_id = ANY(%s) AND preparation_started_at IS NOT NULL"
 )

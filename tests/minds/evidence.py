@@ -59,11 +59,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter. event_id: of the message that it is about, empty when it could not be read."""
+    """A dead letter. event_id: of its message, empty when it could not be read. digest: of a topic's copy."""
 
     event_id: str
     reason: str
     where: str = ""
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def gather(
     """Read topics, tables and books. ledger: the gateway's payment intents."""
     found = Evidence(ledger=[dict(intent) for intent in ledger])
     ids: dict[tuple[str, int, int], str] = {}
-    copies: list[tuple[tuple[str, int, int], str]] = []
+    copies: list[tuple[tuple[str, int, int], str, bytes]] = []
     names = [*UPSTREAM, *OURS, *(name + DEAD_LETTERS for name in UPSTREAM)]
     for message in read(bootstrap, [prefix + name for name in names]):
         name, place = message.topic().removeprefix(prefix), (message.topic(), message.partition())
@@ -135,7 +136,7 @@ def gather(
             ids[*place, message.offset()] = avro.decode(name, message.value())["event_id"]
         else:
             found.events.append(_event(name, place, message))
-    found.letters = [Letter(ids.get(spot, ""), reason, str(spot)) for spot, reason in copies]
+    found.letters = [Letter(ids.get(spot, ""), reason, str(spot), body) for spot, reason, body in copies]
     kept = connection.execute(_LETTERS).fetchall()
     found.kept = [Letter(ids.get(tuple(row[:3]), ""), row[3], str(row[:3])) for row in kept]
     found.orders = {row[0]: OrderRow(*row[1:]) for row in connection.execute(_ORDERS).fetchall()}
@@ -149,9 +150,10 @@ def _event(name: str, place: Place, message: Any) -> Event:
     return Event(name, said, digest(message.key(), message.value()), f"{place[0]}[{place[1]}]@{message.offset()}")
 
 
-def _letter(message: Any) -> tuple[tuple[str, int, int], str]:
+def _letter(message: Any) -> tuple[tuple[str, int, int], str, bytes]:
     headers = dict(message.headers())
     partition = struct.unpack(">i", headers["kafka_dlt-original-partition"])[0]
     offset = struct.unpack(">q", headers["kafka_dlt-original-offset"])[0]
     topic = headers["kafka_dlt-original-topic"].decode()
-    return (topic, partition, offset), headers["payments_reason"].decode()
+    seen = digest(message.key(), message.value())
+    return (topic, partition, offset), headers["payments_reason"].decode(), seen

@@ -168,6 +168,12 @@ def test_what_is_all_right_is_no_violation() -> None:
     assert judge(right_case()).violations == ()
 
 
+def test_a_letter_published_twice_after_a_kill_is_no_violation() -> None:
+    case = right_case()
+    case.found.letters.append(case.found.letters[0])
+    assert judge(case).violations == ()
+
+
 def cancel_not_answered(case: Case) -> None:
     case.found.events.remove(find(case, CANCELLED, "CancellationRefused"))
 
@@ -365,6 +371,14 @@ def letter_without_its_copy(case: Case) -> None:
     case.found.letters.clear()
 
 
+def letter_on_a_topic_only(case: Case) -> None:
+    case.found.letters.append(replace(case.found.letters[0], where="another place"))
+
+
+def letter_with_two_contents(case: Case) -> None:
+    case.found.letters.append(replace(case.found.letters[0], digest=b"another"))
+
+
 def of_nobody_and_forgotten(case: Case) -> None:
     nobody = order("nobody")
     case.nobodies = frozenset({nobody.order_id})
@@ -464,6 +478,8 @@ MISTAKES: dict[Callable[[Case], None], str] = {
     both_contents_taken: "letter",
     valid_one_a_dead_letter: "letter",
     letter_without_its_copy: "letter",
+    letter_on_a_topic_only: "letter",
+    letter_with_two_contents: "letter",
     of_nobody_and_forgotten: "letter",
     order_lost: "lost",
     paid_twice: "double",

@@ -49,10 +49,21 @@ def check_letters(index: Index) -> Iterator[Violation]:
             yield Violation(
                 "letter", event_id or "a message", f"dead letter for {sorted(reasons)}", _about(index, event_id)
             )
-    kept = sorted((letter.event_id, letter.reason) for letter in index.case.found.kept)
-    shown = sorted((letter.event_id, letter.reason) for letter in index.case.found.letters)
-    if kept != shown:
-        yield Violation("letter", "copies", f"the table has {len(kept)} letters, the topics {len(shown)} others")
+    yield from _check_copies_of_letters(index)
+
+
+def _check_copies_of_letters(index: Index) -> Iterator[Violation]:
+    """Compare the table's letters with the topics': a topic may carry one twice, as any event, but the same bytes."""
+    kept = {(letter.where, letter.event_id, letter.reason) for letter in index.case.found.kept}
+    shown = {(letter.where, letter.event_id, letter.reason) for letter in index.case.found.letters}
+    for where, event_id, reason in sorted(kept - shown):
+        yield Violation("letter", event_id or where, f"the table has it, and no topic does: {reason}")
+    for where, event_id, reason in sorted(shown - kept):
+        yield Violation("letter", event_id or where, f"a topic has it, and the table does not: {reason}")
+    known: dict[str, bytes] = {}
+    for letter in index.case.found.letters:
+        if known.setdefault(letter.where, letter.digest) != letter.digest:
+            yield Violation("letter", letter.event_id or letter.where, "differs from its other copy")
 
 
 def _check_contents(index: Index, asked: Asked, allowed: dict[str, str]) -> Iterator[Violation]:
