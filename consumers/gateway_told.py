@@ -32,6 +32,7 @@ from domain.elsewhere import (
     take_back_foreign_refund,
     take_back_ruled,
     was_cancelled,
+    was_said_before,
 )
 from domain.hearing import (
     ForeignRefund,
@@ -73,6 +74,7 @@ ROWS = (
     Told(TransactionNews, always, give_back_unwanted),
     Told(ForeignRefund, of_no_attempt, do_nothing),
     Told(ForeignRefund, is_pending, do_nothing),
+    Told(ForeignRefund, was_said_before, wait),
     Told(ForeignRefund, failed_unbooked, do_nothing),
     Told(ForeignRefund, is_booked, do_nothing),
     Told(ForeignRefund, may_be_owed, wait),

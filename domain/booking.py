@@ -120,7 +120,8 @@ def _book_refund(attempt: Attempt, operation: Operation, outcome: Outcome) -> At
                 refund_id=outcome.reference or attempt.refund_id,
             )
         case ReturnedElsewhere():
-            returned = max(attempt.refunded_minor, min(outcome.total_minor, attempt.captured_minor))
+            total = outcome.total_minor + outcome.outside_minor
+            returned = max(attempt.refunded_minor, min(total, attempt.captured_minor))
             return replace(attempt, refunded_minor=returned, refund_id=outcome.reference)
         case Pending():
             return replace(attempt, refund_id=outcome.reference or attempt.refund_id)

@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.closing import ELSEWHERE
 from domain.decision import Decision, Draft, emit, silent
-from domain.gateway_sums import FOREIGN, failed_unheard, unbooked_minor
+from domain.gateway_sums import FOREIGN, failed_unheard, is_behind, unbooked_minor
 from domain.hearing import AT_REST, ForeignRefund, Hearing, under_way
 from domain.ids import OperationId
 from domain.news import RefundFailure, TransactionNews
@@ -31,6 +31,11 @@ GIVES_BACK: Final = "return_payment"
 def is_pending(hearing: Hearing) -> bool:
     """Whether the refund is not decided yet. The gateway tells when it is, and its list shows it."""
     return hearing.fact_as(ForeignRefund).refund.state == "pending"
+
+
+def was_said_before(hearing: Hearing) -> bool:
+    """Whether the books have more of this transaction's refunds than the gateway had when it was asked."""
+    return is_behind(hearing.order, hearing.attempt_there, hearing.fact_as(ForeignRefund).news)
 
 
 def failed_unbooked(hearing: Hearing) -> bool:

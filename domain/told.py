@@ -1,7 +1,7 @@
 """What the gateway says of a refund of ours that was settled before, and what it makes of an order."""
 
 from domain.decision import NOTHING, Decision, Draft
-from domain.gateway_sums import found_by_call, uncounted_minor
+from domain.gateway_sums import found_by_call, is_behind, uncounted_minor
 from domain.hearing import AT_REST, Hearing
 from domain.news import RefundFailure
 from domain.operation import Operation, OperationKind, OperationState
@@ -29,7 +29,9 @@ def waits_for_sums(hearing: Hearing) -> bool:
 def transaction_to_ask(order: Order, failure: RefundFailure) -> str | None:
     """Return the transaction that the gateway must be asked about before the failure can be booked; None: none."""
     refund = _refund_of(order, failure)
-    if refund is None or failure.news is not None or found_by_call(order, refund.attempt) is None:
+    if refund is None or found_by_call(order, refund.attempt) is None:
+        return None
+    if failure.news is not None and not is_behind(order, order.attempts[refund.attempt - 1], failure.news):
         return None
     return refund.transaction_id
 

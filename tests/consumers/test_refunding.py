@@ -197,6 +197,30 @@ async def test_a_refund_that_the_gateway_refuses_comes_to_a_person_and_ends_by_e
     assert await given_back(shop) == (0 if word is Word.EXECUTED else 1_000)
 
 
+async def test_what_somebody_gave_back_is_booked_besides_what_went_back_past_the_gateway(shop: Pipeline) -> None:
+    """The gateway says what it gave back in all; it knows nothing of what an operator paid otherwise."""
+    outside = "outside:transfer-1"
+    shop.gateway.says["order-1"] = Said(K.REFUND, REFUSED, executed=False)
+    await shop.publish(refund(amount_minor=500))
+    await shop.until_status("manual_review", "order-1")
+    del shop.gateway.says["order-1"]
+    ruled = await shop.resolver().resolve(OrderId("order-1"), Ruling(Word.EXECUTED, "looked", "alice", outside))
+    assert not isinstance(ruled, No), ruled
+    await until_ended(shop, "R-1")
+    transaction_id = await shop.value("SELECT transaction_id FROM attempt")
+
+    given = shop.gateway.refund_elsewhere(transaction_id, 600)
+    await shop.publish(refund(request_id="R-2", amount_minor=None))
+    await until_ended(shop, "R-2")
+
+    await shop.until_quiet()
+    told = [(e.request_id, e.refund_id, e.amount_minor) for e in await shop.events("order-1", "PaymentRefunded")]
+    assert told[:2] == [("R-1", outside, 500), (None, given, 600)]
+    assert [(request_id, amount) for request_id, _, amount in told[2:]] == [("R-2", TOTAL_MINOR - 1_100)]
+    assert await given_back(shop) == TOTAL_MINOR - 500
+    await assert_the_audit_holds(shop)
+
+
 async def test_a_cancel_behind_a_refund_gives_the_rest_back_and_restocks_what_is_not_back(shop: Pipeline) -> None:
     await shop.publish(refund(amount_minor=1_000, lines=(Item(sku="SKU-1", quantity=1),)))
     await until_ended(shop, "R-1")

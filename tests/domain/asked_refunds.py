@@ -7,6 +7,7 @@ from consumers.adapters.gateway.references import could_name
 from consumers.reactions import BY_NAME
 from consumers.refund_requested import refund_payment
 from domain.decision import Decision
+from domain.gateway_sums import with_outside
 from domain.ids import EventId
 from domain.operation import INVENTORY_KINDS, Operation, OperationKind
 from domain.order import HoldState, Order, Status
@@ -61,6 +62,7 @@ class Play:
         """Settle the refund under way of this request, or the only one."""
         call = self.call(request_id)
         settle = SETTLES[call.reaction]
+        outcome = with_outside(outcome, call, list(self.history.values()))
         self.take(settle(self.order, call, outcome, replace(self.context(), causation_id=call.causation_id)))
 
     def approve(self, request_id: str | None = None, **fields: Any) -> None:

@@ -13,6 +13,7 @@ from consumers.reactions import BY_NAME, BY_TRIGGER
 from consumers.runtime.work import inventory_call
 from domain.decision import Decision
 from domain.edges import EDGES
+from domain.gateway_sums import with_outside
 from domain.goods import expire_hold
 from domain.ids import EventId, OperationId
 from domain.lease import settle_answer
@@ -230,6 +231,7 @@ class Run:
         if self.order is not None and operation is not None:
             settle = BY_NAME[operation.reaction].settle
             context = Context(self.at, operation.causation_id, self.rules)
+            outcome = with_outside(outcome, operation, list(self.history.values()))
             self._transact(settle_answer(settle, self.order, operation, outcome, lease, context))
 
     def arrive(self) -> None:

@@ -16,7 +16,7 @@ from domain.disputing import KnownDispute
 from domain.edges import EDGES
 from domain.hearing import Fact, ForeignRefund, Hearing, attempt_of, hear, with_closed
 from domain.ids import EventId
-from domain.news import Dispute, RefundFailure
+from domain.news import Dispute, RefundFailure, TransactionNews
 from domain.operation import GATEWAY_KINDS, Operation, OperationKind
 from domain.order import Status
 from domain.resolving import resolve
@@ -50,6 +50,7 @@ class Life(Run):
     outside_minor: Counter[int] = field(default_factory=Counter)
     disputes: list[KnownDispute] = field(default_factory=list)
     told_status: str = ""
+    said: dict[int, TransactionNews] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,12 +114,12 @@ class Life(Run):
         for made in sorted(self.gateway.refunds.values(), key=lambda made: made.operation_id is None):
             if made.state == "came_back" and made.operation_id is not None:
                 # A list tells of the refund alone; asked about its transaction, the bank tells all of it.
-                news = self.gateway.news(made.attempt) if self.rng.random() < 0.7 else None
+                news = self._news(made.attempt) if self.rng.random() < 0.7 else None
                 self._hear(RefundFailure("order-1", made.operation_id, made.name, made.amount_minor, "lost", news))
             if made.operation_id is None:
-                news = self.gateway.news(made.attempt)
-                refund = next(seen for seen in news.refunds if seen.refund_id == made.name)
-                self._hear(ForeignRefund(refund, news), made.attempt)
+                news = self._news(made.attempt)
+                for refund in (seen for seen in news.refunds if seen.refund_id == made.name):
+                    self._hear(ForeignRefund(refund, news), made.attempt)
         if self.gateway.was_disputed:
             attempt = max(n for n, account in self.gateway.accounts.items() if account.captured)
             status, over = ("needs_response", False) if self.gateway.disputed else ("won", True)
@@ -127,6 +128,15 @@ class Life(Run):
             )
             if fact.status != self.told_status:
                 self._hear(fact, attempt)
+
+    def _news(self, attempt: int) -> TransactionNews:
+        """Return what the bank says of an attempt: now, or when it was asked before.
+
+        The sweep asks without a lock on the order, so that calls may end between the answer and its booking.
+        """
+        now = self.gateway.news(attempt)
+        before, self.said[attempt] = self.said.get(attempt, now), now
+        return before if self.rng.random() < 0.3 else now
 
     def _hear(self, fact: Fact, attempt: int | None = None) -> None:
         assert self.order is not None

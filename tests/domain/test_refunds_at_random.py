@@ -110,7 +110,10 @@ class Story(Play):
             self.take(decision)
 
     def hear_all(self, gateway: Gateway) -> None:
-        news = gateway.news()
+        self.hear(gateway.news())
+
+    def hear(self, news: TransactionNews) -> None:
+        """Hear what the gateway said. It may have been a while ago: we ask without a lock, and other calls go on."""
         for refund in news.refunds:
             if refund.operation_id is not None and refund.state == "failed":
                 self.told(
@@ -141,8 +144,15 @@ def live(seed: int) -> tuple[Story, Gateway]:
     """Let anything happen for a while; then let everything come to its end."""
     rng = Random(seed)
     story, gateway = Story(), Gateway(rng)
+    asked = gateway.news()
     for n in range(STEPS):
-        _step(story, gateway, rng, n)
+        match rng.randrange(6):
+            case 0:
+                asked = gateway.news()
+            case 1:
+                story.hear(asked)
+            case _:
+                _step(story, gateway, rng, n)
     for _ in range(400):
         gateway.decide()
         story.hear_all(gateway)

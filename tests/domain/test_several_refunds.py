@@ -321,7 +321,9 @@ def test_a_refused_refund_of_a_disputed_order_ends_though_somebody_else_has_give
     play.approve_cancel()
     play.answer(DISPUTED, "R-1")
     play.order = replace(play.order, disputed=True)
-    made = SeenRefund("re_cancel_1", str(of_cancel.operation_id), "succeeded", TOTAL - 1_000, "EUR")
+    made = SeenRefund(
+        f"re_cancel_{of_cancel.try_number}", str(of_cancel.operation_id), "succeeded", TOTAL - 1_000, "EUR"
+    )
     others = SeenRefund("re_9", None, "succeeded", 300, "EUR")
     seen = news(made, others)
     assert play.rule(Word.EXECUTED, OUTSIDE, seen=(seen,)) is not None
@@ -404,7 +406,9 @@ def test_what_somebody_gave_back_for_two_refused_refunds_at_once_is_booked_in_th
     play.answer(DISPUTED, "R-2")
     play.order = replace(play.order, disputed=True)
     at_once = SeenRefund("re_9", None, "succeeded", 1_500, "EUR")
-    made = SeenRefund("re_cancel_1", str(of_cancel.operation_id), "succeeded", TOTAL - 1_500, "EUR")
+    made = SeenRefund(
+        f"re_cancel_{of_cancel.try_number}", str(of_cancel.operation_id), "succeeded", TOTAL - 1_500, "EUR"
+    )
 
     assert play.hear(at_once, news(made, at_once))
     for _ in range(2):

@@ -1,0 +1,87 @@
+"""The gateway is asked without a lock: refunds of ours go on between its answer and the booking of it."""
+
+import pytest
+
+from domain.news import SeenRefund
+from domain.outcome import ReturnedElsewhere
+from domain.ruling import Word
+from schemas import events as e
+from tests.domain.builders import TOTAL
+from tests.domain.test_several_refunds import OUTSIDE, REFUSED, Trouble
+from tests.domain.told import news
+
+
+def theirs(amount_minor: int, name: str = "re_9") -> SeenRefund:
+    return SeenRefund(name, None, "succeeded", amount_minor, "EUR")
+
+
+def of_ours(play: Trouble, state: str = "succeeded") -> list[SeenRefund]:
+    """Return our approved refunds, as the gateway has them."""
+    made = [o for o in play.history.values() if o.kind == "refund" and o.reference is not None]
+    return [SeenRefund(o.reference or "", str(o.operation_id), state, o.amount_minor, "EUR") for o in made]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [1_500, 1_000, 1])
+def test_a_refund_of_somebody_else_is_booked_whole_though_ours_succeeded_after_the_gateway_was_asked(
+    given: int,
+) -> None:
+    """1,000: the books had as much more as the gateway, and it was taken for one that they have already."""
+    play = Trouble()
+    asked_before = news(theirs(given))
+    play.ask("R-1", 1_000)
+    play.approve()
+
+    assert not play.hear(theirs(given), asked_before), "the gateway is asked again"
+    pending = news(theirs(given), *of_ours(play, "pending"))
+    assert not play.hear(theirs(given), pending), "nor is an answer taken that has ours as undecided"
+    assert play.hear(theirs(given), news(theirs(given), *of_ours(play)))
+
+    assert play.told(e.PaymentRefunded, "refund_id", "amount_minor")[-1] == ("re_9", given)
+    assert play.order.current.refunded_minor == 1_000 + given
+
+
+def test_a_failed_refund_of_somebody_else_takes_nothing_off_because_ours_succeeded_meanwhile() -> None:
+    play = Trouble()
+    failed = SeenRefund("re_9", None, "failed", 500, "EUR")
+    play.ask("R-1", 1_000)
+    play.approve()
+
+    assert not play.hear(failed, news(failed))
+    assert play.hear(failed, news(failed, *of_ours(play)))
+
+    assert (play.told(e.PaymentRefundFailed, "refund_id"), play.order.current.refunded_minor) == ([], 1_000)
+
+
+def test_an_answer_from_before_ours_failed_is_asked_for_again() -> None:
+    """Else what others gave back, found by a call of ours and without a row of its own, would be booked twice."""
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    first = play.call()
+    play.approve()
+    play.ask("R-2", TOTAL - 1_000)
+    play.answer(ReturnedElsewhere(1_300, "re_8"))
+    before = news(*of_ours(play)[:1], theirs(100, "re_7"), theirs(200, "re_8"))
+    failed = SeenRefund("re_R-1_1", str(first.operation_id), "failed", 1_000, "EUR")
+    after = news(failed, theirs(100, "re_7"), theirs(200, "re_8"))
+    assert play.fail_later(first, after)
+    assert play.order.current.refunded_minor == 300
+
+    assert not play.hear(theirs(100, "re_7"), before)
+    assert play.hear(theirs(100, "re_7"), after)
+    assert play.order.current.refunded_minor == 300
+
+
+def test_what_a_call_finds_at_the_gateway_comes_on_top_of_what_went_back_past_it() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(REFUSED)
+    assert play.rule(Word.EXECUTED, OUTSIDE) is None
+    play.ask("R-2")
+    assert play.call("R-2").amount_minor == TOTAL - 1_000
+
+    play.answer(ReturnedElsewhere(1_002, "re_9"))
+
+    assert play.told(e.PaymentRefunded, "refund_id", "amount_minor") == [(OUTSIDE, 1_000), ("re_9", 1_002)]
+    assert play.call("R-2").amount_minor == TOTAL - 2_002
+    play.approve("R-2")
+    assert play.order.current.kept_minor == 0
