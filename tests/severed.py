@@ -5,15 +5,34 @@ between is written to a closed transport: uvloop raises RuntimeError, and asynci
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+import gc
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import aiokafka.client
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 
+from deploy.running import run
+
+TEST_S: Final = 110
+
 Where = Callable[[str], bool]
+
+
+def on_uvloop(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a test on the loop of the product. If it fails, close what is open: uvloop's close() waits for that."""
+
+    async def bounded() -> None:
+        try:
+            await asyncio.wait_for(work(), TEST_S)
+        finally:
+            for left in [each for each in gc.get_objects() if isinstance(each, AIOKafkaConnection)]:
+                left.close()
+            await asyncio.sleep(0)
+
+    run(bounded())
 
 
 async def sever(connection: AIOKafkaConnection) -> None:
@@ -27,29 +46,29 @@ async def sever(connection: AIOKafkaConnection) -> None:
 
 
 class Severed:
-    """The connections of the next request. hit: set once a request went to a closed transport."""
+    """What is to be severed. hit: set once a request goes to a closed transport."""
 
-    def __init__(self, of: Where, times: int) -> None:
+    def __init__(self, of: Where) -> None:
         self.hit = asyncio.Event()
+        self._is_due = True
         self._of = of
-        self._left = times
 
     async def _maybe(self, connection: AIOKafkaConnection | None) -> None:
         task = asyncio.current_task()
         name = "" if task is None else getattr(task.get_coro(), "__qualname__", "")
-        if connection is not None and self._left and self._of(name):
-            self._left -= 1
+        if connection is not None and self._is_due and self._of(name):
+            self._is_due = False
             await sever(connection)
             self.hit.set()
 
 
 @contextmanager
-def severed(monkeypatch: Any, of: Where = lambda _: True, *, times: int = 1) -> Iterator[Severed]:
-    """Sever the connection of each of the next requests of the tasks that `of` names, and of no others.
+def severed(monkeypatch: Any, of: Where = lambda _: True) -> Iterator[Severed]:
+    """Sever the connection of the next request of the tasks that `of` names.
 
     of: takes the qualified name of a task's coroutine, such as Fetcher._proc_fetch_request.
     """
-    severing = Severed(of, times)
+    severing = Severed(of)
     taken, made = AIOKafkaClient._get_conn, aiokafka.client.create_conn
 
     async def take(self: AIOKafkaClient, node_id: Any, **options: Any) -> AIOKafkaConnection | None:

@@ -13,10 +13,9 @@ from consumers.adapters.kafka.commits import Commits
 from consumers.adapters.kafka.positions import _offsets
 from consumers.adapters.kafka.source import KafkaSource
 from consumers.adapters.kafka.wire import Wire
-from deploy.running import run
 from domain.errors import Transient
 from tests.producers.reading import make_topic
-from tests.severed import severed
+from tests.severed import on_uvloop, severed
 
 pytestmark = pytest.mark.integration
 
@@ -92,7 +91,7 @@ def test_a_member_reads_on_after_a_task_of_its_client_has_died_at_a_severed_conn
             assert member_of(source) is not before, "a client without this task must be replaced"
             assert not has_given_up(member_of(source))
 
-    run(asyncio.wait_for(work(), 2 * WAIT_S))
+    on_uvloop(work)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -109,7 +108,7 @@ def test_leaving_the_group_raises_nothing_and_leaves_no_connection_though_a_task
             await source.close()
             assert [each for each in connections if each.connected()] == []
 
-    run(asyncio.wait_for(work(), 2 * WAIT_S))
+    on_uvloop(work)
 
 
 ASKING = ("work", "_do_commit_offsets", "_proc_offset_request")
@@ -160,7 +159,7 @@ def test_a_question_over_a_severed_connection_is_an_outage_and_asking_again_help
             finally:
                 await wire.close()
 
-    run(asyncio.wait_for(work(), 2 * WAIT_S))
+    on_uvloop(work)
 
 
 def test_closing_a_client_of_single_requests_raises_nothing_though_its_task_has_died(
@@ -180,4 +179,4 @@ def test_closing_a_client_of_single_requests_raises_nothing_though_its_task_has_
         await wire.close()
         assert [each for each in connections if each.connected()] == []
 
-    run(asyncio.wait_for(work(), 2 * WAIT_S))
+    on_uvloop(work)

@@ -62,11 +62,16 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
             await asyncio.wait([leaving], timeout=GIVE_UP_S)
         leaving.cancel()
         # After a stop() that was cancelled or raised, some tasks still run.
-        left = [task for place in (*_TASKS, _FETCHING) if (task := _task(consumer, *place)) and not task.done()]
+        tasks = [task for place in (*_TASKS, _FETCHING) if (task := _task(consumer, *place))]
+        left = [task for task in tasks if not task.done()]
         for task in left:
             task.cancel()
         await asyncio.wait([leaving, *left], timeout=GIVE_UP_S)
         await close_client(consumer._client)  # noqa: SLF001 - as above
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                # An error that nobody asks for any more would be logged when it is collected.
+                task.exception()
     error = leaving.exception() if leaving.done() and not leaving.cancelled() else None
     if error is not None:
         # It is stopped in any case.
