@@ -1,18 +1,19 @@
 """Reads all messages of the topics, outside any consumer group, and how far the groups are behind."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, NoError, for_code
+from aiokafka.errors import NoError, for_code
 from aiokafka.protocol.commit import OffsetFetchRequest
 
 from consumers.adapters.kafka.careful import CarefulReader
-from consumers.adapters.kafka.closing import begun
+from consumers.adapters.kafka.closing import begun, stop_consumer
 from consumers.adapters.kafka.group_reader import raise_unless_of_one
 from consumers.adapters.kafka.lane_reader import message_of
+from consumers.adapters.kafka.no_answer import NO_ANSWER
 from consumers.adapters.kafka.unpacking import bound_unpacking
 from consumers.adapters.kafka.wire import Wire
 from consumers.reactions import REACTIONS
@@ -126,15 +127,14 @@ class KafkaTopics:
         try:
             try:
                 await begun(consumer.start())
-            except (KafkaError, TimeoutError, OSError) as error:
+            except NO_ANSWER as error:
                 raise start_failure(self._kafka, error) from error
             with _asking():
                 partitions = [TopicPartition(t, n) for t in topics for n in consumer.partitions_for_topic(t) or ()]
                 consumer.unsubscribe()
                 yield consumer, partitions
         finally:
-            with suppress(KafkaError):
-                await consumer.stop()
+            await stop_consumer(consumer)
 
 
 class _Careful:
@@ -177,10 +177,10 @@ class _Careful:
 
 @contextmanager
 def _asking() -> Iterator[None]:
-    """Turn KafkaError into Transient."""
+    """Turn what the client raises into Transient."""
     try:
         yield
-    except KafkaError as error:
+    except NO_ANSWER as error:
         raise Transient(f"Kafka did not answer the audit ({type(error).__name__}): try again") from error
 
 

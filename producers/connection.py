@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
@@ -27,6 +28,12 @@ START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 5
 BREAK_OFF_S = 2
 REFUSED_CREDENTIALS = (AuthenticationFailedError, SaslAuthenticationFailed, ClusterAuthorizationFailedError)
+# What the client raises when a broker does not answer. A broker that is killed breaks the connection, and the client
+# hears of it a moment later. uvloop refuses to write in between, with a plain RuntimeError, and aiokafka 0.14 expects
+# OSError alone. Nothing but calls to the client may stand where this is caught: a RuntimeError of ours is a bug.
+NO_ANSWER = (KafkaError, TimeoutError, OSError, RuntimeError)
+
+_log = structlog.get_logger("producers.connection")
 
 
 def producer_options(kafka: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +68,7 @@ async def start_producer(kafka: Mapping[str, Any]) -> AIOKafkaProducer:
             await begun(producer.start())
     except BaseException as error:
         await discard_producer(producer)
-        if isinstance(error, KafkaError | TimeoutError | OSError):
+        if isinstance(error, NO_ANSWER):
             raise start_failure(kafka, error) from error
         raise
     return producer
@@ -72,7 +79,7 @@ def start_failure(kafka: Mapping[str, Any], error: Exception) -> Transient:
     servers = kafka["bootstrap_servers"]
     if isinstance(error, REFUSED_CREDENTIALS):
         return KafkaDown(f"Kafka at {servers} refused the login: check the PAYMENTS_KAFKA_SASL_ settings")
-    if isinstance(error, KafkaConnectionError | TimeoutError | OSError):
+    if isinstance(error, KafkaConnectionError | TimeoutError | OSError | RuntimeError):
         return KafkaDown(f"no Kafka broker answers at {servers}: check that it runs and the address is right")
     return KafkaDown(f"Kafka at {servers} answered {type(error).__name__}: try again")
 
@@ -89,14 +96,16 @@ async def admin_client(
     try:
         try:
             await begun(admin.start())
-        except (KafkaError, TimeoutError, OSError) as error:
+        except NO_ANSWER as error:
             raise start_failure(kafka, error) from error
         try:
             yield admin
-        except (KafkaError, TimeoutError, OSError) as error:
+        except NotImplementedError:
+            raise  # the broker's release is too new or too old for the request, and stays so
+        except NO_ANSWER as error:
             raise Transient(f"Kafka did not answer {about} ({type(error).__name__}): try again") from error
     finally:
-        await admin.close()
+        await _close_client(admin._client)  # noqa: SLF001 - its own close() may raise
 
 
 async def begun(start: Coroutine[Any, Any, None]) -> None:
@@ -117,42 +126,65 @@ async def begun(start: Coroutine[Any, Any, None]) -> None:
 
 
 async def stop_producer(producer: AIOKafkaProducer) -> None:
-    """Stop a producer whose batches all have an answer. If that takes too long, discard it."""
+    """Stop a producer whose batches all have an answer. If that takes too long, discard it.
+
+    What the client raises is only logged.
+    """
     try:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await producer.stop()
-    except (KafkaError, TimeoutError):
-        await discard_producer(producer)
-    except BaseException:
+    except BaseException as error:
         # The caller has let go of it: nobody else would close its connections.
         await discard_producer(producer)
-        raise
+        if not isinstance(error, Exception):
+            raise
+        _log.warning("stopped a producer with an error", error=repr(error))
 
 
 async def discard_producer(producer: AIOKafkaProducer) -> None:
     """Stop a producer at once, whatever it has not sent.
 
-    Its own stop() waits until every batch has an answer, and an idempotent batch is retried for ever.
+    Its own stop() waits until every batch has an answer, and an idempotent batch is retried for ever. What the client
+    raises is only logged.
     """
     producer._closed = True  # noqa: SLF001 - what stop() sets first
     # The sender waits for running requests, and then perhaps for metadata that never come. The time-out cancels it.
-    with suppress(KafkaError, TimeoutError):
+    try:
         async with asyncio.timeout(1):
             await producer._sender.close()  # noqa: SLF001 - there is no public way to give up
+    except Exception as error:  # noqa: BLE001 - whatever it is, nobody needs this producer any more
+        _log.warning("discarded a producer with an error", error=repr(error))
     await _close_client(producer.client)
 
 
 async def _close_client(client: AIOKafkaClient) -> None:
-    """Close all connections at once. The library's close waits half a minute for a silent TLS peer."""
+    """Close all connections at once. What the client raises is only logged.
+
+    The library's close waits half a minute for a silent TLS peer.
+    """
     for connection in list(client._conns.values()):  # noqa: SLF001 - there is no public way to abort
         if connection._writer is not None:  # noqa: SLF001 - as above
             connection._writer.transport.abort()  # noqa: SLF001 - as above
     try:
         async with asyncio.timeout(STOP_TIMEOUT_S):
             await client.close()
-    except (KafkaError, TimeoutError, OSError):
-        pass
     except asyncio.CancelledError:
         # Unless our task was cancelled, an earlier time-out has cancelled a future that the library awaits again.
         if (task := asyncio.current_task()) is not None and task.cancelling() > 0:
             raise
+    except Exception as error:  # noqa: BLE001 - as above
+        _log.warning("closed a client with an error", error=repr(error))
+        # It raises what its own task died of, before it comes to its connections.
+        for connection in list(client._conns.values()):  # noqa: SLF001 - as above
+            with suppress(Exception):
+                connection.close()
+
+
+def has_died(producer: AIOKafkaProducer) -> bool:
+    """Whether the task that sends has ended, or the one that looks for leaders and partitions. Nothing restarts them.
+
+    Without the second, the producer goes on and does not see new partitions: it would send an order's events to another
+    partition than other relays do.
+    """
+    tasks = (producer._sender.sender_task, producer.client._sync_task)  # noqa: SLF001 - there is no public way to ask
+    return any(task is not None and task.done() for task in tasks)

@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from domain.errors import KafkaDown, Transient
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, always
-from producers.connection import discard_producer, start_producer, stop_producer
+from producers.connection import NO_ANSWER, discard_producer, has_died, start_producer, stop_producer
 from producers.lanes import Results, Stamp
 from producers.partitioning import sort_into_lanes
 from producers.waves import await_wave, send_wave
@@ -60,7 +59,7 @@ class KafkaPublisher:
             results = Results()
             try:
                 await self._publish(messages, results, allowed)
-            except (KafkaError, TimeoutError, OSError, Transient) as error:
+            except (*NO_ANSWER, Transient) as error:
                 await self._discard()
                 named = isinstance(error, Transient)
                 why = str(error) if named else f"Kafka did not take the messages ({type(error).__name__}): try again"
@@ -87,11 +86,14 @@ class KafkaPublisher:
             await discard_producer(producer)
 
     async def _fresh_producer(self) -> AIOKafkaProducer:
-        """Return the producer. Replace it first after a refused or unanswered batch: its sequence has a gap then."""
-        if self._stale:
+        """Return the producer. Replace it first if it has died, and after a refused or unanswered batch.
+
+        After such a batch its sequence has a gap.
+        """
+        assert self._producer is not None
+        if self._stale or has_died(self._producer):
             await self._discard()
             await self.start()
-        assert self._producer is not None
         return self._producer
 
     async def _publish(

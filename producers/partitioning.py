@@ -52,7 +52,8 @@ async def _count_partitions(client: AIOKafkaClient, topic: str, results: Results
         return _close(results, topic, f"{topic[:300]!r} is no valid topic: check PAYMENTS_TOPIC_PREFIX")
     loop = asyncio.get_running_loop()
     until = loop.time() + TOPIC_WAIT_S
-    await client.add_topic(topic)
+    async with asyncio.timeout(answer_s):
+        await client.add_topic(topic)
     while not (found := client.cluster.partitions_for_topic(topic)):
         async with asyncio.timeout(answer_s):
             if not await client.force_metadata_update():

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError, NotControllerError, UnknownTopicOrPartit
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
+from producers.connection import NO_ANSWER
 from producers.topic_settings import READ
 
 _SET: Final = 0
@@ -70,7 +71,8 @@ async def read_settings(
 ) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """Return the settings of the topics that this user may read, and why others were not read, both by topic.
 
-    Nothing is raised: roles work without these settings.
+    Nothing is raised: roles work without these settings, also with a broker that does not know the request
+    (NotImplementedError, which is a RuntimeError).
     """
     if not topics:
         return {}, {}
@@ -79,7 +81,7 @@ async def read_settings(
     unread: dict[str, str] = {}
     try:
         responses = await admin.describe_configs(asked)
-    except (KafkaError, TimeoutError, OSError, NotImplementedError) as error:
+    except NO_ANSWER as error:
         return {}, dict.fromkeys(topics, type(error).__name__)
     for response in responses:
         for code, _, _, topic, entries in response.resources:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from deploy.consuming import consumed_with
 from deploy.demo.elsewhere import OF_ALL_CALLS
@@ -34,7 +33,7 @@ from deploy.preparing import make_topics, migrate_database, set_stock
 from deploy.running import run
 from deploy.settings import Settings, load_settings
 from deploy.stockhouse.client import StockhouseClient
-from producers.connection import admin_client
+from producers.connection import NO_ANSWER, admin_client
 
 PENDING_S: Final = 2.0
 CUSTOMERS: Final = "customers.csv"
@@ -214,6 +213,6 @@ async def _stable(admin: AIOKafkaAdminClient, group: str) -> bool:
     """Whether a group has shared out its partitions. One group a request: aiokafka misreads an answer about several."""
     try:
         answers = await admin.describe_consumer_groups([group])
-    except KafkaError:
+    except NO_ANSWER:
         return False  # its coordinator is not there yet
     return any(group == name and state == STABLE for answer in answers for _, name, state, *_ in answer.groups)

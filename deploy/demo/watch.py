@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
+from consumers.adapters.kafka.closing import begun, has_given_up, stop_consumer
+from consumers.adapters.kafka.no_answer import NO_ANSWER
 from deploy.demo.stories import ASKED_EVENT, MONEY_EVENTS, OUTCOME_EVENTS
 from deploy.settings import Settings
 from schemas.codec import Codec
@@ -78,7 +78,13 @@ class Watcher:
         self._letters = {dead_letter_topic(self._prefix, name) for name in CONSUMED}
         topics = self._outcomes | self._passed | self._letters
         self._partitions = [TopicPartition(t, p) for t in sorted(topics) for p in range(settings.topic_partitions)]
-        self._consumer = AIOKafkaConsumer(
+        self._kafka = settings.kafka_options()
+        self._next: dict[TopicPartition, int] = {}
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def start(self) -> None:
+        """Connect, and begin in every topic with the first message that was not read yet."""
+        consumer = AIOKafkaConsumer(
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -86,32 +92,47 @@ class Watcher:
             fetch_max_wait_ms=50,
             request_timeout_ms=40_000,
             retry_backoff_ms=100,
-            **settings.kafka_options(),
+            **self._kafka,
         )
-
-    async def start(self) -> None:
-        """Connect, and begin with the first message of every topic."""
-        await self._consumer.start()
-        self._consumer.assign(self._partitions)
-        await self._consumer.seek_to_beginning()
+        try:
+            await begun(consumer.start())
+        except BaseException:
+            await stop_consumer(consumer)
+            raise
+        consumer.assign(self._partitions)
+        for partition in self._partitions:
+            consumer.seek(partition, self._next.get(partition, 0))
+        self._consumer = consumer
 
     async def run(self) -> None:
         """Read until cancelled. Wait for a broker that was killed."""
         while True:
             try:
-                found = await self._consumer.getmany(timeout_ms=TAKE_MS, max_records=TAKE_MAX)
-            except KafkaError:
+                found = await self._take()
+            except NO_ANSWER:
                 await asyncio.sleep(TAKE_MS / 1000)
                 continue
             now_s = asyncio.get_running_loop().time()
-            for records in found.values():
+            for partition, records in found.items():
                 for record in records:
                     self._note(record, now_s)
+                self._next[partition] = records[-1].offset + 1
 
     async def close(self) -> None:
         """Disconnect."""
-        with suppress(KafkaError):
-            await self._consumer.stop()
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await stop_consumer(consumer)
+
+    async def _take(self) -> Mapping[TopicPartition, Sequence[Any]]:
+        """Take what is there, with a new client if this one has given up."""
+        if self._consumer is not None and has_given_up(self._consumer):
+            await self.close()
+        if self._consumer is None:
+            await self.start()
+        consumer: Any = self._consumer
+        found: Mapping[TopicPartition, Sequence[Any]] = await consumer.getmany(timeout_ms=TAKE_MS, max_records=TAKE_MAX)
+        return found
 
     def _note(self, record: Any, now_s: float) -> None:
         if record.topic in self._letters:

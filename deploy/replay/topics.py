@@ -5,14 +5,16 @@ So whatever does not come without gaps is read again by our own requests.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from consumers.adapters.kafka.careful import CarefulReader
+from consumers.adapters.kafka.closing import begun, stop_consumer
 from consumers.adapters.kafka.group_reader import raise_unless_of_one
+from consumers.adapters.kafka.no_answer import NO_ANSWER
 from consumers.adapters.kafka.unpacking import bound_unpacking
 from consumers.adapters.kafka.wire import Wire
 from deploy.failures import NOT_REACHED, Failure
@@ -216,23 +218,22 @@ async def open_topics(settings: Settings) -> AsyncIterator[Topics]:
     )
     try:
         try:
-            await consumer.start()
-        except (KafkaError, TimeoutError, OSError) as error:
+            await begun(consumer.start())
+        except NO_ANSWER as error:
             raise start_failure(kafka, error) from error
         yield Topics(settings, consumer)
     finally:
-        with suppress(KafkaError):
-            await consumer.stop()
+        await stop_consumer(consumer)
 
 
 @contextmanager
 def _asking(topic: str) -> Iterator[None]:
-    """Turn KafkaError into what to do."""
+    """Turn what the client raises into what to do."""
     try:
         yield
     except TopicAuthorizationFailedError as error:
         raise Failure(
             f"Kafka forbids this user to read {topic}: it needs Describe and Read on it", NOT_REACHED
         ) from error
-    except KafkaError as error:
+    except NO_ANSWER as error:
         raise Transient(f"Kafka did not answer ({type(error).__name__}): try again") from error

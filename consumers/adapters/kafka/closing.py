@@ -11,7 +11,8 @@ from typing import Any, Final
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
+
+from domain.errors import Transient
 
 LEAVE_S: Final = 5
 """Time to leave the group in order. While the group rebalances, the library's stop() waits until all members have
@@ -23,6 +24,7 @@ _TASKS: Final = (
     ("_coordinator", "_commit_refresh_task"),
 )
 _FETCHING: Final = ("_fetcher", "_fetch_task")
+_BROKERS: Final = ("_client", "_sync_task")
 
 _log = structlog.get_logger("consumers.source")
 
@@ -44,11 +46,11 @@ async def begun(start: Coroutine[Any, Any, None]) -> None:
             starting.exception()
 
 
-async def leave_group(consumer: AIOKafkaConsumer) -> None:
-    """Leave the group, so that others take over at once. If that takes too long, drop the client.
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a client. It leaves its group, if it has one, so that others take over at once.
 
-    The group notices a dropped member after its session time-out. All its tasks end here: a heartbeat would keep
-    partitions that nobody reads.
+    If that takes too long, the client is dropped. The group notices a dropped member after its session time-out. All
+    its tasks end here: a heartbeat would keep partitions that nobody reads. What the client raises is only logged.
     """
     leaving = asyncio.ensure_future(consumer.stop())
     try:
@@ -60,42 +62,59 @@ async def leave_group(consumer: AIOKafkaConsumer) -> None:
             await asyncio.wait([leaving], timeout=GIVE_UP_S)
         leaving.cancel()
         # After a stop() that was cancelled or raised, some tasks still run.
-        left = [task for place in (*_TASKS, _FETCHING) if (task := _task(consumer, *place)) and not task.done()]
+        tasks = [task for place in (*_TASKS, _FETCHING) if (task := _task(consumer, *place))]
+        left = [task for task in tasks if not task.done()]
         for task in left:
             task.cancel()
         await asyncio.wait([leaving, *left], timeout=GIVE_UP_S)
         await close_client(consumer._client)  # noqa: SLF001 - as above
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                # An error that nobody asks for any more would be logged when it is collected.
+                task.exception()
     error = leaving.exception() if leaving.done() and not leaving.cancelled() else None
     if error is not None:
-        # We have left the group in any case.
-        _log.warning("left the group with an error", error=repr(error))
+        # It is stopped in any case.
+        _log.warning("stopped a client with an error", error=repr(error))
 
 
 def has_given_up(consumer: AIOKafkaConsumer) -> bool:
     """Whether a task of the client has ended with an error. The client never starts it again.
 
-    One refused heartbeat is enough: no other is sent, and the group assigns its partitions to other members.
+    One refused heartbeat is enough: no other is sent, and the group assigns its partitions to other members. Without
+    the others nothing is fetched, or no new leader or partition is seen, and the client does not say so.
     """
-    tasks = (_task(consumer, *place) for place in _TASKS)
+    tasks = (_task(consumer, *place) for place in (*_TASKS, _FETCHING, _BROKERS))
     return any(task and task.done() and not task.cancelled() and task.exception() is not None for task in tasks)
 
 
+def check_alive(consumer: AIOKafkaConsumer) -> None:
+    """Raise Transient if the client has given up: without the task that fetches, it gives no messages and no error."""
+    if has_given_up(consumer):
+        raise Transient("a task of Kafka's client has ended with an error")
+
+
 async def close_client(client: AIOKafkaClient) -> None:
-    """Close all connections at once.
+    """Close all connections at once. What the client raises is only logged.
 
     The library's close waits half a minute for a silent TLS peer, and without end for unsent bytes.
     """
     for connection in list(client._conns.values()):  # noqa: SLF001 - there is no public way to abort
         if connection._writer is not None:  # noqa: SLF001 - as above
             connection._writer.transport.abort()  # noqa: SLF001 - as above
-    with suppress(KafkaError, TimeoutError, OSError):
-        try:
-            async with asyncio.timeout(GIVE_UP_S):
-                await client.close()
-        except asyncio.CancelledError:
-            # Unless our task was cancelled, an earlier time-out has cancelled a future that the library awaits again.
-            if (task := asyncio.current_task()) is not None and task.cancelling() > 0:
-                raise
+    try:
+        async with asyncio.timeout(GIVE_UP_S):
+            await client.close()
+    except asyncio.CancelledError:
+        # Unless our task was cancelled, an earlier time-out has cancelled a future that the library awaits again.
+        if (task := asyncio.current_task()) is not None and task.cancelling() > 0:
+            raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, nobody needs this client any more
+        _log.warning("closed a client with an error", error=repr(error))
+        # It raises what its own task died of, before it comes to its connections.
+        for connection in list(client._conns.values()):  # noqa: SLF001 - as above
+            with suppress(Exception):
+                connection.close()
 
 
 def _task(consumer: AIOKafkaConsumer, owner: str, name: str) -> "asyncio.Task[None] | None":

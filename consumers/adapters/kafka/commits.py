@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
+from consumers.adapters.kafka.no_answer import NO_ANSWER
 from domain.errors import Transient
 
 COMMIT_S: Final = 10
@@ -68,7 +68,7 @@ class Commits:
         try:
             async with asyncio.timeout(COMMIT_S):
                 await consumer.commit({partition: (end, topic_id) for partition, end in pending.items()})
-        except (KafkaError, TimeoutError) as error:
+        except NO_ANSWER as error:
             if self._forgotten == forgotten:
                 self.add(pending)
             why = f"no answer in {COMMIT_S} s" if isinstance(error, TimeoutError) else repr(error)

@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
 
-from consumers.adapters.kafka.closing import begun, leave_group
+from consumers.adapters.kafka.closing import begun, stop_consumer
+from consumers.adapters.kafka.no_answer import NO_ANSWER
 from domain.errors import Transient
 from domain.ports.source import Message
 
@@ -74,8 +74,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await begun(consumer.start())
         except BaseException as error:
-            await leave_group(consumer)
-            if isinstance(error, KafkaError):
+            await stop_consumer(consumer)
+            if isinstance(error, NO_ANSWER):
                 raise Transient(f"Kafka does not answer: {error!r}") from error
             raise
         consumer.subscribe([self._topic], listener=self)
@@ -114,7 +114,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.wait([joining])
         consumer, self.consumer = self.consumer, None
         if consumer is not None:
-            await leave_group(consumer)
+            await stop_consumer(consumer)
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Keep the partitions until the current batch is planned and committed, or the time to drain is over.

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Mapping
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from consumers.adapters.kafka.commits import Commits
 from consumers.adapters.kafka.group_reader import resume, seek
 from consumers.adapters.kafka.lanes import RETRY_S, Lane, Lanes, clock
+from consumers.adapters.kafka.no_answer import NO_ANSWER
 from consumers.adapters.kafka.wire import ASK_S, Committed, Wire
 from domain.alarms import REMIND_S, Log, ring
 from domain.errors import Transient
@@ -154,5 +154,5 @@ async def _offsets(asked: Awaitable[dict[TopicPartition, int]]) -> dict[TopicPar
     try:
         async with asyncio.timeout(ASK_S):
             return await asked
-    except (KafkaError, TimeoutError) as error:
+    except NO_ANSWER as error:
         raise Transient(f"Kafka does not answer: {error!r}") from error

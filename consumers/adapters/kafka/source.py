@@ -8,7 +8,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.adapters.kafka.careful import CarefulReader
-from consumers.adapters.kafka.closing import has_given_up
+from consumers.adapters.kafka.closing import check_alive, has_given_up
 from consumers.adapters.kafka.commits import Commits
 from consumers.adapters.kafka.group_reader import Rebalancing, pause, seek
 from consumers.adapters.kafka.lane_reader import LaneReader
@@ -69,6 +69,7 @@ class KafkaSource:
             return self._membership.note_unassigned()
         consumer = self._membership.joined()
         try:
+            check_alive(consumer)
             taken = await self._reading.take(consumer, limit, wait_s, clock())
         except Rebalancing:
             return self._membership.note_unassigned()

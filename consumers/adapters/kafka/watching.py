@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+
+from consumers.adapters.kafka.no_answer import NO_ANSWER
 
 CHECK_S: Final = 0.25
 STUCK_S: Final = 3
@@ -94,6 +95,6 @@ async def position_of(consumer: AIOKafkaConsumer, partition: TopicPartition) -> 
     try:
         async with asyncio.timeout(POSITION_S):
             position: int = await consumer.position(partition)
-    except (KafkaError, TimeoutError):
+    except NO_ANSWER:
         return None
     return position

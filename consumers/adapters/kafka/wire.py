@@ -13,7 +13,6 @@ from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
-    KafkaError,
     NoError,
     UnknownTopicOrPartitionError,
     for_code,
@@ -34,6 +33,7 @@ from aiokafka.protocol.types import (
 )
 
 from consumers.adapters.kafka.closing import begun, close_client
+from consumers.adapters.kafka.no_answer import NO_ANSWER
 from domain.errors import Transient
 
 ASK_S: Final = 5
@@ -194,7 +194,7 @@ class Wire:
                 async with self._connecting:
                     self._client = self._client or await self._connect()
                 yield self._client
-        except (KafkaError, TimeoutError, OSError) as error:
+        except NO_ANSWER as error:
             await self.close()
             raise Transient(f"Kafka does not answer: {error!r}") from error
 
