@@ -1,6 +1,7 @@
 """Events as topics carry them, put into a folder by the product's own chunk, without Kafka."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,5 +60,6 @@ def chunk_of(form: str, reads: Iterable[Read], window: Window = ALL) -> Chunk:
 def put(out: Path, form: str, *reads: Read, window: Window = ALL) -> None:
     """Commit what was read, as one run does."""
     with open_folder(out, form, "", window) as folder:
-        chunk_of(form, reads, window).commit(folder)
+        with closing(format_of(form).known(folder.scratch)) as known:
+            chunk_of(form, reads, window).commit(folder, known)
         folder.place("views.sql", views(folder.has_files, out, form))
