@@ -141,7 +141,9 @@ class Chunk:
         self._events[place.event_type] += len(places)
 
     def _leave_out(self, event_type: str, day: int, found: Mapping[bytes, int]) -> None:
-        """Leave out events that stand in files. Those with other bytes are rejected."""
+        """Leave out events that stand in files, and their ids. Those with other bytes are rejected."""
+        for event_id in found:
+            del self._ids[event_type, day][event_id]
         for place, held in self._held.items():
             if (place.event_type, place.day) != (event_type, day):
                 continue
