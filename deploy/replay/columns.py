@@ -30,7 +30,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. parts: those of a struct. uuid: its text is a UUID. symbols: of an enum, else empty."""
+    """One column. parts: those of a struct. uuid: its text is a UUID. symbols: of an enum, else empty.
+
+    hidden: asterisks stand in place of its text.
+    """
 
     name: str
     kind: Kind
@@ -39,6 +42,7 @@ class Column:
     uuid: bool = False
     parts: tuple["Column", ...] = ()
     symbols: tuple[str, ...] = ()
+    hidden: bool = False
 
     @property
     def unit(self) -> str:
@@ -73,6 +77,7 @@ def _column(field: dict[str, Any], *, secret: bool = False) -> Column:
     nullable = isinstance(of, list)
     of = of[1] if isinstance(of, list) else of
     described = {"name": field["name"], "doc": _HIDDEN_DOC if secret else field["doc"], "nullable": nullable}
+    described["hidden"] = secret
     if isinstance(of, str):
         return Column(kind=_PLAIN[of], **described)
     logical = of.get("logicalType")

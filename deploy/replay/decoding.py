@@ -5,6 +5,7 @@ why it was refused. What is no event at all is rejected.
 """
 
 import re
+from hashlib import sha256
 from io import BytesIO
 from typing import Any, Final
 
@@ -24,9 +25,10 @@ Row = dict[str, Any]
 """By column name: text, int, bool, None; a moment is microseconds since 1970; dicts, and lists of dicts."""
 
 HEAD_BYTES: Final = 10
+_number: Final = int.from_bytes
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
-_YEAR_1_US: Final = -62_135_596_800_000_000
-_YEAR_10000_US: Final = 253_402_300_800_000_000
+YEAR_1_US: Final = -62_135_596_800_000_000
+YEAR_10000_US: Final = 253_402_300_800_000_000
 """No reader's calendar goes further."""
 _MOMENTS: Final = {
     t: tuple(c.name for c in of if c.kind is Kind.MOMENT and c not in OF_KAFKA) for t, of in COLUMNS.items()
@@ -72,11 +74,16 @@ class RowReader:
         return mask(hide(self._open, event_type, value).body or b"")[0]
 
 
+def hash_of(value: bytes) -> int:
+    """Return the first eight bytes of a message's SHA-256, signed: what tells other bytes under one event id."""
+    return _number(sha256(value).digest()[:8], "big", signed=True)
+
+
 def _check(event_type: str, row: Row) -> None:
     """Raise Rejected for times and ids that files cannot hold. Write UUIDs in lower case."""
     for name in _MOMENTS[event_type]:
         at = row[name]
-        if at is not None and not _YEAR_1_US <= at < _YEAR_10000_US:
+        if at is not None and not YEAR_1_US <= at < YEAR_10000_US:
             raise Rejected(Reason.INVALID_FIELD, f"{name}: the time is outside the years 1 to 9999.")
     for name in _UUIDS[event_type]:
         text = row[name]

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -40,11 +40,12 @@ class NewFile(NamedTuple):
 
 
 class Folder:
-    """A locked folder. Only `commit` changes what readers see."""
+    """A locked folder. Only `commit` changes what readers see. scratch: for what a run needs and leaves behind."""
 
     def __init__(self, path: Path, state: Manifest, suffix: str) -> None:
         self._path = path
         self._suffix = suffix
+        self.scratch = path / TEMPORARY
         self.manifest = state
 
     def files(self, event_type: str, day: int) -> list[Path]:
@@ -60,8 +61,12 @@ class Folder:
 
         Raises Failure if the file system refuses it.
         """
-        with _writing(self._path):
+        with self.writing():
             self._commit(files, rejected, state)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Turn an error of the file system into Failure."""
+        return _writing(self._path)
 
     def _commit(self, files: Sequence[NewFile], rejected: Sequence[Mapping[str, Any]], state: Manifest) -> None:
         temporary = self._path / TEMPORARY

@@ -1,6 +1,6 @@
 """JSON lines: one event a line, times as ISO 8601 in UTC with microseconds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -8,55 +8,92 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
-from deploy.replay.columns import BODY_HASH, COLUMNS, EVENT_ID, Kind
+from deploy.replay.columns import BODY_HASH, COLUMNS, EVENT_ID, OCCURRED_AT, OFFSET, Kind
 from deploy.replay.decoding import Row
-from deploy.replay.formats import Unfit
+from deploy.replay.formats import DAY_US, Singly, Stretch
+from deploy.replay.topics import Message
 
 _BEGIN: Final = len(f'{{"{EVENT_ID}":"')
 _END: Final = _BEGIN + 36
 """Where the event id stands in every line: it is the first column, and of fixed length."""
+_LINE_BYTES: Final = 40
+"""Of memory, beside its text."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMES: Final = {t: tuple(c.name for c in of) for t, of in COLUMNS.items()}
 _MOMENTS: Final = {t: tuple(c.name for c in of if c.kind is Kind.MOMENT) for t, of in COLUMNS.items()}
 
 
 class JsonLines:
-    """deploy.replay.formats.Format. A batch is a list of lines."""
+    """deploy.replay.formats.Format, and its Known. Data are a list of lines, ids are the bytes of their text."""
 
     suffix = "jsonl"
 
-    def batch(self, event_type: str, rows: Sequence[Row]) -> tuple[list[bytes], int]:
-        """As Format.batch."""
-        try:
-            lines = [orjson.dumps(as_json(event_type, row)) for row in rows]
-        except orjson.JSONEncodeError as error:
-            raise Unfit(str(error)) from error
-        return lines, sum(map(len, lines)) + 40 * len(lines)
+    def read(self, event_type: str, partition: int, messages: Sequence[Message], singly: Singly) -> Stretch:  # noqa: ARG002 - Format's
+        """As Format.read."""
+        rows: list[Row] = []
+        lines: list[bytes] = []
+        for message in messages:
+            row = singly.row(message)
+            if row is None:
+                continue
+            try:
+                lines.append(orjson.dumps(as_json(event_type, row)))
+            except orjson.JSONEncodeError:
+                singly.unfit(row)
+                continue
+            rows.append(row)
+        return Stretch(
+            lines,
+            [row[OFFSET] for row in rows],
+            [line[_BEGIN:_END] for line in lines],
+            [row[BODY_HASH] for row in rows],
+            [row[OCCURRED_AT] // DAY_US for row in rows],
+        )
 
-    def without(self, batch: list[bytes], ids: frozenset[str]) -> tuple[list[bytes], list[Row]]:
+    def take(self, data: list[bytes], places: Sequence[int]) -> list[bytes]:
+        """As Format.take."""
+        return [data[place] for place in places]
+
+    def without(self, data: list[bytes], ids: Collection[bytes]) -> tuple[list[bytes], list[bytes]]:
         """As Format.without."""
-        kept = [line for line in batch if line[_BEGIN:_END].decode() not in ids]
-        out = [orjson.loads(line) for line in batch if line[_BEGIN:_END].decode() in ids]
-        return kept, out
+        kept = [line for line in data if line[_BEGIN:_END] not in ids]
+        return kept, [line for line in data if line[_BEGIN:_END] in ids]
 
-    def write(self, file: BinaryIO, event_type: str, batches: Sequence[list[bytes]]) -> int:  # noqa: ARG002 - Format's
+    def rows(self, data: list[bytes]) -> list[tuple[bytes, Row]]:
+        """As Format.rows."""
+        return [(line[_BEGIN:_END], orjson.loads(line)) for line in data]
+
+    def size(self, data: list[bytes]) -> int:
+        """As Format.size."""
+        return sum(map(len, data)) + _LINE_BYTES * len(data)
+
+    def write(self, file: BinaryIO, event_type: str, pieces: Sequence[list[bytes]]) -> int:  # noqa: ARG002 - Format's
         """As Format.write."""
-        for batch in batches:
-            if batch:
-                file.write(b"\n".join(batch) + b"\n")
-        return sum(map(len, batches))
+        for lines in pieces:
+            if lines:
+                file.write(b"\n".join(lines) + b"\n")
+        return sum(map(len, pieces))
 
-    def find(self, paths: Sequence[Path], ids: Mapping[str, object]) -> dict[str, int]:
-        """As Format.find. Only lines that are found are parsed."""
-        wanted = {event_id.encode() for event_id in ids}
-        found: dict[str, int] = {}
+    def known(self, scratch: Path) -> "JsonLines":  # noqa: ARG002 - Format's
+        """As Format.known."""
+        return self
+
+    def find(self, event_type: str, day: int, paths: Sequence[Path], ids: Mapping[bytes, int]) -> Mapping[bytes, int]:  # noqa: ARG002 - Known's
+        """As Known.find. Every line of the day is looked at; only those that are found are parsed."""
+        found: dict[bytes, int] = {}
         for path in paths:
             with path.open("rb") as file:
                 for line in file:
-                    if line[_BEGIN:_END] in wanted:
+                    if line[_BEGIN:_END] in ids:
                         row: dict[str, Any] = orjson.loads(line)
-                        found[row[EVENT_ID]] = row[BODY_HASH]
+                        found[line[_BEGIN:_END]] = row[BODY_HASH]
         return found
+
+    def add(self, event_type: str, day: int, ids: Mapping[bytes, int]) -> None:
+        """As Known.add. There is nothing to note: the files are read each time."""
+
+    def close(self) -> None:
+        """As Known.close."""
 
 
 def as_json(event_type: str, row: Row) -> Row:

@@ -1,106 +1,147 @@
-"""Parquet as DuckDB, polars and pyarrow read it: ids are text, times have a zone, money is 64-bit integers.
+"""Parquet files. What is plain is read as columns at once, the rest message by message."""
 
-Ids are no UUID columns: polars gives those as 16 bytes.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from deploy.replay.columns import BODY_HASH, COLUMNS, EVENT_ID, Column, Kind
-from deploy.replay.decoding import Row
-from deploy.replay.formats import Unfit
+from deploy.replay.arrow import SCHEMAS
+from deploy.replay.columnar import read_bodies
+from deploy.replay.columns import BODY_HASH, COLUMNS, EVENT_ID, OCCURRED_AT, OFFSET, Column, Kind
+from deploy.replay.decoding import Row, hash_of
+from deploy.replay.formats import DAY_US, Singly, Stretch
+from deploy.replay.known_ids import KnownIds
+from deploy.replay.topics import Message
+from deploy.replay.uuids import ids_of
+from schemas.framing import HEADS
 
 COMPRESSION: Final = "zstd"
 LEVEL: Final = 1
 """Higher levels save a few per cent here: most bytes are ids, which nothing compresses."""
-SEARCHED_ROWS: Final = 200_000
-"""So many ids are compared at a time: 10 MB."""
 
 
 class Parquet:
-    """deploy.replay.formats.Format. A batch is a pyarrow.RecordBatch."""
+    """deploy.replay.formats.Format. Data are a pyarrow.RecordBatch, ids are the 16 bytes of the UUID."""
 
     suffix = "parquet"
 
-    def batch(self, event_type: str, rows: Sequence[Row]) -> tuple[pa.RecordBatch, int]:
-        """As Format.batch."""
-        schema = SCHEMAS[event_type]
-        try:
-            arrays = [pa.array([row[name] for row in rows], of) for name, of in _FIELDS[event_type]]
-        except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-            raise Unfit(str(error)) from error
-        made = pa.RecordBatch.from_arrays(arrays, schema=schema)
-        return made, made.nbytes
+    def read(self, event_type: str, partition: int, messages: Sequence[Message], singly: Singly) -> Stretch:
+        """As Format.read."""
+        found, left = _read_plain(event_type, partition, messages)
+        rows = [row for message in left if (row := singly.row(message)) is not None]
+        if not rows:
+            return found
+        others = _of_rows(event_type, rows, singly)
+        return _merged(found, others) if found.ids else others
 
-    def without(self, batch: pa.RecordBatch, ids: frozenset[str]) -> tuple[pa.RecordBatch, list[Row]]:
+    def take(self, data: pa.RecordBatch, places: Sequence[int]) -> pa.RecordBatch:
+        """As Format.take."""
+        return data.take(pa.array(places, pa.int64()))
+
+    def without(self, data: pa.RecordBatch, ids: Collection[bytes]) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """As Format.without."""
-        hit = pc.is_in(batch.column(EVENT_ID), value_set=pa.array(sorted(ids), pa.string()))
-        return batch.filter(pc.invert(hit)), batch.filter(hit).to_pylist()
+        texts = pa.array([str(UUID(bytes=event_id)) for event_id in ids], pa.string())
+        hit = pc.is_in(data.column(EVENT_ID), value_set=texts)
+        return data.filter(pc.invert(hit)), data.filter(hit)
 
-    def write(self, file: BinaryIO, event_type: str, batches: Sequence[pa.RecordBatch]) -> int:
+    def rows(self, data: pa.RecordBatch) -> list[tuple[bytes, Row]]:
+        """As Format.rows."""
+        return [(UUID(row[EVENT_ID]).bytes, row) for row in data.to_pylist()]
+
+    def size(self, data: pa.RecordBatch) -> int:
+        """As Format.size."""
+        return int(data.nbytes)
+
+    def write(self, file: BinaryIO, event_type: str, pieces: Sequence[pa.RecordBatch]) -> int:
         """As Format.write."""
-        table = pa.Table.from_batches(batches, schema=SCHEMAS[event_type])
+        table = pa.Table.from_batches(pieces, schema=SCHEMAS[event_type])
         pq.write_table(
             table, file, compression=COMPRESSION, compression_level=LEVEL, use_dictionary=_DICTIONARIES[event_type]
         )
         pa.default_memory_pool().release_unused()
         return int(table.num_rows)
 
-    def find(self, paths: Sequence[Path], ids: Mapping[str, object]) -> dict[str, int]:
-        """As Format.find."""
-        wanted = pa.array(ids, pa.string())
-        found: dict[str, int] = {}
-        for files in _stretches(paths):
-            if pc.any(pc.is_in(pa.concat_tables(files.values()).column(EVENT_ID), value_set=wanted)).as_py():
-                for path in files:
-                    found |= _hashes(path, wanted)
-        return found
+    def known(self, scratch: Path) -> KnownIds:
+        """As Format.known."""
+        return KnownIds(scratch)
 
 
-def _stretches(paths: Sequence[Path]) -> Iterator[dict[Path, pa.Table]]:
-    """Read the ids of these files, some files at a time."""
-    tables: dict[Path, pa.Table] = {}
-    for path in paths:
-        tables[path] = _read(path, EVENT_ID)
-        if sum(table.num_rows for table in tables.values()) >= SEARCHED_ROWS:
-            yield tables
-            tables = {}
-    if tables:
-        yield tables
+def _read_plain(event_type: str, partition: int, messages: Sequence[Message]) -> tuple[Stretch, Sequence[Message]]:
+    """Read the messages that are plain. Return the others, too."""
+    head = HEADS[event_type]
+    likely = [m for m in messages if m.value is not None and m.value.startswith(head)]
+    values = [m.value for m in likely if m.value is not None]
+    bodies = read_bodies(event_type, values) if values else None
+    if bodies is None:
+        return _NOTHING, messages
+    hashes = np.fromiter(map(hash_of, values), np.int64, len(values))
+    offsets = np.fromiter((m.offset for m in likely), np.int64, len(likely))
+    times = np.fromiter((m.timestamp for m in likely), np.int64, len(likely)) * 1000
+    of_kafka = [np.full(len(likely), partition, np.int64), offsets, times, hashes]
+    schema, good = SCHEMAS[event_type], bodies.good
+    arrays = [*bodies.columns, *map(pa.array, of_kafka)]
+    batch = pa.RecordBatch.from_arrays([a.cast(f.type) for a, f in zip(arrays, schema, strict=True)], schema=schema)
+    ids, days = bodies.ids, bodies.moments // DAY_US
+    left: Sequence[Message] = ()
+    if len(likely) < len(messages) or not good.all():
+        read = set(compress(offsets.tolist(), good.tolist()))
+        left = [m for m in messages if m.offset not in read]
+        batch, offsets, hashes = batch.filter(pa.array(good)), offsets[good], hashes[good]
+        ids, days = ids[good], days[good]
+    return Stretch(batch, offsets.tolist(), ids_of(ids), hashes.tolist(), days.tolist()), left
 
 
-def _hashes(path: Path, wanted: pa.Array) -> dict[str, int]:
-    """Return those of the ids that stand in the file, with their hashes."""
-    table = _read(path, EVENT_ID, BODY_HASH)
-    hits = table.filter(pc.is_in(table.column(EVENT_ID), value_set=wanted))
-    return dict(zip(*(column.to_pylist() for column in hits.columns), strict=True))
+def _of_rows(event_type: str, rows: Sequence[Row], singly: Singly) -> Stretch:
+    """Make a stretch of rows. Those with a value that does not fit its column are left out."""
+    try:
+        batch = _batch(event_type, rows)
+    except _UNFIT:
+        fit = []
+        for row in rows:
+            try:
+                _batch(event_type, [row])
+            except _UNFIT:
+                singly.unfit(row)
+            else:
+                fit.append(row)
+        rows, batch = fit, _batch(event_type, fit)
+    return Stretch(
+        batch,
+        [row[OFFSET] for row in rows],
+        [UUID(row[EVENT_ID]).bytes for row in rows],
+        [row[BODY_HASH] for row in rows],
+        [row[OCCURRED_AT] // DAY_US for row in rows],
+    )
 
 
-def _read(path: Path, *columns: str) -> pa.Table:
-    """Read columns of a file. pq.read_table would do the same; it takes twice as long."""
-    with pq.ParquetFile(path) as file:
-        return file.read(columns=list(columns), use_threads=False)
+def _batch(event_type: str, rows: Sequence[Row]) -> pa.RecordBatch:
+    """Make a batch of rows. Raises one of _UNFIT if a value does not fit its column."""
+    schema = SCHEMAS[event_type]
+    arrays = [pa.array([row[field.name] for row in rows], field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-_TYPES: Final = {
-    Kind.TEXT: pa.string(),
-    Kind.WHOLE: pa.int64(),
-    Kind.FLAG: pa.bool_(),
-    Kind.MOMENT: pa.timestamp("us", tz="UTC"),
-}
+_UNFIT: Final = (pa.ArrowException, OverflowError, TypeError, ValueError)
+_NOTHING: Final = Stretch(None, (), (), (), ())
 
 
-def _type(column: Column) -> pa.DataType:
-    if column.kind is Kind.RECORD:
-        return pa.struct([(part.name, _type(part)) for part in column.parts])
-    if column.kind is Kind.LIST:
-        return pa.list_(pa.struct([(part.name, _type(part)) for part in column.parts]))
-    return _TYPES[column.kind]
+def _merged(one: Stretch, other: Stretch) -> Stretch:
+    """Put two stretches into one, in order of their offsets."""
+    offsets = [*one.offsets, *other.offsets]
+    order = sorted(range(len(offsets)), key=offsets.__getitem__)
+
+    def sort(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+        both = [*first, *second]
+        return [both[place] for place in order]
+
+    batch = pa.concat_batches([one.data, other.data]).take(pa.array(order))
+    return Stretch(batch, *(sort(*pair) for pair in zip(one[1:], other[1:], strict=True)))
 
 
 def _repeating(columns: Sequence[Column], path: str = "") -> Iterator[str]:
@@ -113,10 +154,4 @@ def _repeating(columns: Sequence[Column], path: str = "") -> Iterator[str]:
             yield path + column.name
 
 
-SCHEMAS: Final[dict[str, Any]] = {
-    event_type: pa.schema([(column.name, _type(column)) for column in columns])
-    for event_type, columns in COLUMNS.items()
-}
-"""By event type. Every column may be null: one that an older schema did not have is."""
-_FIELDS: Final = {event_type: [(field.name, field.type) for field in schema] for event_type, schema in SCHEMAS.items()}
 _DICTIONARIES: Final = {event_type: list(_repeating(columns)) for event_type, columns in COLUMNS.items()}

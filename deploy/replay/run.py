@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,7 @@ from deploy.replay.chunk import Chunk
 from deploy.replay.decoding import RowReader
 from deploy.replay.dictionary import dictionary
 from deploy.replay.folder import REJECTED, Folder, open_folder
-from deploy.replay.formats import format_of
+from deploy.replay.formats import Known, format_of
 from deploy.replay.manifest import Counts, Window, iso
 from deploy.replay.topics import Lost, Read, TopicReader, open_topics
 from deploy.replay.views import views
@@ -87,11 +87,15 @@ class Summary:
 async def replay_topics(settings: Settings, wish: Wish, progress: Progress) -> Summary:
     """Read these topics on into the folder. Raises Failure that says what to do; what was committed stays."""
     form = format_of(wish.form)
-    with _seldom_collecting(), open_folder(wish.out, wish.form, settings.topic_prefix, wish.window) as folder:
+    with (
+        _seldom_collecting(),
+        open_folder(wish.out, wish.form, settings.topic_prefix, wish.window) as folder,
+        closing(form.known(folder.scratch)) as known,
+    ):
         folder.place(DICTIONARY, dictionary(wish.form))
         folder.place(VIEWS, views(folder.has_files, wish.out.resolve(), wish.form))
         before = dict(folder.manifest.topics)
-        work = _Work(folder, lambda: Chunk(form, RowReader(frames_of(settings)), wish.window), progress)
+        work = _Work(folder, known, lambda: Chunk(form, RowReader(frames_of(settings)), wish.window), progress)
         try:
             async with open_topics(settings) as topics:
                 for event_type in wish.event_types:
@@ -123,8 +127,9 @@ def _seldom_collecting() -> Iterator[None]:
 class _Work:
     """Reads topics into chunks, and commits those that are full."""
 
-    def __init__(self, folder: Folder, make_chunk: Callable[[], Chunk], progress: Progress) -> None:
+    def __init__(self, folder: Folder, known: Known, make_chunk: Callable[[], Chunk], progress: Progress) -> None:
         self._folder = folder
+        self._known = known
         self._make_chunk = make_chunk
         self._progress = progress
         self._chunk = make_chunk()
@@ -152,7 +157,7 @@ class _Work:
         """Begin to put what was read into the folder, when the last commit has ended. It runs beside the reading."""
         await self.settle()
         chunk, self._chunk = self._chunk, self._make_chunk()
-        self._committing = asyncio.create_task(asyncio.to_thread(chunk.commit, self._folder))
+        self._committing = asyncio.create_task(asyncio.to_thread(chunk.commit, self._folder, self._known))
 
     async def settle(self) -> None:
         """Wait for the commit that runs. Raises its error."""

@@ -26,8 +26,8 @@ from schemas.topics import topic_name
 CLIENT_ID: Final = "payments-replay"
 REQUEST_TIMEOUT_MS: Final = 30_000
 FETCH_BYTES: Final = 4 << 20
-BATCH: Final = 1_000
-"""Messages at a time. Decoded, they fit into the processor's cache: more would be slower."""
+BATCH: Final = 5_000
+"""Messages at a time. Columns are read with some hundred calls, however many messages there are."""
 WAIT_MS: Final = 1_000
 EMPTY_MAX: Final = 2
 """After so many empty reads, though messages are left, they are read by our own requests."""

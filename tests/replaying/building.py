@@ -1,6 +1,7 @@
 """Events as topics carry them, put into a folder by the product's own chunk, without Kafka."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +58,14 @@ def chunk_of(form: str, reads: Iterable[Read], window: Window = ALL) -> Chunk:
 
 
 def put(out: Path, form: str, *reads: Read, window: Window = ALL) -> None:
-    """Commit what was read, as one run does."""
+    """Commit what was read, as one run does with one chunk."""
+    put_chunks(out, form, reads, window=window)
+
+
+def put_chunks(out: Path, form: str, *chunks: Iterable[Read], window: Window = ALL) -> None:
+    """Commit chunks, as one run does, one after the other."""
     with open_folder(out, form, "", window) as folder:
-        chunk_of(form, reads, window).commit(folder)
+        with closing(format_of(form).known(folder.scratch)) as known:
+            for reads in chunks:
+                chunk_of(form, reads, window).commit(folder, known)
         folder.place("views.sql", views(folder.has_files, out, form))

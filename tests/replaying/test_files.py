@@ -20,7 +20,7 @@ from schemas.codec import Codec
 from schemas.framing import SINGLE_OBJECT
 from schemas.releases import releases
 from schemas.shapes import shape_of
-from tests.replaying.building import TIMESTAMP_MS, encoded, put, stretches
+from tests.replaying.building import TIMESTAMP_MS, encoded, put, put_chunks, stretches
 from tests.schemas import builders as b
 
 FORMATS = pytest.mark.parametrize("form", ["parquet", "jsonl"])
@@ -141,6 +141,17 @@ def test_other_bytes_under_one_id_are_rejected(tmp_path: Path, form: str, *, lat
     assert (line["topic"], line["partition"], line["offset"], line["reason"]) == ("OrderConfirmed", 0, 1, "conflict")
     assert line["event"]["total_minor"] == other.total_minor
     assert line["event"]["occurred_at"] == "2026-03-01T12:00:00.123456Z"
+
+
+@FORMATS
+def test_of_other_bytes_under_one_id_the_first_ones_stay_in_all_chunks_of_a_run(tmp_path: Path, form: str) -> None:
+    other = b.order_confirmed(discount_minor=0)
+    sent = [ORDER, other, ORDER, other]
+    put_chunks(tmp_path, form, *(stretches(encoded([event]), begin=n) for n, event in enumerate(sent)))
+    assert [row["total_minor"] for row in rows(tmp_path, form, "OrderConfirmed")] == [ORDER.total_minor]
+    assert [line["offset"] for line in rejected(tmp_path)] == [1, 3]
+    counts = load(tmp_path / "manifest.json").topics["OrderConfirmed"].counts
+    assert (counts.events, counts.repeated, counts.rejected) == (1, 1, 2)
 
 
 @FORMATS
