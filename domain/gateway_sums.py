@@ -21,20 +21,31 @@ def unbooked_minor(order: Order, attempt: Attempt, news: TransactionNews) -> int
 
     order: with its closed operations. What an operator paid back past the gateway is in our books, and the gateway has
     it still. Refunds of ours that succeeded there and have no outcome here yet are booked by their own answers. One
-    that failed there after it had succeeded is in our books until we hear of it.
+    that failed there after it had succeeded is in our books until we hear of it. One that a person named while it was
+    pending there is in our books already.
     """
-    outside = sum(
+    outside = outside_minor(order, attempt.number)
+    unheard = {str(o.operation_id) for o in order.operations if o.unfinished}
+    ours = sum(r.amount_minor for r in news.refunds if r.state == "succeeded" and r.operation_id in unheard)
+    named = {o.reference for o in order.operations if o.state is OperationState.APPROVED}
+    coming = sum(r.amount_minor for r in news.refunds if r.state == "pending" and r.refund_id in named)
+    back = min(news.returned_minor - ours + coming, attempt.captured_minor)
+    stale = sum(o.amount_minor for o in failed_unheard(order, news))
+    return back - (attempt.refunded_minor - outside - stale)
+
+
+def outside_minor(order: Order, number: int) -> int:
+    """Return what an operator paid back past the gateway, of the attempt of this number.
+
+    order: with its closed operations.
+    """
+    return sum(
         o.amount_minor
         for o in order.operations
-        if (o.attempt, o.kind, o.state) == (attempt.number, OperationKind.REFUND, OperationState.APPROVED)
+        if (o.attempt, o.kind, o.state) == (number, OperationKind.REFUND, OperationState.APPROVED)
         and o.reference is not None
         and o.reference.startswith(OUTSIDE)
     )
-    unheard = {str(o.operation_id) for o in order.operations if o.unfinished}
-    ours = sum(r.amount_minor for r in news.refunds if r.state == "succeeded" and r.operation_id in unheard)
-    back = min(news.returned_minor - ours, attempt.captured_minor)
-    stale = sum(o.amount_minor for o in failed_unheard(order, news))
-    return back - (attempt.refunded_minor - outside - stale)
 
 
 def failed_unheard(order: Order, news: TransactionNews) -> list[Operation]:

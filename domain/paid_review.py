@@ -53,8 +53,11 @@ def end_review(order: Order) -> Order:
 
 
 def _keeps_unwanted(order: Order) -> bool:
-    """Whether money is kept that was to go back, and no call is under way for it: the gateway refused."""
+    """Whether money is kept that was to go back, and no call is under way for it: the gateway refused.
+
+    Another refund may be under way beside it.
+    """
     taken = order.cancel is not None and order.cancel.state is RequestState.TAKEN
     if not taken and order.reviewed is Status.PAID_AND_CONFIRMED:
         return False
-    return not order.busy() and any(order.left_minor(attempt) > 0 for attempt in order.attempts)
+    return any(order.left_minor(attempt) > 0 for attempt in order.attempts)

@@ -21,8 +21,11 @@ from domain.alarms import ring
 from domain.blame import blame
 from domain.closing import detail_of
 from domain.errors import Busy
-from domain.lease import settle_answer
+from domain.hearing import with_closed
+from domain.ids import OrderId
+from domain.lease import looks_back, settle_answer
 from domain.operation import OperationKind, OperationState
+from domain.order import Order
 from domain.outcome import Approved, Declined, OtherAmount
 from domain.ports.store import Claimed
 from domain.reaction import Reaction
@@ -148,6 +151,8 @@ class Settler:
     async def _settle(self, answers: Sequence[Answer], *, contended: bool) -> list[Claimed]:
         async with self._ports.store.transaction(contended=contended) as transaction:
             orders = await transaction.load([answer.order_id for answer in answers])
+            for order_id in {a.order_id for a in answers if _looks_back(orders, a)}:  # hardly ever any
+                orders[order_id] = with_closed(orders[order_id], await transaction.history(order_id))
             work = Work(transaction, orders, self._reactions, self._rules)
             late = [answer for answer in answers if not self._settle_one(work, answer)]
             opened = await work.finish(self._ports)
@@ -184,6 +189,13 @@ class Settler:
             ring(self._log, "contradiction", "contradicting answer", said=said, **ids)
         else:
             self._log.info("answer to a settled operation", said=type(answer.outcome).__name__, **ids)
+
+
+def _looks_back(orders: Mapping[OrderId, Order], answer: Answer) -> bool:
+    """Whether the answer's order is needed with its closed operations."""
+    order = orders.get(answer.order_id)
+    operation = None if order is None else order.operation(answer.operation_id)
+    return order is not None and operation is not None and looks_back(order, operation, answer.outcome)
 
 
 def _needs_goods(answer: Answer) -> bool:

@@ -230,7 +230,12 @@ class Run:
         if self.order is not None and operation is not None:
             settle = BY_NAME[operation.reaction].settle
             context = Context(self.at, operation.causation_id, self.rules)
-            self._transact(settle_answer(settle, self.order, operation, outcome, lease, context))
+            known = self._look_back(self.order, operation, outcome)
+            self._transact(settle_answer(settle, known, operation, outcome, lease, context))
+
+    def _look_back(self, order: Order, _: Operation, __: Outcome) -> Order:
+        """Return the order as the settler loads it for this answer."""
+        return order
 
     def arrive(self) -> None:
         """Let a copy of a call arrive that was long given up."""

@@ -17,7 +17,7 @@ from domain.values import replace
 from schemas import events as e
 from tests.domain.asked_refunds import SETTLES
 from tests.domain.builders import operation
-from tests.domain.test_several_refunds import Trouble
+from tests.domain.trouble import Trouble
 
 EXCEEDS: Final = Declined(FailureCode.GATEWAY_REFUSED, "exceeds_sold")
 
