@@ -145,8 +145,15 @@ class Life(Run):
         if decision.order is not None:
             self._transact(decision)
 
+    def is_overpaid(self) -> bool:
+        """Whether persons have given back more than was paid, at the bank and past it: one of them must be told."""
+        back = Counter({n: self.gateway.returned_minor(n) for n in self.gateway.accounts})
+        return any(n > TOTAL for n in (back + self.outside_minor).values())
+
     def is_untold(self) -> bool:
-        """Whether the bank has something that is not in the books yet."""
+        """Whether the bank has something that is not in the books yet, and can be."""
+        if self.is_overpaid():
+            return False
         for made in self.gateway.refunds.values():
             if made.operation_id is None and not any(o.reference == made.name for o in self.history.values()):
                 return True

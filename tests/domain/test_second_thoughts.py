@@ -127,6 +127,9 @@ def check_requests(life: Life) -> None:
 def check_money(life: Life) -> None:
     order, gateway = life.order, life.gateway
     assert order is not None
+    if life.is_overpaid():
+        assert life.gateway.foreign(order.attempt), "who gave back too much"
+        return  # the notice of it stays kept, and rings
     for attempt in order.attempts:
         account = gateway.accounts.get(attempt.number)
         captured = TOTAL if account is not None and account.captured else 0

@@ -16,6 +16,7 @@ from domain.ruling import Word
 from domain.told import transaction_to_ask
 from domain.values import replace
 from schemas import events as e
+from tests.domain.asked_refunds import paid
 from tests.domain.builders import TOTAL, captured, later, operation, order
 from tests.domain.told import news
 from tests.domain.trouble import DISPUTED, OUTSIDE, REFUSED, Trouble
@@ -519,6 +520,25 @@ def test_a_review_ends_by_itself_once_somebody_has_given_back_all_that_was_kept(
     assert play.states() == {"R-1": "EXCEEDS_KEPT"} | ({"C-1": "done"} if cancels else {})
     assert play.told(e.RefundRefused, "request_id") == ["R-1"]
     assert not [o for o in play.order.operations if o.unfinished]
+
+
+def test_the_review_about_an_older_attempt_of_a_paid_order_is_not_ended_by_a_refund_on_request() -> None:
+    """The customer has paid twice: the refund of the first attempt failed after it had succeeded."""
+    first = captured(token=None, refunded_minor=TOTAL, refund_id="re_1")
+    play = Trouble(order=paid(attempts=(first, captured(2, token=None)), attempt=2, holds=()))
+    returned = refund(1, OperationState.APPROVED, "re_1")
+    play.history = {returned.operation_id.int: returned}
+    play.ask("R-1", 80)
+    play.answer(Pending("re_2", "pi_2"), "R-1")
+    assert play.fail_later(returned)
+
+    play.approve("R-1")
+
+    assert (play.order.status, play.order.review_reason) == (Status.MANUAL_REVIEW, "refund_failed")
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert (play.call().attempt, play.call().amount_minor) == (1, TOTAL)
+    play.approve_cancel()
+    assert (play.order.status, play.order.attempts[0].kept_minor) == (Status.PAID_AND_CONFIRMED, 0)
 
 
 def refund(attempt: int, state: OperationState, reference: str) -> Operation:
