@@ -47,12 +47,16 @@ from domain.hearing import (
 from domain.news import Dispute, RefundFailure, TransactionNews
 from domain.told import book_failure, refund_must_wait, waits_for_sums
 from schemas.events import (
+    CancellationRefused,
+    CustomerNotificationRequested,
+    OrderCancelled,
     PaymentDisputeClosed,
     PaymentDisputed,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentReviewRequired,
     PaymentVoided,
+    RefundRefused,
 )
 
 ROWS = (
@@ -91,4 +95,8 @@ EMITS = (
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentReviewRequired,
+    RefundRefused,
+    OrderCancelled,
+    CancellationRefused,
+    CustomerNotificationRequested,
 )

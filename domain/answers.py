@@ -143,7 +143,7 @@ def _admit_returned(operation: Operation, outcome: ReturnedElsewhere) -> Outcome
     if not _is_amount(total) or total == 0 or reference is None:
         return OTHER_AMOUNT
     if operation.kind is OperationKind.REFUND:
-        return ReturnedElsewhere(total, reference, outside_minor=outcome.outside_minor)
+        return ReturnedElsewhere(total, reference)
     # The call took what it asked for, so no more than that can have come back.
     if total > operation.amount_minor:
         return OTHER_AMOUNT

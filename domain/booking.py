@@ -20,13 +20,16 @@ from domain.outcome import (
 from domain.values import replace
 
 
-def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime) -> Attempt:
-    """Return the attempt with the money that this outcome moved, and with its failure code if it must fail."""
+def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime, outside_minor: int = 0) -> Attempt:
+    """Return the attempt with the money that this outcome moved, and with its failure code if it must fail.
+
+    outside_minor: what an operator paid back past the gateway: no sum of the gateway has it.
+    """
     match operation.kind, outcome:
         case OperationKind.AUTHORIZE, _:
             return _book_authorize(attempt, operation, outcome, at)
         case OperationKind.REFUND, _:
-            return _book_refund(attempt, operation, outcome)
+            return _book_refund(attempt, operation, outcome, outside_minor)
         case OperationKind.CAPTURE, Approved():
             return _book_capture(attempt, outcome.amount_minor or operation.amount_minor, at)
         case OperationKind.CAPTURE, OtherAmount():
@@ -111,7 +114,7 @@ def _book_returned(attempt: Attempt, outcome: ReturnedElsewhere) -> Attempt:
     )
 
 
-def _book_refund(attempt: Attempt, operation: Operation, outcome: Outcome) -> Attempt:
+def _book_refund(attempt: Attempt, operation: Operation, outcome: Outcome, outside_minor: int) -> Attempt:
     match outcome:
         case Approved():
             return replace(
@@ -120,8 +123,8 @@ def _book_refund(attempt: Attempt, operation: Operation, outcome: Outcome) -> At
                 refund_id=outcome.reference or attempt.refund_id,
             )
         case ReturnedElsewhere():
-            total = outcome.total_minor + outcome.outside_minor
-            returned = max(attempt.refunded_minor, min(total, attempt.captured_minor))
+            back = outcome.total_minor + outside_minor
+            returned = max(attempt.refunded_minor, min(back, attempt.captured_minor))
             return replace(attempt, refunded_minor=returned, refund_id=outcome.reference)
         case Pending():
             return replace(attempt, refund_id=outcome.reference or attempt.refund_id)

@@ -30,7 +30,7 @@ from domain.customer_action import cancel_declined
 from domain.decision import Decision, Draft, emit, silent
 from domain.extending import note_extension, note_lapse, record_hold
 from domain.notifying import draft_notice
-from domain.operating import open_operation
+from domain.operating import next_number, open_operation
 from domain.operation import BESIDE_OTHERS, OperationKind, OperationState
 from domain.order import Attempt, HoldState, Order, Status
 from domain.outcome import (
@@ -155,13 +155,9 @@ def _carry_out(case: Case, *before: Draft) -> Decision:
         return _end(order, case.context, *before)
     kind = OperationKind.REFUND if owed.kept_minor > 0 else OperationKind.VOID
     amount = _owed(order, owed)
-    # A key that has had its answer would only repeat it.
-    like = [o.try_number for o in order.operations if (o.attempt, o.kind) == (owed.number, kind)]
-    like += [request.tries for request in order.requests if request.kind is RequestKind.CANCEL]
     taken = replace(cancel, state=RequestState.TAKEN, taken_minor=amount, taken_at=cancel.taken_at or case.context.at)
-    order = open_operation(
-        order.with_request(taken), case.context, kind, owed, case.reaction, amount, max([0, *like]) + 1
-    )
+    number = next_number(order, owed, kind)
+    order = open_operation(order.with_request(taken), case.context, kind, owed, case.reaction, amount, number)
     return emit(order, case.context, *before) if before else silent(order)
 
 

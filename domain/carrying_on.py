@@ -5,22 +5,49 @@ from typing import Final
 from domain.cancelling import carry_out, is_under_way
 from domain.case import Case
 from domain.decision import Decision
-from domain.refunding import end_unserved, join, refuse_hopeless, take_waiting
+from domain.hearing import AT_REST
+from domain.order import Status
+from domain.paid_review import end_review, lacks_refund
+from domain.refunding import end_unserved, join, refuse_hopeless, refuse_request, take_waiting
 from domain.restocking import OWNER
+from domain.rules import Context
 from domain.values import replace
+from schemas.events import RefundRefusal
 
 CANCELS: Final = "cancel_order"
 """The reaction that owns what a cancel opens behind a refund on request: that one's rows are about requests alone."""
 
 
+def end_empty_review(decision: Decision, context: Context) -> Decision:
+    """End a review for refused refunds of an order that was over, if nothing is kept that could be given back.
+
+    Their requests are refused.
+    """
+    order = decision.order
+    if order is None or not (order.review_reason == "refund_failed" and order.effective_status in AT_REST):
+        return decision
+    if any(o.unfinished for o in order.operations) or any(a.kept_minor or a.held_minor for a in order.attempts):
+        return decision
+    cancelled = order.effective_status is Status.CANCELLED
+    why = RefundRefusal.CANCELLED if cancelled else RefundRefusal.EXCEEDS_KEPT
+    for request in order.requests:
+        if lacks_refund(order, request):
+            because = replace(context, causation_id=request.causation_id or context.causation_id)
+            decision = join(decision, refuse_request(decision.order or order, request, why, because))
+    return replace(decision, order=end_review(decision.order or order))
+
+
 def carry_on(case: Case, decision: Decision) -> Decision:
     """Return the decision, and what follows from the requests of its order, in the order of their arrival.
 
-    Refunds that wait are taken. A cancel that waited is carried out. case: with the order as the decision found it. Its
-    reaction opens what a cancel must open.
+    A review that has nothing to ask any more ends. Refunds that wait are taken. A cancel that waited is carried out.
+    case: with the order as the decision found it. Its reaction opens what a cancel must open.
     """
     order = case.order if decision.order is None else decision.order
-    decision = end_unserved(take_waiting(replace(decision, order=order), case.context), case.context)
+    decision = replace(decision, order=order)
+    if case.order.status is Status.MANUAL_REVIEW:
+        decision = end_empty_review(decision, case.context)
+    decision = end_unserved(take_waiting(decision, case.context), case.context)
     order = decision.order or order
     if order.cancel is None or is_under_way(order):
         return refuse_hopeless(decision, case.context)

@@ -6,17 +6,18 @@ booked once, by its id at the gateway, and whoever reads the operations of an or
 
 from typing import Final
 
+from domain.carrying_on import CANCELS, carry_on, end_empty_review
+from domain.case import Case
 from domain.closing import ELSEWHERE
 from domain.decision import Decision, Draft, emit, silent
 from domain.gateway_sums import FOREIGN, failed_unheard, is_behind, unbooked_minor
 from domain.hearing import AT_REST, ForeignRefund, Hearing, under_way
 from domain.ids import OperationId
 from domain.news import RefundFailure, TransactionNews
+from domain.next_tries import owed, refused_ones
 from domain.operating import open_operation
 from domain.operation import OPERATIONS, Operation, OperationKind, OperationState
 from domain.order import Attempt, Order, Status
-from domain.paid_review import lacks_refund
-from domain.refunding import amount_of, refuse_hopeless
 from domain.rules import Context
 from domain.told import take_back_refund
 from domain.values import replace
@@ -91,8 +92,8 @@ def may_be_owed(hearing: Hearing) -> bool:
 
 
 def _owed_minor(order: Order) -> set[int]:
-    """Return the amounts that a person may be asked about: of each refund on request, else of all that is left."""
-    asked = {amount_of(order, request) for request in order.requests if lacks_refund(order, request)}
+    """Return the amounts that a person is asked about: of each call that was refused, else of all that is left."""
+    asked = {owed(order, refused) for refused in refused_ones(order, order.operations)}
     return asked or {order.left_minor(attempt) for attempt in order.attempts}
 
 
@@ -109,7 +110,10 @@ def not_in_agreement(hearing: Hearing) -> bool:
 
 
 def book_foreign_refund(hearing: Hearing) -> Decision:
-    """Book a refund that somebody else made, once, and emit it. The order keeps its status, also under review."""
+    """Book a refund that somebody else made, once, and emit it. The order keeps its status, also under review.
+
+    If nothing is kept of it now, a review for refunds that the gateway refused has nothing to ask any more, and ends.
+    """
     order, attempt, context = hearing.order, hearing.attempt_there, hearing.context
     refund = hearing.fact_as(ForeignRefund).refund
     amount = min(refund.amount_minor, _unbooked(hearing))
@@ -142,7 +146,7 @@ def book_foreign_refund(hearing: Hearing) -> Decision:
         "request_id": None,
     }
     told = emit(order.with_attempt(attempt).with_operation(booked), context, Draft(PaymentRefunded, fields))
-    return refuse_hopeless(told, context)
+    return carry_on(Case(order, context, CANCELS), told) if order.requests else end_empty_review(told, context)
 
 
 def take_back_foreign_refund(hearing: Hearing) -> Decision:

@@ -4,15 +4,12 @@ A call of ours that finds money given back books all that is back there, as one 
 somebody else without a row of its own.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from domain.closing import ELSEWHERE, IN_BOOKS
 from domain.news import SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Attempt, Order
-from domain.outcome import Outcome, ReturnedElsewhere
-from domain.values import replace
 from domain.ways_out import OUTSIDE
 
 FOREIGN: Final = "gateway_told"
@@ -24,35 +21,31 @@ def unbooked_minor(order: Order, attempt: Attempt, news: TransactionNews) -> int
 
     order: with its closed operations. What an operator paid back past the gateway is in our books, and the gateway has
     it still. Refunds of ours that succeeded there and have no outcome here yet are booked by their own answers. One
-    that failed there after it had succeeded is in our books until we hear of it.
+    that failed there after it had succeeded is in our books until we hear of it. One that a person named while it was
+    pending there is in our books already.
     """
-    outside = outside_minor(order.operations, attempt.number)
+    outside = outside_minor(order, attempt.number)
     unheard = {str(o.operation_id) for o in order.operations if o.unfinished}
     ours = sum(r.amount_minor for r in news.refunds if r.state == "succeeded" and r.operation_id in unheard)
-    back = min(news.returned_minor - ours, attempt.captured_minor)
+    named = {o.reference for o in order.operations if o.state is OperationState.APPROVED}
+    coming = sum(r.amount_minor for r in news.refunds if r.state == "pending" and r.refund_id in named)
+    back = min(news.returned_minor - ours + coming, attempt.captured_minor)
     stale = sum(o.amount_minor for o in failed_unheard(order, news))
     return back - (attempt.refunded_minor - outside - stale)
 
 
-def outside_minor(operations: Sequence[Operation], attempt: int) -> int:
-    """Return what operators paid back of an attempt past the gateway, among its closed operations."""
+def outside_minor(order: Order, number: int) -> int:
+    """Return what an operator paid back past the gateway, of the attempt of this number.
+
+    order: with its closed operations.
+    """
     return sum(
         o.amount_minor
-        for o in operations
-        if (o.attempt, o.kind, o.state) == (attempt, OperationKind.REFUND, OperationState.APPROVED)
+        for o in order.operations
+        if (o.attempt, o.kind, o.state) == (number, OperationKind.REFUND, OperationState.APPROVED)
         and o.reference is not None
         and o.reference.startswith(OUTSIDE)
     )
-
-
-def with_outside(outcome: Outcome, operation: Operation, history: Sequence[Operation]) -> Outcome:
-    """Return the outcome; if it says what is back at the gateway, with what went back past it besides.
-
-    history: all operations of the order, the closed ones, too, which loading leaves out.
-    """
-    if not isinstance(outcome, ReturnedElsewhere):
-        return outcome
-    return replace(outcome, outside_minor=outside_minor(history, operation.attempt))
 
 
 def is_behind(order: Order, attempt: Attempt, news: TransactionNews) -> bool:
@@ -71,8 +64,8 @@ def is_behind(order: Order, attempt: Attempt, news: TransactionNews) -> bool:
 
 def _is_ahead(known: Operation, seen: SeenRefund | None) -> bool:
     """Whether our books have more of this refund than the gateway said of it. known: with a reference."""
-    if known.state is OperationState.APPROVED and not (known.reference or "").startswith(OUTSIDE):
-        return seen is None or seen.state == "pending"
+    if known.state is OperationState.APPROVED:
+        return seen is None and not (known.reference or "").startswith(OUTSIDE)
     # A call that found somebody else's refund has that id, too: so it must be ours by its operation.
     is_ours = seen is not None and seen.operation_id == str(known.operation_id)
     return known.state is OperationState.DECLINED and is_ours and seen is not None and seen.state == "succeeded"

@@ -5,14 +5,34 @@ from typing import Final
 
 from domain.decision import NOTHING, Decision
 from domain.operating import count_answer
-from domain.operation import Operation
-from domain.order import Order
-from domain.outcome import CustomerMustAct, NotExecuted, NotFound, Outcome, TransactionMissing, Undecided, Unknown
+from domain.operation import Operation, OperationKind
+from domain.order import Order, Status
+from domain.outcome import (
+    CustomerMustAct,
+    NotExecuted,
+    NotFound,
+    Outcome,
+    ReturnedElsewhere,
+    TransactionMissing,
+    Undecided,
+    Unknown,
+)
 from domain.reaction import Settle
 from domain.rules import Context
 from domain.values import replace
 
 _INDEFINITE: Final = (Unknown, NotExecuted, NotFound, Undecided, CustomerMustAct, TransactionMissing)
+
+
+def looks_back(order: Order, operation: Operation, outcome: Outcome) -> bool:
+    """Whether this answer is settled by what has ended before, too: then the order needs its closed operations.
+
+    What somebody else gave back is told as a sum, and our books have more beside it. In a review a refund that was
+    under way may end behind later tries of its kind.
+    """
+    if operation.kind not in {OperationKind.REFUND, OperationKind.VOID}:
+        return False
+    return isinstance(outcome, ReturnedElsewhere) or order.status is Status.MANUAL_REVIEW
 
 
 def settle_answer(

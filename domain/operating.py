@@ -28,6 +28,7 @@ from domain.outcome import (
     Unknown,
 )
 from domain.pending import AT_CUSTOMER, next_poll, waits_for_customer
+from domain.requests import RequestKind
 from domain.rules import Context, Rules
 from domain.stock_calls import freeze_goods
 from domain.values import replace
@@ -84,6 +85,16 @@ def open_operation(
         for_request=for_request,
     )
     return order.with_operation(operation)
+
+
+def next_number(order: Order, attempt: Attempt, kind: OperationKind) -> int:
+    """Return a try number for a call that nobody asked for by itself: no known call of its kind has it.
+
+    A key that has had its answer would only repeat it.
+    """
+    like = [o.try_number for o in order.operations if (o.attempt, o.kind) == (attempt.number, kind)]
+    like += [request.tries for request in order.requests if request.kind is RequestKind.CANCEL]
+    return max([0, *like]) + 1
 
 
 def gateway_call(operation: Operation, token: str | None) -> GatewayCall:

@@ -69,14 +69,12 @@ class ReturnedElsewhere(Value, frozen=True):
 
     After a refund: that is why it was refused. After a capture, or an authorize that captured at once: all of the money
     was taken, and some of it went back before we saw it. total_minor: all that the gateway has given back of this
-    transaction by now. reference: the newest refund's id. transaction_id: after an authorize. outside_minor: what our
-    books have as paid back past the gateway besides (`gateway_sums.with_outside` adds it: no gateway knows it).
+    transaction by now. reference: the newest refund's id. transaction_id: after an authorize.
     """
 
     total_minor: int
     reference: str
     transaction_id: str | None = None
-    outside_minor: int = 0
 
 
 class Lapsed(Value, frozen=True):

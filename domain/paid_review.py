@@ -53,8 +53,11 @@ def end_review(order: Order) -> Order:
 
 
 def _keeps_unwanted(order: Order) -> bool:
-    """Whether money is kept that was to go back, and no call is under way for it: the gateway refused."""
+    """Whether money is kept that was to go back, and no call is under way for it: the gateway refused.
+
+    Another refund may be under way beside it. A paid order keeps the money of its last attempt alone.
+    """
     taken = order.cancel is not None and order.cancel.state is RequestState.TAKEN
-    if not taken and order.reviewed is Status.PAID_AND_CONFIRMED:
-        return False
-    return not order.busy() and any(order.left_minor(attempt) > 0 for attempt in order.attempts)
+    paid_for_good = order.reviewed is Status.PAID_AND_CONFIRMED and not taken
+    unwanted = (a for a in order.attempts if a.number != order.attempt or not paid_for_good)
+    return any(order.left_minor(attempt) > 0 for attempt in unwanted)

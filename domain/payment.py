@@ -9,7 +9,7 @@ from domain.case import Case
 from domain.decision import Decision, Draft, emit, silent
 from domain.extending import lapse
 from domain.failure_codes import FailureCode, may_retry, reason_of
-from domain.operating import open_operation
+from domain.operating import next_number, open_operation
 from domain.operation import BESIDE_OTHERS, OperationKind, OperationState
 from domain.order import Attempt, Hold, HoldState, Order, Status, reservation_id
 from domain.outcome import Declined, Missing, OtherAmount, Reserved, Short
@@ -173,7 +173,7 @@ def void_again(case: Case) -> Decision:
             case.attempt,
             case.reaction,
             call.amount_minor,
-            try_number=call.try_number + 1,
+            try_number=next_number(case.order, case.attempt, OperationKind.VOID),
         )
     )
 
@@ -187,8 +187,8 @@ def void_anew(case: Case) -> Decision:
 def refund_anew(case: Case) -> Decision:
     """Open the refund once more as the next try, and close this one, which the gateway had refused."""
     ended = replace(case.call, state=OperationState.NOT_EXECUTED, settled_at=case.context.at, due_at=None)
-    order, attempt, number = case.order.with_operation(ended), case.attempt, case.call.try_number + 1
-    refund, amount = OperationKind.REFUND, order.left_minor(attempt)
+    order, attempt, refund = case.order.with_operation(ended), case.attempt, OperationKind.REFUND
+    amount, number = order.left_minor(attempt), next_number(order, attempt, refund)
     return silent(open_operation(order, case.context, refund, attempt, case.reaction, amount, number))
 
 
@@ -212,7 +212,7 @@ def give_back_rest(case: Case) -> Decision:
 
     After a refund it is the next try: the old key holds the old answer.
     """
-    attempt, call = case.attempt, case.call
+    attempt = case.attempt
     order = open_operation(
         case.order,
         case.context,
@@ -220,7 +220,7 @@ def give_back_rest(case: Case) -> Decision:
         attempt,
         case.reaction,
         case.order.left_minor(attempt),
-        try_number=call.try_number + 1 if call.kind is OperationKind.REFUND else 1,
+        try_number=next_number(case.order, attempt, OperationKind.REFUND),
     )
     return emit(order, case.context, *draft_return(case))
 
@@ -270,13 +270,14 @@ def failure_fields(order: Order, code: FailureCode) -> dict[str, object]:
 def leave_review(order: Order, status: Status, at: datetime) -> Order:
     """Return the order in this status, and no longer under review.
 
-    A call about goods that was given up meanwhile is made once more: no person is asked about it now. Its next answer
-    ends it, or brings the order back to review.
+    A call about goods that was given up meanwhile is made again: no person is asked about it now. It has as much time
+    as a new one before it brings the order back to review.
     """
     if order.status is Status.MANUAL_REVIEW:
         for call in order.operations:
             if call.unfinished and call.due_at is None and call.kind in BESIDE_OTHERS:
-                order = order.with_operation(replace(call, due_at=at))
+                since = None if call.unknown_since is None else at
+                order = order.with_operation(replace(call, due_at=at, tries=0, unknown_since=since))
     return replace(order, status=status, reviewed=None, review_reason=None)
 
 

@@ -11,6 +11,7 @@ from domain.carrying_on import carry_on
 from domain.case import Case
 from domain.closing import close
 from domain.decision import NOTHING, Decision
+from domain.gateway_sums import outside_minor
 from domain.operating import has_time_to_decide, postpone
 from domain.operation import Operation, OperationKind
 from domain.order import Order
@@ -80,7 +81,7 @@ class Reaction:
     def settle(self, order: Order, operation: Operation, outcome: Outcome, context: Context) -> Decision:
         """Decide what an outcome makes of its order. The money is booked first, whatever row fits.
 
-        Steps see the outcome as domain.answers admits it.
+        Steps see the outcome as domain.answers admits it. order: with its closed operations where `looks_back` says so.
         """
         outcome = admit(operation, outcome)
         if isinstance(outcome, ReturnedElsewhere) and others_under_way(order, operation):
@@ -89,7 +90,8 @@ class Reaction:
         if has_time_to_decide(operation, outcome, context):
             outcome = Unknown("the gateway has it, without a decision so far")
         before = order.attempts[operation.attempt - 1]
-        attempt = book(before, operation, outcome, context.at)
+        outside = outside_minor(order, operation.attempt) if isinstance(outcome, ReturnedElsewhere) else 0
+        attempt = book(before, operation, outcome, context.at, outside)
         if attempt is not before:
             order = order.with_attempt(attempt)
         kind, name = type(outcome), operation.reaction

@@ -11,7 +11,7 @@ from domain.case import Case
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
 from domain.lines import OrderLine
 from domain.operating import open_operation
-from domain.operation import OperationKind
+from domain.operation import Operation, OperationKind
 from domain.order import FINAL, Order, Status
 from domain.paid_review import lacks_refund, leave_review
 from domain.requests import (
@@ -197,9 +197,9 @@ def refuse_hopeless(decision: Decision, context: Context) -> Decision:
     return decision
 
 
-def amount_of(order: Order, request: Request) -> int:
-    """Return what is to be refunded for a request now, in minor units."""
-    left = order.left_minor(order.current)
+def amount_of(order: Order, request: Request, but: Operation | None = None) -> int:
+    """Return what is to be refunded for a request now, in minor units. but: a call that is left out of what is left."""
+    left = order.left_minor(order.current, but)
     if request.taken_minor is None:
         return left if request.amount_minor is None else request.amount_minor
     owed = request.taken_minor - request.returned_minor

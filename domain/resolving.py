@@ -13,7 +13,7 @@ from domain.carrying_on import carry_on
 from domain.case import Case
 from domain.decision import Decision, silent
 from domain.failure_codes import FailureCode
-from domain.next_tries import give_next_number, is_owed, owed, renumber
+from domain.next_tries import give_next_number, owed, refused_ones, renumber
 from domain.operating import key_lives, open_operation
 from domain.operation import (
     BESIDE_OTHERS,
@@ -29,16 +29,16 @@ from domain.reaction import Settle
 from domain.requests import RequestState
 from domain.rules import Context
 from domain.ruling import Fits, No, Ruling, Word
-from domain.ruling_references import check_refund, check_transaction
+from domain.ruling_references import check_moved, check_refund, check_transaction
 from domain.standing_still import cancel, carry_out_cancel, go_on
 from domain.values import replace
+from domain.ways_out import OUTSIDE
 
 _SENT_AGAIN: Final = frozenset({OperationKind.VOID, OperationKind.REFUND, OperationKind.RELEASE, OperationKind.RESTOCK})
 _NOT_PAID: Final[dict[str | None, str]] = {
     "captured_in_part": "only a part of the order is paid",
     "currency_differs": "the order is not paid in its currency",
 }
-_REFUSED: Final = {"refund_failed": OperationKind.REFUND, "void_refused": OperationKind.VOID}
 
 
 def resolve(
@@ -55,6 +55,18 @@ def resolve(
     here are due at once: the sweep makes the calls.
     """
     context = replace(context, rules=replace(context.rules, lease_s=0))
+    decision = _decide(order, history, ruling, settles, fits, context)
+    return decision if isinstance(decision, No) else renumber(decision, order, history)
+
+
+def _decide(
+    order: Order,
+    history: Sequence[Operation],
+    ruling: Ruling,
+    settles: Mapping[str, Settle],
+    fits: Fits,
+    context: Context,
+) -> Decision | No:
     if order.status is not Status.MANUAL_REVIEW:
         return No(f"order {order.order_id} is {order.status}, not in manual review")
     review = _Review(order, history, ruling, settles, fits, context)
@@ -81,9 +93,8 @@ def resolve(
         return No(f"{_NOT_PAID[order.review_reason]}: --as {Word.NOT_EXECUTED} fails it; another method may be tried")
     if order.cancel is not None:
         # The customer wants the money back, and nothing is in doubt: what else the ruling would do does not matter.
-        return renumber(carry_out_cancel(order, context), history)
-    decision = go_on(order, context) if ruling.word is Word.EXECUTED else cancel(order, context)
-    return decision if isinstance(decision, No) else renumber(decision, history)
+        return carry_out_cancel(order, context)
+    return go_on(order, context) if ruling.word is Word.EXECUTED else cancel(order, context)
 
 
 class _Review(NamedTuple):
@@ -108,14 +119,16 @@ class _Review(NamedTuple):
 
     def find_refused(self) -> Operation | None:
         """Return the void or refund that the gateway refused, if the review is about one."""
-        kind = _REFUSED.get(self.order.review_reason or "")
-        # A try number below 0 is a refund of somebody else: it has no key, and is not sent again.
-        refused = [
-            o for o in self.history if o.kind is kind and o.state is OperationState.DECLINED and o.try_number > 0
-        ]
-        owed_ones = [o for o in reversed(refused) if is_owed(self.order, o)]
-        # What somebody asked for comes before what a cancel gives back with the rest.
-        return min(owed_ones, key=lambda o: o.for_request is None, default=None)
+        owed_ones = refused_ones(self.order, self.history)
+        return next(filter(self._is_named, owed_ones), owed_ones[0] if owed_ones else None)
+
+    def _is_named(self, refused: Operation) -> bool:
+        """Whether the operator has named the refund that gave back just this one's money, as the gateway has it."""
+        said = self.ruling.reference
+        if self.ruling.word is not Word.EXECUTED or not self.ruling.seen or said is None or said.startswith(OUTSIDE):
+            return False
+        again = self._next_try(refused)
+        return not isinstance(check_refund(self.order, self.history, again, self.ruling, self.fits), No)
 
     def settle_refusal(self, refused: Operation) -> Decision | No:
         """Book the money as given back by other means (executed), or send the call again with a new key (not executed).
@@ -151,7 +164,7 @@ class _Review(NamedTuple):
 
     def _make_executed(self, call: Operation) -> Outcome | No:
         """Make the answer that never came."""
-        reference, amount = self.ruling.reference, call.amount_minor
+        amount = call.amount_minor
         match call.kind:
             case OperationKind.AUTHORIZE:
                 transaction_id = check_transaction(self.order, call, self.ruling, self.fits)
@@ -170,9 +183,7 @@ class _Review(NamedTuple):
                     )
                 return Approved(call.transaction_id, refund_id, amount)
             case OperationKind.CAPTURE | OperationKind.VOID:
-                if reference not in {None, call.transaction_id}:
-                    return No(f"the {call.kind} is about transaction {call.transaction_id}, not {reference}")
-                return Approved(call.transaction_id, amount_minor=amount)
+                return check_moved(call, self.ruling) or Approved(call.transaction_id, amount_minor=amount)
             case OperationKind.RESERVE | OperationKind.EXTEND:
                 return Reserved(self.context.after(self.context.rules.reservation_ttl_s))
             case OperationKind.CONFIRM | OperationKind.RELEASE | OperationKind.RESTOCK:

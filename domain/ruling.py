@@ -24,7 +24,8 @@ class Ruling(Value, frozen=True):
     """What an operator found out. reference: the gateway's id of what the call made, or of the transaction.
 
     For money that went back past the gateway: OUTSIDE, and the operator's own proof behind it. person: who rules, where
-    two persons are needed; None: not known. seen: what the gateway had of the order's transactions just before.
+    two persons are needed; None: not known. seen: what the gateway had of the order's transactions just before;
+    None: it was not asked.
     """
 
     word: Word
@@ -32,7 +33,7 @@ class Ruling(Value, frozen=True):
     by: str
     reference: str | None = None
     person: Person | None = None
-    seen: tuple[TransactionNews, ...] = ()
+    seen: tuple[TransactionNews, ...] | None = None
 
 
 class No(NamedTuple):

@@ -44,6 +44,7 @@ FIRST_TO_BE_DECIDED: Final = (
     "for what becomes of it"
 )
 """Why such a reference is refused, and what to do. Amounts are in minor units."""
+SAID_BEFORE: Final = "a refund of this payment was booked since the gateway was asked: give the same command again"
 
 
 class Way(NamedTuple):
@@ -91,7 +92,8 @@ _OTHERS: Final = {
         "Needs --reference: the id (re_...) of another refund at the gateway, or outside:TEXT for money that went back "
         "past it (TEXT: the number of a bank transfer, or the id of a dispute that was lost, for example). "
         "PaymentRefunded, and payment_failed as the failed step says; a paid order is paid again, a cancelled one "
-        "cancelled.",
+        "cancelled. What somebody gives back at the gateway meanwhile is booked, too, unless it has the amount in "
+        "question: then name it. Once nothing is kept, the review ends by itself.",
         "The refund is sent again as the next try, under a new key: the old one holds the refusal. The review ends "
         "with its answer. One that somebody asked for of a paid order, and that cannot be made any more (a dispute, "
         "too little kept), is refused instead, and the order is paid again. Of a cancelled order it is sent in spite "

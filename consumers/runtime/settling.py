@@ -21,10 +21,12 @@ from domain.alarms import ring
 from domain.blame import blame
 from domain.closing import detail_of
 from domain.errors import Busy
-from domain.gateway_sums import with_outside
-from domain.lease import settle_answer
-from domain.operation import Operation, OperationKind, OperationState
-from domain.outcome import Approved, Declined, OtherAmount, ReturnedElsewhere
+from domain.hearing import with_closed
+from domain.ids import OrderId
+from domain.lease import looks_back, settle_answer
+from domain.operation import OperationKind, OperationState
+from domain.order import Order
+from domain.outcome import Approved, Declined, OtherAmount
 from domain.ports.store import Claimed
 from domain.reaction import Reaction
 from domain.rules import Rules
@@ -149,13 +151,10 @@ class Settler:
     async def _settle(self, answers: Sequence[Answer], *, contended: bool) -> list[Claimed]:
         async with self._ports.store.transaction(contended=contended) as transaction:
             orders = await transaction.load([answer.order_id for answer in answers])
-            histories = {
-                answer.order_id: await transaction.history(answer.order_id)
-                for answer in answers
-                if isinstance(answer.outcome, ReturnedElsewhere) and answer.order_id in orders
-            }
+            for order_id in {a.order_id for a in answers if _looks_back(orders, a)}:  # hardly ever any
+                orders[order_id] = with_closed(orders[order_id], await transaction.history(order_id))
             work = Work(transaction, orders, self._reactions, self._rules)
-            late = [a for a in answers if not self._settle_one(work, a, histories.get(a.order_id, ()))]
+            late = [answer for answer in answers if not self._settle_one(work, answer)]
             opened = await work.finish(self._ports)
             # Last: an operation may have had two answers in this very batch.
             asked = [(answer.order_id, answer.operation_id) for answer in late]
@@ -165,15 +164,15 @@ class Settler:
             self._compare(answer, states.get(answer.operation_id))
         return opened
 
-    def _settle_one(self, work: Work, answer: Answer, history: Sequence[Operation]) -> bool:
-        """Settle an answer; False if its operation is settled already. history: needed if money was found elsewhere."""
+    def _settle_one(self, work: Work, answer: Answer) -> bool:
+        """Settle an answer; False if its operation is settled already."""
         order = work.order(answer.order_id)
         operation = order.operation(answer.operation_id) if order else None
         if order is None or operation is None:
             return False
         settle = self._reactions[operation.reaction].settle
         context = work.context(operation.causation_id)
-        outcome, lease = with_outside(answer.outcome, operation, history), answer.lease
+        outcome, lease = answer.outcome, answer.lease
         work.apply(settle_answer(settle, order, operation, outcome, lease, context, answer.request_id))
         return True
 
@@ -190,6 +189,13 @@ class Settler:
             ring(self._log, "contradiction", "contradicting answer", said=said, **ids)
         else:
             self._log.info("answer to a settled operation", said=type(answer.outcome).__name__, **ids)
+
+
+def _looks_back(orders: Mapping[OrderId, Order], answer: Answer) -> bool:
+    """Whether the answer's order is needed with its closed operations."""
+    order = orders.get(answer.order_id)
+    operation = None if order is None else order.operation(answer.operation_id)
+    return order is not None and operation is not None and looks_back(order, operation, answer.outcome)
 
 
 def _needs_goods(answer: Answer) -> bool:

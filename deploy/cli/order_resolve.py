@@ -11,15 +11,14 @@ from deploy.running import run
 from deploy.settings import Settings
 from deploy.views.timeline import moment
 from domain.ids import OrderId
-from domain.operation import GATEWAY_KINDS, OperationKind
+from domain.operation import GATEWAY_KINDS, UNFINISHED, OperationKind
 from domain.ruling import No, Ruling, Word
 from domain.values import replace
-from domain.ways_out import OUTSIDE
 from outbox.operators.queries import OrderRows, Record, last_resolution, read_order, snapshot
-from schemas.money import Money
 
 if TYPE_CHECKING:
     from consumers.runtime.resolving import Resolved
+    from domain.ports.gateway import GatewayReferences
 
 
 @click.command(short_help="End the review of an order.")
@@ -60,74 +59,51 @@ def resolve(
 async def _resolve(settings: Settings, order_id: OrderId, ruling: Ruling, *, try_only: bool) -> "Resolved | No | None":
     from deploy.wiring import resolver_of  # noqa: PLC0415 - loads the gateway's client, which `show` does not need
 
-    no = await _refuse_strange(settings, order_id, ruling)
-    if no is not None:
-        return no
-    ruling = await _look(settings, order_id, ruling)
+    looked = await _look(settings, order_id, ruling)
+    if isinstance(looked, No):
+        return looked
     async with resolver_of(settings) as resolver:
-        return await resolver.resolve(order_id, ruling, try_only=try_only)
+        return await resolver.resolve(order_id, looked, try_only=try_only)
 
 
-async def _refuse_strange(settings: Settings, order_id: OrderId, ruling: Ruling) -> No | None:
+async def _refuse_strange(references: "GatewayReferences", order_id: OrderId, said: str) -> No | None:
     """Ask the gateway whether a given id is of this order: a typing error could not be undone."""
+    of = await references.order_of(said)
+    if of is None:
+        return No(f"the gateway has nothing of the id {said}: copy it from there")
+    return No(f"{said} is of order {of} at the gateway") if of not in {"", order_id} else None
+
+
+async def _look(settings: Settings, order_id: OrderId, ruling: Ruling) -> Ruling | No:
+    """Return the ruling with what the gateway has of the order now, if it says that a call there was executed."""
     from consumers.adapters.gateway.references import could_name  # noqa: PLC0415 - as above
     from deploy.wiring import references_of  # noqa: PLC0415 - as above
 
-    said = ruling.reference
-    if ruling.word is not Word.EXECUTED or said is None or not any(could_name(kind, said) for kind in GATEWAY_KINDS):
-        return None
-    async with references_of(settings) as references:
-        if references is None:
-            return None
-        of = await references.order_of(said)
-        if of is None:
-            return No(f"the gateway has nothing of the id {said}: copy it from there")
-        if of not in {"", order_id}:
-            return No(f"{said} is of order {of} at the gateway")
-        if not could_name(OperationKind.REFUND, said):
-            return None
-        transaction_id, back = await references.refunded_by(said)
-    return _refuse_part(settings, order_id, said, transaction_id, back)
-
-
-async def _look(settings: Settings, order_id: OrderId, ruling: Ruling) -> Ruling:
-    """Return the ruling with what the gateway has of the order now, if it says that money went back past it."""
-    from deploy.wiring import references_of  # noqa: PLC0415 - as above
-
-    if ruling.word is not Word.EXECUTED or not (ruling.reference or "").startswith(OUTSIDE):
+    if ruling.word is not Word.EXECUTED:
         return ruling
     with snapshot(settings.sqlalchemy_url()) as connection:
         known = read_order(connection, order_id)
-    attempts = [] if known is None else [a for a in known.attempts if a["captured_minor"] > 0]
+    said = ruling.reference or ""
+    at_gateway = any(could_name(kind, said) for kind in GATEWAY_KINDS)
+    if known is None or not (at_gateway or _asks_gateway(known)):
+        return ruling
+    wanted = {a["transaction_id"] for a in known.attempts} | {o["transaction_id"] for o in known.operations}
+    if could_name(OperationKind.AUTHORIZE, said):
+        wanted.add(said)
     async with references_of(settings) as references:
         if references is None:
             return ruling
-        found = [await references.news_of(a["transaction_id"], with_disputes=False) for a in attempts]
+        strange = await _refuse_strange(references, order_id, said) if at_gateway else None
+        if strange is not None:
+            return strange
+        found = [await references.news_of(each, with_disputes=False) for each in sorted(wanted - {None})]
     return replace(ruling, seen=tuple(news for news in found if news is not None))
 
 
-def _refuse_part(settings: Settings, order_id: OrderId, refund_id: str, transaction_id: str, back: int) -> No | None:
-    """Refuse a refund that has failed, or gives back another amount than is owed: it would count as all of it."""
-    with snapshot(settings.sqlalchemy_url()) as connection:
-        known = read_order(connection, order_id)
-    attempts = [] if known is None else [a for a in known.attempts if a["transaction_id"] == transaction_id]
-    owed = sum(a["captured_minor"] - a["refunded_minor"] for a in attempts)
-    if known is None or not owed or back in {owed, *_asked_back(known)}:
-        return None
-    currency = known.order["currency"]
-    found = f"gives back {Money(back, currency)} of {Money(owed, currency)}" if back else "has failed"
-    if _asked_back(known):
-        return No(
-            f"refund {refund_id} {found} at the gateway, so it is not the refund that was asked for, and is booked by "
-            f"itself: --as {Word.NOT_EXECUTED} has the one that was asked for sent again, whole"
-        )
-    return No(f"refund {refund_id} {found} at the gateway: --as {Word.NOT_EXECUTED} has the rest refunded")
-
-
-def _asked_back(known: OrderRows) -> set[int]:
-    """Return what is still owed for each refund that somebody asked for, in minor units."""
-    taken = [row for row in known.requests if (row["kind"], row["state"]) == ("refund", "taken")]
-    return {(row["taken_minor"] or 0) - row["returned_minor"] for row in taken}
+def _asks_gateway(known: OrderRows) -> bool:
+    """Whether a call at the gateway may be in question: then what was said of it is held against the gateway."""
+    refused = known.order["review_reason"] in {"refund_failed", "void_refused"}
+    return refused or any(o["kind"] in GATEWAY_KINDS and o["state"] in UNFINISHED for o in known.operations)
 
 
 def _earlier_ruling(settings: Settings, order_id: str) -> str:

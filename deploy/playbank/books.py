@@ -29,7 +29,7 @@ def _entry(bank: Bank, intent: Intent) -> LedgerEntry:
 
 
 def failed_refunds(bank: Bank, since_s: float) -> list[RefundFailure]:
-    """Return refunds that were made since then and have failed."""
+    """Return refunds of ours that were made since then and have failed."""
     return [
         RefundFailure(
             order_id=str(intent.metadata["order_id"]),
@@ -39,7 +39,7 @@ def failed_refunds(bank: Bank, since_s: float) -> list[RefundFailure]:
             reason="lost_or_stolen_card",
         )
         for refund in bank.all_refunds()
-        if refund.status == "failed" and refund.created >= since_s
+        if refund.status == "failed" and refund.created >= since_s and "operation_id" in refund.metadata
         if (intent := bank.intent(refund.intent)) is not None
     ]
 

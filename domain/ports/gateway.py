@@ -199,13 +199,6 @@ class GatewayReferences(Protocol):
         """
         ...
 
-    async def refunded_by(self, refund_id: str) -> tuple[str, int]:
-        """Return a refund's transaction, and what it gives back, in minor units: 0 if it has failed.
-
-        Raises Transient if the gateway does not say.
-        """
-        ...
-
     async def news_of(self, transaction_id: str, *, with_disputes: bool) -> TransactionNews | None:
         """Say all about one transaction, as `Gateway.news_of`."""
         ...

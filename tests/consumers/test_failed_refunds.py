@@ -3,14 +3,18 @@
 import pytest
 
 from consumers.runtime.resolving import Resolved
+from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.notices import Notice
+from domain.operation import OperationKind
+from domain.outcome import Declined
 from domain.ruling import Ruling, Word
 from schemas.events import Line
-from tests.consumers.claims import assert_all_is_well
+from tests.consumers.claims import assert_all_is_well, assert_the_audit_holds
 from tests.consumers.conftest import MakePipeline
+from tests.consumers.gateway import Said
 from tests.consumers.harness import now
-from tests.consumers.orders import TOTAL_MINOR, order, refund
+from tests.consumers.orders import TOTAL_MINOR, cancel, order, refund
 from tests.consumers.test_refunding import states, until_ended
 
 pytestmark = pytest.mark.integration
@@ -98,3 +102,33 @@ async def test_what_others_gave_back_meanwhile_is_not_taken_off_by_a_failure_tha
     assert await pipeline.value("SELECT refunded_minor FROM attempt") == TOTAL_MINOR - 500
     assert sum(entry.refunded_minor for entry in await pipeline.ledger("order-1")) == TOTAL_MINOR - 500
     assert await pipeline.rows("SELECT type, fate FROM gateway_notice") == [("refund.failed", "applied")]
+
+
+async def test_what_was_paid_past_the_gateway_is_not_given_back_again_behind_a_refund_of_somebody_else(
+    make_pipeline: MakePipeline,
+) -> None:
+    pipeline = await make_pipeline(refund_recheck_s=86_400)
+    await pipeline.stock(SKU_1=10, SKU_2=10)
+    await pipeline.join()
+    await pipeline.publish(order("order-1"))
+    await pipeline.until_status("paid_and_confirmed", "order-1")
+    no = Declined(FailureCode.GATEWAY_REFUSED)
+    pipeline.gateway.says = {OrderId("order-1"): Said(OperationKind.REFUND, no, executed=False)}
+    await pipeline.publish(refund(amount_minor=80, request_id="R-1"))
+    await pipeline.until_status("manual_review", "order-1")
+    pipeline.gateway.says = {}
+    by_bank = Ruling(Word.EXECUTED, "sent by bank transfer", "alice", "outside:transfer 7")
+    assert isinstance(await pipeline.resolver().resolve(OrderId("order-1"), by_bank), Resolved)
+    transaction_id = await pipeline.value("SELECT transaction_id FROM attempt")
+    foreign = pipeline.gateway.refund_elsewhere(transaction_id, 500)
+
+    await pipeline.publish(cancel("order-1"))
+
+    await pipeline.until_status("cancelled", "order-1")
+    told = [(e.refund_id, e.amount_minor) for e in await pipeline.events("order-1", "PaymentRefunded")]
+    assert told[:2] == [("outside:transfer 7", 80), (foreign, 500)]
+    assert [amount for _, amount in told[2:]] == [TOTAL_MINOR - 580]
+    (entry,) = await pipeline.ledger("order-1")
+    assert entry.kept_minor == 80, "the customer has it by bank transfer"
+    await pipeline.until_quiet()
+    await assert_the_audit_holds(pipeline)

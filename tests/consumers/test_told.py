@@ -1,6 +1,7 @@
 """What the gateway tells unasked, in the real store: asked about once, booked once, told to others."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -192,6 +193,34 @@ async def test_the_daily_list_finds_a_foreign_refund_of_which_nothing_was_told(s
     await until_fate(shop, "applied", refund_id)
     await join(shop)
     assert await story(shop) == ["PaymentRefunded"]
+
+
+async def test_a_foreign_refund_that_failed_is_asked_about_again_if_the_answer_lagged_behind_the_list(
+    shop: Pipeline,
+) -> None:
+    intent = await paid(shop)
+    refund_id = shop.gateway.refund_elsewhere(intent, 500)
+    await shop.store().notices.keep([told(1, "refund.updated", intent, refund_id)])
+    await until_fate(shop, "applied", "evt_1")
+    news = await shop.gateway.news_of(intent, with_disputes=False)
+    assert news is not None
+    shop.gateway.fail_refunds(intent)
+    shop.gateway.tells[intent] = {"refunds": news.refunds}
+    failed = replace(told("x", "refund.failed", intent, refund_id), notice_id=f"{refund_id}:failed")
+    await shop.store().notices.keep([failed])
+    await until_fate(shop, "known", failed.notice_id)
+
+    shop.gateway.tells.clear()
+    shop.gateway.listed.append(failed)
+    await join(shop)
+
+    await shop.until(partial(is_told, shop, "PaymentRefundFailed"), "it is booked as failed")
+    assert await shop.value("SELECT refunded_minor FROM attempt") == 0
+    await assert_the_audit_holds(shop)
+
+
+async def is_told(pipeline: Pipeline, kind: str) -> bool:
+    return bool(await pipeline.events("order-1", kind))
 
 
 async def test_a_warning_of_fraud_rings_and_stands_in_the_timeline(shop: Pipeline) -> None:

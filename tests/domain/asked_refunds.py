@@ -7,8 +7,9 @@ from consumers.adapters.gateway.references import could_name
 from consumers.reactions import BY_NAME
 from consumers.refund_requested import refund_payment
 from domain.decision import Decision
-from domain.gateway_sums import with_outside
+from domain.hearing import with_closed
 from domain.ids import EventId
+from domain.lease import looks_back
 from domain.operation import INVENTORY_KINDS, Operation, OperationKind
 from domain.order import HoldState, Order, Status
 from domain.outcome import Approved, Outcome
@@ -60,10 +61,13 @@ class Play:
 
     def answer(self, outcome: Outcome, request_id: str | None = None) -> None:
         """Settle the refund under way of this request, or the only one."""
-        call = self.call(request_id)
-        settle = SETTLES[call.reaction]
-        outcome = with_outside(outcome, call, list(self.history.values()))
-        self.take(settle(self.order, call, outcome, replace(self.context(), causation_id=call.causation_id)))
+        self.settle(self.call(request_id), outcome)
+
+    def settle(self, call: Operation, outcome: Outcome) -> None:
+        """Settle a call, with what has ended before where the settler loads it."""
+        closed = list(self.history.values()) if looks_back(self.order, call, outcome) else []
+        because = replace(self.context(), causation_id=call.causation_id)
+        self.take(SETTLES[call.reaction](with_closed(self.order, closed), call, outcome, because))
 
     def approve(self, request_id: str | None = None, **fields: Any) -> None:
         """Have the gateway make the refund under way."""
@@ -88,6 +92,8 @@ class Play:
             self.alarms.append(decision.alarm)
         if decision.order is None:
             return
+        opened = [o for o in decision.order.operations if o.unfinished and self.order.operation(o.operation_id) is None]
+        assert not [o for o in opened if o.operation_id.int in self.history], "a call has the key of an earlier one"
         self.order = decision.order
         self.history |= {o.operation_id.int: o for o in decision.order.operations if o.kind not in INVENTORY_KINDS}
         self.check()

@@ -13,7 +13,6 @@ from consumers.reactions import BY_NAME, BY_TRIGGER
 from consumers.runtime.work import inventory_call
 from domain.decision import Decision
 from domain.edges import EDGES
-from domain.gateway_sums import with_outside
 from domain.goods import expire_hold
 from domain.ids import EventId, OperationId
 from domain.lease import settle_answer
@@ -231,8 +230,12 @@ class Run:
         if self.order is not None and operation is not None:
             settle = BY_NAME[operation.reaction].settle
             context = Context(self.at, operation.causation_id, self.rules)
-            outcome = with_outside(outcome, operation, list(self.history.values()))
-            self._transact(settle_answer(settle, self.order, operation, outcome, lease, context))
+            known = self._look_back(self.order, operation, outcome)
+            self._transact(settle_answer(settle, known, operation, outcome, lease, context))
+
+    def _look_back(self, order: Order, _: Operation, __: Outcome) -> Order:
+        """Return the order as the settler loads it for this answer."""
+        return order
 
     def arrive(self) -> None:
         """Let a copy of a call arrive that was long given up."""

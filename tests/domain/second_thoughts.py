@@ -16,9 +16,12 @@ from domain.disputing import KnownDispute
 from domain.edges import EDGES
 from domain.hearing import Fact, ForeignRefund, Hearing, attempt_of, hear, with_closed
 from domain.ids import EventId
+from domain.lease import looks_back
 from domain.news import Dispute, RefundFailure, TransactionNews
 from domain.operation import GATEWAY_KINDS, Operation, OperationKind
-from domain.order import Status
+from domain.order import Order, Status
+from domain.outcome import Outcome
+from domain.pending import waits_for_others
 from domain.resolving import resolve
 from domain.rules import Context
 from domain.ruling import No, Ruling, Word
@@ -152,8 +155,15 @@ class Life(Run):
         if decision.order is not None:
             self._transact(decision)
 
+    def is_overpaid(self) -> bool:
+        """Whether persons have given back more than was paid, at the bank and past it: one of them must be told."""
+        back = Counter({n: self.gateway.returned_minor(n) for n in self.gateway.accounts})
+        return any(n > TOTAL for n in (back + self.outside_minor).values())
+
     def is_untold(self) -> bool:
-        """Whether the bank has something that is not in the books yet."""
+        """Whether the bank has something that is not in the books yet, and can be."""
+        if self.is_overpaid():
+            return False
         for made in self.gateway.refunds.values():
             if made.operation_id is None and not any(o.reference == made.name for o in self.history.values()):
                 return True
@@ -192,6 +202,10 @@ class Life(Run):
         self._transact(decision)
         for early in came:
             self._plan(early)
+
+    def _look_back(self, order: Order, operation: Operation, outcome: Outcome) -> Order:
+        closed = list(self.history.values()) if looks_back(order, operation, outcome) else []
+        return with_closed(order, closed)
 
     def _transact(self, decision: Decision) -> None:
         before = self.order
@@ -240,7 +254,13 @@ class Life(Run):
             assert not any(isinstance(event, e.PaidAndConfirmed) for event in decision.events)
         for attempt in after.attempts:
             assert 0 <= attempt.refunded_minor <= attempt.captured_minor
-            assert after.left_minor(attempt) >= 0, "more is on its way back than is kept"
+            # What the gateway has refused for a refund of others is not made, and will not be if too little is left.
+            made = after.left_minor(attempt) + sum(
+                o.amount_minor
+                for o in after.operations
+                if o.attempt == attempt.number and o.unfinished and waits_for_others(o)
+            )
+            assert made >= 0, "more is on its way back than is kept"
         self.moves.add(move)
         self.order = after
         self.history |= {o.operation_id: o for o in after.operations if o.kind in GATEWAY_KINDS}
@@ -275,7 +295,9 @@ class Life(Run):
         assert self.order is not None
         reference = None
         if word is Word.EXECUTED and operation is None:
-            reference = f"outside:transfer {self.operated}"
+            # Any refund of the bank may be named, also a wrong one: that must be refused.
+            names = [made.name for made in self.gateway.refunds.values()]
+            reference = self.rng.choice((f"outside:transfer {self.operated}", *names))
         elif word is Word.EXECUTED and operation is not None and operation.kind is K.AUTHORIZE:
             reference = f"pi_{operation.attempt}"
         elif word is Word.EXECUTED and operation is not None and operation.kind is K.REFUND:
@@ -283,8 +305,7 @@ class Life(Run):
             made.state, reference = "succeeded", made.name
         before = {attempt.number: attempt.refunded_minor for attempt in self.order.attempts}
         history = sorted(self.history.values(), key=lambda o: (o.opened_at, o.attempt, o.try_number))
-        captured = [number for number, account in self.gateway.accounts.items() if account.captured]
-        seen = tuple(self.gateway.news(number) for number in captured)
+        seen = tuple(map(self.gateway.news, self.gateway.accounts))
         ruling = Ruling(word, "looked it up", "an operator", reference, None, seen)
         decision = resolve(self.order, history, ruling, SETTLES, could_name, Context(self.at, None, self.rules))
         if isinstance(decision, No) and word is Word.EXECUTED and operation is None:

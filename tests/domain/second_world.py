@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from domain.failure_codes import FailureCode
 from domain.news import SeenRefund, TransactionNews
-from domain.operation import GatewayCall, OperationKind
+from domain.operation import GatewayCall, OperationKind, operation_id
 from domain.order import HoldState
 from domain.outcome import Approved, Declined, GatewayOutcome, NotFound, Outcome, Pending, ReturnedElsewhere
 from domain.ports.inventory import InventoryCall
 from domain.values import replace
-from tests.domain.builders import TOTAL
+from tests.domain.builders import ORDER_ID, TOTAL
 from tests.domain.driver import LINES
 from tests.domain.world import Gateway, Shelf
 
@@ -91,7 +91,9 @@ class Bank(Gateway):
         attempt = max((n for n, account in self.accounts.items() if account.captured), default=0)
         left = TOTAL - self.returned_minor(attempt)
         if attempt and left > 0 and not any(made.operation_id is None for made in self.refunds.values()):
-            self.refunds["dashboard"] = Made(attempt, self.rng.randint(1, left), None, "succeeded", "re_dashboard")
+            # Now and then as much as was asked of us: it may be meant for that.
+            amount = self.rng.choice((self.rng.randint(1, left), min(left, 80), min(left, 1_000), left))
+            self.refunds["dashboard"] = Made(attempt, amount, None, "succeeded", "re_dashboard")
 
     def dispute(self) -> None:
         """Have the customer dispute the payment, once; or the dispute be won."""
@@ -108,8 +110,18 @@ class Bank(Gateway):
             for made in self.refunds.values()
             if made.attempt == attempt
         )
-        captured = TOTAL if self.accounts[attempt].captured else 0
-        return TransactionNews(f"pi_{attempt}", "order-1", None, "EUR", captured_minor=captured, refunds=seen)
+        account = self.accounts[attempt]
+        made_by = operation_id(ORDER_ID, attempt, K.AUTHORIZE, 1)
+        return TransactionNews(
+            f"pi_{attempt}",
+            ORDER_ID,
+            str(made_by),
+            "EUR",
+            held_minor=TOTAL if account.held else 0,
+            captured_minor=TOTAL if account.captured else 0,
+            cancelled=account.voided or account.lapsed,
+            refunds=seen,
+        )
 
     def foreign(self, attempt: int) -> list[Made]:
         return [made for made in self.refunds.values() if made.attempt == attempt and made.operation_id is None]

@@ -1,14 +1,16 @@
 """Goods of an order that nobody wants any more: no call about them is left behind, and their return has one name."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from domain.case import Case
 from domain.decision import Decision
 from domain.failure_codes import FailureCode
+from domain.operating import count_answer, give_up_reason, postpone
 from domain.operation import INVENTORY_KINDS, OperationKind, OperationState
 from domain.order import Status
-from domain.outcome import Declined, Outcome, Reserved
+from domain.outcome import Declined, Outcome, Reserved, Unknown
 from domain.payment import mark_reserved
 from domain.requests import RequestState
 from domain.restocking import request_of
@@ -17,7 +19,7 @@ from domain.values import replace
 from schemas import events as e
 from tests.domain.asked_refunds import SETTLES
 from tests.domain.builders import operation
-from tests.domain.test_several_refunds import Trouble
+from tests.domain.trouble import Trouble
 
 EXCEEDS: Final = Declined(FailureCode.GATEWAY_REFUSED, "exceeds_sold")
 
@@ -64,7 +66,8 @@ def test_a_restock_that_was_refused_is_not_left_behind_by_a_cancel_that_ends_mea
 
 def test_no_end_of_a_review_leaves_a_call_about_goods_without_a_time() -> None:
     play = Far()
-    given_up = replace(operation(OperationKind.RELEASE, 1, state=OperationState.UNKNOWN), due_at=None)
+    waited = {"tries": 20, "unknown_since": play.context().at - timedelta(days=2)}
+    given_up = replace(operation(OperationKind.RELEASE, 1, state=OperationState.UNKNOWN, **waited), due_at=None)
     order = play.order.with_operation(given_up)
     under_review = replace(
         order, status=Status.MANUAL_REVIEW, reviewed=Status.PAYMENT_AUTHORIZED, review_reason="release_unknown"
@@ -74,7 +77,10 @@ def test_no_end_of_a_review_leaves_a_call_about_goods_without_a_time() -> None:
     after = mark_reserved(case).order
 
     assert after is not None
-    assert [o.due_at for o in after.operations if o.kind is OperationKind.RELEASE] == [play.context().at]
+    (release,) = [o for o in after.operations if o.kind is OperationKind.RELEASE]
+    assert (release.due_at, release.tries) == (play.context().at, 0)
+    unknown = postpone(count_answer(release, Unknown("time-out")), Unknown("time-out"), play.context())
+    assert give_up_reason(unknown, play.context()) is None, "it has as much time as a new one"
 
 
 def test_what_a_cancel_brings_back_has_the_name_of_the_cancel_that_is_carried_out() -> None:

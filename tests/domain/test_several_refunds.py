@@ -1,78 +1,25 @@
 """Several refunds of one order in trouble at once, each a history that test_second_thoughts.py found."""
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
 
 import pytest
 
-from consumers.gateway_told import ROWS
-from consumers.order_cancel_requested import cancel_order
-from domain.failure_codes import FailureCode
+from domain import told
 from domain.gateway_sums import unbooked_minor
-from domain.hearing import ForeignRefund, Hearing, hear, with_closed
-from domain.ids import EventId
-from domain.news import RefundFailure, RefundWord, SeenRefund, TransactionNews
+from domain.hearing import with_closed
+from domain.news import RefundFailure, RefundWord, SeenRefund
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Status
-from domain.outcome import Approved, Declined, NotFound, Outcome, Pending, ReturnedElsewhere, Unknown
+from domain.outcome import Approved, Declined, NotFound, Pending, ReturnedElsewhere, Unknown
+from domain.paid_review import end_review
 from domain.ruling import Word
 from domain.told import transaction_to_ask
 from domain.values import replace
 from schemas import events as e
-from tests.domain.asked_refunds import SETTLES, Play
+from tests.domain.asked_refunds import paid
 from tests.domain.builders import TOTAL, captured, later, operation, order
 from tests.domain.told import news
-from tests.schemas import builders
-
-REFUSED: Final = Declined(FailureCode.GATEWAY_REFUSED)
-DISPUTED: Final = Declined(FailureCode.GATEWAY_REFUSED, "charge_disputed")
-OUTSIDE: Final = "outside:transfer 7"
-
-
-@dataclass
-class Trouble(Play):
-    """A paid order with refunds on request, and a cancel that gives back the rest."""
-
-    def cancel(self, request_id: str = "C-1") -> None:
-        event = builders.order_cancel_requested(request_id=request_id, event_id=builders.event_id(request_id))
-        because = replace(self.context(), causation_id=EventId(event.event_id))
-        self.take(cancel_order.plan(self.order, event, because))
-
-    def of_cancel(self) -> Operation:
-        """Return the refund of the cancel that is under way."""
-        refunds = [o for o in self.order.operations if o.kind is OperationKind.REFUND and o.unfinished]
-        return next(o for o in refunds if o.for_request is None)
-
-    def answer_cancel(self, outcome: Outcome) -> None:
-        call = self.of_cancel()
-        self.take(
-            SETTLES[call.reaction](self.order, call, outcome, replace(self.context(), causation_id=call.causation_id))
-        )
-
-    def approve_cancel(self) -> None:
-        call = self.of_cancel()
-        self.answer_cancel(Approved(call.transaction_id, f"re_cancel_{call.try_number}", call.amount_minor))
-
-    def fail_later(self, call: Operation, news: TransactionNews | None = None) -> bool:
-        """Have a refund fail after it had succeeded; return False if that waits. news: of all its transaction."""
-        done = self.history[call.operation_id.int]
-        fact = RefundFailure(
-            self.order.order_id, str(done.operation_id), done.reference or "", done.amount_minor, "lost", news
-        )
-        order = with_closed(self.order, list(self.history.values()))
-        decision = hear(ROWS, Hearing(order, fact, self.context()))
-        if decision is not None:
-            self.take(decision)
-        return decision is not None
-
-    def hear(self, refund: SeenRefund, news: TransactionNews) -> bool:
-        """Have the gateway tell of a refund of somebody else; return False if that waits."""
-        order = with_closed(self.order, list(self.history.values()))
-        decision = hear(ROWS, Hearing(order, ForeignRefund(refund, news), self.context(), order.current))
-        if decision is not None:
-            self.take(decision)
-        return decision is not None
+from tests.domain.trouble import DISPUTED, OUTSIDE, REFUSED, Trouble
 
 
 def test_a_cancelled_order_stays_in_review_while_the_refund_of_its_cancel_is_owed() -> None:
@@ -445,6 +392,157 @@ def test_the_refund_of_one_attempt_does_not_end_the_review_of_another() -> None:
     assert (play.order.status, play.order.review_reason) == (Status.MANUAL_REVIEW, "refund_failed")
     assert play.rule(Word.NOT_EXECUTED) is None
     assert (play.of_cancel().attempt, play.of_cancel().amount_minor) == (1, TOTAL)
+
+
+def test_what_an_operator_paid_past_the_gateway_is_not_in_the_sum_that_others_gave_back_there() -> None:
+    """Else the cancel gives back the 0.80 of the bank transfer once more."""
+    play = Trouble()
+    play.ask("R-1", 80)
+    play.answer(REFUSED)
+    assert play.rule(Word.EXECUTED, OUTSIDE) is None
+    play.cancel()
+
+    play.answer_cancel(ReturnedElsewhere(547, "re_9"))
+
+    assert play.order.current.refunded_minor == 547 + 80
+    assert play.of_cancel().amount_minor == TOTAL - 547 - 80
+
+
+def test_a_pending_refund_that_ends_behind_later_ones_opens_no_call_under_a_key_that_was_used() -> None:
+    """The gateway would repeat the old answer, and the books would have money back that never moved."""
+    play = Trouble()
+    for request_id in ("R-1", "R-2"):
+        play.ask(request_id, 1)
+        play.answer(Pending(f"re_{request_id}", "pi_1"), request_id)
+    play.cancel()
+    play.answer(REFUSED, "R-1")
+    first = play.of_cancel()
+    play.settle(first, Pending("re_cancel", "pi_1"))
+    second = next(o for o in play.order.operations if o.for_request is None and o.operation_id != first.operation_id)
+    play.settle(second, Approved("pi_1", "re_rest", second.amount_minor))
+    assert play.order.status is Status.CANCELLED
+    play.answer(REFUSED, "R-2")
+
+    play.settle(play.of_cancel(), Approved("pi_1", "re_cancel", first.amount_minor))
+
+    third = play.of_cancel()
+    assert len({first.operation_id, second.operation_id, third.operation_id}) == 3
+    play.answer_cancel(Approved("pi_1", "re_last", third.amount_minor))
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+
+
+def test_what_a_ruling_opens_behind_it_has_a_key_of_its_own() -> None:
+    play = Trouble()
+    play.ask("R-1", 80)
+    play.answer(Pending("re_1", "pi_1"))
+    play.cancel()
+    refused = play.of_cancel()
+    play.answer_cancel(REFUSED)
+    play.answer(REFUSED, "R-1")
+
+    assert play.rule(Word.EXECUTED, OUTSIDE) is None
+
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert play.of_cancel().operation_id != refused.operation_id
+    assert play.of_cancel().amount_minor == TOTAL - 80
+
+
+def test_a_review_is_not_ended_by_goods_while_money_is_owed_beside_a_refund_that_is_sent_again() -> None:
+    play = Trouble()
+    play.ask("R-1", 80)
+    first = play.call()
+    play.approve()
+    play.cancel()
+    play.answer_cancel(Pending("re_cancel", "pi_1"))
+    play.fail_later(first)
+    play.answer_cancel(REFUSED)
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert play.call("R-1").amount_minor == 80
+
+    ended = end_review(play.order)
+
+    assert (ended.status, ended.review_reason) == (Status.MANUAL_REVIEW, "refund_failed")
+    play.approve("R-1")
+    assert play.rule(Word.NOT_EXECUTED) is None
+    play.approve_cancel()
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+
+
+def in_two_parts() -> tuple[Trouble, Operation, Operation]:
+    """Have a refund of 10.00 made in two parts, 4.00 and 6.00."""
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    first = play.call()
+    play.approve(amount_minor=400)
+    second = play.call()
+    play.approve()
+    assert play.states() == {"R-1": "done"}
+    return play, first, second
+
+
+def test_a_person_rules_on_the_part_that_failed_and_not_on_the_call_it_was_a_part_of() -> None:
+    play, first, _ = in_two_parts()
+    play.history[first.operation_id.int] = replace(play.history[first.operation_id.int], amount_minor=1_000)
+    done = play.history[first.operation_id.int]
+    fact = RefundFailure(play.order.order_id, str(done.operation_id), done.reference or "", 400, "lost")
+    decision = told.take_back_refund(with_closed(play.order, [*play.history.values()]), fact, play.context())
+    play.take(decision)
+    others = SeenRefund("re_9", None, "succeeded", 400, "EUR")
+    assert not play.hear(others, news(others)), "the person may name it as that money"
+
+    assert play.rule(Word.EXECUTED, OUTSIDE) is None
+
+    assert (play.request("R-1").returned_minor, play.order.current.refunded_minor) == (1_000, 1_000)
+
+
+def test_of_two_parts_that_fail_each_is_made_good_by_itself() -> None:
+    play, first, second = in_two_parts()
+    assert play.fail_later(second)
+    assert play.rule(Word.EXECUTED, OUTSIDE) is None
+    done = play.history[first.operation_id.int]
+    fact = RefundFailure(play.order.order_id, str(done.operation_id), done.reference or "", 400, "lost")
+    play.take(told.take_back_refund(with_closed(play.order, [*play.history.values()]), fact, play.context()))
+
+    assert play.rule(Word.EXECUTED, "outside:transfer 8") is None
+
+    assert (play.request("R-1").returned_minor, play.order.current.refunded_minor) == (1_000, 1_000)
+
+
+@pytest.mark.parametrize("cancels", [False, True])
+def test_a_review_ends_by_itself_once_somebody_has_given_back_all_that_was_kept(*, cancels: bool) -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(REFUSED)
+    if cancels:
+        play.cancel()
+    all_of_it = SeenRefund("re_9", None, "succeeded", TOTAL, "EUR")
+
+    assert play.hear(all_of_it, news(all_of_it))
+
+    ends = Status.CANCELLED if cancels else Status.PAID_AND_CONFIRMED
+    assert (play.order.status, play.order.review_reason, play.order.current.kept_minor) == (ends, None, 0)
+    assert play.states() == {"R-1": "EXCEEDS_KEPT"} | ({"C-1": "done"} if cancels else {})
+    assert play.told(e.RefundRefused, "request_id") == ["R-1"]
+    assert not [o for o in play.order.operations if o.unfinished]
+
+
+def test_the_review_about_an_older_attempt_of_a_paid_order_is_not_ended_by_a_refund_on_request() -> None:
+    """The customer has paid twice: the refund of the first attempt failed after it had succeeded."""
+    first = captured(token=None, refunded_minor=TOTAL, refund_id="re_1")
+    play = Trouble(order=paid(attempts=(first, captured(2, token=None)), attempt=2, holds=()))
+    returned = refund(1, OperationState.APPROVED, "re_1")
+    play.history = {returned.operation_id.int: returned}
+    play.ask("R-1", 80)
+    play.answer(Pending("re_2", "pi_2"), "R-1")
+    assert play.fail_later(returned)
+
+    play.approve("R-1")
+
+    assert (play.order.status, play.order.review_reason) == (Status.MANUAL_REVIEW, "refund_failed")
+    assert play.rule(Word.NOT_EXECUTED) is None
+    assert (play.call().attempt, play.call().amount_minor) == (1, TOTAL)
+    play.approve_cancel()
+    assert (play.order.status, play.order.attempts[0].kept_minor) == (Status.PAID_AND_CONFIRMED, 0)
 
 
 def refund(attempt: int, state: OperationState, reference: str) -> Operation:

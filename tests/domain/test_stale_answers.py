@@ -3,12 +3,13 @@
 import pytest
 
 from domain.news import SeenRefund
-from domain.outcome import ReturnedElsewhere
+from domain.outcome import Pending, ReturnedElsewhere
 from domain.ruling import Word
+from domain.ways_out import SAID_BEFORE
 from schemas import events as e
 from tests.domain.builders import TOTAL
-from tests.domain.test_several_refunds import OUTSIDE, REFUSED, Trouble
 from tests.domain.told import news
+from tests.domain.trouble import OUTSIDE, REFUSED, Trouble
 
 
 def theirs(amount_minor: int, name: str = "re_9") -> SeenRefund:
@@ -21,9 +22,10 @@ def of_ours(play: Trouble, state: str = "succeeded") -> list[SeenRefund]:
     return [SeenRefund(o.reference or "", str(o.operation_id), state, o.amount_minor, "EUR") for o in made]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("state", ["succeeded", "pending"])
 @pytest.mark.parametrize("given", [1_500, 1_000, 1])
 def test_a_refund_of_somebody_else_is_booked_whole_though_ours_succeeded_after_the_gateway_was_asked(
-    given: int,
+    given: int, state: str
 ) -> None:
     """1,000: the books had as much more as the gateway, and it was taken for one that they have already."""
     play = Trouble()
@@ -32,9 +34,7 @@ def test_a_refund_of_somebody_else_is_booked_whole_though_ours_succeeded_after_t
     play.approve()
 
     assert not play.hear(theirs(given), asked_before), "the gateway is asked again"
-    pending = news(theirs(given), *of_ours(play, "pending"))
-    assert not play.hear(theirs(given), pending), "nor is an answer taken that has ours as undecided"
-    assert play.hear(theirs(given), news(theirs(given), *of_ours(play)))
+    assert play.hear(theirs(given), news(theirs(given), *of_ours(play, state)))
 
     assert play.told(e.PaymentRefunded, "refund_id", "amount_minor")[-1] == ("re_9", given)
     assert play.order.current.refunded_minor == 1_000 + given
@@ -85,3 +85,23 @@ def test_what_a_call_finds_at_the_gateway_comes_on_top_of_what_went_back_past_it
     assert play.call("R-2").amount_minor == TOTAL - 2_002
     play.approve("R-2")
     assert play.order.current.kept_minor == 0
+
+
+@pytest.mark.parametrize("reference", [OUTSIDE, "re_9"])
+def test_a_ruling_is_not_held_against_an_answer_from_before_another_refund_was_booked(reference: str) -> None:
+    """Two refunds on request, one refused: while the operator looks, the other one succeeds."""
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.answer(Pending("re_1", "pi_1"), "R-1")
+    play.ask("R-2", 500)
+    play.answer(REFUSED, "R-2")
+    others = theirs(500 if reference == "re_9" else 700)
+    ours = SeenRefund("re_1", str(play.call("R-1").operation_id), "pending", 1_000, "EUR")
+    before = news(ours, others)
+    play.approve("R-1", reference="re_0")
+
+    assert play.rule(Word.EXECUTED, reference, seen=(before,)) == SAID_BEFORE
+
+    now = SeenRefund("re_0", ours.operation_id, "succeeded", 1_000, "EUR")
+    assert play.rule(Word.EXECUTED, reference, seen=(news(now, others),)) is None
+    assert play.order.current.refunded_minor == 1_500

@@ -21,8 +21,8 @@ from tests.domain.builders import TOTAL
 from tests.domain.driver import Run
 from tests.domain.second_thoughts import Life
 from tests.domain.second_thoughts_elsewhere import LifeElsewhere
-from tests.domain.test_several_refunds import Trouble
 from tests.domain.told import news
+from tests.domain.trouble import Trouble
 from tests.outbox.rebuilding import folded, live_of, verdict_of
 
 LIVES: Final = 40

@@ -103,10 +103,6 @@ class StripeGateway:
         """Return the order that a transaction, or the transaction of a refund, names; "" if it names none."""
         return await self._look_ups.order_of(reference)
 
-    async def refunded_by(self, refund_id: str) -> tuple[str, int]:
-        """Return the transaction of a refund, and what it gives back: 0 if it has failed."""
-        return await self._look_ups.refunded_by(refund_id)
-
     async def close(self) -> None:
         """Close the connections. A later call opens new ones."""
         await self._requests.close()

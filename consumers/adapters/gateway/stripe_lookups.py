@@ -14,7 +14,7 @@ from consumers.adapters.gateway import stripe_outcomes as outcomes
 from consumers.adapters.gateway.concurrent import answers
 from consumers.adapters.gateway.stripe_account import KnownBefore, StripeAccount
 from consumers.adapters.gateway.stripe_advice import pause
-from consumers.adapters.gateway.stripe_fields import UNREADABLE_ERRORS, Thing, optional_text, part, remark, text
+from consumers.adapters.gateway.stripe_fields import UNREADABLE_ERRORS, Thing, optional_text, part, remark
 from consumers.adapters.gateway.stripe_http import last_headers, last_request_id, take_over
 from consumers.adapters.gateway.stripe_pages import LongList, StripePages, as_transient
 from consumers.adapters.gateway.stripe_requests import CONNECTION_ERRORS, INTENTS, REFUNDS, StripeRequests, path_to
@@ -85,13 +85,6 @@ class StripeLookUps:
                 return await self._order_of(reference)
         except Transient as error:
             raise Transient(f"the gateway does not say what {reference} is: {error}") from error
-
-    async def refunded_by(self, refund_id: str) -> tuple[str, int]:
-        """Return the transaction of a refund, and what it gives back: 0 if it has failed. Raises Transient."""
-        with as_transient(f"refund {refund_id}"):
-            refund = await self._requests.get(path_to(REFUNDS, refund_id))
-            failed = text(refund, "status") in {"failed", "canceled"}
-            return text(refund, "payment_intent"), 0 if failed else outcomes.amount_of(refund, "amount")
 
     async def _order_of(self, reference: str) -> str | None:
         intent_id = reference

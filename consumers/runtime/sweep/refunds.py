@@ -19,6 +19,7 @@ from domain.ids import OrderId
 from domain.news import RefundFailure
 from domain.notices import REFUND_FAILED, Notice
 from domain.told import transaction_to_ask
+from domain.values import replace
 
 LOOK_BACK: Final = timedelta(days=35)
 """So long after it was made a refund may fail. Source: Stripe's page on refunds (about 30 days), and some more."""
@@ -59,7 +60,8 @@ class LateRefunds(Job):
         found = await self._read(now)
         if found is None:
             return 0
-        await self._keep([notice for notice in found if isinstance(notice, Notice)], stop)
+        today = datetime.now(UTC)  # noqa: TID251 - names a notice, decides nothing
+        await self._keep([_of_day(notice, today) for notice in found if isinstance(notice, Notice)], stop)
         self._waiting, self._to_ask = False, []
         left = await self._booking.book([failure for failure in found if isinstance(failure, RefundFailure)], stop)
         await self._keep(self._to_ask, stop)
@@ -87,7 +89,7 @@ class LateRefunds(Job):
         return found
 
     async def _keep(self, told: Sequence[Notice], stop: asyncio.Event | None) -> None:
-        """Keep notices of refunds whose transactions the gateway is to be asked about, each once."""
+        """Keep notices of refunds whose transactions the gateway is to be asked about, those with a new name."""
         notices = self._tools.ports.notices
         if notices is not None and told and (new := await self._look(lambda _: notices.keep(told), stop)):
             self._log.info("the gateway lists refunds that it is asked about", refunds=new)
@@ -117,6 +119,16 @@ class LateRefunds(Job):
         self._waiting |= waiting
         self._to_ask += to_ask
         work.report(self._log)
+
+
+def _of_day(notice: Notice, at: datetime) -> Notice:
+    """Return the notice with a name of its day if it tells of a failure.
+
+    The gateway's answer may lag behind its own list: then the notice of yesterday has ended as known, and the books
+    still count the refund.
+    """
+    failed = notice.type == REFUND_FAILED
+    return replace(notice, notice_id=f"{notice.notice_id}:{at:%Y-%m-%d}") if failed else notice
 
 
 def notice_of(failure: RefundFailure, transaction_id: str, at: datetime) -> Notice:
