@@ -1,6 +1,7 @@
 package kit;
 
 import java.net.URI;
+import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
@@ -21,7 +22,9 @@ import org.apache.kafka.common.serialization.StringDeserializer;
  * after effects. What comes again is known by its event id.
  */
 public final class Subscribe {
+    // Read before the shutdown hook is there: the hook waits for main, and would wait for ever if main ended the JVM.
     private static final URI DATABASE = Environment.database();
+    private static final Path SCHEMAS = Environment.schemas();
     private static final String PREFIX = Environment.or("TOPIC_PREFIX", "");
     private static final int SESSION_TIMEOUT_MS = Environment.milliseconds("SESSION_TIMEOUT_MS", 10_000);
     private static final long COMMIT_INTERVAL_MS = Environment.milliseconds("COMMIT_INTERVAL_MS", 1_000);
@@ -45,7 +48,7 @@ public final class Subscribe {
     public static void main(String[] arguments) throws Exception {
         Thread main = Thread.currentThread();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(main)));
-        Contract contract = new Contract(Environment.schemas());
+        Contract contract = new Contract(SCHEMAS);
         try (KafkaConsumer<String, byte[]> consumer = new KafkaConsumer<>(SETTINGS);
                 Connection database = connect(DATABASE)) {
             Delivery delivery = new Delivery(database, Environment.or("PLAY_MONEY", "").equals("1"));
