@@ -64,7 +64,7 @@ class Filled:
                     assert pipeline.code is None, pipeline.log[-2_000:]
                     return bool(row == (orders, False))
 
-                eventually(settled, f"{orders:,} orders have their outcome", ORDERS_S, poll_s=0.5)
+                eventually(settled, f"{orders:,} orders have their outcome", ORDERS_S, poll_s=2.0)
             assert pipeline.stop() == 0
         self.orders = orders
 
