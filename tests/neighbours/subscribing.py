@@ -26,7 +26,7 @@ from tests.neighbours.groups import Group
 from tests.neighbours.kits import Prepared
 from tests.neighbours.publishing import Orders
 from tests.neighbours.running import Program, running
-from tests.neighbours.world import OUTCOMES, World
+from tests.neighbours.world import LOOK_S, OUTCOMES, World
 from tests.servers.databases import fresh_database
 
 NEVER_MS: Final = 3_600_000
@@ -140,7 +140,8 @@ class Subscription:
                 program.check_runs()
             return condition()
 
-        eventually(holds, lambda: f"{what}:\n" + "\n".join(program.log for program in programs))
+        # Each look is a question to the database or to the broker, which have the kit to serve meanwhile.
+        eventually(holds, lambda: f"{what}:\n" + "\n".join(program.log for program in programs), poll_s=LOOK_S)
 
 
 def _effect(event: Any) -> tuple[Any, ...]:

@@ -26,6 +26,7 @@ PARTITIONS: Final = 4
 SKU: Final = "thé-vert"
 """Not ASCII: bytes and characters are to be told apart."""
 UNITS: Final = 1_000_000
+LOOK_S: Final = 0.1
 OUTCOMES: Final = ("PaidAndConfirmed", "OrderCancelled", "PaymentFailed")
 """What a kit subscribes to."""
 
@@ -61,7 +62,7 @@ class World:
                 wrong = {name: seen.get(name) for name in expected if seen.get(name) != expected[name]}
                 return f"every order has its status: {wrong}; dead letters: {letters}"
 
-            eventually(told, missed)
+            eventually(told, missed, poll_s=LOOK_S)
 
 
 @contextmanager
