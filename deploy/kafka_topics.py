@@ -29,6 +29,8 @@ GROUPS: Final = {reaction.trigger.TYPE: reaction.group for reaction in REACTIONS
 REQUEST_TIMEOUT_MS: Final = 30_000
 BATCH: Final = 5_000
 WAIT_MS: Final = 1_000
+FETCH_BYTES: Final = 1 << 17
+"""So much the client reads ahead of each partition, of which there may be hundreds. A larger batch is read as it is."""
 EMPTY_MAX: Final = 2
 """After so many empty reads, though messages are left, each partition is read by itself."""
 
@@ -121,6 +123,7 @@ class KafkaTopics:
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             check_crcs=True,
+            max_partition_fetch_bytes=FETCH_BYTES,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             **self._kafka,
         )

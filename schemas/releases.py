@@ -16,7 +16,11 @@ from schemas.shapes import load
 from schemas.topics import EVENTS
 
 COMING: Final = "0.2.0"
-"""The release that is not made yet. To make it: freeze its folder's hash in the test, and name the next one here."""
+"""The version of this code: a release that is not made yet. `pyproject.toml` and CHANGELOG.md name it, too.
+
+To make it: say its day in CHANGELOG.md, freeze its folder's hash in the test, tag it. Then name the next one
+in all three.
+"""
 _SUFFIX: Final = ".avsc"
 _FOLDER: Final = files("schemas").joinpath("released")
 

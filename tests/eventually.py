@@ -8,9 +8,14 @@ EVENTUALLY_S: Final = 60.0
 POLL_S: Final = 0.02
 
 
-def eventually(condition: Callable[[], object], what: Callable[[], str] | str, timeout_s: float = EVENTUALLY_S) -> None:
-    """Wait until the condition holds; fail saying what did not."""
+def eventually(
+    condition: Callable[[], object],
+    what: Callable[[], str] | str,
+    timeout_s: float = EVENTUALLY_S,
+    poll_s: float = POLL_S,
+) -> None:
+    """Wait until the condition holds; fail saying what did not. poll_s: so long between two looks."""
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, f"not within {timeout_s:g} s: {what if isinstance(what, str) else what()}"
-        time.sleep(POLL_S)
+        time.sleep(poll_s)

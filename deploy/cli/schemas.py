@@ -6,7 +6,7 @@ import click
 
 from deploy.cli.common import answer, emit, emit_json, json_option, say, settings_for_command
 from deploy.settings import Settings, SettingsError
-from schemas.releases import broken_promises, release_of, releases, undefaulted
+from schemas.releases import COMING, broken_promises, release_of, releases, undefaulted
 from schemas.shapes import SHAPES, load
 from schemas.texts import counted
 from schemas.topics import EVENTS, topic_name
@@ -43,7 +43,7 @@ def list_(*, as_json: bool) -> None:
         for event_type, shape in SHAPES.items()
     ]
     width = max(map(len, SHAPES))
-    lines = (f"{row['event']:{width}}  {row['fingerprint']}  {row['released'] or 'not released'}" for row in rows)
+    lines = (f"{row['event']:{width}}  {row['fingerprint']}  {row['released'] or COMING}" for row in rows)
     answer({"schemas": rows}, lines, as_json=as_json)
 
 
@@ -74,7 +74,8 @@ def check(*, as_json: bool) -> int:
         say(f"not in the registry yet: {', '.join(missing)}; `payments schemas register` puts them there")
     names = sorted({released.release for released in releases()})
     against = f"release {', '.join(names)}" + (" and the registry" if settings.schema_registry_url else "")
-    emit(f"{counted(len(EVENTS), 'schema')}, {counted(len(problems), 'problem')} with {against}")
+    ours = f"{counted(len(EVENTS), 'schema')} of {COMING}"
+    emit(f"{ours}: {counted(len(problems), 'problem')} with {against}")
     return 1 if problems else 0
 
 

@@ -65,6 +65,7 @@ def _reader(contract: Contract, reader: Reader) -> dict[str, Any]:
         "about": reader.about,
         "publishes": reader.publishes,
         "reads": reader.reads,
+        "dead_letters": [contract.events[event_type].dead_letters for event_type in reader.dead_letters],
         "rights": [asdict(right) for right in rights_of(reader, contract.prefix)],
         "settings": {contract.numbers[field].name: contract.numbers[field].value for field in reader.settings},
         "advice": reader.advice,

@@ -4,20 +4,22 @@ import json
 
 from deploy.contract_pages.facts import EventFacts
 from deploy.contract_pages.html import Child, Html, details, join, tag, text_with_code
+from deploy.contract_pages.readers import Reader
 from schemas.field_docs import FieldDoc
 from schemas.framing import CONFLUENT, SINGLE_OBJECT
+from schemas.releases import COMING
 
 DAY_MS = 86_400_000
 
 
-def event_part(event: EventFacts) -> Html:
-    """Return all that a page says about this event."""
+def event_part(event: EventFacts, reader: Reader) -> Html:
+    """Return all that this reader's page says about this event."""
     name = event.event_type
     return tag(
         "article",
         tag("h3", tag("a", name, href=f"#{name}")),
         tag("p", event.doc),
-        tag("dl", *_facts(event), class_="facts"),
+        tag("dl", *_facts(event, reader), class_="facts"),
         details("Fields", tag("dl", *(join(*_field(field)) for field in event.fields), class_="fields")),
         details("Example", *_example(event)),
         id=name,
@@ -29,7 +31,7 @@ def kept(event: EventFacts) -> str:
     return "for ever" if event.kept_ms < 0 else f"{event.kept_ms // DAY_MS} days at the least"
 
 
-def _facts(event: EventFacts) -> list[Html]:
+def _facts(event: EventFacts, reader: Reader) -> list[Html]:
     rows: list[tuple[str, Child]] = [
         ("Topic", tag("code", event.topic)),
         ("Key", join(tag("code", event.key), ", in UTF-8")),
@@ -39,13 +41,13 @@ def _facts(event: EventFacts) -> list[Html]:
         ("Published by", event.publisher),
         ("Kept", kept(event)),
     ]
-    if event.dead_letters:
+    if event.event_type in reader.dead_letters:
         rows.append(("Dead letters", tag("code", event.dead_letters)))
     return [join(tag("dt", head), tag("dd", value)) for head, value in rows]
 
 
 def _since(event: EventFacts) -> str:
-    return ", in this form in no release yet" if event.released is None else f", since release {event.released}"
+    return f", new in {COMING}" if event.released is None else f", since release {event.released}"
 
 
 def _field(field: FieldDoc) -> list[Html]:

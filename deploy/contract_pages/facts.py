@@ -1,7 +1,6 @@
 """All that the contract says, gathered from where the code has it: one value, of which pages and documents are made."""
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Final
 
 from deploy.contract_pages.examples import examples, framed, headers_of_example, json_form, schema_id_of
@@ -16,7 +15,7 @@ from producers.topic_settings import KEPT_AT_LEAST_MS, Owner, Wanted
 from schemas.events import Event, OrderEvent
 from schemas.field_docs import FieldDoc, event_doc, field_docs
 from schemas.rejection import Reason
-from schemas.releases import release_of
+from schemas.releases import COMING, release_of
 from schemas.shapes import SHAPES
 from schemas.topics import TOPICS, dead_letter_topic, subject_name, topic_name
 
@@ -67,7 +66,9 @@ class EventFacts:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The contract of one deployment. registry: whether it has one. numbers: settings by field, as people read them.
+    """The contract of one deployment. release: the version of this code. registry: whether it has one.
+
+    numbers: settings by field, as people read them.
 
     resend_s, resends_max: so far apart and so often events of an order that stands still are sent again.
     """
@@ -92,7 +93,7 @@ def contract_of(settings: Settings) -> Contract:
     wanted = wanted_of(settings)
     found = examples(rules=rules)
     return Contract(
-        release=version("payments"),
+        release=COMING,
         prefix=settings.topic_prefix,
         registry=settings.schema_registry_url is not None,
         bootstrap=tuple(filter(None, (settings.kafka_bootstrap_servers or "").split(","))),

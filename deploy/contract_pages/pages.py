@@ -28,8 +28,8 @@ def file_of(reader: Reader) -> str:
 
 
 def _page_of(contract: Contract, reader: Reader) -> str:
-    published = [event_part(contract.events[event_type]) for event_type in reader.publishes]
-    read = [event_part(contract.events[event_type]) for event_type in reader.reads]
+    published = [event_part(contract.events[event_type], reader) for event_type in reader.publishes]
+    read = [event_part(contract.events[event_type], reader) for event_type in reader.reads]
     return _document(
         contract,
         file_of(reader),

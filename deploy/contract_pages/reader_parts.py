@@ -73,8 +73,8 @@ def numbers_part(contract: Contract, reader: Reader) -> Html:
 
 def dead_letters_part(contract: Contract, reader: Reader) -> Html:
     """Return what becomes of messages of this reader that cannot be processed, and what it does about them."""
-    published = [contract.events[event_type] for event_type in reader.publishes]
-    if not published:
+    refused = [contract.events[event_type] for event_type in reader.dead_letters]
+    if not refused:
         return section(
             "dead-letters",
             "Dead letters",
@@ -91,12 +91,12 @@ def dead_letters_part(contract: Contract, reader: Reader) -> Html:
         tag(
             "p",
             "A message of yours that can never be processed is copied to ",
-            join(*_listed([tag("code", event.dead_letters or "") for event in published])),
+            join(*_listed([tag("code", event.dead_letters or "") for event in refused])),
             ", with the reason in a header. Others go on. Watch that topic: what lies there had no effect. Our "
             f"{OPERATORS} see it, too, and can have it processed once more when its cause is mended; a payment token "
             "is kept for that for some days only.",
         ),
-        *(_reasons(event) for event in published),
+        *(_reasons(event) for event in refused),
         tag("h3", "What a dead letter has"),
         tag(
             "p",

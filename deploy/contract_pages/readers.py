@@ -44,6 +44,14 @@ class Reader:
         """Return the event types that only this reader may publish."""
         return tuple(event_type for event_type, topic in TOPICS.items() if topic.publisher is self.publisher)
 
+    @property
+    def dead_letters(self) -> tuple[str, ...]:
+        """Return the event types whose dead letters concern this reader: what was refused of its own.
+
+        Those of our topics are about faults of ours, and concern operators alone.
+        """
+        return tuple(event_type for event_type in self.publishes if TOPICS[event_type].consumed)
+
 
 _ONCE: Final = (
     "Act once for each `event_id`: write it in the transaction of your effect, as a unique key, and skip an event "
@@ -156,7 +164,7 @@ READERS: Final = (
         name="Delivery",
         about="You deliver what is paid. PaidAndConfirmed is where you begin.",
         publisher=None,
-        reads=("PaidAndConfirmed", "OrderCancelled"),
+        reads=("PaidAndConfirmed", "OrderCancelled", "PaymentFailed"),
         settings=("cancel_window_s",),
         themes=(Theme.LIVEMODE,),
         advice=(
@@ -164,8 +172,11 @@ READERS: Final = (
             "Deliver nothing for which `livemode` is false: it was paid with play money.",
             (
                 "A paid order may still be cancelled until its preparation starts, and for "
-                "`PAYMENTS_CANCEL_WINDOW_S` at the most. Hand nothing over for which OrderCancelled came."
+                "`PAYMENTS_CANCEL_WINDOW_S` at the most. Hand nothing over for which OrderCancelled came. It may reach "
+                "you before PaidAndConfirmed, for they are on two topics: look for the other one in the transaction "
+                "of each. If it comes after you have handed the goods over, get them back: the money is returned."
             ),
+            "After PaymentFailed with `retryable` true the order may still be paid: PaidAndConfirmed says so.",
             (
                 "The address is not here: no event has personal data. Ask the system that knows the order by its "
                 "`order_id`."

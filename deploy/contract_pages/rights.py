@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deploy.contract_pages.readers import Reader
-from schemas.topics import TOPICS, dead_letter_topic, topic_name
+from schemas.topics import dead_letter_topic, topic_name
 
 BROKER = "BROKER:9092"
 WRITE, READ, DESCRIBE = "Write", "Read", "Describe"
@@ -34,8 +34,7 @@ def rights_of(reader: Reader, prefix: str) -> list[Right]:
     ]
     rights += [
         Right("topic", dead_letter_topic(prefix, event_type), "literal", (READ, DESCRIBE), "what was refused of yours")
-        for event_type in reader.publishes
-        if TOPICS[event_type].consumed
+        for event_type in reader.dead_letters
     ]
     groups = Right("group", f"{prefix}{reader.slug}.", "prefixed", (READ,), "your consumer groups begin so")
     return [*rights, groups]

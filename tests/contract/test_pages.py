@@ -1,11 +1,13 @@
 """The pages: every link works, nothing comes from elsewhere, and each reader finds what the code's tables have."""
 
+import json
 import re
 from collections import Counter
 from functools import cache, cached_property
 from html.parser import HTMLParser
 from posixpath import join as join_path
 from posixpath import normpath
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,6 +24,7 @@ from domain.cancel_refusals import SENTENCES
 from domain.failure_codes import MEANINGS
 from domain.opening import RETRY_REFUSALS
 from schemas.envelope import headers_of
+from schemas.releases import COMING
 from schemas.shapes import SHAPES
 
 VOID = {"meta", "link", "br"}
@@ -70,6 +73,11 @@ def contract() -> Contract:
 @cache
 def files() -> dict[str, bytes]:
     return all_files(contract())
+
+
+@cache
+def document() -> Any:
+    return json.loads(files()["contract.json"])
 
 
 @cache
@@ -147,6 +155,14 @@ def test_a_publisher_finds_every_reason_to_be_refused_and_others_hear_that_none_
         assert all(reason in page.text for reason in event.refusals)
 
 
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.slug)
+def test_a_page_names_the_dead_letter_topics_of_its_reader_and_no_other(reader: Reader) -> None:
+    own = {f"{PREFIX}{event_type}.dlt" for event_type in reader.dead_letters}
+    assert set(re.findall(r"[\w.-]+\.dlt", "\n".join(page_of(reader).words))) == own
+    assert ("None concern you" in page_of(reader).text) == (not own)
+    assert set(document()["readers"][reader.slug]["dead_letters"]) == own
+
+
 def test_checkout_and_storefront_find_every_code_that_a_customer_may_see() -> None:
     for reader in READERS:
         text = page_of(reader).text
@@ -179,6 +195,13 @@ def test_pages_say_the_settings_of_the_deployment() -> None:
     assert "other.PaidAndConfirmed" in page.text
     assert "of 3." in page.text
     assert PREFIX not in page.text
+
+
+def test_every_page_and_document_names_the_version_of_this_code() -> None:
+    assert all(f"Release {COMING}, made by" in page.text for page in pages().values())
+    assert document()["release"] == json.loads(files()["asyncapi.json"])["info"]["version"] == COMING
+    new = next(event_type for event_type, event in contract().events.items() if event.released is None)
+    assert f"{new}.avsc, new in {COMING}" in pages()["analytics.html"].text
 
 
 def test_the_same_release_and_settings_give_the_same_bytes() -> None:

@@ -87,6 +87,10 @@ def test_a_right_is_granted_by_a_command_that_a_shell_takes_as_it_is() -> None:
         ),
         (
             "kafka-acls.sh --bootstrap-server BROKER:9092 --add --allow-principal User:delivery --operation Read "
+            "--operation Describe --topic PaymentFailed"
+        ),
+        (
+            "kafka-acls.sh --bootstrap-server BROKER:9092 --add --allow-principal User:delivery --operation Read "
             "--group delivery. --resource-pattern-type prefixed"
         ),
     ]

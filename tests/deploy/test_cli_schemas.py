@@ -51,7 +51,7 @@ def test_list_shows_each_event_with_its_fingerprint_and_release(tmp_path: Path) 
 def test_check_holds_schemas_to_every_release_and_to_the_registry(tmp_path: Path, registry: RegistryServer) -> None:
     ran = payments(tmp_path, "schemas", "check")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == f"{len(EVENTS)} schemas, 0 problems with release 0.1.0\n"
+    assert ran.out == f"{len(EVENTS)} schemas of 0.2.0: 0 problems with release 0.1.0\n"
 
     there = {"PAYMENTS_SCHEMA_REGISTRY_URL": registry.url}
     empty = payments(tmp_path, "schemas", "check", **there)

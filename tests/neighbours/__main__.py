@@ -16,12 +16,14 @@ from deploy.embedded import temporary_servers
 from tests.neighbours.checks import CHECKS, Missing
 from tests.neighbours.kits import ALL, FOLDER, Kit, Prepared
 from tests.neighbours.publishing import check_publishing, write_orders
-from tests.neighbours.subscribing import check_subscribing
+from tests.neighbours.settings import check_settings
+from tests.neighbours.subscribing import Seen, check_subscribing
 from tests.neighbours.world import World, open_world
 
 PAID: Final = 40
 DECLINED: Final = 10
-COLUMNS: Final = ("published and paid", "effect once", "declined seen")
+CANCELLED: Final = 3
+COLUMNS: Final = ("published and paid", "effect once", "declined seen", "cancel seen", "says what is missing")
 OK, WRONG, NOT_RUN = "ok", "WRONG", "-"
 
 
@@ -90,16 +92,18 @@ def _row(prepared: Prepared | str, kit: Kit) -> Row:
 
 def _play(row: Row, kit: Prepared, world: World, logs: Path) -> None:
     orders = write_orders(kit.name, PAID, DECLINED)
-    seen: list[int] = []
+    found: list[Seen] = []
     row.look(COLUMNS[0], lambda: check_publishing(kit, world, orders))
-    row.look(COLUMNS[1], lambda: seen.append(check_subscribing(kit, world, logs)))
-    if seen:
-        row.look(COLUMNS[2], lambda: _check_declined(seen[0], world))
+    row.look(COLUMNS[1], lambda: found.append(check_subscribing(kit, world, orders, logs)))
+    for seen in found:
+        row.look(COLUMNS[2], lambda n=seen.declined: _check_seen(n, "PaymentFailed", DECLINED, world))  # type: ignore[misc]
+        row.look(COLUMNS[3], lambda n=seen.cancelled: _check_seen(n, "OrderCancelled", CANCELLED, world))  # type: ignore[misc]
+    row.look(COLUMNS[4], lambda: check_settings(kit))
 
 
-def _check_declined(seen: int, world: World) -> None:
-    orders = {message.key for message in world.read("PaymentFailed")}
-    assert seen == len(orders) >= DECLINED, f"{seen} of {len(orders)} failed orders were seen"
+def _check_seen(seen: int, event_type: str, least: int, world: World) -> None:
+    orders = {message.key for message in world.read(event_type)}
+    assert seen == len(orders) >= least, f"{event_type}: {seen} of {len(orders)} orders were seen"
 
 
 def _checked(name: str, run: Callable[[Path, Callable[[str], None]], str]) -> Row:

@@ -7,7 +7,7 @@ from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, Ka
 from confluent_kafka.admin import AdminClient
 
 from tests.eventually import eventually
-from tests.neighbours.world import OUTCOMES, PARTITIONS, World
+from tests.neighbours.world import LOOK_S, OUTCOMES, PARTITIONS, World
 
 ASK_S: Final = 20
 _NONE: Final = -1001
@@ -58,4 +58,4 @@ class Group:
             except KafkaException:
                 return False
 
-        eventually(rewound, f"the group {self.name} has no members")
+        eventually(rewound, f"the group {self.name} has no members", poll_s=LOOK_S)

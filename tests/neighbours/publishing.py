@@ -21,23 +21,29 @@ from tests.neighbours.world import PARTITIONS, SKU, World
 
 PUBLISH_S: Final = 120.0
 DECLINED: Final = "pm_card_chargeDeclinedInsufficientFunds"
+TO_CONFIRM: Final = "pm_card_authenticationRequired"
 _IDS: Final = UUID("8a2d0a52-7d3c-5d7e-8f60-2c9b1d1f6f55")
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """lines: what a kit publishes. statuses: how each order must end, by its id."""
+    """lines: what a kit publishes. statuses: what must become of each order, by its id."""
 
     lines: list[dict[str, Any]]
     statuses: dict[str, str]
 
+    def with_status(self, status: str) -> list[str]:
+        """Return the ids of the orders that must get this status."""
+        return [order_id for order_id, found in self.statuses.items() if found == status]
+
 
 def write_orders(name: str, paid: int, declined: int) -> Orders:
-    """Write orders of every kind that checkout has; one of them costs nothing."""
+    """Write orders of every kind that checkout has. One waits for the customer's bank, and one costs nothing."""
     tokens = ["pm_card_visa"] * paid + [DECLINED] * declined
     lines = [_line(f"{name}-{n}", token) for n, token in enumerate(tokens)]
-    lines.append(_line(f"{name}-free", None))
-    statuses = ["paid_and_confirmed"] * paid + ["payment_failed"] * declined + ["paid_and_confirmed"]
+    lines += [_line(f"{name}-unconfirmed", TO_CONFIRM), _line(f"{name}-free", None)]
+    statuses = ["paid_and_confirmed"] * paid + ["payment_failed"] * declined
+    statuses += ["action_required", "paid_and_confirmed"]
     return Orders(lines, {line["order_id"]: status for line, status in zip(lines, statuses, strict=True)})
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from deploy.contract_pages.readers import READERS
 from deploy.contract_pages.rights import rights_of
+from schemas.topics import TOPICS
+from tests.neighbours.cancelling import HAND_OVER
 from tests.neighbours.kits import ALL, KITS, Kit
 
 SETTINGS = {
@@ -94,7 +96,7 @@ def test_a_kit_needs_no_part_of_ours_and_names_no_address_of_a_registry(kit: Kit
 def test_the_group_of_a_subscriber_is_covered_by_the_rights_that_the_contract_gives_delivery(kit: Kit) -> None:
     (delivery,) = (reader for reader in READERS if reader.slug == "delivery")
     (groups,) = (right.name for right in rights_of(delivery, "") if right.resource == "group")
-    assert re.findall(r"\bGROUP_ID\W+(delivery[\w.]*)", code_of(kit)) == [f"{groups}dispatch"]
+    assert re.findall(r"\bGROUP_ID\W+(?:or\W+)?(delivery[\w.]*)", code_of(kit)) == [f"{groups}dispatch"]
     assert f"| `GROUP_ID` | `{groups}dispatch` |" in (KITS / "README.md").read_text("utf-8")
 
 
@@ -103,8 +105,25 @@ def test_every_subscriber_has_the_same_tables(kit: Kit) -> None:
     assert (kit.source / "tables.sql").read_bytes() == (KITS / "python-aiokafka" / "tables.sql").read_bytes()
 
 
-def test_both_python_kits_read_and_write_the_contract_by_the_same_file() -> None:
-    one, other = (KITS / name / "contract.py" for name in ("python-aiokafka", "python-confluent"))
+@every_kit
+def test_a_subscriber_reads_just_the_topics_that_the_contract_lets_delivery_read(kit: Kit) -> None:
+    (delivery,) = (reader for reader in READERS if reader.slug == "delivery")
+    named = {event_type for event_type in TOPICS if re.search(rf"\b{event_type}\b", code_of(kit))}
+    assert named - {"OrderConfirmed"} == set(delivery.reads)
+
+
+@every_kit
+def test_a_kits_page_says_what_becomes_of_cancelled_orders_and_how_goods_are_handed_over(kit: Kit) -> None:
+    page = (kit.source / "README.md").read_text("utf-8").partition("## A cancelled order")[2]
+    assert HAND_OVER.replace("%s", "$1").replace("returning order_id", "returning lines") in page
+    states = re.search(r"state in \(([^)]+)\)", (kit.source / "tables.sql").read_text("utf-8"))
+    assert states is not None
+    assert re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE) == re.findall(r"\w+", states[1])
+
+
+@pytest.mark.parametrize("file", ["contract.py", "environment.py"])
+def test_both_python_kits_have_the_same_file(file: str) -> None:
+    one, other = (KITS / name / file for name in ("python-aiokafka", "python-confluent"))
     assert one.read_bytes() == other.read_bytes()
 
 

@@ -55,9 +55,16 @@ def test_a_spoilt_kit_is_found_wrong(world: World, tmp_path: Path) -> None:
     for number, (fault, spoilt) in enumerate(publishers.items()):
         with pytest.raises(AssertionError, match=fault):
             check_publishing(spoilt.prepare(), world, write_orders(f"order-{number}", paid=8, declined=1))
-    forgetful = Spoilt(aiokafka, "subscribe.py", "row[0] == 1", "row[0] >= 1")
-    with pytest.raises(AssertionError, match="after redelivery: too many"):
-        check_subscribing(replace(forgetful.prepare(), name="forgetful"), world, tmp_path)
-    hasty = Spoilt(aiokafka, "subscribe.py", "await offsets.commit_when_due()", "await offsets.commit()")
-    with pytest.raises(AssertionError, match="before COMMIT_INTERVAL_MS"):
-        check_subscribing(replace(hasty.prepare(), name="hasty"), world, tmp_path)
+    early, late = "then 'cancelled' else 'to_send'", "case state when 'sent' then 'recall' else 'cancelled' end"
+    subscribers = (
+        ("after redelivery: too many", "row[0] == 1", "row[0] >= 1"),
+        ("before COMMIT_INTERVAL_MS", "await offsets.commit_when_due()", "await offsets.commit()"),
+        ("a late cancel and an early one: goods are", late, "'cancelled'"),
+        ("goods are", early, "then 'to_send' else 'to_send'"),
+    )
+    for number, (fault, right, wrong) in enumerate(subscribers):
+        kit = replace(Spoilt(aiokafka, "subscribe.py", right, wrong).prepare(), name=f"spoilt-{number}")
+        orders = write_orders(f"told-{number}", paid=4, declined=1)
+        check_publishing(kit, world, orders)
+        with pytest.raises(AssertionError, match=fault):
+            check_subscribing(kit, world, orders, tmp_path)

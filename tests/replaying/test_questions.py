@@ -153,6 +153,20 @@ def test_views_find_a_folder_whose_name_has_signs_of_patterns_and_leave_others_f
     assert connection.execute("SELECT count(*) FROM OrderConfirmed").fetchall() == [(5,)]
 
 
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_views_that_were_stored_find_files_that_were_moved_when_a_session_says_where(tmp_path: Path, form: str) -> None:
+    here, there, stored = tmp_path / "here", tmp_path / "there", str(tmp_path / "stored.duckdb")
+    put(here, form, *stretches(encoded(script())))
+    with duckdb.connect(stored) as first:
+        first.execute((here / "views.sql").read_text())
+    with duckdb.connect(stored) as second:
+        assert second.execute("SELECT count(*) FROM OrderConfirmed").fetchall() == [(5,)]
+    here.rename(there)
+    with duckdb.connect(stored) as third:
+        third.execute(f"SET VARIABLE replay = '{there}'")
+        assert third.execute("SELECT count(*) FROM OrderConfirmed").fetchall() == [(5,)]
+
+
 @pytest.mark.parametrize("question", ANSWERS)
 def test_a_question_to_a_folder_without_events_has_no_rows_and_no_error(tmp_path: Path, question: str) -> None:
     put(tmp_path, "parquet")

@@ -1,5 +1,8 @@
 """What was released stays as it was, and today's schemas keep it."""
 
+import re
+import tomllib
+from datetime import date
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +19,9 @@ from schemas.releases import (
 from schemas.shapes import SHAPES, load, shape_of
 from schemas.topics import EVENTS
 
+ROOT = Path(__file__).parents[2]
+CHANGES = re.findall(r"^## (\S+) \((.+)\)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+"""Releases with their days, the newest first."""
 FILES_OF = {"0.1.0": "5a0f1dc9610d39c829adc45fbe96b83edc9f9da3271fa8806664426142ff5aeb"}
 """SHA-256 over the files of a release, by name. A release adds a line; none is ever changed."""
 OF_0_1_0 = {
@@ -67,8 +73,16 @@ def test_the_coming_release_is_none_yet_and_the_changelog_names_it() -> None:
     assert COMING not in FILES_OF
     assert COMING not in {released.release for released in releases()}
     assert all(release_of(event_type) is None for event_type in new_or_changed())
-    (changelog,) = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1:2]
-    assert changelog.startswith(f"{COMING} (not released)\n")
+    assert CHANGES[0] == (COMING, "not released")
+
+
+def test_changelog_released_schemas_and_the_distribution_have_the_same_versions() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == CHANGES[0][0] == COMING
+    kept = {folder.name for folder in files("schemas").joinpath("released").iterdir()}
+    assert kept <= {release for release, _ in CHANGES}, "schemas are kept for a release that CHANGELOG.md does not have"
+    assert kept - {COMING} == FILES_OF.keys()
+    assert all(date.fromisoformat(day) for _, day in CHANGES[1:]), "only the newest one is not released"
 
 
 def test_each_event_names_the_release_that_has_its_schema() -> None:

@@ -9,10 +9,13 @@
 import { createInterface } from 'node:readline';
 import { Kafka, Partitioners, logLevel } from 'kafkajs';
 import { Contract } from './contract.js';
+import * as environment from './environment.js';
 
 const EVENT = 'OrderConfirmed';
 const SOURCE = '/checkout';
 const TOGETHER_MAX = 500;
+const BROKERS = environment.kafka();
+const SCHEMAS = environment.schemas();
 const TOPIC = (process.env.TOPIC_PREFIX ?? '') + EVENT;
 const ALL = -1;
 
@@ -52,14 +55,14 @@ function messageOf(contract, line) {
 }
 
 async function publish() {
-  const contract = new Contract(process.env.SCHEMAS ?? 'schemas');
+  const contract = new Contract(SCHEMAS);
   const messages = [];
   for await (const line of createInterface({ input: process.stdin })) {
     if (line.trim() !== '') {
       messages.push(messageOf(contract, line));
     }
   }
-  const kafka = new Kafka({ brokers: process.env.KAFKA_BOOTSTRAP_SERVERS.split(','), logLevel: logLevel.WARN });
+  const kafka = new Kafka({ brokers: BROKERS, logLevel: logLevel.WARN });
   const producer = kafka.producer({
     // Java's murmur2. (LegacyPartitioner is another one.)
     createPartitioner: Partitioners.DefaultPartitioner,

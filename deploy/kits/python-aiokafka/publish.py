@@ -10,19 +10,19 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 
+import environment
 from contract import Contract
 
 EVENT: Final = "OrderConfirmed"
 SOURCE: Final = b"/checkout"
 TOGETHER_MAX: Final = 500
-KAFKA: Final = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+KAFKA: Final = environment.kafka()
 TOPIC: Final = os.environ.get("TOPIC_PREFIX", "") + EVENT
-SCHEMAS: Final = Path(os.environ.get("SCHEMAS", "schemas"))
+SCHEMAS: Final = environment.schemas()
 
 
 def headers(event: dict[str, Any]) -> list[tuple[str, bytes]]:

@@ -9,18 +9,18 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+import environment
 from contract import Contract
 
 EVENT: Final = "OrderConfirmed"
 SOURCE: Final = b"/checkout"
-KAFKA: Final = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+KAFKA: Final = environment.kafka()
 TOPIC: Final = os.environ.get("TOPIC_PREFIX", "") + EVENT
-SCHEMAS: Final = Path(os.environ.get("SCHEMAS", "schemas"))
+SCHEMAS: Final = environment.schemas()
 SETTINGS: Final = {
     "bootstrap.servers": KAFKA,
     "acks": "all",

@@ -1,4 +1,4 @@
-"""Subscribes to PaidAndConfirmed and PaymentFailed, with effect once. Runs until SIGTERM.
+"""Subscribes to PaidAndConfirmed, OrderCancelled and PaymentFailed, with effect once. Runs until SIGTERM.
 
 Any error ends the process; its supervisor starts it again. Nothing is lost by that, because offsets are committed after
 effects. What comes again is known by its event id.
@@ -6,7 +6,6 @@ effects. What comes again is known by its event id.
 
 import os
 import signal
-from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
 from typing import Any, Final
@@ -15,15 +14,16 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from psycopg import Connection, connect
 from psycopg.types.json import Jsonb
 
+import environment
 from contract import Contract
 
-KAFKA: Final = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
-DATABASE: Final = os.environ["DATABASE_URL"]
+KAFKA: Final = environment.kafka()
+DATABASE: Final = environment.database()
 PREFIX: Final = os.environ.get("TOPIC_PREFIX", "")
-SCHEMAS: Final = Path(os.environ.get("SCHEMAS", "schemas"))
-GROUP: Final = os.environ.get("GROUP_ID", "delivery.dispatch")
-COMMIT_INTERVAL_S: Final = int(os.environ.get("COMMIT_INTERVAL_MS", "1000")) / 1000
-SESSION_TIMEOUT_MS: Final = int(os.environ.get("SESSION_TIMEOUT_MS", "10000"))
+SCHEMAS: Final = environment.schemas()
+GROUP: Final = os.environ.get("GROUP_ID") or "delivery.dispatch"
+COMMIT_INTERVAL_S: Final = environment.milliseconds("COMMIT_INTERVAL_MS", 1000) / 1000
+SESSION_TIMEOUT_MS: Final = environment.milliseconds("SESSION_TIMEOUT_MS", 10000)
 PLAY_MONEY: Final = os.environ.get("PLAY_MONEY") == "1"
 RECORDS_MAX: Final = 200
 WAIT_S: Final = 0.2
@@ -47,8 +47,16 @@ RECEIVED: Final = """
     insert into delivery.received (event_id, event_type) values (%s, %s)
     on conflict (event_id) do update set deliveries = received.deliveries + 1
     returning deliveries"""
+LOCK: Final = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+"""PaidAndConfirmed and OrderCancelled of an order are on two topics: two processes may have them at the same moment."""
 DISPATCH: Final = """
-    insert into delivery.dispatch (event_id, order_id, amount_minor, currency, lines) values (%s, %s, %s, %s, %s)"""
+    insert into delivery.dispatch (event_id, order_id, amount_minor, currency, lines, state)
+    values (%s, %s, %s, %s, %s,
+            case when exists (select from delivery.cancel where order_id = %s) then 'cancelled' else 'to_send' end)"""
+CANCEL: Final = "insert into delivery.cancel (event_id, order_id, request_id) values (%s, %s, %s)"
+STOP: Final = """
+    update delivery.dispatch set state = case state when 'sent' then 'recall' else 'cancelled' end
+    where order_id = %s and state in ('to_send', 'sent')"""
 FAILURE: Final = """
     insert into delivery.failure (event_id, order_id, stage, failure_code, retryable) values (%s, %s, %s, %s, %s)"""
 
@@ -56,10 +64,20 @@ Event = dict[str, Any]
 
 
 def dispatch(database: Connection[Any], event: Event) -> None:
-    """Have the goods of a paid order sent. Orders that were paid with play money are not sent."""
+    """Have the goods of a paid order sent, unless it is cancelled already. Orders paid with play money are not sent."""
     if event["livemode"] or PLAY_MONEY:
-        row = (event["event_id"], event["order_id"], event["amount_minor"], event["currency"], Jsonb(event["lines"]))
+        order_id, lines = event["order_id"], Jsonb(event["lines"])
+        database.execute(LOCK, (order_id,))
+        row = (event["event_id"], order_id, event["amount_minor"], event["currency"], lines, order_id)
         database.execute(DISPATCH, row)
+
+
+def cancel(database: Connection[Any], event: Event) -> None:
+    """Stop the goods of a cancelled order. Those that were handed over are to be called back."""
+    order_id = event["order_id"]
+    database.execute(LOCK, (order_id,))
+    database.execute(CANCEL, (event["event_id"], order_id, event["request_id"]))
+    database.execute(STOP, (order_id,))
 
 
 def note_failure(database: Connection[Any], event: Event) -> None:
@@ -68,7 +86,7 @@ def note_failure(database: Connection[Any], event: Event) -> None:
     database.execute(FAILURE, row)
 
 
-EFFECTS: Final = {"PaidAndConfirmed": dispatch, "PaymentFailed": note_failure}
+EFFECTS: Final = {"PaidAndConfirmed": dispatch, "OrderCancelled": cancel, "PaymentFailed": note_failure}
 
 
 def receive(database: Connection[Any], name: str, event: Event) -> None:

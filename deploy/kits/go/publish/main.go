@@ -8,18 +8,17 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"payments-kit/contract"
+	"payments-kit/environment"
 )
 
 const (
@@ -66,7 +65,8 @@ func main() {
 }
 
 func publish(ctx context.Context) error {
-	schemas, err := contract.Load(cmp.Or(os.Getenv("SCHEMAS"), "schemas"))
+	brokers := environment.Kafka()
+	schemas, err := contract.Load(environment.Schemas())
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func publish(ctx context.Context) error {
 		return err
 	}
 	client, err := kgo.NewClient(
-		kgo.SeedBrokers(strings.Split(os.Getenv("KAFKA_BOOTSTRAP_SERVERS"), ",")...),
+		kgo.SeedBrokers(brokers...),
 		kgo.DefaultProduceTopic(os.Getenv("TOPIC_PREFIX")+event),
 		// Idempotence is on unless it is disabled, and asks for the acks of all.
 		kgo.RequiredAcks(kgo.AllISRAcks()),

@@ -1,4 +1,4 @@
-// Subscribes to PaidAndConfirmed and PaymentFailed, with effect once. Runs until SIGTERM.
+// Subscribes to PaidAndConfirmed, OrderCancelled and PaymentFailed, with effect once. Runs until SIGTERM.
 //
 // Any error ends the process; its supervisor starts it again. Nothing is lost by that, because offsets are committed
 // after effects. What comes again is known by its event id.
@@ -12,19 +12,19 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"payments-kit/contract"
+	"payments-kit/environment"
 )
 
 const (
 	paid       = "PaidAndConfirmed"
+	cancelled  = "OrderCancelled"
 	failed     = "PaymentFailed"
 	recordsMax = 200
 
@@ -32,8 +32,16 @@ const (
 		insert into delivery.received (event_id, event_type) values ($1, $2)
 		on conflict (event_id) do update set deliveries = received.deliveries + 1
 		returning deliveries`
+	// PaidAndConfirmed and OrderCancelled of an order are on two topics: two processes may have them at the same moment.
+	lock     = `select pg_advisory_xact_lock(hashtextextended($1, 0))`
 	dispatch = `
-		insert into delivery.dispatch (event_id, order_id, amount_minor, currency, lines) values ($1, $2, $3, $4, $5)`
+		insert into delivery.dispatch (event_id, order_id, amount_minor, currency, lines, state)
+		values ($1, $2, $3, $4, $5,
+		        case when exists (select from delivery.cancel where order_id = $2) then 'cancelled' else 'to_send' end)`
+	cancel = `insert into delivery.cancel (event_id, order_id, request_id) values ($1, $2, $3)`
+	stop   = `
+		update delivery.dispatch set state = case state when 'sent' then 'recall' else 'cancelled' end
+		where order_id = $1 and state in ('to_send', 'sent')`
 	failure = `
 		insert into delivery.failure (event_id, order_id, stage, failure_code, retryable) values ($1, $2, $3, $4, $5)`
 )
@@ -52,6 +60,12 @@ type paidAndConfirmed struct {
 	Livemode    bool   `avro:"livemode"`
 }
 
+type orderCancelled struct {
+	EventID   string `avro:"event_id"`
+	OrderID   string `avro:"order_id"`
+	RequestID string `avro:"request_id"`
+}
+
 type paymentFailed struct {
 	EventID     string `avro:"event_id"`
 	OrderID     string `avro:"order_id"`
@@ -68,36 +82,31 @@ type subscriber struct {
 }
 
 func main() {
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer cancel()
+	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer release()
 	if err := run(ctx); err != nil {
 		log.Fatal(err)
 	}
 }
 
 func run(stopping context.Context) error {
-	schemas, err := contract.Load(cmp.Or(os.Getenv("SCHEMAS"), "schemas"))
+	brokers, url := environment.Kafka(), environment.Database()
+	session := environment.Milliseconds("SESSION_TIMEOUT_MS", 10_000)
+	interval := environment.Milliseconds("COMMIT_INTERVAL_MS", 1_000)
+	schemas, err := contract.Load(environment.Schemas())
 	if err != nil {
 		return err
 	}
-	session, err := milliseconds("SESSION_TIMEOUT_MS", "10000")
-	if err != nil {
-		return err
-	}
-	interval, err := milliseconds("COMMIT_INTERVAL_MS", "1000")
-	if err != nil {
-		return err
-	}
-	database, err := pgx.Connect(stopping, os.Getenv("DATABASE_URL"))
+	database, err := pgx.Connect(stopping, url)
 	if err != nil {
 		return err
 	}
 	defer database.Close(context.Background())
 	prefix := os.Getenv("TOPIC_PREFIX")
 	client, err := kgo.NewClient(
-		kgo.SeedBrokers(strings.Split(os.Getenv("KAFKA_BOOTSTRAP_SERVERS"), ",")...),
+		kgo.SeedBrokers(brokers...),
 		kgo.ConsumerGroup(cmp.Or(os.Getenv("GROUP_ID"), "delivery.dispatch")),
-		kgo.ConsumeTopics(prefix+paid, prefix+failed),
+		kgo.ConsumeTopics(prefix+paid, prefix+cancelled, prefix+failed),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		// Only what is marked is committed: that is what has had its effect.
 		kgo.AutoCommitMarks(),
@@ -157,27 +166,61 @@ func (s *subscriber) receiveAll(client *kgo.Client, fetches kgo.Fetches) error {
 
 // receive is not interrupted by SIGTERM: an event that it has begun, it ends.
 func (s *subscriber) receive(record *kgo.Record) error {
-	ctx := context.Background()
 	name := strings.TrimPrefix(record.Topic, s.prefix)
-	if name == paid {
-		var event paidAndConfirmed
-		if err := s.schemas.Decode(name, record.Value, &event); err != nil {
-			return err
-		}
-		return s.once(ctx, event.EventID, name, func(tx pgx.Tx) error {
-			// Orders that were paid with play money are not sent.
-			if !event.Livemode && !s.playMoney {
-				return nil
-			}
-			_, err := tx.Exec(ctx, dispatch, event.EventID, event.OrderID, event.AmountMinor, event.Currency, event.Lines)
-			return err
-		})
+	switch name {
+	case paid:
+		return s.receivePaid(context.Background(), record.Value)
+	case cancelled:
+		return s.receiveCancelled(context.Background(), record.Value)
+	case failed:
+		return s.receiveFailed(context.Background(), record.Value)
 	}
-	var event paymentFailed
-	if err := s.schemas.Decode(name, record.Value, &event); err != nil {
+	return fmt.Errorf("no effect of %s", name)
+}
+
+// receivePaid has the goods of a paid order sent, unless it is cancelled already. Orders paid with play money are not.
+func (s *subscriber) receivePaid(ctx context.Context, body []byte) error {
+	var event paidAndConfirmed
+	if err := s.schemas.Decode(paid, body, &event); err != nil {
 		return err
 	}
-	return s.once(ctx, event.EventID, name, func(tx pgx.Tx) error {
+	return s.once(ctx, event.EventID, paid, func(tx pgx.Tx) error {
+		if !event.Livemode && !s.playMoney {
+			return nil
+		}
+		if _, err := tx.Exec(ctx, lock, event.OrderID); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, dispatch, event.EventID, event.OrderID, event.AmountMinor, event.Currency, event.Lines)
+		return err
+	})
+}
+
+// receiveCancelled stops the goods of a cancelled order. Those that were handed over are to be called back.
+func (s *subscriber) receiveCancelled(ctx context.Context, body []byte) error {
+	var event orderCancelled
+	if err := s.schemas.Decode(cancelled, body, &event); err != nil {
+		return err
+	}
+	return s.once(ctx, event.EventID, cancelled, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lock, event.OrderID); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, cancel, event.EventID, event.OrderID, event.RequestID); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, stop, event.OrderID)
+		return err
+	})
+}
+
+// receiveFailed notes that an order is not paid.
+func (s *subscriber) receiveFailed(ctx context.Context, body []byte) error {
+	var event paymentFailed
+	if err := s.schemas.Decode(failed, body, &event); err != nil {
+		return err
+	}
+	return s.once(ctx, event.EventID, failed, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, failure, event.EventID, event.OrderID, event.Stage, event.FailureCode, event.Retryable)
 		return err
 	})
@@ -196,9 +239,4 @@ func (s *subscriber) once(ctx context.Context, eventID, name string, effect func
 		}
 		return effect(tx)
 	})
-}
-
-func milliseconds(name, fallback string) (time.Duration, error) {
-	number, err := strconv.Atoi(cmp.Or(os.Getenv(name), fallback))
-	return time.Duration(number) * time.Millisecond, err
 }

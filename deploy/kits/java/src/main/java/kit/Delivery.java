@@ -11,16 +11,27 @@ import org.apache.avro.generic.GenericRecord;
 
 /** Has the effect of each event once: the event's id and the effect are stored in one transaction. */
 final class Delivery {
-    static final String PAID = "PaidAndConfirmed";
-    static final String FAILED = "PaymentFailed";
+    private static final String PAID = "PaidAndConfirmed";
+    private static final String CANCELLED = "OrderCancelled";
+    private static final String FAILED = "PaymentFailed";
+    static final List<String> EVENTS = List.of(PAID, CANCELLED, FAILED);
 
     private static final String RECEIVED = """
             insert into delivery.received (event_id, event_type) values (?::uuid, ?)
             on conflict (event_id) do update set deliveries = received.deliveries + 1
             returning deliveries""";
+    /** PaidAndConfirmed and OrderCancelled of an order are on two topics: two processes may have them at the same moment. */
+    private static final String LOCK = "select pg_advisory_xact_lock(hashtextextended(?, 0))";
+
     private static final String DISPATCH = """
-            insert into delivery.dispatch (event_id, order_id, amount_minor, currency, lines)
-            values (?::uuid, ?, ?, ?, ?::jsonb)""";
+            insert into delivery.dispatch (event_id, order_id, amount_minor, currency, lines, state)
+            values (?::uuid, ?, ?, ?, ?::jsonb,
+                    case when exists (select from delivery.cancel where order_id = ?) then 'cancelled' else 'to_send' end)""";
+    private static final String CANCEL = """
+            insert into delivery.cancel (event_id, order_id, request_id) values (?::uuid, ?, ?)""";
+    private static final String STOP = """
+            update delivery.dispatch set state = case state when 'sent' then 'recall' else 'cancelled' end
+            where order_id = ? and state in ('to_send', 'sent')""";
     private static final String FAILURE = """
             insert into delivery.failure (event_id, order_id, stage, failure_code, retryable)
             values (?::uuid, ?, ?, ?, ?)""";
@@ -41,10 +52,11 @@ final class Delivery {
      */
     void receive(String name, GenericRecord event) throws SQLException {
         if (isNew(name, event)) {
-            if (name.equals(PAID)) {
-                dispatch(event);
-            } else {
-                noteFailure(event);
+            switch (name) {
+                case PAID -> dispatch(event);
+                case CANCELLED -> cancel(event);
+                case FAILED -> noteFailure(event);
+                default -> throw new IllegalArgumentException("no effect of " + name);
             }
         }
         database.commit();
@@ -61,7 +73,7 @@ final class Delivery {
         }
     }
 
-    /** Has the goods of a paid order sent. Orders that were paid with play money are not sent. */
+    /** Has the goods of a paid order sent, unless it is cancelled already. Orders paid with play money are not sent. */
     private void dispatch(GenericRecord event) throws SQLException {
         if (!(Boolean) event.get("livemode") && !playMoney) {
             return;
@@ -71,14 +83,25 @@ final class Delivery {
             GenericRecord item = (GenericRecord) line;
             lines.addObject().put("sku", text(item, "sku")).put("quantity", (Long) item.get("quantity"));
         }
+        String orderId = text(event, "order_id");
+        run(LOCK, orderId);
         try (PreparedStatement statement = database.prepareStatement(DISPATCH)) {
             statement.setString(1, text(event, "event_id"));
-            statement.setString(2, text(event, "order_id"));
+            statement.setString(2, orderId);
             statement.setLong(3, (Long) event.get("amount_minor"));
             statement.setString(4, text(event, "currency"));
             statement.setString(5, lines.toString());
+            statement.setString(6, orderId);
             statement.executeUpdate();
         }
+    }
+
+    /** Stops the goods of a cancelled order. Those that were handed over are to be called back. */
+    private void cancel(GenericRecord event) throws SQLException {
+        String orderId = text(event, "order_id");
+        run(LOCK, orderId);
+        run(CANCEL, text(event, "event_id"), orderId, text(event, "request_id"));
+        run(STOP, orderId);
     }
 
     /** Notes that an order is not paid. */
@@ -90,6 +113,15 @@ final class Delivery {
             statement.setString(4, text(event, "failure_code"));
             statement.setBoolean(5, (Boolean) event.get("retryable"));
             statement.executeUpdate();
+        }
+    }
+
+    private void run(String sql, String... values) throws SQLException {
+        try (PreparedStatement statement = database.prepareStatement(sql)) {
+            for (int index = 0; index < values.length; index++) {
+                statement.setString(index + 1, values[index]);
+            }
+            statement.execute();
         }
     }
 

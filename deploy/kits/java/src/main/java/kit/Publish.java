@@ -5,7 +5,6 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
@@ -30,9 +29,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
 public final class Publish {
     private static final String EVENT = "OrderConfirmed";
     private static final String SOURCE = "/checkout";
-    private static final String TOPIC = System.getenv().getOrDefault("TOPIC_PREFIX", "") + EVENT;
+    private static final String TOPIC = Environment.or("TOPIC_PREFIX", "") + EVENT;
     private static final Map<String, Object> SETTINGS = Map.of(
-            ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, System.getenv("KAFKA_BOOTSTRAP_SERVERS"),
+            ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, Environment.kafka(),
             ProducerConfig.ACKS_CONFIG, "all",
             ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, true,
             ProducerConfig.COMPRESSION_TYPE_CONFIG, "none",
@@ -43,7 +42,7 @@ public final class Publish {
     private Publish() {}
 
     public static void main(String[] arguments) throws Exception {
-        Contract contract = new Contract(Path.of(System.getenv().getOrDefault("SCHEMAS", "schemas")));
+        Contract contract = new Contract(Environment.schemas());
         ObjectMapper mapper = new ObjectMapper();
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         List<Future<RecordMetadata>> sent = new ArrayList<>();

@@ -9,7 +9,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
-import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -17,19 +16,21 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
 /**
- * Subscribes to PaidAndConfirmed and PaymentFailed, with effect once. Runs until SIGTERM.
+ * Subscribes to PaidAndConfirmed, OrderCancelled and PaymentFailed, with effect once. Runs until SIGTERM.
  *
  * <p>Any error ends the process; its supervisor starts it again. Nothing is lost by that, because offsets are committed
  * after effects. What comes again is known by its event id.
  */
 public final class Subscribe {
-    private static final Map<String, String> ENV = System.getenv();
-    private static final String PREFIX = ENV.getOrDefault("TOPIC_PREFIX", "");
-    private static final int SESSION_TIMEOUT_MS = Integer.parseInt(ENV.getOrDefault("SESSION_TIMEOUT_MS", "10000"));
-    private static final long COMMIT_INTERVAL_MS = Long.parseLong(ENV.getOrDefault("COMMIT_INTERVAL_MS", "1000"));
+    // Read before the shutdown hook is there: the hook waits for main, and would wait for ever if main ended the JVM.
+    private static final URI DATABASE = Environment.database();
+    private static final Path SCHEMAS = Environment.schemas();
+    private static final String PREFIX = Environment.or("TOPIC_PREFIX", "");
+    private static final int SESSION_TIMEOUT_MS = Environment.milliseconds("SESSION_TIMEOUT_MS", 10_000);
+    private static final long COMMIT_INTERVAL_MS = Environment.milliseconds("COMMIT_INTERVAL_MS", 1_000);
     private static final Map<String, Object> SETTINGS = Map.of(
-            ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, ENV.get("KAFKA_BOOTSTRAP_SERVERS"),
-            ConsumerConfig.GROUP_ID_CONFIG, ENV.getOrDefault("GROUP_ID", "delivery.dispatch"),
+            ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, Environment.kafka(),
+            ConsumerConfig.GROUP_ID_CONFIG, Environment.or("GROUP_ID", "delivery.dispatch"),
             ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest",
             ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false,
             ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 200,
@@ -47,12 +48,12 @@ public final class Subscribe {
     public static void main(String[] arguments) throws Exception {
         Thread main = Thread.currentThread();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(main)));
-        Contract contract = new Contract(Path.of(ENV.getOrDefault("SCHEMAS", "schemas")));
+        Contract contract = new Contract(SCHEMAS);
         try (KafkaConsumer<String, byte[]> consumer = new KafkaConsumer<>(SETTINGS);
-                Connection database = connect(ENV.get("DATABASE_URL"))) {
-            Delivery delivery = new Delivery(database, "1".equals(ENV.get("PLAY_MONEY")));
+                Connection database = connect(DATABASE)) {
+            Delivery delivery = new Delivery(database, Environment.or("PLAY_MONEY", "").equals("1"));
             Offsets offsets = new Offsets(consumer, COMMIT_INTERVAL_MS);
-            List<String> topics = Stream.of(Delivery.PAID, Delivery.FAILED).map(name -> PREFIX + name).toList();
+            List<String> topics = Delivery.EVENTS.stream().map(name -> PREFIX + name).toList();
             consumer.subscribe(topics, offsets);
             while (!stopping) {
                 for (ConsumerRecord<String, byte[]> record : consumer.poll(WAIT)) {
@@ -81,8 +82,7 @@ public final class Subscribe {
     }
 
     /** Connects to a URL as the other kits take it: postgresql://user:password@host:port/database. */
-    private static Connection connect(String url) throws SQLException {
-        URI place = URI.create(url);
+    private static Connection connect(URI place) throws SQLException {
         String[] login = place.getUserInfo().split(":", 2);
         Properties properties = new Properties();
         properties.setProperty("user", login[0]);
