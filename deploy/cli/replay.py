@@ -65,7 +65,7 @@ def replay(
     --from and --to compare the messages' own timestamps. A folder that was begun with them takes no others.
 
     It needs Kafka, and of it Describe and Read on the topics: no consumer group, no database. Payment tokens and the
-    gateway's ids of customers are hidden. Parquet needs the extra `replay` (pyarrow).
+    gateway's ids of customers are hidden. Parquet needs the extra `replay`.
     """
     if only_dictionary:
         _print_dictionary(form, as_json=as_json)

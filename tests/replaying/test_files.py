@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 from datetime import date, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -13,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from fastavro import schemaless_writer
 
+from deploy.failures import Failure
 from deploy.replay.columns import COLUMNS, EVENT_ID, Kind
 from deploy.replay.dictionary import dictionary, dictionary_json
+from deploy.replay.formats import format_of
 from deploy.replay.manifest import Window, load
 from schemas.codec import Codec
 from schemas.framing import SINGLE_OBJECT
@@ -234,6 +237,18 @@ def test_a_window_takes_its_first_millisecond_and_not_its_last(tmp_path: Path, f
     window = Window(TIMESTAMP_MS + 1, TIMESTAMP_MS + 3)
     put(tmp_path, form, *stretches(encoded(orders)), window=window)
     assert [row["order_id"] for row in rows(tmp_path, form, "OrderConfirmed")] == ["o-1", "o-2"]
+
+
+@pytest.mark.parametrize("missing", ["numpy", "pyarrow"])
+def test_without_the_libraries_of_parquet_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    for name in ("parquet", "columnar", "cursor", "uuids", "arrow", "known_ids"):
+        monkeypatch.delitem(sys.modules, f"deploy.replay.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(Failure, match=rf"Parquet needs {missing}, .*pip install 'payments\[replay\]'.*jsonl"):
+        format_of("parquet")
+    assert format_of("jsonl").suffix == "jsonl"
 
 
 def test_the_dictionary_explains_every_column_of_every_topic() -> None:

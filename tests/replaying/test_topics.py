@@ -15,12 +15,14 @@ from confluent_kafka.admin._resource import ResourceType
 from deploy.failures import Failure
 from deploy.replay.manifest import ALL, Window
 from deploy.replay.run import Wish, check_names, replay_topics
+from deploy.replay.topics import BATCH, BATCH_BYTES, next_limit
 from deploy.settings import load_settings
 from schemas.codec import Codec
 from tests.deploy.commands import payments
 from tests.eventually import eventually
 from tests.guarded import forbidden, guarded
 from tests.processes import COMMAND
+from tests.replaying.building import Given
 from tests.replaying.deployment import TYPE, Deployment, figures, ids, orders
 from tests.replaying.filling import bodies, fill
 from tests.replaying.killing import counted, run_to_end
@@ -116,6 +118,16 @@ def test_topics_are_named_with_or_without_the_prefix_and_unknown_ones_are_refuse
         check_names(["OrderConfirmed.dlt"], "")
     with pytest.raises(Failure, match="there is no event nope"):
         check_names(["all", "nope"], "")
+
+
+def test_of_large_messages_fewer_are_taken_at_a_time() -> None:
+    def limit(count: int, size: int) -> int:
+        return next_limit([Given(n, 0, None, bytes(size)) for n in range(count)])
+
+    assert limit(100, 150) == limit(100, 0) == BATCH
+    assert limit(100, 64 << 10) == BATCH_BYTES // (64 << 10)
+    assert limit(1, BATCH_BYTES + 1) == 1
+    assert next_limit([Given(0, 0, None, None)]) == BATCH
 
 
 def kill_one(here: Deployment, after_s: float) -> None:
