@@ -29,6 +29,7 @@ from domain.reaction import Settle
 from domain.requests import RequestState
 from domain.rules import Context
 from domain.ruling import Fits, No, Ruling, Word
+from domain.ruling_proofs import check_again
 from domain.ruling_references import check_moved, check_refund, check_transaction
 from domain.standing_still import cancel, carry_out_cancel, go_on
 from domain.values import replace
@@ -113,7 +114,7 @@ class _Review(NamedTuple):
     def settle(self, call: Operation) -> Decision | No:
         """Settle the call whose outcome was unknown."""
         if self.ruling.word is Word.NOT_EXECUTED and call.kind in _SENT_AGAIN:
-            return self._send_again(call)
+            return check_again(call, self.ruling) or self._send_again(call)
         return self._settle(self.order, call)
 
     def may_rule(self, call: Operation) -> bool:
@@ -138,6 +139,9 @@ class _Review(NamedTuple):
 
         The gateway keeps the refusal under the old key for good.
         """
+        made = check_again(refused, self.ruling) if self.ruling.word is Word.NOT_EXECUTED else None
+        if made is not None:
+            return made
         request = request_of(self.order, refused)
         if request is not None and self.ruling.word is Word.NOT_EXECUTED:
             return silent(self.order.with_request(replace(request, state=RequestState.WAITING)))
