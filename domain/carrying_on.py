@@ -4,15 +4,14 @@ from typing import Final
 
 from domain.cancelling import carry_out, is_under_way
 from domain.case import Case
-from domain.decision import Decision
+from domain.decision import Decision, silent
 from domain.hearing import AT_REST
-from domain.order import Status
-from domain.paid_review import end_review, lacks_refund
-from domain.refunding import end_unserved, join, refuse_hopeless, refuse_request, take_waiting
+from domain.order import Order, Status
+from domain.paid_review import end_review
+from domain.refunding import end_unserved, join, refuse_hopeless, take_waiting
 from domain.restocking import OWNER
 from domain.rules import Context
 from domain.values import replace
-from schemas.events import RefundRefusal
 
 CANCELS: Final = "cancel_order"
 """The reaction that owns what a cancel opens behind a refund on request: that one's rows are about requests alone."""
@@ -28,13 +27,22 @@ def end_empty_review(decision: Decision, context: Context) -> Decision:
         return decision
     if any(o.unfinished for o in order.operations) or any(a.kept_minor or a.held_minor for a in order.attempts):
         return decision
-    cancelled = order.effective_status is Status.CANCELLED
-    why = RefundRefusal.CANCELLED if cancelled else RefundRefusal.EXCEEDS_KEPT
-    for request in order.requests:
-        if lacks_refund(order, request):
-            because = replace(context, causation_id=request.causation_id or context.causation_id)
-            decision = join(decision, refuse_request(decision.order or order, request, why, because))
-    return replace(decision, order=end_review(decision.order or order))
+    over = replace(order, status=order.effective_status, reviewed=None, review_reason=None)
+    return end_unserved(replace(decision, order=over), context)
+
+
+def end_needless_review(order: Order, context: Context) -> Decision | None:
+    """End a review for refused refunds of an order that was over, if no refund is owed; None if one is.
+
+    Somebody may have given the money back, or our own failed refund was counted in what others gave back.
+    """
+    if order.review_reason != "refund_failed":
+        return None
+    decision = end_empty_review(silent(order), context)
+    over = end_review(decision.order or order)
+    if over.status is Status.MANUAL_REVIEW:
+        return None
+    return carry_on(Case(over, context, CANCELS), replace(decision, order=over))
 
 
 def carry_on(case: Case, decision: Decision) -> Decision:

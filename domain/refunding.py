@@ -166,19 +166,26 @@ def refuse_request(order: Order, request: Request, why: RefundRefusal, context: 
 
 
 def end_unserved(decision: Decision, context: Context) -> Decision:
-    """Refuse refunds that were taken and not made, once the order is cancelled and all of its money is back.
+    """Refuse refunds that were taken and not made, once all money of an order is back that is cancelled, or was paid.
 
-    The gateway refused them, and the cancel gave their money back with the rest.
+    The gateway refused them, and a cancel or somebody else gave their money back with the rest.
     """
     order = decision.order
-    if order is None or order.status is not Status.CANCELLED or any(a.kept_minor > 0 for a in order.attempts):
+    why = None if order is None else _UNSERVED.get(order.status)
+    if order is None or why is None or any(a.kept_minor > 0 for a in order.attempts):
         return decision
     for request in order.requests:
         if lacks_refund(order, request):
             because = replace(context, causation_id=request.causation_id or context.causation_id)
-            refused = refuse_request(decision.order or order, request, RefundRefusal.CANCELLED, because)
+            refused = refuse_request(decision.order or order, request, why, because)
             decision = join(decision, refused)
     return decision
+
+
+_UNSERVED: Final = {
+    Status.CANCELLED: RefundRefusal.CANCELLED,
+    Status.PAID_AND_CONFIRMED: RefundRefusal.EXCEEDS_KEPT,
+}
 
 
 def refuse_hopeless(decision: Decision, context: Context) -> Decision:

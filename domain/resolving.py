@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from domain.approval import may_rule
-from domain.carrying_on import carry_on
+from domain.carrying_on import carry_on, end_needless_review
 from domain.case import Case
 from domain.decision import Decision, silent
 from domain.failure_codes import FailureCode
@@ -29,6 +29,7 @@ from domain.reaction import Settle
 from domain.requests import RequestState
 from domain.rules import Context
 from domain.ruling import Fits, No, Ruling, Word
+from domain.ruling_proofs import check_again
 from domain.ruling_references import check_moved, check_refund, check_transaction
 from domain.standing_still import cancel, carry_out_cancel, go_on
 from domain.values import replace
@@ -89,6 +90,9 @@ def _decide(
         if isinstance(settled, No) or request_of(order, refused) is None:
             return settled
         return carry_on(Case(order, context, refused.reaction), settled)
+    needless = end_needless_review(order, context)
+    if needless is not None:
+        return needless
     if ruling.word is Word.EXECUTED and order.review_reason in _NOT_PAID:
         return No(f"{_NOT_PAID[order.review_reason]}: --as {Word.NOT_EXECUTED} fails it; another method may be tried")
     if order.cancel is not None:
@@ -110,7 +114,7 @@ class _Review(NamedTuple):
     def settle(self, call: Operation) -> Decision | No:
         """Settle the call whose outcome was unknown."""
         if self.ruling.word is Word.NOT_EXECUTED and call.kind in _SENT_AGAIN:
-            return self._send_again(call)
+            return check_again(call, self.ruling) or self._send_again(call)
         return self._settle(self.order, call)
 
     def may_rule(self, call: Operation) -> bool:
@@ -135,6 +139,9 @@ class _Review(NamedTuple):
 
         The gateway keeps the refusal under the old key for good.
         """
+        made = check_again(refused, self.ruling) if self.ruling.word is Word.NOT_EXECUTED else None
+        if made is not None:
+            return made
         request = request_of(self.order, refused)
         if request is not None and self.ruling.word is Word.NOT_EXECUTED:
             return silent(self.order.with_request(replace(request, state=RequestState.WAITING)))

@@ -1,4 +1,4 @@
-"""Holds an operator's "executed" against what the gateway has of the payment: amount, currency, state, whose it is.
+"""Holds an operator's word against what the gateway has of the payment: amount, currency, state, whose it is.
 
 An id that is right in its form may still be of something else, and a ruling cannot be taken back. Each function returns
 why the ruling is refused, with what to do; None if the gateway does not contradict it, or was not asked.
@@ -12,7 +12,7 @@ from domain.hearing import with_closed
 from domain.news import SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Order
-from domain.ruling import Ruling, Word
+from domain.ruling import No, Ruling, Word
 from domain.ways_out import SAID_BEFORE
 from schemas.money import Money
 
@@ -80,6 +80,20 @@ def why_not_refunded(
     if unbooked_minor(full, attempt, news) < call.amount_minor:
         return f"our books have what {named} gave back already: {_instead(call)}"
     return None
+
+
+def check_again(call: Operation, ruling: Ruling) -> No | None:
+    """Return why the call is not to be sent again: the gateway has made the refund. Under a new key it made another."""
+    news = None if call.transaction_id is None else find_news(ruling, call.transaction_id)
+    refunds = () if news is None or call.kind is not OperationKind.REFUND else news.refunds
+    made = next((r for r in refunds if r.operation_id == str(call.operation_id) and r.state != "failed"), None)
+    if made is None:
+        return None
+    first = "have it cancelled there first, or " if made.state == "pending" else ""
+    return No(
+        f"this call has made refund {made.refund_id}, which is {made.state} at the gateway: {first}say "
+        f"--as {Word.EXECUTED} --reference {made.refund_id}"
+    )
 
 
 def find_news(ruling: Ruling, transaction_id: str) -> TransactionNews | None:

@@ -1,11 +1,12 @@
 """What the gateway says of a refund of ours that was settled before, and what it makes of an order."""
 
-from domain.decision import NOTHING, Decision, Draft
+from domain.decision import NOTHING, Decision, Draft, emit
 from domain.gateway_sums import found_by_call, is_behind, uncounted_minor
 from domain.hearing import AT_REST, Hearing
 from domain.news import RefundFailure
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Order
+from domain.refunding import end_unserved
 from domain.requests import RequestKind, RequestState, find
 from domain.reviewing import review
 from domain.rules import Context
@@ -73,7 +74,10 @@ def take_back_refund(order: Order, failure: RefundFailure, context: Context) -> 
     }
     order = _take_up(order, failed, failure.amount_minor)
     context = replace(context, causation_id=refund.causation_id)
-    return review(order, failed, "refund_failed", context, Draft(PaymentRefundFailed, fields), *again)
+    told = Draft(PaymentRefundFailed, fields), *again
+    if again and not any(attempt.kept_minor > 0 for attempt in order.attempts):
+        return end_unserved(emit(order, context, *told), context)  # others have given all of it back
+    return review(order, failed, "refund_failed", context, *told)
 
 
 def _count_again(order: Order, number: int, failure: RefundFailure) -> tuple[Order, tuple[Draft, ...]]:

@@ -75,20 +75,21 @@ async def _refuse_strange(references: "GatewayReferences", order_id: OrderId, sa
 
 
 async def _look(settings: Settings, order_id: OrderId, ruling: Ruling) -> Ruling | No:
-    """Return the ruling with what the gateway has of the order now, if it says that a call there was executed."""
+    """Return the ruling with what the gateway has of the order now, if it is about a call there that moves money.
+
+    Of what was not executed only a refund may be made twice by that word.
+    """
     from consumers.adapters.gateway.references import could_name  # noqa: PLC0415 - as above
     from deploy.wiring import references_of  # noqa: PLC0415 - as above
 
-    if ruling.word is not Word.EXECUTED:
-        return ruling
     with snapshot(settings.sqlalchemy_url()) as connection:
         known = read_order(connection, order_id)
     said = ruling.reference or ""
-    at_gateway = any(could_name(kind, said) for kind in GATEWAY_KINDS)
-    if known is None or not (at_gateway or _asks_gateway(known)):
+    at_gateway = ruling.word is Word.EXECUTED and any(could_name(kind, said) for kind in GATEWAY_KINDS)
+    if known is None or not (at_gateway or _asks_gateway(known, ruling.word)):
         return ruling
     wanted = {a["transaction_id"] for a in known.attempts} | {o["transaction_id"] for o in known.operations}
-    if could_name(OperationKind.AUTHORIZE, said):
+    if at_gateway and could_name(OperationKind.AUTHORIZE, said):
         wanted.add(said)
     async with references_of(settings) as references:
         if references is None:
@@ -100,10 +101,12 @@ async def _look(settings: Settings, order_id: OrderId, ruling: Ruling) -> Ruling
     return replace(ruling, seen=tuple(news for news in found if news is not None))
 
 
-def _asks_gateway(known: OrderRows) -> bool:
-    """Whether a call at the gateway may be in question: then what was said of it is held against the gateway."""
-    refused = known.order["review_reason"] in {"refund_failed", "void_refused"}
-    return refused or any(o["kind"] in GATEWAY_KINDS and o["state"] in UNFINISHED for o in known.operations)
+def _asks_gateway(known: OrderRows, word: Word) -> bool:
+    """Whether such a call may be in question: then what was said of it is held against the gateway."""
+    executed = word is Word.EXECUTED
+    kinds = GATEWAY_KINDS if executed else {OperationKind.REFUND}
+    refused = known.order["review_reason"] in ({"refund_failed", "void_refused"} if executed else {"refund_failed"})
+    return refused or any(o["kind"] in kinds and o["state"] in UNFINISHED for o in known.operations)
 
 
 def _earlier_ruling(settings: Settings, order_id: str) -> str:

@@ -149,6 +149,8 @@ def test_a_refund_of_a_part_does_not_count_as_all_that_is_owed(tmp_path: Path, d
             refused = resolve(tmp_path, environment, "order-1", *word)
             assert (refused.code, refused.out) == (1, "")
             assert f"refund {refund_id} {found}" in refused.err
+        again = ("--as", "not-executed", "--reason", "it has failed there", "--dry-run", "--json")
+        assert [o["kind"] for o in said(resolve(tmp_path, environment, "order-1", *again))["operations"]] == ["refund"]
     assert status_of(environment, "order-1") == "manual_review"
 
 

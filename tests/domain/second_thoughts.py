@@ -308,8 +308,10 @@ class Life(Run):
         seen = tuple(map(self.gateway.news, self.gateway.accounts))
         ruling = Ruling(word, "looked it up", "an operator", reference, None, seen)
         decision = resolve(self.order, history, ruling, SETTLES, could_name, Context(self.at, None, self.rules))
-        if isinstance(decision, No) and word is Word.EXECUTED and operation is None:
-            # Another refund took what this one was to give back, or nothing is in question but the money itself.
+        may_differ = operation is None or operation.kind is K.CAPTURE
+        if isinstance(decision, No) and word is Word.EXECUTED and may_differ:
+            # Another refund took what this one was to give back, or nothing is in question but the money itself. Or
+            # somebody has given back what was captured.
             self._rule(Word.NOT_EXECUTED, operation)
             return
         assert not isinstance(decision, No), decision.why

@@ -1,4 +1,4 @@
-"""An operator's "executed" is held against what the gateway has: amount, currency, state, whose it is."""
+"""An operator's word is held against what the gateway has: amount, currency, state, whose it is."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import pytest
 
 from consumers.adapters.gateway.references import could_name
 from domain.decision import Decision
-from domain.news import SeenRefund, TransactionNews
+from domain.news import RefundWord, SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Order, Status
-from domain.outcome import Pending
+from domain.outcome import Pending, Unknown
 from domain.resolving import resolve
 from domain.ruling import No, Ruling, Word
 from domain.values import replace
 from tests.domain.asked_refunds import SETTLES
-from tests.domain.builders import AT, ORDER_ID, TOTAL, attempt, authorized, context, hold, operation, order
+from tests.domain.builders import AT, ORDER_ID, TOTAL, attempt, authorized, context, hold, later, operation, order
 from tests.domain.told import news, refund
 from tests.domain.trouble import OUTSIDE, REFUSED, Trouble
 
@@ -124,6 +124,28 @@ def test_one_payment_past_the_gateway_stands_for_one_refund_however_often_the_co
     assert play.order.current.refunded_minor == 500
     assert play.rule(Word.EXECUTED, f"{OUTSIDE}, the other one") is None
     assert play.order.current.refunded_minor == 1_500
+
+
+@pytest.mark.parametrize(("state", "says"), [("succeeded", "say --as executed"), ("pending", "cancelled there first")])
+def test_a_refund_that_the_gateway_has_made_is_not_sent_again_under_a_key_that_it_does_not_know(
+    state: RefundWord, says: str
+) -> None:
+    """After a day the gateway has forgotten the first key, and would make the refund twice."""
+    play = Trouble()
+    play.ask("R-1", 500)
+    call = play.call()
+    play.answer(Unknown("time-out"))
+    play.at = later(30 * 3_600)
+    play.answer(Unknown("time-out"))
+    assert play.order.review_reason == "refund_unknown"
+    made = refund("re_1", 500, operation_id=str(call.operation_id), state=state)
+
+    refused = play.rule(Word.NOT_EXECUTED, seen=(news(made),)) or ""
+
+    assert "this call has made refund re_1" in refused
+    assert says in refused
+    assert play.rule(Word.EXECUTED, "re_1", seen=(news(made),)) is None
+    assert (play.states(), play.order.current.refunded_minor) == ({"R-1": "done"}, 500)
 
 
 # Captures, voids and authorizations

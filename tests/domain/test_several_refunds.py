@@ -545,6 +545,48 @@ def test_the_review_about_an_older_attempt_of_a_paid_order_is_not_ended_by_a_ref
     assert (play.order.status, play.order.attempts[0].kept_minor) == (Status.PAID_AND_CONFIRMED, 0)
 
 
+def test_a_refund_that_fails_later_and_that_others_have_made_good_asks_nobody() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    first = play.call()
+    play.approve()
+    play.cancel()
+    of_cancel = play.of_cancel()
+    play.approve_cancel()
+    assert play.fail_later(first)
+    assert play.rule(Word.NOT_EXECUTED) is None
+    play.answer(ReturnedElsewhere(TOTAL, "re_9"), "R-1")
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+    gone = SeenRefund("re_cancel_2", str(of_cancel.operation_id), "failed", TOTAL - 1_000, "EUR")
+
+    assert play.fail_later(of_cancel, news(gone, SeenRefund("re_9", None, "succeeded", TOTAL, "EUR")))
+
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+    back = sum(play.told(e.PaymentRefunded, "amount_minor")) - sum(play.told(e.PaymentRefundFailed, "amount_minor"))
+    assert back == TOTAL
+    assert len(play.told(e.PaymentReviewRequired, "reason")) == 1
+
+
+@pytest.mark.parametrize("word", Word)
+@pytest.mark.parametrize("over", [Status.PAID_AND_CONFIRMED, Status.CANCELLED, Status.PAYMENT_FAILED])
+def test_a_review_without_a_question_ends_where_the_order_was_by_either_word(over: Status, word: Word) -> None:
+    """A cancelled order must not be told as failed, and that another method may be tried."""
+    play = Trouble()
+    if over is Status.CANCELLED:
+        play.cancel()
+        play.approve_cancel()
+    money = replace(play.order.current, refunded_minor=TOTAL)
+    play.order = replace(
+        play.order.with_attempt(money), status=Status.MANUAL_REVIEW, reviewed=over, review_reason="refund_failed"
+    )
+    play.events.clear()
+
+    assert play.rule(word) is None
+
+    assert (play.order.status, play.order.review_reason, play.order.retryable) == (over, None, False)
+    assert play.events == []
+
+
 def refund(attempt: int, state: OperationState, reference: str) -> Operation:
     """Build an automatic refund of an attempt."""
     built = operation(OperationKind.REFUND, attempt, state=state, reference=reference, due_at=later(0))
