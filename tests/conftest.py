@@ -19,6 +19,7 @@ import pytest
 
 from deploy.embedded import EmbeddedServers, temporary_servers
 from tests.servers.databases import fresh_database
+from tests.servers.memory import in_memory
 from tests.servers.session import SessionServers
 from tests.turns import Turns
 
@@ -125,5 +126,5 @@ def topic_prefix() -> str:
 @pytest.fixture
 def own_servers() -> Iterator[EmbeddedServers]:
     """Run a Kafka and a PostgreSQL of this test's own, to kill and to stop; always embedded ones."""
-    with temporary_servers(progress=print) as servers:
+    with temporary_servers(progress=print, parent=in_memory()) as servers:
         yield servers.start()
