@@ -21,7 +21,7 @@ from deploy.embedded import EmbeddedServers, temporary_servers
 from tests.servers.databases import fresh_database
 from tests.servers.memory import in_memory
 from tests.servers.session import SessionServers
-from tests.turns import Turns
+from tests.turns import Turns, put_first
 
 SERVERS = pytest.StashKey[SessionServers]()
 OF_WORKERS = pytest.StashKey[list[str]]()
@@ -73,6 +73,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     turns = item.config.stash.get(TURNS, None)
     with turns.turn(alone=item.get_closest_marker("alone") is not None) if turns else nullcontext():
         return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the files of a run that several processes share; one process keeps pytest's order."""
+    if TURNS in config.stash:
+        put_first(items)
 
 
 @pytest.hookimpl(optionalhook=True)
