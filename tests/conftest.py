@@ -19,8 +19,9 @@ import pytest
 
 from deploy.embedded import EmbeddedServers, temporary_servers
 from tests.servers.databases import fresh_database
+from tests.servers.memory import in_memory
 from tests.servers.session import SessionServers
-from tests.turns import Turns
+from tests.turns import Turns, put_first
 
 SERVERS = pytest.StashKey[SessionServers]()
 OF_WORKERS = pytest.StashKey[list[str]]()
@@ -74,6 +75,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the files of a run that several processes share; one process keeps pytest's order."""
+    if TURNS in config.stash:
+        put_first(items)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Keep what a worker of `-n` said."""
@@ -125,5 +133,5 @@ def topic_prefix() -> str:
 @pytest.fixture
 def own_servers() -> Iterator[EmbeddedServers]:
     """Run a Kafka and a PostgreSQL of this test's own, to kill and to stop; always embedded ones."""
-    with temporary_servers(progress=print) as servers:
+    with temporary_servers(progress=print, parent=in_memory()) as servers:
         yield servers.start()

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 
 class Turns:
     """The turns of one run. Every process of it names the same directory; one that dies gives its turn back."""
@@ -22,3 +24,13 @@ class Turns:
             fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             fcntl.flock(door, fcntl.LOCK_UN)
             yield
+
+
+def put_first(items: list[pytest.Item]) -> None:
+    """Put files with tests that must be alone first, then those that kill processes, which take longest.
+
+    A file that must be alone begins beside nobody so; later everybody would wait until the others are through with
+    their tests. What is long and comes late would leave one process at work and the others at rest.
+    """
+    alone, long = ({item.path for item in items if item.get_closest_marker(name)} for name in ("alone", "kill"))
+    items.sort(key=lambda item: (item.path not in alone, item.path not in long))

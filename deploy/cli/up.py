@@ -11,7 +11,6 @@ from deploy.cli.common import say, settings_for_command
 from deploy.cli.places import data_option, elsewhere, list_servers, progress_of
 from deploy.consuming import all_consumed
 from deploy.local_servers import embedded_servers, own_sandboxes, wants_sandbox, wants_stockhouse
-from deploy.preparing import make_topics, migrate_database
 from deploy.roles import Roles, roles_until, run_until_stopped
 from deploy.running import Stopping, run
 from deploy.settings import Settings
@@ -85,6 +84,8 @@ def stock_line(settings: Settings, where: str) -> str:
 
 def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
     """Make schema and topics where they are missing."""
+    from deploy.preparing import make_topics, migrate_database  # noqa: PLC0415 - loads Alembic, for servers of its own only
+
     schema = migrate_database(settings, progress).after
     made = run(make_topics(settings))
     in_all = len(made.created) + len(made.existing)

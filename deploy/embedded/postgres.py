@@ -18,6 +18,7 @@ from deploy.embedded.ports import HOST, kept_port
 from deploy.embedded.process import Command
 
 CONNECT_S = 2
+FAST_WAL, FULL_WAL = "512MB", "4GB"
 ORPHANS_S = 20.0
 ORPHANS_PAUSE_S = 0.1
 
@@ -42,10 +43,11 @@ class PostgresServer(Server):
     STOP_S = 60.0
     HOW = signal.SIGINT
 
-    def __init__(self, data_dir: Path, *, progress: Callable[[str], None]) -> None:
+    def __init__(self, data_dir: Path, *, progress: Callable[[str], None], fast: bool = False) -> None:
         port = kept_port(data_dir, "postgresql")
         super().__init__("postgresql", data_dir, port=port, title="PostgreSQL", progress=progress)
         self._home = data_dir / "postgres"
+        self._max_wal_size = FAST_WAL if fast else FULL_WAL
         self._pgdata = self._home / "data"
         self._passwords = keep_passwords(data_dir / "postgres.passwords.json", self._pgdata)
 
@@ -101,7 +103,7 @@ class PostgresServer(Server):
             "unix_socket_directories": "",
             "max_connections": "200",
             "shared_buffers": f"{_shared_buffers_mb()}MB",
-            "max_wal_size": "4GB",
+            "max_wal_size": self._max_wal_size,
             "checkpoint_timeout": "15min",
         }
         if _has_statistics():

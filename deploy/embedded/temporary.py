@@ -20,13 +20,14 @@ def temporary_servers(
     progress: Callable[[str], None],
     fast: bool = True,
     prefix: str = "payments-",
+    parent: Path | None = None,
 ) -> Iterator[EmbeddedServers]:
     """Make servers on a temporary folder, not started yet. On leaving they are killed and it is deleted.
 
-    After a SIGKILL of this process the guard process does that.
+    After a SIGKILL of this process the guard process does that. parent: of the folder, else the system's temporary one.
     """
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)).resolve()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.enter_context(_with_guard(folder))
         servers = EmbeddedServers(folder, progress=progress, fast=fast)

@@ -1,15 +1,13 @@
 """Whether a database has the tables that this release needs."""
 
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Final
 
-from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
-
-from outbox.driver.engine import engine_for
-from outbox.schema.migrations.run import config
+from outbox.driver.conninfo import connect_now
 
 _DAYS: Final = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'inbox'::regclass AND NOT inhdetachpending"
+_TABLES: Final = "SELECT to_regclass('alembic_version') IS NOT NULL, to_regclass('inbox') IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +29,19 @@ class SchemaState:
         return at_head and self.partitions > 0
 
 
+def revisions() -> tuple[str, ...]:
+    """Name the migrations, oldest first, by their files: every start asks, and Alembic takes long to load."""
+    folder = files("outbox.schema") / "migrations" / "versions"
+    names = (file.name.partition("_")[0] for file in folder.iterdir() if file.name.endswith(".py"))
+    return tuple(sorted(filter(str.isdigit, names)))
+
+
 def schema_state(url: str) -> SchemaState:
-    """Read the state. url: postgresql+psycopg://... Raises SQLAlchemy's OperationalError if nothing answers."""
-    scripts = ScriptDirectory.from_config(config())
-    head = scripts.get_current_head()
-    assert head is not None
-    engine = engine_for(url)
-    try:
-        with engine.connect() as connection:
-            tables = inspect(connection)
-            revision, partitions = None, 0
-            if tables.has_table("alembic_version"):
-                revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-            if tables.has_table("inbox"):
-                partitions = connection.execute(text(_DAYS)).scalar_one()
-    finally:
-        engine.dispose()
-    known = {script.revision for script in scripts.walk_revisions()}
-    return SchemaState(revision, head, revision in known, partitions)
+    """Read the state. url: postgresql://... or postgresql+psycopg://... Raises psycopg's Error if nothing answers."""
+    known = revisions()
+    with connect_now(url) as connection:
+        ((versioned, has_inbox),) = connection.execute(_TABLES).fetchall()
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchone() if versioned else None
+        ((partitions,),) = connection.execute(_DAYS).fetchall() if has_inbox else [(0,)]
+    revision = None if found is None else str(found[0])
+    return SchemaState(revision, known[-1], revision in known, partitions)

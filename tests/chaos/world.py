@@ -28,6 +28,7 @@ from schemas.codec import Codec
 from tests.chaos.fleet import INVENTORY, ROLES, SANDBOX, Fleet
 from tests.chaos.script import STOCK
 from tests.chaos.wire import HOST, Wire
+from tests.servers.memory import in_memory
 
 PARTITIONS: Final = 12
 PREFIX: Final = "chaos."
@@ -135,7 +136,9 @@ def open_world(
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="payments-chaos-")).resolve()
         stack.callback(_clear_up, folder, keep, progress)
-        servers = stack.enter_context(temporary_servers(progress=progress, prefix="payments-chaos-servers-"))
+        servers = stack.enter_context(
+            temporary_servers(progress=progress, prefix="payments-chaos-servers-", parent=in_memory())
+        )
         stack.callback(_keep_logs, servers, folder)
         progress("starting Kafka and PostgreSQL")
         servers.start()

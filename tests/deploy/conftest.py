@@ -1,5 +1,6 @@
 """A deployment of a test's own: its database, migrated, its topics, and the simulated gateway."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from deploy.running import run
 from deploy.settings import load_settings
 from deploy.topics import owners_of
 from producers.topics import create_topics
+from tests.servers.databases import database_of, fresh_database, make_anew
 
 
 @pytest.fixture
@@ -25,11 +27,21 @@ def places(kafka_bootstrap: str, database_url: str, topic_prefix: str) -> dict[s
     }
 
 
+@pytest.fixture(scope="session")
+def migrated_database(database_server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Migrate a database once, as `payments migrate` does, and name it: a copy takes a tenth of the time."""
+    with fresh_database(database_server_url, None) as url:
+        migrate_database(load_settings({"PAYMENTS_DATABASE_URL": url}, directory=tmp_path_factory.mktemp("migrated")))
+        yield database_of(url)
+
+
 @pytest.fixture
-def deployment(tmp_path: Path, places: dict[str, str]) -> dict[str, str]:
+def deployment(
+    tmp_path: Path, places: dict[str, str], database_server_url: str, database_url: str, migrated_database: str
+) -> dict[str, str]:
     """Make schema and topics there, as `payments migrate` and `payments topics create` do."""
     settings = load_settings(places, directory=tmp_path)
-    migrate_database(settings)
+    make_anew(database_server_url, database_of(database_url), migrated_database)
     topics = create_topics(
         settings.kafka_options(),
         owners_of(settings.topic_prefix),

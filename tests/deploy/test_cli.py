@@ -53,6 +53,16 @@ print([name for name in {heavy} if name in sys.modules])
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_process_loads_nothing_that_only_migrations_and_operators_need() -> None:
+    code = """
+import sys
+from deploy.cli import consume, relay, sweep, up, webhooks
+print([name for name in ("alembic", "sqlalchemy") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_help_names_every_command(tmp_path: Path) -> None:
     ran = payments(tmp_path, "--help")
     assert ran.code == 0

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from deploy.preparing import migrate_database
 from deploy.running import run
 from deploy.settings import load_settings
 from deploy.topics import owners_of
@@ -16,6 +15,7 @@ from producers.topics import create_topics
 from tests.deploy.commands import payments
 from tests.processes import started
 from tests.producers.reading import make_topic, settings_of
+from tests.servers.databases import database_of, make_anew
 
 pytestmark = pytest.mark.integration
 
@@ -24,8 +24,10 @@ GOOD = {"max_message_bytes": "2000000", "retention_ms": "-1"}
 
 
 @pytest.fixture
-def migrated(tmp_path: Path, places: dict[str, str]) -> dict[str, str]:
-    migrate_database(load_settings(places, directory=tmp_path))
+def migrated(
+    places: dict[str, str], database_server_url: str, database_url: str, migrated_database: str
+) -> dict[str, str]:
+    make_anew(database_server_url, database_of(database_url), migrated_database)
     return places
 
 

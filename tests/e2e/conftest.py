@@ -16,12 +16,13 @@ from schemas.codec import Codec
 from tests.e2e.deployment import Deployment, deployment
 from tests.e2e.script import PLENTY, PLENTY_UNITS, SCARCE, SCARCE_UNITS
 from tests.servers.databases import fresh_database
+from tests.servers.memory import in_memory
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[EmbeddedServers]:
     """Run a Kafka and a PostgreSQL of this module's own; a test that stops one leaves it to the next to start it."""
-    with temporary_servers(progress=print) as made:
+    with temporary_servers(progress=print, parent=in_memory()) as made:
         yield made.start()
 
 

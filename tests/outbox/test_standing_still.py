@@ -18,6 +18,7 @@ from outbox.schema.migrations import upgrade
 from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.outbox.test_server_errors import run
+from tests.servers.memory import in_memory
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +28,7 @@ PID = "SELECT pg_backend_pid()"
 @pytest.fixture(scope="module")
 def servers() -> Iterator[EmbeddedServers]:
     """Run a PostgreSQL whose processes may be stopped; its Kafka is not started."""
-    with temporary_servers(progress=print) as made:
+    with temporary_servers(progress=print, parent=in_memory()) as made:
         made.own()
         made.postgres.start()
         upgrade(made.database_url)

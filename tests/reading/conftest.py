@@ -7,13 +7,14 @@ import pytest
 
 from deploy.embedded import EmbeddedServers, temporary_servers
 from tests.consumers.conftest import database_template, make_pipeline
+from tests.servers.memory import in_memory
 
 __all__ = ["database_template", "make_pipeline"]
 
 
 @pytest.fixture(scope="session")
 def kafka_of_ours() -> Iterator[EmbeddedServers]:
-    with temporary_servers(progress=print) as servers:
+    with temporary_servers(progress=print, parent=in_memory()) as servers:
         servers.own()
         servers.kafka.start()
         yield servers

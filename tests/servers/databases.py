@@ -21,17 +21,21 @@ DROP_TRIES = 5
 def fresh_database(server_url: str, template: str | None) -> Iterator[str]:
     """Make a database, a copy of template if one is named, and drop it afterwards, whoever is still connected."""
     name = f"{_RUN}_{next(_NUMBERS)}"
-    made = sql.SQL("create database {}").format(sql.Identifier(name))
-    if template is not None:
-        made += sql.SQL(" template {}").format(sql.Identifier(template))
     conninfo = conninfo_of(server_url)
     with psycopg.connect(conninfo, autocommit=True) as admin:
-        admin.execute(made)
+        admin.execute(_made(name, template))
     try:
         yield in_database(server_url, name)
     finally:
         with psycopg.connect(conninfo, autocommit=True) as admin:
             _drop(admin, name)
+
+
+def make_anew(server_url: str, name: str, template: str) -> None:
+    """Make this database a copy of template, whatever it was before."""
+    with psycopg.connect(conninfo_of(server_url), autocommit=True) as admin:
+        _drop(admin, name)
+        admin.execute(_made(name, template))
 
 
 def database_of(url: str) -> str:
@@ -45,6 +49,11 @@ def in_database(url: str, name: str) -> str:
     place, mark, parameters = rest.rpartition("?") if "?" in rest.rpartition("@")[2] else (rest, "", "")
     login, at, hosts = place.rpartition("@")
     return f"{before}{separator}{login}{at}{hosts.partition('/')[0]}/{name}{mark}{parameters}"
+
+
+def _made(name: str, template: str | None) -> sql.Composed:
+    made = sql.SQL("create database {}").format(sql.Identifier(name))
+    return made if template is None else made + sql.SQL(" template {}").format(sql.Identifier(template))
 
 
 def _drop(admin: psycopg.Connection[tuple[object, ...]], name: str) -> None:

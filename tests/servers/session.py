@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from deploy.embedded import EmbeddedServers, temporary_servers
 from tests.servers import engine
 from tests.servers.choice import Choice, Kind, choose, environment
+from tests.servers.memory import in_memory
 
 
 class SessionServers:
@@ -81,6 +82,6 @@ class SessionServers:
 
     def _embedded_servers(self) -> EmbeddedServers:
         if self._embedded is None:
-            self._embedded = self._stack.enter_context(temporary_servers(progress=self._tell))
+            self._embedded = self._stack.enter_context(temporary_servers(progress=self._tell, parent=in_memory()))
             self._embedded.own()
         return self._embedded

@@ -2,14 +2,25 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.turns import Turns
+from tests.turns import Turns, put_first
 
 WAIT_S = 20.0
 NOT_YET_S = 0.2
 """How long is looked whether somebody goes in who must not: a fault may be missed in it, but nothing right fails."""
+
+
+class Item:
+    """A test as far as its turn is concerned: its file and its marks."""
+
+    def __init__(self, name: str, path: str, *marks: str) -> None:
+        self.name, self.path, self._marks = name, Path(path), marks
+
+    def get_closest_marker(self, name: str) -> str | None:
+        return name if name in self._marks else None
 
 
 class Room:
@@ -69,3 +80,15 @@ def test_who_waits_to_be_alone_is_not_overtaken(room: Room) -> None:
     room.let_go["second"].set()
     assert room.is_in["third"].wait(WAIT_S)
     assert room.came == ["first", "second", "third"]
+
+
+def test_files_that_must_be_alone_come_first_then_the_long_ones_and_none_is_torn_apart() -> None:
+    items: Any = [
+        Item("quick", "a.py"),
+        Item("also long", "b.py"),
+        Item("long", "b.py", "kill"),
+        Item("beside it", "c.py"),
+        Item("alone", "c.py", "alone", "kill"),
+    ]
+    put_first(items)
+    assert [item.name for item in items] == ["beside it", "alone", "also long", "long", "quick"]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.conftest import deployment, places
+from tests.deploy.conftest import deployment, migrated_database, places
 from tests.neighbours.missing import Missing
 from tests.neighbours.registry.apicurio import fetch, running_apicurio
 
-__all__ = ["apicurio", "deployment", "places"]
+__all__ = ["apicurio", "deployment", "migrated_database", "places"]
 
 FOLDER = Path(__file__).parents[3] / ".venv" / "neighbours" / "apicurio"
 
