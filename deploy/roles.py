@@ -12,9 +12,12 @@ import structlog
 
 from consumers.runtime.guard import Guard
 from deploy.failures import ANSWER_IS_NO
+from deploy.metrics.instruments import Instruments
 from deploy.notifying import say_who_is_told
+from deploy.observing.audits import Audits
+from deploy.observing.readings import Readings
 from deploy.readiness import check_all, check_session, database_checks
-from deploy.running import Stopping, run
+from deploy.running import Stopping, now, run
 from deploy.settings import Settings, SettingsError
 from deploy.telemetry import quieten_kafka
 from deploy.topics import check_topics
@@ -27,7 +30,7 @@ from domain.reaction import Reaction
 from outbox.schema.privileges import Process
 
 Started = Callable[[], None]
-Work = Callable[[asyncio.Event, Started], Coroutine[Any, Any, None]]
+Work = Callable[[asyncio.Event, Started, Instruments], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ def run_until_stopped(
     """Check what is needed, run the work until a signal, and return the process's exit code.
 
     stopping: the handler of signals, if there is one already. kafka: the work needs it. Once the work runs, a line with
-    the fields of running is logged and ready is called. Errors before that are raised. Later ones are bugs: they are
+    the fields of running is logged and ready is called. From its beginning the process answers scrapes and probes, if
+    the settings say where. Errors before that are raised. Later ones are bugs: they are
     logged, and the code is 1.
     """
     quieten_kafka(settings)
@@ -60,17 +64,20 @@ def run_until_stopped(
         settings.kafka_options()
     log = structlog.get_logger("deploy.roles")
     has_started = False
+    instruments = Instruments(settings, str(running.get("roles", "")), bounds_of(settings).stalled_after_s)
 
     def started() -> None:
         nonlocal has_started
         has_started = True
+        instruments.health.start()
         log.info("running", **running)
         ready()
 
     async def main(signals: Stopping) -> None:
         stop = signals.event()
         logging_stop = asyncio.create_task(_log_stopping(stop))
-        await work(stop, started)
+        async with instruments.serving():
+            await work(stop, started, instruments)
         logging_stop.cancel()
 
     try:
@@ -103,11 +110,12 @@ async def check_relay(settings: Settings) -> None:
     )
 
 
-async def relay_until(settings: Settings, stop: asyncio.Event, started: Started) -> None:
+async def relay_until(settings: Settings, stop: asyncio.Event, started: Started, instruments: Instruments) -> None:
     """Relay until stop is set. It needs no gateway, so its process holds no key."""
     await check_relay(settings)
     guard = Guard(bounds_of(settings))
-    relay = relay_of(settings, guard.turn)
+    instruments.health.watch(guard.ages)
+    relay = relay_of(settings, guard.turn, instruments)
     started()
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(guard.watch())
@@ -115,21 +123,33 @@ async def relay_until(settings: Settings, stop: asyncio.Event, started: Started)
         watching.cancel()
 
 
-async def roles_until(settings: Settings, roles: Roles, stop: asyncio.Event, started: Started) -> None:
+async def roles_until(
+    settings: Settings, roles: Roles, stop: asyncio.Event, started: Started, instruments: Instruments
+) -> None:
     """Run these roles until stop is set, then drain. started: called when the checks at start have passed.
 
     An error before that is what keeps them from starting; a later one is a bug.
     """
-    async with engine_of(settings, relay=roles.relay, sweep=roles.sweep) as engine:
+    instruments.expect([reaction.name for reaction in roles.consume])
+    async with engine_of(settings, relay=roles.relay, sweep=roles.sweep, instruments=instruments) as engine:
         tune_gc()
         say_who_is_told(settings)
-        also = [relay_of(settings, engine.guard.turn).run(stop)] if roles.relay else []
+        also = [relay_of(settings, engine.guard.turn, instruments).run(stop)] if roles.relay else []
+        also += _observing(settings, instruments, stop) if roles.sweep else []
         webhooks = _webhooks_of(settings, engine.ports.notices) if roles.webhooks else None
         if webhooks is None:
             started()
         else:
             also.append(webhooks.run(stop, started))
-        await engine.run(stop, roles.consume, source_maker(settings), sweep=roles.sweep, also=also)
+        await engine.run(
+            stop, roles.consume, source_maker(settings, instruments.health.joined), sweep=roles.sweep, also=also
+        )
+
+
+def _observing(settings: Settings, instruments: Instruments, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+    """Return what a sweep does besides: audits of changed orders, and looks at what database and Kafka know."""
+    readings = [] if instruments.numbers is None else [Readings(settings, instruments.numbers, now).run(stop)]
+    return [Audits(settings).run(stop), *readings]
 
 
 def _webhooks_of(settings: Settings, notices: KeepsNotices | None) -> Webhooks | None:
@@ -141,7 +161,7 @@ def _webhooks_of(settings: Settings, notices: KeepsNotices | None) -> Webhooks |
     return webhooks_of(settings, notices)
 
 
-async def webhooks_until(settings: Settings, stop: asyncio.Event, started: Started) -> None:
+async def webhooks_until(settings: Settings, stop: asyncio.Event, started: Started, _instruments: Instruments) -> None:
     """Take webhooks until stop is set. It needs neither Kafka nor the gateway's key.
 
     Raises SettingsError if there is no secret.

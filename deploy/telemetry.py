@@ -6,7 +6,7 @@ Loggers are structlog's; our packages below deploy make theirs with `structlog.g
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -57,6 +57,7 @@ def configure(
     """
     shared: list[Processor] = [
         merge_contextvars,
+        _tell_alarms,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -89,6 +90,21 @@ def configure(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+_hears_alarm: list[Callable[[str], None]] = []
+
+
+def hear_alarms(hear: Callable[[str], None]) -> None:
+    """Have this called with the reason of every alarm of this process, in place of what was called before."""
+    _hears_alarm[:] = [hear]
+
+
+def _tell_alarms(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if event.get("alarm") is True:
+        for hear in _hears_alarm:
+            hear(str(event.get("reason")))
+    return event
 
 
 def _mask_cards(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

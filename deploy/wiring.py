@@ -22,6 +22,7 @@ from consumers.runtime.ports import Bounds, Local, Ports
 from consumers.runtime.resolving import Resolver
 from deploy.contracts import Contracts, codec_of
 from deploy.inventories import check_inventory, is_elsewhere, local_of, remote_of
+from deploy.metrics.instruments import Instruments
 from deploy.notifying import messenger_of, notifier_of, sends_messages
 from deploy.playbank.in_process import SimulatedGateway
 from deploy.readiness import check_all, check_session, database_checks
@@ -30,6 +31,7 @@ from deploy.settings import Settings, SettingsError
 from deploy.topics import check_topics
 from domain.ids import OrderId
 from domain.ports.gateway import Gateway, GatewayReferences
+from domain.ports.metering import StoreMeter, Unmetered
 from domain.ports.publisher import Publisher
 from domain.ports.source import Source
 from domain.reaction import Reaction
@@ -138,8 +140,10 @@ async def lists_of(settings: Settings) -> AsyncIterator[StripeLists]:
 
 
 @asynccontextmanager
-async def store_of(settings: Settings, codec: Codec | None = None) -> AsyncIterator[PostgresStore]:
-    """Open the store; closed at the end. codec: that of the consumers, if there are any."""
+async def store_of(
+    settings: Settings, codec: Codec | None = None, meter: StoreMeter | None = None
+) -> AsyncIterator[PostgresStore]:
+    """Open the store; closed at the end. codec: that of the consumers, if there are any. meter: hears of it."""
     store = PostgresStore(
         Connections(settings.psycopg_url(), settings.database_pool),
         (codec or codec_of(settings)).encode,
@@ -148,6 +152,7 @@ async def store_of(settings: Settings, codec: Codec | None = None) -> AsyncItera
         inbox_retention_days=settings.inbox_retention_days,
         upkeep_url=settings.direct_url(),
         send_messages=sends_messages(settings),
+        meter=meter,
     )
     try:
         yield store
@@ -155,13 +160,16 @@ async def store_of(settings: Settings, codec: Codec | None = None) -> AsyncItera
         await store.close()
 
 
-def relay_of(settings: Settings, on_turn: Callable[[str], None] = lambda _: None) -> Relay:
-    """Make the relay. on_turn: called at every turn of its loop."""
+def relay_of(
+    settings: Settings, on_turn: Callable[[str], None] = lambda _: None, instruments: Instruments | None = None
+) -> Relay:
+    """Make the relay. on_turn: called at every turn of its loop. instruments: what it does is counted there."""
+    metered = instruments.relay() if instruments is not None else None
 
     async def make_publisher() -> Publisher:
         publisher = KafkaPublisher(settings.kafka_options(), deadline_s=deadline_s(settings.relay_lease_s))
         await publisher.start()
-        return publisher
+        return publisher if metered is None else metered(publisher)
 
     return Relay(
         settings.direct_url(),
@@ -178,11 +186,13 @@ def relay_of(settings: Settings, on_turn: Callable[[str], None] = lambda _: None
 
 
 @asynccontextmanager
-async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = False) -> AsyncIterator[Engine]:
+async def engine_of(
+    settings: Settings, *, relay: bool = False, sweep: bool = False, instruments: Instruments | None = None
+) -> AsyncIterator[Engine]:
     """Check what an engine needs, then make it with its store and gateway; closed at the end.
 
-    relay: the process also relays. sweep: it sweeps, so it keeps up the inbox. Raises what keeps it from starting; see
-    deploy.readiness.
+    relay: the process also relays. sweep: it sweeps, so it keeps up the inbox. instruments: what it does is counted
+    there. Raises what keeps it from starting; see deploy.readiness.
     """
     processes = [Process.ENGINE, *([Process.RELAY] if relay else []), *([Process.UPKEEP] if sweep else [])]
     async with AsyncExitStack() as stack:
@@ -208,10 +218,11 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
         )
         await check_inventory(settings)  # it needs the schema
         codec = contracts.codec
-        store = await stack.enter_async_context(store_of(settings, codec))
+        meter = instruments.store_meter() if instruments is not None else None
+        store = await stack.enter_async_context(store_of(settings, codec, meter))
         ports = Ports(
             store,
-            gateway,
+            gateway if instruments is None else instruments.gateway(gateway),
             local_of(settings),
             notifier_of(settings),
             codec.decode,
@@ -220,10 +231,15 @@ async def engine_of(settings: Settings, *, relay: bool = False, sweep: bool = Fa
             gateway.events if isinstance(gateway, StripeGateway) else None,
             store.messages,
             messenger,
-            remote,
+            remote if instruments is None else instruments.inventory(remote),
             store.letters,
+            instruments or Unmetered(),
         )
-        yield Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
+        engine = Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
+        if instruments is not None:
+            instruments.watch_edges(engine.edges.all())
+            instruments.health.watch(engine.guard.ages)
+        yield engine
 
 
 @asynccontextmanager
@@ -255,8 +271,11 @@ async def asker_of(settings: Settings) -> AsyncIterator[Asker]:
         yield Asker(store, local, BY_NAME, rules_of(settings), Guard(bounds_of(settings)))
 
 
-def source_maker(settings: Settings) -> Callable[[Reaction], Source]:
-    """Return a function that makes a member of a reaction's consumer group. Group names have the topics' prefix."""
+def source_maker(settings: Settings, joined: Callable[[str], None] = lambda _: None) -> Callable[[Reaction], Source]:
+    """Return a function that makes a member of a reaction's consumer group. Group names have the topics' prefix.
+
+    joined: called with the reaction's name when it has joined.
+    """
     # Kafka assigns partitions in the order of the members' names, which begin with this. So a process gets the same
     # partitions of every topic, and one process handles all events of an order.
     connection = {**settings.kafka_options(), "client_id": f"payments-{platform.node()}-{os.getpid()}"}
@@ -270,6 +289,7 @@ def source_maker(settings: Settings) -> Callable[[Reaction], Source]:
             linger_s=settings.linger_ms / 1000,
             drain_timeout_s=settings.drain_timeout_s,
             unpacked_bytes_max=settings.unpacked_bytes_max,
+            on_joined=partial(joined, reaction.name),
         )
 
     return make

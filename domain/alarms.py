@@ -145,6 +145,11 @@ _RUNNING: Final = {
         "Nobody has worked on an order for long. Its events were sent again.",
         "See `payments order show ID`. If it happens again and again, look for lost Kafka data.",
     ),
+    "audit_broken": Alarm(
+        "An audit of changed orders found what must not be. A finding is told once, and looked at until it is gone.",
+        "Run `payments audit`, see `payments order show ID` of the orders in `examples`, and compare them with the "
+        "gateway. Report it.",
+    ),
     "search_slow": Alarm(
         "The search for orders that stand still takes too long, however little it reads. Other work goes on.",
         "Relieve the database, or run `VACUUM ANALYZE orders`; the search goes on by itself.",

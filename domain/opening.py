@@ -1,5 +1,7 @@
 """The steps that begin an order (OrderConfirmed) and its further attempts (PaymentRetryRequested)."""
 
+from datetime import datetime
+
 from domain.case import Case
 from domain.content import content_hash
 from domain.decision import NOTHING, Decision, Draft, emit, refuse, silent
@@ -60,7 +62,18 @@ def begin_order(event: OrderConfirmed, context: Context) -> Order:
         attempt=1,
         created_at=context.at,
         attempts=(attempt,),
+        confirmed_at=_confirmed_at(event, context),
     )
+
+
+def _confirmed_at(event: OrderConfirmed, context: Context) -> datetime:
+    """Return when the order came onto its topic: never before it occurred, never in the future.
+
+    Publishers may write any time-stamp into a message.
+    """
+    recorded = context.recorded_at
+    since = event.occurred_at if recorded is None else max(recorded, event.occurred_at)
+    return min(since, context.at)
 
 
 def authorize(case: Case) -> Decision:

@@ -59,7 +59,8 @@ class Context(Value, frozen=True):
     """What a decision may know of the world. at: the transaction's now(). causation_id: the event that caused it.
 
     content: the hash of the event's content (domain.content), if it is known already. early: events about the order
-    that came before it. operator: the OS user or database role behind a command.
+    that came before it. operator: the OS user or database role behind a command. recorded_at: the time-stamp
+    of the event's message; None: it has none, or none that is of use.
     """
 
     at: datetime
@@ -68,6 +69,7 @@ class Context(Value, frozen=True):
     content: bytes | None = None
     early: tuple[Event, ...] = ()
     operator: str | None = None
+    recorded_at: datetime | None = None
 
     def after(self, seconds: float) -> datetime:
         """Return the moment this many seconds from now."""

@@ -36,6 +36,11 @@ class Breaker:
         self._forbids: dict[str, Lasting] = {}
 
     @property
+    def name(self) -> str:
+        """Return what it guards: gateway or inventory."""
+        return self._name
+
+    @property
     def is_open(self) -> bool:
         """Whether calls must wait."""
         return not self._free.is_set()

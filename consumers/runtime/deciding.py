@@ -4,7 +4,7 @@ The plan transaction and the redriving of a dead letter both decide so.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from consumers.runtime.early import NEVER_CAME, EarlyMessages, Found, events_of
@@ -28,6 +28,9 @@ CONFLICT: Final = (
     "another message with this event_id and other content was processed before; give each event an id of its own, "
     "then publish it anew."
 )
+
+TIMESTAMP_END_MS: Final = 4_102_444_800_000
+"""The year 2100. A publisher may write any number."""
 
 
 class Decider:
@@ -76,7 +79,8 @@ class Decider:
         if receipt is Receipt.CONFLICT:
             return self._letters.of_message(message, Reason.CONFLICT, CONFLICT, event)
         new = receipt is Receipt.NEW
-        context = work.context(EventId(event.event_id), one.content)
+        recorded_at = _moment(message.timestamp_ms) if self._reaction.begins else None
+        context = work.context(EventId(event.event_id), one.content, recorded_at)
         order_id = OrderId(event.order_id) if isinstance(event, OrderEvent) else None
         came_before = () if order_id is None else self._came_before(work, order_id)
         if came_before:
@@ -127,3 +131,8 @@ class Decider:
             work.changes.early.append(self._early.keep(work.transaction, self._reaction.group, one))
             return None
         return self._letters.of_message(one.message, Reason.UNKNOWN_ORDER, NEVER_CAME, one.event, own_inbox=new)
+
+
+def _moment(timestamp_ms: int) -> datetime | None:
+    """Return a message's time-stamp; None if it has none, or none that a clock could show."""
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC) if 0 < timestamp_ms < TIMESTAMP_END_MS else None

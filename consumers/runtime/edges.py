@@ -34,6 +34,10 @@ class Edges:
         asked = frozenset(kinds)
         return tuple(edge for edge in self._edges if edge.kinds & asked)
 
+    def all(self) -> tuple[Edge, ...]:
+        """Return all edges."""
+        return self._edges
+
     def submit(self, claimed: Sequence[Claimed]) -> None:
         """Begin to perform these operations, each at its edge."""
         if len(self._edges) == 1:

@@ -113,7 +113,7 @@ class Engine:
         planner = Planner(reaction, self._reactions, self.ports, self._rules, self._bounds, recorded)
         passing = Passing(reaction, self.ports.store, letters, self.guard)
         processor = BatchProcessor(reaction, source, reader, planner, passing, self.edges, self.guard, self._watch)
-        return Runner(reaction, source, processor, passing, self.edges, self.guard, self._bounds)
+        return Runner(reaction, source, processor, passing, self.edges, self.guard, self._bounds, self.ports.meter)
 
     def _inventory_elsewhere(self) -> Sequence[Edge]:
         """Return the edge of an inventory elsewhere. It fails, and is paused, without the gateway."""

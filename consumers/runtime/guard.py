@@ -98,6 +98,11 @@ class Guard:
         """Note that this loop has ended."""
         self._turns.pop(name, None)
 
+    def ages(self) -> dict[str, float]:
+        """Return for each loop how long ago it made its last turn, in seconds."""
+        now = asyncio.get_running_loop().time()
+        return {name: max(now - turned, 0.0) for name, turned in self._turns.items()}
+
     async def watch(self) -> None:
         """Raise StalledError when a loop makes no turn: a restart is better than a consumer that only looks alive."""
         while True:

@@ -1,13 +1,14 @@
 """What the runtime is given, and its bounds."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from domain.ports.gateway import Gateway
 from domain.ports.inventory import LocalInventory, RemoteInventory
 from domain.ports.letters import KeptLetters
 from domain.ports.messages import Messages, Messenger
+from domain.ports.metering import RunMeter, Unmetered
 from domain.ports.notices import NoticeList, Notices
 from domain.ports.notifier import Notifier
 from domain.ports.store import Store
@@ -37,6 +38,7 @@ class Ports:
     notices: where the gateway's notices are kept; notice_list: its own list of them. None: there are none.
     messages: where messages to customers wait; messenger: who sends them. None: they are not sent.
     inventory: the stock in our own database; None if it is elsewhere: then remote is where, for those who call it.
+    meter: hears of consumers.
     """
 
     store: Store
@@ -51,6 +53,7 @@ class Ports:
     messenger: Messenger | None = None
     remote: RemoteInventory | None = None
     letters: KeptLetters | None = None
+    meter: RunMeter = field(default_factory=Unmetered)
 
 
 @dataclass(frozen=True, slots=True)

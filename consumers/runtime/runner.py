@@ -14,6 +14,7 @@ from consumers.runtime.waiting import pause
 from domain.alarms import Lasting
 from domain.backoff import outage_backoff_s
 from domain.errors import Transient
+from domain.ports.metering import RunMeter, Unmetered
 from domain.ports.source import Message, Source
 from domain.reaction import Reaction
 
@@ -30,8 +31,10 @@ class Runner:
         edges: Edges,
         guard: Guard,
         bounds: Bounds,
+        meter: RunMeter | None = None,
     ) -> None:
         self._name = reaction.name
+        self._meter = meter or Unmetered()
         self._source = source
         self._processor = processor
         self._passing = passing
@@ -51,6 +54,8 @@ class Runner:
                 if await self._must_wait(stop):
                     continue
                 messages = await self._take()
+                if messages:
+                    self._meter.taken(self._name, len(messages))
                 if messages or self._processor.is_due:
                     async with self._source.processing():
                         await self._processor.process(messages, self._room(), stop)

@@ -6,6 +6,7 @@ open: their opener performs them after the transaction has committed.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from consumers.runtime.ports import Local, Ports
@@ -44,9 +45,14 @@ class Work:
         """Return the order as decided so far."""
         return self._orders.get(order_id)
 
-    def context(self, causation_id: EventId | None, content: bytes | None = None) -> Context:
-        """Return the context of a decision. causation_id: the event that caused it. content: its hash, if known."""
-        return Context(self.transaction.now, causation_id, self._rules, content)
+    def context(
+        self, causation_id: EventId | None, content: bytes | None = None, recorded_at: datetime | None = None
+    ) -> Context:
+        """Return the context of a decision. causation_id: the event that caused it. content: its hash, if known.
+
+        recorded_at: the time-stamp of the event's message.
+        """
+        return Context(self.transaction.now, causation_id, self._rules, content, recorded_at=recorded_at)
 
     def apply(self, decision: Decision) -> None:
         """Take a decision into this work."""

@@ -17,10 +17,11 @@ from deploy.settings.sections import (
     Runtime,
     Telling,
     Topics,
+    Watching,
 )
 
 
-class Settings(Runtime, RulesOfOrders, Inventory, Telling, Operations, Gateway, Topics, Places):
+class Settings(Watching, Runtime, RulesOfOrders, Inventory, Telling, Operations, Gateway, Topics, Places):
     """All settings in force, frozen. `load_settings` reads them; the constructor reads nothing.
 
     Durations are seconds unless the name says otherwise, amounts are minor units, sizes are bytes.

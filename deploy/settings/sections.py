@@ -218,3 +218,16 @@ class Runtime(Section):
     relay_poll_s: Seconds = Field(1, description="between looks at the outbox without a wake-up")
     log_format: Literal["console", "json"] = Field("console", description="of the log on stderr")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
+
+
+class Watching(Section):
+    """What a process tells of itself, and the audit of changed orders."""
+
+    metrics_listen: str | None = Field(
+        None, pattern=LISTEN, description="host:port for Prometheus, path /metrics; port 0: any free; none: off"
+    )
+    metrics_interval_s: Seconds = Field(15, description="between looks of the sweep at what database and Kafka know")
+    health_listen: str | None = Field(
+        None, pattern=LISTEN, description="host:port for probes: /live, /ready, /started; port 0: any free; none: off"
+    )
+    audit_interval_s: Seconds = Field(300, description="between audits of the orders that changed, by a sweep")

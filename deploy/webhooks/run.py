@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 
 from deploy.failures import WRONG_USAGE, Failure
+from deploy.listening import every, serving
 from deploy.webhooks.endpoint import PATH, Endpoint
 from deploy.webhooks.keeping import Keeper
-from deploy.webhooks.server import every, serving
 from deploy.webhooks.tally import EVERY_S, Tally
 from domain.ports.notices import KeepsNotices
 
@@ -49,7 +49,7 @@ class Webhooks:
 
     async def _listen(self, until_end: AsyncExitStack) -> str:
         try:
-            return await until_end.enter_async_context(serving(self._host, self._port, self._endpoint))
+            return await until_end.enter_async_context(serving(self._host, self._port, self._endpoint.answer))
         except OSError as error:
             raise Failure(
                 f"cannot listen for webhooks at {self._host}:{self._port} ({error.strerror}): set "

@@ -14,6 +14,7 @@ from outbox.audit.hold_differences import HoldDifference, HoldKind
 from outbox.audit.holds import read_holds
 from outbox.audit.listed import LATE, Lists, read_lists
 from outbox.audit.quiescence import unfinished_work
+from outbox.audit.recent import NUMBERED, Audited, audit_changed
 from outbox.audit.reconciling import Reconciliation, reconcile
 from outbox.audit.report import Invariant, Report
 from outbox.audit.run import audit, wait_until_quiet
@@ -21,6 +22,8 @@ from outbox.audit.topics import Committed, TopicMessage, TopicReader, Unreadable
 
 __all__ = [
     "LATE",
+    "NUMBERED",
+    "Audited",
     "Committed",
     "Difference",
     "GoodsCompared",
@@ -36,6 +39,7 @@ __all__ = [
     "TopicReader",
     "Unreadable",
     "audit",
+    "audit_changed",
     "compare_goods",
     "compare_stock",
     "read_holds",

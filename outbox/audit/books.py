@@ -7,13 +7,22 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg.rows import TupleRow
-from psycopg.sql import Composed
+from psycopg.sql import SQL, Composed, Literal
 
 from outbox.audit.report import Findings
 from schemas.codec import Codec
 
 FETCH: Final = 5_000
 """Rows of a long answer that are in memory at a time."""
+_NARROWED: Final[tuple[LiteralString, ...]] = (
+    "orders",
+    "attempt",
+    "operation",
+    "reservation",
+    "order_request",
+    "dispute",
+    "event",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +39,19 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Our books: one snapshot of the database, and what was found in it."""
+    """Our books: one snapshot of the database, and what was found in it.
+
+    numbers: of the orders that it is about; None: all. Then the same queries see the rows of these orders alone.
+    """
 
     connection: psycopg.AsyncConnection[TupleRow]
     scope: Scope
     findings: Mapping[int, Findings] = field(default_factory=lambda: {n: Findings(n) for n in range(1, 12)})
+    numbers: Sequence[int] | None = None
 
     async def rows(self, query: LiteralString | Composed, parameters: Sequence[Any] = ()) -> list[TupleRow]:
         """Run a query with a short answer; return its rows."""
-        return await (await self.connection.execute(query, parameters or None)).fetchall()
+        return await (await self.connection.execute(self._narrow(query), parameters or None)).fetchall()
 
     async def stream(
         self, stack: AsyncExitStack, query: LiteralString, parameters: Mapping[str, Any] | None = None
@@ -46,5 +59,17 @@ class Books:
         """Run a query with a long answer, read FETCH rows at a time; the stack closes it."""
         cursor = await stack.enter_async_context(self.connection.cursor(name="audit", binary=True))
         cursor.itersize = FETCH
-        await cursor.execute(query, parameters)
+        await cursor.execute(self._narrow(query), parameters)
         return cursor
+
+    def _narrow(self, query: LiteralString | Composed) -> LiteralString | Composed:
+        """Let a query see the rows of these orders alone: names of WITH hide tables of the same name."""
+        if self.numbers is None:
+            return query
+        some = Literal(list(self.numbers))
+        tables = [
+            SQL(table) + SQL(" AS (SELECT * FROM ") + SQL(table) + SQL(" WHERE order_number = ANY(") + some + SQL("))")
+            for table in _NARROWED
+        ]
+        asked = query if isinstance(query, Composed) else SQL(query)
+        return SQL("WITH ") + SQL(", ").join(tables) + SQL(" SELECT * FROM (") + asked + SQL(") AS asked")

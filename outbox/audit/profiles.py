@@ -157,13 +157,13 @@ class ProfileGroup(NamedTuple):
     examples: Sequence[str]
 
 
-async def read_profiles(books: Books) -> AsyncIterator[ProfileGroup]:
-    """Yield every profile once."""
+async def read_profiles(books: Books, examples: int = EXAMPLES) -> AsyncIterator[ProfileGroup]:
+    """Yield every profile once, with so many of its orders at the most."""
     async with AsyncExitStack() as stack:
-        parameters = {"prefix": books.scope.prefix, "examples": EXAMPLES}
+        parameters = {"prefix": books.scope.prefix, "examples": examples}
         async for row in await books.stream(stack, _PROFILES, parameters):
-            *fields, events, attempts, operations, holds, orders, examples = row
-            yield ProfileGroup(_profile(fields, events, attempts, operations, holds), orders, sorted(examples))
+            *fields, events, attempts, operations, holds, orders, some = row
+            yield ProfileGroup(_profile(fields, events, attempts, operations, holds), orders, sorted(some))
 
 
 def _profile(

@@ -221,3 +221,34 @@ sa.Index("message_due_at_idx", messages.c.due_at, postgresql_where=sa.text("due_
 sa.Index("message_settled_at_idx", messages.c.settled_at, postgresql_where=sa.text("state IN ('sent', 'stale')"))
 sa.Index("message_given_up_idx", messages.c.occurred_at, postgresql_where=sa.text("state = 'given_up'"))
 sa.Index("message_order_id_idx", messages.c.order_id)
+
+audit_runs = sa.Table(
+    "audit_run",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(cache=1), primary_key=True, comment="order of the runs"),
+    column("began_at", Time, "when it began", server_default=sa.text("now()")),
+    column("lease_until", Time, "from then on another may run, if this one has not ended"),
+    column("ended_at", Time, "when it ended; null: it has not, or its process is gone", nullable=True),
+    column("newest_event", sa.BigInteger, "the largest event.id when it began"),
+    column("newest_xid", sa.BigInteger, "the next transaction id when it began: that event's transaction is older"),
+    column("after_event", sa.BigInteger, "it looks at the orders of later events"),
+    column("through_event", sa.BigInteger, "up to this one"),
+    column("reaches_to", Time, "what changed before was looked at, by this run or an earlier one", nullable=True),
+    column("orders", sa.Integer, "how many orders it looked at", nullable=True),
+    column("found", JSONB, "violations by the number of the invariant", nullable=True),
+    column("examples", ARRAY(sa.Text), "the first of them, a line each", nullable=True),
+    column(
+        "again", ARRAY(sa.Text), "orders that the next run looks at, too: broken ones, unsettled ones", nullable=True
+    ),
+    comment="Audits of the orders that changed, of the last days",
+)
+
+reviews = sa.Table(
+    "review",
+    metadata,
+    column(
+        "order_id", sa.Text, "an order that came under review; see orders.status whether it still is", primary_key=True
+    ),
+    column("since", Time, "when it came under review", server_default=sa.text("now()")),
+    comment="Where to look for open reviews: an index on the status would be written at every step of an order",
+)

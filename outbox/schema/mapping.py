@@ -61,6 +61,7 @@ ORDERS: Final = Table(
             "content_hash", "bytea", "SHA-256 over what makes two OrderConfirmed the same; kept for good", read=bytes
         ),
         Column("created_at", TIME, "when we first saw it"),
+        Column("confirmed_at", TIME, "when its OrderConfirmed came onto its topic; null: before 0016", nullable=True),
     ),
     state=(
         word("status", "see domain.order.Status", read=member(Status)),

@@ -37,6 +37,8 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "quarantine": ("SELECT", "INSERT"),
         "passed_stretch": ("SELECT", "UPDATE"),
         "low_water": _ALL,
+        "review": (*_ALL, "DELETE"),
+        "audit_run": (*_ALL, "DELETE"),
         "gateway_notice": (*_ALL, "DELETE"),
     },
     Process.RELAY: {

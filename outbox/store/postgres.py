@@ -11,6 +11,7 @@ from domain.errors import Busy
 from domain.ids import OrderId
 from domain.operation import Operation
 from domain.ports.locks import Locks
+from domain.ports.metering import StoreMeter
 from domain.ports.store import Claimed
 from domain.ports.upkeep import InboxUpkeep
 from outbox.driver.connections import Connections
@@ -40,7 +41,7 @@ class PostgresStore(PgQuestions):
 
     upkeep_url: not through a pooler; by default that of the connections. few_max: a transaction of at most so many
     orders is written with few round trips, a larger one at little cost per row. send_messages: what customers are to be
-    told is put into the table of messages, for whoever sends them.
+    told is put into the table of messages, for whoever sends them. meter: hears of committed transactions.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class PostgresStore(PgQuestions):
         upkeep_url: str | None = None,
         few_max: int = FEW_MAX,
         send_messages: bool = False,
+        meter: StoreMeter | None = None,
     ) -> None:
         super().__init__(connections)
         self.notices = PgNotices(connections)
         self.messages = PgMessages(connections, inbox_retention_days)
         self.letters = PgKeptLetters(connections)
         self._send_messages = send_messages
+        self._meter = meter
         self._few_max = few_max
         self._upkeep = Upkeep(upkeep_url or connections.url, inbox_retention_days)
         self._encoder = RowEncoder(encode, prefix, event_bytes_max)
@@ -94,6 +97,9 @@ class PostgresStore(PgQuestions):
                 await transaction.finish()
                 await connection.commit()
             transaction.remember()
+        if self._meter is not None:
+            seconds = asyncio.get_running_loop().time() - began
+            self._meter.committed(transaction.record.written(transaction.now, seconds))
 
     async def claim_due(self, limit: int, lease_s: float) -> Sequence[Claimed]:
         """Take due operations under a new lease."""

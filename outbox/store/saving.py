@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from domain.decision import Notification
 from domain.ids import OrderId
+from domain.order import Status
 from domain.ports.store import Changes
 from outbox.driver.batches import COPY_FROM, Row
 from outbox.schema.mapping import DISPUTES
@@ -90,6 +91,18 @@ async def record_disputes(wire: Wire, changes: Changes, numbers: Mapping[OrderId
     last = {(order_id, dispute.dispute_id): dispute for order_id, dispute in changes.disputes}
     rows = [DISPUTES.row(dispute, numbers[order_id], order_id) for (order_id, _), dispute in last.items()]
     await wire.run(statements.KEEP_DISPUTES, rows)
+
+
+async def note_reviews(wire: Wire, changes: Changes) -> None:
+    """Note the orders that come under review, so that open reviews are found without an index on the status."""
+    came = [
+        change.after.order_id
+        for change in changes.orders
+        if change.after.status is Status.MANUAL_REVIEW
+        and (change.before is None or change.before.status is not Status.MANUAL_REVIEW)
+    ]
+    if came:
+        await wire.execute(statements.NOTE_REVIEWS, [came])
 
 
 async def _update(wire: Wire, decided: Decided) -> None:

@@ -41,6 +41,7 @@ WALK_BLOCKS: Final = 2_000
 WALK_EVERY_S: Final = 86_400
 
 _FINAL: LiteralString = "('paid_and_confirmed', 'payment_failed', 'cancelled', 'manual_review')"
+NOT_FINAL: Final[LiteralString] = f"status NOT IN {_FINAL}"
 
 LEFT_FINAL: LiteralString = f"UPDATE low_water SET at = least(at, %s) WHERE name = '{MARK}'"
 """Writes the row even if it stays the same: a search that moves the mark waits for its lock."""

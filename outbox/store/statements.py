@@ -153,3 +153,5 @@ INSERT_LETTER: LiteralString = """
     INSERT INTO event (id, event_id, order_id, order_version, ordinal, topic, key, body, header_names, header_values,
                        occurred_at, causation_id) OVERRIDING SYSTEM VALUE
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+NOTE_REVIEWS: LiteralString = """
+    INSERT INTO review (order_id) SELECT unnest(%s::text[]) ON CONFLICT (order_id) DO UPDATE SET since = now()"""

@@ -19,7 +19,8 @@ from outbox.store.learned import Learned
 from outbox.store.loading import Loading
 from outbox.store.numbers import draw_block
 from outbox.store.parts import Parts
-from outbox.store.saving import Decided, record_disputes, record_words, saving_for
+from outbox.store.record import Record
+from outbox.store.saving import Decided, note_reviews, record_disputes, record_words, saving_for
 from outbox.store.searching import LEFT_FINAL, left_final
 from outbox.store.wire import Wire
 from schemas.events import Event
@@ -55,6 +56,7 @@ class PgTransaction:
         self._learned = learned
         self._loading = Loading(wire, learned.memory)
         self._written: list[Order] = []
+        self.record = Record()
         self._oldest = oldest
         self._left_final: datetime | None = None
         self._last: list[Callable[[], Awaitable[None]]] = []
@@ -101,13 +103,18 @@ class PgTransaction:
             await early.write(self._wire, changes.early, changes.applied)
         await record_words(self._wire, changes)
         await record_disputes(self._wire, changes, numbers)
+        await note_reviews(self._wire, changes)
+        self.record.add_saved(changes, letters)
         self._left_final = left_final(changes.orders, self.now)
         self._written += [change.after for change in changes.orders if change.after is not change.before]
         return letters
 
     async def set_aside(self, work: SetAside) -> int | None:
         """Put this work in quarantine."""
-        return await quarantine.set_aside(self.connection, work)
+        number = await quarantine.set_aside(self.connection, work)
+        if number is not None:
+            self.record.add_aside(work.kind)
+        return number
 
     async def quarantined_lately(self) -> int:
         """Count what came into quarantine in the last ten minutes."""

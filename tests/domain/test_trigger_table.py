@@ -49,7 +49,7 @@ FREE: Final = builders.order_confirmed(
 def new(status: Status = S.CONFIRMED, **overrides: object) -> Order:
     """Return the order as it begins, with the token of its event."""
     first = attempt(token="pm_card_visa")
-    return replace(order(status, first, version=0), **overrides)
+    return replace(order(status, first, version=0, confirmed_at=AT), **overrides)
 
 
 def test_a_new_order_is_authorized_over_its_whole_total() -> None:

@@ -12,9 +12,9 @@ from uuid import UUID
 import aiohttp
 import orjson
 
+from deploy.listening import serving
 from deploy.webhooks.endpoint import PATH, Endpoint
 from deploy.webhooks.keeping import Keeper
-from deploy.webhooks.server import serving
 from deploy.webhooks.tally import Tally
 from domain.ports.notices import KeepsNotices
 
@@ -83,7 +83,7 @@ async def endpoint(
     made = Endpoint(secrets or (SECRET,), keeper, tally, now_s, tolerance_s=TOLERANCE_S, body_s=body_s)
     writing = asyncio.create_task(keeper.run())
     try:
-        async with serving("127.0.0.1", 0, made, **server) as address:
+        async with serving("127.0.0.1", 0, made.answer, **server) as address:
             pool = aiohttp.TCPConnector(limit=connections)
             async with aiohttp.ClientSession(connector=pool, timeout=aiohttp.ClientTimeout(total=60)) as session:
                 yield Sender(session, address, tally)

@@ -1,6 +1,6 @@
 """A member of a consumer group as domain.ports.source.Source. It hands out every message and skips none."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -25,7 +25,10 @@ from domain.ports.source import Message, Stretch
 
 
 class KafkaSource:
-    """domain.ports.source.Source. connection: aiokafka's options for the brokers' address and security."""
+    """domain.ports.source.Source. connection: aiokafka's options for the brokers' address and security.
+
+    on_joined: called when the group has shared out its partitions, even if none of them is ours.
+    """
 
     def __init__(
         self,
@@ -36,11 +39,13 @@ class KafkaSource:
         linger_s: float,
         drain_timeout_s: float,
         unpacked_bytes_max: int = UNPACKED_BYTES_MAX,
+        on_joined: Callable[[], None] = lambda: None,
     ) -> None:
         self._topic = topic
+        self._on_joined = on_joined
         self._unpacked_bytes_max = unpacked_bytes_max
         self._log = structlog.get_logger("consumers.source").bind(topic=topic, group=group)
-        self._membership = Membership(topic, group, connection, drain_timeout_s, self._take_assignment)
+        self._membership = Membership(topic, group, connection, drain_timeout_s, self._assigned)
         self._lanes = Lanes()
         self._commits = Commits()
         self._wire = Wire(topic, group, connection)
@@ -160,6 +165,10 @@ class KafkaSource:
         self._transactions.check(consumer, {p: offset for p, offset in positions.items() if p in ours}, clock())
         with suppress(Transient):
             await self._commits.send(consumer, self._lanes.topic_id)
+
+    def _assigned(self, partitions: Collection[TopicPartition]) -> None:
+        self._take_assignment(partitions)
+        self._on_joined()
 
     def _take_assignment(self, partitions: Collection[TopicPartition]) -> None:
         """Forget positions: since the last assignment others may have committed further ones."""

@@ -134,6 +134,25 @@ class Wire:
                 found.append(offset)
         return found[0], found[1]
 
+    async def all_bounds(self, partitions: Collection[int]) -> dict[int, tuple[int, int]]:
+        """Return the bounds of these partitions, with two requests to each broker that leads some of them."""
+        found: dict[int, list[int]] = {partition: [] for partition in partitions}
+        async with self._connected() as client:
+            led: dict[int, list[int]] = {}
+            for partition in partitions:
+                led.setdefault(await self._leader(client, partition), []).append(partition)
+            for node, those in led.items():
+                for which in (EARLIEST, LATEST):
+                    request = OffsetRequest(-1, READ_COMMITTED, [(self._topic, [(p, which) for p in those])])
+                    for _, answers in (await client.send(node, request)).topics:
+                        for partition, code, _, offset in answers:
+                            error = for_code(code)
+                            if error is not NoError:
+                                where = f"{self._topic}[{partition}]"
+                                raise Transient(f"Kafka does not say where {where} ends ({error.__name__})")
+                            found[partition].append(offset)
+        return {partition: (first, end) for partition, (first, end) in found.items()}
+
     async def committed(self, partitions: Collection[int]) -> dict[int, Committed]:
         """Return what the group has committed, for those of the partitions where it has."""
         async with self._connected() as client:

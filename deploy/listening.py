@@ -1,14 +1,17 @@
-"""The endpoint's server: how many connections it takes, how long each may be silent, how it starts and stops."""
+"""A server of HTTP for strangers: how many connections it takes, how long each may be silent, how it starts and stops.
+
+The endpoint for webhooks, the metrics and the probes use it.
+"""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
-from deploy.webhooks.endpoint import Endpoint
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 CONNECTIONS_MAX: Final = 1_000
 SILENT_S: Final = 15.0
@@ -32,9 +35,9 @@ class _Refusing(asyncio.Protocol):
 class _Server(web.Server):
     """aiohttp's server, with a bound on its connections."""
 
-    def __init__(self, endpoint: Endpoint, silent_s: float, connections_max: int) -> None:
+    def __init__(self, answer: Answer, silent_s: float, connections_max: int) -> None:
         super().__init__(
-            endpoint.answer,
+            answer,
             keepalive_timeout=silent_s,
             lingering_time=LINGER_S,
             access_log=None,
@@ -51,7 +54,7 @@ class _Server(web.Server):
 
 def _silent() -> logging.Logger:
     """Return a logger that drops all. aiohttp logs every malformed request as an error, and quotes what was sent."""
-    logger = logging.getLogger("deploy.webhooks.http")
+    logger = logging.getLogger("deploy.listening.http")
     logger.propagate = False
     logger.handlers = [logging.NullHandler()]
     return logger
@@ -61,7 +64,7 @@ def _silent() -> logging.Logger:
 async def serving(
     host: str,
     port: int,
-    endpoint: Endpoint,
+    answer: Answer,
     *,
     silent_s: float = SILENT_S,
     connections_max: int = CONNECTIONS_MAX,
@@ -70,7 +73,7 @@ async def serving(
 
     Raises OSError if it cannot listen there.
     """
-    server = _Server(endpoint, silent_s, connections_max)
+    server = _Server(answer, silent_s, connections_max)
     listener = await asyncio.get_running_loop().create_server(server.protocol, host, port, backlog=BACKLOG)
     try:
         bound = listener.sockets[0].getsockname()
