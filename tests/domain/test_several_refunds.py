@@ -557,7 +557,7 @@ def test_a_refund_that_fails_later_and_that_others_have_made_good_asks_nobody() 
     assert play.rule(Word.NOT_EXECUTED) is None
     play.answer(ReturnedElsewhere(TOTAL, "re_9"), "R-1")
     assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
-    gone = SeenRefund("re_cancel_2", str(of_cancel.operation_id), "failed", TOTAL - 1_000, "EUR")
+    gone = SeenRefund(f"re_cancel_{of_cancel.try_number}", str(of_cancel.operation_id), "failed", TOTAL - 1_000, "EUR")
 
     assert play.fail_later(of_cancel, news(gone, SeenRefund("re_9", None, "succeeded", TOTAL, "EUR")))
 
