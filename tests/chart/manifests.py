@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,17 +15,20 @@ KUBERNETES: Final = "1.37.0"
 FOREIGN_GROUPS: Final = ("kafka.strimzi.io/", "keda.sh/", "monitoring.coreos.com/")
 """Kinds of operators; `make chart` holds them against the operators' own definitions."""
 
+LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 Manifest = Mapping[str, Any]
 
 
+@cache
 def manifests(example: str) -> list[Manifest]:
-    """Return the manifests of an example."""
+    """Return the manifests of an example; nobody changes them."""
     return read_manifests((RENDERED / f"{example}.yaml").read_text("utf-8"))
 
 
 def read_manifests(text: str) -> list[Manifest]:
     """Return the manifests of a text."""
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(text, Loader=LOADER) if document]
 
 
 def kind_of(found: list[Manifest], kind: str) -> list[Manifest]:

@@ -1,4 +1,4 @@
-"""What the chart knows of the product: topics, reactions, and the rights of each Kafka user. Made from the code's tables."""
+"""What the chart knows of the product: topics, reactions, the rights of each Kafka user."""
 
 from typing import Any, Final
 
