@@ -88,7 +88,7 @@ def gather(target: Target) -> Path:
 
 def read_lock(text: str) -> dict[str, tuple[Requirement, str]]:
     """Return a lock's entries by canonical name: the requirement, and its hashes as pip's options."""
-    found = {}
+    found: dict[str, tuple[Requirement, str]] = {}
     for entry in _entries(text):
         line, *hashes = (part.strip().rstrip("\\").strip() for part in entry)
         requirement = Requirement(line)
