@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 FILES = ROOT / "deploy" / "compose"
 OURS = [name for name, service in COMPOSE["services"].items() if "payments" in service["image"]]
-NOT_A_COMMAND = {"gateway"}
+NOT_A_COMMAND = {"gateway", "registry-ready"}
+"""Programs of ours that are no command: the gateway sandbox, and who waits for the registry."""
 
 
 def environment() -> dict[str, str]:
