@@ -19,6 +19,8 @@ LOCAL_BASE: Final = "local/python:3"
 _ABOUT: Final = (
     "import os, platform as p; print(p.python_version(), p.machine(), os.confstr('CS_GNU_LIBC_VERSION').split('.')[1])"
 )
+SYSTEM_PLACES = ":/usr/sbin:/sbin"
+"""Where Debian has programs for root."""
 PACKAGES: Final = "python3,python3-venv,ca-certificates"
 Progress = Callable[[str], None]
 
@@ -83,7 +85,7 @@ def own_engine(folder: Path, progress: Progress) -> Iterator[Docker]:
 
     Raises Missing, naming every tool that is not here. Only root may do it.
     """
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # noqa: TID251 - where Debian has them
+    path = os.environ["PATH"] + SYSTEM_PLACES  # noqa: TID251 - a tool's own settings
     tools = [tool for tool in ("dockerd", "debootstrap") if shutil.which(tool, path=path) is None]
     if tools:
         raise Missing(f"{' and '.join(tools)} not found: on Debian apt-get install docker.io debootstrap, then again")
