@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 3
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-long test-pooler bench chaos minds conformance model neighbours check format clean
+.PHONY: help demo test test-long test-pooler bench chaos minds conformance model neighbours image chart check format clean
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -65,6 +65,12 @@ model: $(DEV)  ## the protocol's model in Spin, and the mistakes that it must fi
 neighbours: $(DEV)  ## kits of other teams' languages and their tools before the real pipeline (downloads the first time); ARGS="--only java"
 	@$(BIN)/python -m tests.neighbours $(ARGS)
 	@$(PYTEST) tests/neighbours -m neighbours
+
+image: $(DEV)  ## the image, built and run on a real Docker engine; ARGS="--base IMAGE", or --own-engine where no registry is reached
+	@$(BIN)/python -m tests.image $(ARGS)
+
+chart: $(DEV)  ## the Helm chart rendered, refused and validated (needs Go the first time); ARGS=--write renews what is kept
+	@$(BIN)/python -m tests.chart $(ARGS)
 
 check: $(DEV)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -54,15 +54,15 @@ class Mailbox:
 
 
 @contextmanager
-def listening() -> Iterator[Mailbox]:
-    """Listen on a free port of this machine while inside, in a thread: the demo's own loop may be busy."""
+def listening(port: int = 0) -> Iterator[Mailbox]:
+    """Listen on this machine while inside, in a thread: the demo's own loop may be busy. port: 0: any that is free."""
     mailbox, listens = Mailbox(), Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     raised: list[BaseException] = []
 
     async def serve() -> None:
-        server = await loop.create_server(lambda: SMTP(mailbox, hostname=NAME, enable_SMTPUTF8=True), HOST, 0)
+        server = await loop.create_server(lambda: SMTP(mailbox, hostname=NAME, enable_SMTPUTF8=True), HOST, port)
         async with server:
             mailbox.port = server.sockets[0].getsockname()[1]
             listens.set()

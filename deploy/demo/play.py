@@ -12,7 +12,7 @@ from deploy.contracts import codec_of
 from deploy.demo.mailbox import Mail
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.show import Show
-from deploy.demo.stage import Stage, set_up
+from deploy.demo.standing import SetUp, Stage
 from deploy.demo.telling import Told, count_waiting, read_told
 from deploy.demo.traffic import QUIET_S, Progress, Traffic
 from deploy.demo.verdict import Evidence, Verdict, judge
@@ -61,12 +61,12 @@ class Played:
         return not self.verdict.wrong and self.audit.quiescent and all(i.holds for i in self.audit.invariants)
 
 
-def play(script: Script, show: Show, *, quiet_s: float = QUIET_S) -> Played:
-    """Play a script on servers of its own; they are gone when this returns or raises.
+def play(script: Script, show: Show, set_up: SetUp, *, quiet_s: float = QUIET_S) -> Played:
+    """Play a script on what set_up makes; that is gone when this returns or raises.
 
     quiet_s: once every order has an outcome, wait so long after the last event for what else the script says.
-    Settings of the environment are ignored. SIGINT and SIGTERM raise KeyboardInterrupt, after everything was
-    taken down. Raises EmbeddedError when a server cannot be started.
+    SIGINT and SIGTERM raise KeyboardInterrupt, after everything was taken down. Raises EmbeddedError when a server
+    cannot be started.
     """
     telemetry.configure("console", "ERROR", library_level="CRITICAL")
     with Stopping(_interrupt), set_up(show, script) as stage:
@@ -112,9 +112,9 @@ async def _perform(script: Script, stage: Stage, show: Show, quiet_s: float) -> 
         told=told,
         mails=mails,
         shown=_read_shown(script, stage),
-        log=stage.pipeline.last_words(),
-        kafka=stage.servers.kafka.version,
-        postgresql=stage.servers.postgres.version,
+        log=stage.last_words(),
+        kafka=stage.kafka,
+        postgresql=stage.postgresql,
     )
 
 
@@ -162,7 +162,7 @@ async def _goods(stage: Stage) -> Mapping[str, Any] | None:
     """Read the inventory's ledger, if the stock is there."""
     if stage.inventory is None:
         return None
-    return await StockhouseClient(f"http://{stage.inventory.address}").ledger()
+    return await StockhouseClient(stage.inventory).ledger()
 
 
 async def _orders(stage: Stage) -> dict[OrderId, Order]:

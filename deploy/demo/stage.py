@@ -1,23 +1,19 @@
 """Everything that a demo runs on: servers, sandbox and pipeline on a temporary folder, restarted when they die."""
 
-import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aiokafka.admin import AIOKafkaAdminClient
-
-from deploy.consuming import consumed_with
 from deploy.demo.elsewhere import OF_ALL_CALLS
 from deploy.demo.mailbox import HOST, Mailbox, listening
 from deploy.demo.pipeline import READY
 from deploy.demo.script import Script, customer_file
+from deploy.demo.settings import PENDING_S, SETTINGS
 from deploy.demo.show import Show
+from deploy.demo.standing import Stage, wait_for_groups
 from deploy.embedded import (
-    EmbeddedError,
     EmbeddedServers,
     Managed,
     ManagedProcess,
@@ -33,36 +29,9 @@ from deploy.preparing import make_topics, migrate_database, set_stock
 from deploy.running import run
 from deploy.settings import Settings, load_settings
 from deploy.stockhouse.client import StockhouseClient
-from producers.connection import NO_ANSWER, admin_client
 
-PENDING_S: Final = 2.0
 CUSTOMERS: Final = "customers.csv"
 FOLDER_PREFIX: Final = "payments-demo-"
-PARTITIONS: Final = 4
-JOIN_S: Final = 60.0
-POLL_S: Final = 0.1
-ASK_MS: Final = 40_000
-STABLE: Final = "Stable"
-SETTINGS: Final = {
-    "PAYMENTS_TOPIC_REPLICATION_FACTOR": "1",
-    "PAYMENTS_TOPIC_PARTITIONS": str(PARTITIONS),
-    "PAYMENTS_GATEWAY": "sandbox",
-    "PAYMENTS_SANDBOX_PENDING_S": f"{PENDING_S:g}",
-    # What takes minutes in production takes seconds here, so that every order ends while somebody watches.
-    "PAYMENTS_GATEWAY_CONNECT_TIMEOUT_S": "1",
-    "PAYMENTS_GATEWAY_TIMEOUT_S": "2",
-    "PAYMENTS_LEASE_S": "15",
-    "PAYMENTS_UNKNOWN_RETRY_S": "1",
-    "PAYMENTS_BACKOFF_MIN_S": "0.5",
-    "PAYMENTS_SWEEP_INTERVAL_S": "0.25",
-    # Nobody goes back there: the customers of a demo are played.
-    "PAYMENTS_RETURN_URL": "https://shop.example/orders/{order_id}",
-    "PAYMENTS_ACTION_TIMEOUT_S": "8",
-    "PAYMENTS_NOTIFIER": "smtp",
-    "PAYMENTS_SMTP_FROM": "The demo's shop <shop@shop.example>",
-    "PAYMENTS_EARLY_WAIT_S": "10",
-    "PAYMENTS_LOG_LEVEL": "WARNING",
-}
 
 
 class Pipeline(Server):
@@ -85,29 +54,6 @@ class Pipeline(Server):
         """Return the end of its log. If an earlier process of it died, the end of that log comes first."""
         log = self._process.log
         return "\n".join(part for part in (last_lines(log.with_name(f"{log.name}.1")), last_lines(log)) if part)
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A running pipeline. settings: name its servers. inventory: None if the stock is in the database."""
-
-    settings: Settings
-    servers: EmbeddedServers
-    sandbox: ManagedProcess
-    pipeline: Pipeline
-    mailbox: Mailbox
-    inventory: ManagedProcess | None = None
-
-    @property
-    def gateway(self) -> str:
-        """The sandbox's base URL."""
-        return f"http://{self.sandbox.address}"
-
-    @property
-    def all(self) -> Sequence[Managed]:
-        """Every process."""
-        inventory = () if self.inventory is None else (self.inventory,)
-        return (*self.servers.managed, self.sandbox, *inventory, self.pipeline)
 
 
 @contextmanager
@@ -140,15 +86,24 @@ def set_up(show: Show, script: Script) -> Iterator[Stage]:
                 run(set_stock(settings, script.stock, "demo"))
             step.done(f"{len(made.created)} topics and the tables are made, the stock is filled")
         pipeline = Pipeline(folder, show.tell)
-        stage = Stage(settings, servers, sandbox, pipeline, mailbox, inventory)
         with show.step("the pipeline: all consumers, the relay and the sweep") as step:
             stack.callback(pipeline.stop, immediate=True)
             start_or_give_up(pipeline.start, (pipeline,))
-            run(_wait_for_groups(settings))
+            run(wait_for_groups(settings))
             step.done(f"the pipeline runs (pid {pipeline.pid}): all consumers, the relay and the sweep")
         # Somebody may kill one of them: it is started again, and nothing is lost.
-        stack.enter_context(Supervisor(stage.all, show.tell).watching())
-        yield stage
+        elsewhere = () if inventory is None else (inventory,)
+        managed: Sequence[Managed] = (*servers.managed, sandbox, *elsewhere, pipeline)
+        stack.enter_context(Supervisor(managed, show.tell).watching())
+        yield Stage(
+            settings,
+            f"http://{sandbox.address}",
+            mailbox,
+            servers.kafka.version,
+            servers.postgres.version,
+            None if inventory is None else f"http://{inventory.address}",
+            pipeline.last_words,
+        )
 
 
 @contextmanager
@@ -194,25 +149,3 @@ def _settings(
     }
     write_whole(servers.data_dir / ".env", "".join(f"{name}={value}\n" for name, value in lines.items()))
     return load_settings({}, directory=servers.data_dir, use_embedded=False)
-
-
-async def _wait_for_groups(settings: Settings) -> None:
-    """Wait until every consumer group has its members and partitions. Raises EmbeddedError after JOIN_S."""
-    async with admin_client(settings.kafka_options(), "payments-demo", "about groups", ASK_MS) as admin:
-        try:
-            async with asyncio.timeout(JOIN_S):
-                for reaction in consumed_with(settings):
-                    group = settings.topic_prefix + reaction.group
-                    while not await _stable(admin, group):  # noqa: ASYNC110 - Kafka gives no signal when a group is stable
-                        await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            raise EmbeddedError(f"the consumers did not share out their partitions within {JOIN_S:g} s") from None
-
-
-async def _stable(admin: AIOKafkaAdminClient, group: str) -> bool:
-    """Whether a group has shared out its partitions. One group a request: aiokafka misreads an answer about several."""
-    try:
-        answers = await admin.describe_consumer_groups([group])
-    except NO_ANSWER:
-        return False  # its coordinator is not there yet
-    return any(group == name and state == STABLE for answer in answers for _, name, state, *_ in answer.groups)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from deploy.settings.errors import SettingsError
 from deploy.settings.model import Settings
-from deploy.settings.names import FILE_SUFFIX, FOREIGN_PREFIXES, PREFIX, SECRET_NAMES, refuse_unknown, setting_name
+from deploy.settings.names import FILE_SUFFIX, PREFIX, SECRET_NAMES, is_foreign, refuse_unknown, setting_name
 
 STRIPE_PREFIX = "PAYMENTS_STRIPE_"
 SECRET_BYTES_MAX = 64 * 1024
@@ -55,7 +55,7 @@ def _ours(values: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in values.items()
-        if value and name.startswith(PREFIX) and not name.startswith(FOREIGN_PREFIXES)
+        if value and name.startswith(PREFIX) and not is_foreign(name, value)
     }
 
 

@@ -15,6 +15,7 @@ from deploy.demo.play import play
 from deploy.demo.report import document, page
 from deploy.demo.script import Script, write_script
 from deploy.demo.show import Show
+from deploy.demo.stage import set_up
 from deploy.demo.stories import End, Money
 from tests.deploy.commands import payments
 from tests.processes import started
@@ -121,7 +122,7 @@ def test_demo_interrupted_while_its_servers_start_leaves_nothing_behind(tmp_path
 
 def test_demo_with_an_order_that_does_not_end_as_its_script_says_is_not_good() -> None:
     script = with_another_end(write_script(ORDERS_MIN, 1))
-    played = play(script, Show(Console(file=io.StringIO())), quiet_s=2)
+    played = play(script, Show(Console(file=io.StringIO())), set_up, quiet_s=2)
     assert not played.good
     found = document(played)
     assert found["audit"]["holds"] is True

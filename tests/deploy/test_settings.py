@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.settings import SECRET_NAMES, Settings, SettingsError, load_settings, setting_name
+from deploy.settings.names import FILE_SUFFIX, is_foreign
 from deploy.settings.places import MASK
 from deploy.settings.telling import notifier_secrets, smtp_place
 from schemas.limits import AMOUNT_MAX_MINOR
@@ -74,8 +75,26 @@ def test_names_of_tests_and_of_kubernetes_are_left_alone(tmp_path: Path) -> None
         "PAYMENTS_SERVICE_HOST": "10.0.0.1",
         "PAYMENTS_PORT": "tcp://10.0.0.1:80",
         "PAYMENTS_PORT_80_TCP_ADDR": "10.0.0.1",
+        "PAYMENTS_WEBHOOKS_SERVICE_HOST": "10.0.0.2",
+        "PAYMENTS_WEBHOOKS_SERVICE_PORT": "80",
+        "PAYMENTS_WEBHOOKS_SERVICE_PORT_HTTP": "80",
+        "PAYMENTS_WEBHOOKS_PORT": "tcp://10.0.0.2:80",
+        "PAYMENTS_WEBHOOKS_PORT_80_TCP": "tcp://10.0.0.2:80",
+        "PAYMENTS_WEBHOOKS_PORT_80_TCP_PROTO": "tcp",
     }
     assert load(tmp_path, **foreign) == Settings()
+
+
+@pytest.mark.parametrize("name", ["PAYMENTS_WEBHOOKS_PORT", "PAYMENTS_PORTS", "PAYMENTS_SERVICE_NAME"])
+def test_what_only_looks_like_a_name_of_kubernetes_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load(tmp_path, **{name: "8080"})
+
+
+def test_no_setting_has_a_name_that_kubernetes_might_inject() -> None:
+    names = [setting_name(field) for field in Settings.model_fields]
+    names += [name + FILE_SUFFIX for name in SECRET_NAMES]
+    assert [name for name in names if is_foreign(name, "tcp://10.0.0.1:80")] == []
 
 
 OF_A_FORM = {
