@@ -69,6 +69,8 @@ class Deployment:
     stack: ExitStack
     processes: dict[str, Process] = field(default_factory=dict)
     published: list[Order] = field(default_factory=list)
+    _connection: "psycopg.Connection[tuple[Any, ...]] | None" = None
+    _connection_url: str = ""
 
     def start(self, *roles: str, **settings: str) -> None:
         """Start these roles, all at once, and wait until they run."""
@@ -122,9 +124,30 @@ class Deployment:
         return {"bootstrap_servers": self.servers.kafka_bootstrap}
 
     def rows(self, query: LiteralString, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Ask the database."""
-        with psycopg.connect(self.database_url.replace("+psycopg", ""), autocommit=True) as connection:
-            return connection.execute(query, parameters or None).fetchall()
+        """Ask the database. Waiting asks often, so the connection is kept: a login takes longer than an answer."""
+        for again in (True, False):
+            try:
+                return self._connected().execute(query, parameters or None).fetchall()
+            except psycopg.OperationalError:
+                if not again:
+                    raise
+                self.hang_up()
+        raise AssertionError("it answered or raised")
+
+    def _connected(self) -> "psycopg.Connection[tuple[Any, ...]]":
+        """Return the open connection to the database that is named now."""
+        if self._connection is None or self._connection_url != self.database_url:
+            self.hang_up()
+            url = self.database_url.replace("+psycopg", "")
+            self._connection = psycopg.connect(url, autocommit=True, prepare_threshold=None)
+            self._connection_url = self.database_url
+        return self._connection
+
+    def hang_up(self) -> None:
+        """Close the connection, if one is open."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def number(self, query: LiteralString, *parameters: Any) -> int:
         """Ask the database for one number."""
@@ -180,6 +203,7 @@ def deployment(servers: EmbeddedServers, directory: Path, template: str, prefix:
             "PAYMENTS_STRIPE_API_BASE": f"http://{listen}",
         }
         made = Deployment(servers, directory, url, prefix, settings, f"http://{listen}", stack)
+        stack.callback(made.hang_up)
         eventually(lambda: asyncio.run(_made_topics(made)), "Kafka, which another test has frozen or killed, is there")
         made.start_sandbox()
         yield made
