@@ -62,10 +62,27 @@ def explain(error: Exception, database: str = DATABASE) -> Explained | None:
         return Explained(
             f"this needs {error.name}, which the extra brings: pip install 'payments[embedded]'", WRONG_USAGE
         )
+    if (refusal := _refusal_of_kafka(error)) is not None:
+        return Explained(refusal, NOT_REACHED)
     for module, name, exit_code in EXPECTED:
         family = getattr(sys.modules.get(module), name, None)
         if family is not None and isinstance(error, family):
             return Explained(_what_to_do(error), exit_code)
+    return None
+
+
+def _refusal_of_kafka(error: BaseException) -> str | None:
+    """Return why Kafka refused the connection, if this error comes of one and the cause is known."""
+    connecting = sys.modules.get("deploy.connecting.kafka")
+    if connecting is None:
+        return None
+    families = (sys.modules["aiokafka.errors"].KafkaConnectionError, sys.modules["domain.errors"].KafkaDown)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, families):
+            text: str | None = connecting.REFUSALS.text()
+            return text
+        cause = cause.__cause__
     return None
 
 
