@@ -4,6 +4,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deploy.connecting.database import explain_refusal
+
 ANSWER_IS_NO = 1
 WRONG_USAGE = 2
 NOT_REACHED = 3
@@ -103,6 +105,8 @@ def _of_database(error: BaseException, setting: str) -> str:
     cause = one_line(str(error))
     if getattr(error, "sqlstate", None) == FORBIDDEN:
         return f"PostgreSQL forbids it ({cause}): grant that to the user of {setting}"
+    if getattr(error, "sqlstate", None) is None and (told := explain_refusal(cause, setting)) is not None:
+        return told
     if "FATAL:" in cause:
         words = cause[cause.index("FATAL:") :]
         return f"PostgreSQL refuses the connection ({words}): check user, password and name in {setting}"

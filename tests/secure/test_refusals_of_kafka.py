@@ -11,7 +11,7 @@ from tests.secure.certificates import EPOCH, Authority
 from tests.secure.conftest import Secured
 from tests.secure.issuer import CLIENT, SECRET
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.secure, pytest.mark.integration]
 
 WRONG = "wr0ng-pass"
 SECRETS = (PASSWORD, WRONG, SECRET)

@@ -11,6 +11,8 @@ from deploy.connecting.tokens import NoToken, Token, Tokens, from_file
 from deploy.settings import Settings, SettingsError, load_settings
 from tests.secure.certificates import Authority
 
+pytestmark = pytest.mark.secure
+
 
 def test_a_certificate_that_is_written_anew_is_used_by_the_next_connection(tmp_path: Path) -> None:
     first, second = Authority("first"), Authority("second")
