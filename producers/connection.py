@@ -26,7 +26,7 @@ METADATA_MAX_AGE_MS = 15_000
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 5
 BREAK_OFF_S = 2
-REFUSED_CREDENTIALS = (AuthenticationFailedError, SaslAuthenticationFailed, ClusterAuthorizationFailedError)
+REFUSED_CREDENTIALS = (AuthenticationFailedError, SaslAuthenticationFailed)
 
 
 def producer_options(kafka: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,6 +72,11 @@ def start_failure(kafka: Mapping[str, Any], error: Exception) -> Transient:
     servers = kafka["bootstrap_servers"]
     if isinstance(error, REFUSED_CREDENTIALS):
         return KafkaDown(f"Kafka at {servers} refused the login: check the PAYMENTS_KAFKA_SASL_ settings")
+    if isinstance(error, ClusterAuthorizationFailedError):
+        return KafkaDown(
+            f"Kafka at {servers} forbids our user what we ask: grant Write on a topic that it publishes (or "
+            "IdempotentWrite on the cluster)"
+        )
     if isinstance(error, KafkaConnectionError | TimeoutError | OSError):
         return KafkaDown(f"no Kafka broker answers at {servers}: check that it runs and the address is right")
     return KafkaDown(f"Kafka at {servers} answered {type(error).__name__}: try again")
