@@ -41,7 +41,7 @@ async def explain_refusal(host: str, port: int, options: Mapping[str, Any], erro
     where, protocol = f"Kafka at {host}:{port}", options.get("security_protocol", "PLAINTEXT")
     for cause in _causes(error):
         if isinstance(cause, NoToken):
-            return str(cause)
+            return str(cause.args[0])  # the text alone: aiokafka puts its class in front
         if (said := _of(cause, options)) is not None:
             return f"{where} {said}"
     if protocol.endswith("SSL"):

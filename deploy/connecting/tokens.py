@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -88,14 +89,14 @@ def from_endpoint(endpoint: Endpoint) -> Tokens:
     async def fetch() -> Token:
         form = {"grant_type": "client_credentials", **({"scope": endpoint.scope} if endpoint.scope else {})}
         try:
-            login = aiohttp.BasicAuth(quote_plus(endpoint.client_id), quote_plus(endpoint.secret()), "utf-8")
+            login = b64encode(f"{quote_plus(endpoint.client_id)}:{quote_plus(endpoint.secret())}".encode()).decode()
             timeout = aiohttp.ClientTimeout(total=ASK_S)
             async with (
                 aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
                 session.post(
                     endpoint.url,
                     data=form,
-                    headers={"Authorization": login.encode()},
+                    headers={"Authorization": f"Basic {login}"},
                     ssl=secure,
                     allow_redirects=False,
                 ) as answer,

@@ -6,13 +6,14 @@ Its listener PLAINTEXT is the administrator's: who comes there is a super user.
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
 from deploy.embedded.kafka import KafkaServer
 from deploy.embedded.ports import HOST, kept_port
 from deploy.embedded.process import Command
+from tests.eventually import eventually
 from tests.secure.certificates import Authority, Issued
 from tests.secure.issuer import AUDIENCE, Issuer
 
@@ -112,6 +113,9 @@ class SecureKafka(KafkaServer):
         admin = self.admin()
         for made in admin.create_acls(rules).values():
             made.result(30)
+        of_them = AclBindingFilter(kind, name, pattern, f"User:{user}", "*", AclOperation.ANY, AclPermissionType.ANY)
+        # The broker follows its controller a moment later.
+        eventually(lambda: set(rules) <= set(admin.describe_acls(of_them).result(30)), "the broker knows the rules")
 
 
 def _line(pem: bytes) -> str:

@@ -1,5 +1,6 @@
 """Tokens end while orders flow. The broker ends the connections with them; nobody is alarmed, and no order is late."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -69,7 +70,7 @@ async def test_orders_flow_on_while_tokens_end(
     for kind in (ResourceType.TOPIC, ResourceType.GROUP):
         secured.kafka.allow(kind, topic_prefix, AclOperation.ALL, pattern=ResourcePatternType.PREFIXED)
     secured.issuer.life_s, given = life_s, secured.issuer.given
-    names = []
+    names: list[str] = []
     try:
         with (
             started(tmp_path, "consume", "all", **{**common, **token}) as consume,
@@ -96,6 +97,7 @@ async def test_orders_flow_on_while_tokens_end(
     assert secured.issuer.given - given >= 2 * ends
     asked = await times_of(servers, f"{topic_prefix}OrderConfirmed")
     latest_s = max(outcomes[name.encode()] - asked[name.encode()] for name in names) / 1000
-    print(f"{len(names)} orders over {ends} ends of tokens of {life_s:g} s: the latest outcome after {latest_s:.2f} s")
+    measured = f"{ends} ends of tokens of {life_s:g} s: the latest outcome after {latest_s:.2f} s"
+    sys.stderr.write(f"{len(names)} orders over {measured}\n")
     if life_s == LONG_S:
         assert latest_s <= LATE_S
