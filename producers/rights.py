@@ -14,7 +14,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     for_code,
 )
-from aiokafka.protocol.admin import DescribeGroupsRequest
+from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
@@ -74,8 +74,7 @@ async def _of_groups(admin: AIOKafkaAdminClient, groups: Collection[str]) -> dic
         except GroupAuthorizationFailedError:
             found[group] = 0
             continue
-        request = DescribeGroupsRequest([group], include_authorized_operations=True)
-        answer: Any = await admin._send_request(request, node)  # noqa: SLF001 - as above
+        answer: Any = await admin._send_request(_GroupRequest(group), node)  # noqa: SLF001 - as above
         ((code, *_, operations),) = answer.groups
         found[group] = _bits(code, operations)
     return found
@@ -160,3 +159,22 @@ class _RightsRequest(Request[_RightsRequestStruct]):  # type: ignore[misc]
 
     def build(self, request_struct_class: type[_RightsRequestStruct]) -> _RightsRequestStruct:
         return request_struct_class(self._topics, False, False, True)
+
+
+class _GroupRequestStruct(RequestStruct):  # type: ignore[misc]
+    """Kafka's DescribeGroups request, version 3. The library's reads its answer as one of version 2, without rights."""
+
+    API_KEY = 15
+    API_VERSION = 3
+    RESPONSE_TYPE = DescribeGroupsResponse_v3
+    SCHEMA = DescribeGroupsRequest_v3.SCHEMA
+
+
+class _GroupRequest(Request[_GroupRequestStruct]):  # type: ignore[misc]
+    API_KEY = 15
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+
+    def build(self, request_struct_class: type[_GroupRequestStruct]) -> _GroupRequestStruct:
+        return request_struct_class([self._group], True)

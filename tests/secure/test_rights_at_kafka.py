@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
@@ -43,16 +44,27 @@ def told(ours: Settings, reactions: Sequence[Reaction] = (), *, relays: bool = F
     return ""
 
 
+async def commit(servers: str, topic: str, group: str) -> None:
+    """Have the group known to its coordinator, which then answers about it."""
+    partition = TopicPartition(topic, 0)
+    async with AIOKafkaConsumer(bootstrap_servers=servers, group_id=group, enable_auto_commit=False) as consumer:
+        consumer.assign([partition])
+        await consumer.commit({partition: 0})
+
+
 def test_each_missing_right_of_a_consumer_and_of_a_relay_is_named(
     secured: Secured, ours: Settings, topic_prefix: str
 ) -> None:
     topic, group = f"{topic_prefix}OrderConfirmed", topic_prefix + authorize_payment.group
+    run(commit(secured.kafka.address, topic, group))
     text = told(ours, reactions=[authorize_payment])
     assert f"Read on topic {topic}, Read on group {group}: " in text
     assert f"--allow-principal User:{USER} --operation Read --topic {topic}" in text
 
     secured.kafka.allow(ResourceType.TOPIC, topic, READ)
     eventually(lambda: "on topic" not in told(ours, reactions=[authorize_payment]), "the topic may be read")
+    assert f"Read on group {group}: " in told(ours, reactions=[authorize_payment])
+    secured.kafka.allow(ResourceType.GROUP, group, DESCRIBE)
     assert f"Read on group {group}: " in told(ours, reactions=[authorize_payment])
     secured.kafka.allow(ResourceType.GROUP, topic_prefix, READ, pattern=ResourcePatternType.PREFIXED)
     eventually(lambda: not told(ours, reactions=[authorize_payment]), "the group may be joined")
