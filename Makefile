@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 3
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-long test-pooler bench chaos minds conformance model neighbours image chart check format clean
+.PHONY: help demo test test-long test-pooler test-secure bench chaos minds conformance model neighbours image chart check format clean
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -44,6 +44,11 @@ test-pooler: $(DEV)  ## behind PgBouncer, which must be installed (apt-get insta
 	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v pgbouncer >/dev/null || \
 		{ echo "test-pooler needs PgBouncer: apt-get install pgbouncer, or your system's like, then again"; exit 2; }
 	@$(PYTEST) tests/pooler -m pooler $(ARGS)
+
+test-secure: $(DEV)  ## TLS, logins, tokens, rights and roles on real servers (needs PostgreSQL with TLS: apt-get install postgresql)
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || \
+		{ echo "test-secure needs PostgreSQL with TLS, which the embedded one lacks: apt-get install postgresql, then again"; exit 2; }
+	@$(PYTEST) tests/secure -m secure $(ARGS)
 
 bench: $(RUN)  ## side by side with its peers and the limit; ARGS=--quick for the short form
 	@$(BIN)/python -m tests.bench $(ARGS)

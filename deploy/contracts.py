@@ -42,7 +42,7 @@ def _registry_of(settings: Settings) -> Registry | None:
         return None
     from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library, and most have no registry
 
-    return ConfluentRegistry.at(settings.schema_registry_url)
+    return ConfluentRegistry.at(settings.schema_registry_url, settings.registry_options())
 
 
 class Contracts:
@@ -55,7 +55,7 @@ class Contracts:
         if settings.schema_registry_url is not None:
             from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library
 
-            self._source = ConfluentRegistry.at(settings.schema_registry_url)
+            self._source = ConfluentRegistry.at(settings.schema_registry_url, settings.registry_options())
             self._registry = AwaitingRegistry(self._source)
         self.codec = codec_of(settings, written_max=written_max, registry=self._registry)
 

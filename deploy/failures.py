@@ -4,6 +4,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deploy.connecting.database import explain_refusal
+
 ANSWER_IS_NO = 1
 WRONG_USAGE = 2
 NOT_REACHED = 3
@@ -62,10 +64,27 @@ def explain(error: Exception, database: str = DATABASE) -> Explained | None:
         return Explained(
             f"this needs {error.name}, which the extra brings: pip install 'payments[embedded]'", WRONG_USAGE
         )
+    if (refusal := _refusal_of_kafka(error)) is not None:
+        return Explained(refusal, NOT_REACHED)
     for module, name, exit_code in EXPECTED:
         family = getattr(sys.modules.get(module), name, None)
         if family is not None and isinstance(error, family):
             return Explained(_what_to_do(error), exit_code)
+    return None
+
+
+def _refusal_of_kafka(error: BaseException) -> str | None:
+    """Return why Kafka refused the connection, if this error comes of one and the cause is known."""
+    connecting = sys.modules.get("deploy.connecting.kafka")
+    if connecting is None:
+        return None
+    families = (sys.modules["aiokafka.errors"].KafkaConnectionError, sys.modules["domain.errors"].KafkaDown)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, families):
+            text: str | None = connecting.REFUSALS.text()
+            return text
+        cause = cause.__cause__
     return None
 
 
@@ -86,6 +105,8 @@ def _of_database(error: BaseException, setting: str) -> str:
     cause = one_line(str(error))
     if getattr(error, "sqlstate", None) == FORBIDDEN:
         return f"PostgreSQL forbids it ({cause}): grant that to the user of {setting}"
+    if getattr(error, "sqlstate", None) is None and (told := explain_refusal(cause, setting)) is not None:
+        return told
     if "FATAL:" in cause:
         words = cause[cause.index("FATAL:") :]
         return f"PostgreSQL refuses the connection ({words}): check user, password and name in {setting}"

@@ -20,7 +20,7 @@ from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import Stopping, now, run
 from deploy.settings import Settings, SettingsError
 from deploy.telemetry import quieten_kafka
-from deploy.topics import check_topics
+from deploy.topics import check_rights, check_topics
 from deploy.webhooks.making import notices_of, webhooks_of
 from deploy.webhooks.run import Webhooks
 from deploy.wiring import bounds_of, engine_of, relay_of, source_maker
@@ -107,6 +107,7 @@ async def check_relay(settings: Settings) -> None:
         *database_checks(settings, Process.RELAY),
         partial(check_session, settings, "the relay"),
         partial(check_topics, settings),
+        partial(check_rights, settings, relays=True),
     )
 
 
@@ -132,6 +133,8 @@ async def roles_until(
     """
     instruments.expect([reaction.name for reaction in roles.consume])
     async with engine_of(settings, relay=roles.relay, sweep=roles.sweep, instruments=instruments) as engine:
+        if roles.consume or roles.relay:
+            await check_rights(settings, roles.consume, relays=roles.relay)
         tune_gc()
         say_who_is_told(settings)
         also = [relay_of(settings, engine.guard.turn, instruments).run(stop)] if roles.relay else []

@@ -9,10 +9,13 @@ from deploy.failures import listed
 from deploy.settings import Settings
 from domain.alarms import ring
 from domain.errors import DownForEverybody
+from domain.reaction import Reaction
+from producers.rights import lacked_rights
 from producers.topic_settings import Difference, Owner, Wanted, Weight
 from producers.topics import missing_topics, survey_topics
 from schemas.topics import CONSUMED, TOPICS, dead_letter_topic, topic_name
 
+RIGHTS_MAX: Final = 6
 MEND: Final = "`payments topics create --mend`"
 MEND_UPSTREAM: Final = "`payments topics create --mend-upstream`, or ask its publisher"
 
@@ -63,6 +66,25 @@ async def check_topics(settings: Settings) -> None:
             _log(log, alike)
     if stops:
         raise WrongTopics("topics would lose or refuse events: " + "; ".join(stops))
+
+
+async def check_rights(settings: Settings, reactions: Sequence[Reaction] = (), *, relays: bool = False) -> None:
+    """Raise DownForEverybody, naming what to grant, unless Kafka lets us read for these reactions, and relay."""
+    prefix = settings.topic_prefix
+    lacked = await lacked_rights(
+        settings.kafka_options(),
+        reads=[topic_name(prefix, reaction.trigger.TYPE) for reaction in reactions],
+        writes=[topic for topic, owner in owners_of(prefix).items() if owner is not Owner.UPSTREAM] if relays else (),
+        groups=[prefix + reaction.group for reaction in reactions],
+    )
+    if lacked:
+        first, user = lacked[0], settings.kafka_sasl_username or "OURS"
+        rights = listed([f"{right.operation} on {right.kind} {right.name}" for right in lacked], RIGHTS_MAX)
+        command = f"kafka-acls.sh --add --allow-principal User:{user} --operation {first.operation}"
+        raise DownForEverybody(
+            f"Kafka's rules of access forbid our user {rights}: have its administrator grant that, as with {command} "
+            f"--{first.kind} {first.name}"
+        )
 
 
 def todo_of(difference: Difference) -> str:

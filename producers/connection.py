@@ -27,7 +27,7 @@ METADATA_MAX_AGE_MS = 15_000
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 5
 BREAK_OFF_S = 2
-REFUSED_CREDENTIALS = (AuthenticationFailedError, SaslAuthenticationFailed, ClusterAuthorizationFailedError)
+REFUSED_CREDENTIALS = (AuthenticationFailedError, SaslAuthenticationFailed)
 # What the client raises when a broker does not answer. A broker that is killed breaks the connection, and the client
 # hears of it a moment later. uvloop refuses to write in between, with a plain RuntimeError, and aiokafka 0.14 expects
 # OSError alone. Nothing but calls to the client may stand where this is caught: a RuntimeError of ours is a bug.
@@ -79,6 +79,11 @@ def start_failure(kafka: Mapping[str, Any], error: Exception) -> Transient:
     servers = kafka["bootstrap_servers"]
     if isinstance(error, REFUSED_CREDENTIALS):
         return KafkaDown(f"Kafka at {servers} refused the login: check the PAYMENTS_KAFKA_SASL_ settings")
+    if isinstance(error, ClusterAuthorizationFailedError):
+        return KafkaDown(
+            f"Kafka at {servers} forbids our user what we ask: grant Write on a topic that it publishes (or "
+            "IdempotentWrite on the cluster)"
+        )
     if isinstance(error, KafkaConnectionError | TimeoutError | OSError | RuntimeError):
         return KafkaDown(f"no Kafka broker answers at {servers}: check that it runs and the address is right")
     return KafkaDown(f"Kafka at {servers} answered {type(error).__name__}: try again")

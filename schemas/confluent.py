@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
@@ -41,9 +42,12 @@ class Version:
     why: str = ""
 
 
-def connect(url: str) -> SchemaRegistryClient:
-    """Make the client. The address may contain user and password. Raises ValueError for an invalid address."""
-    return SchemaRegistryClient({"url": url, "timeout": TIMEOUT_S, "max.retries": 0})
+def connect(url: str, options: Mapping[str, str] = MappingProxyType({})) -> SchemaRegistryClient:
+    """Make the client. The address may contain user and password. Raises ValueError for an invalid address.
+
+    options: the client's own, for its login and its certificates.
+    """
+    return SchemaRegistryClient({"url": url, "timeout": TIMEOUT_S, "max.retries": 0, **options})
 
 
 class ConfluentRegistry:
@@ -63,9 +67,9 @@ class ConfluentRegistry:
         self._silence = ""
 
     @classmethod
-    def at(cls, url: str) -> "ConfluentRegistry":
-        """Use the registry at this address. Raises ValueError for an invalid address."""
-        return cls(connect(url))
+    def at(cls, url: str, options: Mapping[str, str] = MappingProxyType({})) -> "ConfluentRegistry":
+        """Use the registry at this address. options: as connect. Raises ValueError for an invalid address."""
+        return cls(connect(url, options))
 
     def close(self) -> None:
         """Close the connections."""
@@ -198,11 +202,21 @@ def ask(question: Callable[[], Any]) -> Any:
     except SchemaRegistryError as error:
         if error.error_code in _NOT_THERE:
             return None
+        if error.http_status_code in {401, 403}:
+            raise RegistryUnavailable(
+                f"the schema registry refuses the login (HTTP {error.http_status_code}): check "
+                "PAYMENTS_SCHEMA_REGISTRY_LOGIN (or its _FILE), and what that user may read and register"
+            ) from error
         raise RegistryUnavailable(
             f"the schema registry refuses to answer (HTTP {error.http_status_code}): "
             "check its state and PAYMENTS_SCHEMA_REGISTRY_URL"
         ) from error
     except Exception as error:  # the client also raises errors of its HTTP library and parser
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise RegistryUnavailable(
+                "the schema registry's certificate is not accepted: set PAYMENTS_SCHEMA_REGISTRY_CAFILE to its "
+                "issuer's certificate, and PAYMENTS_SCHEMA_REGISTRY_URL to a name that stands in it"
+            ) from error
         raise RegistryUnavailable(
             f"the schema registry does not answer as one ({type(error).__name__}): check PAYMENTS_SCHEMA_REGISTRY_URL"
         ) from error

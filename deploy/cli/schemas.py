@@ -121,4 +121,5 @@ def _registrar(settings: Settings) -> "Registrar":
 
     if settings.schema_registry_url is None:
         raise SettingsError("set PAYMENTS_SCHEMA_REGISTRY_URL to the registry's address, as https://user:password@host")
-    return Registrar(connect(settings.schema_registry_url), settings.topic_prefix, report=say)
+    client = connect(settings.schema_registry_url, settings.registry_options())
+    return Registrar(client, settings.topic_prefix, report=say)

@@ -24,23 +24,11 @@ def is_loopback(address: str) -> bool:
 
 
 def check_places(settings: "Settings") -> None:
-    """Refuse an unusable database URL, half a Kafka login, and a login that would not be used."""
+    """Refuse an unusable database URL."""
     for name in ("database_url", "database_direct_url"):
         secret = getattr(settings, name)
         if secret is not None:
             check_database_url(f"PAYMENTS_{name.upper()}", secret.get_secret_value())
-    login = (settings.kafka_sasl_username, settings.kafka_sasl_password)
-    if settings.kafka_security_protocol.startswith("SASL_"):
-        if None in login:
-            raise ValueError(
-                f"PAYMENTS_KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} needs "
-                "PAYMENTS_KAFKA_SASL_USERNAME and PAYMENTS_KAFKA_SASL_PASSWORD (or its _FILE)"
-            )
-    elif login != (None, None):
-        raise ValueError("a Kafka login is set but not used: set PAYMENTS_KAFKA_SECURITY_PROTOCOL to SASL_SSL")
-    cafile = settings.kafka_ssl_cafile
-    if cafile is not None and not cafile.is_file():
-        raise ValueError(f"PAYMENTS_KAFKA_SSL_CAFILE: there is no file {cafile}")
 
 
 def check_gateway(settings: "Settings") -> None:

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from deploy.settings.errors import SettingsError
 from deploy.settings.model import Settings
 from deploy.settings.names import FILE_SUFFIX, PREFIX, SECRET_NAMES, is_foreign, refuse_unknown, setting_name
+from deploy.settings.secrets import read_secret
 
 STRIPE_PREFIX = "PAYMENTS_STRIPE_"
-SECRET_BYTES_MAX = 64 * 1024
 
 
 def _say_on_stderr(text: str) -> None:
@@ -43,11 +43,13 @@ def load_settings(
     if ignore_stripe:
         given = {name: value for name, value in given.items() if not name.startswith(STRIPE_PREFIX)}
     refuse_unknown(given, Settings.model_fields)
-    given = _with_secret_files(given)
+    given, files = _with_secret_files(given)
     given.update(overrides or {})
     if use_embedded and not given.keys() & {"PAYMENTS_DATABASE_URL", "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS"}:
         given = _with_embedded(given, directory, say)
-    return _validate(given)
+    settings = _validate(given)
+    settings.note_secret_files({name: path for name, path in files.items() if name not in (overrides or {})})
+    return settings
 
 
 def _ours(values: Mapping[str, str]) -> dict[str, str]:
@@ -69,9 +71,10 @@ def _read_env_file(path: Path) -> dict[str, str]:
     return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
 
 
-def _with_secret_files(given: Mapping[str, str]) -> dict[str, str]:
-    """Replace <NAME>_FILE by <NAME> with the file's content, without its last line end."""
+def _with_secret_files(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Path]]:
+    """Replace <NAME>_FILE by <NAME> with the file's content, without its last line end. Return also the files."""
     values = dict(given)
+    files: dict[str, Path] = {}
     for name in SECRET_NAMES:
         file = values.pop(name + FILE_SUFFIX, None)
         if file is None:
@@ -79,15 +82,13 @@ def _with_secret_files(given: Mapping[str, str]) -> dict[str, str]:
         if name in values:
             raise SettingsError(f"{name} and {name}{FILE_SUFFIX} are both set; unset one")
         try:
-            with Path(file).open(encoding="utf-8") as stream:
-                secret = stream.read(SECRET_BYTES_MAX).rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise SettingsError(f"{name}{FILE_SUFFIX}: cannot read {file} ({reason}); name a readable file") from None
-        if not secret:
-            raise SettingsError(f"{name}{FILE_SUFFIX}: {file} is empty; write the secret into it")
-        values[name] = secret
-    return values
+            values[name] = read_secret(Path(file))
+        except OSError as error:
+            raise SettingsError(
+                f"{name}{FILE_SUFFIX}: cannot read {file} ({error.strerror}); name a file that holds it"
+            ) from None
+        files[name] = Path(file)
+    return values, files
 
 
 def _with_embedded(given: Mapping[str, str], directory: Path, say: Callable[[str], None]) -> dict[str, str]:

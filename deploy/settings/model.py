@@ -1,12 +1,14 @@
 """All settings together: what must fit together, and what is made of several."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import PrivateAttr, model_validator
 
-from deploy.settings import amounts, checks, external, telling
-from deploy.settings.places import kafka_client_options, mask_database_url, mask_url, url_for
+from deploy.settings import amounts, checks, external, security, telling
+from deploy.settings.names import setting_name
+from deploy.settings.places import mask_database_url, mask_url, url_for
 from deploy.settings.sections import (
     Gateway,
     GatewayKind,
@@ -15,21 +17,25 @@ from deploy.settings.sections import (
     Places,
     RulesOfOrders,
     Runtime,
+    Security,
     Telling,
     Topics,
     Watching,
 )
 
 
-class Settings(Watching, Runtime, RulesOfOrders, Inventory, Telling, Operations, Gateway, Topics, Places):
+class Settings(Watching, Runtime, RulesOfOrders, Inventory, Telling, Operations, Gateway, Topics, Security, Places):
     """All settings in force, frozen. `load_settings` reads them; the constructor reads nothing.
 
     Durations are seconds unless the name says otherwise, amounts are minor units, sizes are bytes.
     """
 
+    _secret_files: dict[str, Path] = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="after")
     def _fits_together(self) -> "Settings":
         checks.check_places(self)
+        security.check_security(self)
         checks.check_gateway(self)
         amounts.amount_limits(self.amount_max_minor)
         amounts.four_eyes_limits(self.four_eyes_minor)
@@ -41,25 +47,40 @@ class Settings(Watching, Runtime, RulesOfOrders, Inventory, Telling, Operations,
         checks.check_sizes(self)
         return self
 
+    def note_secret_files(self, files: Mapping[str, Path]) -> None:
+        """Keep in which files secrets stand, by environment variable: new connections read them again."""
+        self._secret_files.update(files)
+
+    def secret_file(self, field: str) -> Path | None:
+        """Return the file in which this secret stands; None: it was set by value, or not at all."""
+        return self._secret_files.get(setting_name(field))
+
     def sqlalchemy_url(self) -> str:
         """Return the database URL for SQLAlchemy, password included. Raises SettingsError if none is set."""
-        return url_for(self.database_url, "postgresql+psycopg")
+        return url_for(self, "database_url", "postgresql+psycopg")
 
     def sqlalchemy_direct_url(self) -> str:
         """Return the URL past a pooler for SQLAlchemy; otherwise as direct_url."""
-        return url_for(self.database_direct_url or self.database_url, "postgresql+psycopg")
+        return url_for(self, self._direct(), "postgresql+psycopg")
 
     def psycopg_url(self) -> str:
         """Return the database URL for psycopg itself, password included. Raises SettingsError if none is set."""
-        return url_for(self.database_url, "postgresql")
+        return url_for(self, "database_url", "postgresql")
 
     def direct_url(self) -> str:
         """Return the URL past a pooler for psycopg, password included. Raises SettingsError if no database is set."""
-        return url_for(self.database_direct_url or self.database_url, "postgresql")
+        return url_for(self, self._direct(), "postgresql")
+
+    def _direct(self) -> str:
+        return "database_url" if self.database_direct_url is None else "database_direct_url"
 
     def kafka_options(self) -> dict[str, Any]:
         """Return the connection arguments of every aiokafka client. Raises SettingsError if no Kafka is set."""
-        return kafka_client_options(self)
+        return security.kafka_options(self)
+
+    def registry_options(self) -> dict[str, str]:
+        """Return the login and the certificates of the schema registry, as options of its client."""
+        return security.registry_options(self)
 
     def webhook_secrets(self) -> tuple[str, ...]:
         """Return the secrets that sign webhooks: none, one, or two while it is changed."""
@@ -87,7 +108,7 @@ class Settings(Watching, Runtime, RulesOfOrders, Inventory, Telling, Operations,
         shown["database_url"] = mask_database_url(self.database_url.get_secret_value() if self.database_url else None)
         direct = self.database_direct_url
         shown["database_direct_url"] = mask_database_url(direct.get_secret_value() if direct else None)
-        for name in ("schema_registry_url", "notifier_webhook_url", "customer_directory"):
+        for name in ("schema_registry_url", "notifier_webhook_url", "customer_directory", "kafka_oauth_token_url"):
             shown[name] = mask_url(getattr(self, name))
         shown["smtp_url"] = mask_url(self.smtp_url.get_secret_value() if self.smtp_url else None)
         return {f"PAYMENTS_{field.upper()}": value for field, value in shown.items()}

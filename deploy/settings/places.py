@@ -1,12 +1,10 @@
-"""URLs for PostgreSQL, options for Kafka clients; both without passwords where they are shown."""
+"""URLs for PostgreSQL, and URLs without passwords where they are shown."""
 
-import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pydantic import SecretStr
-
 from deploy.settings.errors import SettingsError
+from deploy.settings.secrets import renewed
 
 if TYPE_CHECKING:
     from deploy.settings.model import Settings
@@ -17,11 +15,14 @@ DATABASE_SCHEMES = ("postgresql", "postgresql+psycopg", "postgres")
 ENCODE = "write @ : / ? # % in user and password as %40 %3A %2F %3F %23 %25"
 
 
-def url_for(url: SecretStr | None, scheme: str) -> str:
-    """Return the database URL with this scheme. Raises SettingsError if there is none."""
-    if url is None:
+def url_for(settings: "Settings", field: str, scheme: str) -> str:
+    """Return a database URL with this scheme. One that stands in a file is read again for each new connection.
+
+    Raises SettingsError if there is none.
+    """
+    if getattr(settings, field) is None:
         raise SettingsError(f"set PAYMENTS_DATABASE_URL (or PAYMENTS_DATABASE_URL_FILE), {EMBEDDED_HINT}")
-    return f"{scheme}://{url.get_secret_value().split('://', 1)[1]}"
+    return renewed(settings, field, lambda url: f"{scheme}://{url.split('://', 1)[1]}")
 
 
 def check_database_url(name: str, url: str) -> None:
@@ -87,23 +88,3 @@ def mask_url(url: str | None) -> str | None:
         return MASK
     login = f"{user}:{MASK}@" if parts.password is not None else f"{user}@" if user else ""
     return f"{parts.scheme}://{login}{host}{parts.path}{_masked_query(parts.query)}"
-
-
-def kafka_client_options(settings: "Settings") -> dict[str, Any]:
-    """Return the connection arguments of every aiokafka client. Raises SettingsError if no Kafka is set."""
-    if settings.kafka_bootstrap_servers is None:
-        raise SettingsError(f"set PAYMENTS_KAFKA_BOOTSTRAP_SERVERS, {EMBEDDED_HINT}")
-    protocol = settings.kafka_security_protocol
-    options: dict[str, Any] = {
-        "bootstrap_servers": settings.kafka_bootstrap_servers,
-        "security_protocol": protocol,
-        "ssl_context": None,
-    }
-    if protocol in {"SSL", "SASL_SSL"}:
-        options["ssl_context"] = ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
-    if protocol.startswith("SASL_"):
-        password = settings.kafka_sasl_password
-        options["sasl_mechanism"] = settings.kafka_sasl_mechanism
-        options["sasl_plain_username"] = settings.kafka_sasl_username
-        options["sasl_plain_password"] = password.get_secret_value() if password else None
-    return options

@@ -11,7 +11,7 @@ GatewayKind = Literal["stripe", "sandbox", "simulated"]
 InventoryKind = Literal["internal", "http"]
 NotifierKind = Literal["log", "smtp", "webhook"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
-SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
 LISTEN = r"^([^\s:]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$"
 Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 
@@ -33,18 +33,47 @@ class Places(Section):
     )
     database_pool: int = Field(10, ge=1, le=500, description="connections a process may open")
     kafka_bootstrap_servers: str | None = Field(None, description="Kafka brokers, as host:port[,host:port]")
-    kafka_security_protocol: SecurityProtocol = Field("PLAINTEXT", description="how to speak to the brokers")
-    kafka_sasl_mechanism: SaslMechanism = Field("SCRAM-SHA-512", description="how to log in, with SASL_*")
-    kafka_sasl_username: str | None = Field(None, description="who logs in, with SASL_*")
-    kafka_sasl_password: SecretStr | None = Field(None, description="password of that user")
-    kafka_ssl_cafile: Path | None = Field(None, description="certificates to trust (PEM); none: the system's")
     schema_registry_url: str | None = Field(
         None,
         pattern=r"^https?://",
         repr=False,
         description="Confluent-compatible registry; none: schemas by fingerprint",
     )
+    schema_registry_login: SecretStr | None = Field(None, description="user:password at the registry, if it wants one")
+    schema_registry_cafile: Path | None = Field(
+        None, description="certificates to trust of an https:// registry (PEM); none: those that Python brings"
+    )
     data: Path = Field(Path(".payments"), description="folder of the embedded servers")
+
+
+class Security(Section):
+    """How Kafka's connections are secured, and who logs in."""
+
+    kafka_security_protocol: SecurityProtocol = Field("PLAINTEXT", description="how to speak to the brokers")
+    kafka_ssl_cafile: Path | None = Field(None, description="certificates to trust (PEM); none: the system's")
+    kafka_ssl_certfile: Path | None = Field(
+        None, description="our certificate, and its issuers' (PEM); none: we show none"
+    )
+    kafka_ssl_keyfile: Path | None = Field(None, description="its key (PEM); none: it stands in the certificate's file")
+    kafka_ssl_key_password: SecretStr | None = Field(None, description="of that key, if it is encrypted")
+    kafka_sasl_mechanism: SaslMechanism = Field("SCRAM-SHA-512", description="how to log in, with SASL_*")
+    kafka_sasl_username: str | None = Field(None, description="who logs in, with PLAIN and SCRAM")
+    kafka_sasl_password: SecretStr | None = Field(None, description="password of that user")
+    kafka_oauth_token_url: str | None = Field(
+        None, pattern=r"^https?://", repr=False, description="where OAUTHBEARER gets tokens, by client credentials"
+    )
+    kafka_oauth_client_id: str | None = Field(None, description="who asks there")
+    kafka_oauth_client_secret: SecretStr | None = Field(None, description="that client's secret")
+    kafka_oauth_scope: str | None = Field(None, description="scope that is asked for; none: the endpoint's own")
+    kafka_oauth_cafile: Path | None = Field(
+        None, description="certificates to trust of the token endpoint (PEM); none: the system's"
+    )
+    kafka_oauth_token_file: Path | None = Field(
+        None, description="a file with the token, in place of the endpoint; somebody renews it"
+    )
+    kafka_aws_region: str | None = Field(
+        None, pattern=r"^[a-z0-9-]+$", description="of the MSK cluster, with AWS_MSK_IAM (extra `msk`)"
+    )
 
 
 class Topics(Section):

@@ -9,6 +9,8 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from outbox.driver.renewed import RenewedText
+
 NAME: Final = "payments"
 CONNECT_TIMEOUT_S: Final = 5
 """For each host. A host that is off never answers, and the next one is tried only afterwards."""
@@ -32,7 +34,7 @@ def conninfo_of(url: str, **ours: str) -> str:
     """Return libpq's connection string. ours: the caller's parameters; those of the URL win over them.
 
     url: postgresql://..., postgresql+psycopg://..., or a connection string. Of several hosts libpq takes one that
-    accepts writes, unless the URL sets target_session_attrs.
+    accepts writes, unless the URL sets target_session_attrs. A URL that stands in a file is read again.
     """
     given = {name: str(value) for name, value in conninfo_to_dict(libpq_url(url)).items()}
     several = "," in given.get("host", "") or "," in given.get("hostaddr", "")
@@ -42,8 +44,20 @@ def conninfo_of(url: str, **ours: str) -> str:
 
 def libpq_url(url: str) -> str:
     """Return a URL that libpq reads: remove the driver that SQLAlchemy's URLs name."""
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, rest = _as_it_is_now(url).partition("://")
     return f"{scheme.partition('+')[0]}{separator}{rest}" if separator else url
+
+
+def _as_it_is_now(url: str) -> str:
+    """Read a URL again that stands in a file. If that is not readable, or half written, the one of the start counts."""
+    if not isinstance(url, RenewedText):
+        return url
+    try:
+        now = url.now()
+        conninfo_to_dict(now.replace("postgresql+psycopg://", "postgresql://", 1))
+    except (OSError, IndexError, psycopg.Error):
+        return url
+    return now
 
 
 async def connect(url: str, *, name: str, **how: Any) -> psycopg.AsyncConnection[Any]:

@@ -3,6 +3,8 @@
 A backup holds a weak lock on every table for hours. A request for a strong lock on `inbox` waits for it, and all
 inserts wait behind the request. So a day's table is made apart and then attached, which needs no strong lock there.
 Dropping needs one. It gives up after a tenth of a second; the next upkeep tries again.
+
+Functions of who migrates do it (migration 0016), so that our own user need not own the tables.
 """
 
 from dataclasses import dataclass, field
@@ -122,7 +124,7 @@ async def mend(connection: psycopg.AsyncConnection[Any], days: InboxDays, retent
     """
     undone: list[str] = []
     for what, chosen, statements_of in (
-        ("detach", sorted(days.leaving), _finalize),
+        ("detach", sorted(days.leaving), _finish),
         ("make", days.missing(retention_days), _make),
         ("drop", days.past(retention_days), _drop),
     ):
@@ -130,7 +132,7 @@ async def mend(connection: psycopg.AsyncConnection[Any], days: InboxDays, retent
             name = name_of(day)
             try:
                 async with connection.transaction():
-                    for statement in statements_of(name, day):
+                    for statement in statements_of(day):
                         await connection.execute(statement)
             except psycopg.Error as error:
                 undone.append(f"{what} {name}: {first_line(error)}")
@@ -139,33 +141,22 @@ async def mend(connection: psycopg.AsyncConnection[Any], days: InboxDays, retent
     return undone
 
 
-def _make(name: str, day: date) -> list[sql.Composed]:
+def _make(day: date) -> list[sql.Composed]:
     """Make a day's table and attach it. An existing table that is not attached is taken as it is.
 
     Both happen in one transaction. So no backup can lock the new table in between. It is empty, so attaching it
     does not search it for rows of other days.
     """
-    first, end = sql.Literal(day.isoformat()), sql.Literal((day + timedelta(days=1)).isoformat())
-    options = sql.SQL("WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)")
-    return [
-        *_begin(_MAKE_WAIT),
-        sql.SQL("CREATE TABLE IF NOT EXISTS {} (LIKE inbox INCLUDING ALL) {}").format(sql.Identifier(name), options),
-        sql.SQL("ALTER TABLE inbox ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
-            sql.Identifier(name), first, end
-        ),
-    ]
+    return [*_begin(_MAKE_WAIT), sql.SQL("SELECT inbox_make_day({}::date)").format(sql.Literal(day.isoformat()))]
 
 
-def _drop(name: str, _: date) -> list[sql.Composed]:
-    return [*_begin(_DROP_WAIT), sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name))]
+def _drop(day: date) -> list[sql.Composed]:
+    return [*_begin(_DROP_WAIT), sql.SQL("SELECT inbox_drop_day({}::date)").format(sql.Literal(day.isoformat()))]
 
 
-def _finalize(name: str, _: date) -> list[sql.Composed]:
+def _finish(day: date) -> list[sql.Composed]:
     """Finish an interrupted DETACH CONCURRENTLY: until then the day accepts no rows and its name is in use."""
-    return [
-        *_begin(_MAKE_WAIT),
-        sql.SQL("ALTER TABLE inbox DETACH PARTITION {} FINALIZE").format(sql.Identifier(name)),
-    ]
+    return [*_begin(_MAKE_WAIT), sql.SQL("SELECT inbox_finish_day({}::date)").format(sql.Literal(day.isoformat()))]
 
 
 def _begin(wait: LiteralString) -> list[sql.Composed]:

@@ -202,7 +202,7 @@ def test_upkeep_that_lacks_a_right_is_named_and_the_process_starts(
     tmp_path: Path, deployment: dict[str, str], user: str
 ) -> None:
     grant(deployment[URL], user, Process.ENGINE)
-    words = "the database's user lacks ownership of inbox, CREATE on schema public"
+    words = "the database's user lacks EXECUTE on inbox_make_day(date), EXECUTE on inbox_finish_day(date), EXECUTE on "
     for limited in ({**deployment, URL: user}, {**deployment, DIRECT: user}):
         with started(tmp_path, "sweep", **limited) as sweep:
             sweep.await_line("running")

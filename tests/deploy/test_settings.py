@@ -102,21 +102,39 @@ OF_A_FORM = {
     "PAYMENTS_DATABASE_DIRECT_URL": DATABASE,
     "PAYMENTS_SMTP_URL": "smtp://shop:hunter2@mail.example",
     "PAYMENTS_NOTIFIER_WEBHOOK_SECRET": "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==",
+    "PAYMENTS_SCHEMA_REGISTRY_LOGIN": "app:hunter2",
 }
 """Secrets that must have a form. The others are any text."""
+LOGIN = {
+    "PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "PAYMENTS_KAFKA_SASL_USERNAME": "app",
+    "PAYMENTS_KAFKA_SASL_PASSWORD": "other",
+}
+WITH = {
+    "PAYMENTS_KAFKA_SASL_PASSWORD": {n: v for n, v in LOGIN.items() if n != "PAYMENTS_KAFKA_SASL_PASSWORD"},
+    "PAYMENTS_KAFKA_OAUTH_CLIENT_SECRET": {
+        "PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "PAYMENTS_KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+        "PAYMENTS_KAFKA_OAUTH_TOKEN_URL": "https://issuer.example/token",
+        "PAYMENTS_KAFKA_OAUTH_CLIENT_ID": "app",
+    },
+    "PAYMENTS_SCHEMA_REGISTRY_LOGIN": {"PAYMENTS_SCHEMA_REGISTRY_URL": "https://registry.example"},
+}
+"""What a secret is used with; alone it would be refused."""
 
 
 @pytest.mark.parametrize("name", sorted(SECRET_NAMES))
 def test_a_secret_comes_from_a_file_and_is_never_shown(tmp_path: Path, name: str) -> None:
     secret = OF_A_FORM.get(name, "hunter2")
     (tmp_path / "secret").write_text(secret + "\n")
-    login = {
-        "PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-        "PAYMENTS_KAFKA_SASL_USERNAME": "app",
-        "PAYMENTS_KAFKA_SASL_PASSWORD": "other",
-    }
-    login.pop(name, None)
-    settings = load(tmp_path, **login, **{f"{name}_FILE": str(tmp_path / "secret")})
+    more = WITH.get(name, LOGIN)
+    if name == "PAYMENTS_KAFKA_SSL_KEY_PASSWORD":
+        # What is not TLS is not read, so that any file does here.
+        more = {"PAYMENTS_KAFKA_SSL_CERTFILE": __file__}
+        with pytest.raises(SettingsError, match="set but not used"):
+            load(tmp_path, **more, **{f"{name}_FILE": str(tmp_path / "secret")})
+        return
+    settings = load(tmp_path, **more, **{f"{name}_FILE": str(tmp_path / "secret")})
     field = getattr(settings, name.removeprefix("PAYMENTS_").lower())
     assert field.get_secret_value() == secret
     shown = repr(settings) + str(settings) + json.dumps(settings.masked())
@@ -155,6 +173,43 @@ def test_a_secret_given_twice_or_unreadable_is_refused(tmp_path: Path) -> None:
         ({"PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "needs PAYMENTS_KAFKA_SASL_USERNAME"),
         ({"PAYMENTS_KAFKA_SASL_PASSWORD": "hunter2"}, "login is set but not used"),
         ({"PAYMENTS_KAFKA_SSL_CAFILE": "/nowhere.pem"}, "there is no file /nowhere.pem"),
+        ({"PAYMENTS_KAFKA_SSL_CAFILE": __file__}, "set but not used: set PAYMENTS_KAFKA_SECURITY_PROTOCOL"),
+        (
+            {"PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SSL", "PAYMENTS_KAFKA_SSL_CAFILE": __file__},
+            "has no certificates in PEM",
+        ),
+        (
+            {"PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SSL", "PAYMENTS_KAFKA_SSL_CERTFILE": __file__},
+            "cannot be used: both must be readable PEM files",
+        ),
+        ({"PAYMENTS_KAFKA_SSL_KEY_PASSWORD": "hunter2"}, "a key is set without its certificate"),
+        ({"PAYMENTS_KAFKA_OAUTH_SCOPE": "kafka"}, "PAYMENTS_KAFKA_OAUTH_SCOPE is set but not used"),
+        (
+            {"PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "PAYMENTS_KAFKA_SASL_MECHANISM": "OAUTHBEARER"},
+            "needs PAYMENTS_KAFKA_OAUTH_TOKEN_FILE alone, or PAYMENTS_KAFKA_OAUTH_TOKEN_URL",
+        ),
+        (
+            {
+                "PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                "PAYMENTS_KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+                "PAYMENTS_KAFKA_OAUTH_TOKEN_URL": "http://issuer.example/token",
+                "PAYMENTS_KAFKA_OAUTH_CLIENT_ID": "app",
+                "PAYMENTS_KAFKA_OAUTH_CLIENT_SECRET": "hunter2",
+            },
+            "a secret is not sent without TLS",
+        ),
+        (
+            {"PAYMENTS_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "PAYMENTS_KAFKA_SASL_MECHANISM": "AWS_MSK_IAM"},
+            "AWS_MSK_IAM needs PAYMENTS_KAFKA_AWS_REGION",
+        ),
+        ({"PAYMENTS_SCHEMA_REGISTRY_LOGIN": "app:hunter2"}, "set PAYMENTS_SCHEMA_REGISTRY_URL"),
+        (
+            {
+                "PAYMENTS_SCHEMA_REGISTRY_LOGIN": "app:hunter2",
+                "PAYMENTS_SCHEMA_REGISTRY_URL": "http://registry.example",
+            },
+            "a password is not sent without TLS",
+        ),
         ({"PAYMENTS_INVENTORY": "elsewhere"}, "PAYMENTS_INVENTORY must be 'internal' or 'http'"),
         ({"PAYMENTS_INVENTORY_URL": "http://127.0.0.1:1"}, "set PAYMENTS_INVENTORY=http"),
         ({"PAYMENTS_INVENTORY": "http", "PAYMENTS_RESERVATION_TTL_S": "119"}, "at least twice PAYMENTS_LEASE_S"),
