@@ -53,7 +53,7 @@ BEGIN
   GRANT SELECT, INSERT, UPDATE ON orders, attempt, operation, reservation, dispute, order_request, stock, notification,
     dead_letter, low_water, passed_stretch, quarantine TO payments_app;
   GRANT SELECT, INSERT ON inbox, event, outbox, stock_adjustment, redrive, resolution TO payments_app;
-  GRANT SELECT, INSERT, UPDATE, DELETE ON early_message, message, gateway_notice TO payments_app;
+  GRANT SELECT, INSERT, UPDATE, DELETE ON early_message, message, gateway_notice, review, audit_run TO payments_app;
   GRANT SELECT ON relay_lease, alembic_version TO payments_app;
   GRANT USAGE ON SEQUENCE order_number_seq, event_id_seq TO payments_app;
   GRANT EXECUTE ON FUNCTION inbox_make_day(date), inbox_finish_day(date), inbox_drop_day(date) TO payments_app;

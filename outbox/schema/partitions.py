@@ -4,7 +4,7 @@ A backup holds a weak lock on every table for hours. A request for a strong lock
 inserts wait behind the request. So a day's table is made apart and then attached, which needs no strong lock there.
 Dropping needs one. It gives up after a tenth of a second; the next upkeep tries again.
 
-Functions of who migrates do it (migration 0016), so that our own user need not own the tables.
+Functions of who migrates do it (migration 0017), so that our own user need not own the tables.
 """
 
 from dataclasses import dataclass, field

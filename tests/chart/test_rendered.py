@@ -11,7 +11,7 @@ import pytest
 
 from consumers.reactions import BY_TRIGGER
 from deploy.cli import COMMANDS
-from deploy.settings import SECRET_NAMES, Settings, load_settings, setting_name
+from deploy.settings import SECRET_NAMES, Settings, load_settings
 from deploy.topics import owners_of, wanted_of
 from tests.chart.manifests import (
     CHART,
@@ -26,9 +26,8 @@ from tests.chart.manifests import (
     pods,
 )
 from tests.chart.table import table, table_text
+from tests.secure.certificates import Authority
 
-COMING = frozenset({"PAYMENTS_HEALTH_LISTEN", "PAYMENTS_METRICS_LISTEN"})
-"""Settings of this release that the chart knows already; a test below says when they are to go from here."""
 A_SECRET = {
     "PAYMENTS_DATABASE_URL": "postgresql://app:secret@db:5432/payments",
     "PAYMENTS_DATABASE_DIRECT_URL": "postgresql://app:secret@db:5433/payments",
@@ -40,15 +39,12 @@ each_example = pytest.mark.parametrize("example", EXAMPLES)
 def settings_of(spec: Any, folder: Path, more: dict[str, str] | None = None) -> Settings:
     """Read the settings as the process in this pod would."""
     given = {**environment(spec), **(more or {})}
-    known = {setting_name(field) for field in Settings.model_fields}
-    for name in COMING - known:
-        given.pop(name, None)
     for name in [name for name in given if name.endswith("_FILE")]:
         secret = name.removesuffix("_FILE")
         given[name] = str(folder / secret)
         (folder / secret).write_text(A_SECRET.get(secret, "sk_test_secret"), encoding="utf-8")
     if "PAYMENTS_KAFKA_SSL_CAFILE" in given:
-        given["PAYMENTS_KAFKA_SSL_CAFILE"] = str(Path(__file__))
+        given["PAYMENTS_KAFKA_SSL_CAFILE"] = str(Authority("Kafka's").write(folder, "ca"))
     return load_settings(given, directory=folder, use_embedded=False)
 
 
@@ -99,11 +95,6 @@ def test_what_kubernetes_injects_for_our_services_keeps_no_process_from_starting
     for _, spec in pods(found):
         assert spec["enableServiceLinks"] is False
         assert settings_of(spec, tmp_path, names) == settings_of(spec, tmp_path)
-
-
-def test_settings_that_were_to_come_are_there_or_still_awaited() -> None:
-    known = {setting_name(field) for field in Settings.model_fields}
-    assert COMING & known in (frozenset(), COMING), "health and metrics are one change: take COMING away with it"
 
 
 @each_example

@@ -4,10 +4,10 @@ import socket
 
 import pytest
 
-from tests.deploy.conftest import deployment, places
+from tests.deploy.conftest import deployment, migrated_database, places
 from tests.e2e.conftest import servers, shop, template
 
-__all__ = ["deployment", "places", "servers", "shop", "template"]
+__all__ = ["deployment", "migrated_database", "places", "servers", "shop", "template"]
 
 
 @pytest.fixture
