@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from deploy.replay.arrow import SCHEMAS
 from deploy.replay.columnar import read_bodies
 from deploy.replay.columns import BODY_HASH, COLUMNS, EVENT_ID, OCCURRED_AT, OFFSET, Column, Kind
-from deploy.replay.decoding import Row, hash_of
+from deploy.replay.decoding import YEAR_1_US, YEAR_10000_US, Row, hash_of
 from deploy.replay.formats import DAY_US, Singly, Stretch
 from deploy.replay.known_ids import KnownIds
 from deploy.replay.topics import Message
@@ -82,9 +82,11 @@ def _read_plain(event_type: str, partition: int, messages: Sequence[Message]) ->
         return _NOTHING, messages
     hashes = np.fromiter(map(hash_of, values), np.int64, len(values))
     offsets = np.fromiter((m.offset for m in likely), np.int64, len(likely))
-    times = np.fromiter((m.timestamp for m in likely), np.int64, len(likely)) * 1000
-    of_kafka = [np.full(len(likely), partition, np.int64), offsets, times, hashes]
-    schema, good = SCHEMAS[event_type], bodies.good
+    stamps = np.fromiter((m.timestamp for m in likely), np.int64, len(likely))
+    of_kafka = [np.full(len(likely), partition, np.int64), offsets, stamps * 1000, hashes]
+    # Other timestamps overflow, or have no date.
+    good = bodies.good & (stamps >= YEAR_1_US // 1000) & (stamps < YEAR_10000_US // 1000)
+    schema = SCHEMAS[event_type]
     arrays = [*bodies.columns, *map(pa.array, of_kafka)]
     batch = pa.RecordBatch.from_arrays([a.cast(f.type) for a, f in zip(arrays, schema, strict=True)], schema=schema)
     ids, days = bodies.ids, bodies.moments // DAY_US
