@@ -28,6 +28,10 @@ REQUEST_TIMEOUT_MS: Final = 30_000
 FETCH_BYTES: Final = 4 << 20
 BATCH: Final = 5_000
 """Messages at a time. Columns are read with some hundred calls, however many messages there are."""
+BATCH_BYTES: Final = 8 << 20
+"""Of these messages: what a broker sends packed may be a thousand times longer."""
+STEP: Final = 100
+"""Messages that the client gives at a time. It knows no bytes, and a message may have a megabyte."""
 WAIT_MS: Final = 1_000
 EMPTY_MAX: Final = 2
 """After so many empty reads, though messages are left, they are read by our own requests."""
@@ -153,15 +157,23 @@ class TopicReader:
                 consumer.seek(place, at)
 
     async def _take(self, place: TopicPartition) -> Sequence[Any] | None:
-        """Take what the client has; None if it failed at the data."""
-        try:
-            found: Mapping[TopicPartition, Sequence[Any]] = await self._consumer.getmany(
-                place, timeout_ms=WAIT_MS, max_records=BATCH
-            )
-        except BaseException as error:  # noqa: BLE001 - a codec's own errors belong to no family
-            raise_unless_of_one(error)
-            return None
-        return found.get(place, ())
+        """Take what the client has, up to BATCH or a little more than BATCH_BYTES; None if it failed at the data."""
+        taken: list[Any] = []
+        size = 0
+        while len(taken) < BATCH and size < BATCH_BYTES:
+            try:
+                found: Mapping[TopicPartition, Sequence[Any]] = await self._consumer.getmany(
+                    place, timeout_ms=0 if taken else WAIT_MS, max_records=STEP
+                )
+            except BaseException as error:  # noqa: BLE001 - a codec's own errors belong to no family
+                raise_unless_of_one(error)
+                return None
+            messages = found.get(place, ())
+            if not messages:
+                break
+            taken += messages
+            size += sum(len(message.value or b"") + len(message.key or b"") for message in messages)
+        return taken
 
     async def _read_carefully(self, partition: int, at: int) -> Read:
         """Read on from this offset by our own requests. What cannot be read is lost."""

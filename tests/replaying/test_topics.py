@@ -15,6 +15,7 @@ from confluent_kafka.admin._resource import ResourceType
 from deploy.failures import Failure
 from deploy.replay.manifest import ALL, Window
 from deploy.replay.run import Wish, check_names, replay_topics
+from deploy.replay.topics import BATCH_BYTES, STEP, open_topics
 from deploy.settings import load_settings
 from schemas.codec import Codec
 from tests.deploy.commands import payments
@@ -140,3 +141,16 @@ async def test_a_process_that_is_killed_again_and_again_leaves_each_event_once(h
         assert rows == different <= count
     assert await asyncio.to_thread(run_to_end, here.out, here.environment) is not None
     assert counted(here.out) == (count, count)
+
+
+async def test_long_messages_that_were_sent_packed_are_read_a_few_at_a_time(here: Deployment) -> None:
+    count, value = 400, bytes(90_000)
+    async with AIOKafkaProducer(bootstrap_servers=here.servers, compression_type="gzip") as producer:
+        for _ in range(count):
+            await producer.send(here.topic, value, partition=0)
+    settings = load_settings(here.environment, directory=here.out.parent)
+    async with open_topics(settings) as topics, topics.topic(TYPE) as reader:
+        reads = [[len(message.value or b"") for message in read.messages] async for read in reader.read(0, 0)]
+    sizes = [sum(read) for read in reads]
+    assert sum(sizes) == count * len(value)
+    assert max(sizes) <= BATCH_BYTES + STEP * len(value)
