@@ -19,6 +19,8 @@ _NULL: Final = b"\x00"
 _SECOND_BRANCH: Final = b"\x02"
 _END_OF_ARRAY: Final = b"\x00"
 _REMEMBERED_MAX: Final = 8_192
+_REMEMBERED_BYTES_MAX: Final = 256
+"""Longer values are rare in good events, and a few thousand long ones would take a gigabyte."""
 
 Write = Callable[[Any], bytes]
 Fields = Callable[[Any], Mapping[str, Any]]
@@ -57,9 +59,12 @@ class Memo(dict[Any, bytes]):
         self._write = write
 
     def __missing__(self, value: Any) -> bytes:
+        written = self._write(value)
+        if len(written) > _REMEMBERED_BYTES_MAX:
+            return written
         if len(self) >= _REMEMBERED_MAX:
             self.clear()
-        written = self[value] = self._write(value)
+        self[value] = written
         return written
 
 

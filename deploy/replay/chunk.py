@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, BinaryIO, Final, NamedTuple
 
 from deploy.replay.columns import BODY_HASH, OFFSET, PARTITION, TIMESTAMP
-from deploy.replay.decoding import Row, RowReader, hash_of
+from deploy.replay.decoding import Row, RowReader, check_timestamp, hash_of
 from deploy.replay.folder import Folder, NewFile
 from deploy.replay.formats import Format, Known, Singly, Stretch
 from deploy.replay.manifest import ALL, Counts, Window
@@ -101,6 +101,7 @@ class Chunk:
     def _row(self, read: Read, message: Message) -> Row | None:
         """Read a message by itself. Return None if it was rejected."""
         try:
+            check_timestamp(message.timestamp)
             row = self._reader.read(read.event_type, message.value)
         except Rejected as rejected:
             self._rejects.body(read, message, rejected)

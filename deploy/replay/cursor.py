@@ -68,6 +68,8 @@ class Cursor:
             byte = self.data[self.at[lanes] + number]
             value[lanes] |= (byte & (_MORE - 1)).astype(np.int64) << (number * _BITS)
             size[lanes] += 1
+            longer = lanes[byte == 0]
+            size[longer] = self.end[longer] + 1  # it has more bytes than it needs
             lanes = lanes[byte >= _MORE]
         size[lanes] = self.end[lanes] + 1  # too long
         self._go(self.at + size)

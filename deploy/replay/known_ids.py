@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from deploy.failures import Failure
 from deploy.replay.columns import BODY_HASH, EVENT_ID
-from deploy.replay.uuids import ids_of, packed, texts_in
+from deploy.replay.uuids import SIZE, ids_of, packed, texts_in
 
 _SLOT_BITS: Final = 20
 """A commit has some ten thousand ids of a day: one id of a hundred others is in a slot of theirs by chance."""
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 """Spreads halves that differ in their last bits only, over the first bits."""
 _WORD: Final = 8
+_IDS: Final = pa.schema([(EVENT_ID, pa.string()), (BODY_HASH, pa.int64())])
 
 _Words = NDArray[np.uint64]
 
@@ -105,8 +109,24 @@ def _halves(ids: Mapping[bytes, int]) -> _Words:
 
 
 def _read(path: Path) -> tuple[_Words, _Words]:
-    """Read the ids and hashes of a file. pq.read_table would do the same; it takes twice as long."""
-    with pq.ParquetFile(path) as file:
-        table = file.read(columns=[EVENT_ID, BODY_HASH], use_threads=False).combine_chunks()
-    ids, hashes = table.column(EVENT_ID).combine_chunks(), table.column(BODY_HASH).to_numpy()
-    return packed(texts_in(ids))[0].view(np.uint64), hashes.astype(np.int64).view(np.uint64)
+    """Read the ids and hashes of a file. pq.read_table would do the same; it takes twice as long.
+
+    Raises Failure if another program wrote something else there.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=[EVENT_ID, BODY_HASH], use_threads=False)
+        # Who joins small files with polars makes large strings of the ids.
+        ids, hashes = (column.combine_chunks() for column in table.cast(_IDS).columns)
+    except (pa.ArrowInvalid, ValueError):
+        raise _not_ours(path) from None
+    if ids.null_count or hashes.null_count or not pc.all(pc.equal(pc.binary_length(ids), SIZE), min_count=0).as_py():
+        raise _not_ours(path)
+    halves, right = packed(texts_in(ids))
+    if not right.all():
+        raise _not_ours(path)
+    return halves.view(np.uint64), hashes.to_numpy().view(np.uint64)
+
+
+def _not_ours(path: Path) -> Failure:
+    return Failure(f"{path} has other ids or hashes than this command writes: take it away, or name another folder")

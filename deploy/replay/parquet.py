@@ -1,7 +1,7 @@
 """Parquet files. What is plain is read as columns at once, the rest message by message."""
 
-from collections.abc import Collection, Iterator, Sequence
-from itertools import compress
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from uuid import UUID
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from deploy.replay.arrow import SCHEMAS
 from deploy.replay.columnar import read_bodies
 from deploy.replay.columns import BODY_HASH, COLUMNS, EVENT_ID, OCCURRED_AT, OFFSET, Column, Kind
-from deploy.replay.decoding import Row, hash_of
+from deploy.replay.decoding import YEAR_1_US, YEAR_10000_US, Row, hash_of
 from deploy.replay.formats import DAY_US, Singly, Stretch
 from deploy.replay.known_ids import KnownIds
 from deploy.replay.topics import Message
@@ -26,6 +26,10 @@ LEVEL: Final = 1
 """Higher levels save a few per cent here: most bytes are ids, which nothing compresses."""
 
 
+ROWS_BYTES: Final = 256 << 10
+"""Of bodies, as rows: those of many short lines take eighty times as much memory until they are columns."""
+
+
 class Parquet:
     """deploy.replay.formats.Format. Data are a pyarrow.RecordBatch, ids are the 16 bytes of the UUID."""
 
@@ -34,11 +38,17 @@ class Parquet:
     def read(self, event_type: str, partition: int, messages: Sequence[Message], singly: Singly) -> Stretch:
         """As Format.read."""
         found, left = _read_plain(event_type, partition, messages)
-        rows = [row for message in left if (row := singly.row(message)) is not None]
-        if not rows:
-            return found
-        others = _of_rows(event_type, rows, singly)
-        return _merged(found, others) if found.ids else others
+        stretches = [found] if found.ids else []
+        rows: list[Row] = []
+        size = 0
+        for number, message in enumerate(left, 1):
+            if (row := singly.row(message)) is not None:
+                rows.append(row)
+                size += len(message.value or b"")
+            if rows and (size >= ROWS_BYTES or number == len(left)):
+                stretches.append(_of_rows(event_type, rows, singly))
+                rows, size = [], 0
+        return _merged(stretches) if stretches else found
 
     def take(self, data: pa.RecordBatch, places: Sequence[int]) -> pa.RecordBatch:
         """As Format.take."""
@@ -82,9 +92,11 @@ def _read_plain(event_type: str, partition: int, messages: Sequence[Message]) ->
         return _NOTHING, messages
     hashes = np.fromiter(map(hash_of, values), np.int64, len(values))
     offsets = np.fromiter((m.offset for m in likely), np.int64, len(likely))
-    times = np.fromiter((m.timestamp for m in likely), np.int64, len(likely)) * 1000
-    of_kafka = [np.full(len(likely), partition, np.int64), offsets, times, hashes]
-    schema, good = SCHEMAS[event_type], bodies.good
+    stamps = np.fromiter((m.timestamp for m in likely), np.int64, len(likely))
+    of_kafka = [np.full(len(likely), partition, np.int64), offsets, stamps * 1000, hashes]
+    # Other timestamps overflow, or have no date.
+    good = bodies.good & (stamps >= YEAR_1_US // 1000) & (stamps < YEAR_10000_US // 1000)
+    schema = SCHEMAS[event_type]
     arrays = [*bodies.columns, *map(pa.array, of_kafka)]
     batch = pa.RecordBatch.from_arrays([a.cast(f.type) for a, f in zip(arrays, schema, strict=True)], schema=schema)
     ids, days = bodies.ids, bodies.moments // DAY_US
@@ -131,17 +143,20 @@ _UNFIT: Final = (pa.ArrowException, OverflowError, TypeError, ValueError)
 _NOTHING: Final = Stretch(None, (), (), (), ())
 
 
-def _merged(one: Stretch, other: Stretch) -> Stretch:
-    """Put two stretches into one, in order of their offsets."""
-    offsets = [*one.offsets, *other.offsets]
+def _merged(stretches: Sequence[Stretch]) -> Stretch:
+    """Put stretches into one, in order of their offsets."""
+    if len(stretches) == 1:
+        return stretches[0]
+    offsets = list(chain.from_iterable(stretch.offsets for stretch in stretches))
     order = sorted(range(len(offsets)), key=offsets.__getitem__)
 
-    def sort(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
-        both = [*first, *second]
-        return [both[place] for place in order]
+    def sort(pieces: Iterable[Sequence[Any]]) -> list[Any]:
+        every = list(chain.from_iterable(pieces))
+        return [every[place] for place in order]
 
-    batch = pa.concat_batches([one.data, other.data]).take(pa.array(order))
-    return Stretch(batch, *(sort(*pair) for pair in zip(one[1:], other[1:], strict=True)))
+    batch = pa.concat_batches([stretch.data for stretch in stretches]).take(pa.array(order))
+    _, *others = zip(*stretches, strict=True)
+    return Stretch(batch, *map(sort, others))
 
 
 def _repeating(columns: Sequence[Column], path: str = "") -> Iterator[str]:

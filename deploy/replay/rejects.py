@@ -19,6 +19,14 @@ _LINE_BYTES: Final = 500
 """Of memory, beside its texts."""
 
 
+def _shown(timestamp_ms: int) -> str | None:
+    """Format a message's timestamp. None: no calendar has it; the detail says the number."""
+    try:
+        return iso(timestamp_ms)
+    except OverflowError:
+        return None
+
+
 class Rejects:
     """Lines that will stand in rejected.jsonl. size: bytes of memory. counts: by event type."""
 
@@ -34,7 +42,7 @@ class Rejects:
         line = {
             "partition": read.partition,
             "offset": message.offset,
-            "timestamp": iso(message.timestamp),
+            "timestamp": _shown(message.timestamp),
             "key": None if message.key is None else message.key.decode("utf-8", "backslashreplace"),
             "reason": rejected.reason.value,
             "detail": rejected.detail,

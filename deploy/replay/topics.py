@@ -28,10 +28,10 @@ REQUEST_TIMEOUT_MS: Final = 30_000
 FETCH_BYTES: Final = 4 << 20
 BATCH: Final = 5_000
 """Messages at a time. Columns are read with some hundred calls, however many messages there are."""
-BATCH_BYTES: Final = 4 << 20
-"""Of large messages fewer are taken at a time: all of them are in memory, as messages and as columns."""
-FIRST_BATCH: Final = 100
-"""While their size is not known."""
+BATCH_BYTES: Final = 8 << 20
+"""Of these messages: what a broker sends packed may be a thousand times longer."""
+STEP: Final = 100
+"""Messages that the client gives at a time. It knows no bytes, and a message may have a megabyte."""
 WAIT_MS: Final = 1_000
 EMPTY_MAX: Final = 2
 """After so many empty reads, though messages are left, they are read by our own requests."""
@@ -130,14 +130,13 @@ class TopicReader:
     async def read(self, partition: int, start: int) -> AsyncIterator[Read]:
         """Read a partition from this offset to its end of `look`."""
         consumer, place, end = self._consumer, TopicPartition(self._topic, partition), self.bounds[partition].end
-        at, empty, limit = start, 0, FIRST_BATCH
+        at, empty = start, 0
         if at >= end:
             return
         consumer.assign([place])
         consumer.seek(place, at)
         while at < end:
-            found = await self._take(place, limit)
-            limit = next_limit(found) if found else limit
+            found = await self._take(place)
             empty = 0 if found else empty + 1
             if found and found[0].offset == at and found[-1].offset == at + len(found) - 1:
                 messages = found[: end - at]
@@ -157,16 +156,24 @@ class TopicReader:
             if at != behind:
                 consumer.seek(place, at)
 
-    async def _take(self, place: TopicPartition, limit: int) -> Sequence[Any] | None:
-        """Take so many messages that the client has; None if it failed at the data."""
-        try:
-            found: Mapping[TopicPartition, Sequence[Any]] = await self._consumer.getmany(
-                place, timeout_ms=WAIT_MS, max_records=limit
-            )
-        except BaseException as error:  # noqa: BLE001 - a codec's own errors belong to no family
-            raise_unless_of_one(error)
-            return None
-        return found.get(place, ())
+    async def _take(self, place: TopicPartition) -> Sequence[Any] | None:
+        """Take what the client has, up to BATCH or a little more than BATCH_BYTES; None if it failed at the data."""
+        taken: list[Any] = []
+        size = 0
+        while len(taken) < BATCH and size < BATCH_BYTES:
+            try:
+                found: Mapping[TopicPartition, Sequence[Any]] = await self._consumer.getmany(
+                    place, timeout_ms=0 if taken else WAIT_MS, max_records=STEP
+                )
+            except BaseException as error:  # noqa: BLE001 - a codec's own errors belong to no family
+                raise_unless_of_one(error)
+                return None
+            messages = found.get(place, ())
+            if not messages:
+                break
+            taken += messages
+            size += sum(len(message.value or b"") + len(message.key or b"") for message in messages)
+        return taken
 
     async def _read_carefully(self, partition: int, at: int) -> Read:
         """Read on from this offset by our own requests. What cannot be read is lost."""
@@ -183,12 +190,6 @@ class TopicReader:
         found = (await self._careful.end_of(partition, look.fault)).last
         last = end - 1 if found is None else min(found, end - 1)
         return Read(self._event_type, self.topic_id, partition, (), last + 1, Lost(at, last, look.fault.cause))
-
-
-def next_limit(messages: Sequence[Message]) -> int:
-    """Return how many messages to take after these, one at least, if the next ones are as large."""
-    size = sum(len(message.value or b"") for message in messages)
-    return max(1, min(BATCH, len(messages) * BATCH_BYTES // max(size, 1)))
 
 
 class Topics:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
+from weakref import ref
 
 import pytest
 from fastavro import schemaless_writer
@@ -12,8 +13,9 @@ from fastavro import schemaless_writer
 from deploy.replay import parquet
 from deploy.replay.columnar import ITEMS_MAX
 from deploy.replay.decoding import Row, RowReader, hash_of
-from deploy.replay.formats import Singly, Stretch
-from deploy.replay.parquet import Parquet
+from deploy.replay.formats import Format, Singly, Stretch
+from deploy.replay.json_lines import JsonLines
+from deploy.replay.parquet import ROWS_BYTES, Parquet
 from deploy.replay.topics import Message
 from schemas.codec import Codec
 from schemas.framing import HEADS, FrameReader
@@ -36,9 +38,9 @@ class Reading:
 
     def read(self, values: Sequence[bytes | None]) -> Stretch:
         messages = [Given(n, 1_772_366_400_000 + n, None, value) for n, value in enumerate(values)]
-        return Parquet().read(self._event_type, 3, messages, Singly(self._row, self._unfit))
+        return Parquet().read(self._event_type, 3, messages, Singly(self.row, self.unfit))
 
-    def _row(self, message: Message) -> Row | None:
+    def row(self, message: Message) -> Row | None:
         self.alone.append(message.offset)
         try:
             row = READER.read(self._event_type, message.value)
@@ -49,7 +51,7 @@ class Reading:
         of_kafka = {"kafka_partition": 3, "kafka_offset": message.offset, "body_hash": hash_of(message.value)}
         return row | of_kafka | {"kafka_timestamp": message.timestamp * 1000}
 
-    def _unfit(self, row: Row) -> None:
+    def unfit(self, row: Row) -> None:
         self.rejected.append(row["kafka_offset"])
 
 
@@ -152,3 +154,26 @@ def test_bodies_with_wrong_bytes_spoil_no_other(seed: int) -> None:
         read = same_alone(event.TYPE, values)
         assert len(read.alone) > 20, "some were changed beyond what is plain"
         assert len(read.alone) < len(values) * 3 / 4, "the good ones were read as columns"
+
+
+class Watched(dict[str, Any]):
+    """A row of which a test knows how long it lives."""
+
+
+@pytest.mark.parametrize("form", [Parquet(), JsonLines()])
+def test_rows_of_long_bodies_do_not_pile_up_until_they_are_columns(form: Format) -> None:
+    value = order(lines=lines(8_000))
+    reading, made, most = Reading("OrderConfirmed"), list[ref[Watched]](), 0
+
+    def row(message: Message) -> Row | None:
+        nonlocal most
+        found = Watched(reading.row(message) or {})
+        made.append(ref(found))
+        most = max(most, sum(one() is not None for one in made))
+        return found
+
+    count, singly = 12, Singly(row, reading.unfit)
+    messages = [Given(n, 1_772_366_400_000, None, value) for n in range(count)]
+    found = form.read("OrderConfirmed", 3, messages, singly)
+    assert list(found.offsets) == list(range(count))
+    assert most <= ROWS_BYTES // len(value) + 2

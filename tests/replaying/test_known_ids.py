@@ -6,9 +6,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from deploy.failures import Failure
 from deploy.replay.known_ids import KnownIds
 from tests.replaying.building import encoded, put, stretches
 from tests.schemas import builders as b
@@ -76,6 +79,26 @@ def test_files_of_earlier_runs_are_read_once_for_a_run(
         found = known.find(TYPE, DAY, paths, asked)
         assert found == {event.event_id.bytes: hashed for event, hashed in zip(orders, hashes, strict=True)}
     assert opened == paths
+
+
+def test_files_that_were_joined_with_polars_are_searched_and_what_has_no_ids_is_named(tmp_path: Path) -> None:
+    orders = encoded([b.order_confirmed(order_id=f"o-{n}") for n in range(20)])
+    put(tmp_path, "parquet", *stretches(orders))
+    (path,) = tmp_path.glob("topic=*/day=*/*.parquet")
+    pl.read_parquet(path, hive_partitioning=False).write_parquet(path)
+    assert pq.read_schema(path).field("event_id").type == pa.large_string()
+    put(tmp_path, "parquet", *stretches(orders, begin=20))
+    assert list(tmp_path.glob("topic=*/day=*/*.parquet")) == [path], "all of them came again"
+    ours = pl.read_parquet(path, hive_partitioning=False)
+    spoiled = [pl.lit("x"), pl.col("event_id").str.to_uppercase(), pl.lit(None), pl.col("kafka_offset"), pl.lit("")]
+    for event_id in spoiled:
+        ours.with_columns(event_id.alias("event_id")).write_parquet(path)
+        with pytest.raises(Failure, match="has other ids"):
+            put(tmp_path, "parquet", *stretches(orders, begin=40))
+    for wrong in (b"", b"no Parquet at all"):
+        path.write_bytes(wrong)
+        with pytest.raises(Failure, match="has other ids"):
+            put(tmp_path, "parquet", *stretches(orders, begin=40))
 
 
 def test_what_was_noted_leaves_no_file_behind(tmp_path: Path) -> None:

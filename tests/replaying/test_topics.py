@@ -15,14 +15,13 @@ from confluent_kafka.admin._resource import ResourceType
 from deploy.failures import Failure
 from deploy.replay.manifest import ALL, Window
 from deploy.replay.run import Wish, check_names, replay_topics
-from deploy.replay.topics import BATCH, BATCH_BYTES, next_limit
+from deploy.replay.topics import BATCH_BYTES, STEP, open_topics
 from deploy.settings import load_settings
 from schemas.codec import Codec
 from tests.deploy.commands import payments
 from tests.eventually import eventually
 from tests.guarded import forbidden, guarded
 from tests.processes import COMMAND
-from tests.replaying.building import Given
 from tests.replaying.deployment import TYPE, Deployment, figures, ids, orders
 from tests.replaying.filling import bodies, fill
 from tests.replaying.killing import counted, run_to_end
@@ -120,16 +119,6 @@ def test_topics_are_named_with_or_without_the_prefix_and_unknown_ones_are_refuse
         check_names(["all", "nope"], "")
 
 
-def test_of_large_messages_fewer_are_taken_at_a_time() -> None:
-    def limit(count: int, size: int) -> int:
-        return next_limit([Given(n, 0, None, bytes(size)) for n in range(count)])
-
-    assert limit(100, 150) == limit(100, 0) == BATCH
-    assert limit(100, 64 << 10) == BATCH_BYTES // (64 << 10)
-    assert limit(1, BATCH_BYTES + 1) == 1
-    assert next_limit([Given(0, 0, None, None)]) == BATCH
-
-
 def kill_one(here: Deployment, after_s: float) -> None:
     """Start the command, and kill it so long after it has opened its folder."""
     child = subprocess.Popen([COMMAND, "replay", TYPE, "--out", here.out], env=here.environment, cwd=here.out.parent)
@@ -152,3 +141,16 @@ async def test_a_process_that_is_killed_again_and_again_leaves_each_event_once(h
         assert rows == different <= count
     assert await asyncio.to_thread(run_to_end, here.out, here.environment) is not None
     assert counted(here.out) == (count, count)
+
+
+async def test_long_messages_that_were_sent_packed_are_read_a_few_at_a_time(here: Deployment) -> None:
+    count, value = 400, bytes(90_000)
+    async with AIOKafkaProducer(bootstrap_servers=here.servers, compression_type="gzip") as producer:
+        for _ in range(count):
+            await producer.send(here.topic, value, partition=0)
+    settings = load_settings(here.environment, directory=here.out.parent)
+    async with open_topics(settings) as topics, topics.topic(TYPE) as reader:
+        reads = [[len(message.value or b"") for message in read.messages] async for read in reader.read(0, 0)]
+    sizes = [sum(read) for read in reads]
+    assert sum(sizes) == count * len(value)
+    assert max(sizes) <= BATCH_BYTES + STEP * len(value)

@@ -1,14 +1,17 @@
 """Every bound on a part has one on the sum: of units of one SKU, and of bytes of an event."""
 
+import tracemalloc
 from typing import Any, Final
 
 import pytest
 
 from schemas import events, fields
 from schemas.codec import Codec
+from schemas.framing import HEADS
 from schemas.records import Item, Line, MissingItem, OwnEvent
 from schemas.rejection import Reason, Rejected
 from schemas.topics import EVENTS
+from tests.schemas import wire
 from tests.schemas.builders import AT, one_of_each, order_confirmed
 
 CODEC: Final = Codec()
@@ -118,3 +121,24 @@ def test_the_largest_order_is_read_under_the_default_limit() -> None:
     order = order_confirmed(lines=lines, order_id="o" * 64, correlation_id=LONGEST * 255, customer_id=LONGEST * 128)
 
     assert read(order) == order
+
+
+def test_what_was_read_leaves_no_long_texts_in_memory() -> None:
+    """Senders draw the SKUs: remembering a few thousand long ones would take gigabytes."""
+
+    def refuse(number: int) -> None:
+        line = wire.text(f"{number}" + "x" * 100_000) + wire.long(1) + wire.long(number)
+        body = wire.order(lines=wire.long(1) + line + wire.long(0))
+        with pytest.raises(Rejected):
+            CODEC.decode("OrderConfirmed", KEY, HEADS["OrderConfirmed"] + body)
+
+    refuse(0)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(1, 20):
+            refuse(number)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 500_000
