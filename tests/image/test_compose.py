@@ -1,5 +1,6 @@
 """compose.yaml fits the product: settings, commands, the demo's own times, and the files that it mounts."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,19 @@ def test_the_customers_are_those_of_the_demos_script() -> None:
 def test_gateway_and_endpoint_share_the_webhooks_secret(tmp_path: Path) -> None:
     secret = (FILES / "webhook.secret").read_text("utf-8").strip()
     assert settings(tmp_path).webhook_secrets() == (secret,)
+
+
+def test_prometheus_asks_each_role_where_it_exports() -> None:
+    asked = yaml.safe_load((FILES / "prometheus.yml").read_text("utf-8"))["scrape_configs"][0]["static_configs"]
+    ports = {one["labels"]["role"]: one["targets"][0].rpartition(":")[2] for one in asked}
+    exported = {
+        name: COMPOSE["services"][name]["environment"]["PAYMENTS_METRICS_LISTEN"].rpartition(":")[2] for name in ports
+    }
+    assert exported == ports == {"consume": "9101", "relay": "9102", "sweep": "9103", "webhooks": "9104"}
+
+
+def test_images_and_chart_are_of_this_release() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    chart = yaml.safe_load((ROOT / "deploy" / "chart" / "payments" / "Chart.yaml").read_text("utf-8"))
+    tags = {COMPOSE["services"][name]["image"].rstrip("}").rpartition(":")[2] for name in OURS}
+    assert (tags, chart["appVersion"]) == ({project["version"]}, project["version"])

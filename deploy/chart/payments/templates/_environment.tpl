@@ -60,7 +60,7 @@ are left out. A setting or a secret that a process does not get cannot leak from
 {{- $login := include "payments.login" . | fromYaml }}
 {{- if hasPrefix "SASL_" $kafka.securityProtocol }}
 - {name: PAYMENTS_KAFKA_SASL_MECHANISM, value: {{ $kafka.saslMechanism }}}
-{{- if ne $kafka.saslMechanism "OAUTHBEARER" }}
+{{- if not (has $kafka.saslMechanism (list "OAUTHBEARER" "AWS_MSK_IAM")) }}
 - {name: PAYMENTS_KAFKA_SASL_USERNAME, value: {{ required (printf "kafka.logins.%s.username is needed with %s" .kind $kafka.securityProtocol) $login.username | quote }}}
 {{- end }}
 {{- end }}
