@@ -13,6 +13,7 @@ from domain.carrying_on import carry_on
 from domain.case import Case
 from domain.decision import Decision, silent
 from domain.failure_codes import FailureCode
+from domain.news import SeenRefund
 from domain.next_tries import give_next_number, owed, refused_ones, renumber
 from domain.operating import key_lives, open_operation
 from domain.operation import (
@@ -29,6 +30,7 @@ from domain.reaction import Settle
 from domain.requests import RequestState
 from domain.rules import Context
 from domain.ruling import Fits, No, Ruling, Word
+from domain.ruling_proofs import find_made
 from domain.ruling_references import check_moved, check_refund, check_transaction
 from domain.standing_still import cancel, carry_out_cancel, go_on
 from domain.values import replace
@@ -146,7 +148,7 @@ class _Review(NamedTuple):
 
     def _settle(self, order: Order, call: Operation) -> Decision | No:
         executed = self.ruling.word is Word.EXECUTED
-        outcome = self._make_executed(call) if executed else _make_not_executed(self.order, call)
+        outcome = self.make_executed(call) if executed else _make_not_executed(self.order, call)
         if isinstance(outcome, No):
             return outcome
         context = replace(self.context, causation_id=call.causation_id)
@@ -162,7 +164,7 @@ class _Review(NamedTuple):
             after = open_operation(after, context, OperationKind.RELEASE, attempt, call.reaction, 0)
         return replace(decision, order=after)
 
-    def _make_executed(self, call: Operation) -> Outcome | No:
+    def make_executed(self, call: Operation) -> Outcome | No:
         """Make the answer that never came."""
         amount = call.amount_minor
         match call.kind:
@@ -189,7 +191,7 @@ class _Review(NamedTuple):
             case OperationKind.CONFIRM | OperationKind.RELEASE | OperationKind.RESTOCK:
                 return Approved()
 
-    def _send_again(self, call: Operation) -> Decision:
+    def _send_again(self, call: Operation) -> Decision | No:
         """Have a void, refund or release sent again, with the same key while the gateway surely has it.
 
         With the same key a copy that is still under way cannot be executed as well. Later the gateway has forgotten
@@ -200,11 +202,24 @@ class _Review(NamedTuple):
             again = replace(call, state=OperationState.OPEN, tries=0, unknown_since=None, due_at=at)
             return silent(self.order.with_operation(again))
         ruling = self.ruling
+        if (made := self._find_made(call)) is not None:
+            return No(
+                f"refund {made.refund_id} of this call is {made.state} at the gateway, and would be made twice: "
+                f"--as {Word.EXECUTED} --reference {made.refund_id} books it"
+            )
         ended = replace(call, state=OperationState.NOT_EXECUTED, settled_at=at, by=ruling.by, reason=ruling.reason)
         again = self._next_try(call)
         order = self.order.with_operation(ended).with_operation(again)
         request = request_of(order, call)
         return silent(order if request is None else order.with_request(replace(request, tries=again.try_number)))
+
+    def _find_made(self, call: Operation) -> SeenRefund | None:
+        """Return the refund that the call has made, if "executed" can book it."""
+        made = find_made(call, self.ruling) if call.kind is OperationKind.REFUND else None
+        if made is None:
+            return None
+        booking = self._replace(ruling=replace(self.ruling, word=Word.EXECUTED, reference=made.refund_id))
+        return None if isinstance(booking.make_executed(call), No) else made
 
     def _next_try(self, call: Operation) -> Operation:
         return replace(

@@ -82,6 +82,13 @@ def why_not_refunded(
     return None
 
 
+def find_made(call: Operation, ruling: Ruling) -> SeenRefund | None:
+    """Return the refund that the call has made at the gateway, if it has not failed there."""
+    news = None if call.transaction_id is None else find_news(ruling, call.transaction_id)
+    made = () if news is None else (r for r in news.refunds if r.operation_id == str(call.operation_id))
+    return next((refund for refund in made if refund.state != "failed"), None)
+
+
 def find_news(ruling: Ruling, transaction_id: str) -> TransactionNews | None:
     """Return what the gateway has of a transaction; None if it has nothing, or was not asked."""
     return next((news for news in ruling.seen or () if news.transaction_id == transaction_id), None)

@@ -75,17 +75,16 @@ async def _refuse_strange(references: "GatewayReferences", order_id: OrderId, sa
 
 
 async def _look(settings: Settings, order_id: OrderId, ruling: Ruling) -> Ruling | No:
-    """Return the ruling with what the gateway has of the order now, if it says that a call there was executed."""
+    """Return the ruling with what the gateway has of the order now, if a call there is what it is about."""
     from consumers.adapters.gateway.references import could_name  # noqa: PLC0415 - as above
     from deploy.wiring import references_of  # noqa: PLC0415 - as above
 
-    if ruling.word is not Word.EXECUTED:
-        return ruling
     with snapshot(settings.sqlalchemy_url()) as connection:
         known = read_order(connection, order_id)
-    said = ruling.reference or ""
-    at_gateway = any(could_name(kind, said) for kind in GATEWAY_KINDS)
-    if known is None or not (at_gateway or _asks_gateway(known)):
+    executed, said = ruling.word is Word.EXECUTED, ruling.reference or ""
+    at_gateway = executed and any(could_name(kind, said) for kind in GATEWAY_KINDS)
+    asks = _asks_gateway if executed else _doubts_refund
+    if known is None or not (at_gateway or asks(known)):
         return ruling
     wanted = {a["transaction_id"] for a in known.attempts} | {o["transaction_id"] for o in known.operations}
     if could_name(OperationKind.AUTHORIZE, said):
@@ -104,6 +103,11 @@ def _asks_gateway(known: OrderRows) -> bool:
     """Whether a call at the gateway may be in question: then what was said of it is held against the gateway."""
     refused = known.order["review_reason"] in {"refund_failed", "void_refused"}
     return refused or any(o["kind"] in GATEWAY_KINDS and o["state"] in UNFINISHED for o in known.operations)
+
+
+def _doubts_refund(known: OrderRows) -> bool:
+    """Whether a refund has no outcome yet: one that the gateway has must not be made once more."""
+    return any(o["kind"] == OperationKind.REFUND and o["state"] in UNFINISHED for o in known.operations)
 
 
 def _earlier_ruling(settings: Settings, order_id: str) -> str:
