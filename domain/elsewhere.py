@@ -39,6 +39,12 @@ def was_said_before(hearing: Hearing) -> bool:
     return is_behind(hearing.order, hearing.attempt_there, hearing.fact_as(ForeignRefund).news)
 
 
+def is_of_unheard(hearing: Hearing) -> bool:
+    """Whether it is of money whose capture the books do not have yet: the answer of our call may be older than it."""
+    news = hearing.fact_as(ForeignRefund).news
+    return under_way(hearing) and news.captured_minor > hearing.attempt_there.captured_minor
+
+
 def failed_unbooked(hearing: Hearing) -> bool:
     """Whether the refund has failed and our books do not count it."""
     counted = _booked(hearing) is not None or _ruled(hearing) is not None or _unbooked(hearing) < 0

@@ -9,8 +9,8 @@ from domain.outcome import ReturnedElsewhere
 from domain.ruling import Word
 from domain.values import replace
 from schemas import events as e
-from tests.domain.builders import TOTAL
-from tests.domain.told import news, refund
+from tests.domain.builders import TOTAL, authorized, captured, hold, operation, order
+from tests.domain.told import news, of, refund
 from tests.domain.trouble import REFUSED, Trouble
 
 A = refund("re_a", 1_000)
@@ -110,3 +110,18 @@ def test_a_refund_of_an_earlier_try_that_a_person_named_and_that_fails_later_com
     assert play.order.current.refunded_minor == net_of_events(play) == 0
     assert play.rule(Word.NOT_EXECUTED) is None
     assert (play.call().kind, play.call().amount_minor) == (OperationKind.REFUND, 500)
+
+
+@pytest.mark.parametrize("given", [TOTAL, 1_000])
+def test_one_of_money_whose_capture_has_no_answer_yet_is_not_taken_for_known(given: int) -> None:
+    """The answer of the capture may be from before it: then the order would be paid, and nobody hear of it again."""
+    capture = operation(OperationKind.CAPTURE, reaction="capture_payment")
+    known = order(Status.ITEMS_RESERVED, authorized(), holds=(hold(pinned=True),), operations=(capture,))
+
+    assert of(known, refund("re_9", given)) is None, "it waits"
+
+    settled = order(Status.PAID_AND_CONFIRMED, captured())
+    decision = of(settled, refund("re_9", given))
+    assert decision is not None
+    assert decision.order is not None
+    assert decision.order.current.refunded_minor == given
