@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from domain.approval import may_rule
-from domain.carrying_on import carry_on
+from domain.carrying_on import carry_on, end_empty_review
 from domain.case import Case
 from domain.decision import Decision, silent
 from domain.failure_codes import FailureCode
@@ -91,6 +91,9 @@ def _decide(
         if isinstance(settled, No) or request_of(order, refused) is None:
             return settled
         return carry_on(Case(order, context, refused.reaction), settled)
+    ended = end_empty_review(silent(order), context)
+    if ended.order is not None and ended.order.status is not Status.MANUAL_REVIEW:
+        return ended
     if ruling.word is Word.EXECUTED and order.review_reason in _NOT_PAID:
         return No(f"{_NOT_PAID[order.review_reason]}: --as {Word.NOT_EXECUTED} fails it; another method may be tried")
     if order.cancel is not None:

@@ -1,5 +1,6 @@
 """What the gateway says of a refund of ours that was settled before, and what it makes of an order."""
 
+from domain.carrying_on import end_empty_review
 from domain.decision import NOTHING, Decision, Draft
 from domain.gateway_sums import found_by_call, is_behind, uncounted_minor
 from domain.hearing import AT_REST, Hearing
@@ -73,7 +74,9 @@ def take_back_refund(order: Order, failure: RefundFailure, context: Context) -> 
     }
     order = _take_up(order, failed, failure.amount_minor)
     context = replace(context, causation_id=refund.causation_id)
-    return review(order, failed, "refund_failed", context, Draft(PaymentRefundFailed, fields), *again)
+    asked = review(order, failed, "refund_failed", context, Draft(PaymentRefundFailed, fields), *again)
+    # If others have given all of it back, nothing is owed: a person could only fail an order that was over.
+    return end_empty_review(asked, context)
 
 
 def count_again(

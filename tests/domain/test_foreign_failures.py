@@ -2,8 +2,9 @@
 
 import pytest
 
+from domain.closing import IN_BOOKS
 from domain.news import SeenRefund
-from domain.operation import OperationKind
+from domain.operation import OperationKind, OperationState
 from domain.order import Status
 from domain.outcome import ReturnedElsewhere
 from domain.ruling import Word
@@ -125,3 +126,31 @@ def test_one_of_money_whose_capture_has_no_answer_yet_is_not_taken_for_known(giv
     assert decision is not None
     assert decision.order is not None
     assert decision.order.current.refunded_minor == given
+
+
+@pytest.mark.parametrize("is_asked", [False, True], ids=["at once", "by a word"])
+def test_a_cancelled_order_of_which_all_is_back_is_never_failed_by_a_review(*, is_asked: bool) -> None:
+    """Its own refund fails, but somebody else has given back as much, and a call of ours had met that sum."""
+    play = Trouble()
+    play.cancel()
+    play.approve_cancel()
+    if is_asked:
+        play.order = replace(
+            play.order, status=Status.MANUAL_REVIEW, reviewed=Status.CANCELLED, review_reason="refund_failed"
+        )
+        assert play.rule(Word.NOT_EXECUTED) is None
+    else:
+        refunds = [o for o in play.history.values() if o.kind is OperationKind.REFUND]
+        (done,) = refunds
+        met = replace(
+            operation(OperationKind.REFUND, try_number=2, reaction="cancel_order"),
+            state=OperationState.DECLINED,
+            detail=IN_BOOKS,
+            reference="re_9",
+        )
+        play.history[met.operation_id.int] = met
+        gone = SeenRefund(done.reference or "", str(done.operation_id), "failed", TOTAL, "EUR")
+        assert play.fail_later(done, news(gone, refund("re_9", TOTAL)))
+
+    assert (play.order.status, play.order.current.kept_minor) == (Status.CANCELLED, 0)
+    assert play.told(e.PaymentFailed, "attempt") == []
