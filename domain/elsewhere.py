@@ -19,7 +19,7 @@ from domain.operating import open_operation
 from domain.operation import OPERATIONS, Operation, OperationKind, OperationState
 from domain.order import Attempt, Order, Status
 from domain.rules import Context
-from domain.told import take_back_refund
+from domain.told import count_again, take_back_refund
 from domain.values import replace
 from schemas.events import PaymentRefunded, PaymentRefundFailed, PaymentVoided
 
@@ -37,6 +37,12 @@ def is_pending(hearing: Hearing) -> bool:
 def was_said_before(hearing: Hearing) -> bool:
     """Whether the books have more of this transaction's refunds than the gateway had when it was asked."""
     return is_behind(hearing.order, hearing.attempt_there, hearing.fact_as(ForeignRefund).news)
+
+
+def is_of_unheard(hearing: Hearing) -> bool:
+    """Whether it is of money whose capture the books do not have yet: the answer of our call may be older than it."""
+    news = hearing.fact_as(ForeignRefund).news
+    return under_way(hearing) and news.captured_minor > hearing.attempt_there.captured_minor
 
 
 def failed_unbooked(hearing: Hearing) -> bool:
@@ -171,9 +177,13 @@ def take_back_foreign_refund(hearing: Hearing) -> Decision:
     if (known := booked or _found_by(hearing)) is not None:
         failed = replace(known, state=OperationState.DECLINED, detail=f"failed later: {refund.reason}")
         order = order.with_operation(failed)
-    if _is_unwanted(order, attempt):
+    again: tuple[Draft, ...] = ()
+    if booked is not None:  # else the sums are those of the gateway by now
+        order, again = count_again(order, attempt.number, amount, hearing.fact_as(ForeignRefund).news)
+    attempt = order.attempts[attempt.number - 1]
+    if _is_unwanted(order, attempt) and order.left_minor(attempt) > 0:
         order = _give_back(order, attempt, context)
-    return replace(emit(order, context, Draft(PaymentRefundFailed, fields)), alarm="foreign_refund_failed")
+    return replace(emit(order, context, Draft(PaymentRefundFailed, fields), *again), alarm="foreign_refund_failed")
 
 
 # Money that somebody captured, approved or cancelled

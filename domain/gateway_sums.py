@@ -51,8 +51,9 @@ def outside_minor(order: Order, number: int) -> int:
 def is_behind(order: Order, attempt: Attempt, news: TransactionNews) -> bool:
     """Whether the gateway said this before a refund was made, or failed, that the books have so by now.
 
-    order: with its closed operations. Sums of the two cannot be compared then: ask the gateway again. We ask without a
-    lock on the order, so refunds of ours may be sent and booked between the answer and its booking.
+    Somebody else's refund is in the books by its row, or in a sum that a call of ours found. Sums of the two cannot be
+    compared then: ask the gateway again. We ask without a lock on the order, so refunds of ours may be sent and booked
+    between the answer and its booking. order: with its closed operations.
     """
     seen = {refund.refund_id: refund for refund in news.refunds}
     return any(
@@ -62,25 +63,27 @@ def is_behind(order: Order, attempt: Attempt, news: TransactionNews) -> bool:
     )
 
 
+def _found_others(call: Operation) -> bool:
+    """Whether the call found refunds of somebody else, and booked or met their sum."""
+    return call.reaction != FOREIGN and ((call.detail or "").startswith(ELSEWHERE) or call.detail == IN_BOOKS)
+
+
 def _is_ahead(known: Operation, seen: SeenRefund | None) -> bool:
     """Whether our books have more of this refund than the gateway said of it. known: with a reference."""
     if known.state is OperationState.APPROVED:
         return seen is None and not (known.reference or "").startswith(OUTSIDE)
-    # A call that found somebody else's refund has that id, too: so it must be ours by its operation.
-    is_ours = seen is not None and seen.operation_id == str(known.operation_id)
-    return known.state is OperationState.DECLINED and is_ours and seen is not None and seen.state == "succeeded"
+    if _found_others(known):
+        return seen is None or seen.state == "pending"
+    if known.state is not OperationState.DECLINED or seen is None or seen.state != "succeeded":
+        return False
+    # A ruling's call may have somebody else's id, too: so the refund must be ours by its operation, or have the row.
+    return known.reaction == FOREIGN or seen.operation_id == str(known.operation_id)
 
 
 def failed_unheard(order: Order, news: TransactionNews) -> list[Operation]:
-    """Return the refunds of ours that the books count, and that have failed at the gateway meanwhile."""
-    gone = {r.operation_id: r.refund_id for r in news.refunds if r.state == "failed" and r.operation_id is not None}
-    return [
-        o
-        for o in order.operations
-        if o.state is OperationState.APPROVED
-        and o.reference is not None
-        and gone.get(str(o.operation_id)) == o.reference
-    ]
+    """Return the refunds with a row that the books count, and that have failed at the gateway meanwhile."""
+    gone = {refund.refund_id for refund in news.refunds if refund.state == "failed"}
+    return [o for o in order.operations if o.state is OperationState.APPROVED and o.reference in gone]
 
 
 def found_by_call(order: Order, attempt: int) -> Operation | None:
@@ -90,11 +93,7 @@ def found_by_call(order: Order, attempt: int) -> Operation | None:
     found = [
         o
         for o in order.operations
-        if o.attempt == attempt
-        and o.reaction != FOREIGN
-        and o.reference is not None
-        and o.reference not in own
-        and ((o.detail or "").startswith(ELSEWHERE) or o.detail == IN_BOOKS)
+        if o.attempt == attempt and o.reference is not None and o.reference not in own and _found_others(o)
     ]
     return max(found, key=lambda o: o.settled_at or o.opened_at, default=None)
 

@@ -29,7 +29,7 @@ from domain.reaction import Settle
 from domain.requests import RequestState
 from domain.rules import Context
 from domain.ruling import Fits, No, Ruling, Word
-from domain.ruling_proofs import check_again
+from domain.ruling_proofs import find_made
 from domain.ruling_references import check_moved, check_refund, check_transaction
 from domain.standing_still import cancel, carry_out_cancel, go_on
 from domain.values import replace
@@ -114,7 +114,7 @@ class _Review(NamedTuple):
     def settle(self, call: Operation) -> Decision | No:
         """Settle the call whose outcome was unknown."""
         if self.ruling.word is Word.NOT_EXECUTED and call.kind in _SENT_AGAIN:
-            return check_again(call, self.ruling) or self._send_again(call)
+            return self._send_again(call)
         return self._settle(self.order, call)
 
     def may_rule(self, call: Operation) -> bool:
@@ -139,9 +139,9 @@ class _Review(NamedTuple):
 
         The gateway keeps the refusal under the old key for good.
         """
-        made = check_again(refused, self.ruling) if self.ruling.word is Word.NOT_EXECUTED else None
-        if made is not None:
-            return made
+        why = self._why_not_again(refused) if self.ruling.word is Word.NOT_EXECUTED else None
+        if why is not None:
+            return why
         request = request_of(self.order, refused)
         if request is not None and self.ruling.word is Word.NOT_EXECUTED:
             return silent(self.order.with_request(replace(request, state=RequestState.WAITING)))
@@ -153,7 +153,7 @@ class _Review(NamedTuple):
 
     def _settle(self, order: Order, call: Operation) -> Decision | No:
         executed = self.ruling.word is Word.EXECUTED
-        outcome = self._make_executed(call) if executed else _make_not_executed(self.order, call)
+        outcome = self.make_executed(call) if executed else _make_not_executed(self.order, call)
         if isinstance(outcome, No):
             return outcome
         context = replace(self.context, causation_id=call.causation_id)
@@ -169,7 +169,7 @@ class _Review(NamedTuple):
             after = open_operation(after, context, OperationKind.RELEASE, attempt, call.reaction, 0)
         return replace(decision, order=after)
 
-    def _make_executed(self, call: Operation) -> Outcome | No:
+    def make_executed(self, call: Operation) -> Outcome | No:
         """Make the answer that never came."""
         amount = call.amount_minor
         match call.kind:
@@ -196,7 +196,7 @@ class _Review(NamedTuple):
             case OperationKind.CONFIRM | OperationKind.RELEASE | OperationKind.RESTOCK:
                 return Approved()
 
-    def _send_again(self, call: Operation) -> Decision:
+    def _send_again(self, call: Operation) -> Decision | No:
         """Have a void, refund or release sent again, with the same key while the gateway surely has it.
 
         With the same key a copy that is still under way cannot be executed as well. Later the gateway has forgotten
@@ -207,11 +207,30 @@ class _Review(NamedTuple):
             again = replace(call, state=OperationState.OPEN, tries=0, unknown_since=None, due_at=at)
             return silent(self.order.with_operation(again))
         ruling = self.ruling
+        if (why := self._why_not_again(call)) is not None:
+            return why
         ended = replace(call, state=OperationState.NOT_EXECUTED, settled_at=at, by=ruling.by, reason=ruling.reason)
         again = self._next_try(call)
         order = self.order.with_operation(ended).with_operation(again)
         request = request_of(order, call)
         return silent(order if request is None else order.with_request(replace(request, tries=again.try_number)))
+
+    def _why_not_again(self, call: Operation) -> No | None:
+        """Return why the call is not to be sent under a new key: it has made the refund, and "executed" books that.
+
+        Both words are never refused.
+        """
+        made = find_made(call, self.ruling) if call.kind is OperationKind.REFUND else None
+        if made is None:
+            return None
+        booking = self._replace(ruling=replace(self.ruling, word=Word.EXECUTED, reference=made.refund_id))
+        if isinstance(booking.make_executed(call), No):
+            return None
+        first = "have it cancelled there first, or " if made.state == "pending" else ""
+        return No(
+            f"this call has made refund {made.refund_id}, which is {made.state} at the gateway, and it would be made "
+            f"twice: {first}say --as {Word.EXECUTED} --reference {made.refund_id}"
+        )
 
     def _next_try(self, call: Operation) -> Operation:
         return replace(

@@ -12,7 +12,7 @@ from domain.hearing import with_closed
 from domain.news import SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Order
-from domain.ruling import No, Ruling, Word
+from domain.ruling import Ruling, Word
 from domain.ways_out import SAID_BEFORE
 from schemas.money import Money
 
@@ -82,18 +82,11 @@ def why_not_refunded(
     return None
 
 
-def check_again(call: Operation, ruling: Ruling) -> No | None:
-    """Return why the call is not to be sent again: the gateway has made the refund. Under a new key it made another."""
+def find_made(call: Operation, ruling: Ruling) -> SeenRefund | None:
+    """Return the refund that the call has made at the gateway, if it has not failed there."""
     news = None if call.transaction_id is None else find_news(ruling, call.transaction_id)
-    refunds = () if news is None or call.kind is not OperationKind.REFUND else news.refunds
-    made = next((r for r in refunds if r.operation_id == str(call.operation_id) and r.state != "failed"), None)
-    if made is None:
-        return None
-    first = "have it cancelled there first, or " if made.state == "pending" else ""
-    return No(
-        f"this call has made refund {made.refund_id}, which is {made.state} at the gateway: {first}say "
-        f"--as {Word.EXECUTED} --reference {made.refund_id}"
-    )
+    made = () if news is None else (r for r in news.refunds if r.operation_id == str(call.operation_id))
+    return next((refund for refund in made if refund.state != "failed"), None)
 
 
 def find_news(ruling: Ruling, transaction_id: str) -> TransactionNews | None:

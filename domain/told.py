@@ -3,7 +3,7 @@
 from domain.decision import NOTHING, Decision, Draft, emit
 from domain.gateway_sums import found_by_call, is_behind, uncounted_minor
 from domain.hearing import AT_REST, Hearing
-from domain.news import RefundFailure
+from domain.news import RefundFailure, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Order
 from domain.refunding import end_unserved
@@ -63,7 +63,7 @@ def take_back_refund(order: Order, failure: RefundFailure, context: Context) -> 
     returned = attempt.refunded_minor - min(failure.amount_minor, attempt.refunded_minor)
     failed = replace(refund, state=OperationState.DECLINED, detail=f"failed later: {failure.reason}")
     order = order.with_attempt(replace(attempt, refunded_minor=returned)).with_operation(failed)
-    order, again = _count_again(order, refund.attempt, failure)
+    order, again = count_again(order, refund.attempt, failure.amount_minor, failure.news)
     fields = {
         "attempt": attempt.number,
         "refund_id": failure.refund_id,
@@ -80,12 +80,17 @@ def take_back_refund(order: Order, failure: RefundFailure, context: Context) -> 
     return review(order, failed, "refund_failed", context, *told)
 
 
-def _count_again(order: Order, number: int, failure: RefundFailure) -> tuple[Order, tuple[Draft, ...]]:
-    """Return the order, and what is emitted, with what a call had found and the failed refund was mistaken for."""
+def count_again(
+    order: Order, number: int, failed_minor: int, news: TransactionNews | None
+) -> tuple[Order, tuple[Draft, ...]]:
+    """Return the order, and what is emitted, with what a call had found and the failed refund was mistaken for.
+
+    order: with the failure booked. failed_minor: what the books had of the refund that failed.
+    """
     attempt, found = order.attempts[number - 1], found_by_call(order, number)
-    if failure.news is None or found is None:
+    if news is None or found is None:
         return order, ()
-    missing = min(uncounted_minor(order, attempt, failure.news), failure.amount_minor, order.left_minor(attempt))
+    missing = min(uncounted_minor(order, attempt, news), failed_minor, order.left_minor(attempt))
     if missing <= 0:
         return order, ()
     fields = {
@@ -113,9 +118,10 @@ def _refund_of(order: Order, failure: RefundFailure) -> Operation | None:
     """Return the refund that is to be booked as failed.
 
     One that is still unfinished hears of its failure by its own look-up. One that a person has made good by other means
-    has the id of that, and stays.
+    has the id of that, and stays. One that a person has named for a later call counts as that call's.
     """
-    refund = next((o for o in order.operations if str(o.operation_id) == failure.operation_id), None)
-    if refund is None or refund.kind is not OperationKind.REFUND or refund.state is not OperationState.APPROVED:
-        return None
-    return refund if refund.reference in {None, failure.refund_id} else None
+    counted = [o for o in order.operations if o.kind is OperationKind.REFUND and o.state is OperationState.APPROVED]
+    made = next((o for o in counted if str(o.operation_id) == failure.operation_id), None)
+    if made is not None:
+        return made if made.reference in {None, failure.refund_id} else None
+    return next((o for o in counted if o.reference == failure.refund_id), None)

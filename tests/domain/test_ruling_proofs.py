@@ -219,3 +219,35 @@ def test_a_payment_that_this_authorize_did_not_make_is_never_given_back_for_it(s
     assert why in found.why
     assert not isinstance(rule(known, news(captured_minor=0, held_minor=TOTAL), "pi_1"), No)
     assert news().order_id == ORDER_ID
+
+
+def given_up(state: str, amount: int = 500) -> tuple[Trouble, TransactionNews]:
+    """Return an order whose refund was pending for so long that it was given up, and what the gateway has of it."""
+    play = Trouble()
+    play.ask("R-1", 500)
+    play.answer(Pending("re_1", "pi_1"), "R-1")
+    call = replace(play.call(), due_at=None)
+    known = replace(play.order, status=Status.MANUAL_REVIEW, reviewed=Status.PAID_AND_CONFIRMED)
+    play.order = replace(known, review_reason="refund_overdue").with_operation(call)
+    play.at = later(play.context().rules.key_life_s + 1)
+    return play, news(refund("re_1", amount, operation_id=str(call.operation_id), state=state))
+
+
+@pytest.mark.parametrize("state", ["succeeded", "pending"])
+def test_a_refund_that_the_gateway_has_is_not_made_twice_by_a_word_that_it_was_not_executed(state: str) -> None:
+    play, seen = given_up(state)
+
+    assert "say --as executed --reference re_1" in (play.rule(Word.NOT_EXECUTED, seen=(seen,)) or "")
+
+    assert play.rule(Word.EXECUTED, "re_1", seen=(seen,)) is None
+    assert (play.order.status, play.order.current.refunded_minor) == (Status.PAID_AND_CONFIRMED, 500)
+
+
+@pytest.mark.parametrize(("state", "amount"), [("failed", 500), ("succeeded", 400)])
+def test_a_refund_that_cannot_be_booked_as_executed_is_never_refused_both_words(state: str, amount: int) -> None:
+    play, seen = given_up(state, amount)
+
+    assert play.rule(Word.EXECUTED, "re_1", seen=(seen,)) is not None
+
+    assert play.rule(Word.NOT_EXECUTED, seen=(seen,)) is None
+    assert play.call().try_number == 2

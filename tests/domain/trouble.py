@@ -42,10 +42,18 @@ class Trouble(Play):
         self.answer_cancel(Approved(call.transaction_id, f"re_cancel_{call.try_number}", call.amount_minor))
 
     def fail_later(self, call: Operation, news: TransactionNews | None = None) -> bool:
-        """Have a refund fail after it had succeeded; return False if that waits. news: of all its transaction."""
+        """Have a refund fail after it had succeeded; return False if that waits. news: of all its transaction.
+
+        call: with the refund's id, if the books do not have it of this call.
+        """
         done = self.history[call.operation_id.int]
         fact = RefundFailure(
-            self.order.order_id, str(done.operation_id), done.reference or "", done.amount_minor, "lost", news
+            self.order.order_id,
+            str(done.operation_id),
+            done.reference or call.reference or "",
+            done.amount_minor,
+            "lost",
+            news,
         )
         order = with_closed(self.order, list(self.history.values()))
         decision = hear(ROWS, Hearing(order, fact, self.context()))
