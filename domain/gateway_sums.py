@@ -48,18 +48,21 @@ def outside_minor(order: Order, number: int) -> int:
     )
 
 
-def is_behind(order: Order, attempt: Attempt, news: TransactionNews) -> bool:
+def is_behind(order: Order, attempt: Attempt, news: TransactionNews, named: str | None = None) -> bool:
     """Whether the gateway said this before a refund was made, or failed, that the books have so by now.
 
     Somebody else's refund is in the books by its row, or in a sum that a call of ours found. Sums of the two cannot be
     compared then: ask the gateway again. We ask without a lock on the order, so refunds of ours may be sent and booked
-    between the answer and its booking. order: with its closed operations.
+    between the answer and its booking. order: with its closed operations. named: a refund that a person says was made
+    after all, though the books have it as refused.
     """
     seen = {refund.refund_id: refund for refund in news.refunds}
+    # A refund that failed at once has left no id with its call.
+    made = {refund.operation_id: refund for refund in news.refunds if refund.operation_id and refund.refund_id != named}
     return any(
-        _is_ahead(o, seen.get(o.reference))
+        _is_ahead(o, made.get(str(o.operation_id)) if o.reference is None else seen.get(o.reference))
         for o in order.operations
-        if (o.attempt, o.kind) == (attempt.number, OperationKind.REFUND) and o.reference is not None
+        if (o.attempt, o.kind) == (attempt.number, OperationKind.REFUND)
     )
 
 
@@ -69,9 +72,9 @@ def _found_others(call: Operation) -> bool:
 
 
 def _is_ahead(known: Operation, seen: SeenRefund | None) -> bool:
-    """Whether our books have more of this refund than the gateway said of it. known: with a reference."""
+    """Whether our books have more of this refund than the gateway said of it."""
     if known.state is OperationState.APPROVED:
-        return seen is None and not (known.reference or "").startswith(OUTSIDE)
+        return seen is None and known.reference is not None and not known.reference.startswith(OUTSIDE)
     if _found_others(known):
         return seen is None or seen.state == "pending"
     if known.state is not OperationState.DECLINED or seen is None or seen.state != "succeeded":

@@ -75,7 +75,7 @@ def why_not_refunded(
         return None
     full = with_closed(order, history)
     attempt = full.attempts[call.attempt - 1]
-    if is_behind(full, attempt, news):
+    if is_behind(full, attempt, news, refund_id):
         return SAID_BEFORE
     if unbooked_minor(full, attempt, news) < call.amount_minor:
         return f"our books have what {named} gave back already: {_instead(call)}"

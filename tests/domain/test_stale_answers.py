@@ -71,6 +71,20 @@ def test_an_answer_from_before_ours_failed_is_asked_for_again() -> None:
     assert play.order.current.refunded_minor == 300
 
 
+def test_an_answer_from_before_ours_failed_at_once_is_asked_for_again() -> None:
+    """It succeeded there for a moment, and its call heard of the failure: it has no id of a refund."""
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    call = play.call()
+    made = SeenRefund("re_1", str(call.operation_id), "succeeded", 1_000, "EUR")
+    play.answer(REFUSED)
+
+    assert not play.hear(theirs(300), news(made, theirs(300)))
+    failed = SeenRefund("re_1", str(call.operation_id), "failed", 1_000, "EUR")
+    assert play.hear(theirs(300), news(failed, theirs(300)))
+    assert play.order.current.refunded_minor == 300
+
+
 def test_what_a_call_finds_at_the_gateway_comes_on_top_of_what_went_back_past_it() -> None:
     play = Trouble()
     play.ask("R-1", 1_000)
