@@ -21,7 +21,7 @@ from deploy.settings import Settings
 from deploy.topics import owners_of
 from domain.errors import Transient
 from outbox.audit import Committed, TopicMessage, Unreadable
-from producers.connection import admin_client, start_failure
+from producers.connection import admin_client, coordinator_of, start_failure
 from schemas.texts import counted
 from schemas.topics import topic_name
 
@@ -192,7 +192,7 @@ async def _offsets_of(admin: AIOKafkaAdminClient, group: str) -> dict[tuple[str,
 
     aiokafka's own method takes an error of the whole group (its coordinator moves or loads) for a group without any.
     """
-    node = await admin.find_coordinator(group)
+    node = await coordinator_of(admin, group)
     request = OffsetFetchRequest(group, None)
     response: Any = await admin._send_request(request, node)  # noqa: SLF001 - there is no public way to send one
     answers = [(topic, *of) for topic, partitions in response.topics for of in partitions]

@@ -12,6 +12,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
     KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
@@ -27,6 +28,8 @@ METADATA_MAX_AGE_MS = 15_000
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 5
 BREAK_OFF_S = 2
+COORDINATOR_S = 20
+AGAIN_S = 0.1
 REFUSED_CREDENTIALS = (AuthenticationFailedError, SaslAuthenticationFailed)
 # What the client raises when a broker does not answer. A broker that is killed breaks the connection, and the client
 # hears of it a moment later. uvloop refuses to write in between, with a plain RuntimeError, and aiokafka 0.14 expects
@@ -111,6 +114,23 @@ async def admin_client(
             raise Transient(f"Kafka did not answer {about} ({type(error).__name__}): try again") from error
     finally:
         await _close_client(admin._client)  # noqa: SLF001 - its own close() may raise
+
+
+async def coordinator_of(admin: AIOKafkaAdminClient, group: str) -> int:
+    """Find the node that coordinates a group. A fresh broker first makes the topic for offsets: that is waited for.
+
+    Raises GroupCoordinatorNotAvailableError after COORDINATOR_S.
+    """
+    until = asyncio.get_running_loop().time() + COORDINATOR_S
+    while True:
+        try:
+            node: int = await admin.find_coordinator(group)
+        except GroupCoordinatorNotAvailableError:
+            if asyncio.get_running_loop().time() > until:
+                raise
+            await asyncio.sleep(AGAIN_S)
+        else:
+            return node
 
 
 async def begun(start: Coroutine[Any, Any, None]) -> None:

@@ -1,6 +1,5 @@
 """Asks the brokers what our user may do, before a process begins: a missing right is told at once, by its name."""
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -8,7 +7,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
-    GroupCoordinatorNotAvailableError,
     IncompatibleBrokerVersion,
     NoError,
     TopicAuthorizationFailedError,
@@ -18,14 +16,13 @@ from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResp
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
-from producers.connection import admin_client
+from producers.connection import admin_client, coordinator_of
 
 READ, WRITE = "Read", "Write"
 _BITS: Final = {READ: 1 << 3, WRITE: 1 << 4}
 """Kafka's AclOperation by number, in the bit field of what is allowed."""
 _NOT_TOLD: Final = -(2**31)
 ASK_MS: Final = 20_000
-AGAIN_S: Final = 0.1
 
 
 class Lacked(NamedTuple):
@@ -70,7 +67,7 @@ async def _of_groups(admin: AIOKafkaAdminClient, groups: Collection[str]) -> dic
     found = {}
     for group in groups:
         try:
-            node = await _coordinator(admin, group)
+            node = await coordinator_of(admin, group)
         except GroupAuthorizationFailedError:
             found[group] = 0
             continue
@@ -78,20 +75,6 @@ async def _of_groups(admin: AIOKafkaAdminClient, groups: Collection[str]) -> dic
         ((code, *_, operations),) = answer.groups
         found[group] = _bits(code, operations)
     return found
-
-
-async def _coordinator(admin: AIOKafkaAdminClient, group: str) -> int:
-    """Find the group's coordinator. A fresh broker first makes the topic for offsets."""
-    until = asyncio.get_running_loop().time() + ASK_MS / 1000
-    while True:
-        try:
-            node: int = await admin.find_coordinator(group)
-        except GroupCoordinatorNotAvailableError:
-            if asyncio.get_running_loop().time() > until:
-                raise
-            await asyncio.sleep(AGAIN_S)
-        else:
-            return node
 
 
 def _bits(code: int, operations: int) -> int:

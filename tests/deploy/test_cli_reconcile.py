@@ -19,6 +19,7 @@ from outbox.audit import Difference, Kind, Reconciliation
 from tests.deploy.commands import Ran, payments
 from tests.deploy.orders import confirmed, publish, status_of
 from tests.embedded.support import connected
+from tests.eventually import eventually
 from tests.processes import started
 from tests.sandbox.client import Client, client_of
 from tests.sandbox.process import SandboxProcess, running
@@ -212,6 +213,7 @@ def _change_both_sides(shop: dict[str, str], client: Client) -> tuple[dict[str, 
     refund = client.post("/v1/refunds", {"payment_intent": transactions["refunded-there"], "amount": 100})
     client.post(f"/v1/payment_intents/{transactions['part']}/capture", {"amount_to_capture": 1000})
     client.post(f"/v1/payment_intents/{transactions['cancelled']}/cancel", {})
+    eventually(lambda: client.get(f"/v1/refunds/{failing}").body["status"] == "failed", "the refund has failed")
     return transactions, str(refund.body["id"])
 
 

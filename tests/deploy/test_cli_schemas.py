@@ -120,7 +120,7 @@ def test_a_subject_over_which_alone_the_registry_fails_is_a_line_and_the_others_
     for command in ("register", "check"):
         ran = payments(tmp_path, "schemas", command, PAYMENTS_SCHEMA_REGISTRY_URL=registry.url)
         assert (ran.code, ran.err.count("\n")) == (1, 1), ran.err
-        assert ran.err.startswith("PaymentFailed-value: the schema registry refuses to answer (HTTP 403)")
+        assert ran.err.startswith("PaymentFailed-value: the schema registry refuses the login (HTTP 403)")
         assert len(registry.entries) == len(EVENTS) - 1
 
 

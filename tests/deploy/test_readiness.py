@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -81,19 +81,18 @@ def test_servers_that_are_down_are_all_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"username": "nobody", "password": "wrong"}, 'password authentication failed for user "nobody"'),
-        ({"database": "nowhere"}, 'database "nowhere" does not exist'),
+        ({"username": "nobody", "password": "wrong"}, ("refuses the password: check user and password in {}",)),
+        ({"database": "nowhere"}, ('database "nowhere" does not exist', "check user, password and name in {}")),
     ],
 )
 def test_a_login_that_is_refused_is_told_in_the_servers_words(
-    tmp_path: Path, deployment: dict[str, str], change: dict[str, Any], words: str
+    tmp_path: Path, deployment: dict[str, str], change: dict[str, Any], words: Sequence[str]
 ) -> None:
     url = make_url(deployment[URL]).set(**change).render_as_string(hide_password=False)
     for arguments in (["consume", "all"], ["relay"], ["migrate"], ["order", "list"]):
         began = time.monotonic()
         line = refused(payments(tmp_path, *arguments, **{**deployment, URL: url}))
-        assert words in line
-        assert "check user, password and name in PAYMENTS_DATABASE_URL" in line
+        assert all(text.format(URL) in line for text in words), line
         assert time.monotonic() - began < 30, "it is not tried for ever"
 
 
@@ -173,7 +172,7 @@ def test_who_goes_past_the_pooler_looks_at_the_database_that_it_will_use(
 ) -> None:
     for change, words in (
         ({"database": "postgres"}, f"at {DIRECT}, the database has no schema: set it to the database of {URL}"),
-        ({"username": "nobody", "password": "wrong"}, f"check user, password and name in {DIRECT}"),
+        ({"username": "nobody", "password": "wrong"}, f"check user and password in {DIRECT}"),
         ({"host": "127.0.0.1", "port": 1}, f"check that it runs, and {DIRECT}"),
     ):
         line = refused(payments(tmp_path, *role, **{**deployment, DIRECT: at(deployment[URL], **change)}))
