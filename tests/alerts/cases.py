@@ -56,7 +56,7 @@ def calls(edge: str, bad: str, good: str) -> dict[str, str]:
 
 def _burning() -> Iterator[Case]:
     """Late orders of 1,000 a minute, as a share that one alert knows and the next sharper one does not."""
-    late = {"Fast": 300, "Slow": 80, "Day": 40, "ThreeDays": 20}
+    late = {"Fast": 200, "Slow": 80, "Day": 40, "ThreeDays": 20}
     steps = {"Fast": 90, "Slow": 84, "Day": 340, "ThreeDays": 940}
     sharper = None
     for burn in BURNS:
@@ -76,6 +76,7 @@ def _burning() -> Iterator[Case]:
 def _near_the_objective() -> Iterator[Case]:
     fast = "PaymentsOutcomesLateFast"
     yield Case("four late orders are no rate", fast, outcomes("0x10 4x60", "0x70"), "40m")
+    yield Case("for too short a time", fast, outcomes("0+1000x60", "0+500x60"), "2m")
     yield Case("the customer had to act", fast, outcomes("0+1000x60", "0+100x60", "yes"), "40m")
     yield Case("no order at all", fast, outcomes("1000x60", "1000x60"), "40m")
 
@@ -139,6 +140,8 @@ def _standing() -> Iterator[Case]:
         ({"reason": "review_refund_failed"},),
     )
     yield Case("they are young", "PaymentsReviewsOld", {**reviews, **swept(age, "14300x30")}, "20m")
+    young = {**reviews, **swept(age, "14300x10 14500x20")}
+    yield Case("for too short a time", "PaymentsReviewsOld", young, "12m")
     yield Case("there are none", "PaymentsReviewsOld", swept(age, "0x30"), "20m")
 
 
@@ -147,12 +150,14 @@ def _working() -> Iterator[Case]:
     yield from _above("PaymentsBreakerOpen", breaker, (1, 0), 'edge="gateway"', {"edge": "gateway"}, 2)
     for edge in ("gateway", "inventory"):
         alert = f"Payments{edge.title()}Errors"
-        yield Case("a third is unknown", alert, calls(edge, "0+10x30", "0+20x30"), "20m", ONCE)
+        yield Case("a quarter is unknown", alert, calls(edge, "0+10x30", "0+30x30"), "20m", ONCE)
         yield Case("a tenth is unknown", alert, calls(edge, "0+2x30", "0+18x30"), "20m")
+        yield Case("for too short a time", alert, calls(edge, "0+10x30", "0+30x30"), "4m")
         yield Case("so few calls say nothing", alert, calls(edge, "0 1x30", "0x31"), "10m")
     relays = ('payments_relay_active{instance="relay-0"}', 'payments_relay_active{instance="relay-1"}')
     yield Case("both stand by", "PaymentsRelayIdle", dict.fromkeys(relays, "0x30"), "20m", ONCE)
     yield Case("one stands by", "PaymentsRelayIdle", dict(zip(relays, ("0x30", "1x30"), strict=True)), "20m")
+    yield Case("one has just ended", "PaymentsRelayIdle", {relays[0]: "1x10 0x20"}, "12m")
     joined = 'payments_consumer_joined{{instance="{}",reaction="capture_payment"}}'
     yield Case(
         "it is in no group",
@@ -164,11 +169,15 @@ def _working() -> Iterator[Case]:
     yield Case(
         "another process is", "PaymentsConsumerOutside", {joined.format(1): "0x30", joined.format(2): "1x30"}, "20m"
     )
+    yield Case("it has just left", "PaymentsConsumerOutside", {joined.format(1): "1x10 0x20"}, "13m")
     turn = 'payments_loop_turn_age_seconds{instance="relay-0"}'
     yield Case("it hangs", "PaymentsLoopStands", {turn: "130x30"}, "20m", ({"instance": "relay-0"},))
     yield Case("it is slow", "PaymentsLoopStands", {turn: "110x30"}, "20m")
+    yield Case("for too short a time", "PaymentsLoopStands", {turn: "110x10 130x20"}, "11m")
     failed = 'payments_readings_failed_total{instance="sweep-0",source="kafka"}'
-    yield Case("it fails", "PaymentsReadingsFail", {failed: "0+1x30"}, "25m", ({"source": "kafka"},))
+    yield Case("it fails", "PaymentsReadingsFail", {failed: "0+0.4x30"}, "25m", ({"source": "kafka"},))
+    yield Case("it fails now and then", "PaymentsReadingsFail", {failed: "0+0.25x30"}, "25m")
+    yield Case("for too short a time", "PaymentsReadingsFail", {failed: "0x10 0+1x30"}, "16m")
     yield Case("it failed once", "PaymentsReadingsFail", {failed: "0x10 1x30"}, "18m")
 
 

@@ -21,7 +21,8 @@ from domain.alarms import ALARMS
 from tests.alerts.files import ROOT, made
 from tests.alerts.promql import OF_PROMETHEUS, kept, matchers, metrics
 from tests.alerts.promtool import uncovered
-from tests.alerts.values import VALUES
+from tests.alerts.values import values_of
+from tests.chart.manifests import kind_of, manifests
 
 NEEDS = {absence.name: absence.needs for absence in ABSENCES}
 QUERIES = [query.expression for panels in ROWS.values() for panel in panels for query in panel.queries]
@@ -66,7 +67,7 @@ def test_it_chooses_values_that_the_product_exports(expression: str) -> None:
         if label == "le":
             assert {float(value) for value in values} <= set(METRICS[metric].buckets)
         else:
-            assert set(values) <= set(VALUES[label]), label
+            assert set(values) <= set(values_of(metric, label)), label
 
 
 @pytest.mark.parametrize(
@@ -189,3 +190,9 @@ def test_prometheus_finds_the_rules_and_grafana_the_dashboard_where_compose_moun
 def test_a_process_of_each_role_is_watched_for_absence() -> None:
     needed = {METRICS[name].by for names in NEEDS.values() for name in names}
     assert {By.ALL, By.CONSUME, By.RELAY, By.SWEEP} <= needed
+
+
+def test_the_chart_has_the_rules_and_makes_them_where_they_are_asked_for() -> None:
+    (asked,) = kind_of(manifests("full"), "PrometheusRule")
+    assert asked["spec"]["groups"] == groups()
+    assert kind_of(manifests("small"), "PrometheusRule") == []

@@ -1,8 +1,9 @@
 """The values that labels have: of the product's own lists. A query that asks for another one finds nothing."""
 
-from typing import Final
+from typing import Final, get_args
 
 from deploy.alerts.standing import REVIEWS
+from deploy.metrics.calls import outcome_label
 from deploy.metrics.counting import OUTCOMES
 from deploy.metrics.metric import NONE, OTHER
 from deploy.observing.readings import WAITS_FOR
@@ -10,32 +11,49 @@ from domain.alarms import ALARMS
 from domain.failure_codes import FailureCode
 from domain.operation import OperationKind, OperationState
 from domain.order import Status
+from domain.outcome import Outcome
 from outbox.audit import NUMBERED
 from schemas.rejection import Reason
 from schemas.topics import EVENTS
 
-_CODES: Final = [*(code.value for code in FailureCode), NONE, OTHER]
-_REVIEW_REASONS: Final = [reason.removeprefix("review_") for reason in REVIEWS]
-_LETTER_REASONS: Final = [reason.value for reason in Reason]
-_ANSWERS: Final = ["approved", "declined", "unknown", "not_executed", "pending"]
-VALUES: Final[dict[str, list[str]]] = {
+_REVIEWS: Final = [*(reason.removeprefix("review_") for reason in REVIEWS), OTHER]
+_LETTERS: Final = [*(reason.value for reason in Reason), OTHER]
+_ANSWERS: Final = [outcome_label(outcome) for outcome in get_args(Outcome)]
+_OUTCOMES: Final = [*OUTCOMES.values()]
+_OF_ONE: Final[dict[tuple[str, str], list[str]]] = {
+    ("payments_alarms_total", "reason"): [*ALARMS, OTHER],
+    ("payments_orders_total", "outcome"): _OUTCOMES,
+    ("payments_orders_total", "reason"): [*(code.value for code in FailureCode), *_REVIEWS, NONE],
+    ("payments_order_outcome_seconds", "outcome"): _OUTCOMES,
+    ("payments_dead_letters_total", "reason"): _LETTERS,
+    ("payments_dead_letters_waiting", "reason"): _LETTERS,
+    ("payments_publish_refused_total", "reason"): [*ALARMS, OTHER],
+    ("payments_reviews_open", "reason"): _REVIEWS,
+    ("payments_gateway_calls_total", "outcome"): _ANSWERS,
+    ("payments_inventory_calls_total", "outcome"): _ANSWERS,
+    ("payments_quarantined_total", "kind"): ["message", "operation", "order"],
+    ("payments_quarantine_waiting", "kind"): ["letter", "message", "operation", "order"],
+    ("payments_operations_unfinished", "state"): [state.value for state in OperationState],
+    ("payments_customer_messages", "state"): ["waiting", "given_up"],
+}
+_OF_ALL: Final[dict[str, list[str]]] = {
     "asked": ["call", "look_up"],
     "edge": ["gateway", "inventory"],
     "event": [*EVENTS],
     "group": ["payments.capture_payment"],
     "invariant": [str(number) for number in NUMBERED],
-    "kind": ["letter", "message", "operation", "order"],
     "operation": [kind.value for kind in OperationKind],
-    "outcome": [*OUTCOMES.values(), *_ANSWERS],
     "reaction": ["capture_payment"],
-    "reason": [*_CODES, *ALARMS, *_REVIEW_REASONS, *_LETTER_REASONS],
     "roles": ["consume", "relay", "sweep"],
     "source": ["database", "kafka"],
-    "state": [*(state.value for state in OperationState), "waiting", "given_up"],
     "status": [status.value for status in Status],
     "topic": [*EVENTS],
     "version": ["0.2.0"],
     "waited": ["yes", "no"],
     "waits_for": [*WAITS_FOR],
 }
-"""By the label's name. What a deployment names itself (groups, releases) is one made-up value."""
+
+
+def values_of(metric: str, label: str) -> list[str]:
+    """Return what a label of a metric may be. What a deployment names itself has one value here."""
+    return _OF_ONE.get((metric, label)) or _OF_ALL[label]
