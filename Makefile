@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 3
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-long test-pooler test-secure bench chaos minds conformance model neighbours image chart check format clean
+.PHONY: help demo test test-long test-pooler test-secure bench chaos minds conformance model neighbours image chart alerts check format clean
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -76,6 +76,9 @@ image: $(DEV)  ## the image, built and run on a real Docker engine; ARGS="--base
 
 chart: $(DEV)  ## the Helm chart rendered, refused and validated (needs Go the first time); ARGS=--write renews what is kept
 	@$(BIN)/python -m tests.chart $(ARGS)
+
+alerts: $(DEV)  ## the rules with promtool, the dashboard's queries with a real Prometheus (apt-get install prometheus); ARGS=--write
+	@$(BIN)/python -m tests.alerts $(ARGS)
 
 check: $(DEV)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

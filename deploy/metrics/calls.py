@@ -35,7 +35,8 @@ class _Call(Protocol):
         ...
 
 
-def _label(outcome: type[Outcome]) -> str:
+def outcome_label(outcome: type[Outcome]) -> str:
+    """Return the label of an outcome."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", outcome.__name__).lower()
 
 
@@ -67,7 +68,7 @@ class _Calls:
     def _label_of(self, outcome: type[Any]) -> str:
         label = self._labels.get(outcome)
         if label is None:
-            label = self._labels[outcome] = _label(outcome)
+            label = self._labels[outcome] = outcome_label(outcome)
         return label
 
 

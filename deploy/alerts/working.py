@@ -1,0 +1,148 @@
+"""Alerts on what processes do, and on the alarms that they ring."""
+
+from typing import Final
+
+from deploy.alerts.alert import Alert, Severity, grew
+from deploy.metrics.metric import OTHER
+from domain.alarms import ALARMS
+from schemas.rejection import Reason
+
+PAGED: Final = (
+    "dependency_down",
+    "lock_held",
+    "kafka_down",
+    "transaction_open",
+    "gateway_forbids",
+    "preparation_of_cancelled",
+    "contradiction",
+    "produce_refused",
+    "topic_stalled",
+    "clock_wrong",
+    "inbox_days",
+    "newer_schema",
+    "topic_missing",
+    "topic_made_anew",
+    "messages_lost",
+    "bug",
+    Reason.UNREADABLE.value,
+)
+"""Alarms for which somebody gets up: orders wait, or money and goods may go wrong meanwhile."""
+EDGES: Final = ("gateway_down", "inventory_down")
+LOOKED_AT: Final = tuple(
+    reason
+    for reason in ALARMS
+    if reason not in {*PAGED, *EDGES, "message_given_up", "audit_broken"}
+    and not reason.startswith("review_")
+    and reason not in {r.value for r in Reason}
+)
+"""Alarms that can wait for the morning. Those that other alerts tell by their numbers are left out."""
+
+
+def _alarms(name: str, severity: Severity, reasons: tuple[str, ...]) -> Alert:
+    more = (OTHER,) if severity is Severity.TICKET else ()
+    series = f'payments_alarms_total{{reason=~"{"|".join((*reasons, *more))}"}}'
+    return Alert(
+        name=name,
+        expression=f"sum by (reason) ({grew(series, '15m')}) > 0",
+        for_s=0,
+        severity=severity,
+        summary="An alarm rings: {{ $labels.reason }}. Its line in the log has alarm=true, the ids, and what to do.",
+        look=("sum by (reason) (increase(payments_alarms_total[15m]))",),
+        todo="Find the line in the log by its reason; it has a section of its own in alarms.md.",
+        over="It has not rung for 15 minutes. While its cause lasts, it rings every ten minutes.",
+        twin="PaymentsAbsent",
+        reasons=reasons,
+        page="alarms.md",
+    )
+
+
+def _refusing(edge: str, whose: str) -> Alert:
+    calls = f"payments_{edge}_calls_total"
+    bad = f'sum(rate({calls}{{asked="call",outcome=~"unknown|not_executed"}}[10m]))'
+    return Alert(
+        name=f"Payments{edge.title()}Errors",
+        expression=(
+            f'{bad} / sum(rate({calls}{{asked="call"}}[10m])) > 0.2'
+            f' and sum(increase({calls}{{asked="call"}}[10m])) > 20'
+        ),
+        for_s=300,
+        severity=Severity.PAGE,
+        summary=f"More than a fifth of the calls at {whose} come to no result.",
+        look=(
+            f"sum by (operation, outcome) (rate({calls}[10m]))",
+            f"histogram_quantile(0.99, sum by (le, operation) (rate(payments_{edge}_call_seconds_bucket[10m])))",
+        ),
+        todo=f"See the status of {whose}, and the log for the reason of refusals. Calls are tried again by themselves.",
+        over="Less than a fifth of the calls come to no result.",
+        twin="PaymentsConsumersAbsent",
+    )
+
+
+WORKING: Final = (
+    Alert(
+        name="PaymentsBreakerOpen",
+        expression="max by (edge) (payments_breaker_open) > 0",
+        for_s=120,
+        severity=Severity.PAGE,
+        summary="No calls are made, for the other side is taken to be down: {{ $labels.edge }}.",
+        look=("sum by (operation, outcome) (rate(payments_gateway_calls_total[5m]))", "payments config"),
+        todo=(
+            "See the gateway's status, or that of the inventory elsewhere; then the key or token and the address in "
+            "the settings. The processes go on by themselves."
+        ),
+        over="The breaker is closed.",
+        twin="PaymentsConsumersAbsent",
+        reasons=EDGES,
+    ),
+    _refusing("gateway", "the gateway"),
+    _refusing("inventory", "the inventory elsewhere"),
+    Alert(
+        name="PaymentsRelayIdle",
+        expression="max(payments_relay_active) < 1",
+        for_s=120,
+        severity=Severity.PAGE,
+        summary="Relays run, and none of them sends.",
+        look=("payments_relay_active", "max(payments_outbox_oldest_age_seconds)"),
+        todo=(
+            "See the relays' logs: each waits for PostgreSQL or Kafka, or for a lock that another session holds. End "
+            "that session if its process is dead."
+        ),
+        over="One relay sends.",
+        twin="PaymentsRelayAbsent",
+    ),
+    Alert(
+        name="PaymentsConsumerOutside",
+        expression="max by (reaction) (payments_consumer_joined) < 1",
+        for_s=300,
+        severity=Severity.PAGE,
+        summary="No process has joined the group of {{ $labels.reaction }}.",
+        look=("payments_consumer_joined", "payments topics create --help"),
+        todo="See the consumers' logs: Kafka refuses them, or a topic is missing. Alarms beside this one say which.",
+        over="A process has joined the group.",
+        twin="PaymentsConsumersAbsent",
+    ),
+    Alert(
+        name="PaymentsLoopStands",
+        expression="max by (instance) (payments_loop_turn_age_seconds) > <120>",
+        for_s=60,
+        severity=Severity.TICKET,
+        summary="A loop of {{ $labels.instance }} has made no turn for two minutes.",
+        look=("payments_loop_turn_age_seconds",),
+        todo="Ask the process' `/live`, which names the loop. Keep its log and restart it: others take over its work.",
+        over="All loops turn.",
+        twin="PaymentsAbsent",
+    ),
+    Alert(
+        name="PaymentsReadingsFail",
+        expression="max by (source) (increase(payments_readings_failed_total[10m])) > 3",
+        for_s=300,
+        severity=Severity.TICKET,
+        summary="The numbers of this source cannot be read: {{ $labels.source }}. Alerts on them are blind.",
+        look=("increase(payments_readings_failed_total[10m])", "max by (source) (payments_reading_seconds)"),
+        todo="See the sweep's log for `metrics not read`. Bring the source back, or grant what the line names.",
+        over="The source is read again.",
+        twin="PaymentsSweepAbsent",
+    ),
+    _alarms("PaymentsAlarmPage", Severity.PAGE, PAGED),
+    _alarms("PaymentsAlarmTicket", Severity.TICKET, LOOKED_AT),
+)
