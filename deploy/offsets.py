@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from consumers.adapters.kafka.group_wire import GroupHasMembers, GroupWire, Member
 from consumers.adapters.kafka.unpacking import bound_unpacking
-from deploy.consuming import consumed_with
+from deploy.consuming import check_remembered, consumed_with
 from deploy.failures import WRONG_USAGE, Failure, listed
 from deploy.observing.lags import FETCH_BYTES, first_time
 from deploy.settings import Settings
@@ -105,7 +105,7 @@ async def rewind_offsets(
     read again (force: goes on), or if a group is none of ours. Nothing is changed before every group was looked at.
     """
     if not force:
-        _check_remembered(settings, since, now)
+        check_remembered(settings, since, now)
     groups = _chosen(settings, chosen)
     moves: list[_Move] = []
     in_use: dict[str, Sequence[Member]] = {}
@@ -185,16 +185,6 @@ async def _time_of(wire: GroupWire, partition: int, offset: int) -> datetime | N
         return None if time_ms is None else _EPOCH + time_ms * _MS
     except OverflowError:
         return None  # a publisher's time-stamp beyond the calendar
-
-
-def _check_remembered(settings: Settings, since: datetime, now: datetime) -> None:
-    """Raise Failure if the inbox has dropped the day of `since`."""
-    oldest = now.astimezone(UTC).date() - timedelta(days=settings.inbox_retention_days)
-    if since.astimezone(UTC).date() < oldest:
-        raise Failure(
-            f"the inbox remembers what was processed since {oldest} only (PAYMENTS_INBOX_RETENTION_DAYS). An older "
-            "message that would still have an effect becomes a dead letter `too_old`. Say a later time, or --force"
-        )
 
 
 def _chosen(settings: Settings, chosen: Collection[str]) -> dict[str, str]:
