@@ -24,6 +24,8 @@ COMMANDS = (
     Command("stock", "deploy.cli.stock:stock", "internal inventory: set, show, import, adjust"),
     Command("order", "deploy.cli.order:order", "orders: show, list, resolve, cancel, refund, approve"),
     Command("dlq", "deploy.cli.dlq:dlq", "dead letters: list, show, redrive, give up, pass over"),
+    Command("offsets", "deploy.cli.offsets:offsets", "where our consumers stand on the topics; set them back"),
+    Command("journal", "deploy.cli.journal:journal", "what we published: send it again after a topic was lost"),
     Command("messages", "deploy.cli.messages:messages", "messages to customers: list, have them tried again"),
     Command("audit", "deploy.cli.audit:audit", "the invariants of the whole pipeline"),
     Command("reconcile", "deploy.cli.reconcile:reconcile", "our books beside the gateway's, or the inventory's"),

@@ -37,12 +37,12 @@ async def send_unseen(connection: psycopg.AsyncConnection[Any], group: str, topi
     """Put those of the day `oldest` and later into the outbox once more; return how many."""
     cursor = connection.cursor(binary=True)
     await cursor.execute(_SETTINGS)
-    begin = await _first_near(cursor, oldest - MARGIN)
+    begin = await first_near(cursor, oldest - MARGIN)
     ((count,),) = await (await cursor.execute(_SEND, [begin, topic, oldest, group, group])).fetchall()
     return int(count)
 
 
-async def _first_near(cursor: psycopg.AsyncCursor[Any], day: date) -> int:
+async def first_near(cursor: psycopg.AsyncCursor[Any], day: date) -> int:
     """Return an id a little before all events of this day and later. There is no index on their time."""
     ((low, high),) = await (await cursor.execute(_BOUNDS)).fetchall()
     while high - low > NEAR_ENOUGH:

@@ -1,12 +1,13 @@
 """What the commands share: options that select letters, and what an order still has in quarantine afterwards."""
 
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from shlex import quote
 from typing import Any, TypeVar
 
 import click
 
+from deploy.cli.moment import Moment
 from deploy.settings import Settings
 from outbox.operators.letter_list import Selection, waiting_of
 from outbox.operators.queries import Record, snapshot
@@ -14,22 +15,6 @@ from schemas.rejection import Reason
 from schemas.topics import CONSUMED, topic_name
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Moment(click.ParamType):  # type: ignore[type-arg]
-    """A time in ISO 8601; without an offset it is UTC."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read it."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no time: write it as 2026-11-28T23:00:00+00:00", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def selecting(command: F) -> F:
