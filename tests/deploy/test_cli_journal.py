@@ -51,6 +51,7 @@ def waiting(environment: dict[str, str]) -> int:
     return int(row[0])
 
 
+@pytest.mark.timeout(300)
 def test_lost_topics_have_the_very_same_messages_again_and_nobody_acts_twice(
     tmp_path: Path, deployment: dict[str, str]
 ) -> None:

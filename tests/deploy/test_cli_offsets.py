@@ -175,6 +175,7 @@ def test_offset_of_a_deleted_topic_of_the_same_name_is_left(tmp_path: Path, depl
     assert after[1] == (2, note), "what an older release committed has no note"
 
 
+@pytest.mark.timeout(300)
 def test_what_is_read_again_has_no_effect_again(tmp_path: Path, deployment: dict[str, str]) -> None:
     answering(tmp_path, deployment)
     begun = now()
