@@ -5,7 +5,7 @@ from typing import Final
 
 from deploy.contract_pages.facts import Contract
 from deploy.contract_pages.html import Html, details, section, table, tag, text_with_code
-from deploy.contract_pages.readers import Theme
+from deploy.contract_pages.reader import Theme
 from domain.alarms import ALARMS
 from domain.cancel_refusals import SENTENCES
 from domain.failure_codes import AWAY, MEANINGS, FailureCode

@@ -6,7 +6,7 @@ from typing import Any
 from deploy.contract_pages.codes_part import REVIEW_REASONS
 from deploy.contract_pages.facts import PARTITIONER, Contract, EventFacts
 from deploy.contract_pages.letters import letter_headers
-from deploy.contract_pages.readers import Reader
+from deploy.contract_pages.reader import Reader
 from deploy.contract_pages.rights import rights_of
 from domain.cancel_refusals import SENTENCES
 from domain.failure_codes import MEANINGS

@@ -4,7 +4,7 @@ import json
 
 from deploy.contract_pages.facts import EventFacts
 from deploy.contract_pages.html import Child, Html, details, join, tag, text_with_code
-from deploy.contract_pages.readers import Reader
+from deploy.contract_pages.reader import Reader
 from schemas.field_docs import FieldDoc
 from schemas.framing import CONFLUENT, SINGLE_OBJECT
 from schemas.releases import COMING

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from deploy.contract_pages.examples import examples, framed, headers_of_example, json_form, schema_id_of
 from deploy.contract_pages.numbers import Number, numbers_of
-from deploy.contract_pages.readers import BY_PUBLISHER, READERS, Reader
+from deploy.contract_pages.reader import Reader
+from deploy.contract_pages.readers import BY_PUBLISHER, READERS
 from deploy.contract_pages.refusals import refusals_on
 from deploy.settings import Settings
 from deploy.topics import owners_of, wanted_of

@@ -4,7 +4,7 @@ from deploy.contract_pages.event_part import kept
 from deploy.contract_pages.facts import PARTITIONER, Contract, EventFacts
 from deploy.contract_pages.html import Html, bullets, section, table, tag, text_with_code
 from deploy.contract_pages.numbers import duration
-from deploy.contract_pages.readers import Reader
+from deploy.contract_pages.reader import Reader
 
 CLIENTS = (
     ("Java kafka-clients", "nothing to set: murmur2, acks=all and idempotence are its defaults"),

@@ -7,8 +7,9 @@ from deploy.contract_pages.event_part import event_part
 from deploy.contract_pages.facts import Contract, EventFacts
 from deploy.contract_pages.html import Html, bullets, join, section, table, tag, text_with_code
 from deploy.contract_pages.message_part import message_part
+from deploy.contract_pages.reader import Reader
 from deploy.contract_pages.reader_parts import dead_letters_part, numbers_part, rights_part, topics_part
-from deploy.contract_pages.readers import OPERATORS, READERS, Reader
+from deploy.contract_pages.readers import OPERATORS, READERS
 from deploy.contract_pages.style import CSS
 
 INDEX: Final = "index.html"

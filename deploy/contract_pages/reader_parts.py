@@ -3,7 +3,8 @@
 from deploy.contract_pages.facts import Contract, EventFacts
 from deploy.contract_pages.html import Html, join, section, table, tag, text_with_code
 from deploy.contract_pages.letters import letter_headers
-from deploy.contract_pages.readers import OPERATORS, Reader
+from deploy.contract_pages.reader import Reader
+from deploy.contract_pages.readers import OPERATORS
 from deploy.contract_pages.rights import BROKER, Right, commands, rights_of
 
 

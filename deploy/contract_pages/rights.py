@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deploy.contract_pages.readers import Reader
+from deploy.contract_pages.reader import Reader
 from schemas.topics import dead_letter_topic, topic_name
 
 BROKER = "BROKER:9092"

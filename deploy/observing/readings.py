@@ -4,6 +4,7 @@ While a server does not answer, its metrics are absent: an old number would look
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -90,13 +91,14 @@ class Readings:
         return _OfKafka(self._lags)
 
 
-class _Look:
+class _Look(ABC):
     """One source."""
 
+    @abstractmethod
     async def once(self) -> Values:
         """Look."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def close(self) -> None:
         """Close what is open."""
 

@@ -16,7 +16,8 @@ from deploy.contract_pages.examples import AT
 from deploy.contract_pages.facts import Contract, contract_of
 from deploy.contract_pages.html import Html, join, tag, text_with_code
 from deploy.contract_pages.numbers import duration
-from deploy.contract_pages.readers import READERS, Reader, Theme
+from deploy.contract_pages.reader import Reader, Theme
+from deploy.contract_pages.readers import READERS
 from deploy.contract_pages.rights import rights_of
 from deploy.contract_pages.writing import all_files
 from deploy.settings import Settings

@@ -7,7 +7,8 @@ import pytest
 from deploy.contract_pages.examples import examples, framed
 from deploy.contract_pages.facts import rules_in_force
 from deploy.contract_pages.letters import letter_headers
-from deploy.contract_pages.readers import BY_PUBLISHER, READERS, Reader
+from deploy.contract_pages.reader import Reader
+from deploy.contract_pages.readers import BY_PUBLISHER, READERS
 from deploy.contract_pages.refusals import REFUSALS, refusals_on
 from deploy.contract_pages.rights import DESCRIBE, READ, WRITE, commands, rights_of
 from deploy.settings import Settings
