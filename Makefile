@@ -35,9 +35,11 @@ demo: $(RUN)  ## the whole pipeline, once, with every kind of order
 	@$(BIN)/payments demo $(ARGS)
 
 test: $(DEV)  ## all tests but the longest
+	@$(BIN)/python -m tests.servers.fast_start
 	@$(PYTEST) $(SHARED) -m "not long and not conformance and not model and not neighbours" $(ARGS)
 
 test-long: $(DEV)  ## the longer forms of the kill and outage tests
+	@$(BIN)/python -m tests.servers.fast_start
 	@$(PYTEST) $(SHARED) -m "not conformance and not model and not neighbours" $(ARGS)
 
 test-pooler: $(DEV)  ## behind PgBouncer, which must be installed (apt-get install pgbouncer)

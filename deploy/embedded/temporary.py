@@ -11,7 +11,8 @@ from pathlib import Path
 from deploy.embedded import guard
 from deploy.embedded.servers import EmbeddedServers
 
-GUARD_END_S = 15.0
+# The guard kills and deletes in a second. On a machine with forty programs for two cores it has taken 20.
+GUARD_END_S = 120.0
 
 
 @contextmanager

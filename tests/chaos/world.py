@@ -94,7 +94,11 @@ class World:
         )
 
     def rows(self, query: LiteralString, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Ask the database."""
+        """Ask the database.
+
+        Logs in each time. While all processes of the database are stopped, a login ends after CONNECT_S, and a question
+        on a connection that is there would wait until they go on.
+        """
         with self.connect() as connection:
             return connection.execute(query, parameters or None).fetchall()
 

@@ -12,7 +12,7 @@ from typing import Final
 import click
 import kubernetes_validate
 
-from tests.chart.manifests import CHART, EXAMPLES, FOREIGN_GROUPS, KUBERNETES, RENDERED, read_manifests
+from tests.chart.manifests import CHART, DIGEST, EXAMPLES, FOREIGN_GROUPS, KUBERNETES, RENDERED, digest, read_manifests
 from tests.chart.operators import faults, read_definitions
 from tests.chart.table import table_text
 from tests.chart.tools import Missing, definitions, helm
@@ -101,6 +101,10 @@ def _kept(program: Helm, *, write: bool) -> list[str]:
             file.write_text(done.stdout, encoding="utf-8")
         elif not file.exists() or file.read_text("utf-8") != done.stdout:
             wrong.append(f"{file.name} in {RENDERED.name} is not what helm makes: {WRITE}")
+    if write:
+        DIGEST.write_text(f"{digest()}\n", encoding="ascii")
+    elif not DIGEST.exists() or DIGEST.read_text("ascii").strip() != digest():
+        wrong.append(f"{DIGEST.name} in {RENDERED.name} is of another chart: {WRITE}")
     if TABLE.read_text("utf-8") != table_text():
         wrong.append(f"{TABLE.name} is not the product's table: {WRITE}")
     return wrong

@@ -1,5 +1,6 @@
 """The rendered manifests of `deploy/chart/rendered`, as a cluster would get them."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -17,7 +18,17 @@ FOREIGN_GROUPS: Final = ("kafka.strimzi.io/", "keda.sh/", "monitoring.coreos.com
 
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+DIGEST: Final = RENDERED / "made-from.sha256"
+"""What the chart, its examples and the rendered manifests were when helm made the latter."""
+
 Manifest = Mapping[str, Any]
+
+
+def digest(chart: Path = CHART) -> str:
+    """Return the SHA-256 of all that helm reads of the chart, and of what it made."""
+    files = sorted(path for path in chart.rglob("*") if path.is_file() and path.name != DIGEST.name)
+    listed = [(path.relative_to(chart).as_posix(), path.read_bytes()) for path in files]
+    return hashlib.sha256(repr(listed).encode()).hexdigest()
 
 
 @cache

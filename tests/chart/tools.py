@@ -28,15 +28,16 @@ class Missing(Exception):  # noqa: N818 - it is no error of ours: the text says 
     """A tool is not here and cannot be had. The text says which, and how to get it."""
 
 
+HELM_PROGRAM: Final = FOLDER / f"helm-{HELM[1]}"
+
+
 def helm() -> Path:
     """Return helm's program; Go installs it the first time. Raises Missing."""
-    module, version = HELM
-    program = FOLDER / f"helm-{version}"
-    if not program.exists():
+    if not HELM_PROGRAM.exists():
         FOLDER.mkdir(parents=True, exist_ok=True)
-        _go(["install", f"{module}@{version}"], {"GOBIN": str(FOLDER)})
-        (FOLDER / "helm").rename(program)
-    return program
+        _go(["install", "@".join(HELM)], {"GOBIN": str(FOLDER)})
+        (FOLDER / "helm").rename(HELM_PROGRAM)
+    return HELM_PROGRAM
 
 
 def definitions() -> list[Path]:

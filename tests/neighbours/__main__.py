@@ -15,6 +15,7 @@ import click
 from deploy.embedded import temporary_servers
 from tests.neighbours.checks import CHECKS, Missing
 from tests.neighbours.kits import ALL, FOLDER, Kit, Prepared
+from tests.neighbours.lines import check_lines
 from tests.neighbours.publishing import check_publishing, write_orders
 from tests.neighbours.settings import check_settings
 from tests.neighbours.subscribing import Seen, check_subscribing
@@ -23,7 +24,14 @@ from tests.neighbours.world import World, open_world
 PAID: Final = 40
 DECLINED: Final = 10
 CANCELLED: Final = 3
-COLUMNS: Final = ("published and paid", "effect once", "declined seen", "cancel seen", "says what is missing")
+COLUMNS: Final = (
+    "published and paid",
+    "effect once",
+    "declined seen",
+    "cancel seen",
+    "says what is missing",
+    "refuses a wrong line",
+)
 OK, WRONG, NOT_RUN = "ok", "WRONG", "-"
 
 
@@ -99,6 +107,7 @@ def _play(row: Row, kit: Prepared, world: World, logs: Path) -> None:
         row.look(COLUMNS[2], lambda n=seen.declined: _check_seen(n, "PaymentFailed", DECLINED, world))  # type: ignore[misc]
         row.look(COLUMNS[3], lambda n=seen.cancelled: _check_seen(n, "OrderCancelled", CANCELLED, world))  # type: ignore[misc]
     row.look(COLUMNS[4], lambda: check_settings(kit))
+    row.look(COLUMNS[5], lambda: check_lines(kit))
 
 
 def _check_seen(seen: int, event_type: str, least: int, world: World) -> None:

@@ -10,7 +10,7 @@ from tests.neighbours.running import environment
 
 WRONG_SETTING: Final = 2
 END_S: Final = 60.0
-_RIGHT: Final = {
+RIGHT: Final = {
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
     "DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:1/nothing",
     "SCHEMAS": "schemas",
@@ -29,7 +29,7 @@ def check_settings(kit: Prepared) -> None:
     for program, wrong in ((kit.publish, _OF_BOTH), (kit.subscribe, _OF_SUBSCRIBERS)):
         for name, values in wrong.items():
             for value in values:
-                _check(program, kit.folder, name, _RIGHT | {name: value})
+                _check(program, kit.folder, name, RIGHT | {name: value})
 
 
 def _check(program: Sequence[str], folder: Path, name: str, variables: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.neighbours.kits import ALL, prepared_python
+from tests.neighbours.lines import check_lines
 from tests.neighbours.publishing import check_publishing, write_orders
 from tests.neighbours.settings import check_settings
 from tests.neighbours.subscribing import Seen, check_subscribing
@@ -28,3 +29,8 @@ def test_a_copied_kit_publishes_orders_that_are_paid_and_has_one_effect_of_each_
 
 def test_a_kit_says_in_one_line_which_setting_is_missing_or_wrong_and_ends_with_2(tmp_path: Path) -> None:
     check_settings(prepared_python(AIOKAFKA, AIOKAFKA.copy(tmp_path / "kit"), sys.executable))
+
+
+def test_a_publisher_says_in_one_line_which_of_its_lines_is_no_event_and_ends_with_2(tmp_path: Path) -> None:
+    kit = prepared_python(AIOKAFKA, AIOKAFKA.copy(tmp_path / "kit"), sys.executable)
+    check_lines(kit, ("no JSON", "no total", "half a cent", "a time without a zone"))

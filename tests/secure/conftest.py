@@ -1,4 +1,4 @@
-"""One secured broker for all tests here. `make test-secure` runs them all, `make test` what needs no further server."""
+"""One secured broker for all tests here."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,15 +10,6 @@ import pytest
 from tests.secure.broker import SecureKafka
 from tests.secure.certificates import Authority
 from tests.secure.issuer import Issuer, issuing
-
-MARK = "secure"
-ONLY_THERE = ("test_tls_of_postgres.py",)
-"""They need Debian's PostgreSQL, which is in no package that we can depend on."""
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave those out unless they are asked for."""
-    return True if collection_path.name in ONLY_THERE and config.option.markexpr != MARK else None
 
 
 class Secured(NamedTuple):

@@ -3,7 +3,8 @@
  *
  * A line comes out of the outbox of checkout: event_id and occurred_at were drawn and stored when the order was
  * confirmed. So a line that is published again is the same event, and has no effect. Prints how many events are stored.
- * Ends with an error if one was not stored: then publish the same lines again.
+ * Ends with an error if one was not stored: then publish the same lines again. A line that is no such event ends it with
+ * 2 before any is published.
  */
 
 import { createInterface } from 'node:readline';
@@ -18,6 +19,7 @@ const BROKERS = environment.kafka();
 const SCHEMAS = environment.schemas();
 const TOPIC = (process.env.TOPIC_PREFIX ?? '') + EVENT;
 const ALL = -1;
+const WRONG_LINE = 2;
 
 /** Return the headers of an event: CloudEvents 1.0 in Kafka's binary mode. */
 function headers(event) {
@@ -54,14 +56,30 @@ function messageOf(contract, line) {
   return { key: event.order_id, value: contract.encode(EVENT, event), headers: headers(event) };
 }
 
-async function publish() {
-  const contract = new Contract(SCHEMAS);
+/** Return the messages of all lines, or say which line is no event and end the program. */
+async function read(contract) {
   const messages = [];
+  let number = 0;
   for await (const line of createInterface({ input: process.stdin })) {
+    number += 1;
     if (line.trim() !== '') {
-      messages.push(messageOf(contract, line));
+      try {
+        messages.push(messageOf(contract, line));
+      } catch (wrong) {
+        // The message of a SyntaxError would show what is in the line.
+        const [why] = (wrong instanceof SyntaxError ? 'not JSON' : wrong.message).split('\n');
+        console.error(
+          `line ${number} is no ${EVENT} (${why}): mend it and publish all lines again; none was published`,
+        );
+        process.exit(WRONG_LINE);
+      }
     }
   }
+  return messages;
+}
+
+async function publish() {
+  const messages = await read(new Contract(SCHEMAS));
   const kafka = new Kafka({ brokers: BROKERS, logLevel: logLevel.WARN });
   const producer = kafka.producer({
     // Java's murmur2. (LegacyPartitioner is another one.)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
+from fastavro.validation import validate
 
 MARK: Final = b"\xc3\x01"
 HEAD_BYTES: Final = 10
@@ -35,6 +36,9 @@ class Contract:
         body = io.BytesIO()
         body.write(self._heads[name])
         fastavro.schemaless_writer(body, self._today[name], event, strict_allow_default=True)
+        # The writer takes 14.5 for a long and writes 14, and true for 1.
+        if not validate(event, self._today[name], raise_errors=False):
+            raise TypeError(f"{name}: a field is of another type; amounts and quantities are whole numbers")
         return body.getvalue()
 
     def decode(self, name: str, body: bytes) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 //
 // A line comes out of the outbox of checkout: event_id and occurred_at were drawn and stored when the order was
 // confirmed. So a line that is published again is the same event, and has no effect. Prints where each event is stored.
-// Ends with an error if one was not stored: then publish the same lines again.
+// Ends with an error if one was not stored: then publish the same lines again. A line that is no such event ends it with 2
+// before any is published.
 package main
 
 import (
@@ -10,9 +11,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -25,6 +29,7 @@ const (
 	event        = "OrderConfirmed"
 	source       = "/checkout"
 	lineBytesMax = 16_000_000
+	wrongLine    = 2
 )
 
 type line struct {
@@ -98,17 +103,21 @@ func publish(ctx context.Context) error {
 	return results.FirstErr()
 }
 
+// readRecords returns the records of all lines, or says which line is no event and ends the program.
 func readRecords(schemas *contract.Contract) ([]*kgo.Record, error) {
 	var records []*kgo.Record
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, lineBytesMax)
-	for lines.Scan() {
+	for number := 1; lines.Scan(); number++ {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
 		record, err := readRecord(schemas, lines.Bytes())
 		if err != nil {
-			return nil, err
+			why, _, _ := strings.Cut(err.Error(), "\n")
+			fmt.Fprintf(os.Stderr, "line %d is no %s (%s): mend it and publish all lines again; none was published\n",
+				number, event, why)
+			os.Exit(wrongLine)
 		}
 		records = append(records, record)
 	}
@@ -122,12 +131,57 @@ func readRecord(schemas *contract.Contract, text []byte) (*kgo.Record, error) {
 	if err := decoder.Decode(&order); err != nil {
 		return nil, err
 	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errors.New("something follows the event")
+	}
+	if err := whole(order, text); err != nil {
+		return nil, err
+	}
+	if order.Lines == nil {
+		return nil, errors.New("lines is missing")
+	}
 	order.OccurredAtMicros = order.OccurredAt.UnixMicro()
 	body, err := schemas.Encode(event, order)
 	if err != nil {
 		return nil, err
 	}
 	return &kgo.Record{Key: []byte(order.OrderID), Value: body, Headers: headers(order)}, nil
+}
+
+// whole returns an error if the text lacks a field. Go would take its zero: an amount of 0, or an event without an id.
+func whole(order orderConfirmed, text []byte) error {
+	made, err := json.Marshal(order)
+	if err != nil {
+		return err
+	}
+	var read, given any
+	if err := errors.Join(json.Unmarshal(made, &read), json.Unmarshal(text, &given)); err != nil {
+		return err
+	}
+	return compare(event, read, given)
+}
+
+func compare(name string, read, given any) error {
+	if read != nil && given == nil {
+		return fmt.Errorf("%s is missing", name)
+	}
+	switch read := read.(type) {
+	case map[string]any:
+		fields, _ := given.(map[string]any)
+		for field, value := range read {
+			if err := compare(name+"."+field, value, fields[field]); err != nil {
+				return err
+			}
+		}
+	case []any:
+		items, _ := given.([]any)
+		for index, value := range read {
+			if err := compare(fmt.Sprintf("%s[%d]", name, index), value, items[index]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // headers returns the headers of an event: CloudEvents 1.0 in Kafka's binary mode.

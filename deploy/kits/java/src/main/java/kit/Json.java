@@ -34,6 +34,7 @@ final class Json {
         return switch (schema.getType()) {
             case RECORD -> record(schema, json);
             case ARRAY -> {
+                check(json.isArray(), json, "a list");
                 GenericData.Array<Object> items = new GenericData.Array<>(json.size(), schema);
                 json.forEach(item -> items.add(value(schema.getElementType(), item)));
                 yield items;
@@ -41,21 +42,29 @@ final class Json {
             // All unions here are of null and something.
             case UNION -> json.isNull() ? null : value(schema.getTypes().get(1), json);
             case ENUM -> new GenericData.EnumSymbol(schema, json.textValue());
-            case LONG -> json.isTextual() ? micros(json.textValue()) : whole(json);
-            case BOOLEAN -> json.booleanValue();
+            case LONG -> schema.getLogicalType() == null ? whole(json) : micros(json);
+            case BOOLEAN -> {
+                check(json.isBoolean(), json, "true or false");
+                yield json.booleanValue();
+            }
             case STRING -> json.textValue();
             default -> throw new IllegalArgumentException("no " + schema.getType() + " in OrderConfirmed");
         };
     }
 
     private static long whole(JsonNode json) {
-        if (!json.isIntegralNumber() || !json.canConvertToLong()) {
-            throw new IllegalArgumentException(json + " must be a whole number");
-        }
+        check(json.isIntegralNumber() && json.canConvertToLong(), json, "a whole number");
         return json.longValue();
     }
 
-    private static long micros(String time) {
-        return ChronoUnit.MICROS.between(Instant.EPOCH, OffsetDateTime.parse(time).toInstant());
+    private static long micros(JsonNode json) {
+        check(json.isTextual(), json, "a time in ISO 8601");
+        return ChronoUnit.MICROS.between(Instant.EPOCH, OffsetDateTime.parse(json.textValue()).toInstant());
+    }
+
+    private static void check(boolean right, JsonNode json, String wanted) {
+        if (!right) {
+            throw new IllegalArgumentException("a " + json.getNodeType() + " stands where " + wanted + " must be");
+        }
     }
 }
