@@ -210,6 +210,20 @@ async def test_what_only_freed_an_authorization_is_no_refund_in_any_list(
     found = await gateway.news_of("pi_1", with_disputes=False)
     assert found is not None
     assert (found.refunds, found.returned_minor) == ((), 0)
+    assert found.freed == ("re_ran_out", "re_freed"), "a notice that names one of them has been answered"
+
+
+async def test_a_refund_of_ours_moves_money_though_its_line_in_the_balance_is_still_to_come(
+    stripe: OwnStripe, gateway: StripeGateway
+) -> None:
+    """Half was captured, and we give that half back: the amount is also what the capture let go."""
+    ours = refund("re_ours", metadata=OURS, status="pending", balance_transaction=None)
+    freed = refund("re_rest", balance_transaction=None)
+    half = intent(amount=1_000, amount_received=500, metadata=OURS)
+    stripe.says(said(half), page(ours, freed))
+    found = await gateway.news_of("pi_1", with_disputes=False)
+    assert found is not None
+    assert ([each.refund_id for each in found.refunds], found.freed) == (["re_ours"], ("re_rest",))
 
 
 async def test_disputes_are_listed_since_a_time(stripe: OwnStripe) -> None:

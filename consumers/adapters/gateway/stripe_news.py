@@ -59,6 +59,7 @@ def _read(transaction_id: str, intent: Thing, refunds: list[Thing], disputes: li
     ours = order_id is not None and operation_id is not None
     currency, status = text(intent, "currency"), text(intent, "status")
     held = intent.get("amount_capturable") or 0 if status == "requires_capture" else 0
+    freed = [each for each in refunds if ours and moved_nothing(intent, each)]
     return TransactionNews(
         transaction_id=transaction_id,
         order_id=order_id if ours else None,
@@ -67,10 +68,9 @@ def _read(transaction_id: str, intent: Thing, refunds: list[Thing], disputes: li
         held_minor=from_stripe(held, currency) if ours else 0,
         captured_minor=amount_of(intent, "amount_received") if ours else 0,
         cancelled=status == "canceled",
-        refunds=tuple(read_seen_refund(each) for each in reversed(refunds) if not moved_nothing(intent, each))
-        if ours
-        else (),
+        refunds=tuple(read_seen_refund(each) for each in reversed(refunds) if each not in freed) if ours else (),
         disputes=tuple(read_dispute(dispute) for dispute in reversed(disputes)) if ours else (),
+        freed=tuple(text(each, "id") for each in reversed(freed)),
     )
 
 
