@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from domain.disputing import OUTCOMES
 from domain.ids import OperationId, OrderId
-from domain.news import LAG_MAX, TransactionNews
+from domain.news import LAG_MAX, Dispute, TransactionNews
 from domain.operation import OperationState
 from domain.values import Value
 
@@ -178,7 +179,20 @@ def is_there(notice: Notice, news: TransactionNews) -> bool:
         case "refund.created" | "refund.updated":
             return notice.object_id in {*(refund.refund_id for refund in news.refunds), *news.freed}
         case name if name in DISPUTE:
-            return any(dispute.dispute_id == notice.object_id for dispute in news.disputes)
+            return any(_shows(dispute, name) for dispute in news.disputes if dispute.dispute_id == notice.object_id)
+        case _:
+            return True
+
+
+def _shows(dispute: Dispute, name: str) -> bool:
+    """Whether the dispute stands as an event of this name says. It may have gone on since: then LAG_MAX ends that."""
+    match name:
+        case "charge.dispute.closed":
+            return dispute.status in OUTCOMES
+        case "charge.dispute.funds_withdrawn":
+            return dispute.funds_withdrawn or dispute.status in OUTCOMES
+        case "charge.dispute.funds_reinstated":
+            return not dispute.funds_withdrawn
         case _:
             return True
 

@@ -65,6 +65,23 @@ async def test_a_dispute_is_followed_to_its_end_and_opened_again(shop: Pipeline)
     await assert_all_is_well(shop)
 
 
+async def test_the_end_of_a_dispute_is_told_though_the_first_answer_about_it_lagged(shop: Pipeline) -> None:
+    intent = await paid(shop)
+    shop.gateway.tells[intent] = {"disputes": (dispute(intent),)}
+    await shop.store().notices.keep([told(1, "charge.dispute.created", intent)])
+    await until_fate(shop, "applied", "evt_1")
+    asked = len(shop.gateway.questions)
+    await shop.store().notices.keep([told(2, "charge.dispute.closed", intent)])
+
+    async def asked_again() -> bool:
+        return len(shop.gateway.questions) > asked
+
+    await shop.until(asked_again, "asked, and answered as before")
+    shop.gateway.tells[intent] = {"disputes": (dispute(intent, "won", withdrawn=False),)}
+    await until_fate(shop, "applied", "evt_2")
+    assert await story(shop) == ["PaymentDisputed", "PaymentDisputeClosed"]
+
+
 async def test_what_is_not_ours_is_dropped_and_an_order_that_is_not_there_is_waited_for(shop: Pipeline) -> None:
     intent = await paid(shop)
     shop.gateway.tells[intent] = {"order_id": None}

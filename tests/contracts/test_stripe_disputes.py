@@ -154,16 +154,19 @@ async def test_disputes_are_asked_for_only_where_they_matter(stripe: OwnStripe, 
     assert [asked.path for asked in stripe.asked] == ["/v1/payment_intents/pi_1", "/v1/refunds"]
 
 
-async def test_a_cancelled_one_and_one_of_somebody_else(stripe: OwnStripe, gateway: StripeGateway) -> None:
+async def test_a_cancelled_one_and_one_of_another_system_whose_refunds_are_not_asked_for(
+    stripe: OwnStripe, gateway: StripeGateway
+) -> None:
     cancelled = intent(status="canceled", amount_received=0, metadata=OURS)
     stripe.says(said(cancelled), page())
     found = await gateway.news_of("pi_1", with_disputes=False)
     assert found is not None
     assert (found.held_minor, found.cancelled) == (0, True)
-    stripe.says(said(intent(amount_received=0, metadata={"order_id": "theirs"})), page(refund(currency="xxx")))
-    foreign = await gateway.news_of("pi_1", with_disputes=False)
-    assert foreign is not None
-    assert (foreign.order_id, foreign.refunds) == (None, ())
+    asked = len(stripe.asked)
+    stripe.says(said(intent(currency="xxx", amount_received=500, metadata={"order_id": "theirs"})))
+    foreign = await gateway.news_of("pi_1", with_disputes=True)
+    assert foreign == TransactionNews("pi_1", None, None, "XXX")
+    assert len(stripe.asked) == asked + 1
 
 
 async def test_what_stripe_does_not_have_is_none_and_what_it_does_not_say_is_transient(

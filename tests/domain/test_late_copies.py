@@ -134,6 +134,37 @@ def test_a_late_copy_in_the_review_of_its_own_call_waits_for_the_person_who_may_
     assert play.listen(said, LONG_AFTER)
     assert (play.order.current.refunded_minor, play.order.status) == (1_000, Status.PAID_AND_CONFIRMED)
     assert play.request("R-1").returned_minor == 1_000
+    assert play.listen(news(copy_of(call), refund("re_9", 500))), "what is booked by its id is no difference of time"
+    assert play.order.current.refunded_minor == 1_500
+
+
+def test_a_refund_that_was_pending_for_long_and_given_up_is_booked_when_it_succeeds_after_all() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    first = play.call()
+    play.answer(Pending("re_1", "pi_1"))
+    play.at = AT + timedelta(days=60)
+    play.answer(Pending("re_1", "pi_1"))
+    assert play.order.review_reason == "refund_overdue"
+    assert play.rule(Word.NOT_EXECUTED) is None, "nobody could ask the gateway"
+    second = play.call()
+    play.approve()
+
+    assert play.listen(news(copy_of(first, "re_1"), copy_of(second, "re_R-1_2")))
+
+    assert (play.order.current.refunded_minor, play.alarms[-1]) == (2_000, "refund_made_late")
+
+
+def test_a_late_copy_that_nobody_has_heard_of_keeps_no_person_from_naming_another_refund() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    call = play.call()
+    play.answer(DISPUTED)
+    play.ask("R-2", 500)
+    play.answer(REFUSED, "R-2")
+    seen = (news(copy_of(call), refund("re_9", 500)),)
+    assert play.rule(Word.EXECUTED, "re_9", seen=seen, asked_at=LONG_AFTER - timedelta(seconds=1)) == SAID_BEFORE
+    assert play.rule(Word.EXECUTED, "re_9", seen=seen, asked_at=LONG_AFTER) is None
 
 
 def test_a_late_copy_that_fails_after_all_is_taken_back_and_nobody_is_owed_anything() -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain.disputing import OUTCOMES
 from domain.ids import OperationId, OrderId
 from domain.news import LAG_MAX, TransactionNews
 from domain.notices import (
@@ -162,13 +163,19 @@ THERE = (
     ("refund.updated", "re_2", news(refund("re_2"))),
     ("refund.created", "re_2", news(captured_minor=0, freed=("re_2",))),
     ("refund.failed", "re_2", news(refund("re_2", state="failed"))),
-    *((name, "dp_1", news(disputes=(dispute(),))) for name in DISPUTE),
+    *((name, "dp_1", news(disputes=(dispute(),))) for name in DISPUTE[:3]),
+    ("charge.dispute.funds_withdrawn", "dp_1", news(disputes=(dispute("won"),))),
+    ("charge.dispute.funds_reinstated", "dp_1", news(disputes=(dispute("under_review", funds_withdrawn=False),))),
+    *(("charge.dispute.closed", "dp_1", news(disputes=(dispute(status),))) for status in OUTCOMES),
 )
 LAGGING = (
     *((name, thing, UNTOUCHED) for name, thing, _ in THERE),
     ("refund.updated", "re_2", news(refund("re_1"))),
     ("refund.failed", "re_2", news(refund("re_2"))),
     ("charge.dispute.created", "dp_2", news(disputes=(dispute(),))),
+    ("charge.dispute.funds_withdrawn", "dp_1", news(disputes=(dispute("warning_needs_response"),))),
+    ("charge.dispute.funds_reinstated", "dp_1", news(disputes=(dispute(),))),
+    ("charge.dispute.closed", "dp_1", news(disputes=(dispute(), dispute("won", dispute_id="dp_2")))),
 )
 
 

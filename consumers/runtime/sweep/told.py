@@ -197,7 +197,8 @@ def _book(work: Work, heard: _Heard, disputes: tuple[KnownDispute, ...]) -> dict
         if decision is None:
             waits[isinstance(fact, Dispute)] = True
         else:
-            did |= decision != NOTHING
+            # That a dispute was looked at once more is kept, and is no news.
+            did |= decision != NOTHING if decision.dispute is None else bool(decision.events or decision.alarm)
             work.apply(decision)
             if decision.dispute is not None:
                 new = decision.dispute
