@@ -111,6 +111,11 @@ _RUNNING: Final = {
         "status; of a failed order we send the money back.",
         "Tell who made the refund. For a paid order decide how the money reaches the customer.",
     ),
+    "refund_made_late": Alarm(
+        "The gateway made a refund of ours whose call had ended without it: a copy was under way for long. It is "
+        "booked, with PaymentRefunded; nobody had counted on it.",
+        "See `payments order show ID`: if the customer got the money by another refund as well, decide about the rest.",
+    ),
     "money_unwanted": Alarm(
         "Somebody approved or captured money at the gateway for an order that has failed, or is paid by another "
         "attempt. It is given back.",

@@ -231,8 +231,9 @@ def reviewed_for_it(case: Case) -> bool:
 
 
 def is_disputed(case: Case) -> bool:
-    """Whether the gateway refuses to refund the order because of a dispute."""
-    return case.order.disputed or case.outcome_as(Declined).gateway_code in REFUSALS
+    """Whether the gateway refuses to refund the payment because of a dispute."""
+    disputed = case.order.disputed and of_current_attempt(case)
+    return disputed or case.outcome_as(Declined).gateway_code in REFUSALS
 
 
 def is_on_its_way(case: Case) -> bool:

@@ -111,8 +111,10 @@ def _keep(hearing: Hearing, decision: Decision, told: str | None, alarm: str | N
         told=told,
     )
     others = (known for known in hearing.disputes if known.dispute_id != dispute.dispute_id)
-    disputed = not all(each.refundable for each in (*others, row))
     assert decision.order is not None
+    # The money of an older attempt is another payment, which has gone back: that one may be refunded or not.
+    of_payment = (each for each in (*others, row) if each.attempt == decision.order.attempt)
+    disputed = not all(each.refundable for each in of_payment)
     return replace(decision, order=replace(decision.order, disputed=disputed), dispute=row, alarm=alarm)
 
 

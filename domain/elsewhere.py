@@ -10,7 +10,7 @@ from domain.carrying_on import CANCELS, carry_on, end_empty_review
 from domain.case import Case
 from domain.closing import ELSEWHERE
 from domain.decision import Decision, Draft, emit, silent
-from domain.gateway_sums import FOREIGN, failed_unheard, is_behind, unbooked_minor
+from domain.gateway_sums import FOREIGN, failed_unheard, is_behind, stands_for, unbooked_minor
 from domain.hearing import AT_REST, ForeignRefund, Hearing, under_way
 from domain.ids import OperationId
 from domain.news import RefundFailure, TransactionNews
@@ -36,7 +36,8 @@ def is_pending(hearing: Hearing) -> bool:
 
 def was_said_before(hearing: Hearing) -> bool:
     """Whether the books have more of this transaction's refunds than the gateway had when it was asked."""
-    return is_behind(hearing.order, hearing.attempt_there, hearing.fact_as(ForeignRefund).news)
+    news = hearing.fact_as(ForeignRefund).news
+    return is_behind(hearing.order, hearing.attempt_there, news, asked_at=hearing.asked_at)
 
 
 def is_of_unheard(hearing: Hearing) -> bool:
@@ -76,7 +77,7 @@ def is_booked(hearing: Hearing) -> bool:
     fact = hearing.fact_as(ForeignRefund)
     if fact.refund.state == "failed":
         return False
-    known = any(o.reference == fact.refund.refund_id for o in hearing.order.operations)
+    known = any(stands_for(o, fact.refund.refund_id) for o in hearing.order.operations)
     return known or _unbooked(hearing) == 0
 
 
@@ -118,7 +119,8 @@ def not_in_agreement(hearing: Hearing) -> bool:
 def book_foreign_refund(hearing: Hearing) -> Decision:
     """Book a refund that somebody else made, once, and emit it. The order keeps its status, also under review.
 
-    If nothing is kept of it now, a review for refunds that the gateway refused has nothing to ask any more, and ends.
+    One that a copy of an ended call of ours made is booked in the same way, for nobody waits for it; that rings. If
+    nothing is kept of it now, a review for refunds that the gateway refused has nothing to ask any more, and ends.
     """
     order, attempt, context = hearing.order, hearing.attempt_there, hearing.context
     refund = hearing.fact_as(ForeignRefund).refund
@@ -152,6 +154,8 @@ def book_foreign_refund(hearing: Hearing) -> Decision:
         "request_id": None,
     }
     told = emit(order.with_attempt(attempt).with_operation(booked), context, Draft(PaymentRefunded, fields))
+    if refund.operation_id is not None:
+        told = replace(told, alarm="refund_made_late")
     return carry_on(Case(order, context, CANCELS), told) if order.requests else end_empty_review(told, context)
 
 

@@ -4,12 +4,13 @@ The first row that fits is taken. A step returns a decision, or WAITS: something
 end comes first; the fact is heard again later. So every step may be repeated: what is in the books has no effect.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 
 from domain.decision import NOTHING, Decision
 from domain.disputing import KnownDispute
+from domain.gateway_sums import foreign, is_foreign, with_missing
 from domain.news import Dispute, RefundFailure, SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind
 from domain.order import Attempt, Order, Status
@@ -76,6 +77,25 @@ def hear(rows: Sequence[Told], hearing: Hearing) -> Decision | None:
         if isinstance(hearing.fact, row.fact) and row.condition(hearing):
             return row.step(hearing)
     return NOTHING
+
+
+def facts_of(order: Order, news: TransactionNews, asked_at: datetime | None, *, warned: bool) -> Iterator[Fact]:
+    """Yield what the gateway says of a transaction, one fact at a time: money comes before the refunds of it.
+
+    A refund that our books have, and that the gateway has not had for long, has failed. order: with its closed
+    operations. asked_at: when the gateway was asked. warned: it has told of a fraud warning.
+    """
+    news = with_missing(order, news, asked_at)
+    yield from news.disputes
+    if warned:
+        yield FraudWarning()
+    for refund in news.refunds:
+        if refund.state == "failed" and refund.operation_id is not None and not is_foreign(order, refund, news):
+            fields = refund.operation_id, refund.refund_id, refund.amount_minor, refund.reason
+            yield RefundFailure(order.order_id, *fields, news)
+    yield news
+    for refund in foreign(order, news):
+        yield ForeignRefund(refund, news)
 
 
 def attempt_of(order: Order, transaction_id: str, operation_id: str | None) -> Attempt | None:

@@ -3,12 +3,14 @@
 Amounts are in ISO 4217 minor units. Codes are the gateway's words.
 """
 
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Final, Literal
 
 from domain.values import Value
 
 RefundWord = Literal["succeeded", "pending", "failed"]
+LAG_MAX: Final = timedelta(minutes=15)
+"""So long an answer of the gateway may lack what it has told or answered before. Far above what was seen."""
 
 
 class Dispute(Value, frozen=True):
@@ -46,7 +48,8 @@ class SeenRefund(Value, frozen=True):
 class TransactionNews(Value, frozen=True):
     """One transaction as the gateway has it now. order_id, operation_id: from its metadata; None: it is not ours.
 
-    held_minor: approved and neither captured nor cancelled. refunds: all of them, the oldest first.
+    held_minor: approved and neither captured nor cancelled. refunds: all of them that move money, the oldest first.
+    freed: ids of those that only let go what was held.
     """
 
     transaction_id: str
@@ -58,6 +61,7 @@ class TransactionNews(Value, frozen=True):
     cancelled: bool = False
     refunds: tuple[SeenRefund, ...] = ()
     disputes: tuple[Dispute, ...] = ()
+    freed: tuple[str, ...] = ()
 
     @property
     def returned_minor(self) -> int:

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from domain.disputing import OUTCOMES
 from domain.ids import OperationId, OrderId
+from domain.news import LAG_MAX, Dispute, TransactionNews
 from domain.operation import OperationState
 from domain.values import Value
 
@@ -22,7 +24,9 @@ PAYMENT: Final = (
 )
 REFUND_FAILED: Final = "refund.failed"
 REFUND_UPDATED: Final = "refund.updated"
-REFUND: Final = ("charge.refunded", REFUND_UPDATED, REFUND_FAILED)
+OF_A_REFUND: Final = ("refund.created", REFUND_UPDATED, REFUND_FAILED)
+"""The object of these is the refund itself; its metadata name the operation that made it."""
+REFUND: Final = ("charge.refunded", *OF_A_REFUND)
 FRAUD_WARNING: Final = "radar.early_fraud_warning.created"
 UNASKED: Final = (
     "charge.dispute.created",
@@ -35,6 +39,7 @@ UNASKED: Final = (
 """The gateway's objects of these have no metadata of ours, nor has a refund that somebody else made. So only the
 transaction leads to an order.
 """
+DISPUTE: Final = tuple(name for name in UNASKED if name != FRAUD_WARNING)
 TYPES: Final = (*PAYMENT, *REFUND, *UNASKED)
 """All that we take. Stripe's list of events filters by 20 types at most."""
 
@@ -146,12 +151,50 @@ def ask_pause(age: timedelta) -> timedelta:
     return RING_AFTER if age >= RING_AFTER else min(max(age, ASK_PAUSE_MIN), ASK_PAUSE_MAX)
 
 
-def fate_without_news(age: timedelta) -> Fate:
-    """Decide about a kept notice if the gateway's answer has nothing that our books lack. age: since we have it.
+def fate_of_heard(notice: Notice, age: timedelta, news: TransactionNews, *, did: bool) -> Fate:
+    """Decide about a kept notice whose transaction the gateway was asked about, and of which nothing waits.
 
-    A list of the gateway may lag behind what it tells, so the first such answer is not believed.
+    age: since we have it. did: the answer had something that our books lacked. It ends no notice whose own object is
+    not in the answer: the list lags behind what was told. If the object never comes, that ends in LAG_MAX. If nothing
+    is new, the first answer is not believed, for the same reason.
     """
+    if age < LAG_MAX and not is_there(notice, news):
+        return Fate.KEPT
+    if did:
+        return Fate.APPLIED
     return Fate.KNOWN if age >= ASK_PAUSE_MIN else Fate.KEPT
+
+
+def is_there(notice: Notice, news: TransactionNews) -> bool:
+    """Whether the answer has what the notice tells. `charge.refunded` names no refund: it tells nothing to look for."""
+    match notice.type:
+        case "payment_intent.succeeded":
+            return news.captured_minor > 0
+        case "payment_intent.canceled":
+            return news.cancelled
+        case "payment_intent.amount_capturable_updated":
+            return news.held_minor > 0 or news.captured_minor > 0 or news.cancelled
+        case "refund.failed":
+            return any(r.refund_id == notice.object_id and r.state == "failed" for r in news.refunds)
+        case "refund.created" | "refund.updated":
+            return notice.object_id in {*(refund.refund_id for refund in news.refunds), *news.freed}
+        case name if name in DISPUTE:
+            return any(_shows(dispute, name) for dispute in news.disputes if dispute.dispute_id == notice.object_id)
+        case _:
+            return True
+
+
+def _shows(dispute: Dispute, name: str) -> bool:
+    """Whether the dispute stands as an event of this name says. It may have gone on since: then LAG_MAX ends that."""
+    match name:
+        case "charge.dispute.closed":
+            return dispute.status in OUTCOMES
+        case "charge.dispute.funds_withdrawn":
+            return dispute.funds_withdrawn or dispute.status in OUTCOMES
+        case "charge.dispute.funds_reinstated":
+            return not dispute.funds_withdrawn
+        case _:
+            return True
 
 
 def _is_booked(notice: Notice, money: Money | None) -> bool:
@@ -167,7 +210,7 @@ def _is_booked(notice: Notice, money: Money | None) -> bool:
             return money.authorized_minor > 0
         case "payment_intent.payment_failed" | "payment_intent.requires_action":
             return True  # An attempt that has ended, or was authorized afterwards.
-        case "charge.refunded" | "refund.updated":
+        case "charge.refunded" | "refund.created" | "refund.updated":
             return money.refunded_minor >= money.captured_minor > 0
         case _:
             return False

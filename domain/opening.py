@@ -121,6 +121,7 @@ def retry(case: Case) -> Decision:
         missing=(),
         delay_notified=False,
         resends=0,
+        disputed=False,
     )
     return _ask(order, method, case)
 

@@ -124,8 +124,8 @@ class Order(Value, frozen=True):
     attempt: the number of the current attempt. operations: the unfinished ones, and those that this decision settles.
     requests: all that were ever made, in order of arrival. paid_at: when PaidAndConfirmed was said; None if it was not,
     or before requests were kept. preparation_started_at: when order preparation told us; then nothing is cancelled any
-    more. disputed: the gateway refuses to refund it, because of a dispute. confirmed_at: when its OrderConfirmed
-    came onto its topic; None: not known, as before 0016.
+    more. disputed: the gateway refuses to refund the current attempt, because of a dispute. confirmed_at: when its
+    OrderConfirmed came onto its topic; None: not known, as before 0016.
     reviewed: the status before manual review. content_hash: of its OrderConfirmed (domain.content). resends: how often
     its events were sent again because it stood still.
     """

@@ -14,7 +14,7 @@ from domain.decision import NOTHING, Decision
 from domain.gateway_sums import outside_minor
 from domain.operating import has_time_to_decide, postpone
 from domain.operation import Operation, OperationKind
-from domain.order import Order
+from domain.order import Order, Status
 from domain.outcome import (
     CustomerMustAct,
     NotExecuted,
@@ -112,4 +112,6 @@ class Reaction:
         else:
             done = close(operation, outcome, context, returned)
         case = Case(order.with_operation(done), context, name, None, operation, outcome, returned)
-        return carry_on(case, step(case)) if order.requests else step(case)
+        # A review may have nothing to ask any more, whether or not somebody asked for something.
+        follows = order.requests or order.status is Status.MANUAL_REVIEW
+        return carry_on(case, step(case)) if follows else step(case)

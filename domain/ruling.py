@@ -1,6 +1,7 @@
 """An operator's ruling on an order under review, as a value, and the word that it is refused."""
 
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ class Ruling(Value, frozen=True):
 
     For money that went back past the gateway: OUTSIDE, and the operator's own proof behind it. person: who rules, where
     two persons are needed; None: not known. seen: what the gateway had of the order's transactions just before;
-    None: it was not asked.
+    None: it was not asked. asked_at: when, by the database's clock, not later than the question.
     """
 
     word: Word
@@ -34,6 +35,7 @@ class Ruling(Value, frozen=True):
     reference: str | None = None
     person: Person | None = None
     seen: tuple[TransactionNews, ...] | None = None
+    asked_at: datetime | None = None
 
 
 class No(NamedTuple):

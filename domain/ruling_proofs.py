@@ -7,7 +7,7 @@ why the ruling is refused, with what to do; None if the gateway does not contrad
 from collections.abc import Sequence
 from typing import Final
 
-from domain.gateway_sums import is_behind, unbooked_minor
+from domain.gateway_sums import is_behind, unbooked_minor, with_missing
 from domain.hearing import with_closed
 from domain.news import SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
@@ -75,7 +75,8 @@ def why_not_refunded(
         return None
     full = with_closed(order, history)
     attempt = full.attempts[call.attempt - 1]
-    if is_behind(full, attempt, news, refund_id):
+    news = with_missing(full, news, ruling.asked_at)
+    if is_behind(full, attempt, news, refund_id, ruling.asked_at):
         return SAID_BEFORE
     if unbooked_minor(full, attempt, news) < call.amount_minor:
         return f"our books have what {named} gave back already: {_instead(call)}"

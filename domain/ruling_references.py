@@ -6,7 +6,7 @@ What the gateway has of that id is in ruling_proofs.py.
 import re
 from collections.abc import Sequence
 
-from domain.gateway_sums import failed_unheard, foreign, is_behind, unbooked_minor
+from domain.gateway_sums import failed_unheard, foreign, is_behind, unbooked_minor, with_missing
 from domain.hearing import with_closed
 from domain.operation import Operation, OperationKind
 from domain.order import Attempt, Order
@@ -76,12 +76,13 @@ def _why_not_outside(order: Order, history: Sequence[Operation], call: Operation
     if news is None:
         return None
     full, attempt = with_closed(order, history), order.attempts[call.attempt - 1]
-    if is_behind(full, attempt, news):
+    news = with_missing(full, news, ruling.asked_at)
+    if is_behind(full, attempt, news, asked_at=ruling.asked_at):
         return SAID_BEFORE
     known = {o.reference for o in full.operations}
     unbooked = max(unbooked_minor(full, attempt, news), 0)
     counted = {"succeeded"} if unbooked > 0 else set()
-    others = [r for r in foreign(news) if r.refund_id not in known and r.state in counted | {"pending"}]
+    others = [r for r in foreign(full, news) if r.refund_id not in known and r.state in counted | {"pending"}]
     named = set(re.findall(r"\w+", ruling.reference or ""))
     for refund in others:
         if refund.amount_minor == call.amount_minor and refund.refund_id not in named:

@@ -1,7 +1,9 @@
 """What the gateway says of a refund of ours that was settled before, and what it makes of an order."""
 
+from datetime import datetime
+
 from domain.decision import NOTHING, Decision, Draft, emit
-from domain.gateway_sums import found_by_call, is_behind, uncounted_minor
+from domain.gateway_sums import FOREIGN, found_by_call, is_behind, uncounted_minor
 from domain.hearing import AT_REST, Hearing
 from domain.news import RefundFailure, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
@@ -24,15 +26,26 @@ def waits_for_sums(hearing: Hearing) -> bool:
 
     A call of ours has found refunds of somebody else, and booked all that was back as one sum.
     """
-    return transaction_to_ask(hearing.order, hearing.fact_as(RefundFailure)) is not None
+    return transaction_to_ask(hearing.order, hearing.fact_as(RefundFailure), hearing.asked_at) is not None
 
 
-def transaction_to_ask(order: Order, failure: RefundFailure) -> str | None:
-    """Return the transaction that the gateway must be asked about before the failure can be booked; None: none."""
+def transaction_to_ask(order: Order, failure: RefundFailure, asked_at: datetime | None = None) -> str | None:
+    """Return the transaction that the gateway must be asked about before the failure can be booked; None: none.
+
+    One that is booked as if somebody else had made it is heard of with its transaction, and fails as theirs do.
+    asked_at: when the gateway said what the failure has of its transaction.
+    """
     refund = _refund_of(order, failure)
-    if refund is None or found_by_call(order, refund.attempt) is None:
+    if refund is None:
         return None
-    if failure.news is not None and not is_behind(order, order.attempts[refund.attempt - 1], failure.news):
+    if refund.reaction == FOREIGN:
+        return refund.transaction_id
+    if found_by_call(order, refund.attempt) is None:
+        return None
+    attempt, news = order.attempts[refund.attempt - 1], failure.news
+    if news is None or any(r.refund_id == failure.refund_id and r.state != "failed" for r in news.refunds):
+        return refund.transaction_id  # that answer is from before the failure
+    if not is_behind(order, attempt, news, asked_at=asked_at):
         return None
     return refund.transaction_id
 

@@ -49,6 +49,7 @@ RUNNING: Final = {
     "dispute_unknown": Section((_ORDER, "payments --version"), "A release that knows the status has told it."),
     "fraud_warning": Section((_ORDER,), _ONE),
     "foreign_refund_failed": Section((_ORDER, "payments reconcile --since 7d"), _ONE),
+    "refund_made_late": Section((_ORDER, "payments reconcile --since 7d"), _ONE),
     "money_unwanted": Section((_ORDER,), "The void or refund in its timeline has succeeded."),
     "notice_kept": Section((_ORDER, "payments reconcile --since 7d"), "A day passes without the line."),
     "told_unread": Section((_GATEWAY,), _READS),

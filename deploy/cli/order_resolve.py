@@ -14,7 +14,7 @@ from domain.ids import OrderId
 from domain.operation import GATEWAY_KINDS, UNFINISHED, OperationKind
 from domain.ruling import No, Ruling, Word
 from domain.values import replace
-from outbox.operators.queries import OrderRows, Record, last_resolution, read_order, snapshot
+from outbox.operators.queries import OrderRows, Record, last_resolution, read_order, snapshot, time_of
 
 if TYPE_CHECKING:
     from consumers.runtime.resolving import Resolved
@@ -83,7 +83,7 @@ async def _look(settings: Settings, order_id: OrderId, ruling: Ruling) -> Ruling
     from deploy.wiring import references_of  # noqa: PLC0415 - as above
 
     with snapshot(settings.sqlalchemy_url()) as connection:
-        known = read_order(connection, order_id)
+        known, asked_at = read_order(connection, order_id), time_of(connection)
     said = ruling.reference or ""
     at_gateway = ruling.word is Word.EXECUTED and any(could_name(kind, said) for kind in GATEWAY_KINDS)
     if known is None or not (at_gateway or _asks_gateway(known, ruling.word)):
@@ -98,7 +98,7 @@ async def _look(settings: Settings, order_id: OrderId, ruling: Ruling) -> Ruling
         if strange is not None:
             return strange
         found = [await references.news_of(each, with_disputes=False) for each in sorted(wanted - {None})]
-    return replace(ruling, seen=tuple(news for news in found if news is not None))
+    return replace(ruling, seen=tuple(news for news in found if news is not None), asked_at=asked_at)
 
 
 def _asks_gateway(known: OrderRows, word: Word) -> bool:

@@ -6,6 +6,7 @@ Tokens, and the gateway's ids of customers, are never read.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -161,6 +162,12 @@ def _notifications_of(order_id: str) -> sa.Select[Any]:
         .where(notifications.c.order_id == order_id)
         .order_by(notifications.c.recorded_at, notifications.c.event_id)
     )
+
+
+def time_of(connection: sa.Connection) -> datetime:
+    """Return when this snapshot's transaction began, by the database's clock."""
+    at: datetime = connection.execute(sa.select(sa.func.now())).scalar_one()
+    return at
 
 
 def last_resolution(connection: sa.Connection, order_id: str) -> Record | None:

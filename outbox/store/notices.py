@@ -11,7 +11,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 import psycopg
 
 from domain.ids import OperationId, OrderId
-from domain.notices import Fate, Found, Money, Notice, Work, first_fate, judge, pause
+from domain.notices import OF_A_REFUND, Fate, Found, Money, Notice, Work, first_fate, judge, pause
 from domain.operation import OperationState
 from domain.ports.notices import Answered, Kept, Sorted
 from outbox.driver.batches import Column, batch, unnest, word
@@ -219,7 +219,11 @@ class _Books:
         """Return the unfinished operation that may be about the notice's transaction.
 
         An authorize that nobody has answered does not know its transaction yet. It is not the one of another attempt.
+        A refund is no news for any other operation than its own: another one's look-up would not hear of it.
         """
+        if notice.type in OF_A_REFUND:
+            mine = self._operations.get(notice.order_id or "", ())
+            return next((o for o in mine if o.operation_id == notice.operation_id), None)
         known = (notice.order_id or "", notice.intent_id or "") in self._money
         for operation in self._operations.get(notice.order_id or "", ()):
             if operation.transaction_id == notice.intent_id or (operation.transaction_id is None and not known):

@@ -13,6 +13,7 @@ from outbox.store import PostgresStore
 from schemas.codec import Codec
 from tests.consumers.harness import Pipeline, open_pipeline
 from tests.consumers.remembered import compare_with_tables
+from tests.consumers.telling import join
 from tests.servers.databases import fresh_database
 
 MakePipeline = Callable[..., Awaitable[Pipeline]]
@@ -60,3 +61,12 @@ async def pipeline(make_pipeline: MakePipeline) -> Pipeline:
     await made.stock(SKU_1=10, SKU_2=10)
     await made.join()
     return made
+
+
+@pytest_asyncio.fixture
+async def shop(make_pipeline: MakePipeline) -> Pipeline:
+    """Make a pipeline with one process and goods for all, whose refunds are listed at its start only."""
+    pipeline = await make_pipeline(refund_recheck_s=86_400)
+    await pipeline.stock(SKU_1=1_000, SKU_2=1_000)
+    await join(pipeline)
+    return pipeline

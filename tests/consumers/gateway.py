@@ -133,12 +133,13 @@ class MoodyGateway(SimulatedGateway):
             yield group
         yield self.listed
 
-    def refund_elsewhere(self, transaction_id: str, amount_minor: int) -> str:
-        """Refund as somebody does in the dashboard; return the refund's id."""
+    def refund_elsewhere(self, transaction_id: str, amount_minor: int, operation_id: str | None = None) -> str:
+        """Refund as somebody does in the dashboard; return the refund's id. operation_id: of ours, if a copy did it."""
         bank = self._desk._bank
         intent = bank.intent(transaction_id)
         assert intent is not None
-        made = bank.refund(intent, "elsewhere", amount_minor, metadata={})
+        named = {} if operation_id is None else {"operation_id": operation_id}
+        made = bank.refund(intent, "elsewhere", amount_minor, metadata=named)
         assert not isinstance(made, str)
         return made.id
 

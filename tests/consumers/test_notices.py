@@ -17,7 +17,7 @@ from domain.outcome import Pending, Unknown
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.gateway import Said
 from tests.consumers.harness import Member, Pipeline, now
-from tests.consumers.orders import order, retry
+from tests.consumers.orders import order, refund, retry
 
 pytestmark = pytest.mark.integration
 
@@ -101,6 +101,33 @@ async def test_notices_come_early_late_twice_and_in_any_order_and_each_order_is_
         {n.notice_id for n in [*early, *told, *late]}
     )
     await waiting.until_quiet()
+
+
+async def test_a_refund_wakes_its_own_call_and_no_other_one_of_its_order(waiting: Pipeline) -> None:
+    member = await join(waiting)
+    await waiting.publish(order())
+    await waiting.until_status("paid_and_confirmed", "order-1")
+    waiting.gateway.says["order-1"] = Said(OperationKind.REFUND, PENDING, executed=False)
+    await waiting.publish(refund(amount_minor=500))
+
+    async def pending() -> bool:
+        return await waiting.has("SELECT 1 FROM operation WHERE kind = 'refund' AND state = 'pending'")
+
+    await waiting.until(pending, "the refund is pending")
+    await member.leave()
+    query = "SELECT operation_id, transaction_id FROM operation WHERE kind = 'refund'"
+    ((own, intent),) = await waiting.rows(query)
+    told = [
+        Notice(f"evt_{n}", "refund.created", now(), f"re_{n}", intent, OrderId("order-1"), OperationId(by))
+        for n, by in enumerate((UUID(str(own)), UUID(int=7)))
+    ]
+    store = waiting.store()
+    await store.notices.keep(told)
+    assert {str(fate): count for fate, count in (await store.notices.sort(10, 60)).fates.items()} == {
+        "woken": 1,
+        "kept": 1,
+    }
+    assert await waiting.value("SELECT fate FROM gateway_notice WHERE notice_id = 'evt_0'") == "woken"
 
 
 async def test_several_notices_of_one_transaction_ask_the_gateway_once(waiting: Pipeline) -> None:

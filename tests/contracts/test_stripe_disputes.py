@@ -154,16 +154,19 @@ async def test_disputes_are_asked_for_only_where_they_matter(stripe: OwnStripe, 
     assert [asked.path for asked in stripe.asked] == ["/v1/payment_intents/pi_1", "/v1/refunds"]
 
 
-async def test_a_cancelled_one_and_one_of_somebody_else(stripe: OwnStripe, gateway: StripeGateway) -> None:
+async def test_a_cancelled_one_and_one_of_another_system_whose_refunds_are_not_asked_for(
+    stripe: OwnStripe, gateway: StripeGateway
+) -> None:
     cancelled = intent(status="canceled", amount_received=0, metadata=OURS)
     stripe.says(said(cancelled), page())
     found = await gateway.news_of("pi_1", with_disputes=False)
     assert found is not None
     assert (found.held_minor, found.cancelled) == (0, True)
-    stripe.says(said(intent(amount_received=0, metadata={"order_id": "theirs"})), page(refund(currency="xxx")))
-    foreign = await gateway.news_of("pi_1", with_disputes=False)
-    assert foreign is not None
-    assert (foreign.order_id, foreign.refunds) == (None, ())
+    asked = len(stripe.asked)
+    stripe.says(said(intent(currency="xxx", amount_received=500, metadata={"order_id": "theirs"})))
+    foreign = await gateway.news_of("pi_1", with_disputes=True)
+    assert foreign == TransactionNews("pi_1", None, None, "XXX")
+    assert len(stripe.asked) == asked + 1
 
 
 async def test_what_stripe_does_not_have_is_none_and_what_it_does_not_say_is_transient(
@@ -210,6 +213,20 @@ async def test_what_only_freed_an_authorization_is_no_refund_in_any_list(
     found = await gateway.news_of("pi_1", with_disputes=False)
     assert found is not None
     assert (found.refunds, found.returned_minor) == ((), 0)
+    assert found.freed == ("re_ran_out", "re_freed"), "a notice that names one of them has been answered"
+
+
+async def test_a_refund_of_ours_moves_money_though_its_line_in_the_balance_is_still_to_come(
+    stripe: OwnStripe, gateway: StripeGateway
+) -> None:
+    """Half was captured, and we give that half back: the amount is also what the capture let go."""
+    ours = refund("re_ours", metadata=OURS, status="pending", balance_transaction=None)
+    freed = refund("re_rest", balance_transaction=None)
+    half = intent(amount=1_000, amount_received=500, metadata=OURS)
+    stripe.says(said(half), page(ours, freed))
+    found = await gateway.news_of("pi_1", with_disputes=False)
+    assert found is not None
+    assert ([each.refund_id for each in found.refunds], found.freed) == (["re_ours"], ("re_rest",))
 
 
 async def test_disputes_are_listed_since_a_time(stripe: OwnStripe) -> None:

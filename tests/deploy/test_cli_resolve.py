@@ -154,6 +154,50 @@ def test_a_refund_of_a_part_does_not_count_as_all_that_is_owed(tmp_path: Path, d
     assert status_of(environment, "order-1") == "manual_review"
 
 
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_not_executed_is_refused_if_the_gateway_has_made_the_refund_and_else_has_it_sent_again(
+    tmp_path: Path, deployment: dict[str, str]
+) -> None:
+    ids = ("order-1", "order-2")
+    with running(tmp_path / "journal.jsonl", pending_s=0.5) as sandbox:
+        at = {"PAYMENTS_GATEWAY": "sandbox", "PAYMENTS_STRIPE_API_BASE": sandbox.address}
+        environment = deployment | at | {"PAYMENTS_REFUND_RECHECK_S": "1"}
+        with started(tmp_path, "up", **environment) as up:
+            publish(tmp_path, environment, *(confirmed(name, "pm_fault_refund_fails_later") for name in ids))
+            up.eventually(lambda: {status_of(environment, name) for name in ids} == {"manual_review"}, "reviews")
+            assert up.stop() == 0
+    word = ("--as", "not-executed", "--reason", "it has failed there")
+    with running(tmp_path / "journal.jsonl", pending_s=600) as sandbox, client_of(sandbox.address) as client:
+        environment |= {"PAYMENTS_STRIPE_API_BASE": sandbox.address}
+        made_by, transaction = refused_refund(tmp_path, environment, "order-1")
+        late = {"payment_intent": transaction, "amount": "1250", "metadata[operation_id]": made_by}
+        refund_id = client.post("/v1/refunds", late).body["id"]
+
+        refused = resolve(tmp_path, environment, "order-1", *word)
+        assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
+        assert f"this call has made refund {refund_id}, which is succeeded at the gateway" in refused.err
+        assert f"say --as executed --reference {refund_id}" in refused.err
+        assert status_of(environment, "order-1") == "manual_review"
+        proof = ("--as", "executed", "--reason", "a copy was late", "--reference", refund_id, "--json")
+        assert said(resolve(tmp_path, environment, "order-1", *proof))["status"] == "payment_failed"
+
+        sent = said(resolve(tmp_path, environment, "order-2", *word, "--json"))
+        assert [(o["kind"], o["state"]) for o in sent["operations"]] == [("refund", "open")]
+        assert payments(tmp_path, "sweep", "--once", **environment).code == 0
+    order = show(tmp_path, environment, "order-2")
+    refunds = [(o["kind"], o["state"]) for o in order["operations"] if o["kind"] == "refund"]
+    assert (order["status"], refunds) == ("payment_failed", [("refund", "declined"), ("refund", "approved")])
+    assert [r["word"] for r in order["resolutions"]] == ["not-executed"]
+
+
+def refused_refund(directory: Path, environment: dict[str, str], order_id: str) -> tuple[str, str]:
+    """Return the id of the order's refund that came to nothing, and of its transaction."""
+    order = show(directory, environment, order_id)
+    (refund,) = [o for o in order["operations"] if o["kind"] == "refund"]
+    return refund["id"], order["attempts"][0]["transaction_id"]
+
+
 @pytest.mark.parametrize("reason", WAYS)
 def test_the_readme_shows_what_either_answer_does_for_every_reason(reason: str) -> None:
     way = WAYS[reason]

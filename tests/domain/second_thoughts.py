@@ -5,6 +5,7 @@ What truly happens at the bank and to the stock is in second_world.py.
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from consumers.adapters.gateway.references import could_name
@@ -14,7 +15,7 @@ from consumers.runtime.work import inventory_call
 from domain.decision import Decision
 from domain.disputing import KnownDispute
 from domain.edges import EDGES
-from domain.hearing import Fact, ForeignRefund, Hearing, attempt_of, hear, with_closed
+from domain.hearing import Fact, Hearing, attempt_of, facts_of, hear, with_closed
 from domain.ids import EventId
 from domain.lease import looks_back
 from domain.news import Dispute, RefundFailure, TransactionNews
@@ -53,7 +54,7 @@ class Life(Run):
     outside_minor: Counter[int] = field(default_factory=Counter)
     disputes: list[KnownDispute] = field(default_factory=list)
     told_status: str = ""
-    said: dict[int, TransactionNews] = field(default_factory=dict)
+    said: dict[int, tuple[TransactionNews, datetime]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,16 +114,16 @@ class Life(Run):
         """Have the sweep ask what the bank has that nobody waits for: late failures, refunds of others, a dispute."""
         if self.order is None:
             return
-        # As the sweep: what became of ours comes before what others did.
-        for made in sorted(self.gateway.refunds.values(), key=lambda made: made.operation_id is None):
-            if made.state == "came_back" and made.operation_id is not None:
-                # A list tells of the refund alone; asked about its transaction, the bank tells all of it.
-                news = self._news(made.attempt) if self.rng.random() < 0.7 else None
-                self._hear(RefundFailure("order-1", made.operation_id, made.name, made.amount_minor, "lost", news))
-            if made.operation_id is None:
-                news = self._news(made.attempt)
-                for refund in (seen for seen in news.refunds if seen.refund_id == made.name):
-                    self._hear(ForeignRefund(refund, news), made.attempt)
+        for made in list(self.gateway.refunds.values()):
+            # A list tells of the refund alone; asked about its transaction, the bank tells all of it.
+            if made.state == "came_back" and made.operation_id is not None and self.rng.random() < 0.3:
+                self._hear(RefundFailure("order-1", made.operation_id, made.name, made.amount_minor, "lost"))
+        for attempt in sorted({made.attempt for made in self.gateway.refunds.values()}):
+            news, asked_at = self._news(attempt)
+            known = with_closed(self.order, list(self.history.values()))
+            for fact in facts_of(known, news, asked_at, warned=False):
+                if not isinstance(fact, TransactionNews):  # nobody takes money in the dashboard
+                    self._hear(fact, attempt, asked_at)
         if self.gateway.was_disputed:
             attempt = max(n for n, account in self.gateway.accounts.items() if account.captured)
             status, over = ("needs_response", False) if self.gateway.disputed else ("won", True)
@@ -132,20 +133,21 @@ class Life(Run):
             if fact.status != self.told_status:
                 self._hear(fact, attempt)
 
-    def _news(self, attempt: int) -> TransactionNews:
-        """Return what the bank says of an attempt: now, or when it was asked before.
+    def _news(self, attempt: int) -> tuple[TransactionNews, datetime]:
+        """Return what the bank says of an attempt, now or when it was asked before, and when that was.
 
         The sweep asks without a lock on the order, so that calls may end between the answer and its booking.
         """
-        now = self.gateway.news(attempt)
+        now = self.gateway.news(attempt), self.at
         before, self.said[attempt] = self.said.get(attempt, now), now
         return before if self.rng.random() < 0.3 else now
 
-    def _hear(self, fact: Fact, attempt: int | None = None) -> None:
+    def _hear(self, fact: Fact, attempt: int | None = None, asked_at: datetime | None = None) -> None:
         assert self.order is not None
         order = with_closed(self.order, list(self.history.values()))
         found = None if attempt is None else attempt_of(order, f"pi_{attempt}", None)
-        hearing = Hearing(order, fact, Context(self.at, None, self.rules), found, tuple(self.disputes), self.at)
+        asked_at = asked_at or self.at
+        hearing = Hearing(order, fact, Context(self.at, None, self.rules), found, tuple(self.disputes), asked_at)
         decision = hear(ROWS, hearing)
         if decision is None:
             return
@@ -306,7 +308,7 @@ class Life(Run):
         before = {attempt.number: attempt.refunded_minor for attempt in self.order.attempts}
         history = sorted(self.history.values(), key=lambda o: (o.opened_at, o.attempt, o.try_number))
         seen = tuple(map(self.gateway.news, self.gateway.accounts))
-        ruling = Ruling(word, "looked it up", "an operator", reference, None, seen)
+        ruling = Ruling(word, "looked it up", "an operator", reference, None, seen, self.at)
         decision = resolve(self.order, history, ruling, SETTLES, could_name, Context(self.at, None, self.rules))
         may_differ = operation is None or operation.kind is K.CAPTURE
         if isinstance(decision, No) and word is Word.EXECUTED and may_differ:

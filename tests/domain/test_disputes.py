@@ -6,15 +6,24 @@ from typing import get_args
 import pytest
 import stripe
 
+from consumers.payment_retry_requested import retry_payment
+from domain.case import Case
+from domain.conditions import is_disputed
 from domain.decision import NOTHING, Decision
 from domain.disputing import OPEN, OUTCOMES, STATUSES, KnownDispute
+from domain.failure_codes import FailureCode
 from domain.hearing import FraudWarning
 from domain.news import Dispute
+from domain.operation import OperationKind
 from domain.order import Order, Status
+from domain.outcome import Declined
 from domain.values import replace
-from tests.domain.builders import AT, TOTAL, captured, later, order
+from tests.domain.builders import AT, TOTAL, captured, context, later, operation, order
 from tests.domain.facts import facts
 from tests.domain.told import dispute, told
+from tests.schemas import builders
+
+K = OperationKind
 
 PAID = order(Status.PAID_AND_CONFIRMED, captured())
 OPENED, CLOSED = "PaymentDisputed", "PaymentDisputeClosed"
@@ -147,6 +156,48 @@ def test_a_dispute_waits_for_nothing(status: Status) -> None:
 
 def test_a_dispute_of_a_payment_that_no_attempt_has_waits() -> None:
     assert told(PAID, dispute(transaction_id="pi_strange")) is None
+
+
+def paid_again() -> Order:
+    """Build an order whose first attempt was refunded, and whose second one has paid."""
+    return order(Status.PAID_AND_CONFIRMED, captured(refunded_minor=TOTAL), captured(2))
+
+
+def test_a_dispute_of_an_older_attempt_keeps_nobody_from_refunding_the_one_that_paid() -> None:
+    decision = decided(told(paid_again(), dispute()))
+    assert decision.order is not None
+    assert ([event.TYPE for event in decision.events], decision.order.disputed) == ([OPENED], False)
+    assert decision.dispute is not None
+    assert (decision.dispute.attempt, decision.dispute.refundable) == (1, False)
+
+    both = decided(told(decision.order, dispute(dispute_id="dp_2", transaction_id="pi_2"), decision.dispute))
+    assert both.order is not None
+    assert both.order.disputed
+    assert both.dispute is not None
+    won = dispute("won", dispute_id="dp_2", transaction_id="pi_2")
+    after = decided(told(both.order, won, decision.dispute, both.dispute, asked_s=1))
+    assert after.order is not None
+    assert not after.order.disputed
+
+
+def test_a_refusal_of_an_older_attempts_refund_is_no_dispute_because_the_new_one_is_disputed() -> None:
+    known = replace(paid_again(), disputed=True)
+    other = Declined(FailureCode.GATEWAY_REFUSED, "generic_decline")
+    verdicts = [is_disputed(Case(known, context(), "", None, operation(K.REFUND, n), other)) for n in (1, 2)]
+    assert verdicts == [False, True]
+
+
+def test_another_attempt_begins_without_the_dispute_of_the_one_before() -> None:
+    failed = order(
+        Status.PAYMENT_FAILED,
+        captured(refunded_minor=TOTAL),
+        disputed=True,
+        retryable=True,
+        retry_until=later(900),
+    )
+    again = retry_payment.plan(failed, builders.payment_retry_requested(), context()).order
+    assert again is not None
+    assert (again.attempt, again.disputed) == (2, False)
 
 
 def test_a_warning_of_fraud_is_an_alarm_and_moves_nothing() -> None:

@@ -4,8 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain.disputing import OUTCOMES
 from domain.ids import OperationId, OrderId
+from domain.news import LAG_MAX, TransactionNews
 from domain.notices import (
+    DISPUTE,
+    FRAUD_WARNING,
     ORPHAN_AFTER,
     PAYMENT,
     REFUND,
@@ -18,7 +22,7 @@ from domain.notices import (
     Notice,
     Work,
     ask_pause,
-    fate_without_news,
+    fate_of_heard,
     first_fate,
     judge,
     pause,
@@ -26,6 +30,7 @@ from domain.notices import (
 from domain.operation import OperationKind as Kind
 from domain.operation import OperationState, operation_id
 from domain.values import replace
+from tests.domain.told import dispute, news, refund
 
 ORDER = OrderId("order-1")
 NOTICE = Notice(
@@ -101,6 +106,7 @@ def test_an_unknown_order_is_tried_for_a_day() -> None:
         ("payment_intent.payment_failed", [NOTHING, HELD, VOIDED, PAID], []),
         ("payment_intent.requires_action", [NOTHING, HELD, VOIDED, PAID], []),
         ("charge.refunded", [BACK], [NOTHING, HELD, PAID, PARTLY_BACK]),
+        ("refund.created", [BACK], [NOTHING, HELD, PAID, PARTLY_BACK]),
         ("refund.updated", [BACK], [NOTHING, HELD, PAID, PARTLY_BACK]),
         ("refund.failed", [], [PAID, PARTLY_BACK, BACK]),
         *((name, [], [PAID, BACK]) for name in UNASKED),
@@ -142,5 +148,55 @@ def test_the_gateway_is_asked_again_ever_more_rarely_and_once_a_day_in_the_end()
 
 
 def test_an_answer_without_news_is_believed_the_second_time() -> None:
-    assert fate_without_news(timedelta(seconds=1)) is Fate.KEPT
-    assert fate_without_news(ask_pause(timedelta(0))) is Fate.KNOWN
+    taken = news(captured_minor=100)
+    assert fate_of_heard(NOTICE, timedelta(seconds=1), taken, did=False) is Fate.KEPT
+    assert fate_of_heard(NOTICE, ask_pause(timedelta(0)), taken, did=False) is Fate.KNOWN
+    assert fate_of_heard(NOTICE, timedelta(seconds=1), taken, did=True) is Fate.APPLIED
+
+
+UNTOUCHED = news(captured_minor=0)
+THERE = (
+    ("payment_intent.succeeded", "pi_1", news()),
+    ("payment_intent.canceled", "pi_1", news(captured_minor=0, cancelled=True)),
+    ("payment_intent.amount_capturable_updated", "pi_1", news(captured_minor=0, held_minor=100)),
+    ("refund.created", "re_2", news(refund("re_2", state="pending"))),
+    ("refund.updated", "re_2", news(refund("re_2"))),
+    ("refund.created", "re_2", news(captured_minor=0, freed=("re_2",))),
+    ("refund.failed", "re_2", news(refund("re_2", state="failed"))),
+    *((name, "dp_1", news(disputes=(dispute(),))) for name in DISPUTE[:3]),
+    ("charge.dispute.funds_withdrawn", "dp_1", news(disputes=(dispute("won"),))),
+    ("charge.dispute.funds_reinstated", "dp_1", news(disputes=(dispute("under_review", funds_withdrawn=False),))),
+    *(("charge.dispute.closed", "dp_1", news(disputes=(dispute(status),))) for status in OUTCOMES),
+)
+LAGGING = (
+    *((name, thing, UNTOUCHED) for name, thing, _ in THERE),
+    ("refund.updated", "re_2", news(refund("re_1"))),
+    ("refund.failed", "re_2", news(refund("re_2"))),
+    ("charge.dispute.created", "dp_2", news(disputes=(dispute(),))),
+    ("charge.dispute.funds_withdrawn", "dp_1", news(disputes=(dispute("warning_needs_response"),))),
+    ("charge.dispute.funds_reinstated", "dp_1", news(disputes=(dispute(),))),
+    ("charge.dispute.closed", "dp_1", news(disputes=(dispute(), dispute("won", dispute_id="dp_2")))),
+)
+
+
+@pytest.mark.parametrize(("name", "thing", "said"), THERE)
+def test_a_fact_that_is_booked_ends_the_notices_whose_own_object_is_in_the_answer(
+    name: str, thing: str, said: TransactionNews
+) -> None:
+    told = replace(NOTICE, type=name, object_id=thing)
+    assert fate_of_heard(told, YOUNG, said, did=True) is Fate.APPLIED
+
+
+@pytest.mark.parametrize("did", [True, False])
+@pytest.mark.parametrize(("name", "thing", "said"), LAGGING)
+def test_a_notice_whose_object_a_lagging_answer_lacks_stays_and_ends_in_a_quarter_of_an_hour(
+    name: str, thing: str, said: TransactionNews, *, did: bool
+) -> None:
+    told = replace(NOTICE, type=name, object_id=thing)
+    assert fate_of_heard(told, LAG_MAX - YOUNG, said, did=did) is Fate.KEPT
+    assert fate_of_heard(told, LAG_MAX, said, did=did) is (Fate.APPLIED if did else Fate.KNOWN)
+
+
+@pytest.mark.parametrize("name", ["charge.refunded", "payment_intent.payment_failed", FRAUD_WARNING])
+def test_a_notice_that_names_nothing_to_look_for_ends_with_the_first_fact(name: str) -> None:
+    assert fate_of_heard(of_type(name), YOUNG, UNTOUCHED, did=True) is Fate.APPLIED

@@ -4,12 +4,14 @@ from typing import Final
 
 import pytest
 
+from consumers.payment_failed import release_items
 from domain.failure_codes import FailureCode
 from domain.operation import OperationKind, OperationState
 from domain.order import Order, Status
 from domain.outcome import Approved, Declined, Missing, Outcome, Reserved, Short
-from tests.domain.builders import AT, TOTAL, attempt, authorized, captured, later
+from tests.domain.builders import AT, TOTAL, attempt, authorized, captured, context, hold, later, operation, order
 from tests.domain.facts import FAILED, NOTICE, REFUNDED, VOIDED, after, facts, failure, pinned, settle, work
+from tests.domain.told import of, refund
 
 K = OperationKind
 S = Status
@@ -58,6 +60,26 @@ def test_goods_found_under_review_end_the_review(outcome: Outcome) -> None:
     known: Order | None = decision.order
     assert known is not None
     assert (known.status is S.MANUAL_REVIEW, known.reviewed, known.review_reason) == (False, None, None)
+
+
+def test_a_review_ends_with_the_last_call_once_others_have_given_all_of_it_back() -> None:
+    """A release was under way when their refund was booked; nobody had asked for anything of this order.
+
+    Of their refund the books had the most by a sum before, so it is not the amount that the person is asked about.
+    """
+    release = operation(K.RELEASE, reaction="release_items", amount_minor=0)
+    failed = {"reviewed": S.PAYMENT_FAILED, "review_reason": "refund_failed"}
+    money = captured(refunded_minor=TOTAL - 80)
+    known = order(S.MANUAL_REVIEW, money, holds=(hold(),), operations=(release,), **failed)
+    back = of(known, refund(amount_minor=TOTAL))
+    assert back is not None
+    assert back.order is not None
+    assert (back.order.status, back.order.current.kept_minor) == (S.MANUAL_REVIEW, 0)
+
+    done = release_items.settle(back.order, release, Approved(), context())
+
+    assert done.order is not None
+    assert (done.order.status, done.order.review_reason) == (S.PAYMENT_FAILED, None)
 
 
 def test_a_refund_found_under_review_ends_it_where_it_began() -> None:

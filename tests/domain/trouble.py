@@ -1,12 +1,13 @@
 """A paid order whose refunds fail, beside a cancel and refunds of somebody else."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from consumers.gateway_told import ROWS
 from consumers.order_cancel_requested import cancel_order
 from domain.failure_codes import FailureCode
-from domain.hearing import ForeignRefund, Hearing, hear, with_closed
+from domain.hearing import ForeignRefund, Hearing, facts_of, hear, with_closed
 from domain.ids import EventId
 from domain.news import RefundFailure, SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind
@@ -60,6 +61,18 @@ class Trouble(Play):
         if decision is not None:
             self.take(decision)
         return decision is not None
+
+    def listen(self, news: TransactionNews, asked_at: datetime | None = None) -> bool:
+        """Hear all that the gateway says of the transaction, as the sweep does; return False if something waits."""
+        known = with_closed(self.order, list(self.history.values()))
+        waits = False
+        for fact in facts_of(known, news, asked_at, warned=False):
+            order = with_closed(self.order, list(self.history.values()))
+            decision = hear(ROWS, Hearing(order, fact, self.context(), order.current, (), asked_at))
+            waits |= decision is None
+            if decision is not None:
+                self.take(decision)
+        return not waits
 
     def hear(self, refund: SeenRefund, news: TransactionNews) -> bool:
         """Have the gateway tell of a refund of somebody else; return False if that waits."""

@@ -11,7 +11,7 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.adapters.kafka.records import Contents, Fault, read_contents
+from consumers.adapters.kafka.records import READ_BYTES_MAX, Contents, Fault, read_contents
 
 HEADERS = st.lists(st.tuples(st.text(max_size=8), st.none() | st.binary(max_size=8)), max_size=3)
 RECORDS = st.lists(
@@ -61,6 +61,21 @@ def test_it_reads_what_aiokafka_reads(records: Sequence[Any], codec: int, base: 
     ours = read(raw, base, base + len(theirs))
     assert [tuple(record) for record in ours.records] == theirs
     assert (ours.next, ours.fault) == (base + len(theirs), None)
+
+
+@pytest.mark.parametrize("codec", [0, 1])
+def test_what_unpacks_to_many_megabytes_is_given_piece_by_piece_and_all_of_it(codec: int) -> None:
+    body, count = bytes(100_000), 30 * 9
+    batches = [batch(base, [(b"k", body, [])] * 9, codec) for base in range(0, count, 9)]
+    at, pieces = 0, []
+    while at < count:
+        found = read(b"".join(batches[at // 9 :]), at, count)  # a broker begins with the batch that has the offset
+        assert found.fault is None
+        assert offsets(found) == list(range(at, found.next))
+        pieces.append(sum(len(record.value or b"") for record in found.records))
+        at = found.next
+    assert sum(pieces) == count * len(body) > 3 * READ_BYTES_MAX
+    assert max(pieces) <= READ_BYTES_MAX + len(body)
 
 
 @settings(max_examples=100, deadline=None)

@@ -26,6 +26,8 @@ async def read_news(
 ) -> TransactionNews | None:
     """Read one transaction; None if Stripe does not have it. Raises Transient if Stripe does not say.
 
+    Of one that is not ours nothing is read but that.
+
     The transaction is read before its refunds and disputes: so they are not older than it.
     """
     with as_transient(f"payment {transaction_id}"):
@@ -35,10 +37,13 @@ async def read_news(
             if is_missing(error):
                 return None
             raise
+        if None in (named := _named(intent)):
+            # Of another system on this account: what else it has is not asked for, and its amounts are not read.
+            return TransactionNews(transaction_id, None, None, text(intent, "currency").upper())
         of = {"payment_intent": transaction_id}
         refunds = await _all(pages, REFUNDS, of)
         disputes = await _all(pages, DISPUTES, of) if with_disputes else []
-        return _read(transaction_id, intent, refunds, disputes)
+        return _read(transaction_id, named, intent, refunds, disputes)
 
 
 def read_seen_refund(refund: Thing) -> SeenRefund:
@@ -53,24 +58,32 @@ def read_seen_refund(refund: Thing) -> SeenRefund:
     )
 
 
-def _read(transaction_id: str, intent: Thing, refunds: list[Thing], disputes: list[Thing]) -> TransactionNews:
+def _named(intent: Thing) -> tuple[str | None, str | None]:
+    """Return the order and the operation that the transaction's metadata name."""
     metadata = part(intent, "metadata")
-    order_id, operation_id = remark(metadata, "order_id"), remark(metadata, "operation_id")
-    ours = order_id is not None and operation_id is not None
+    return remark(metadata, "order_id"), remark(metadata, "operation_id")
+
+
+def _read(
+    transaction_id: str,
+    named: tuple[str | None, str | None],
+    intent: Thing,
+    refunds: list[Thing],
+    disputes: list[Thing],
+) -> TransactionNews:
     currency, status = text(intent, "currency"), text(intent, "status")
     held = intent.get("amount_capturable") or 0 if status == "requires_capture" else 0
+    freed = [each for each in refunds if moved_nothing(intent, each)]
     return TransactionNews(
-        transaction_id=transaction_id,
-        order_id=order_id if ours else None,
-        operation_id=operation_id if ours else None,
-        currency=currency.upper(),
-        held_minor=from_stripe(held, currency) if ours else 0,
-        captured_minor=amount_of(intent, "amount_received") if ours else 0,
+        transaction_id,
+        *named,
+        currency.upper(),
+        held_minor=from_stripe(held, currency),
+        captured_minor=amount_of(intent, "amount_received"),
         cancelled=status == "canceled",
-        refunds=tuple(read_seen_refund(each) for each in reversed(refunds) if not moved_nothing(intent, each))
-        if ours
-        else (),
-        disputes=tuple(read_dispute(dispute) for dispute in reversed(disputes)) if ours else (),
+        refunds=tuple(read_seen_refund(each) for each in reversed(refunds) if each not in freed),
+        disputes=tuple(read_dispute(dispute) for dispute in reversed(disputes)),
+        freed=tuple(text(each, "id") for each in reversed(freed)),
     )
 
 

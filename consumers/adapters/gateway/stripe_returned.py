@@ -97,8 +97,10 @@ def only_freed(refund: Thing) -> bool:
 def moved_nothing(intent: Thing, refund: Thing) -> bool:
     """Whether this only freed what was held: an authorization that ran out, or the rest that a partial capture left.
 
-    What moved money has a line in Stripe's balance.
+    What moved money has a line in Stripe's balance, once it is not pending any more. What we asked for moves money.
     """
+    if not is_foreign(refund):
+        return False
     if refund.get("reason") == _RAN_OUT:
         return True
     rest = whole(intent, "amount") - whole(intent, "amount_received")

@@ -63,7 +63,10 @@ class CarefulReader:
         self._wire = wire
 
     async def read(self, partition: int, offset: int, limit: int) -> Look:
-        """Read at most `limit` records from this offset on, up to the first fault."""
+        """Read at most `limit` records from this offset on, up to the first fault.
+
+        No more than READ_BYTES_MAX and one record come at a time, however many are packed in what is fetched.
+        """
         fetched = await self._fetch(partition, offset, FETCH_BYTES)
         if fetched.error == OffsetOutOfRangeError.__name__:
             return Look([], offset, offset, gone=True)

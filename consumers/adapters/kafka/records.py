@@ -25,6 +25,10 @@ ABORT: Final = b"\0\0\0\0"
 """Version and type of the marker of an aborted transaction."""
 
 
+READ_BYTES_MAX: Final = 8 << 20
+"""Bytes of keys and bodies that are given at a time. What a broker sends packed may be a thousand times longer."""
+
+
 class Fault(NamedTuple):
     """Where reading ends, and why. last: the last offset that cannot be read; None: not known here."""
 
@@ -35,9 +39,10 @@ class Fault(NamedTuple):
 
 @dataclass(slots=True)
 class Contents:
-    """The records from an offset on. next: the offset to go on with."""
+    """The records from an offset on. next: the offset to go on with. size: bytes of their keys and bodies."""
 
     next: int
+    size: int = 0
     records: list[Record] = field(default_factory=list)
     fault: Fault | None = None
 
@@ -47,13 +52,14 @@ def read_contents(
 ) -> Contents:
     """Read what a broker sent for this offset: at most `limit` records, up to the first fault.
 
+    No record follows once READ_BYTES_MAX are reached: what is left is read in a next turn, so memory is bounded.
     end: the offset behind the partition's last message. aborted: producer and first offset of aborted transactions.
     whole: the broker sent all that it has; then a batch that is cut off is a fault.
     """
     contents = Contents(offset)
     transactions = _Transactions(aborted)
     at = 0
-    while at < len(raw) and len(contents.records) < limit and contents.fault is None:
+    while at < len(raw) and not _is_full(contents, limit) and contents.fault is None:
         head = read_head(raw, at)
         if head is None:
             if at == 0 or whole:
@@ -73,16 +79,21 @@ def read_contents(
     return contents
 
 
+def _is_full(contents: Contents, limit: int) -> bool:
+    return len(contents.records) >= limit or contents.size >= READ_BYTES_MAX
+
+
 def _read_batch(raw: bytes, head: Head, contents: Contents, limit: int) -> None:
     """Add the batch's records, from the contents' next offset on."""
     try:
         for record in read_records(raw, head):
             if record.offset < contents.next:
                 continue
-            if len(contents.records) >= limit:
+            if _is_full(contents, limit):
                 return
             contents.records.append(record)
             contents.next = record.offset + 1
+            contents.size += len(record.key or b"") + len(record.value or b"")
     except Exception as error:  # noqa: BLE001 - codecs' errors share no base class, and all mean the same here
         contents.fault = Fault(contents.next, head.last, _cause(head, error))
     else:

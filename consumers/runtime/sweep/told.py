@@ -5,7 +5,7 @@ cannot be booked yet is asked about again later; after a day an operator is told
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -18,10 +18,10 @@ from domain.alarms import Lasting, ring
 from domain.decision import NOTHING
 from domain.disputing import KnownDispute
 from domain.errors import Transient
-from domain.hearing import Fact, ForeignRefund, FraudWarning, Hearing, attempt_of, hear, with_closed
+from domain.hearing import Hearing, attempt_of, facts_of, hear, with_closed
 from domain.ids import OrderId
-from domain.news import Dispute, RefundFailure, TransactionNews
-from domain.notices import FRAUD_WARNING, ORPHAN_AFTER, RING_AFTER, UNASKED, Fate, ask_pause, fate_without_news
+from domain.news import Dispute, TransactionNews
+from domain.notices import FRAUD_WARNING, ORPHAN_AFTER, RING_AFTER, UNASKED, Fate, ask_pause, fate_of_heard
 from domain.ports.notices import Answered, Kept, Notices
 
 ASKED_AT_ONCE: Final = 8
@@ -185,7 +185,10 @@ def _of_unknown_order(kept: Kept) -> Fate:
 def _book(work: Work, heard: _Heard, disputes: tuple[KnownDispute, ...]) -> dict[str, tuple[Fate, OrderId | None]]:
     """Take every fact into the work; return the fates of the notices."""
     waits, did = {True: False, False: False}, False
-    for fact in _facts(heard):
+    known = work.order(heard.order_id)
+    assert known is not None
+    warned = any(kept.notice.type == FRAUD_WARNING for kept in heard.kept)
+    for fact in facts_of(known, heard.news, heard.asked_at, warned=warned):
         order = work.order(heard.order_id)
         assert order is not None
         attempt = attempt_of(order, heard.news.transaction_id, heard.news.operation_id)
@@ -194,31 +197,15 @@ def _book(work: Work, heard: _Heard, disputes: tuple[KnownDispute, ...]) -> dict
         if decision is None:
             waits[isinstance(fact, Dispute)] = True
         else:
-            did |= decision != NOTHING
+            # That a dispute was looked at once more is kept, and is no news.
+            did |= decision != NOTHING if decision.dispute is None else bool(decision.events or decision.alarm)
             work.apply(decision)
             if decision.dispute is not None:
                 new = decision.dispute
                 disputes = (*(d for d in disputes if d.dispute_id != new.dispute_id), new)
     fates: dict[str, tuple[Fate, OrderId | None]] = {}
     for kept in heard.kept:
-        done = Fate.APPLIED if did else fate_without_news(kept.age)
+        done = fate_of_heard(kept.notice, kept.age, heard.news, did=did)
         fate = Fate.KEPT if waits[kept.notice.type in UNASKED] else done
         fates[kept.notice.notice_id] = fate, heard.order_id
     return fates
-
-
-def _facts(heard: _Heard) -> Iterator[Fact]:
-    """Yield what the news says, one fact at a time: money comes before the refunds of it."""
-    news = heard.news
-    yield from news.disputes
-    if any(kept.notice.type == FRAUD_WARNING for kept in heard.kept):
-        yield FraudWarning()
-    for refund in news.refunds:
-        if refund.operation_id is not None and refund.state == "failed":
-            yield RefundFailure(
-                heard.order_id, refund.operation_id, refund.refund_id, refund.amount_minor, refund.reason, news
-            )
-    yield news
-    for refund in news.refunds:
-        if refund.operation_id is None:
-            yield ForeignRefund(refund, news)

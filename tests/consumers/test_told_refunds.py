@@ -1,0 +1,196 @@
+"""Refunds of somebody else, and late copies of ours, in the real store: booked once, whatever way we hear of them."""
+
+from functools import partial
+from uuid import UUID
+
+import pytest
+from structlog.testing import capture_logs
+
+from consumers.order_confirmed import authorize_payment
+from domain.ids import OperationId, OrderId
+from domain.notices import Notice
+from domain.operation import OperationKind
+from domain.outcome import Unknown
+from domain.values import replace
+from schemas.events import Line
+from tests.consumers.claims import assert_the_audit_holds
+from tests.consumers.conftest import MakePipeline
+from tests.consumers.gateway import Said
+from tests.consumers.harness import Pipeline, now
+from tests.consumers.orders import order, refund
+from tests.consumers.telling import TOTAL, join, paid, story, told
+from tests.consumers.test_notices import until_fate
+
+pytestmark = pytest.mark.integration
+
+NOWHERE = (Line(sku="SKU-9", quantity=1, unit_price_minor=3_000),)
+
+
+async def test_a_refund_in_the_dashboard_is_booked_once_and_the_order_stays_paid(shop: Pipeline) -> None:
+    intent = await paid(shop)
+    first = shop.gateway.refund_elsewhere(intent, 1_000)
+    await shop.store().notices.keep([told(1, "charge.refunded", intent, "ch_1", "order-1")])
+    await until_fate(shop, "applied", "evt_1")
+    second = shop.gateway.refund_elsewhere(intent, 2_080)
+    await shop.store().notices.keep([told(n, "refund.updated", intent, second) for n in (2, 3)])
+    await until_fate(shop, "applied", "evt_2", "evt_3")
+
+    refunds = await shop.events("order-1", "PaymentRefunded")
+    assert [(each.refund_id, each.amount_minor, each.request_id) for each in refunds] == [
+        (first, 1_000, None),
+        (second, 2_080, None),
+    ]
+    assert await shop.status("order-1") == "paid_and_confirmed"
+    assert await shop.rows("SELECT refunded_minor FROM attempt") == [(TOTAL,)]
+    await shop.until_quiet()
+    await assert_the_audit_holds(shop)
+
+
+async def test_a_refund_that_a_lagging_list_lacks_is_booked_though_another_one_is_booked_at_once(
+    shop: Pipeline,
+) -> None:
+    intent = await paid(shop)
+    first = shop.gateway.refund_elsewhere(intent, 1_000)
+    before = await shop.gateway.news_of(intent, with_disputes=False)
+    second = shop.gateway.refund_elsewhere(intent, 500)
+    assert before is not None
+    shop.gateway.tells[intent] = {"refunds": before.refunds}
+    await shop.store().notices.keep(
+        [told(1, "refund.created", intent, first), told(2, "refund.created", intent, second)]
+    )
+    await until_fate(shop, "applied", "evt_1")
+    await until_fate(shop, "kept", "evt_2")
+    assert await shop.value("SELECT refunded_minor FROM attempt") == 1_000
+
+    shop.gateway.tells.clear()
+    await until_fate(shop, "applied", "evt_2")
+    assert [each.refund_id for each in await shop.events("order-1", "PaymentRefunded")] == [first, second]
+    await assert_the_audit_holds(shop)
+
+
+async def test_a_late_copy_of_a_refund_call_that_had_ended_is_booked_and_rings(shop: Pipeline) -> None:
+    """Others had given all back, so our refund was refused; theirs failed since, and a copy of ours came through."""
+    intent = await paid(shop)
+    elsewhere = shop.gateway.refund_elsewhere(intent, TOTAL)
+    await shop.publish(refund("order-1", "R-1"))
+
+    async def ended() -> bool:
+        return await shop.has("SELECT 1 FROM operation WHERE kind = 'refund' AND state = 'declined'")
+
+    await shop.until(ended, "the refund has ended")
+    ours = str(await shop.value("SELECT operation_id FROM operation WHERE kind = 'refund' AND state = 'declined'"))
+    shop.gateway.fail_refunds(intent)
+    await shop.store().notices.keep([told(1, "refund.failed", intent, elsewhere)])
+    await until_fate(shop, "applied", "evt_1")
+    late = shop.gateway.refund_elsewhere(intent, TOTAL, operation_id=ours)
+    copy = Notice("evt_2", "refund.created", now(), late, intent, OrderId("order-1"), OperationId(UUID(ours)))
+    with capture_logs() as log:
+        await shop.store().notices.keep([copy])
+        await until_fate(shop, "applied", "evt_2")
+
+    assert "refund_made_late" in {line.get("reason") for line in log if line.get("alarm")}
+    refunds = await shop.events("order-1", "PaymentRefunded")
+    assert [(each.refund_id, each.request_id) for each in refunds] == [(elsewhere, None), (late, None)]
+    assert await shop.value("SELECT refunded_minor FROM attempt") == TOTAL
+    assert await shop.status("order-1") == "paid_and_confirmed"
+    await shop.until_quiet()
+    await assert_the_audit_holds(shop)
+
+
+async def test_it_waits_until_the_order_is_at_rest(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline()
+    await pipeline.stock(SKU_1=10, SKU_2=10)
+    pipeline.gateway.says["order-1"] = Said(OperationKind.CAPTURE, Unknown("connection reset"), executed=True)
+    await join(pipeline)
+    await pipeline.publish(order("order-1"))
+
+    async def captured() -> bool:
+        return await pipeline.effects("order-1") == ["authorize", "capture"]
+
+    await pipeline.until(captured, "captured")
+    intent = str(await pipeline.value("SELECT transaction_id FROM attempt"))
+    refund_id = pipeline.gateway.refund_elsewhere(intent, 1_000)
+    await pipeline.store().notices.keep([told(1, "refund.updated", intent, refund_id)])
+
+    async def asked() -> bool:
+        return intent in pipeline.gateway.questions
+
+    await pipeline.until(asked, "asked")
+    await until_fate(pipeline, "kept", "evt_1")
+    del pipeline.gateway.says["order-1"]
+    await pipeline.until_status("paid_and_confirmed", "order-1")
+    await until_fate(pipeline, "applied", "evt_1")
+    assert (await pipeline.story("order-1"))[-2:] == ["PaidAndConfirmed", "PaymentRefunded"]
+    await pipeline.until_quiet()
+    await assert_the_audit_holds(pipeline)
+
+
+async def test_the_daily_list_finds_a_foreign_refund_of_which_nothing_was_told(shop: Pipeline) -> None:
+    intent = await paid(shop)
+    refund_id = shop.gateway.refund_elsewhere(intent, 500)
+    shop.gateway.listed += [replace(told("x", "refund.updated", intent, refund_id), notice_id=refund_id)] * 2
+    await join(shop)
+    await until_fate(shop, "applied", refund_id)
+    await join(shop)
+    assert await story(shop) == ["PaymentRefunded"]
+
+
+async def test_a_foreign_refund_that_failed_is_asked_about_again_if_the_answer_lagged_behind_the_list(
+    shop: Pipeline,
+) -> None:
+    intent = await paid(shop)
+    refund_id = shop.gateway.refund_elsewhere(intent, 500)
+    await shop.store().notices.keep([told(1, "refund.updated", intent, refund_id)])
+    await until_fate(shop, "applied", "evt_1")
+    news = await shop.gateway.news_of(intent, with_disputes=False)
+    assert news is not None
+    shop.gateway.fail_refunds(intent)
+    shop.gateway.tells[intent] = {"refunds": news.refunds}
+    failed = replace(told("x", "refund.failed", intent, refund_id), notice_id=f"{refund_id}:failed")
+    await shop.store().notices.keep([failed])
+    await until_fate(shop, "kept", failed.notice_id)
+    await shop.rows("UPDATE gateway_notice SET received_at = now() - interval '15 minutes', ask_at = now()")
+    await until_fate(shop, "known", failed.notice_id)
+
+    shop.gateway.tells.clear()
+    shop.gateway.listed.append(failed)
+    await join(shop)
+
+    await shop.until(partial(is_told, shop, "PaymentRefundFailed"), "it is booked as failed")
+    assert await shop.value("SELECT refunded_minor FROM attempt") == 0
+    await assert_the_audit_holds(shop)
+
+
+async def is_told(pipeline: Pipeline, kind: str) -> bool:
+    return bool(await pipeline.events("order-1", kind))
+
+
+async def test_a_refund_of_somebody_else_that_failed_an_order_and_fails_later_goes_back_by_us(
+    make_pipeline: MakePipeline,
+) -> None:
+    pipeline = await make_pipeline(refund_recheck_s=86_400, sandbox_pending_s=2.0)
+    first = await pipeline.join([authorize_payment], relay=False, sweep=False)
+    await pipeline.publish(order("order-1", "pm_fault_refund_fails_later", lines=NOWHERE))
+    await pipeline.until_status("payment_authorized", "order-1")
+    await first.leave()
+    intent, captured = (await pipeline.rows("SELECT transaction_id, captured_minor FROM attempt"))[0]
+    refund_id = pipeline.gateway.refund_elsewhere(intent, captured)
+    await join(pipeline)
+    await pipeline.until_status("payment_failed", "order-1")
+
+    async def failed() -> bool:
+        news = await pipeline.gateway.news_of(intent, with_disputes=False)
+        return news is not None and [each.state for each in news.refunds] == ["failed"]
+
+    await pipeline.until(failed, "it fails")
+    await pipeline.store().notices.keep([told(1, "refund.failed", intent, refund_id)])
+    await until_fate(pipeline, "applied", "evt_1")
+
+    async def sent() -> bool:
+        return len(await pipeline.events("order-1", "PaymentRefunded")) == 2
+
+    await pipeline.until(sent, "by us")
+    (event,) = await pipeline.events("order-1", "PaymentRefundFailed")
+    assert (event.refund_id, event.amount_minor) == (refund_id, captured)
+    await pipeline.until_quiet()
+    await assert_the_audit_holds(pipeline)
