@@ -9,11 +9,12 @@ import pytest
 
 from tests.secure.broker import SecureKafka
 from tests.secure.certificates import Authority
+from tests.secure.database_roles import roles_of
 from tests.secure.issuer import Issuer, issuing
 
 MARK = "secure"
-ONLY_THERE = ("test_tls_of_postgres.py",)
-"""They need Debian's PostgreSQL, which is in no package that we can depend on."""
+ONLY_THERE = ("test_tls_of_postgres.py", "test_renewal_of_postgres.py", "test_registry_of_apicurio.py")
+"""They need Debian's PostgreSQL, which is in no package that we can depend on, or a registry of 158 MB."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -43,3 +44,10 @@ def secured() -> Iterator[Secured]:
             yield Secured(server, authority, issuer, authority.write(folder, "ca"), folder)
         finally:
             server.kill()
+
+
+@pytest.fixture
+def roles(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Give the URL of each role of deploy/roles.sql, in a database of this test's own."""
+    with roles_of(database_url, tmp_path) as urls:
+        yield urls
