@@ -80,7 +80,7 @@ chart: $(DEV)  ## the Helm chart rendered, refused and validated (needs Go the f
 alerts: $(DEV)  ## the rules with promtool, the dashboard's queries with a real Prometheus (apt-get install prometheus); ARGS=--write
 	@$(BIN)/python -m tests.alerts $(ARGS)
 
-matrix: $(DEV)  ## the short end-to-end form on every supported Kafka, PostgreSQL and Python that is here; ARGS="--only kafka=3.9"
+matrix: $(DEV)  ## the short end-to-end form on each Kafka, PostgreSQL and Python that it is meant for and that is here; ARGS="--only kafka=3.9"
 	@$(BIN)/python -m tests.matrix $(ARGS)
 
 check: $(DEV)  ## format, lint, types, layers

@@ -16,6 +16,8 @@ _OF_TIME: Final = {
     9: "is not valid yet: check the clocks",
     10: "has expired: have the registry's certificate renewed, and check our clock",
 }
+_HUNG_UP: Final = frozenset({"RemoteProtocolError", "ReadError", "WriteError"})
+"""Of httpx: what a server with TLS does to who speaks plain. A time-out is none: a probe would wait as long again."""
 _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
 
 
@@ -44,7 +46,8 @@ def explain_failure(error: BaseException) -> str:
             return f"the schema registry at {place} speaks no TLS: set {URL} to http://, or to its port with TLS"
         if isinstance(cause, (ConnectionRefusedError, socket.gaierror)):
             return f"no schema registry answers at {place}: check that it runs, {URL}, and the network"
-    if where.scheme == "http" and _speaks_tls(str(where.hostname), where.port or 80):
+    hung_up = type(error).__name__ in _HUNG_UP
+    if where.scheme == "http" and hung_up and _speaks_tls(str(where.hostname), where.port or 80):
         return f"the schema registry at {place} speaks TLS only: set {URL} to https://, or to its port without TLS"
     return f"the schema registry at {place} does not answer as one ({type(error).__name__}): check {URL}"
 
