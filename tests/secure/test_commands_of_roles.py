@@ -122,15 +122,15 @@ def test_each_command_works_or_names_the_role_that_it_needs(
 
 
 def test_migrate_and_the_roles_as_processes_name_what_the_user_lacks(
-    roles: dict[str, str], settings: dict[str, str], tmp_path: Path
+    urls: dict[str, str], settings: dict[str, str], tmp_path: Path
 ) -> None:
-    with connected(roles[MIGRATOR]) as connection:
+    with connected(urls[MIGRATOR]) as connection:
         head = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         connection.execute("UPDATE alembic_version SET version_num = '0016'")
-    assert told(payments(tmp_path, "migrate", **settings, **{URL: roles[APP]}), MIGRATOR) == ""
-    with connected(roles[MIGRATOR]) as connection:
+    assert told(payments(tmp_path, "migrate", **settings, **{URL: urls[APP]}), MIGRATOR) == ""
+    with connected(urls[MIGRATOR]) as connection:
         connection.execute("UPDATE alembic_version SET version_num = %s", head)
-    ran = payments(tmp_path, "relay", "--once", **settings, **{URL: roles[READER]})
+    ran = payments(tmp_path, "relay", "--once", **settings, **{URL: urls[READER]})
     assert (ran.code, "UPDATE on outbox" in ran.err) == (3, True), ran.err
-    ran = payments(tmp_path, "sweep", "--once", **settings, **{URL: roles[READER]})
+    ran = payments(tmp_path, "sweep", "--once", **settings, **{URL: urls[READER]})
     assert (ran.code, "INSERT on" in ran.err) == (3, True), ran.err
