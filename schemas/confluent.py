@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from schemas.refused import explain_failure, explain_status
 from schemas.registry import NotRegistered, NotThere, RegistryUnavailable, not_given
 from schemas.rejection import Reason, Rejected
 from schemas.topics import TOPICS, subject_name
@@ -58,7 +59,7 @@ class ConfluentRegistry:
     """
 
     def __init__(self, client: SchemaRegistryClient, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client = client
+        self._clients: Callable[[], SchemaRegistryClient] = lambda: client
         self._clock = clock
         self._ids: dict[str, int] = {}
         self._schemas: dict[tuple[str, int], dict[str, Any]] = {}
@@ -70,6 +71,17 @@ class ConfluentRegistry:
     def at(cls, url: str, options: Mapping[str, str] = MappingProxyType({})) -> "ConfluentRegistry":
         """Use the registry at this address. options: as connect. Raises ValueError for an invalid address."""
         return cls(connect(url, options))
+
+    @classmethod
+    def renewed(cls, clients: Callable[[], SchemaRegistryClient]) -> Self:
+        """Ask each question with the client that `clients` returns then: another one after a login was changed."""
+        made = cls(clients())
+        made._clients = clients
+        return made
+
+    @property
+    def _client(self) -> SchemaRegistryClient:
+        return self._clients()
 
     def close(self) -> None:
         """Close the connections."""
@@ -202,24 +214,9 @@ def ask(question: Callable[[], Any]) -> Any:
     except SchemaRegistryError as error:
         if error.error_code in _NOT_THERE:
             return None
-        if error.http_status_code in {401, 403}:
-            raise RegistryUnavailable(
-                f"the schema registry refuses the login (HTTP {error.http_status_code}): check "
-                "PAYMENTS_SCHEMA_REGISTRY_LOGIN (or its _FILE), and what that user may read and register"
-            ) from error
-        raise RegistryUnavailable(
-            f"the schema registry refuses to answer (HTTP {error.http_status_code}): "
-            "check its state and PAYMENTS_SCHEMA_REGISTRY_URL"
-        ) from error
+        raise RegistryUnavailable(explain_status(error.http_status_code)) from error
     except Exception as error:  # the client also raises errors of its HTTP library and parser
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise RegistryUnavailable(
-                "the schema registry's certificate is not accepted: set PAYMENTS_SCHEMA_REGISTRY_CAFILE to its "
-                "issuer's certificate, and PAYMENTS_SCHEMA_REGISTRY_URL to a name that stands in it"
-            ) from error
-        raise RegistryUnavailable(
-            f"the schema registry does not answer as one ({type(error).__name__}): check PAYMENTS_SCHEMA_REGISTRY_URL"
-        ) from error
+        raise RegistryUnavailable(explain_failure(error)) from error
 
 
 def _whole(number: Any) -> int:

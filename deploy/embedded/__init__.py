@@ -7,6 +7,7 @@ setting read from the environment, or anything that production runs.
 from deploy.embedded.errors import DirectoryInUse, EmbeddedError, JarRefused
 from deploy.embedded.managed import Managed, ManagedProcess, Server
 from deploy.embedded.ports import kept_port
+from deploy.embedded.programs import Programs
 from deploy.embedded.servers import EmbeddedServers
 from deploy.embedded.supervise import EmbeddedRun, Supervisor, start_or_give_up
 from deploy.embedded.temporary import temporary_servers
@@ -19,6 +20,7 @@ __all__ = [
     "JarRefused",
     "Managed",
     "ManagedProcess",
+    "Programs",
     "Server",
     "Supervisor",
     "kept_port",

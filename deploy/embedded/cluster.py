@@ -6,6 +6,7 @@ import json
 import secrets
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,9 @@ from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.files import read_json, write_whole
 
 INITDB_S = 120.0
+# The same order of texts on every system: that of their code points.
+LOCALE = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+LOCALE_BEFORE_17 = ("--encoding=UTF8", "--no-locale")
 ADMIN = "postgres"
 NAME = "payments"
 
@@ -40,10 +44,13 @@ def keep_passwords(path: Path, pgdata: Path) -> dict[str, str]:
     return passwords
 
 
-def initialize(home: Path, pgdata: Path, password: str, user: str | None) -> None:
+def initialize(
+    home: Path, pgdata: Path, password: str, user: str | None, programs: Path, locale: Sequence[str] = LOCALE
+) -> None:
     """Make the data in a folder beside pgdata and rename it at the end: data that is there is always whole.
 
-    password: the superuser's. user: the OS user who owns the data. Raises EmbeddedError if initdb fails.
+    password: the superuser's. user: the OS user who owns the data. programs: PostgreSQL's. locale: options of initdb.
+    Raises EmbeddedError if initdb fails.
     """
     new, password_file = home / "data.new", home / "password.new"
     shutil.rmtree(new, ignore_errors=True)
@@ -52,8 +59,7 @@ def initialize(home: Path, pgdata: Path, password: str, user: str | None) -> Non
     if user is not None:
         shutil.chown(new, user, user)
         shutil.chown(password_file, user, user)
-    options = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-    argv = [str(binaries() / "initdb"), "-D", str(new), "-U", ADMIN, "--auth=scram-sha-256", *options]
+    argv = [str(programs / "initdb"), "-D", str(new), "-U", ADMIN, "--auth=scram-sha-256", *locale]
     as_user = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     try:
         done = subprocess.run(  # type: ignore[call-overload]
@@ -65,6 +71,10 @@ def initialize(home: Path, pgdata: Path, password: str, user: str | None) -> Non
             cwd=home,
             **as_user,
         )
+    except subprocess.TimeoutExpired:
+        raise EmbeddedError(
+            f"PostgreSQL's data in {home} was not made within {INITDB_S:g} s: this machine is too busy; start again"
+        ) from None
     finally:
         password_file.unlink()
     if done.returncode != 0:

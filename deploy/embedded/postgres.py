@@ -9,13 +9,22 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from deploy.embedded.cluster import ADMIN, NAME, binaries, drop_stale_pid_file, initialize, keep_passwords
+from deploy.embedded.cluster import (
+    ADMIN,
+    LOCALE,
+    LOCALE_BEFORE_17,
+    NAME,
+    drop_stale_pid_file,
+    initialize,
+    keep_passwords,
+)
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.files import last_lines
 from deploy.embedded.managed import Server
 from deploy.embedded.os_user import let_traverse, os_user
 from deploy.embedded.ports import HOST, kept_port
 from deploy.embedded.process import Command
+from deploy.embedded.programs import OURS, Programs, postgres_major
 
 CONNECT_S = 2
 FAST_WAL, FULL_WAL = "512MB", "4GB"
@@ -23,8 +32,8 @@ ORPHANS_S = 20.0
 ORPHANS_PAUSE_S = 0.1
 
 
-def _has_statistics() -> bool:
-    return any(binaries().parent.glob("lib/**/pg_stat_statements.so"))
+def _has_statistics(programs: Path) -> bool:
+    return any(programs.parent.glob("lib/**/pg_stat_statements.so"))
 
 
 def _shared_buffers_mb() -> int:
@@ -43,9 +52,12 @@ class PostgresServer(Server):
     STOP_S = 60.0
     HOW = signal.SIGINT
 
-    def __init__(self, data_dir: Path, *, progress: Callable[[str], None], fast: bool = False) -> None:
+    def __init__(
+        self, data_dir: Path, *, progress: Callable[[str], None], fast: bool = False, programs: Programs = OURS
+    ) -> None:
         port = kept_port(data_dir, "postgresql")
         super().__init__("postgresql", data_dir, port=port, title="PostgreSQL", progress=progress)
+        self._programs = programs.of_postgres
         self._home = data_dir / "postgres"
         self._max_wal_size = FAST_WAL if fast else FULL_WAL
         self._pgdata = self._home / "data"
@@ -96,7 +108,7 @@ class PostgresServer(Server):
         self._home.mkdir(parents=True, exist_ok=True)
         if user is not None:
             let_traverse(self._pgdata)
-            let_traverse(binaries() / "postgres")
+            let_traverse(self._programs / "postgres")
         settings = {
             "port": str(self.port),
             "listen_addresses": HOST,
@@ -106,16 +118,17 @@ class PostgresServer(Server):
             "max_wal_size": self._max_wal_size,
             "checkpoint_timeout": "15min",
         }
-        if _has_statistics():
+        if _has_statistics(self._programs):
             settings["shared_preload_libraries"] = "pg_stat_statements"
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        argv = (str(binaries() / "postgres"), "-D", str(self._pgdata), *options)
+        argv = (str(self._programs / "postgres"), "-D", str(self._pgdata), *options)
         return Command(argv=argv, cwd=self._home, user=user)
 
     def _launch(self, command: Command) -> None:
         """Start it. Try again while children of a killed postmaster still hold its shared memory."""
         if not self._pgdata.exists():
-            initialize(self._home, self._pgdata, self._passwords[ADMIN], command.user)
+            locale = LOCALE if postgres_major(self._programs) >= 17 else LOCALE_BEFORE_17
+            initialize(self._home, self._pgdata, self._passwords[ADMIN], command.user, self._programs, locale)
         drop_stale_pid_file(self._pgdata)
         end = time.monotonic() + ORPHANS_S
         while True:
@@ -139,6 +152,6 @@ class PostgresServer(Server):
                 admin.execute(make.format(sql.Identifier(NAME), sql.Literal(verifier.decode())))
             if not admin.execute("select from pg_database where datname = %s", [NAME]).fetchall():
                 admin.execute(sql.SQL("create database {0} owner {0}").format(sql.Identifier(NAME)))
-        if _has_statistics():
+        if _has_statistics(self._programs):
             with self._connect(ADMIN, NAME) as admin:
                 admin.execute("create extension if not exists pg_stat_statements")

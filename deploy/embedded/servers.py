@@ -14,6 +14,7 @@ from deploy.embedded.files import try_lock
 from deploy.embedded.kafka import KafkaServer
 from deploy.embedded.managed import Managed
 from deploy.embedded.postgres import PostgresServer
+from deploy.embedded.programs import OURS, Programs
 
 
 def start_all(servers: Iterable[Managed]) -> None:
@@ -47,16 +48,19 @@ class EmbeddedServers:
     stop(), leaving the context, and a normal exit of this process stop them. After a SIGKILL they keep running, and the
     next start() on the same directory adopts them. fast: starts faster with less memory and throughput (no C2 compiler,
     a heap of 512 MB in place of 1 GB, half a GB of WAL in place of 4); durability is the same.
+    programs: other versions than those of the packages.
     """
 
-    def __init__(self, data_dir: Path, *, progress: Callable[[str], None], fast: bool = False) -> None:
+    def __init__(
+        self, data_dir: Path, *, progress: Callable[[str], None], fast: bool = False, programs: Programs = OURS
+    ) -> None:
         self.data_dir = data_dir.resolve()
         self._progress = progress
         self._fast = fast
         self._lock: int | None = None
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        self.kafka = KafkaServer(self.data_dir, progress=progress, fast=fast)
-        self.postgres = PostgresServer(self.data_dir, progress=progress, fast=fast)
+        self.kafka = KafkaServer(self.data_dir, progress=progress, fast=fast, programs=programs)
+        self.postgres = PostgresServer(self.data_dir, progress=progress, fast=fast, programs=programs)
 
     @property
     def kafka_bootstrap(self) -> str:

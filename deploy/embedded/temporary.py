@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from deploy.embedded import guard
+from deploy.embedded.programs import OURS, Programs
 from deploy.embedded.servers import EmbeddedServers
 
 # The guard kills and deletes in a second. On a machine with forty programs for two cores it has taken 20.
@@ -22,16 +23,18 @@ def temporary_servers(
     fast: bool = True,
     prefix: str = "payments-",
     parent: Path | None = None,
+    programs: Programs = OURS,
 ) -> Iterator[EmbeddedServers]:
     """Make servers on a temporary folder, not started yet. On leaving they are killed and it is deleted.
 
     After a SIGKILL of this process the guard process does that. parent: of the folder, else the system's temporary one.
+    programs: other versions than those of the packages.
     """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)).resolve()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.enter_context(_with_guard(folder))
-        servers = EmbeddedServers(folder, progress=progress, fast=fast)
+        servers = EmbeddedServers(folder, progress=progress, fast=fast, programs=programs)
         stack.callback(servers.stop, immediate=True)
         yield servers
 

@@ -119,10 +119,17 @@ def _check_registry(settings: "Settings") -> None:
             raise ValueError("PAYMENTS_SCHEMA_REGISTRY_URL and _LOGIN both have a login; leave one out")
         if url.startswith("http:") and not is_loopback(url):
             raise ValueError("PAYMENTS_SCHEMA_REGISTRY_LOGIN: a password is not sent without TLS; use https://")
-    if settings.schema_registry_cafile is not None and not str(url).startswith("https:"):
+    if settings.schema_registry_cafile is None:
+        return
+    if not str(url).startswith("https:"):
         raise ValueError(
             "PAYMENTS_SCHEMA_REGISTRY_CAFILE is set but not used: PAYMENTS_SCHEMA_REGISTRY_URL is no https://"
         )
+    try:
+        ssl.create_default_context(cafile=settings.schema_registry_cafile)
+    except OSError:
+        cafile = settings.schema_registry_cafile
+        raise ValueError(f"PAYMENTS_SCHEMA_REGISTRY_CAFILE: {cafile} has no certificates in PEM") from None
 
 
 def kafka_options(settings: "Settings") -> dict[str, Any]:
@@ -158,10 +165,13 @@ def kafka_options(settings: "Settings") -> dict[str, Any]:
 
 
 def registry_options(settings: "Settings") -> dict[str, str]:
-    """Return the options of Confluent's registry client besides the address."""
+    """Return the options of Confluent's registry client besides the address, as their files are now.
+
+    Raises OSError if the login's file cannot be read.
+    """
     options = {}
     if settings.schema_registry_login is not None:
-        options["basic.auth.user.info"] = settings.schema_registry_login.get_secret_value()
+        options["basic.auth.user.info"] = reader_of(settings, "schema_registry_login")()
     if settings.schema_registry_cafile is not None:
         options["ssl.ca.location"] = str(settings.schema_registry_cafile)
     return options

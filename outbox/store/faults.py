@@ -3,6 +3,7 @@
 import psycopg
 
 from domain.errors import Busy, Contended, DownForEverybody, Permanent, TooMuch, Transient, Unfit, Violated
+from outbox.driver.refused import FORBIDDEN, explain_forbidden, explain_refusal
 from outbox.driver.sqlstates import Family, family_of, first_line, waited_for_row
 
 
@@ -21,7 +22,7 @@ def in_domain(error: psycopg.Error, *, contended: bool) -> Exception:
         case Family.TOO_MUCH:
             return TooMuch(f"PostgreSQL gave up: {first_line(error)}")
         case Family.OUTAGE:
-            return DownForEverybody(f"PostgreSQL does not answer as it should: {first_line(error)}")
+            return DownForEverybody(_outage(error))
         case Family.MESSAGE | Family.BUG:
             return _fault(error)
 
@@ -34,6 +35,14 @@ def is_repeated_event(error: psycopg.Error) -> bool:
 def lacks_day(error: psycopg.Error) -> bool:
     """Whether a day has no partition: it is not made yet, or another process dropped it meanwhile."""
     return isinstance(error, psycopg.errors.CheckViolation) and error.diag.constraint_name is None
+
+
+def _outage(error: psycopg.Error) -> str:
+    """Say what is wrong; if it is a refused connection or a missing right, what to do."""
+    if error.sqlstate == FORBIDDEN:
+        return explain_forbidden(first_line(error))
+    refused = None if error.sqlstate else explain_refusal(" ".join(str(error).split()))
+    return refused or f"PostgreSQL does not answer as it should: {first_line(error)}"
 
 
 def _check_violated(error: psycopg.errors.CheckViolation, *, contended: bool) -> Transient:

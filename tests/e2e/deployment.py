@@ -188,8 +188,8 @@ async def _made_topics(shop: Deployment) -> bool:
 
 
 @contextmanager
-def deployment(servers: EmbeddedServers, directory: Path, template: str, prefix: str) -> Iterator[Deployment]:
-    """Make a database and topics, and run the sandbox; whatever runs in the end is killed."""
+def deployment(servers: EmbeddedServers, directory: Path, template: str | None, prefix: str) -> Iterator[Deployment]:
+    """Make a database and topics, and run the sandbox; whatever runs in the end is killed. template: None for none."""
     servers.start()
     with fresh_database(servers.database_url, template) as url, ExitStack() as stack:
         listen = f"127.0.0.1:{kept_port(directory, 'sandbox')}"

@@ -1,4 +1,4 @@
-"""One secured broker for all tests here."""
+"""One secured broker for all tests here. `make test-secure` runs them all, `make test` all but one file."""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +9,17 @@ import pytest
 
 from tests.secure.broker import SecureKafka
 from tests.secure.certificates import Authority
+from tests.secure.database_roles import roles_of
 from tests.secure.issuer import Issuer, issuing
+
+MARK = "secure"
+ONLY_THERE = ("test_registry_of_apicurio.py",)
+"""It needs a registry of 158 MB."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave it out unless `make test-secure` asks for it."""
+    return True if collection_path.name in ONLY_THERE and config.option.markexpr != MARK else None
 
 
 class Secured(NamedTuple):
@@ -34,3 +44,10 @@ def secured() -> Iterator[Secured]:
             yield Secured(server, authority, issuer, authority.write(folder, "ca"), folder)
         finally:
             server.kill()
+
+
+@pytest.fixture
+def roles(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Give the URL of each role of deploy/roles.sql, in a database of this test's own."""
+    with roles_of(database_url, tmp_path) as urls:
+        yield urls

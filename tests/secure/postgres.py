@@ -6,8 +6,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, LiteralString
 
 import psycopg
+import pytest
 
 from deploy.embedded.ports import HOST, free_port
 from tests.eventually import eventually
@@ -23,12 +25,36 @@ def binaries() -> Path | None:
     return found[-1].parent if found else None
 
 
+needs_postgres = pytest.mark.skipif(
+    binaries() is None,
+    reason="PostgreSQL with TLS is not here, and the embedded one has none: apt-get install postgresql",
+)
+
+
 class Tls:
     """A server with a database `payments`. Whoever comes without TLS is sent away."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
         self.port = port
+
+    def root(self, *statements: LiteralString) -> None:
+        """Run statements as the superuser."""
+        with psycopg.connect(**_root(self.port), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def hang_up(self, user: str) -> None:
+        """End the connections of a user, so that new ones are made."""
+        with psycopg.connect(**_root(self.port), autocommit=True) as connection:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [user])
+
+    def users(self, user: str) -> int:
+        """Count the connections of a user."""
+        with psycopg.connect(**_root(self.port), autocommit=True) as connection:
+            row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", [user]).fetchone()
+        assert row is not None
+        return int(row[0])
 
     def url(self, host: str = HOST, user: str = "app", password: str = "pw%2Fof%40app", **parameters: str) -> str:
         login = f"{user}:{password}@" if password else f"{user}@"
@@ -70,26 +96,31 @@ def postgres_with_tls(folder: Path, authority: Authority, own: Issued, *, tls: b
     argv += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(argv, stdout=log, stderr=log, cwd="/")
-    root = {"host": HOST, "port": port, "user": "postgres", "password": ROOT_PASSWORD, "dbname": "postgres"}
 
     def answers() -> bool:
         assert server.poll() is None, (folder / "log").read_text()
         try:
-            psycopg.connect(**root, connect_timeout=2).close()  # type: ignore[arg-type]
+            psycopg.connect(**_root(port), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
 
     try:
         eventually(answers, "PostgreSQL answers")
-        with psycopg.connect(**root, autocommit=True) as connection:  # type: ignore[arg-type]
-            connection.execute(f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'")
-            connection.execute("CREATE ROLE byname LOGIN")
-            connection.execute("CREATE DATABASE payments OWNER app")
-        yield Tls(folder, port)
+        running = Tls(folder, port)
+        running.root(
+            f"CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'",
+            "CREATE ROLE byname LOGIN",
+            "CREATE DATABASE payments OWNER app",
+        )
+        yield running
     finally:
         server.terminate()
         server.wait(30)
+
+
+def _root(port: int) -> dict[str, Any]:
+    return {"host": HOST, "port": port, "user": "postgres", "password": ROOT_PASSWORD, "dbname": "postgres"}
 
 
 def _other_user(folder: Path) -> list[str]:

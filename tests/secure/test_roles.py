@@ -1,6 +1,5 @@
 """The roles of deploy/roles.sql: each may do its work and nothing else, and the pipeline runs with them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
 
@@ -8,54 +7,20 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.errors import InsufficientPrivilege
-from sqlalchemy import make_url
 
-from deploy.preparing import migrate_database
-from deploy.settings import load_settings
 from outbox.driver.conninfo import libpq_url
 from outbox.schema.privileges import Process, lacked_for_upkeep, lacked_privileges
 from tests.deploy.commands import payments
 from tests.deploy.orders import confirmed, publish, show, status_of
 from tests.eventually import eventually
 from tests.processes import started
+from tests.secure.database_roles import APP, MIGRATOR, READER, RELAY, RESTORER, URL
 
 pytestmark = [pytest.mark.secure, pytest.mark.integration, pytest.mark.timeout(300)]
 
-FILE = Path(__file__).parents[2] / "deploy" / "roles.sql"
-ROLES = ("payments_migrator", "payments_app", "payments_relay", "payments_reader")
-MIGRATOR, APP, RELAY, READER = ROLES
-URL = "PAYMENTS_DATABASE_URL"
 TABLES = """
     SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace
        AND c.relkind IN ('r', 'p') ORDER BY 1"""
-
-
-def with_role(url: str, role: str) -> str:
-    return make_url(url).set(username=role, password="of-a-role").render_as_string(hide_password=False)
-
-
-def run_file(url: str) -> None:
-    with psycopg.connect(libpq_url(url)) as connection:
-        connection.execute(FILE.read_bytes())
-        for role in ROLES:
-            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD 'of-a-role'").format(sql.Identifier(role)))
-
-
-@pytest.fixture
-def roles(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Make the roles, migrate as the migrator, grant; give the URL of each role."""
-    run_file(database_url)
-    urls = {role: with_role(database_url, role) for role in ROLES}
-    try:
-        migrate_database(load_settings({URL: urls[MIGRATOR]}, directory=tmp_path))
-        run_file(database_url)
-        yield urls
-    finally:
-        with psycopg.connect(libpq_url(database_url), autocommit=True) as connection:
-            for role in map(sql.Identifier, ROLES):
-                connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
-                connection.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
-                connection.execute(sql.SQL("DROP ROLE {}").format(role))
 
 
 def refused(url: str, *statements: LiteralString) -> None:
@@ -104,6 +69,8 @@ def test_each_role_may_do_its_work_and_nothing_else(roles: dict[str, str], datab
         "quarantine": {"INSERT"},
     }
     refused(roles[RELAY], "SELECT FROM orders", "SELECT inbox_make_day(now()::date)", "CREATE TABLE mine (id int)")
+    assert rights_of(database_url, RESTORER) == {"outbox": {"INSERT", "UPDATE", "DELETE"}}
+    refused(roles[RESTORER], "SELECT FROM orders", "UPDATE event SET body = ''", "CREATE TABLE mine (id int)")
     assert rights_of(database_url, READER) == {}
     refused(
         roles[READER],

@@ -10,12 +10,8 @@ import pytest
 from outbox.driver.conninfo import conninfo_of
 from tests.deploy.commands import payments
 from tests.secure.certificates import Authority
-from tests.secure.postgres import PASSWORD, Tls, binaries, postgres_with_tls
+from tests.secure.postgres import PASSWORD, Tls, needs_postgres, postgres_with_tls
 
-needs_postgres = pytest.mark.skipif(
-    binaries() is None,
-    reason="PostgreSQL with TLS is not here, and the embedded one has none: apt-get install postgresql",
-)
 pytestmark = [pytest.mark.secure, pytest.mark.integration, needs_postgres]
 
 

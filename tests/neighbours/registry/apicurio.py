@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 import tarfile
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -51,9 +51,22 @@ def fetch(folder: Path, say: Callable[[str], None]) -> Path:
     return server
 
 
+def with_tls(port: int, certificate: Path, key: Path) -> tuple[str, ...]:
+    """Return what has it listen for TLS, too, on this port."""
+    return (
+        f"-Dquarkus.http.ssl-port={port}",
+        f"-Dquarkus.http.ssl.certificate.files={certificate}",
+        f"-Dquarkus.http.ssl.certificate.key-files={key}",
+        "-Dquarkus.http.insecure-requests=enabled",
+    )
+
+
 @contextmanager
-def running_apicurio(server: Path, logs: Path) -> Iterator[str]:
-    """Run it for the length of a block, in memory; give the address of its interface in Confluent's form."""
+def running_apicurio(server: Path, logs: Path, more: Sequence[str] = ()) -> Iterator[str]:
+    """Run it for the length of a block, in memory; give the address of its interface in Confluent's form.
+
+    more: options of Java.
+    """
     port = free_port()
     management = free_port(frozenset({port}))
     listen = (
@@ -64,7 +77,7 @@ def running_apicurio(server: Path, logs: Path) -> Iterator[str]:
         f"-Dquarkus.management.port={management}",
     )
     url = f"http://{HOST}:{port}/apis/ccompat/v7"
-    command = [str(JAVA), *_LOCAL, *listen, "-jar", "quarkus-run.jar"]
+    command = [str(JAVA), *_LOCAL, *listen, *more, "-jar", "quarkus-run.jar"]
     with running(command, server, logs / "apicurio.log", {}) as program:
 
         def answers() -> bool:

@@ -10,18 +10,26 @@ from tests.deploy.conftest import deployment, migrated_database, places
 from tests.neighbours.missing import Missing
 from tests.neighbours.registry.apicurio import fetch, running_apicurio
 
-__all__ = ["apicurio", "deployment", "migrated_database", "places"]
+__all__ = ["apicurio", "apicurio_server", "deployment", "migrated_database", "places"]
 
 FOLDER = Path(__file__).parents[3] / ".venv" / "neighbours" / "apicurio"
 
 
 @pytest.fixture(scope="session")
-def apicurio() -> Iterator[str]:
-    """Give the address of Apicurio's interface in Confluent's form."""
+def apicurio_server() -> Path:
+    """Give the folder of Apicurio's server; downloaded the first time."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     try:
-        server = fetch(FOLDER, print)
+        return fetch(FOLDER, print)
     except Missing as missing:
         pytest.skip(str(missing))
-    with tempfile.TemporaryDirectory(prefix="payments-apicurio-") as logs, running_apicurio(server, Path(logs)) as url:
+
+
+@pytest.fixture(scope="session")
+def apicurio(apicurio_server: Path) -> Iterator[str]:
+    """Give the address of Apicurio's interface in Confluent's form."""
+    with (
+        tempfile.TemporaryDirectory(prefix="payments-apicurio-") as logs,
+        running_apicurio(apicurio_server, Path(logs)) as url,
+    ):
         yield url

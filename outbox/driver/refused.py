@@ -2,6 +2,14 @@
 
 from typing import Final
 
+DATABASE: Final = "PAYMENTS_DATABASE_URL"
+"""The setting that names the database."""
+FORBIDDEN: Final = "42501"
+"""SQLSTATE insufficient_privilege."""
+_ROLES: Final = (
+    "of the roles of deploy/roles.sql take payments_app, for `migrate` payments_migrator, for `relay` payments_relay, "
+    "for `journal republish` payments_restorer"
+)
 _WORDS: Final = (
     (
         "certificate verify failed",
@@ -40,7 +48,12 @@ _WORDS: Final = (
 """The first that fits counts."""
 
 
-def explain_refusal(text: str, setting: str) -> str | None:
-    """Say what to do about libpq's error; None: show it as it is. setting: names the database."""
+def explain_refusal(text: str, setting: str = DATABASE) -> str | None:
+    """Say what to do about libpq's error; None: show it as it is. setting: names the database in question."""
     found = next((words for needle, words in _WORDS if needle in text), None)
     return None if found is None else f"PostgreSQL {found.format(setting=setting)}"
+
+
+def explain_forbidden(text: str, setting: str = DATABASE) -> str:
+    """Say what to do about a right that is missing. text: PostgreSQL's. setting: names the database in question."""
+    return f"PostgreSQL forbids it ({text}): {_ROLES}; or grant that to the user of {setting}"
