@@ -1,4 +1,4 @@
-"""Files of libpq that are renewed while a role runs: its next connections use them. Left out without Debian's PostgreSQL."""
+"""Files of libpq that are renewed while a role runs: its next connections use them. Needs Debian's PostgreSQL."""
 
 import tempfile
 from collections.abc import Iterator
