@@ -18,11 +18,17 @@ from tests.processes import Process
 FIRES_S: Final = 180.0
 """Far above what any takes: the machine may be busy."""
 EARLY_S: Final = 420.0
-ENDS_S: Final = 180.0
 QUIET_S: Final = 180.0
+"""Until what was mended is told no more, and until nothing fires."""
 DEMO_S: Final = 480.0
 OF_THE_DEMO: Final = frozenset({"PaymentsDeadLetters", "PaymentsAlarmTicket"})
 """The demo's script has a conflict, and disputes: these must be told. Nothing else may be."""
+WAITED: Final = """
+    SELECT count(*) FROM (
+      SELECT order_number FROM event WHERE topic = 'CustomerActionRequired'
+      UNION SELECT o.order_number FROM attempt a JOIN orders o USING (order_id)
+       WHERE a.attempt = 1 AND a.method_kind IN ('BANK', 'OTHER')) waited"""
+"""What the topics and the methods say of it."""
 Progress = Callable[[str], None]
 
 
@@ -44,6 +50,7 @@ class Wanted:
     rate: float = 3.0
     only: tuple[str, ...] = ()
     demo: bool = True
+    quiet_s: float = QUIET_S
 
 
 @dataclass(slots=True)
@@ -71,7 +78,7 @@ def run(wanted: Wanted, say: Progress) -> Result:
         place.crew.start(*ROLES)
         with open_shop(place, wanted.rate):
             _load(place, wanted, result, say)
-            _try_all(place, _chosen(wanted.only), result, say)
+            _try_all(place, _chosen(wanted.only), wanted.quiet_s, result, say)
         ended = True
     return result
 
@@ -105,6 +112,7 @@ def _demo(place: Place, result: Result, say: Progress) -> None:
         demo.end()
     wait(answered, QUIET_S)
     result.wrong += [f"after the demo the panel `{title}` has no data: {query}" for title, query in left]
+    result.wrong += _waiting_told_apart(place)
     fired = place.watch.fired_since(begun)
     result.told.append(f"the demo: {len(queries())} queries of panels have data; told: {_told(fired, OF_THE_DEMO)}")
     result.wrong += [f"in the demo rings {name}: {fired[name]}" for name in sorted(fired.keys() - OF_THE_DEMO)]
@@ -113,9 +121,22 @@ def _demo(place: Place, result: Result, say: Progress) -> None:
         place.command("dlq", "give-up", str(letter_id), "--reason", "the demo has made it")
 
 
+def _waiting_told_apart(place: Place) -> list[str]:
+    """Say what is wrong if the times of orders that waited for the customer or a bank are not told apart, each."""
+    ((orders,),) = place.rows(WAITED)
+    query = 'sum(payments_order_outcome_seconds_count{waited="yes"})'
+
+    def counted() -> float:
+        return sum(float(sample["value"][1]) for sample in place.watch.server.query(query))
+
+    if orders and wait(lambda: counted() == orders, QUIET_S):
+        return []
+    return [f"{orders} orders of the demo waited for the customer or a bank, and {counted():g} are told apart as such"]
+
+
 def _load(place: Place, wanted: Wanted, result: Result, say: Progress) -> None:
     """Have orders come; nothing fires."""
-    if left := place.watch.await_silence(QUIET_S):
+    if left := place.watch.await_silence(wanted.quiet_s):
         result.wrong.append(f"nothing is wrong yet, and {', '.join(left)} fires")
     begun, before = unix_s(), place.shop.confirmed
     say(f"{wanted.minutes:g} minutes of load, {wanted.rate:g} orders/s")
@@ -130,7 +151,7 @@ def _told(fired: dict[str, Any], known: Collection[str]) -> str:
     return ", ".join(f"{name}{' (of its script)' if name in known else ''}" for name in sorted(fired)) or "nothing"
 
 
-def _try_all(place: Place, cases: Sequence[Case], result: Result, say: Progress) -> None:
+def _try_all(place: Place, cases: Sequence[Case], quiet_s: float, result: Result, say: Progress) -> None:
     early = [case for case in cases if case.early]
     waited_for = {one.name for case in early for one in case.fires}
     with ExitStack() as stack:
@@ -140,7 +161,7 @@ def _try_all(place: Place, cases: Sequence[Case], result: Result, say: Progress)
         for case in cases:
             if not case.early:
                 say(case.what)
-                result.tried.append(_try(place, case, waited_for))
+                result.tried.append(_try(place, case, waited_for, quiet_s))
                 say(_line(result.tried[-1]))
         for case in early:
             say(case.what)
@@ -149,21 +170,21 @@ def _try_all(place: Place, cases: Sequence[Case], result: Result, say: Progress)
             tried.fired = {name: seconds + unix_s() - begun for name, seconds in tried.fired.items()}
             result.tried.append(tried)
     for case, tried in zip(early, result.tried[len(result.tried) - len(early) :], strict=True):
-        _await_end(place, case, tried)
+        _await_end(place, case, tried, quiet_s)
         say(_line(tried))
 
 
-def _try(place: Place, case: Case, may_ring: Collection[str]) -> Tried:
+def _try(place: Place, case: Case, may_ring: Collection[str], quiet_s: float) -> Tried:
     """Make the cause, wait for its alerts, mend it, and wait for their ends and for silence."""
     tried, begun = Tried(case.what), unix_s()
     try:
         with case.make(place):
             _await_firing(place, case, tried, FIRES_S)
-        _await_end(place, case, tried)
+        _await_end(place, case, tried, quiet_s)
     except Exception as error:  # noqa: BLE001 - the other cases are tried all the same
         tried.wrong.append(f"{type(error).__name__}: {error}")
     place.crew.restore()
-    if left := place.watch.await_silence(QUIET_S, but={*may_ring, *BY_PROMTOOL}):
+    if left := place.watch.await_silence(quiet_s, but={*may_ring, *BY_PROMTOOL}):
         tried.wrong.append(f"does not end: {', '.join(left)}")
     # What late orders do to long windows lasts longer than a case.
     known = {one.name for one in case.fires} | case.also | {*may_ring, *BY_PROMTOOL}
@@ -179,8 +200,8 @@ def _await_firing(place: Place, case: Case, tried: Tried, within_s: float) -> No
     tried.wrong += wrong + [f"does not fire: {one.text()}" for one in case.fires if one not in fired]
 
 
-def _await_end(place: Place, case: Case, tried: Tried) -> None:
-    ended = place.watch.await_end(case.fires, ENDS_S)
+def _await_end(place: Place, case: Case, tried: Tried, within_s: float) -> None:
+    ended = place.watch.await_end(case.fires, within_s)
     tried.ended = {one.text(): seconds for one, seconds in ended.items()}
     tried.wrong += [f"does not end: {one.text()}" for one in case.fires if one not in ended]
 
