@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,7 @@ from deploy.alerts.table import groups
 from deploy.demo.mailbox import listening
 from deploy.demo.script import customer_file
 from deploy.demo.settings import PENDING_S, SETTINGS
-from deploy.embedded import EmbeddedServers, ManagedProcess, temporary_servers
+from deploy.embedded import EmbeddedError, EmbeddedServers, ManagedProcess, temporary_servers
 from deploy.embedded.files import write_whole
 from deploy.embedded.ports import free_port
 from deploy.local_servers import PlayWebhooks, sandbox_of, stockhouse_of
@@ -58,6 +59,7 @@ CALM: Final = tuple(
 )
 """Orders of every kind that needs no fault of anybody: paid, declined, paid again, out of stock, free."""
 MORE_ORDERS: Final = 100_000
+STARTS_MAX: Final = 3
 COMMAND_S: Final = 240.0
 """A command loads for seconds; on a busy machine for minutes."""
 Progress = Callable[[str], None]
@@ -134,10 +136,10 @@ def open_place(progress: Progress, *, keep: Callable[[], bool]) -> Iterator[Plac
         servers = stack.enter_context(
             temporary_servers(progress=progress, prefix="payments-alerts-servers-", parent=in_memory())
         )
-        servers.start()
+        persevere(servers.start)
         gateway = sandbox_of(servers.data_dir, PENDING_S, progress)
         stack.callback(gateway.stop, immediate=True)
-        gateway.start()
+        persevere(gateway.start)
         inventory = stockhouse_of(servers.data_dir, progress)
         stack.callback(inventory.stop, immediate=True)
         write_whole(folder / "customers.csv", customer_file())
@@ -180,6 +182,18 @@ def open_shop(place: Place, rate: float) -> Iterator[None]:
         place.rate = rate
         place.shop.start()
         yield
+
+
+def persevere(start: Callable[[], object]) -> None:
+    """Start servers; on a busy machine they may need more time than they are given, and are then started again."""
+    for left in reversed(range(STARTS_MAX)):
+        try:
+            start()
+        except (EmbeddedError, subprocess.TimeoutExpired):
+            if not left:
+                raise
+        else:
+            return
 
 
 def _config(folder: Path, targets: Path) -> dict[str, Any]:
