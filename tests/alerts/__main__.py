@@ -18,6 +18,7 @@ import click
 
 from tests.alerts.files import RULES, TESTS, made
 from tests.alerts.live import unanswered
+from tests.alerts.running.place import FACTORS
 from tests.alerts.running.run import QUIET_S, Wanted, document, run, table
 
 PROMTOOL_S: Final = 600.0
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="part of an alert's or a cause's name; repeatable")
     parser.add_argument("--no-demo", action="store_true", help="leave the demo out, with --running")
     parser.add_argument("--quiet-s", type=float, default=QUIET_S, help="wait so long for alerts to end, with --running")
+    parser.add_argument("--factor", type=int, choices=FACTORS, default=FACTORS[0], help="a busy machine needs 24")
     parser.add_argument("--json", type=Path, help="write what was found there, with --running")
     asked = parser.parse_args()
     if asked.write:
@@ -52,7 +54,8 @@ def main() -> int:
         return 2
     if asked.running:
         return _running(
-            Wanted(asked.minutes, asked.rate, tuple(asked.only), not asked.no_demo, asked.quiet_s), asked.json
+            Wanted(asked.minutes, asked.rate, tuple(asked.only), not asked.no_demo, asked.quiet_s, asked.factor),
+            asked.json,
         )
     wrong = [f"{file.name} is not what the tables make: `python -m tests.alerts --write`" for file in _stale()]
     wrong += _promtool("check", "rules", RULES)

@@ -14,8 +14,9 @@ from tests.alerts.running.watching import fires
 from tests.chaos.script import CARD_EXPIRED, PLAIN, STOCK, Kind
 from tests.freezing import frozen
 
-SLOW: Final = {"slow_share": 0.6, "slow_s": 1.3}
-"""Longer than the sixtieth of a minute that an order has, and shorter than a call waits."""
+SLOW_SHARE: Final = 0.6
+BEYOND: Final = 1.3
+"""So many times longer than an order has: 1.3 s, or 3.25 s. A call waits for 5 s."""
 SLOW_ORDERS: Final = 30
 WAITING: Final = LATE | {"PaymentsLag", "PaymentsGatewayErrors", "PaymentsBreakerOpen"}
 UNREAD: Final = frozenset({"PaymentsDatabaseNumbersAbsent", "PaymentsAuditAbsent", "PaymentsAuditOld"})
@@ -45,7 +46,7 @@ def gateway_silent(place: Place) -> Iterator[None]:
 @contextmanager
 def gateway_slow(place: Place) -> Iterator[None]:
     """Have it answer late, but in time."""
-    place.weather(**SLOW)
+    place.weather(slow_share=SLOW_SHARE, slow_s=BEYOND * 60 / place.factor)
     place.publish(PLAIN, SLOW_ORDERS)
     try:
         yield

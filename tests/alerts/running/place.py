@@ -37,13 +37,12 @@ from tests.chaos.shop import Shop
 from tests.processes import started
 from tests.servers.memory import in_memory
 
-FACTOR: Final = 60
-"""All times of the rules are divided by it."""
+FACTORS: Final = (60, 24)
+"""All times of the rules are divided by one of them. A minute is then 1 s or 2.5 s: a bound of a bucket."""
 TIMES: Final = {
     # Prometheus looks each second. To look at the database more often would only make the machine busy.
     "PAYMENTS_METRICS_INTERVAL_S": "1",
     "PAYMENTS_SWEEP_INTERVAL_S": "0.5",
-    "PAYMENTS_AUDIT_INTERVAL_S": f"{300 / FACTOR}",
     "PAYMENTS_RELAY_LEASE_S": "4",
     "PAYMENTS_BACKOFF_MAX_S": "5",
     # A busy machine must not look like a gateway that does not answer.
@@ -69,7 +68,8 @@ Progress = Callable[[str], None]
 class Place:
     """folder: of all files. servers: Kafka and PostgreSQL. gateway, inventory: their stand-ins; inventory is stopped.
 
-    crew: the pipeline. watch: Prometheus. rate: orders a second of the shop, whatever becomes of them.
+    crew: the pipeline. watch: Prometheus. factor: all times of the rules are divided by it. rate: orders a second of
+    the shop, whatever becomes of them.
     """
 
     folder: Path
@@ -81,6 +81,7 @@ class Place:
     shop: Shop
     script: Script
     customers: Path
+    factor: int
     rate: float = 0.0
     _names: Iterator[int] = field(default_factory=lambda: iter(range(MORE_ORDERS)))
 
@@ -124,7 +125,7 @@ class Place:
 
 
 @contextmanager
-def open_place(progress: Progress, *, keep: Callable[[], bool]) -> Iterator[Place]:
+def open_place(progress: Progress, factor: int, *, keep: Callable[[], bool]) -> Iterator[Place]:
     """Start servers, sandbox and Prometheus, and no process of the pipeline yet; on leaving, end all of them.
 
     keep: asked then whether the folder with the logs stays.
@@ -147,6 +148,7 @@ def open_place(progress: Progress, *, keep: Callable[[], bool]) -> Iterator[Plac
             **SETTINGS,
             **TIMES,
             **LOGGED,
+            "PAYMENTS_AUDIT_INTERVAL_S": f"{300 / factor}",
             "PAYMENTS_DATA": str(folder),
             "PAYMENTS_DATABASE_URL": servers.database_url,
             "PAYMENTS_KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap,
@@ -161,14 +163,16 @@ def open_place(progress: Progress, *, keep: Callable[[], bool]) -> Iterator[Plac
         run(make_topics(loaded))
         crew = Crew(folder, settings)
         stack.callback(crew.close)
-        server = stack.enter_context(prometheus(folder, _config(folder, crew.targets)))
+        server = stack.enter_context(prometheus(folder, _config(folder, crew.targets, factor)))
         script = Script(random.SystemRandom().getrandbits(24))
         published = Published()
         orders = iter(script.more("shop", MORE_ORDERS, CALM))
         place: Place
         shop = Shop(servers.kafka_bootstrap, "", published, orders, lambda: max(place.rate, 0.001))
         stack.callback(shop.close)
-        place = Place(folder, servers, gateway, inventory, crew, Watch(server), shop, script, folder / "customers.csv")
+        place = Place(
+            folder, servers, gateway, inventory, crew, Watch(server), shop, script, folder / "customers.csv", factor
+        )
         yield place
 
 
@@ -196,10 +200,10 @@ def persevere(start: Callable[[], object]) -> None:
             return
 
 
-def _config(folder: Path, targets: Path) -> dict[str, Any]:
-    """Return Prometheus' configuration: it scrapes each second, and the rules are at a sixtieth of their times."""
+def _config(folder: Path, targets: Path, factor: int) -> dict[str, Any]:
+    """Return Prometheus' configuration: it scrapes each second, and the times of the rules are divided by factor."""
     rules = folder / "rules.yml"
-    rules.write_text(text_of({"groups": groups(FACTOR)}), encoding="utf-8")
+    rules.write_text(text_of({"groups": groups(factor)}), encoding="utf-8")
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(rules)],

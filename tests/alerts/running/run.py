@@ -9,14 +9,14 @@ from typing import Any, Final
 from tests.alerts.live import queries
 from tests.alerts.running.case import Case
 from tests.alerts.running.crew import ALL_IN_ONE, ROLES
-from tests.alerts.running.place import Place, open_place, open_shop
+from tests.alerts.running.place import FACTORS, Place, open_place, open_shop
 from tests.alerts.running.table import BY_PROMTOOL, CASES
 from tests.alerts.running.watching import wait
 from tests.chaos.clock import unix_s
 from tests.processes import Process
 
 FIRES_S: Final = 180.0
-"""Far above what any takes: the machine may be busy."""
+"""Far above what any takes at a sixtieth: the machine may be busy."""
 EARLY_S: Final = 420.0
 QUIET_S: Final = 180.0
 """Until what was mended is told no more, and until nothing fires."""
@@ -51,6 +51,7 @@ class Wanted:
     only: tuple[str, ...] = ()
     demo: bool = True
     quiet_s: float = QUIET_S
+    factor: int = FACTORS[0]
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ def run(wanted: Wanted, say: Progress) -> Result:
     """Run once; whatever happens, everything that was started is ended."""
     result = Result()
     ended = False
-    with open_place(say, keep=lambda: not ended or bool(result.faults)) as place:
+    with open_place(say, wanted.factor, keep=lambda: not ended or bool(result.faults)) as place:
         if wanted.demo:
             _demo(place, result, say)
         say(f"starting {len(ROLES)} processes of the pipeline")
@@ -166,7 +167,7 @@ def _try_all(place: Place, cases: Sequence[Case], quiet_s: float, result: Result
         for case in early:
             say(case.what)
             tried = Tried(case.what)
-            _await_firing(place, case, tried, EARLY_S)
+            _await_firing(place, case, tried, EARLY_S * FACTORS[0] / place.factor)
             tried.fired = {name: seconds + unix_s() - begun for name, seconds in tried.fired.items()}
             result.tried.append(tried)
     for case, tried in zip(early, result.tried[len(result.tried) - len(early) :], strict=True):
@@ -179,7 +180,7 @@ def _try(place: Place, case: Case, may_ring: Collection[str], quiet_s: float) ->
     tried, begun = Tried(case.what), unix_s()
     try:
         with case.make(place):
-            _await_firing(place, case, tried, FIRES_S)
+            _await_firing(place, case, tried, FIRES_S * FACTORS[0] / place.factor)
         _await_end(place, case, tried, quiet_s)
     except Exception as error:  # noqa: BLE001 - the other cases are tried all the same
         tried.wrong.append(f"{type(error).__name__}: {error}")
