@@ -18,8 +18,10 @@ SLOW_SHARE: Final = 0.6
 BEYOND: Final = 1.3
 """So many times longer than an order has: 1.3 s, or 3.25 s. A call waits for 5 s."""
 SLOW_ORDERS: Final = 30
-WAITING: Final = LATE | {"PaymentsLag", "PaymentsGatewayErrors", "PaymentsBreakerOpen"}
-UNREAD: Final = frozenset({"PaymentsDatabaseNumbersAbsent", "PaymentsAuditAbsent", "PaymentsAuditOld"})
+PAUSING: Final = frozenset({"PaymentsLoopStands"})
+"""In an outage loops pause for some seconds between two tries: at a sixtieth of its time this is for too long."""
+WAITING: Final = LATE | PAUSING | {"PaymentsLag", "PaymentsGatewayErrors", "PaymentsBreakerOpen"}
+UNREAD: Final = PAUSING | {"PaymentsDatabaseNumbersAbsent", "PaymentsAuditAbsent", "PaymentsAuditOld"}
 STORM: Final = 90
 DECLINED: Final = Kind("declined: expired", 1, ("pm_card_chargeDeclinedExpiredCard",), (CARD_EXPIRED,))
 
@@ -141,7 +143,7 @@ CASES: Final = (
         gateway_silent,
         WAITING,
     ),
-    Case("the gateway is slow", (fires("PaymentsOutcomesLateFast"),), gateway_slow, frozenset({"PaymentsOrderOld"})),
+    Case("the gateway is slow", (fires("PaymentsOutcomesLateFast"),), gateway_slow, LATE | {"PaymentsLag"}),
     Case("most cards are declined", (fires("PaymentsDeclined"),), cards_declined),
     Case(
         "PostgreSQL is killed",
@@ -162,13 +164,13 @@ CASES: Final = (
         "Kafka is killed",
         (fires("PaymentsRelayIdle"), fires("PaymentsLagAbsent", metric="payments_consumer_lag_seconds")),
         kafka_killed,
-        LATE | {"PaymentsReadingsFail", "PaymentsLag", "PaymentsOutboxOld", "PaymentsAlarmPage"},
+        LATE | PAUSING | {"PaymentsReadingsFail", "PaymentsLag", "PaymentsOutboxOld", "PaymentsAlarmPage"},
     ),
     Case("somebody forges webhooks", (fires("PaymentsAlarmTicket", reason="webhook_refused"),), webhook_forged),
     Case(
         "the inventory elsewhere resets every connection",
         (fires("PaymentsBreakerOpen", edge="inventory"), fires("PaymentsInventoryErrors")),
         inventory_down,
-        LATE | {"PaymentsLag"},
+        LATE | PAUSING | {"PaymentsLag"},
     ),
 )

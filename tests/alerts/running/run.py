@@ -178,6 +178,12 @@ def _try_all(place: Place, cases: Sequence[Case], quiet_s: float, result: Result
 def _try(place: Place, case: Case, may_ring: Collection[str], quiet_s: float) -> Tried:
     """Make the cause, wait for its alerts, mend it, and wait for their ends and for silence."""
     tried, begun = Tried(case.what), unix_s()
+    now = place.watch.firing()
+    tried.wrong += [
+        f"fires before its cause is made: {one.text()}"
+        for one in case.fires
+        if any(one.is_it(alert["labels"]) for alert in now)
+    ]
     try:
         with case.make(place):
             _await_firing(place, case, tried, FIRES_S * FACTORS[0] / place.factor)
@@ -185,6 +191,7 @@ def _try(place: Place, case: Case, may_ring: Collection[str], quiet_s: float) ->
     except Exception as error:  # noqa: BLE001 - the other cases are tried all the same
         tried.wrong.append(f"{type(error).__name__}: {error}")
     place.crew.restore()
+    place.cut_audit_lease()
     if left := place.watch.await_silence(quiet_s, but={*may_ring, *BY_PROMTOOL}):
         tried.wrong.append(f"does not end: {', '.join(left)}")
     # What late orders do to long windows lasts longer than a case.
