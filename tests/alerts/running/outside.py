@@ -162,9 +162,12 @@ CASES: Final = (
     ),
     Case(
         "Kafka is killed",
-        (fires("PaymentsRelayIdle"), fires("PaymentsLagAbsent", metric="payments_consumer_lag_seconds")),
+        (fires("PaymentsLagAbsent", metric="payments_consumer_lag_seconds"),),
         kafka_killed,
-        LATE | PAUSING | {"PaymentsReadingsFail", "PaymentsLag", "PaymentsOutboxOld", "PaymentsAlarmPage"},
+        LATE
+        | PAUSING
+        | {"PaymentsReadingsFail", "PaymentsLag", "PaymentsOutboxOld", "PaymentsAlarmPage"}
+        | {"PaymentsRelayIdle"},
     ),
     Case("somebody forges webhooks", (fires("PaymentsAlarmTicket", reason="webhook_refused"),), webhook_forged),
     Case(

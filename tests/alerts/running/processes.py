@@ -89,6 +89,14 @@ def kept_out(place: Place) -> Iterator[None]:
 
 
 @contextmanager
+def lease_held(place: Place) -> Iterator[None]:
+    """Hold the row of the relays' lease, as a session does that forgot to commit: none of them may send."""
+    with place.connect() as holder, holder.transaction():
+        holder.execute("SELECT FROM relay_lease FOR UPDATE")
+        yield
+
+
+@contextmanager
 def bug(place: Place) -> Iterator[None]:
     """Have so many orders raise an error that the process stops, as the first one of a bad release does."""
     place.rows(REFUSING)
@@ -161,6 +169,12 @@ CASES: Final = (
         LATE
         | {SILENT, "PaymentsConsumersAbsent", "PaymentsRelayAbsent", "PaymentsSweepAbsent", "PaymentsLagAbsent"}
         | {"PaymentsDatabaseNumbersAbsent", "PaymentsAuditAbsent", "PaymentsLag"},
+    ),
+    Case(
+        "a session holds the relays' lease",
+        (fires("PaymentsRelayIdle"),),
+        lease_held,
+        LATE | {"PaymentsOutboxOld", "PaymentsAlarmPage", "PaymentsLoopStands"},
     ),
     Case("one of two sweeps is frozen", (fires(SILENT),), one_frozen),
     Case(
