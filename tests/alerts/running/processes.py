@@ -16,6 +16,8 @@ SILENT: Final = "PaymentsProcessSilent"
 STRANGER: Final = "OrderConfirmed"
 TOO_MANY: Final = 45
 """More than PAYMENTS_QUARANTINE_MAX, for each of two consumers."""
+SOME: Final = 5
+"""Orders that wait, whatever the rate of the shop is."""
 HANGS_MS: Final = 300_000
 JOINS_S: Final = 120.0
 KNOWN_S: Final = 180.0
@@ -36,6 +38,7 @@ def sweeps_killed(place: Place) -> Iterator[None]:
 def relays_killed(place: Place) -> Iterator[None]:
     """SIGKILL both, while orders come."""
     with _killed(place, *RELAYS):
+        place.publish(PLAIN, SOME)
         yield
 
 
@@ -43,6 +46,7 @@ def relays_killed(place: Place) -> Iterator[None]:
 def consumers_killed(place: Place) -> Iterator[None]:
     """SIGKILL both, while orders come."""
     with _killed(place, *CONSUMERS):
+        place.publish(PLAIN, SOME)
         yield
 
 
