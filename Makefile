@@ -79,7 +79,7 @@ image: $(DEV)  ## the image, built and run on a real Docker engine; ARGS="--base
 chart: $(DEV)  ## the Helm chart rendered, refused and validated (needs Go the first time); ARGS=--write renews what is kept
 	@$(BIN)/python -m tests.chart $(ARGS)
 
-alerts: $(DEV)  ## the rules with promtool, the dashboard's queries with a real Prometheus (apt-get install prometheus); ARGS=--write
+alerts: $(DEV)  ## the rules with promtool, the dashboard's queries with a real Prometheus (apt-get install prometheus); ARGS=--running tries each on a running pipeline
 	@$(BIN)/python -m tests.alerts $(ARGS)
 
 matrix: $(DEV)  ## the short end-to-end form on each Kafka, PostgreSQL and Python that it is meant for and that is here; ARGS="--only kafka=3.9"

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from deploy.telemetry import quieten_kafka
 from deploy.topics import check_rights, check_topics
 from deploy.webhooks.making import notices_of, webhooks_of
 from deploy.webhooks.run import Webhooks
+from deploy.webhooks.tally import Came
 from deploy.wiring import bounds_of, engine_of, relay_of, source_maker
 from domain.alarms import ring
 from domain.ports.notices import KeepsNotices
@@ -57,7 +58,7 @@ def run_until_stopped(
     stopping: the handler of signals, if there is one already. kafka: the work needs it. Once the work runs, a line with
     the fields of running is logged and ready is called. From its beginning the process answers scrapes and probes, if
     the settings say where. Errors before that are raised. Later ones are bugs: they are
-    logged, and the code is 1.
+    logged, and the code is 1. With metrics the process then stays for one more scrape, so that its alarm is heard.
     """
     quieten_kafka(settings)
     if kafka:
@@ -77,21 +78,44 @@ def run_until_stopped(
         stop = signals.event()
         logging_stop = asyncio.create_task(_log_stopping(stop))
         async with instruments.serving():
-            await work(stop, started, instruments)
+            with _telling(lambda: has_started) as told:
+                await work(stop, started, instruments)
+            if told:
+                await instruments.await_scrape(stop)
+                raise _Told
         logging_stop.cancel()
 
     try:
         with nullcontext(stopping) if stopping else Stopping() as signals:
             run(main(signals))
+    except _Told:
+        return ANSWER_IS_NO
     except Exception as error:  # noqa: BLE001 - whatever it is, it is logged, and the process ends
-        causes = list(leaves(error))
         if not has_started:
-            raise causes[0] from None
-        for cause in causes:
+            raise next(leaves(error)) from None
+        for cause in leaves(error):
             log_bug(cause)
         return ANSWER_IS_NO
     log.info("stopped")
     return 0
+
+
+class _Told(Exception):  # noqa: N818 - it only carries the end outwards
+    """The work has ended with a bug, and that is logged."""
+
+
+@contextmanager
+def _telling(has_started: Callable[[], bool]) -> Iterator[list[Exception]]:
+    """Log what the work raises once it has started, as bugs; yields a list that they are put into."""
+    bugs: list[Exception] = []
+    try:
+        yield bugs
+    except Exception as error:
+        if not has_started():
+            raise
+        for cause in leaves(error):
+            log_bug(cause)
+            bugs.append(cause)
 
 
 async def _log_stopping(stop: asyncio.Event) -> None:
@@ -139,7 +163,7 @@ async def roles_until(
         say_who_is_told(settings)
         also = [relay_of(settings, engine.guard.turn, instruments).run(stop)] if roles.relay else []
         also += _observing(settings, instruments, stop) if roles.sweep else []
-        webhooks = _webhooks_of(settings, engine.ports.notices) if roles.webhooks else None
+        webhooks = _webhooks_of(settings, engine.ports.notices, instruments) if roles.webhooks else None
         if webhooks is None:
             started()
         else:
@@ -155,16 +179,16 @@ def _observing(settings: Settings, instruments: Instruments, stop: asyncio.Event
     return [Audits(settings).run(stop), *readings]
 
 
-def _webhooks_of(settings: Settings, notices: KeepsNotices | None) -> Webhooks | None:
+def _webhooks_of(settings: Settings, notices: KeepsNotices | None, instruments: Instruments) -> Webhooks | None:
     """Return the endpoint; None, and a line of the log, if there is no secret to check webhooks with."""
     if notices is None or not settings.webhook_secrets():
         text = "no webhooks are taken, for PAYMENTS_STRIPE_WEBHOOK_SECRET is not set; the gateway's events are polled"
         structlog.get_logger("deploy.roles").info(text)
         return None
-    return webhooks_of(settings, notices)
+    return webhooks_of(settings, notices, instruments.webhooks(Came))
 
 
-async def webhooks_until(settings: Settings, stop: asyncio.Event, started: Started, _instruments: Instruments) -> None:
+async def webhooks_until(settings: Settings, stop: asyncio.Event, started: Started, instruments: Instruments) -> None:
     """Take webhooks until stop is set. It needs neither Kafka nor the gateway's key.
 
     Raises SettingsError if there is no secret.
@@ -176,7 +200,7 @@ async def webhooks_until(settings: Settings, stop: asyncio.Event, started: Start
         )
     await check_all(*database_checks(settings, Process.WEBHOOKS))
     async with notices_of(settings) as notices:
-        await webhooks_of(settings, notices).run(stop, started)
+        await webhooks_of(settings, notices, instruments.webhooks(Came)).run(stop, started)
 
 
 def tune_gc() -> None:

@@ -26,6 +26,7 @@ class Breaker:
         self._bounds = bounds
         self._failures = 0
         self._trips = 0
+        self._failed_at = 0.0
         self._tripped = False
         self._timer: asyncio.TimerHandle | None = None
         self._free = asyncio.Event()
@@ -50,6 +51,15 @@ class Breaker:
         """Whether the gateway is taken to be down: since it tripped, no call has had an answer."""
         return self._trips > 0
 
+    @property
+    def is_seen_down(self) -> bool:
+        """Whether it is down, and a call has shown that within breaker_seen_s.
+
+        While work waits, a call is tried after each pause. Who has no work tries none, and would not notice the end.
+        """
+        lately = asyncio.get_running_loop().time() - self._failed_at <= self._bounds.breaker_seen_s
+        return self.is_down and lately
+
     def room(self, limit: int) -> int:
         """Return how many calls may begin now: none, one, or the limit."""
         if self.is_open:
@@ -63,6 +73,7 @@ class Breaker:
 
     def trip(self, why: str) -> None:
         """Open for a pause, each time a longer one."""
+        self._failed_at = asyncio.get_running_loop().time()
         if self._tripped:
             return
         self._tripped = True
@@ -72,6 +83,7 @@ class Breaker:
 
     def note_failure(self, why: str) -> None:
         """Note a call without an answer."""
+        self._failed_at = asyncio.get_running_loop().time()
         self._failures += 1
         if self._failures >= self._bounds.breaker_failures:
             self.trip(why)

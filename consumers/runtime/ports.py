@@ -87,6 +87,7 @@ class Bounds:
     breaker_failures: int = 50
     breaker_pause_s: float = 1
     breaker_pause_max_s: float = 30
+    breaker_seen_s: float = 120
     stalled_after_s: float = 300
     quarantine_max: int = 20
     dead_letter_token_days: int = 7

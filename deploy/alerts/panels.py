@@ -144,6 +144,12 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
             ),
         ),
         Panel(
+            "Webhooks",
+            "Requests a second, by what became of them.",
+            Unit.RATE,
+            (Query(f"sum by (outcome) (rate(payments_webhooks_total{_RATE}))", "{{outcome}}"),),
+        ),
+        Panel(
             "Database: time of a transaction",
             "Of a whole batch, until it has committed.",
             Unit.SECONDS,

@@ -78,6 +78,9 @@ def _refusing(edge: str, whose: str) -> Alert:
     )
 
 
+_AUTHORIZED: Final = 'payments_gateway_calls_total{operation="authorize",asked="call"'
+"""Without its closing brace."""
+
 WORKING: Final = (
     Alert(
         name="PaymentsBreakerOpen",
@@ -95,6 +98,27 @@ WORKING: Final = (
         reasons=EDGES,
     ),
     _refusing("gateway", "the gateway"),
+    Alert(
+        name="PaymentsDeclined",
+        expression=(
+            f'sum(rate({_AUTHORIZED},outcome="declined"}}[15m])) / sum(rate({_AUTHORIZED}}}[15m])) > 0.5'
+            f' and sum(increase({_AUTHORIZED},outcome="declined"}}[15m])) > 20'
+        ),
+        for_s=300,
+        severity=Severity.PAGE,
+        summary="More than half of the payments are declined.",
+        look=(
+            'sum by (reason) (increase(payments_orders_total{outcome="payment_failed"}[15m]))',
+            "payments order list --status payment_failed",
+        ),
+        todo=(
+            "See by which code they fail. If it is one code of the gateway's, see its status and the account's "
+            "settings in its dashboard. If many small orders fail, somebody tries stolen cards: have checkout stop "
+            "them."
+        ),
+        over="Less than half of the payments are declined.",
+        twin="PaymentsConsumersAbsent",
+    ),
     _refusing("inventory", "the inventory elsewhere"),
     Alert(
         name="PaymentsRelayIdle",
@@ -130,6 +154,20 @@ WORKING: Final = (
         look=("payments_loop_turn_age_seconds",),
         todo="Ask the process' `/live`, which names the loop. Keep its log and restart it: others take over its work.",
         over="All loops turn.",
+        twin="PaymentsAbsent",
+    ),
+    Alert(
+        name="PaymentsProcessSilent",
+        expression="max by (job, instance) (up == 0 and on (job, instance) max_over_time(payments_process_info[1h]))",
+        for_s=300,
+        severity=Severity.TICKET,
+        summary="Prometheus looks for {{ $labels.instance }}, which answered within the last hour, and gets no answer.",
+        look=("up", "payments_process_info"),
+        todo=(
+            "See whether the process runs. If it does and is silent, it hangs or is frozen: keep its log, and restart "
+            "it. If it ends again and again, its log says why. Others go on with its work meanwhile."
+        ),
+        over="It answers, or Prometheus looks for it no more. An hour after its last answer the alert ends by itself.",
         twin="PaymentsAbsent",
     ),
     Alert(

@@ -1,6 +1,6 @@
 """Answers scrapes and probes over HTTP, in plain text and JSON. It tells nothing of an order or a customer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import orjson
 from aiohttp import web
@@ -14,11 +14,14 @@ PROBES: Mapping[str, str] = {"/live": "live", "/ready": "ready", "/started": "st
 
 
 class Answering:
-    """What one address answers. registry, health: None if they are not asked for there."""
+    """What one address answers. registry, health: None if they are not asked for there. scraped: called after each."""
 
-    def __init__(self, registry: CollectorRegistry | None, health: Health | None) -> None:
+    def __init__(
+        self, registry: CollectorRegistry | None, health: Health | None, scraped: Callable[[], None] = lambda: None
+    ) -> None:
         self._registry = registry
         self._health = health
+        self._scraped = scraped
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
@@ -26,11 +29,14 @@ class Answering:
             return web.Response(status=405, headers={"Allow": "GET, HEAD"})
         if self._registry is not None and request.path == METRICS:
             encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-            return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
+            body = encode(self._registry)
+            self._scraped()
+            return web.Response(body=body, headers={"Content-Type": content_type})
         if self._health is not None and request.path in PROBES:
             good, document = getattr(self._health, PROBES[request.path])()
-            body = orjson.dumps(document)
-            return web.Response(status=200 if good else 503, body=body, content_type="application/json")
+            return web.Response(
+                status=200 if good else 503, body=orjson.dumps(document), content_type="application/json"
+            )
         return web.Response(status=404, text=f"there is {', '.join(self._paths())}\n")
 
     def _paths(self) -> list[str]:

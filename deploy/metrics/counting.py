@@ -85,9 +85,12 @@ class Counting:
 
     def _count_outcomes(self, told: Iterable[OwnEvent], changes: dict[str, Change], written: Written) -> None:
         for event in told:
+            change = changes.get(event.order_id)
+            if change is not None and change.before is not None and change.before.status is Status.MANUAL_REVIEW:
+                # It was counted when its review began. How a person ends that is no second outcome of the order.
+                continue
             outcome = OUTCOMES[type(event)]
             self._orders.add((outcome, _reason(event)))
-            change = changes.get(event.order_id)
             if change is not None and _is_first(change.before):
                 after = change.after
                 seconds = (written.now - (after.confirmed_at or after.created_at)).total_seconds()

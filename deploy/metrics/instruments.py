@@ -3,6 +3,7 @@
 One process has one registry, however many roles it has.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -29,6 +30,8 @@ from domain.ports.metering import StoreMeter
 from domain.ports.publisher import Publisher
 
 CONNECTIONS_MAX: Final = 100
+LAST_SCRAPE_S: Final = 20.0
+"""Longer than Prometheus usually waits between two scrapes."""
 
 
 class Instruments:
@@ -43,6 +46,7 @@ class Instruments:
         self._settings = settings
         self._counting: Counting | None = None
         self._publishing: Publishing | None = None
+        self._scraped = asyncio.Event()
         if self.numbers is not None:
             self._describe(self.numbers, roles)
 
@@ -79,6 +83,28 @@ class Instruments:
         publishing = self._publishing = self._publishing or Publishing(self.numbers)
         return lambda publisher: MeteredPublisher(publisher, publishing)
 
+    def webhooks(self, outcomes: Iterable[str]) -> Callable[[str], None]:
+        """Return what is told what became of each webhook. outcomes: all that there are."""
+        if self.numbers is None:
+            return lambda _: None
+        counter = self.numbers.counter("payments_webhooks_total")
+        for outcome in outcomes:
+            counter.add((outcome,), 0)
+        return lambda outcome: counter.add((outcome,))
+
+    async def await_scrape(self, stop: asyncio.Event) -> None:
+        """Wait until somebody scrapes once more, a stop is set, or LAST_SCRAPE_S have passed.
+
+        An alarm that a process rings as it ends would else be in no scrape, and nobody would be called.
+        """
+        if self.numbers is None:
+            return
+        self._scraped.clear()
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self._scraped, stop)]
+        await asyncio.wait(waiting, timeout=LAST_SCRAPE_S, return_when=asyncio.FIRST_COMPLETED)
+        for each in waiting:
+            each.cancel()
+
     def watch_edges(self, edges: Iterable[Edge]) -> None:
         """Tell the state of these edges."""
         if self.numbers is None:
@@ -88,7 +114,7 @@ class Instruments:
         numbers = self.numbers
         numbers.gauge("payments_operations_open", lambda: {n: len(e.performer.open) for n, e in by_name.items()})
         numbers.gauge("payments_operations_open_max", lambda: dict.fromkeys(by_name, most))
-        numbers.gauge("payments_breaker_open", lambda: {n: float(e.breaker.is_down) for n, e in by_name.items()})
+        numbers.gauge("payments_breaker_open", lambda: {n: float(e.breaker.is_seen_down) for n, e in by_name.items()})
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Mapping[str, str]]:
@@ -108,10 +134,10 @@ class Instruments:
         metrics, health = self._settings.metrics_listen, self._settings.health_listen
         registry = self._registry() if self.numbers is not None else None
         if metrics is not None and metrics == health and split_address(metrics)[1]:
-            return [("PAYMENTS_METRICS_LISTEN", metrics, Answering(registry, self.health))]
+            return [("PAYMENTS_METRICS_LISTEN", metrics, Answering(registry, self.health, self._scraped.set))]
         found = []
         if metrics is not None:
-            found.append(("PAYMENTS_METRICS_LISTEN", metrics, Answering(registry, None)))
+            found.append(("PAYMENTS_METRICS_LISTEN", metrics, Answering(registry, None, self._scraped.set)))
         if health is not None:
             found.append(("PAYMENTS_HEALTH_LISTEN", health, Answering(None, self.health)))
         return found

@@ -20,6 +20,7 @@ class By(StrEnum):
     CONSUME = "consume"
     RELAY = "relay"
     SWEEP = "sweep"
+    WEBHOOKS = "webhooks"
 
 
 class Source(StrEnum):

@@ -30,7 +30,8 @@ OF_PROCESS: Final = (
         _COUNTER,
         ("outcome", "reason"),
         "Outcomes told: `paid_and_confirmed`, `payment_failed`, `cancelled`, `manual_review`. reason: the failure "
-        "code, or the reason of the review; else `none`. An order that is paid after a failure counts in both.",
+        "code, or the reason of the review; else `none`. An order that is paid after a failure counts in both. "
+        "One whose review ends counts no second time, unless it goes on from there and comes to an outcome later.",
         By.ENGINE,
     ),
     Metric(
@@ -113,7 +114,8 @@ OF_PROCESS: Final = (
         "payments_breaker_open",
         _GAUGE,
         ("edge",),
-        "1 while the gateway, or the inventory elsewhere, is taken to be down for everybody.",
+        "1 while the gateway, or the inventory elsewhere, is taken to be down for everybody, and a call of this "
+        "process has shown that within the last two minutes.",
         By.ENGINE,
     ),
     Metric(
@@ -157,6 +159,15 @@ OF_PROCESS: Final = (
         ("reason",),
         "Messages that a broker refused; they are held and tried again. reason: that of the alarm.",
         By.RELAY,
+    ),
+    Metric(
+        "payments_webhooks_total",
+        _COUNTER,
+        ("outcome",),
+        "Requests at the endpoint for webhooks: `kept`, `not_ours` (of another type, or another shop's), `forged` (no "
+        "signature of ours), `too_old` (its time-stamp is too far from our clock), `unreadable`, `too_large`, "
+        "`too_slow`, `not_kept` (the database did not take it; the gateway sends it again), `not_here` (another path).",
+        By.WEBHOOKS,
     ),
     Metric(
         "payments_reading_seconds",

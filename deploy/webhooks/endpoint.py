@@ -8,7 +8,14 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from consumers.adapters.gateway.stripe_notices import SIGNATURE_HEADER, Forged, Unreadable, check_signature, read_event
+from consumers.adapters.gateway.stripe_notices import (
+    SIGNATURE_HEADER,
+    Forged,
+    TooOld,
+    Unreadable,
+    check_signature,
+    read_event,
+)
 from deploy.webhooks.keeping import Keeper, Overloaded
 from deploy.webhooks.tally import Came, Tally
 from domain.errors import Transient
@@ -22,6 +29,7 @@ _STATUS: Final = {
     Came.KEPT: HTTPStatus.OK,
     Came.NOT_OURS: HTTPStatus.OK,
     Came.FORGED: HTTPStatus.BAD_REQUEST,
+    Came.TOO_OLD: HTTPStatus.BAD_REQUEST,
     Came.UNREADABLE: HTTPStatus.BAD_REQUEST,
     Came.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Came.TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
@@ -88,6 +96,8 @@ class Endpoint:
             await self._keeper.keep(notice)
         except _TooLarge:
             return Came.TOO_LARGE, ""
+        except TooOld as error:
+            return Came.TOO_OLD, str(error)
         except Forged as error:
             return Came.FORGED, str(error)
         except Unreadable:

@@ -1,6 +1,6 @@
 """Makes the endpoint, and the table that it keeps notices in, from settings."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from deploy.running import now
@@ -24,7 +24,7 @@ async def notices_of(settings: Settings) -> AsyncIterator[KeepsNotices]:
         await connections.close()
 
 
-def webhooks_of(settings: Settings, notices: KeepsNotices) -> Webhooks:
-    """Make the endpoint for webhooks. There is at least one secret."""
+def webhooks_of(settings: Settings, notices: KeepsNotices, hear: Callable[[str], None]) -> Webhooks:
+    """Make the endpoint for webhooks. There is at least one secret. hear: called with what became of each request."""
     host, port = split_address(settings.webhooks_listen)
-    return Webhooks(notices, settings.webhook_secrets(), host, port, settings.webhook_tolerance_s, now)
+    return Webhooks(notices, settings.webhook_secrets(), host, port, settings.webhook_tolerance_s, now, hear)

@@ -17,7 +17,7 @@ from domain.ports.notices import KeepsNotices
 
 
 class Webhooks:
-    """secrets: at least one. tolerance_s: how far a time-stamp may be from now."""
+    """secrets: at least one. tolerance_s: how far a time-stamp may be from now. hear: called with what came."""
 
     def __init__(
         self,
@@ -27,8 +27,9 @@ class Webhooks:
         port: int,
         tolerance_s: float,
         now: Callable[[], datetime],
+        hear: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.tally = Tally()
+        self.tally = Tally(hear=hear)
         self._keeper = Keeper(notices)
         self._endpoint = Endpoint(secrets, self._keeper, self.tally, lambda: now().timestamp(), tolerance_s=tolerance_s)
         self._host, self._port = host, port

@@ -20,6 +20,8 @@ def _grows(by: str) -> str:
 CALM: Final[Series] = {
     # A process that rang long ago, a relay that stands by, one order in two hundred that is late.
     'payments_process_info{instance="consume-0",version="0.2.0",roles="consume"}': _always(1),
+    'up{instance="consume-0"}': _always(1),
+    'up{instance="of-another-program"}': _always(0),
     'payments_loop_turn_age_seconds{instance="consume-0"}': _always(100),
     'payments_consumer_joined{instance="consume-0",reaction="capture_payment"}': _always(1),
     'payments_breaker_open{instance="consume-0",edge="gateway"}': _always(0),

@@ -154,6 +154,7 @@ def _working() -> Iterator[Case]:
         yield Case("a tenth is unknown", alert, calls(edge, "0+2x30", "0+18x30"), "20m")
         yield Case("for too short a time", alert, calls(edge, "0+10x30", "0+30x30"), "4m")
         yield Case("so few calls say nothing", alert, calls(edge, "0 1x30", "0x31"), "10m")
+    yield from _declined()
     relays = ('payments_relay_active{instance="relay-0"}', 'payments_relay_active{instance="relay-1"}')
     yield Case("both stand by", "PaymentsRelayIdle", dict.fromkeys(relays, "0x30"), "20m", ONCE)
     yield Case("one stands by", "PaymentsRelayIdle", dict(zip(relays, ("0x30", "1x30"), strict=True)), "20m")
@@ -179,6 +180,28 @@ def _working() -> Iterator[Case]:
     yield Case("it fails now and then", "PaymentsReadingsFail", {failed: "0+0.25x30"}, "25m")
     yield Case("for too short a time", "PaymentsReadingsFail", {failed: "0x10 0+1x30"}, "16m")
     yield Case("it failed once", "PaymentsReadingsFail", {failed: "0x10 1x30"}, "18m")
+
+
+def _declined() -> Iterator[Case]:
+    alert, of = "PaymentsDeclined", 'payments_gateway_calls_total{{operation="{}",asked="call",outcome="{}"}}'
+    declined, approved = of.format("authorize", "declined"), of.format("authorize", "approved")
+    yield Case("six of ten", alert, {declined: "0+6x40", approved: "0+4x40"}, "30m", ONCE)
+    yield Case("four of ten", alert, {declined: "0+4x40", approved: "0+6x40"}, "30m")
+    yield Case("so few say nothing", alert, {declined: "0+1x40"}, "30m")
+    yield Case("for too short a time", alert, {declined: "0x10 0+30x30", approved: "0+4x40"}, "13m")
+    captures = {of.format("capture", "declined"): "0+9x40", approved: "0+9x40"}
+    yield Case("captures are refused", alert, captures, "30m")
+
+
+def _silent() -> Iterator[Case]:
+    alert, labels = "PaymentsProcessSilent", 'job="payments",instance="consume-0"'
+    up, info = f"up{{{labels}}}", f'payments_process_info{{{labels},version="0.2.0",roles="consume"}}'
+    gone = {up: "1x10 0x120", info: "1x10 _x120"}
+    yield Case("it answers no more", alert, gone, "20m", ({"job": "payments", "instance": "consume-0"},))
+    yield Case("for too short a time", alert, gone, "13m")
+    yield Case("more than an hour ago", alert, gone, "80m")
+    yield Case("nobody looks for it any more", alert, {up: "1x10 _x120", info: "1x10 _x120"}, "20m")
+    yield Case("it is not ours", alert, {f'{up[:-1]},process="x"}}': "0x120"}, "20m")
 
 
 def _ringing() -> Iterator[Case]:
@@ -214,6 +237,7 @@ CASES: Final = (
     *_near_the_objective(),
     *_standing(),
     *_working(),
+    *_silent(),
     *_ringing(),
     *_absent(),
 )

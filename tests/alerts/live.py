@@ -4,18 +4,14 @@ The exporter is scripted: it has every metric of the table, with the values that
 """
 
 import itertools
-import socket
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import httpx
-import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from deploy.alerts.panels import ROWS
@@ -23,6 +19,7 @@ from deploy.metrics.metric import Kind, Metric
 from deploy.metrics.numbers import Numbers
 from deploy.metrics.table import METRICS
 from tests.alerts.files import RULES
+from tests.alerts.server import prometheus
 from tests.alerts.values import values_of
 from tests.eventually import eventually
 
@@ -32,7 +29,6 @@ WINDOW: Final = "30s"
 """Stands for Grafana's `$__rate_interval`."""
 COMBINED_MAX: Final = 100
 """A metric with more combinations of its labels has each value, but not each combination."""
-_END_S: Final = 20.0
 
 
 def queries() -> list[tuple[str, str]]:
@@ -47,11 +43,15 @@ def queries() -> list[tuple[str, str]]:
 
 def unanswered() -> list[str]:
     """Return what Prometheus does not answer within ANSWERED_S, or refuses."""
-    with _exporter() as target, tempfile.TemporaryDirectory() as folder, _prometheus(Path(folder), target) as url:
+    with (
+        _exporter() as target,
+        tempfile.TemporaryDirectory() as folder,
+        prometheus(Path(folder), _scraping(target)) as server,
+    ):
         left = queries()
 
         def answers() -> bool:
-            left[:] = [one for one in left if not _has_data(url, one[1])]
+            left[:] = [one for one in left if not server.has_data(one[1])]
             return not left
 
         try:
@@ -61,11 +61,12 @@ def unanswered() -> list[str]:
     return []
 
 
-def _has_data(url: str, expression: str) -> bool:
-    """Whether a query finds something that is a number: a share of nothing is none."""
-    answer = httpx.get(f"{url}/api/v1/query", params={"query": expression}, trust_env=False, timeout=10)
-    answer.raise_for_status()
-    return any(sample["value"][1] != "NaN" for sample in answer.json()["data"]["result"])
+def _scraping(target: str) -> dict[str, Any]:
+    return {
+        "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
+        "rule_files": [str(RULES)],
+        "scrape_configs": [{"job_name": "payments", "static_configs": [{"targets": [target]}]}],
+    }
 
 
 def _combinations(metric: Metric) -> list[tuple[str, ...]]:
@@ -130,41 +131,3 @@ def _exporter() -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
-
-
-@contextmanager
-def _prometheus(folder: Path, target: str) -> Iterator[str]:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{found.getsockname()[1]}"
-    config = {
-        "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
-        "rule_files": [str(RULES)],
-        "scrape_configs": [{"job_name": "payments", "static_configs": [{"targets": [target]}]}],
-    }
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    words = [
-        "prometheus",
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address={address}",
-        "--log.level=error",
-    ]
-    with (folder / "log").open("w") as log, subprocess.Popen(words, stdout=log, stderr=log) as process:
-        try:
-            eventually(lambda: process.poll() is not None or _is_ready(address), "Prometheus is ready")
-            assert process.poll() is None, f"Prometheus ended: {(folder / 'log').read_text('utf-8')}"
-            yield f"http://{address}"
-        finally:
-            process.terminate()
-            try:
-                process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        return httpx.get(f"http://{address}/-/ready", trust_env=False, timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from deploy.metrics.metric import Kind
 from deploy.metrics.table import BY_NAME
 
-OF_PROMETHEUS: Final = {"instance", "metric", "le"}
+OF_PROMETHEUS: Final = {"instance", "job", "metric", "le"}
 """Labels that Prometheus, a rule or a histogram adds."""
 _SELECTOR: Final = re.compile(r"\b(payments_\w+)(?:\{([^}]*)\})?")
 _MATCHER: Final = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')

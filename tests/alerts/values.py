@@ -7,6 +7,7 @@ from deploy.metrics.calls import outcome_label
 from deploy.metrics.counting import OUTCOMES
 from deploy.metrics.metric import NONE, OTHER
 from deploy.observing.readings import WAITS_FOR
+from deploy.webhooks.tally import Came
 from domain.alarms import ALARMS
 from domain.failure_codes import FailureCode
 from domain.operation import OperationKind, OperationState
@@ -29,6 +30,7 @@ _OF_ONE: Final[dict[tuple[str, str], list[str]]] = {
     ("payments_dead_letters_waiting", "reason"): _LETTERS,
     ("payments_publish_refused_total", "reason"): [*ALARMS, OTHER],
     ("payments_reviews_open", "reason"): _REVIEWS,
+    ("payments_webhooks_total", "outcome"): [came.value for came in Came],
     ("payments_gateway_calls_total", "outcome"): _ANSWERS,
     ("payments_inventory_calls_total", "outcome"): _ANSWERS,
     ("payments_quarantined_total", "kind"): ["message", "operation", "order"],

@@ -32,6 +32,8 @@ from tests.bench.parts import (
 from tests.bench.places import Plan
 from tests.bench.servers import Servers, running
 from tests.bench.slow import compare_slow, slow_table
+from tests.bench.told import assignments, numbers
+from tests.bench.turns import OtherRun, Turns, measurer, take_turns, turns_table
 
 Outcome = tuple[str, Any]
 _BEGUN = time.monotonic()
@@ -41,21 +43,6 @@ def say(line: str) -> None:
     """Tell how far it is, on stderr."""
     sys.stderr.write(f"[{time.monotonic() - _BEGUN:6.0f} s] {line}\n")
     sys.stderr.flush()
-
-
-def numbers(_context: click.Context, _parameter: click.Parameter, value: str) -> list[float]:
-    """Read numbers separated by commas; 0 alone is a number, nothing is none."""
-    try:
-        return [float(part) for part in value.split(",") if part.strip()]
-    except ValueError:
-        raise click.BadParameter("give numbers, separated by commas") from None
-
-
-def assignments(_context: click.Context, _parameter: click.Parameter, value: Sequence[str]) -> dict[str, str]:
-    """Read NAME=VALUE."""
-    if wrong := [part for part in value if "=" not in part]:
-        raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE")
-    return dict(part.split("=", 1) for part in value)
 
 
 def chosen(peers: str | None, default: Sequence[str]) -> list[Contestant]:
@@ -88,6 +75,7 @@ class Options:
     paced_s: float
     slow_share: float
     endurance: int
+    turns: Turns
 
 
 def compare(servers: Servers, plan: Plan, options: Options) -> Outcome:
@@ -144,6 +132,18 @@ def endurance(servers: Servers, plan: Plan, options: Options) -> Outcome:
     return "\n\n".join(endurance_table(result) for result in results), results
 
 
+def turns(servers: Servers, plan: Plan, options: Options) -> Outcome:
+    """Measure ours without some settings and with them."""
+    latency_ms = options.latencies_ms[0]
+    asked = options.turns.asked(plan, options.contestants, latency_ms)
+    measure_one = measurer(servers, plan, latency_ms, options.turns)
+    try:
+        results = take_turns(measure_one, options.contestants, options.turns, asked, say)
+    except OtherRun as other:
+        raise click.UsageError(str(other)) from None
+    return turns_table(results, options.turns.settings), results
+
+
 def relay(servers: Servers, plan: Plan, options: Options) -> Outcome:
     """Measure the relays alone."""
     results = []
@@ -194,6 +194,8 @@ def machine(servers: Servers | None) -> dict[str, Any]:
 )
 @click.option("--quick", is_flag=True, help="One round of the most telling ones, gateway 0 ms: under 3 minutes.")
 @click.option("--slow-share", type=float, help="Only this: so many gateway calls take 3 s, against none.")
+@click.option("--turns", "rounds_in_turn", type=int, help="Only this: what --set costs, without and with it in turn.")
+@click.option("--keep", type=click.Path(path_type=Path), help="With --turns: where each round is kept, to go on there.")
 @click.option("--endurance", type=int, help="Only this: the cost of an order over so many orders.")
 @click.option("--relay", "only_relay", is_flag=True, help="Only this: relays alone.")
 @click.option("--decode", "only_decode", is_flag=True, help="Only this: the codec alone.")
@@ -214,6 +216,8 @@ def main(
     settings: dict[str, str],
     quick: bool,
     slow_share: float | None,
+    rounds_in_turn: int | None,
+    keep: Path | None,
     endurance: int | None,
     only_relay: bool,
     only_decode: bool,
@@ -229,6 +233,7 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped then, too
     asked = {
         "slow": slow_share is not None,
+        "turns": rounds_in_turn is not None,
         "endurance": endurance is not None,
         "relay": only_relay,
         "decode": only_decode,
@@ -236,18 +241,21 @@ def main(
     }
     modes = [mode for mode, wanted in asked.items() if wanted] or ["compare"]
     if len(modes) > 1:
-        raise click.UsageError("one of --slow-share, --endurance, --relay, --decode, --client at a time")
+        raise click.UsageError("one of --slow-share, --turns, --endurance, --relay, --decode, --client at a time")
     mode = modes[0]
     default = {"compare": QUICK if quick else DEFAULT, "relay": RELAYS}.get(mode, ("ours",))
     contestants = chosen(peers, default)
-    if mode in {"slow", "endurance"} and not all(contestant.ours for contestant in contestants):
+    if mode == "turns" and not settings:
+        raise click.UsageError("--turns measures what settings cost: give them with --set NAME=VALUE")
+    if mode in {"slow", "endurance", "turns"} and not all(contestant.ours for contestant in contestants):
         raise click.UsageError(f"--{mode} measures this module only")
     if quick:
         orders, latency_ms, rounds, rate, seconds = min(orders, 300), [0.0], 1, rate[:1], min(seconds, 5.0)
     python = Path(sys.executable) if all(one.ours for one in contestants) else peers_python(say)
     contestants, extra = with_restate(contestants)
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings}, growing_ids=ids == "growing")
-    options = Options(contestants, latency_ms, rounds, rate, seconds, slow_share or 0.0, endurance or 0)
+    in_turn = Turns(rounds_in_turn or 0, settings, keep)
+    options = Options(contestants, latency_ms, rounds, rate, seconds, slow_share or 0.0, endurance or 0, in_turn)
     document = run(mode, plan, options)
     if json_file:
         json_file.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
@@ -269,6 +277,7 @@ def run(mode: str, plan: Plan, options: Options) -> dict[str, Any]:
         work: Callable[[Servers, Plan, Options], Outcome] = {
             "compare": compare,
             "slow": slow,
+            "turns": turns,
             "endurance": endurance,
             "relay": relay,
             "client": client,

@@ -9,6 +9,7 @@ from tests.bench.contestants import CONTESTANTS
 from tests.bench.figures import percentile, ratio
 from tests.bench.report import gateway_of, latencies, ratios
 from tests.bench.slow import by_round, figures_of
+from tests.bench.turns import CPU, ratios_of
 
 Result = dict[str, Any]
 
@@ -23,6 +24,8 @@ GATEWAY_CALLS = 2
 BEYOND_GATEWAY_MS = 60.0
 SLOW_THROUGHPUT_LEAST = 0.9
 SLOW_P99_MOST = 1.3
+SETTINGS_COST_MOST = 1.05
+"""Python's CPU an order with metrics or traces by that without."""
 CPU_RATIO = (0.9, 1.1)
 RSS_RATIO_MOST = 1.05
 """Memory over the last quarter of the run by that over the second: 5 % is what allocators do by themselves."""
@@ -58,6 +61,7 @@ def judge(mode: str, results: Sequence[Result]) -> list[Goal]:
         "compare": lambda found: _throughput(found) + _latency(found),
         "slow": _slow,
         "endurance": _endurance,
+        "turns": _turns,
     }
     if mode not in judges:
         return []
@@ -118,6 +122,14 @@ def _slow(results: Sequence[Result]) -> list[Goal]:
                 )
             )
     return found
+
+
+def _turns(results: Sequence[Result]) -> list[Goal]:
+    return [
+        Goal(f"{name}, with the settings / without: {what}", "", by.median, most=SETTINGS_COST_MOST, digits=3)
+        for (name, what), by in ratios_of(results).items()
+        if what == CPU
+    ]
 
 
 def _endurance(results: Sequence[Result]) -> list[Goal]:

@@ -1,6 +1,7 @@
 """The breaker: how much it lets through while nobody knows whether the gateway answers."""
 
 import asyncio
+from dataclasses import replace
 
 from consumers.runtime.breaker import Breaker
 from consumers.runtime.ports import Bounds
@@ -37,6 +38,25 @@ async def test_failure_of_that_call_opens_it_again_at_once() -> None:
     await pause_is_over(breaker)
     breaker.note_failure("HTTP 429")
     assert breaker.is_open
+
+
+async def test_who_has_no_call_to_make_says_for_a_while_only_that_it_is_down() -> None:
+    breaker = Breaker(replace(BOUNDS, breaker_seen_s=0.05))
+
+    def seen() -> bool:
+        return breaker.is_seen_down
+
+    assert not seen()
+    breaker.trip("HTTP 503")
+    assert seen()
+    async with asyncio.timeout(10):
+        while seen():  # noqa: ASYNC110 - only time ends it
+            await asyncio.sleep(0.01)
+    assert breaker.is_down
+    breaker.note_failure("HTTP 503")
+    assert seen()
+    breaker.note_answer()
+    assert not seen()
 
 
 async def test_answer_closes_it_for_good() -> None:

@@ -46,6 +46,15 @@ def times(found: dict[Any, float]) -> dict[tuple[str, str], float]:
     }
 
 
+def outcomes(found: dict[Any, float]) -> dict[tuple[str, str], float]:
+    """Return how often each outcome was counted, by outcome and reason."""
+    return {
+        (dict(labels)["outcome"], dict(labels)["reason"]): value
+        for (name, labels), value in found.items()
+        if name == "payments_orders_total" and value
+    }
+
+
 def paid(**fields: Any) -> Order:
     return order(Status.PAID_AND_CONFIRMED, confirmed_at=AT, **fields)
 
@@ -81,6 +90,16 @@ def test_only_the_first_outcome_has_a_time() -> None:
         assert times(found) == {}
         labels = frozenset({("outcome", "paid_and_confirmed"), ("reason", "none")})
         assert found["payments_orders_total", labels] == 1
+
+
+@pytest.mark.parametrize("reviewed", [Status.CONFIRMED, Status.PAID_AND_CONFIRMED])
+def test_an_order_counts_when_its_review_begins_and_no_second_time_when_a_person_ends_it(reviewed: Status) -> None:
+    review = order(Status.MANUAL_REVIEW, reviewed=reviewed, review_reason="refund_failed")
+    begun = counted(order(), review, events.payment_review_required(**CONFIRMED, reason="refund_failed"))
+    assert outcomes(begun) == {("manual_review", "refund_failed"): 1}
+    ended = counted(review, order(Status.PAYMENT_FAILED), events.payment_failed(**CONFIRMED))
+    assert outcomes(ended) == {}
+    assert times(ended) == {}
 
 
 def test_a_failure_counts_by_its_code_and_a_code_of_a_newer_release_as_other() -> None:

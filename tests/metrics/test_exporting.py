@@ -3,14 +3,19 @@
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
+from deploy.metrics.metric import By
 from deploy.metrics.table import METRICS
+from deploy.webhooks.endpoint import BODY_MAX
+from deploy.webhooks.tally import Came
 from tests.deploy.commands import payments
 from tests.deploy.orders import confirmed, publish, status_of
 from tests.embedded.support import connected
 from tests.metrics.scraping import ON, Scraped
 from tests.processes import started
+from tests.webhooks.gateway import SECRET, event, header, now_s
 
 pytestmark = pytest.mark.integration
 
@@ -77,7 +82,8 @@ def test_every_declared_metric_is_exported_by_a_process_that_does_all(
             "payments_inventory_calls_total",
             "payments_inventory_call_seconds",
         }
-        expected = {metric.name for metric in METRICS} - eventful
+        # Nobody has said a secret for webhooks, so it takes none.
+        expected = {metric.name for metric in METRICS if metric.by is not By.WEBHOOKS} - eventful
         missing = expected - scraped.names()
         assert missing == set()
         assert up.stop() == 0
@@ -155,3 +161,47 @@ def test_a_broken_order_is_found_when_it_has_changed_and_the_finding_goes_when_i
         run(deployment, "UPDATE attempt SET captured_minor = captured_minor - 1 WHERE order_id = 'order-1'")
         scraped.becomes(1, "payments_audit_holds")
         assert scraped.value("payments_alarms_total", reason="audit_broken") == 1
+
+
+def test_the_alarm_of_a_process_that_ends_with_a_bug_is_in_one_more_scrape(
+    tmp_path: Path, deployment: dict[str, str]
+) -> None:
+    run(
+        deployment,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    with started(tmp_path, "consume", "OrderConfirmed", **deployment, **ON, PAYMENTS_QUARANTINE_MAX="1") as consumer:
+        scraped = Scraped(consumer)
+        consumer.await_line('"running"')
+        publish(tmp_path, deployment, *(confirmed(f"order-{number}") for number in range(3)))
+        consumer.await_line('"bug"')
+        assert scraped.value("payments_alarms_total", reason="bug") == 1
+        assert consumer.wait() == 1
+
+
+def test_webhooks_are_counted_by_what_became_of_them(tmp_path: Path, deployment: dict[str, str]) -> None:
+    secret = {"PAYMENTS_STRIPE_WEBHOOK_SECRET": SECRET, "PAYMENTS_WEBHOOKS_LISTEN": "127.0.0.1:0"}
+    with started(tmp_path, "webhooks", **deployment, **ON, **secret) as process:
+        process.await_line("listening for webhooks")
+        (line,) = (json.loads(line) for line in process.log.splitlines() if "listening for webhooks" in line)
+        body = json.dumps(event(1, "order-1", "pi_1")).encode()
+        old = header(body, at_s=now_s() - 3_600)
+        for sent, signature in (
+            (body, header(body)),
+            (body, header(body, "whsec_other")),
+            (body, old),
+            (b"{", header(b"{")),
+            (b" " * (BODY_MAX + 1), "t=1,v1=00"),
+        ):
+            httpx.post(
+                f"http://{line['address']}{line['path']}",
+                content=sent,
+                headers={"Stripe-Signature": signature},
+                trust_env=False,
+            )
+        scraped = Scraped(process)
+        assert {came: scraped.value("payments_webhooks_total", outcome=came.value) for came in Came} == {
+            **dict.fromkeys(Came, 0),
+            **dict.fromkeys((Came.KEPT, Came.FORGED, Came.TOO_OLD, Came.UNREADABLE, Came.TOO_LARGE), 1),
+        }

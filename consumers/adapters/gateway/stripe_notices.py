@@ -32,12 +32,16 @@ class Forged(ValueError):  # noqa: N818 - its name says what is wrong
     """The body has no valid signature of ours. The text says why, and quotes neither body nor signature."""
 
 
+class TooOld(Forged):
+    """The time-stamp is too far from our clock: the body may be a copy of an old one, or a clock is wrong."""
+
+
 class Unreadable(ValueError):  # noqa: N818 - its name says what is wrong
     """The body is no event of Stripe's."""
 
 
 def check_signature(body: bytes, header: str, secrets: Sequence[bytes], now_s: float, tolerance_s: float) -> None:
-    """Raise Forged unless one of the secrets signed this body, at a time within the tolerance of now.
+    """Raise Forged unless one of the secrets signed this body; TooOld if it says a time beyond the tolerance from now.
 
     header: `t=...,v1=...`, with one v1 or several. now_s: Unix seconds. The body is the raw one: to read and to write
     JSON again changes it. Signatures are compared in constant time.
@@ -45,7 +49,7 @@ def check_signature(body: bytes, header: str, secrets: Sequence[bytes], now_s: f
     time, given = _parts(header)
     # Before the comparison: a time is public, and an old one says nothing of the secret.
     if abs(now_s - int(time)) > tolerance_s:
-        raise Forged("the time-stamp is outside the tolerance")
+        raise TooOld("the time-stamp is outside the tolerance")
     signed = time.encode() + b"." + body
     right = [hmac.new(secret, signed, hashlib.sha256).hexdigest().encode() for secret in secrets]
     # Every pair is compared, so that the time taken does not say which was right.
