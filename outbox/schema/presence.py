@@ -39,9 +39,11 @@ _OTHERS: LiteralString = """
       FROM process WHERE until > now() - make_interval(secs => %s) AND needs < %s COLLATE "C"
      ORDER BY release, roles, name"""
 _SESSIONS: LiteralString = """
-    SELECT application_name, pid FROM pg_stat_activity
-     WHERE datname = current_database() AND application_name LIKE 'payments%' AND pid <> pg_backend_pid()
+    SELECT coalesce(nullif(application_name, ''), 'a client without a name'), pid FROM pg_stat_activity
+     WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+       AND (application_name LIKE 'payments%' OR application_name = '')
      ORDER BY pid"""
+"""Sessions of 0.1.0 have no name."""
 
 
 class Running(NamedTuple):

@@ -133,12 +133,15 @@ def test_a_database_of_the_last_schema_is_expanded_without_a_pause(database_url:
 
 
 @pytest.mark.integration
-def test_what_needs_a_pause_is_refused_until_all_sessions_of_the_older_release_have_ended(database_url: str) -> None:
+@pytest.mark.parametrize(("name", "shown"), [("payments relay", "payments relay"), ("", "a client without a name")])
+def test_what_needs_a_pause_is_refused_until_all_sessions_of_the_older_release_have_ended(
+    database_url: str, name: str, shown: str
+) -> None:
     to_revision(database_url, "0012")
     with pytest.raises(Permanent, match="older releases do not work after 0013"):
         upgrade(database_url, target=expansion)
-    with psycopg.connect(libpq_url(database_url), application_name="payments relay") as session:
-        with pytest.raises(Permanent, match=rf"payments relay \(pid {session.info.backend_pid}\)"):
+    with psycopg.connect(libpq_url(database_url), application_name=name) as session:
+        with pytest.raises(Permanent, match=rf"{shown} \(pid {session.info.backend_pid}\)"):
             upgrade(database_url, target=contraction)
         assert schema_state(database_url).revision == "0012"
     upgrade(database_url, target=contraction)

@@ -103,6 +103,6 @@ def _refuse_sessions(connection: psycopg.Connection[Any]) -> None:
     if sessions := sessions_of_ours(connection):
         named = ", ".join(f"{name} (pid {pid})" for name, pid in sessions[:NAMED_MAX])
         raise Permanent(
-            f"{len(sessions)} sessions of an older release are open: {named}. Nothing is changed. Stop its processes, "
+            f"{len(sessions)} sessions may be of an older release: {named}. Nothing is changed. Stop its processes, "
             "then run this again. End those of a pooler, too: it keeps them open under the name of their last user"
         )
