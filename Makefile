@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 3
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-long test-pooler test-secure bench chaos minds conformance model neighbours image chart alerts matrix check format clean
+.PHONY: help demo test test-long test-pooler test-secure bench chaos minds conformance model neighbours image chart alerts matrix upgrade-test check format clean
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -84,6 +84,9 @@ alerts: $(DEV)  ## the rules with promtool, the dashboard's queries with a real 
 
 matrix: $(DEV)  ## the short end-to-end form on each Kafka, PostgreSQL and Python that it is meant for and that is here; ARGS="--only kafka=3.9"
 	@$(BIN)/python -m tests.matrix $(ARGS)
+
+upgrade-test: $(DEV)  ## this release and others side by side under load, there and back; ARGS="--pair A", --load 3 on a busy machine
+	@$(BIN)/python -m tests.upgrade $(ARGS)
 
 check: $(DEV)  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

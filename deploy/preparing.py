@@ -16,7 +16,8 @@ from domain.errors import Busy
 from domain.ports.upkeep import InboxUpkeep
 from outbox.operators.stock import StockChange, StockSet, change_stock
 from outbox.schema.erasing import erase_spent_tokens
-from outbox.schema.migrations import upgrade
+from outbox.schema.migrations import expansion, upgrade
+from outbox.schema.migrations.run import Target
 from outbox.schema.state import SchemaState, schema_state
 from producers.topic_settings import Difference, Owner
 from producers.topics import TopicsMade, create_topics, mend_topics, survey_topics
@@ -42,14 +43,17 @@ class TopicsPrepared(NamedTuple):
     not_compared: Mapping[str, str]
 
 
-def migrate_database(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Migrated:
-    """Bring the schema to head, past a pooler, and make the inbox's partitions ahead of time.
+def migrate_database(
+    settings: Settings, progress: Callable[[str], None] = lambda _: None, target: Target = expansion
+) -> Migrated:
+    """Migrate past a pooler, as far as target says, and make the inbox's partitions ahead of time.
 
-    Raises OperationalError if the database does not answer, Transient if its tables are in use for too long.
+    A schema of a newer release stays as it is. Raises OperationalError if the database does not answer, Transient if
+    its tables are in use for too long, Permanent if it may not be migrated now.
     """
     url = settings.direct_url()
     before = schema_state(url)
-    upgrade(url, progress)
+    upgrade(url, progress, target=target)
     if erased := erase_spent_tokens(url, progress):
         progress(f"{erased} payment tokens of ended attempts and sent copies erased: an older release had kept them")
     inbox = run(_maintain(settings))

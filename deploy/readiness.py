@@ -16,6 +16,7 @@ from outbox.driver.pooler import Pooling, pooling_of
 from outbox.driver.refused import DATABASE
 from outbox.schema.privileges import Process, lacked_for_upkeep, lacked_privileges
 from outbox.schema.state import schema_state
+from schemas.version import RELEASE
 
 NAMED_MAX: Final = 6
 
@@ -112,7 +113,7 @@ def check_database(place: Place, processes: Collection[Process]) -> None:
 
 
 def check_schema(settings: Settings) -> None:
-    """Raise Failure that names `payments migrate`, unless the database has the schema of this release."""
+    """Raise Failure that says what to do, unless this release can work with the database's schema."""
     _check_schema(Place(DATABASE, settings.sqlalchemy_url(), settings.psycopg_url()))
 
 
@@ -120,10 +121,16 @@ def _check_schema(place: Place) -> None:
     state = schema_state(place.sqlalchemy_url)
     if state.usable:
         return
+    if state.too_new:
+        raise Failure(
+            f"the schema is at revision {state.revision} of a newer release, which has taken away what this one "
+            f"({RELEASE}) needs: run the newer release, or set {place.setting} to the database of this one",
+            NOT_REACHED,
+        )
     if state.revision is None:
         found = "the database has no schema"
-    elif state.revision != state.head:
-        found = f"the schema is at revision {state.revision}, and this release needs {state.head}"
+    elif state.too_old:
+        found = f"the schema is at revision {state.revision}, and this release needs {state.needed}"
     else:
         found = "the inbox has no partitions"
     if place.setting != DATABASE:

@@ -11,11 +11,12 @@ from typing import Any
 import structlog
 
 from consumers.runtime.guard import Guard
-from deploy.failures import ANSWER_IS_NO
+from deploy.failures import ANSWER_IS_NO, Failure
 from deploy.metrics.instruments import Instruments
 from deploy.notifying import say_who_is_told
 from deploy.observing.audits import Audits
 from deploy.observing.readings import Readings
+from deploy.presence import present
 from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import Stopping, now, run
 from deploy.settings import Settings, SettingsError
@@ -42,6 +43,12 @@ class Roles:
     relay: bool = False
     sweep: bool = False
     webhooks: bool = False
+
+    def __str__(self) -> str:
+        """Name them, as commands do."""
+        names = {"relay": self.relay, "sweep": self.sweep, "webhooks": self.webhooks}
+        consumed = ",".join(reaction.trigger.TYPE for reaction in self.consume)
+        return " ".join([*(["consume " + consumed] if consumed else []), *(name for name, has in names.items() if has)])
 
 
 def run_until_stopped(
@@ -78,44 +85,56 @@ def run_until_stopped(
         stop = signals.event()
         logging_stop = asyncio.create_task(_log_stopping(stop))
         async with instruments.serving():
-            with _telling(lambda: has_started) as told:
+            with _telling(lambda: has_started) as codes:
                 await work(stop, started, instruments)
-            if told:
+            if codes:
                 await instruments.await_scrape(stop)
-                raise _Told
+                raise _Told(codes[0])
         logging_stop.cancel()
 
     try:
         with nullcontext(stopping) if stopping else Stopping() as signals:
             run(main(signals))
-    except _Told:
-        return ANSWER_IS_NO
+    except _Told as told:
+        return told.exit_code
     except Exception as error:  # noqa: BLE001 - whatever it is, it is logged, and the process ends
         if not has_started:
             raise next(leaves(error)) from None
-        for cause in leaves(error):
-            log_bug(cause)
-        return ANSWER_IS_NO
+        return _tell_end(error)
     log.info("stopped")
     return 0
 
 
 class _Told(Exception):  # noqa: N818 - it only carries the end outwards
-    """The work has ended with a bug, and that is logged."""
+    """The work has ended with an error, and that is logged. exit_code: of the process."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
 
 
 @contextmanager
-def _telling(has_started: Callable[[], bool]) -> Iterator[list[Exception]]:
-    """Log what the work raises once it has started, as bugs; yields a list that they are put into."""
-    bugs: list[Exception] = []
+def _telling(has_started: Callable[[], bool]) -> Iterator[list[int]]:
+    """Log what the work raises once it has started; yields a list that the exit code is put into."""
+    codes: list[int] = []
     try:
-        yield bugs
+        yield codes
     except Exception as error:
         if not has_started():
             raise
-        for cause in leaves(error):
+        codes.append(_tell_end(error))
+
+
+def _tell_end(error: BaseException) -> int:
+    """Log what ended a process that ran, and return its exit code: that of a Failure, or the one of a bug."""
+    causes = list(leaves(error))
+    unfit = [cause for cause in causes if isinstance(cause, Failure)]
+    for failure in unfit:
+        structlog.get_logger("deploy.roles").error(str(failure))
+    for cause in causes:
+        if cause not in unfit:
             log_bug(cause)
-            bugs.append(cause)
+    return unfit[0].exit_code if unfit else ANSWER_IS_NO
 
 
 async def _log_stopping(stop: asyncio.Event) -> None:
@@ -141,11 +160,13 @@ async def relay_until(settings: Settings, stop: asyncio.Event, started: Started,
     guard = Guard(bounds_of(settings))
     instruments.health.watch(guard.ages)
     relay = relay_of(settings, guard.turn, instruments)
-    started()
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(guard.watch())
-        await relay.run(stop)
-        watching.cancel()
+    async with present(settings, "relay", direct=True) as beat:
+        started()
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(guard.watch())
+            group.create_task(beat(stop))
+            await relay.run(stop)
+            watching.cancel()
 
 
 async def roles_until(
@@ -156,12 +177,16 @@ async def roles_until(
     An error before that is what keeps them from starting; a later one is a bug.
     """
     instruments.expect([reaction.name for reaction in roles.consume])
-    async with engine_of(settings, relay=roles.relay, sweep=roles.sweep, instruments=instruments) as engine:
+    async with (
+        engine_of(settings, relay=roles.relay, sweep=roles.sweep, instruments=instruments) as engine,
+        present(settings, str(roles)) as beat,
+    ):
         if roles.consume or roles.relay:
             await check_rights(settings, roles.consume, relays=roles.relay)
         tune_gc()
         say_who_is_told(settings)
-        also = [relay_of(settings, engine.guard.turn, instruments).run(stop)] if roles.relay else []
+        also = [beat(stop)]
+        also += [relay_of(settings, engine.guard.turn, instruments).run(stop)] if roles.relay else []
         also += _observing(settings, instruments, stop) if roles.sweep else []
         webhooks = _webhooks_of(settings, engine.ports.notices, instruments) if roles.webhooks else None
         if webhooks is None:
@@ -199,7 +224,12 @@ async def webhooks_until(settings: Settings, stop: asyncio.Event, started: Start
             "endpoint, which the gateway's dashboard shows (whsec_...)"
         )
     await check_all(*database_checks(settings, Process.WEBHOOKS))
-    async with notices_of(settings) as notices:
+    async with (
+        notices_of(settings) as notices,
+        present(settings, "webhooks") as beat,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(beat(stop))
         await webhooks_of(settings, notices, instruments.webhooks(Came)).run(stop, started)
 
 

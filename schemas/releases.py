@@ -14,13 +14,10 @@ from typing import Any, Final, NamedTuple
 from schemas.compatibility import compatible, enums
 from schemas.shapes import load
 from schemas.topics import EVENTS
+from schemas.version import RELEASE
 
-COMING: Final = "0.2.0"
-"""The version of this code: a release that is not made yet. `pyproject.toml` and CHANGELOG.md name it, too.
-
-To make it: say its day in CHANGELOG.md, freeze its folder's hash in the test, tag it. Then name the next one
-in all three.
-"""
+COMING: Final = RELEASE
+"""The version of this code: a release that is not made yet. CONTRIBUTING.md tells how it is made."""
 _SUFFIX: Final = ".avsc"
 _FOLDER: Final = files("schemas").joinpath("released")
 

@@ -23,14 +23,16 @@ COMMAND = Path(sys.executable).with_name("payments")
 class Process:
     """A running command. Its output goes to files in the test's folder, so that it never waits for a reader."""
 
-    def __init__(self, directory: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    def __init__(
+        self, directory: Path, arguments: tuple[str, ...], environment: dict[str, str], command: Path = COMMAND
+    ) -> None:
         number = sum(1 for _ in directory.glob("process-*.err"))
         self._out = directory / f"process-{number}.out"
         self._err = directory / f"process-{number}.err"
         self._what = " ".join(arguments)
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._child = subprocess.Popen(
-                [COMMAND, *arguments], cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+                [command, *arguments], cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err
             )
 
     @property
@@ -106,7 +108,14 @@ class Process:
 @contextmanager
 def started(directory: Path, *arguments: str, **environment: str) -> Iterator[Process]:
     """Start `payments` in a directory, with these settings and no others; it is killed on leaving if it still runs."""
-    process = Process(directory, arguments, environment)
+    with started_as(COMMAND, directory, *arguments, **environment) as process:
+        yield process
+
+
+@contextmanager
+def started_as(command: Path, directory: Path, *arguments: str, **environment: str) -> Iterator[Process]:
+    """As started, by the command of another installation."""
+    process = Process(directory, arguments, environment, command)
     try:
         yield process
     finally:

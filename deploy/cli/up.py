@@ -84,9 +84,12 @@ def stock_line(settings: Settings, where: str) -> str:
 
 def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
     """Make schema and topics where they are missing."""
-    from deploy.preparing import make_topics, migrate_database  # noqa: PLC0415 - loads Alembic, for servers of its own only
+    # They load Alembic, for servers of its own only.
+    from deploy.preparing import make_topics, migrate_database  # noqa: PLC0415
+    from outbox.schema.migrations import contraction  # noqa: PLC0415
 
-    schema = migrate_database(settings, progress).after
+    # The server has just been started for this process: whatever ran on it before is gone.
+    schema = migrate_database(settings, progress, partial(contraction, alone=True)).after
     made = run(make_topics(settings))
     in_all = len(made.created) + len(made.existing)
     progress(f"schema at revision {schema.revision}, {counted(len(made.created), 'topic')} created of {in_all}")

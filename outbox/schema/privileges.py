@@ -17,6 +17,8 @@ class Process(StrEnum):
 
 
 _ALL: Final = ("SELECT", "INSERT", "UPDATE")
+_PRESENT: Final[dict[str, tuple[str, ...]]] = {"process": (*_ALL, "DELETE"), "migration": ("SELECT",)}
+"""Every process says that it runs."""
 TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
     Process.ENGINE: {
         "orders": _ALL,
@@ -40,6 +42,7 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "review": (*_ALL, "DELETE"),
         "audit_run": (*_ALL, "DELETE"),
         "gateway_notice": (*_ALL, "DELETE"),
+        **_PRESENT,
     },
     Process.RELAY: {
         "event": ("SELECT",),
@@ -47,9 +50,10 @@ TABLES: Final[dict[Process, dict[str, tuple[str, ...]]]] = {
         "relay_lease": _ALL,
         "dead_letter": ("SELECT",),
         "quarantine": ("SELECT", "INSERT"),
+        **_PRESENT,
     },
     Process.UPKEEP: {"inbox": ("SELECT",)},
-    Process.WEBHOOKS: {"gateway_notice": ("SELECT", "INSERT")},
+    Process.WEBHOOKS: {"gateway_notice": ("SELECT", "INSERT"), **_PRESENT},
 }
 SEQUENCES: Final[dict[Process, tuple[str, ...]]] = {
     Process.ENGINE: ("order_number_seq", "event_id_seq"),

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 
-from outbox.schema import aside_tables
+from outbox.schema import aside_tables, release_tables
 from outbox.schema.columns import Time, metadata
 from outbox.schema.columns import column as _c
 from outbox.schema.mapping import (
@@ -22,7 +22,7 @@ from outbox.schema.mapping import (
 )
 from outbox.schema.table import Table
 
-__all__ = ["aside_tables", "metadata"]
+__all__ = ["aside_tables", "metadata", "release_tables"]
 
 
 order_numbers = sa.Sequence("order_number_seq", increment=BLOCK, metadata=metadata)

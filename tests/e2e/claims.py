@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from deploy.auditing import run_audit
+from deploy.contracts import codec_of
 from deploy.rebuilding import Into, run_rebuild
 from deploy.settings import load_settings
 from outbox.audit.rebuild import Verdict
-from schemas.codec import Codec
 from tests.consumers.topics import read_topics
 from tests.e2e.deployment import Deployment
 from tests.eventually import eventually
@@ -53,7 +53,7 @@ def check_rebuild(shop: Deployment) -> None:
 
 def check_topics(shop: Deployment) -> None:
     """Hold the topics against the script: one distinct outcome an order; what is there twice is the same bytes."""
-    codec = Codec(prefix=shop.prefix)
+    codec = codec_of(load_settings(shop.settings, directory=shop.directory))
     outcomes: dict[str, dict[str, tuple[str, str | None]]] = defaultdict(dict)
     bodies: dict[str, bytes] = {}
     for read in asyncio.run(read_topics(shop.kafka, [shop.prefix + name for name in OUTCOMES], shop.prefix)):

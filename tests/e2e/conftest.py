@@ -31,12 +31,13 @@ def template(servers: EmbeddedServers) -> Iterator[str]:
     """Migrate a database and stock the shelf once; every test's is a copy of it."""
     with fresh_database(servers.database_url, None) as url:
         upgrade(url)
-        asyncio.run(_furnish(url))
+        asyncio.run(furnish(url))
         yield url.rsplit("/", 1)[1]
         servers.start()
 
 
-async def _furnish(url: str) -> None:
+async def furnish(url: str) -> None:
+    """Stock the shelf that the script counts on."""
     store = PostgresStore(Connections(url.replace("+psycopg", ""), 1), Codec().encode)
     await store.maintain()
     async with store.transaction() as transaction:

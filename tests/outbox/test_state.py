@@ -1,7 +1,7 @@
 from alembic.script import ScriptDirectory
 
 from outbox.schema.migrations.run import config
-from outbox.schema.state import revisions
+from outbox.schema.steps import revisions
 
 
 def test_files_of_migrations_name_the_revisions_that_alembic_runs_in_their_order() -> None:

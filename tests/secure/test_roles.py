@@ -67,6 +67,7 @@ def test_each_role_may_do_its_work_and_nothing_else(roles: dict[str, str], datab
         "outbox": {"UPDATE", "DELETE"},
         "relay_lease": {"INSERT", "UPDATE"},
         "quarantine": {"INSERT"},
+        "process": {"INSERT", "UPDATE", "DELETE"},
     }
     refused(roles[RELAY], "SELECT FROM orders", "SELECT inbox_make_day(now()::date)", "CREATE TABLE mine (id int)")
     assert rights_of(database_url, RESTORER) == {"outbox": {"INSERT", "UPDATE", "DELETE"}}

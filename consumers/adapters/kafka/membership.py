@@ -15,6 +15,10 @@ from domain.ports.source import Message
 DAY_MS: Final = 86_400_000
 METADATA_MS: Final = 10_000
 """We notice added partitions, and topics made anew, within that time."""
+HEARTBEAT_MS: Final = 1_000
+"""A member learns from its heartbeat that another joins or leaves. The group stands still until the last one has learnt
+it, and an order passes through several groups: with the usual three seconds a restart could hold it up for more than
+five."""
 UNASSIGNED_S: Final = 20
 """How long a group may take to assign its partitions, beyond the time that its members may drain."""
 
@@ -62,7 +66,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             fetch_max_bytes=50 << 20,
             max_partition_fetch_bytes=4 << 20,
             session_timeout_ms=10_000,
-            heartbeat_interval_ms=3_000,
+            heartbeat_interval_ms=HEARTBEAT_MS,
             rebalance_timeout_ms=int((self._drain_timeout_s + 10) * 1000),
             # Our own watchdog replaces the poll clock: a batch that waits through an outage is no dead consumer.
             max_poll_interval_ms=DAY_MS,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from importlib.resources import as_file, files
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 import sqlalchemy as sa
@@ -15,9 +15,13 @@ from domain.errors import Transient
 from outbox.driver.engine import engine_for
 from outbox.driver.sqlstates import Family, family_of, first_line
 
+Target = Callable[["psycopg.Connection[Any]"], str | None]
+"""Says under the migrations' lock, in their transaction, to which revision to go; None: nowhere."""
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('payments.migrations'))"
 LOCK_WAIT_MS: Final = 500
 """While a migration waits for a table, all inserts into it wait behind it. A backup locks every table for hours."""
+LOCK_WAIT_OURS_MS: Final = 2_000
+"""If only processes of ours are in the way, later tries wait longer: under load a short one may never find a gap."""
 PAUSE_S: Final = 2.0
 """Between two tries, so that the inserts that waited can go on."""
 GIVE_UP_S: Final = 600.0
@@ -43,39 +47,64 @@ def config(connection: Connection | None = None) -> Config:
     return result
 
 
-def upgrade(url: str, progress: Callable[[str], None] = lambda _: None, *, give_up_s: float = GIVE_UP_S) -> None:
-    """Bring the schema to head; any number of processes may do so at once. url: postgresql+psycopg://...
+def _to_head(_: "psycopg.Connection[Any]") -> str:
+    return "head"
 
-    If others use a table, it makes short tries, so that orders go on between them; progress gets who holds the table.
-    Raises Transient after give_up_s. All migrations are one transaction, so nothing has changed then.
+
+def upgrade(
+    url: str,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    target: Target = _to_head,
+    give_up_s: float = GIVE_UP_S,
+) -> None:
+    """Migrate; any number of processes may do so at once.
+
+    url: postgresql+psycopg://... target: how far, see targets.py. If others use a table, it makes short tries, so that
+    orders go on between them; progress gets who holds the table. Raises Transient after give_up_s, and what target
+    raises. All migrations are one transaction, so nothing has changed then.
     """
     engine = engine_for(url)
     end = time.monotonic() + give_up_s
+    wait_ms = LOCK_WAIT_MS
     try:
-        while (holding := _try(engine)) is not None:
+        while (holding := _try(engine, target, wait_ms)) is not None:
             if time.monotonic() + PAUSE_S > end:
-                raise Transient(f"others use the tables for long ({holding}): end them, or migrate later")
-            progress(f"waiting for tables that others use: {holding}")
+                raise Transient(f"others use the tables for long ({holding.named}): end them, or migrate later")
+            progress(f"waiting for tables that others use: {holding.named}")
+            wait_ms = min(2 * wait_ms, LOCK_WAIT_OURS_MS) if holding.ours else LOCK_WAIT_MS
             time.sleep(PAUSE_S)
     finally:
         engine.dispose()
 
 
-def _try(engine: sa.Engine) -> str | None:
+class _Holding(NamedTuple):
+    """Who holds the tables. ours: only processes of this pipeline, which let go after a transaction."""
+
+    named: str
+    ours: bool
+
+
+def _try(engine: sa.Engine, target: Target, wait_ms: int) -> _Holding | None:
     """Migrate; if others hold a table, return who they are."""
     try:
         with engine.begin() as connection:
-            connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_WAIT_MS}"))
+            connection.execute(text(f"SET LOCAL lock_timeout = {wait_ms}"))
             connection.execute(text(LOCK))
-            command.upgrade(config(connection), "head")
-    except sa.exc.DBAPIError as error:
-        if not isinstance(error.orig, psycopg.Error) or family_of(error.orig) not in {Family.BUSY, Family.LOST_RACE}:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            if (revision := target(driver)) is not None:
+                command.upgrade(config(connection), revision)
+    except (sa.exc.DBAPIError, psycopg.Error) as error:
+        of_driver = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        if not isinstance(of_driver, psycopg.Error) or family_of(of_driver) not in {Family.BUSY, Family.LOST_RACE}:
             raise
-        return _holders(engine) or first_line(error.orig)
+        return _holders(engine) or _Holding(first_line(of_driver), ours=False)
     return None
 
 
-def _holders(engine: sa.Engine) -> str:
+def _holders(engine: sa.Engine) -> _Holding | None:
     with engine.connect() as connection:
         found = connection.execute(text(_HOLDERS)).all()
-    return ", ".join(f"{name} (pid {pid})" for name, pid, _ in found)
+    named = ", ".join(f"{name} (pid {pid})" for name, pid, _ in found)
+    return _Holding(named, all(ours for _, _, ours in found)) if found else None

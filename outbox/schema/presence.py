@@ -1,0 +1,135 @@
+"""Processes say in the database that they run, and for which schema they are made: a contraction waits for older ones.
+
+Rows, not sessions: behind a pooler an idle process has no session. A row of a process that is killed or frozen stays.
+The database cannot tell these two apart, so it is a person who says that such a process is gone. A frozen one that
+wakes up and finds its row gone looks whether it still may run, and ends if it may not.
+"""
+
+import asyncio
+import os
+import platform
+import secrets
+from collections.abc import Collection, Sequence
+from typing import Any, Final, LiteralString, NamedTuple
+
+import psycopg
+from psycopg.rows import class_row
+
+from domain.errors import Transient, Unfit
+from outbox.driver.conninfo import connect
+
+CONTRACTING: LiteralString = "hashtext('payments.releases')"
+"""The advisory lock of a contraction. Who begins shares it: so a process either is seen, or sees the new schema."""
+ANSWER_S: Final = 10.0
+FORGOTTEN_AFTER_S: Final = 86_400.0
+"""A process that has not been heard of for a day is gone, though nobody has said so."""
+
+_SHARE: LiteralString = f"SELECT pg_advisory_xact_lock_shared({CONTRACTING})"
+_FORGET: LiteralString = "DELETE FROM process WHERE until < now() - make_interval(secs => %(forgotten_s)s)"
+_ANNOUNCE: LiteralString = """
+    INSERT INTO process (name, release, needs, roles, until)
+    SELECT %(name)s, %(release)s, %(needs)s, %(roles)s, now() + make_interval(secs => %(lease_s)s)
+      FROM alembic_version v JOIN migration m ON m.revision = v.version_num
+     WHERE m.oldest = ANY(%(fit)s)
+        ON CONFLICT (name) DO UPDATE SET until = excluded.until"""
+_BEAT: LiteralString = "UPDATE process SET until = now() + make_interval(secs => %(lease_s)s) WHERE name = %(name)s"
+_LEAVE: LiteralString = "DELETE FROM process WHERE name = %(name)s"
+_OTHERS: LiteralString = """
+    SELECT name, release, needs, roles, extract(epoch FROM now() - until)::float8 AS silent_s
+      FROM process WHERE until > now() - make_interval(secs => %s) AND needs < %s COLLATE "C"
+     ORDER BY release, roles, name"""
+_SESSIONS: LiteralString = """
+    SELECT coalesce(nullif(application_name, ''), 'a client without a name'), pid FROM pg_stat_activity
+     WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+       AND (application_name LIKE 'payments%' OR application_name = '')
+     ORDER BY pid"""
+"""Sessions of 0.1.0 have no name."""
+
+
+class Running(NamedTuple):
+    """A process that runs, or did. silent_s: since the end of its lease; below 0 it has just said that it runs."""
+
+    name: str
+    release: str
+    needs: str
+    roles: str
+    silent_s: float
+
+
+class Presence:
+    """One process of ours. fit: the schemas up to the one that it needs. lease_s: so long its word holds."""
+
+    def __init__(self, url: str, release: str, fit: Sequence[str], roles: str, lease_s: float) -> None:
+        self.name = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.answer_s = ANSWER_S
+        self._url = url
+        self._row = {
+            "name": self.name,
+            "release": release,
+            "needs": fit[-1],
+            "fit": list(fit),
+            "roles": roles,
+            "lease_s": lease_s,
+            "forgotten_s": FORGOTTEN_AFTER_S,
+        }
+
+    async def announce(self) -> None:
+        """Say that this process runs. Raises Unfit if a later release took away what it needs.
+
+        Raises Transient while a contraction is under way, and what psycopg raises.
+        """
+        try:
+            said = await self._run(_SHARE, _FORGET, _ANNOUNCE)
+        except TimeoutError:
+            raise Transient(
+                f"the database has not answered for {self.answer_s:g} s: perhaps `payments migrate --contract` runs. "
+                "Start this again when that is over"
+            ) from None
+        if said == 0:
+            raise Unfit(
+                f"a newer release has taken away what this one ({self._row['release']}) uses in the database: "
+                "run the newer release"
+            )
+
+    async def beat(self) -> None:
+        """Say that it still runs. If its row is gone, begin as at the start. Raises as announce, and TimeoutError."""
+        if await self._run(_BEAT) == 0:
+            await self.announce()
+
+    async def leave(self) -> None:
+        """Say that it ends. Raises TimeoutError, and what psycopg raises."""
+        await self._run(_LEAVE)
+
+    async def _run(self, *statements: LiteralString) -> int:
+        """Run these in one transaction, and count the rows of the last. The server is not waited for without end."""
+        connection: psycopg.AsyncConnection[Any] = await connect(self._url, name="payments start")
+        try:
+            async with asyncio.timeout(self.answer_s):
+                for statement in statements:
+                    cursor = await connection.execute(statement, self._row)
+                await connection.commit()
+            return cursor.rowcount
+        finally:
+            await connection.close()
+
+
+def running_before(connection: psycopg.Connection[Any], oldest: str, ended: Collection[str]) -> list[Running]:
+    """Return the processes made for an older schema than this, but those that are silent and known to have ended."""
+    with connection.cursor(row_factory=class_row(Running)) as cursor:
+        found = cursor.execute(_OTHERS, [FORGOTTEN_AFTER_S, oldest]).fetchall()
+    return [process for process in found if process.silent_s < 0 or process.name not in ended]
+
+
+def forget_ended(connection: psycopg.Connection[Any], ended: Collection[str]) -> None:
+    """Delete the rows of these processes. One that was frozen only finds that out when it wakes up."""
+    connection.execute("DELETE FROM process WHERE name = ANY(%s) AND until < now()", [list(ended)])
+
+
+def sessions_of_ours(connection: psycopg.Connection[Any]) -> list[tuple[str, int]]:
+    """Return name and pid of all sessions of ours but this one: before 0018 no process says that it runs."""
+    return [(str(name), int(pid)) for name, pid in connection.execute(_SESSIONS).fetchall()]
+
+
+def hold_back_starts(connection: psycopg.Connection[Any]) -> None:
+    """Have every process that starts wait until this transaction ends."""
+    connection.execute(f"SELECT pg_advisory_xact_lock({CONTRACTING})")
