@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= 3
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-long test-pooler test-secure bench chaos minds conformance model neighbours image chart alerts matrix upgrade-test check format clean
+.PHONY: help demo test test-long test-pooler test-secure bench chaos minds restore-drill conformance model neighbours image chart alerts matrix upgrade-test check format clean
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
@@ -61,6 +61,11 @@ chaos: $(DEV)  ## faults dealt to the real thing while orders flow; ORDERS=20000
 minds: $(DEV)  ## cancels and refunds on request, on the real thing; ORDERS=2000 REQUESTS=10000 KILLS=20 SEED=1
 	@$(BIN)/python -m tests.minds cancels --orders $(or $(ORDERS),2000) --kills $(or $(KILLS),20) --seed $(or $(SEED),1) $(ARGS)
 	@$(BIN)/python -m tests.minds refunds --requests $(or $(REQUESTS),10000) --kills $(or $(KILLS),20) --seed $(or $(SEED),1) $(ARGS)
+
+restore-drill: $(DEV)  ## a database restored under load, then a lost disk of Kafka (deploy/RESTORE.md); AGO="--ago 30" SEED=1
+	@$(BIN)/python -m tests.restoring database $(or $(AGO),--ago 10 --ago 30) --seed $(or $(SEED),1) $(ARGS)
+	@$(BIN)/python -m tests.restoring database --inventory http $(or $(AGO),--ago 20) --seed $(or $(SEED),2) $(ARGS)
+	@$(BIN)/python -m tests.restoring disk --seed $(or $(SEED),3) $(ARGS)
 
 conformance: $(DEV)  ## adapter and sandbox before stripe-mock, Stripe's specification and localstripe (needs Go the first time)
 	@$(BIN)/python -m tests.conformance $(ARGS)

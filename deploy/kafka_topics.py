@@ -20,6 +20,7 @@ from consumers.reactions import REACTIONS
 from deploy.settings import Settings
 from deploy.topics import owners_of
 from domain.errors import Transient
+from domain.ports.source import Message
 from outbox.audit import Committed, TopicMessage, Unreadable
 from producers.connection import admin_client, coordinator_of, start_failure
 from schemas.texts import counted
@@ -219,4 +220,5 @@ async def _read(
 
 def _message(read: Any) -> TopicMessage:
     """Convert a message of the client or of CarefulReader for the audit."""
-    return TopicMessage(read.topic, read.partition, read.offset, read.key, read.value, read.headers)
+    at_ms = read.timestamp_ms if isinstance(read, Message) else read.timestamp
+    return TopicMessage(read.topic, read.partition, read.offset, read.key, read.value, read.headers, at_ms)

@@ -92,7 +92,7 @@ _RUNNING: Final = {
     "notice_orphaned": Alarm(
         "The gateway tells of orders of ours that have not been in this database for a day.",
         "If another deployment uses the same account of the gateway, nothing is to be done. Else look for a database "
-        "that was restored to an older state, and compare these payments with the gateway by hand.",
+        "that was restored to an older state: deploy/RESTORE.md has the steps, and the last compares these payments.",
     ),
     "payment_disputed": Alarm(
         "A customer disputes a payment at their bank. The order keeps its status; the line comes once a dispute.",

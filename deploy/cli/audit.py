@@ -9,13 +9,14 @@ from deploy.auditing import run_audit
 from deploy.cli.common import emit_json, json_option, say, seldom, settings_for_command
 from deploy.failures import ANSWER_IS_NO
 from deploy.readiness import check_schema
-from deploy.rebuilding import Into, run_rebuild
+from deploy.rebuilding import Into, TakenOver, run_rebuild, take_over
 from deploy.running import run
 from deploy.settings import Settings
 from deploy.settings.places import check_database_url
 from deploy.telemetry import quieten_kafka
 from deploy.views.audit_text import report_lines
 from deploy.views.rebuild_text import Listing, report_of, summary_lines
+from deploy.views.takeover_text import taken_document, taken_lines
 from deploy.views.terminal import visible_json
 from outbox.audit import Report
 from outbox.audit.rebuild import DEFAULT_SCHEMA
@@ -31,6 +32,7 @@ NAME_BYTES_MAX = 63
 @click.option("--into", metavar="URL", help="With --rebuild: the database to build in (default: the live one).")
 @click.option("--schema", metavar="NAME", help=f"With --rebuild: the schema to make there (default {DEFAULT_SCHEMA}).")
 @click.option("--keep", is_flag=True, help="With --rebuild: leave the schema there, to be looked at.")
+@click.option("--apply", is_flag=True, help="With --rebuild: after a restore, take over what the topics say.")
 @json_option
 def audit(
     *,
@@ -40,6 +42,7 @@ def audit(
     into: str | None,
     schema: str | None,
     keep: bool,
+    apply: bool,
     as_json: bool,
 ) -> int:
     """Check the invariants of the whole pipeline, against the database and the gateway's own ledger.
@@ -52,17 +55,23 @@ def audit(
     --rebuild folds all topics into a schema of its own, and compares every order with the database: status, attempt,
     version, amounts, references. Orders that differ are named, with their fields; those that the topics cannot speak of
     are listed apart, with the reason. The schema must not be there, or be empty; it is dropped afterwards.
+
+    --apply is for a database that comes back from a backup, see deploy/RESTORE.md. First it brings every order to where
+    its events say that it stands, by the rules that decided about it; calls that may have been under way are opened, to
+    be looked up. Then it compares. It calls nobody outside, and is refused while a process of ours works. It may be
+    interrupted, and repeated. An order that cannot be brought there waits in quarantine.
     """
     if rebuild and topics:
         raise click.UsageError("--rebuild reads the topics by itself, for invariant 12 alone: run --topics apart")
-    if not rebuild and (into is not None or schema is not None or keep):
-        raise click.UsageError("--into, --schema and --keep belong to --rebuild")
+    if not rebuild and (into is not None or schema is not None or keep or apply):
+        raise click.UsageError("--into, --schema, --keep and --apply belong to --rebuild")
     place = _place(into, DEFAULT_SCHEMA if schema is None else schema, keep=keep)
     settings = settings_for_command()
     quieten_kafka(settings)
     check_schema(settings)
     if rebuild:
-        return _rebuild(settings, place, wait_s, as_json=as_json)
+        taken = run(take_over(settings, place, seldom(say))) if apply else None
+        return _rebuild(settings, place, wait_s, taken, as_json=as_json)
     auditing = run_audit(settings, topics=topics, wait_s=wait_s, progress=_tell_waiting, listing=seldom(say))
     report = run(auditing)
     if as_json:
@@ -88,7 +97,7 @@ def _place(into: str | None, schema: str, *, keep: bool) -> Into:
     return Into(into, schema, keep)
 
 
-def _rebuild(settings: Settings, into: Into, wait_s: float | None, *, as_json: bool) -> int:
+def _rebuild(settings: Settings, into: Into, wait_s: float | None, taken: TakenOver | None, *, as_json: bool) -> int:
     began = time.monotonic()
     with Listing() as listing:
         rebuilding = run_rebuild(
@@ -98,16 +107,16 @@ def _rebuild(settings: Settings, into: Into, wait_s: float | None, *, as_json: b
         seconds = time.monotonic() - began
         report = report_of(rebuilt, listing, waiting)
         if as_json:
-            for part in listing.document(rebuilt, report, seconds):
+            for part in listing.document(rebuilt, report, seconds, taken_document(taken)):
                 sys.stdout.write(visible_json(part))
             for note in report.invariants[0].notes:
                 say(note)
         else:
-            for line in (*report_lines(report), *summary_lines(rebuilt, seconds)):
+            for line in (*taken_lines(taken), *report_lines(report), *summary_lines(rebuilt, seconds)):
                 click.echo(line)
     if into.keep:
         say(f"kept: schema {into.schema}, tables live_order, told_order and said")
-    return _exit_code(report, wait_s)
+    return ANSWER_IS_NO if taken is not None and taken.left else _exit_code(report, wait_s)
 
 
 def _tell_waiting(text: str) -> None:

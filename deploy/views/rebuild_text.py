@@ -1,6 +1,6 @@
 """A rebuild as text for people and as JSON: what differs, what is apart and why, both hashes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Final, Self
 
@@ -14,6 +14,7 @@ from outbox.audit.report import NAMES, VIOLATIONS_KEPT_MAX
 NUMBER: Final = 12
 EXAMPLES: Final = 3
 """Orders named for each reason to be apart."""
+NOTHING: Final[Mapping[str, Any]] = {}
 IN_MEMORY: Final = 4_000_000
 """Bytes of the lists of orders that are kept in memory; more go to a temporary file."""
 
@@ -50,9 +51,14 @@ class Listing:
         kept = self._lists[verdict.kind]
         kept.write((b",\n" if kept.tell() else b"") + orjson.dumps(verdict.as_json()))
 
-    def document(self, rebuilt: Rebuilt, report: Report, seconds: float) -> Iterator[str]:
-        """Yield the JSON document in parts: that of an audit, and what else a rebuild has to say."""
-        head = orjson.dumps(report.as_json() | {"rebuild": _summary(rebuilt, seconds)}).decode()
+    def document(
+        self, rebuilt: Rebuilt, report: Report, seconds: float, before: Mapping[str, Any] = NOTHING
+    ) -> Iterator[str]:
+        """Yield the JSON document in parts: that of an audit, and what else a rebuild has to say.
+
+        before: members that come before `rebuild`.
+        """
+        head = orjson.dumps(report.as_json() | {**before, "rebuild": _summary(rebuilt, seconds)}).decode()
         yield head.removesuffix("}}")
         for name, kind in (("differing", Kind.DIFFERS), ("apart", Kind.APART)):
             yield f',"{name}":[\n'

@@ -69,12 +69,17 @@ def differences(pair: Pair) -> Iterator[Difference]:
             yield from _of_refunds(ours, attempt, pair.refunds, whole=entry_of is not None)
     known = {attempt.transaction_id for attempt in ours.attempts}
     for entry in theirs.values():
-        if entry.transaction_id not in known and entry.effects:
+        if entry.transaction_id not in known and _has_moved(entry):
             text = f"no attempt knows transaction {entry.transaction_id}: {describe(entry)}"
             yield _of_strange(Kind.TRANSACTION_UNKNOWN, ours.order_id, text, entry)
         elif entry.transaction_id in pair.undecided:
             text = f"transaction {entry.transaction_id} is {entry.status}: it may still be approved"
             yield Difference(Kind.UNDECIDED, ours.order_id, text, transaction_id=entry.transaction_id)
+
+
+def _has_moved(entry: LedgerEntry) -> bool:
+    """Whether money was approved or taken. One that was cancelled before its bank approved it has moved nothing."""
+    return any(effect.kind != "cancel" for effect in entry.effects)
 
 
 def describe(entry: LedgerEntry) -> str:

@@ -63,7 +63,7 @@ _JOURNAL: Final[LiteralString] = "SELECT count(*) FROM event"
 
 
 class TopicMessage(NamedTuple):
-    """One message on its topic. topic: with the prefix."""
+    """One message on its topic. topic: with the prefix. timestamp_ms: its time-stamp, milliseconds since 1970, UTC."""
 
     topic: str
     partition: int
@@ -71,6 +71,7 @@ class TopicMessage(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
+    timestamp_ms: int = 0
 
 
 class Unreadable(NamedTuple):

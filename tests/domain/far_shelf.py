@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.lines import OrderLine
 from domain.operation import OperationKind
-from domain.outcome import AlreadySold, Approved, Lapsed, Missing, NotFound, Outcome, Reserved, Short
+from domain.outcome import AlreadySold, Approved, Lapsed, Missing, NotFound, Outcome, Reserved, Short, Unknown
 from domain.stock_calls import StockCall
 
 K: Final = OperationKind
@@ -24,13 +24,17 @@ class FarHold:
 
 @dataclass
 class FarShelf:
-    """Executes each key once, whatever arrives how often and how late. It follows the contract's words."""
+    """Executes each key once, whatever arrives how often and how late. It follows the contract's words.
+
+    forgetful: whether we may ask with other parameters under a key, as after a restore; then it refuses that.
+    """
 
     at: datetime
     available: dict[str, int]
     holds: dict[UUID, FarHold] = field(default_factory=dict)
     rivals: int = 0
     sold: int = 0
+    forgetful: bool = False
     _stored: dict[str, tuple[StockCall, Outcome]] = field(default_factory=dict)
 
     def rival(self, lines: tuple[OrderLine, ...]) -> None:
@@ -51,6 +55,8 @@ class FarShelf:
         self.lapse()
         known = self._stored.get(call.idempotency_key)
         if known is not None:
+            if known[0] != call and self.forgetful:
+                return Unknown("HTTP 422 key_reused", replayed=True)
             assert known[0] == call, "a key always has the same parameters"
             return known[1]
         outcome = self._do(call)

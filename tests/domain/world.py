@@ -21,13 +21,14 @@ from domain.outcome import (
     Outcome,
     Pending,
     Reserved,
+    ReturnedElsewhere,
     Short,
     Undecided,
     Unknown,
 )
 from domain.ports.inventory import InventoryCall
 from domain.values import replace
-from tests.domain.builders import TOTAL
+from tests.domain.builders import AT, TOTAL
 
 K = OperationKind
 REMEMBERS: Final = timedelta(hours=24)
@@ -74,8 +75,9 @@ class Gateway:
 
     def execute(self, call: GatewayCall, *, stores_500: bool = False) -> GatewayOutcome:
         key = call.idempotency_key
-        # Keys are compared with their parameters, as Stripe does; a refund's id is a note of ours, not one of them.
-        assert replace(self._calls.setdefault(key, call), reference=None) == replace(call, reference=None)
+        # Keys are compared with their parameters, as Stripe does. A refund's id, the time and the
+        # amount of a void are notes of ours.
+        assert _parameters(self._calls.setdefault(key, call)) == _parameters(call)
         if key in self._stored and self.at - self._stored[key][0] < REMEMBERS:
             return self._now(call, self._stored[key][1])
         outcome = self._do(call)
@@ -99,6 +101,8 @@ class Gateway:
                 return self._authorized(account, call)
             case K.REFUND:
                 return self._refunded(account, call) if account.refund else NotFound()
+            case K.CAPTURE if account.captured and account.refund == "succeeded":
+                return ReturnedElsewhere(TOTAL, f"re_{call.attempt}", call.transaction_id)
             case K.CAPTURE if account.captured:
                 return Approved(call.transaction_id, None, call.amount_minor, captured=True)
             case K.VOID if account.captured:
@@ -205,6 +209,11 @@ class Gateway:
                 return Pending(name, call.transaction_id)
             case _:
                 return Declined(FailureCode.GATEWAY_REFUSED)
+
+
+def _parameters(call: GatewayCall) -> GatewayCall:
+    amount = 0 if call.kind is K.VOID else call.amount_minor
+    return replace(call, reference=None, opened_at=AT, amount_minor=amount)
 
 
 @dataclass

@@ -117,7 +117,7 @@ _STOCK: Final[LiteralString] = """
     SELECT s.sku, (SELECT coalesce(sum(delta), 0) FROM stock_adjustment a WHERE a.sku = s.sku)::bigint,
            s.available, s.reserved, s.sold FROM stock s"""
 _REQUESTS: Final[LiteralString] = "SELECT order_id, request_id, kind, state FROM order_request"
-_LETTERS: Final[LiteralString] = "SELECT topic, partition, message_offset, reason FROM dead_letter"
+_LETTERS: Final[LiteralString] = "SELECT topic, partition, message_offset, reason, event_id::text FROM dead_letter"
 
 
 def gather(
@@ -136,8 +136,11 @@ def gather(
             ids[*place, message.offset()] = avro.decode(name, message.value())["event_id"]
         else:
             found.events.append(_event(name, place, message))
-    found.letters = [Letter(ids.get(spot, ""), reason, str(spot), body) for spot, reason, body in copies]
     kept = connection.execute(_LETTERS).fetchall()
+    # A topic that was made anew repeats its offsets: the table says which message it was.
+    named = {tuple(row[:3]): row[4] for row in kept if row[4] is not None}
+    ids |= named
+    found.letters = [Letter(ids.get(spot, ""), reason, str(spot), body) for spot, reason, body in copies]
     found.kept = [Letter(ids.get(tuple(row[:3]), ""), row[3], str(row[:3])) for row in kept]
     found.orders = {row[0]: OrderRow(*row[1:]) for row in connection.execute(_ORDERS).fetchall()}
     found.requests = [RequestRow(*row) for row in connection.execute(_REQUESTS).fetchall()]

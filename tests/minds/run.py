@@ -72,6 +72,20 @@ class Wanted:
     window_s: float = WINDOW_S
 
 
+class Trouble(Protocol):
+    """What happens to the world meanwhile. done: in words; errors: what went wrong with doing it."""
+
+    done: list[str]
+    errors: list[str]
+
+    def start(self) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+MakeTrouble = Callable[[World, Wanted, Sequence[Driver], Say], Trouble]
+
+
 @dataclass(slots=True)
 class Result:
     """verdict: None when the run came to no end. folder: where the logs are, if they were kept."""
@@ -97,12 +111,29 @@ def settings_of(wanted: Wanted) -> dict[str, str]:
     }
 
 
+def kills_of(world: World, wanted: Wanted, drivers: Sequence[Driver], say: Say) -> Trouble:
+    """Make the kills that were asked for."""
+    return Kills(world, wanted.seed, wanted.kills, lambda: progress_of(drivers), say)
+
+
+def progress_of(drivers: Sequence[Driver]) -> float:
+    """Return how far the slowest is, from 0 to 1."""
+    return min(driver.progress for driver in drivers)
+
+
 def run(
-    wanted: Wanted, say: Say, *, cancels: int = 0, refunds: int = 0, roles: Collection[str] = tuple(ROLES)
+    wanted: Wanted,
+    say: Say,
+    *,
+    cancels: int = 0,
+    refunds: int = 0,
+    roles: Collection[str] = tuple(ROLES),
+    trouble: MakeTrouble = kills_of,
 ) -> Result:
     """Run once. cancels: orders that are cancelled; refunds: messages that ask for money. Both may be wanted.
 
-    roles: names of tests.chaos.fleet.ROLES that run. Whatever happens, everything that was started is ended.
+    roles: names of tests.chaos.fleet.ROLES that run. trouble: makes what happens to the world meanwhile. Whatever
+    happens, everything that was started is ended.
     """
     result, begun = Result(), unix_s()
     keep = lambda: not result.holds  # noqa: E731
@@ -115,7 +146,7 @@ def run(
             drivers.append(Cancels(world, wanted.seed, cancels, wanted.rate, wanted.window_s))
         if refunds:
             drivers.append(Refunds(world, wanted.seed, refunds, wanted.rate))
-        found = _drive(world, drivers, wanted, say, result)
+        found = _drive(world, drivers, wanted, say, result, trouble)
         result.verdict = judge(_case(drivers, found, wanted, stock))
         result.seconds = unix_s() - begun
         if not result.holds:
@@ -141,11 +172,12 @@ def _case(drivers: Sequence[Driver], found: Evidence, wanted: Wanted, stock: Map
     return made
 
 
-def _drive(world: World, drivers: Sequence[Driver], wanted: Wanted, say: Say, result: Result) -> Evidence:
+def _drive(
+    world: World, drivers: Sequence[Driver], wanted: Wanted, say: Say, result: Result, trouble: MakeTrouble
+) -> Evidence:
     """Let it all happen, wait for rest, and gather what is left behind."""
     orders = {order_id for driver in drivers for order_id in driver.orders}
-    progress = lambda: min(driver.progress for driver in drivers)  # noqa: E731
-    kills = Kills(world, wanted.seed, wanted.kills, progress, say)
+    kills = trouble(world, wanted, drivers, say)
     harness: list[str] = []
     left: dict[str, int] = {}
     try:

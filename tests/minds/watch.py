@@ -40,6 +40,8 @@ class Watch:
                 "group.id": "minds",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
+                # A topic that was made anew is read from its beginning.
+                "auto.offset.reset": "earliest",
                 "reconnect.backoff.max.ms": 500,
                 "fetch.wait.max.ms": 50,
                 "log_level": 0,

@@ -156,3 +156,11 @@ def test_a_ledger_without_a_list_of_refunds_is_compared_by_its_sums() -> None:
 
 def test_every_kind_is_judged_by_the_audit() -> None:
     assert set(INVARIANTS) == set(Kind)
+
+
+def test_a_transaction_of_no_attempt_is_a_difference_once_a_bank_approved_it() -> None:
+    approved = entry("authorize", "cancel", transaction_id="pi_other")
+    cancelled_before = entry("cancel", transaction_id="pi_other")
+    nobody_told = NOTHING._replace(transaction_id=None)
+    assert kinds(order(nobody_told, status="cancelled"), approved) == [Kind.TRANSACTION_UNKNOWN]
+    assert kinds(order(nobody_told, status="cancelled"), cancelled_before) == []

@@ -7,6 +7,7 @@ at a second time before it is said to differ.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString, Protocol
 
@@ -169,25 +170,31 @@ async def _compare(
 ) -> None:
     """Judge each pair; hash both sides of those that are equal or differ."""
     hash_live, hash_topics, orders = hashlib.sha256(), hashlib.sha256(), 0
-    async for pairs in scratch.pairs():
-        verdicts = await _judge_all(sides, pairs, deleted=bool(result.shortened))
-        for pair, verdict in zip(pairs, verdicts, strict=True):
-            if verdict.kind is not Kind.APART:
-                hash_live.update(((pair.live_line or "") + "\n").encode())
-                hash_topics.update(((pair.told_line or "") + "\n").encode())
-            match verdict.kind:
-                case Kind.EQUAL:
-                    result.equal += 1
-                    continue
-                case Kind.DIFFERS:
-                    result.differing += 1
-                case Kind.APART:
-                    assert verdict.reason is not None
-                    result.apart[verdict.reason] += 1
-            tell(verdict)
-        orders += len(pairs)
-        progress(f"{orders:,} orders compared")
+    # Closed before the schema is dropped, also after an error: an open cursor would hide it behind one of its own.
+    async with aclosing(scratch.pairs()) as batches:
+        async for pairs in batches:
+            verdicts = await _judge_all(sides, pairs, deleted=bool(result.shortened))
+            for pair, verdict in zip(pairs, verdicts, strict=True):
+                if verdict.kind is not Kind.APART:
+                    hash_live.update(((pair.live_line or "") + "\n").encode())
+                    hash_topics.update(((pair.told_line or "") + "\n").encode())
+                _count(verdict, result)
+                if verdict.kind is not Kind.EQUAL:
+                    tell(verdict)
+            orders += len(pairs)
+            progress(f"{orders:,} orders compared")
     result.hash_live, result.hash_topics = hash_live.hexdigest(), hash_topics.hexdigest()
+
+
+def _count(verdict: Verdict, result: Rebuilt) -> None:
+    match verdict.kind:
+        case Kind.EQUAL:
+            result.equal += 1
+        case Kind.DIFFERS:
+            result.differing += 1
+        case Kind.APART:
+            assert verdict.reason is not None
+            result.apart[verdict.reason] += 1
 
 
 async def _judge_all(sides: Sides, pairs: Sequence[Pair], *, deleted: bool) -> list[Verdict]:

@@ -5,7 +5,7 @@ empties it. It is dropped in the end, or kept to be looked at.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,9 +15,10 @@ import orjson
 import psycopg
 from psycopg import sql
 
-from outbox.audit.rebuild import said
+from outbox.audit.rebuild import kept, said
 from outbox.audit.rebuild.fold import Folded, fold
 from outbox.audit.rebuild.judge import Live
+from outbox.audit.rebuild.kept import Kept
 from outbox.audit.rebuild.said import Said
 from outbox.audit.rebuild.state import read_state, write_state
 from outbox.driver.batches import Column, Insert, insert, word
@@ -42,6 +43,7 @@ LIVE: Final[Insert] = insert("live_order", _SIDE)
 TOLD: Final[Insert] = insert("told_order", _SIDE)
 REFUSED: Final[Insert] = insert("refused_order", _SIDE[:1])
 _TABLES: Final = {
+    kept.TABLE: kept.COLUMNS,
     said.TABLE: said.COLUMNS,
     "live_order": _SIDE,
     "told_order": _SIDE,
@@ -127,7 +129,26 @@ class Scratch:
         await self.copy(TOLD, sides)
         return len(sides)
 
-    async def pairs(self) -> AsyncIterator[Sequence[Pair]]:
+    async def kept_orders(self, at_once: int) -> AsyncGenerator[Sequence[Sequence[Kept]], None]:
+        """Yield what was kept of each order, `at_once` orders at a time, sorted by order id."""
+        await self.connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(kept.TABLE)))
+        async with self.connection.transaction(), self.connection.cursor(name="kept", binary=True) as cursor:
+            cursor.itersize = FETCH
+            await cursor.execute(kept.READ)
+            orders: list[list[Kept]] = []
+            async for row in cursor:
+                one = Kept._make(row)
+                if orders and orders[-1][0].order_id == one.order_id:
+                    orders[-1].append(one)
+                    continue
+                if len(orders) == at_once:
+                    yield orders
+                    orders = []
+                orders.append([one])
+            if orders:
+                yield orders
+
+    async def pairs(self) -> AsyncGenerator[Sequence[Pair], None]:
         """Yield both sides of all orders, sorted by order id, FETCH at a time."""
         await self.connection.execute("ANALYZE")
         async with self.connection.transaction(), self.connection.cursor(name="pairs", binary=True) as cursor:

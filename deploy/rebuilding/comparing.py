@@ -60,14 +60,14 @@ async def run_rebuild(
             await wait_until_quiet(connection, scope, wait_s, lag=reader.lag, progress=waiting)
         under_way = (*await reader.lag(), *await unfinished_work(connection, scope))
         url = into.url or settings.direct_url()
-        with _naming_into(into):
+        with naming_into(into):
             scratch = await stack.enter_async_context(open_scratch(url, into.schema, connection, keep=into.keep))
         sides = Sides(connection, scope, reader)
         return await rebuild(sides, scratch, tell=tell, progress=progress), under_way
 
 
 @contextmanager
-def _naming_into(into: Into) -> Iterator[None]:
+def naming_into(into: Into) -> Iterator[None]:
     """Say of an error that it is about the place to build in."""
     try:
         yield

@@ -1,0 +1,1 @@
+"""The drill of deploy/RESTORE.md: a database restored under load, a Kafka that has lost its disk (README.md)."""
