@@ -11,6 +11,7 @@ from deploy.contracts import codec_of
 from deploy.inventories import local_of
 from deploy.notifying import notifier_of
 from deploy.settings import Settings
+from deploy.tracing.instruments import tracer_of
 from deploy.wiring import bounds_of, rules_of, store_of
 from domain.ports.gateway import Gateway
 from outbox.operators.letter_list import LETTER, Selection, in_order, letter_list
@@ -40,7 +41,8 @@ async def redriver_of(settings: Settings, *, by: str, dry_run: bool) -> AsyncIte
     codec = codec_of(settings)
     async with store_of(settings, codec) as store:
         gateway: Gateway = _NoGateway()
-        ports = Ports(store, gateway, local_of(settings), notifier_of(settings), codec.decode, codec)
+        local, tracer = local_of(settings), tracer_of(settings, None)
+        ports = Ports(store, gateway, local, notifier_of(settings), codec.decode, codec, tracer=tracer)
         # Not those that these settings have no work for.
         reactions = {reaction.name: reaction for reaction in consumed_with(settings)}
         yield Redriver(ports, reactions, rules_of(settings), bounds_of(settings), by=by, dry_run=dry_run)

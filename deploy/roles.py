@@ -22,6 +22,7 @@ from deploy.running import Stopping, now, run
 from deploy.settings import Settings, SettingsError
 from deploy.telemetry import quieten_kafka
 from deploy.topics import check_rights, check_topics
+from deploy.tracing.instruments import instruments_of
 from deploy.webhooks.making import notices_of, webhooks_of
 from deploy.webhooks.run import Webhooks
 from deploy.webhooks.tally import Came
@@ -72,7 +73,7 @@ def run_until_stopped(
         settings.kafka_options()
     log = structlog.get_logger("deploy.roles")
     has_started = False
-    instruments = Instruments(settings, str(running.get("roles", "")), bounds_of(settings).stalled_after_s)
+    instruments = instruments_of(settings, str(running.get("roles", "")), bounds_of(settings).stalled_after_s)
 
     def started() -> None:
         nonlocal has_started

@@ -29,6 +29,7 @@ from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import now
 from deploy.settings import Settings, SettingsError
 from deploy.topics import check_topics
+from deploy.tracing.instruments import tracer_of
 from domain.ids import OrderId
 from domain.ports.gateway import Gateway, GatewayReferences
 from domain.ports.metering import StoreMeter, Unmetered
@@ -82,8 +83,7 @@ def gateway_of(settings: Settings, known_before: KnownBefore | None = None) -> G
 
     known_before: of the store, for a process that looks up calls (see StripeGateway).
     """
-    kind = settings.gateway_kind()
-    if kind == "simulated":
+    if settings.gateway_kind() == "simulated":
         return SimulatedGateway(
             now,
             asyncio.sleep,
@@ -191,8 +191,7 @@ async def engine_of(
 ) -> AsyncIterator[Engine]:
     """Check what an engine needs, then make it with its store and gateway; closed at the end.
 
-    relay: the process also relays. sweep: it sweeps, so it keeps up the inbox. instruments: what it does is counted
-    there. Raises what keeps it from starting; see deploy.readiness.
+    relay: it also relays. sweep: it keeps up the inbox. instruments: they count and trace. Raises as deploy.readiness.
     """
     processes = [Process.ENGINE, *([Process.RELAY] if relay else []), *([Process.UPKEEP] if sweep else [])]
     async with AsyncExitStack() as stack:
@@ -234,6 +233,7 @@ async def engine_of(
             remote if instruments is None else instruments.inventory(remote),
             store.letters,
             instruments or Unmetered(),
+            tracer_of(settings, instruments),
         )
         engine = Engine(ports, BY_NAME, rules_of(settings), bounds_of(settings))
         if instruments is not None:

@@ -114,6 +114,7 @@ def gateway_call(operation: Operation, token: str | None) -> GatewayCall:
         opened_at=operation.opened_at,
         request_format=operation.request_format,
         frozen=operation.frozen,
+        trace=operation.trace,
     )
 
 

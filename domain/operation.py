@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.ids import EventId, Namespace, OperationId, OrderId
 from domain.lines import OrderLine
+from domain.tracing import Trace
 from domain.values import Value
 
 OPERATIONS = Namespace(UUID("5b0b3e0c-5a3b-5f86-9d3c-0f5f0a1d7c11"))
@@ -95,7 +96,7 @@ class Operation(Value, frozen=True):
     replayed: the gateway repeats a stored failure. by, reason: of the operator who settled it.
     request_format, frozen: what its request is made from, besides the operation itself. request_id: the gateway's id of
     the last request about it that had an answer, as its support asks for it. for_request: the id of the refund that
-    somebody asked for; None for one that the pipeline makes by itself.
+    somebody asked for; None for one that the pipeline makes by itself. trace: the context of what opened it.
     """
 
     operation_id: OperationId
@@ -123,6 +124,7 @@ class Operation(Value, frozen=True):
     frozen: Frozen | None = None
     request_id: str | None = None
     for_request: str | None = None
+    trace: Trace | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -146,6 +148,7 @@ class GatewayCall(Value, frozen=True):
 
     amount_minor: in ISO 4217 minor units. token: for authorize only. transaction_id: for all other kinds. reference:
     the refund id, once it is known. opened_at: limits the search of a look-up. request_format, frozen: see Operation.
+    trace: no part of the request; who records traces tells the call under it.
     """
 
     operation_id: OperationId
@@ -161,6 +164,7 @@ class GatewayCall(Value, frozen=True):
     opened_at: datetime
     request_format: int = REQUEST_FORMAT
     frozen: Frozen | None = None
+    trace: Trace | None = None
 
 
 def idempotency_key(

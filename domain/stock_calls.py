@@ -9,6 +9,7 @@ from domain.lines import OrderLine
 from domain.operation import Frozen, Operation, OperationKind, idempotency_key
 from domain.order import Order, reservation_id
 from domain.rules import Context, span
+from domain.tracing import Trace
 from domain.values import Value
 
 RESTOCKS: Final = Namespace(UUID("b7d3f0f1-52a5-5a0c-9d6e-0d6a5a0f9c35"))
@@ -20,6 +21,7 @@ class StockCall(Value, frozen=True):
 
     reservation_id: of the hold. lines: what is held or put back, in whole units. until: when the hold shall lapse, for
     a reserve and an extend. restock_id, request_id: for a restock; the second is the customer's or operator's.
+    trace: no part of the request; see GatewayCall.
     """
 
     operation_id: OperationId
@@ -31,6 +33,7 @@ class StockCall(Value, frozen=True):
     until: datetime | None = None
     restock_id: UUID | None = None
     request_id: str | None = None
+    trace: Trace | None = None
 
 
 def freeze_goods(
@@ -66,6 +69,7 @@ def stock_call(operation: Operation) -> StockCall:
         until=frozen.until,
         restock_id=restock_id(order_id, attempt, request_id) if is_restock else None,
         request_id=request_id if is_restock else None,
+        trace=operation.trace,
     )
 
 

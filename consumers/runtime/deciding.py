@@ -94,7 +94,7 @@ class Decider:
         if not new and (decision.order is not None or decision.notifications or decision.adjustments):
             # It would have an effect, and the inbox no longer knows whether it had one before.
             return self._letters.of_message(message, Reason.TOO_OLD, TOO_OLD, event)
-        work.apply(decision)
+        work.apply(decision, one.hop and one.hop.trace)
         if decision.order is not None:
             for found in came_before:
                 letter = self._early.apply(work, found)

@@ -16,6 +16,7 @@ from domain.ports.source import Message
 from domain.ports.store import Transaction
 from domain.reaction import Reaction
 from domain.rules import Rules
+from domain.tracing import passed_on
 from schemas.events import Event
 from schemas.registry import RegistryUnavailable, SchemaAwaited
 from schemas.rejection import Reason, Rejected
@@ -77,7 +78,7 @@ class EarlyMessages:
         decision = found.reaction.plan(work.order(found.kept.order_id), event, context)
         if decision.refused is not None:
             return self._letter(found, decision.refused, decision.detail)
-        work.apply(decision)
+        work.apply(decision, passed_on(found.kept.headers) if self._ports.tracer is not None else None)
         return None
 
     def give_up(self, work: Work, found: Found) -> DeadLetter:

@@ -108,7 +108,7 @@ class Engine:
 
     def _runner(self, reaction: Reaction, source: Source) -> Runner:
         letters = Letters(reaction.group, reaction.trigger.TYPE, self.ports.mask)
-        reader = Reader(reaction, self.ports.decode, letters)
+        reader = Reader(reaction, self.ports.decode, letters, self.ports.tracer)
         recorded = self.sweep.look_for_messages
         planner = Planner(reaction, self._reactions, self.ports, self._rules, self._bounds, recorded)
         passing = Passing(reaction, self.ports.store, letters, self.guard)

@@ -16,6 +16,7 @@ from domain.blame import blame
 from domain.dead_letter import DeadLetter
 from domain.ids import OrderId
 from domain.ports.store import Changes, Claimed, Receipt
+from domain.ports.tracing import Step
 from domain.reaction import Reaction
 from domain.rules import Rules
 from schemas.events import OrderEvent
@@ -56,6 +57,8 @@ class Planner:
         nothing has happened.
         """
         taken, letters = _sort_out(read)
+        began_ns = self._began_ns()
+        steps: list[Step] = []
         async with self._ports.store.transaction(contended=contended) as transaction:
             order_ids = [OrderId(one.event.order_id) for one in taken if isinstance(one.event, OrderEvent)]
             orders = await transaction.load(order_ids, waiting=self._reaction.waits, early=self._reaction.begins)
@@ -64,6 +67,11 @@ class Planner:
             early = [one for one in taken if one.event.occurred_at > latest]
             if early:
                 letters += [self._decider.refuse_early(one) for one in early]
+                steps += [
+                    step_of(one, None, Reason.FROM_THE_FUTURE)
+                    for one in early
+                    if one.hop is not None and one.hop.recorded
+                ]
                 taken = [one for one in taken if one.event.occurred_at <= latest]
             work = Work(transaction, orders, self._reactions, self._rules)
             work.changes.dead_letters += letters
@@ -72,11 +80,14 @@ class Planner:
                 letter = self._wait_behind(one, receipt) if waits else self._decider.decide(work, one, receipt)
                 if letter is not None:
                     work.changes.dead_letters.append(letter)
+                if one.hop is not None and one.hop.recorded:
+                    steps.append(step_of(one, receipt, letter.reason if letter is not None else None))
             if work.changes.adjustments:
                 work.changes.dead_letters += await self._decider.adjust(work, taken)
             opened = await work.finish(self._ports)
         if work.changes.notifications:
             self._recorded()
+        self._tell(began_ns, steps)
         self._report(work)
         return opened
 
@@ -89,6 +100,7 @@ class Planner:
             # It was refused, and to write its letter raised. There is no other way to keep it.
             raise error
         message, event = read.message, read.event if isinstance(read, Taken) else None
+        began_ns = self._began_ns()
         blamed = blame(error, event, raw=(message.key or b"") + (message.value or b""))
         order_id = self._letters.order_id_of(event, message.key, Reason.QUARANTINED)
         async with self._ports.store.transaction(contended=True) as transaction:
@@ -107,6 +119,15 @@ class Planner:
                 await self._quarantine.check(transaction, blamed)
         if fresh:
             self._quarantine.ring(blamed, "message in quarantine", **ids_of(fresh[0]))
+            if isinstance(read, Taken) and read.hop is not None and read.hop.recorded:
+                self._tell(began_ns, [step_of(read, receipt, letter.reason)])
+
+    def _began_ns(self) -> int:
+        return 0 if self._ports.tracer is None else self._ports.tracer.clock_ns()
+
+    def _tell(self, began_ns: int, steps: Sequence[Step]) -> None:
+        if steps and self._ports.tracer is not None:
+            self._ports.tracer.processed(self._reaction.group, began_ns, steps)
 
     def _wait_behind(self, one: Taken, receipt: Receipt) -> DeadLetter:
         """Keep a message whose order waits in quarantine."""
@@ -122,6 +143,14 @@ class Planner:
             else:
                 ring(self._log, letter.reason.value, "dead letter", detail=letter.detail, **ids_of(letter))
         work.report(self._log)
+
+
+def step_of(one: Taken, receipt: Receipt | None, refused: Reason | None) -> Step:
+    """Return what is told of a message with a recorded hop. receipt: None: it did not come into the inbox."""
+    assert one.hop is not None
+    assert one.hop.trace is not None
+    said = None if receipt is None else receipt.name.lower()
+    return Step(one.message, one.event, one.hop.trace, said, None if refused is None else refused.value)
 
 
 def _sort_out(read: Sequence[Read]) -> tuple[list[Taken], list[DeadLetter]]:

@@ -12,6 +12,7 @@ from domain.ports.metering import RunMeter, Unmetered
 from domain.ports.notices import NoticeList, Notices
 from domain.ports.notifier import Notifier
 from domain.ports.store import Store
+from domain.ports.tracing import Tracer
 from schemas.events import Event
 from schemas.hiding import Hidden
 
@@ -38,7 +39,7 @@ class Ports:
     notices: where the gateway's notices are kept; notice_list: its own list of them. None: there are none.
     messages: where messages to customers wait; messenger: who sends them. None: they are not sent.
     inventory: the stock in our own database; None if it is elsewhere: then remote is where, for those who call it.
-    meter: hears of consumers.
+    meter: hears of consumers. tracer: hears of messages; None: nothing is traced.
     """
 
     store: Store
@@ -54,6 +55,7 @@ class Ports:
     remote: RemoteInventory | None = None
     letters: KeptLetters | None = None
     meter: RunMeter = field(default_factory=Unmetered)
+    tracer: Tracer | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from domain.dead_letter import DeadLetter
 from domain.errors import RegistryDown
 from domain.ids import OrderId
 from domain.ports.source import Message
+from domain.ports.tracing import Hop, Tracer
 from domain.reaction import Reaction
 from domain.values import Value
 from schemas.events import Event, OrderEvent, OwnEvent
@@ -32,11 +33,12 @@ NEWER: Final = "its schema is newer than this release, or it is none of ours."
 
 
 class Taken(Value, frozen=True):
-    """A message and its event. content: the hash of what it says, see domain.content."""
+    """A message and its event. content: the hash of what it says, see domain.content. hop: None: it is not traced."""
 
     message: Message
     event: Event
     content: bytes
+    hop: Hop | None = None
 
 
 class Failed(NamedTuple):
@@ -84,9 +86,10 @@ class Reading(NamedTuple):
 
 
 class Reader:
-    """Reads the messages of one reaction's topic."""
+    """Reads the messages of one reaction's topic. tracer: None: nothing is traced."""
 
-    def __init__(self, reaction: Reaction, decode: Decode, letters: Letters) -> None:
+    def __init__(self, reaction: Reaction, decode: Decode, letters: Letters, tracer: Tracer | None = None) -> None:
+        self._tracer = tracer
         self._event_type = reaction.trigger.TYPE
         self._is_ours = issubclass(reaction.trigger, OwnEvent)
         self._decode = decode
@@ -128,7 +131,8 @@ class Reader:
     def read_one(self, message: Message) -> Taken:
         """Decode one message. Raises Rejected, SchemaAwaited or RegistryUnavailable, as the decoder does."""
         event = self._decode(self._event_type, message.key, message.value)
-        return Taken(message, event, hash_content(event, message.value or b""))
+        hop = None if self._tracer is None else self._tracer.hop(message, event)
+        return Taken(message, event, hash_content(event, message.value or b""), hop)
 
     def _ring(self, message: Message, detail: str) -> None:
         """Ring once for a message, and again if it still waits after long."""

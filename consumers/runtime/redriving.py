@@ -148,7 +148,7 @@ class Redriver:
         message = Message(letter.topic, letter.partition, letter.offset, letter.key, letter.body, letter.headers, 0)
         letters = Letters(reaction.group, reaction.trigger.TYPE, self._ports.mask)
         try:
-            one = Reader(reaction, self._ports.decode, letters).read_one(message)
+            one = Reader(reaction, self._ports.decode, letters, self._ports.tracer).read_one(message)
         except Rejected as rejected:
             return await self._keep(transaction, letter, rejected.reason, rejected.detail)
         except (SchemaAwaited, RegistryUnavailable) as error:

@@ -173,7 +173,8 @@ class Settler:
         settle = self._reactions[operation.reaction].settle
         context = work.context(operation.causation_id)
         outcome, lease = answer.outcome, answer.lease
-        work.apply(settle_answer(settle, order, operation, outcome, lease, context, answer.request_id))
+        settled = settle_answer(settle, order, operation, outcome, lease, context, answer.request_id)
+        work.apply(settled, operation.trace)
         return True
 
     def _compare(self, answer: Answer, settled: tuple[OperationState, str | None] | None) -> None:

@@ -20,6 +20,7 @@ from domain.ports.store import Change, Changes, Claimed, Transaction
 from domain.reaction import Reaction
 from domain.restocking import lines_of, request_of
 from domain.rules import Context, Rules
+from domain.tracing import Trace
 from domain.values import replace
 
 LOCAL_ROUNDS_MAX: Final = 4
@@ -54,17 +55,28 @@ class Work:
         """
         return Context(self.transaction.now, causation_id, self._rules, content, recorded_at=recorded_at)
 
-    def apply(self, decision: Decision) -> None:
-        """Take a decision into this work."""
+    def apply(self, decision: Decision, trace: Trace | None = None) -> None:
+        """Take a decision into this work.
+
+        trace: the context that its events and new operations carry on; None: that of the order's unfinished operations.
+        """
+        order = decision.order
+        if order is not None:
+            before = self._orders.get(order.order_id)
+            trace = trace or trace_of(before)
+            if trace is not None:
+                order = traced(before, order, trace)
         if decision.events:
             self.changes.events += decision.events
+            if trace is not None:
+                self.changes.traces.update((event.event_id.int, trace) for event in decision.events)
         if decision.notifications:
             self.changes.notifications += decision.notifications
         if decision.adjustments:
             self.changes.adjustments += decision.adjustments
-        if decision.order is not None:
-            order_id = decision.order.order_id
-            self._orders[order_id] = decision.order
+        if order is not None:
+            order_id = order.order_id
+            self._orders[order_id] = order
             self._touched[order_id] = None
             if decision.dispute is not None:
                 self.changes.disputes.append((order_id, decision.dispute))
@@ -129,9 +141,27 @@ class Work:
         outcomes = {answer.operation_id.int: answer.outcome for answer in answers}
         for operation in operations:
             order, settle = self._orders[operation.order_id], self._reactions[operation.reaction].settle
-            self.apply(
-                settle(order, operation, outcomes[operation.operation_id.int], self.context(operation.causation_id))
-            )
+            context = self.context(operation.causation_id)
+            self.apply(settle(order, operation, outcomes[operation.operation_id.int], context), operation.trace)
+
+
+def trace_of(order: Order | None) -> Trace | None:
+    """Return the context of an order's unfinished operations, of the first that has one."""
+    if order is None or not order.operations:
+        return None
+    return next((o.trace for o in order.operations if o.trace is not None), None)
+
+
+def traced(before: Order | None, after: Order, trace: Trace) -> Order:
+    """Return the order with this context on the operations that it did not have before."""
+    known = before.operations if before is not None else ()
+    if after.operations is known:
+        return after
+    ids = {o.operation_id.int for o in known}
+    return replace(
+        after,
+        operations=tuple([o if o.operation_id.int in ids else replace(o, trace=trace) for o in after.operations]),
+    )
 
 
 def inventory_call(order: Order, operation: Operation, context: Context) -> InventoryCall:

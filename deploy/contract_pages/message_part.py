@@ -76,7 +76,7 @@ def _headers(example: EventFacts) -> list[Html]:
             "CloudEvents 1.0 in Kafka's binary mode, all values UTF-8. They repeat what the body says, so that one can "
             "sort messages without decoding them; the body counts. A W3C ",
             tag("code", "traceparent"),
-            " may stand beside them.",
+            " may stand beside them, and a tracestate: the context of the step that decided on the event.",
         ),
         table(("Header", f"In the example of {example.event_type}"), *rows),
     ]

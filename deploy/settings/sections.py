@@ -9,6 +9,7 @@ from schemas.fields import LARGEST_EVENT_BYTES
 
 GatewayKind = Literal["stripe", "sandbox", "simulated"]
 InventoryKind = Literal["internal", "http"]
+TracesKind = Literal["off", "otlp"]
 NotifierKind = Literal["log", "smtp", "webhook"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
@@ -258,5 +259,12 @@ class Watching(Section):
     metrics_interval_s: Seconds = Field(15, description="between looks of the sweep at what database and Kafka know")
     health_listen: str | None = Field(
         None, pattern=LISTEN, description="host:port for probes: /live, /ready, /started; port 0: any free; none: off"
+    )
+    traces: TracesKind = Field(
+        "off",
+        description="otlp: to the collector at OTEL_EXPORTER_OTLP_ENDPOINT (extra `traces`); off: nowhere",
+    )
+    otel_sample: float = Field(
+        0.1, ge=0, le=1, allow_inf_nan=False, description="share of the traces that begin with us, from 0 to 1"
     )
     audit_interval_s: Seconds = Field(300, description="between audits of the orders that changed, by a sweep")

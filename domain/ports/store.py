@@ -19,6 +19,7 @@ from domain.ports.locks import Locks
 from domain.ports.source import Passed
 from domain.ports.stock_work import StockWork
 from domain.ports.upkeep import InboxUpkeep
+from domain.tracing import Trace
 from domain.values import Value
 from schemas.events import Event, OwnEvent
 
@@ -62,6 +63,7 @@ class Changes:
 
     disputes: of which order, and as they are now. adjustments: of the stock; the inventory has them made. early:
     messages to keep until their order comes. applied: numbers of early messages that need not be kept any more.
+    traces: the contexts that events are sent with, by the number of the event's id; those without one are not in it.
     """
 
     orders: list[Change] = field(default_factory=list)
@@ -74,6 +76,7 @@ class Changes:
     adjustments: list[Adjustment] = field(default_factory=list)
     early: list[EarlyMessage] = field(default_factory=list)
     applied: list[int] = field(default_factory=list)
+    traces: dict[int, Trace] = field(default_factory=dict)
 
 
 class Receipt(Enum):

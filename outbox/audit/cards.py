@@ -21,8 +21,9 @@ from schemas.topics import CONSUMED, EVENTS, TOPICS
 
 IDS: Final = frozenset({"order_id", "customer_id", "correlation_id", "sku"})
 """Fields and columns with ids that others chose."""
-UNCHECKED_COLUMNS: Final = IDS | {"lines", "missing", "content_hash", "topic_id"}
-"""Lines and missing items are SKUs and quantities. A topic's id is 32 random hexadecimal digits."""
+UNCHECKED_COLUMNS: Final = IDS | {"lines", "missing", "content_hash", "topic_id", "trace_context"}
+"""Lines and missing items are SKUs and quantities. A topic's id is 32 random hexadecimal digits, and so is a trace's;
+who keeps a trace's context has searched the rest of it (domain.tracing)."""
 BY_ROW: Final = frozenset({"event", "dead_letter", "early_message"})
 """Tables of messages: these must be decoded to know what is an id."""
 UNCHECKED_HEADERS: Final = frozenset(

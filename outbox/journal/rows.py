@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 
 from domain.dead_letter import DeadLetter
 from domain.errors import Transient, Unfit
+from domain.tracing import Trace
 from outbox.driver.batches import Row
 from outbox.journal.letters import FIRST_OF_OURS, Header, cut_copy
 from outbox.journal.limits import original_headers, signed_bytes, storable_text
@@ -34,8 +35,8 @@ class RowEncoder:
             self._topics[event_type] = topic_name(self._prefix, event_type)
         return self._topics[event_type]
 
-    def event_row(self, event: OwnEvent, order_number: int) -> Row:
-        """Return the journal row of an event, see statements.EVENT_COLUMNS.
+    def event_row(self, event: OwnEvent, order_number: int, trace: Trace | None = None) -> Row:
+        """Return the journal row of an event, see statements.EVENT_COLUMNS. trace: the context that it is sent with.
 
         The relay makes the message's key and headers from the row.
         """
@@ -60,6 +61,7 @@ class RowEncoder:
             body,
             event.occurred_at,
             event.causation_id,
+            trace,
         )
 
 

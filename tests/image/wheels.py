@@ -22,6 +22,8 @@ DOCKERFILE: Final = ROOT / "deploy" / "image" / "Dockerfile"
 LOCK: Final = ROOT / "requirements.lock"
 TOOLS_LOCK: Final = Path(__file__).parent / "requirements.lock"
 PROJECT: Final = "payments"
+EXTRAS: Final = ("traces",)
+"""Extras that an image has, because no process can install one there; together some 5 MB."""
 PLAY: Final = ("starlette", "uvicorn", "aiosmtpd", "rich", "psutil")
 """What gateway sandbox and demo need besides. The servers of the extra `embedded` are images of their own there."""
 PIP_S: Final = 600.0
@@ -75,7 +77,7 @@ def gather(target: Target) -> Path:
     wheels.mkdir(parents=True)
     shutil.copy(DOCKERFILE, FOLDER)
     lock = read_lock(LOCK.read_text("utf-8"))
-    base = closure([Requirement(PROJECT)], lock, target)
+    base = closure([Requirement(f"{PROJECT}[{','.join(EXTRAS)}]")], lock, target)
     play = closure([Requirement(name) for name in PLAY], lock, target) - base
     tools = read_lock(TOOLS_LOCK.read_text("utf-8"))
     _download(wheels / "payments", chosen(lock, base, target), target)
