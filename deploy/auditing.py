@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from deploy.contracts import codec_of
+from deploy.gateways import lists_of
 from deploy.inventories import stock_lists_of
 from deploy.kafka_topics import GROUPS, KafkaTopics
 from deploy.playbank.ledger import SandboxLedger
@@ -13,7 +14,6 @@ from deploy.readiness import check_session
 from deploy.running import now
 from deploy.settings import Settings, SettingsError
 from deploy.topics import check_present
-from deploy.wiring import lists_of
 from domain.ports.gateway import GatewayLedger
 from outbox.audit import (
     LATE,
