@@ -15,7 +15,7 @@ import psutil
 
 from tests.bench import chart, report
 from tests.bench.contestants import CONTESTANTS, DEFAULT, QUICK, Contestant
-from tests.bench.endurance import endurance_table, endure
+from tests.bench.endurance import BACKLOG_MAX, endurance_table, endure
 from tests.bench.environment import NotHere, peers_python, restate_server
 from tests.bench.figures import percentile
 from tests.bench.goals import goals_document, goals_table, judge
@@ -88,6 +88,7 @@ class Options:
     paced_s: float
     slow_share: float
     endurance: int
+    backlog: int
 
 
 def compare(servers: Servers, plan: Plan, options: Options) -> Outcome:
@@ -140,7 +141,10 @@ def slow(servers: Servers, plan: Plan, options: Options) -> Outcome:
 def endurance(servers: Servers, plan: Plan, options: Options) -> Outcome:
     """Measure ours over many orders. One process gets the gateway that forgets: whose memory it is must be clear."""
     ours = [replace(one, shared_gateway=not one.sandbox) for one in options.contestants]
-    results = [endure(servers, plan, one, options.latencies_ms[0], options.endurance, say) for one in ours]
+    results = [
+        endure(servers, plan, one, options.latencies_ms[0], options.endurance, say, backlog=options.backlog)
+        for one in ours
+    ]
     return "\n\n".join(endurance_table(result) for result in results), results
 
 
@@ -195,6 +199,7 @@ def machine(servers: Servers | None) -> dict[str, Any]:
 @click.option("--quick", is_flag=True, help="One round of the most telling ones, gateway 0 ms: under 3 minutes.")
 @click.option("--slow-share", type=float, help="Only this: so many gateway calls take 3 s, against none.")
 @click.option("--endurance", type=int, help="Only this: the cost of an order over so many orders.")
+@click.option("--backlog", default=BACKLOG_MAX, show_default=True, help="With --endurance: orders under way at most.")
 @click.option("--relay", "only_relay", is_flag=True, help="Only this: relays alone.")
 @click.option("--decode", "only_decode", is_flag=True, help="Only this: the codec alone.")
 @click.option("--client", "only_client", is_flag=True, help="Only this: the Stripe adapter alone, at the sandbox.")
@@ -215,6 +220,7 @@ def main(
     quick: bool,
     slow_share: float | None,
     endurance: int | None,
+    backlog: int,
     only_relay: bool,
     only_decode: bool,
     only_client: bool,
@@ -247,7 +253,7 @@ def main(
     python = Path(sys.executable) if all(one.ours for one in contestants) else peers_python(say)
     contestants, extra = with_restate(contestants)
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings}, growing_ids=ids == "growing")
-    options = Options(contestants, latency_ms, rounds, rate, seconds, slow_share or 0.0, endurance or 0)
+    options = Options(contestants, latency_ms, rounds, rate, seconds, slow_share or 0.0, endurance or 0, backlog)
     document = run(mode, plan, options)
     if json_file:
         json_file.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
