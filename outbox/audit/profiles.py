@@ -60,7 +60,7 @@ _PROFILES: Final[LiteralString] = f"""
            FULL JOIN operation_cells USING (order_number, order_id)
            FULL JOIN hold_cells USING (order_number, order_id)
            LEFT JOIN request_cells USING (order_number, order_id)
-     GROUP BY 1"""  # noqa: S608 - literals only
+     GROUP BY 1 ORDER BY 1"""  # noqa: S608 - literals only
 """Rows of an order have both its number and its id: a row with the one of another order belongs to no order here.
 
 By the number, and in its order: indexes give the rows so, and what is sorted is small. All is one text, so that orders

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from schemas.codec import Codec
 from schemas.events import PaymentAuthorized
+from tests.bench.history.__main__ import table
+from tests.bench.history.commands import Cost
 from tests.bench.history.played import SEED, Rows
 from tests.bench.history.template import Copy, templates_of
 from tests.schemas import builders
@@ -84,3 +86,9 @@ def test_the_inbox_has_a_copys_events_on_their_day() -> None:
 def test_the_original_is_the_copy_without_shift_but_for_its_tag() -> None:
     found = bytes.fromhex(copied("event", Copy(0, 0))["body"].removeprefix(r"\\x"))
     assert len(found) == len(CODEC.encode(EVENT))
+
+
+def test_a_goal_counts_the_command_and_postgresql_together() -> None:
+    costs = [Cost("audit", 0, 10.0, 49.0, 90.0), Cost("audit", 0, 1.0, 1.0, 201.0), Cost("dlq list", 0, 0.3, 0.2, 50.0)]
+    told = [line.split(" | ")[3].split(": ")[1] for line in table(costs).splitlines()[2:]]
+    assert told == ["reached", "not reached", "not reached"]
