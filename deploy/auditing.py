@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from deploy.contracts import codec_of
+from deploy.gateways import lists_of
 from deploy.inventories import stock_lists_of
 from deploy.kafka_topics import GROUPS, KafkaTopics
 from deploy.playbank.ledger import SandboxLedger
@@ -13,7 +14,6 @@ from deploy.readiness import check_session
 from deploy.running import now
 from deploy.settings import Settings, SettingsError
 from deploy.topics import check_present
-from deploy.wiring import lists_of
 from domain.ports.gateway import GatewayLedger
 from outbox.audit import (
     LATE,
@@ -44,13 +44,14 @@ async def run_audit(
     ledger: GatewayLedger | None = None,
     progress: Callable[[str], None] = lambda _: None,
     listing: Callable[[str], None] = lambda _: None,
+    parts: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Wait until the pipeline is quiet, at most wait_s (None: not at all), then audit it.
 
     ledger: the gateway's ledger, by default that of the sandbox if that is the gateway. For Stripe, its lists of the
-    last weeks, as for an inventory elsewhere its holds; listing gets a line after each page. Kafka, if it is set, is
-    asked whether the consumers have read everything. Raises Transient or psycopg.OperationalError for what does not
-    answer.
+    last weeks, as for an inventory elsewhere its holds; listing gets a line after each page, parts one before each part
+    of the audit. Kafka, if it is set, is asked whether the consumers have read everything. Raises Transient or
+    psycopg.OperationalError for what does not answer.
     """
     ledger = ledger or ledger_of(settings)
     listed = ledger is None and settings.gateway == "stripe"
@@ -76,7 +77,8 @@ async def run_audit(
         if settings.inventory == "http":
             goods = await stack.enter_async_context(stock_lists_of(settings))
             holds = await read_holds(connection, goods, now() - SINCE - LATE, listing)
-        return await audit(connection, scope, ledger=record, topics=reader if topics else None, lag=lag, holds=holds)
+        asked = reader if topics else None
+        return await audit(connection, scope, ledger=record, topics=asked, lag=lag, holds=holds, progress=parts)
 
 
 async def run_reconcile(

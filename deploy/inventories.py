@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from consumers.adapters.inventory import HttpInventory, HttpLists, InternalInventory
+from consumers.adapters.inventory.internal import InternalInventory
 from deploy.failures import NOT_REACHED, Failure
 from deploy.settings import Settings
 from outbox.operators.inventory_switch import inventory_in_use
+
+if TYPE_CHECKING:
+    from consumers.adapters.inventory.http import HttpInventory
+    from consumers.adapters.inventory.http_lists import HttpLists
 
 
 def is_elsewhere(settings: Settings) -> bool:
@@ -20,10 +25,12 @@ def local_of(settings: Settings) -> InternalInventory | None:
     return None if is_elsewhere(settings) else InternalInventory()
 
 
-def remote_of(settings: Settings) -> HttpInventory | None:
+def remote_of(settings: Settings) -> "HttpInventory | None":
     """Make the client of an inventory elsewhere; None if it is the internal one. Raises SettingsError without a URL."""
     if not is_elsewhere(settings):
         return None
+    from consumers.adapters.inventory.http import HttpInventory  # noqa: PLC0415 - needs an HTTP client
+
     token = settings.inventory_token
     return HttpInventory(
         settings.external_inventory(),
@@ -33,8 +40,10 @@ def remote_of(settings: Settings) -> HttpInventory | None:
 
 
 @asynccontextmanager
-async def stock_lists_of(settings: Settings) -> AsyncIterator[HttpLists]:
+async def stock_lists_of(settings: Settings) -> "AsyncIterator[HttpLists]":
     """Make what reads the lists of an inventory elsewhere; closed at the end. Raises SettingsError without a URL."""
+    from consumers.adapters.inventory.http_lists import HttpLists  # noqa: PLC0415 - as above
+
     token = settings.inventory_token
     lists = HttpLists(
         settings.external_inventory(),

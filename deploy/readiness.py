@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-import structlog
-
 from deploy.failures import NOT_REACHED, WRONG_USAGE, Failure, explain, listed
 from deploy.settings import Settings, SettingsError
 from outbox.driver.pooler import Pooling, pooling_of
@@ -106,6 +104,8 @@ def check_database(place: Place, processes: Collection[Process]) -> None:
             NOT_REACHED,
         )
     if Process.UPKEEP in processes and (lacked := lacked_for_upkeep(place.psycopg_url)):
+        import structlog  # noqa: PLC0415 - commands that only look at the schema need no log
+
         structlog.get_logger("deploy.readiness").warning(
             f"the database's user lacks {listed(lacked, NAMED_MAX)}: the inbox gets no new days from this process. "
             f"Grant that, or set a user who has it in {DIRECT}"

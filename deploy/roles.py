@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -14,8 +14,6 @@ from consumers.runtime.guard import Guard
 from deploy.failures import ANSWER_IS_NO, Failure
 from deploy.metrics.instruments import Instruments
 from deploy.notifying import say_who_is_told
-from deploy.observing.audits import Audits
-from deploy.observing.readings import Readings
 from deploy.presence import present
 from deploy.readiness import check_all, check_session, database_checks
 from deploy.running import Stopping, now, run
@@ -23,14 +21,15 @@ from deploy.settings import Settings, SettingsError
 from deploy.telemetry import quieten_kafka
 from deploy.topics import check_rights, check_topics
 from deploy.tracing.instruments import instruments_of
-from deploy.webhooks.making import notices_of, webhooks_of
-from deploy.webhooks.run import Webhooks
 from deploy.webhooks.tally import Came
 from deploy.wiring import bounds_of, engine_of, relay_of, source_maker
 from domain.alarms import ring
 from domain.ports.notices import KeepsNotices
 from domain.reaction import Reaction
 from outbox.schema.privileges import Process
+
+if TYPE_CHECKING:
+    from deploy.webhooks.run import Webhooks
 
 Started = Callable[[], None]
 Work = Callable[[asyncio.Event, Started, Instruments], Coroutine[Any, Any, None]]
@@ -201,16 +200,21 @@ async def roles_until(
 
 def _observing(settings: Settings, instruments: Instruments, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
     """Return what a sweep does besides: audits of changed orders, and looks at what database and Kafka know."""
+    from deploy.observing.audits import Audits  # noqa: PLC0415 - what only a sweep needs
+    from deploy.observing.readings import Readings  # noqa: PLC0415 - as above
+
     readings = [] if instruments.numbers is None else [Readings(settings, instruments.numbers, now).run(stop)]
     return [Audits(settings).run(stop), *readings]
 
 
-def _webhooks_of(settings: Settings, notices: KeepsNotices | None, instruments: Instruments) -> Webhooks | None:
+def _webhooks_of(settings: Settings, notices: KeepsNotices | None, instruments: Instruments) -> "Webhooks | None":
     """Return the endpoint; None, and a line of the log, if there is no secret to check webhooks with."""
     if notices is None or not settings.webhook_secrets():
         text = "no webhooks are taken, for PAYMENTS_STRIPE_WEBHOOK_SECRET is not set; the gateway's events are polled"
         structlog.get_logger("deploy.roles").info(text)
         return None
+    from deploy.webhooks.making import webhooks_of  # noqa: PLC0415 - needs an HTTP server
+
     return webhooks_of(settings, notices, instruments.webhooks(Came))
 
 
@@ -224,6 +228,8 @@ async def webhooks_until(settings: Settings, stop: asyncio.Event, started: Start
             "set PAYMENTS_STRIPE_WEBHOOK_SECRET (or PAYMENTS_STRIPE_WEBHOOK_SECRET_FILE) to the signing secret of the "
             "endpoint, which the gateway's dashboard shows (whsec_...)"
         )
+    from deploy.webhooks.making import notices_of, webhooks_of  # noqa: PLC0415 - as above
+
     await check_all(*database_checks(settings, Process.WEBHOOKS))
     async with (
         notices_of(settings) as notices,

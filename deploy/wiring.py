@@ -9,10 +9,6 @@ from functools import partial
 from typing import Any
 
 from consumers.adapters.gateway.references import could_name
-from consumers.adapters.gateway.stripe_account import KnownBefore
-from consumers.adapters.gateway.stripe_adapter import API_BASE, StripeGateway, check_play
-from consumers.adapters.gateway.stripe_lists import StripeLists
-from consumers.adapters.gateway.stripe_requests import StripeRequests
 from consumers.adapters.kafka.source import KafkaSource
 from consumers.reactions import BY_NAME
 from consumers.runtime.asking import Asker
@@ -20,18 +16,17 @@ from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Bounds, Local, Ports
 from consumers.runtime.resolving import Resolver
+from deploy import gateways
 from deploy.contracts import Contracts, codec_of
+from deploy.gateways import event_list_of, is_live
 from deploy.inventories import check_inventory, is_elsewhere, local_of, remote_of
 from deploy.metrics.instruments import Instruments
 from deploy.notifying import messenger_of, notifier_of, sends_messages
-from deploy.playbank.in_process import SimulatedGateway
 from deploy.readiness import check_all, check_session, database_checks
-from deploy.running import now
-from deploy.settings import Settings, SettingsError
+from deploy.settings import Settings
 from deploy.topics import check_topics
 from deploy.tracing.instruments import tracer_of
 from domain.ids import OrderId
-from domain.ports.gateway import Gateway, GatewayReferences
 from domain.ports.metering import StoreMeter, Unmetered
 from domain.ports.publisher import Publisher
 from domain.ports.source import Source
@@ -48,10 +43,6 @@ from schemas.topics import topic_name
 
 WRITTEN_MAX = 10_000
 """So many events that a process wrote it need not decode when it reads them: some 15 MB."""
-LISTS_AT_ONCE = 1
-"""Pages are read one after the other: each begins behind the last one."""
-SANDBOX_KEY = "sk_test_sandbox"
-"""The sandbox accepts any test key."""
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -59,7 +50,7 @@ def rules_of(settings: Settings) -> Rules:
     named = {**_named(settings, Rules.__struct_fields__), "four_eyes_minor": settings.four_eyes()}
     return Rules(
         **named,
-        livemode=settings.gateway == "stripe" and _is_live(settings),
+        livemode=settings.gateway == "stripe" and is_live(settings),
         inventory_elsewhere=is_elsewhere(settings),
     )
 
@@ -76,67 +67,6 @@ def bounds_of(settings: Settings) -> Bounds:
 
 def _named(settings: Settings, fields: Iterable[str]) -> dict[str, Any]:
     return {field: getattr(settings, field) for field in fields if field in Settings.model_fields}
-
-
-def gateway_of(settings: Settings, known_before: KnownBefore | None = None) -> Gateway:
-    """Make the gateway that the settings choose. Raises SettingsError for no gateway, or a live key with play money.
-
-    known_before: of the store, for a process that looks up calls (see StripeGateway).
-    """
-    if settings.gateway_kind() == "simulated":
-        return SimulatedGateway(
-            now,
-            asyncio.sleep,
-            latency_ms=settings.simulated_latency_ms,
-            timeout_s=settings.gateway_timeout_s,
-            pending_s=settings.sandbox_pending_s,
-        )
-    key, base = _stripe(settings)
-    return StripeGateway(
-        key,
-        api_base=base,
-        concurrency=settings.gateway_concurrency,
-        connect_timeout_s=settings.gateway_connect_timeout_s,
-        timeout_s=settings.gateway_timeout_s,
-        known_before=known_before,
-    )
-
-
-def _stripe(settings: Settings) -> tuple[str, str]:
-    """Return the key and the address of Stripe, or of the sandbox. Raises SettingsError as gateway_of."""
-    key = settings.stripe_api_key.get_secret_value() if settings.stripe_api_key else SANDBOX_KEY
-    base = settings.stripe_api_base or API_BASE
-    if settings.gateway_kind() == "sandbox":
-        if settings.stripe_api_base is None:
-            raise SettingsError(
-                "the sandbox's address is not known: set PAYMENTS_STRIPE_API_BASE, or let `payments up --embedded` or "
-                "`payments embedded` start one"
-            )
-        check_play(key, base)
-    return key, base
-
-
-@asynccontextmanager
-async def lists_of(settings: Settings) -> AsyncIterator[StripeLists]:
-    """Make what reads the gateway's lists; closed at the end. Raises SettingsError for a gateway without lists."""
-    if settings.gateway_kind() == "simulated":
-        raise SettingsError(
-            "the simulated gateway has no lists: it lives in the memory of its process. Set PAYMENTS_GATEWAY"
-        )
-    key, base = _stripe(settings)
-    lists = StripeLists(
-        StripeRequests(
-            key,
-            base,
-            LISTS_AT_ONCE,
-            connect_timeout_s=settings.gateway_connect_timeout_s,
-            timeout_s=settings.gateway_timeout_s,
-        )
-    )
-    try:
-        yield lists
-    finally:
-        await lists.close()
 
 
 @asynccontextmanager
@@ -200,7 +130,7 @@ async def engine_of(
             return await store.known_before(order_id)
 
         # Made before the store, so that wrong settings are told before a database is asked for.
-        gateway = gateway_of(settings, known_before)
+        gateway = gateways.gateway_of(settings, known_before)
         stack.push_async_callback(gateway.close)
         remote = remote_of(settings)
         if remote is not None:
@@ -227,7 +157,7 @@ async def engine_of(
             codec.decode,
             codec,
             store.notices,
-            gateway.events if isinstance(gateway, StripeGateway) else None,
+            event_list_of(settings, gateway),
             store.messages,
             messenger,
             remote if instruments is None else instruments.inventory(remote),
@@ -240,19 +170,6 @@ async def engine_of(
             instruments.watch_edges(engine.edges.all())
             instruments.health.watch(engine.guard.ages)
         yield engine
-
-
-@asynccontextmanager
-async def references_of(settings: Settings) -> AsyncIterator[GatewayReferences | None]:
-    """Make what looks up ids at the gateway. None for no gateway, or the simulated one: its ids are in memory."""
-    if settings.gateway is None or settings.gateway_kind() == "simulated":
-        yield None
-        return
-    gateway = gateway_of(settings)
-    try:
-        yield gateway if isinstance(gateway, StripeGateway) else None
-    finally:
-        await gateway.close()
 
 
 @asynccontextmanager
@@ -293,8 +210,3 @@ def source_maker(settings: Settings, joined: Callable[[str], None] = lambda _: N
         )
 
     return make
-
-
-def _is_live(settings: Settings) -> bool:
-    key = settings.stripe_api_key
-    return key is not None and "_live_" in key.get_secret_value()

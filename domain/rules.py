@@ -3,14 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final
 
 from domain.ids import EventId
 from domain.values import Value
 from schemas.events import Event
-
-LEASE_MARGIN: Final = 0.1
-"""Calls must end when this share of the lease is left, so that their answers are settled under the lease."""
 
 
 class Rules(Value, frozen=True):

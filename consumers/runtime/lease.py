@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 from consumers.runtime.ports import Bounds
+from domain.lease_margin import LEASE_MARGIN
 from domain.operation import GatewayCall
 from domain.ports.store import Claimed
-from domain.rules import LEASE_MARGIN, Rules
+from domain.rules import Rules
 from domain.stock_calls import StockCall
 
 

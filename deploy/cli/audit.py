@@ -72,7 +72,9 @@ def audit(
     if rebuild:
         taken = run(take_over(settings, place, seldom(say))) if apply else None
         return _rebuild(settings, place, wait_s, taken, as_json=as_json)
-    auditing = run_audit(settings, topics=topics, wait_s=wait_s, progress=_tell_waiting, listing=seldom(say))
+    auditing = run_audit(
+        settings, topics=topics, wait_s=wait_s, progress=_tell_waiting, listing=seldom(say), parts=seldom(say)
+    )
     report = run(auditing)
     if as_json:
         emit_json(report.as_json())

@@ -71,6 +71,18 @@ def settings_with_schema() -> Settings:
     return settings
 
 
+def settings_for_reading() -> Settings:
+    """Read the settings of a command that only reads the database. Raises Failure unless it has this release's schema.
+
+    No log is set up, for its libraries take longer to load than such a command to answer: what it needs never logs.
+    """
+    from deploy.readiness import check_schema  # noqa: PLC0415 - keeps --help quick
+
+    settings = load_settings()
+    check_schema(settings)
+    return settings
+
+
 def settings_for_command(*, quiet: bool = True, **how: Any) -> Settings:
     """Read the settings (arguments as of load_settings) and set up the log.
 

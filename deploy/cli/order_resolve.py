@@ -9,7 +9,7 @@ from deploy.cli.words import check_words, os_user, person
 from deploy.failures import Failure
 from deploy.running import run
 from deploy.settings import Settings
-from deploy.views.timeline import moment
+from deploy.views.times import moment
 from domain.ids import OrderId
 from domain.operation import GATEWAY_KINDS, UNFINISHED, OperationKind
 from domain.ruling import No, Ruling, Word
@@ -80,7 +80,7 @@ async def _look(settings: Settings, order_id: OrderId, ruling: Ruling) -> Ruling
     Of what was not executed only a refund may be made twice by that word.
     """
     from consumers.adapters.gateway.references import could_name  # noqa: PLC0415 - as above
-    from deploy.wiring import references_of  # noqa: PLC0415 - as above
+    from deploy.gateways import references_of  # noqa: PLC0415 - as above
 
     with snapshot(settings.sqlalchemy_url()) as connection:
         known, asked_at = read_order(connection, order_id), time_of(connection)

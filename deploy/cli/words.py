@@ -6,8 +6,8 @@ from typing import Final
 from unicodedata import category
 
 import click
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
-from sqlalchemy.engine import make_url
 
 from deploy.failures import Failure
 from deploy.running import now
@@ -15,6 +15,7 @@ from deploy.settings import Settings
 from deploy.views.early_text import not_come
 from domain.approval import Person
 from domain.requests import RequestState
+from outbox.driver.conninfo import libpq_url
 from outbox.operators.early_list import early_list
 from outbox.operators.queries import snapshot
 from schemas.cards import contains_card_number
@@ -50,8 +51,8 @@ def check_words(_: click.Context, parameter: click.Parameter, text: str | None) 
 
 def person(settings: Settings, goes_by: str | None = None) -> Person:
     """Return who runs the command: the OS user and the database role, which no option changes. goes_by: of --by."""
-    url = settings.sqlalchemy_url()
-    return Person(os_user(), make_url(url).username or "", goes_by)
+    user = conninfo_to_dict(libpq_url(settings.psycopg_url())).get("user")
+    return Person(os_user(), str(user or ""), goes_by)
 
 
 def os_user() -> str:

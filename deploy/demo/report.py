@@ -15,9 +15,9 @@ from deploy.demo.script import ScriptedOrder
 from deploy.demo.stories import OUTCOMES
 from deploy.demo.telling import one_of_each
 from deploy.views.audit_text import report_lines
-from deploy.views.order_text import later
 from deploy.views.tables import align
 from deploy.views.timeline import JournalEvent, Rank, timeline
+from deploy.views.times import later
 from outbox.audit import Report
 from outbox.operators.queries import OrderRows
 from schemas.money import Money

@@ -73,7 +73,7 @@ def deployment(settings: Settings) -> SetUp:
         with snapshot(settings.sqlalchemy_url()) as connection:
             if order_list(connection, None, 1):
                 raise SettingsError("the deployment has orders already: a demo is played once, on an empty one")
-            version = str(connection.exec_driver_sql("SHOW server_version").scalar_one()).split()[0]
+            version = str(connection.info.parameter_status("server_version")).split()[0]
         with ExitStack() as stack:
             with show.step("a mail server, and the stock") as step:
                 mailbox = stack.enter_context(listening(port))

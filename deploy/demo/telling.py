@@ -5,12 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from deploy.demo.mailbox import Mail
 from deploy.demo.script import Script, address_of
-from outbox.schema.aside_tables import messages
-from outbox.schema.tables import notifications
+from outbox.operators.queries import Reading
 from schemas.fields import NotificationKind
 
 
@@ -24,17 +21,17 @@ class Told(NamedTuple):
     sent: bool
 
 
-def read_told(connection: sa.Connection) -> list[Told]:
+def read_told(connection: Reading) -> list[Told]:
     """Read what customers were to be told."""
-    n = notifications.c
-    query = sa.select(n.event_id, n.order_id, n.customer_id, n.kind, n.sent_at.is_not(None)).order_by(n.occurred_at)
-    return [Told(*row) for row in connection.execute(query)]
+    query = """
+        SELECT event_id, order_id, customer_id, kind, sent_at IS NOT NULL AS sent FROM notification
+         ORDER BY occurred_at"""
+    return [Told(**row) for row in connection.execute(query)]
 
 
-def count_waiting(connection: sa.Connection) -> int:
+def count_waiting(connection: Reading) -> int:
     """Count the messages that are still to be sent."""
-    waiting = sa.select(sa.func.count()).select_from(messages).where(messages.c.state == "waiting")
-    return int(connection.execute(waiting).scalar_one())
+    return len(connection.execute("SELECT FROM message WHERE state = 'waiting'").fetchall())
 
 
 def mail_problems(script: Script, told: Sequence[Told], mails: Sequence[Mail]) -> Iterator[tuple[str, str]]:

@@ -16,9 +16,9 @@ from deploy.demo.noted import Asking, Noted
 from deploy.demo.script import Script, ScriptedOrder
 from deploy.demo.stories import ASKED_EVENT, OUTCOME_EVENTS, Cancel, Customer
 from deploy.demo.watch import Observed, Seen
+from deploy.gateways import SANDBOX_KEY
 from deploy.running import id_source, now
 from deploy.settings import Settings
-from deploy.wiring import SANDBOX_KEY
 from domain.errors import Transient
 from producers.checkout import Checkout
 from producers.kafka_publisher import KafkaPublisher

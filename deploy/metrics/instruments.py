@@ -7,20 +7,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from consumers.runtime.edges import Edge
 from deploy.failures import WRONG_USAGE, Failure
-from deploy.listening import serving
-from deploy.metrics.answering import Answering
-from deploy.metrics.calls import MeteredGateway, MeteredInventory
-from deploy.metrics.counting import Counting, known
 from deploy.metrics.health import Health
-from deploy.metrics.numbers import Numbers
-from deploy.metrics.publishing import MeteredPublisher, Publishing
 from deploy.settings import Settings, split_address
 from deploy.telemetry import hear_alarms
 from domain.alarms import ALARMS
@@ -28,6 +21,14 @@ from domain.ports.gateway import Gateway
 from domain.ports.inventory import RemoteInventory
 from domain.ports.metering import StoreMeter
 from domain.ports.publisher import Publisher
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from deploy.metrics.answering import Answering
+    from deploy.metrics.counting import Counting
+    from deploy.metrics.numbers import Numbers
+    from deploy.metrics.publishing import Publishing
 
 CONNECTIONS_MAX: Final = 100
 LAST_SCRAPE_S: Final = 20.0
@@ -42,7 +43,7 @@ class Instruments:
 
     def __init__(self, settings: Settings, roles: str, stalled_after_s: float) -> None:
         self.health = Health(stalled_after_s)
-        self.numbers = Numbers() if settings.metrics_listen is not None else None
+        self.numbers = _numbers(settings)
         self._settings = settings
         self._counting: Counting | None = None
         self._publishing: Publishing | None = None
@@ -65,21 +66,33 @@ class Instruments:
     def store_meter(self) -> StoreMeter | None:
         """Return what hears of transactions; None if nothing is counted."""
         if self.numbers is not None and self._counting is None:
+            from deploy.metrics.counting import Counting  # noqa: PLC0415 - loaded if it is asked for
+
             self._counting = Counting(self.numbers, self._settings.topic_prefix)
         return self._counting
 
     def gateway(self, gateway: Gateway) -> Gateway:
         """Return the gateway, its calls counted."""
-        return gateway if self.numbers is None else MeteredGateway(gateway, self.numbers)
+        if self.numbers is None:
+            return gateway
+        from deploy.metrics.calls import MeteredGateway  # noqa: PLC0415 - loaded if it is asked for
+
+        return MeteredGateway(gateway, self.numbers)
 
     def inventory(self, inventory: RemoteInventory | None) -> RemoteInventory | None:
         """Return the inventory elsewhere, its calls counted."""
-        return inventory if self.numbers is None or inventory is None else MeteredInventory(inventory, self.numbers)
+        if self.numbers is None or inventory is None:
+            return inventory
+        from deploy.metrics.calls import MeteredInventory  # noqa: PLC0415 - loaded if it is asked for
+
+        return MeteredInventory(inventory, self.numbers)
 
     def relay(self) -> Callable[[Publisher], Publisher]:
         """Return what has a relay's publishers counted."""
         if self.numbers is None:
             return lambda publisher: publisher
+        from deploy.metrics.publishing import MeteredPublisher, Publishing  # noqa: PLC0415 - loaded if it is asked for
+
         publishing = self._publishing = self._publishing or Publishing(self.numbers)
         return lambda publisher: MeteredPublisher(publisher, publishing)
 
@@ -129,9 +142,13 @@ class Instruments:
                 bound[setting] = await self._listen(until_end, setting, listen, answering)
             yield bound
 
-    def _answering(self) -> list[tuple[str, str, Answering]]:
+    def _answering(self) -> "list[tuple[str, str, Answering]]":
         """Return what is answered at which address: one server for both if they are the same, and no free port."""
         metrics, health = self._settings.metrics_listen, self._settings.health_listen
+        if metrics is None and health is None:
+            return []
+        from deploy.metrics.answering import Answering  # noqa: PLC0415 - loaded if it is asked for
+
         registry = self._registry() if self.numbers is not None else None
         if metrics is not None and metrics == health and split_address(metrics)[1]:
             return [("PAYMENTS_METRICS_LISTEN", metrics, Answering(registry, self.health, self._scraped.set))]
@@ -142,7 +159,13 @@ class Instruments:
             found.append(("PAYMENTS_HEALTH_LISTEN", health, Answering(None, self.health)))
         return found
 
-    def _registry(self) -> CollectorRegistry:
+    def _registry(self) -> "CollectorRegistry":
+        from prometheus_client import (  # noqa: PLC0415 - loaded if it is asked for
+            CollectorRegistry,
+            PlatformCollector,
+            ProcessCollector,
+        )
+
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -150,7 +173,9 @@ class Instruments:
         registry.register(self.numbers)
         return registry
 
-    async def _listen(self, until_end: AsyncExitStack, setting: str, listen: str, answering: Answering) -> str:
+    async def _listen(self, until_end: AsyncExitStack, setting: str, listen: str, answering: "Answering") -> str:
+        from deploy.listening import serving  # noqa: PLC0415 - loaded if it is asked for
+
         host, port = split_address(listen)
         try:
             address = await until_end.enter_async_context(
@@ -164,10 +189,20 @@ class Instruments:
         structlog.get_logger("deploy.metrics").info("listening", setting=setting, address=address)
         return address
 
-    def _describe(self, numbers: Numbers, roles: str) -> None:
+    def _describe(self, numbers: "Numbers", roles: str) -> None:
+        from deploy.metrics.counting import known  # noqa: PLC0415 - loaded if it is asked for
+
         labels = (version("payments"), roles)
         numbers.gauge("payments_process_info", lambda: {labels: 1})
         numbers.gauge("payments_ready", lambda: {(): float(self.health.is_ready)})
         numbers.gauge("payments_loop_turn_age_seconds", lambda: {(): self.health.oldest_turn_s()})
         alarms = numbers.counter("payments_alarms_total")
         hear_alarms(lambda reason: alarms.add((known(reason, ALARMS),)))
+
+
+def _numbers(settings: Settings) -> "Numbers | None":
+    if settings.metrics_listen is None:
+        return None
+    from deploy.metrics.numbers import Numbers  # noqa: PLC0415 - loaded if it is asked for
+
+    return Numbers()

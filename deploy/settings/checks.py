@@ -5,8 +5,7 @@ from urllib.parse import urlsplit
 
 from deploy.settings.errors import SettingsError
 from deploy.settings.places import check_database_url
-from domain.rules import LEASE_MARGIN
-from domain.wording import check_description, check_return_url, check_suffix, is_this_machine
+from domain.lease_margin import LEASE_MARGIN
 
 if TYPE_CHECKING:
     from deploy.settings.model import Settings
@@ -20,6 +19,8 @@ LIVE_KEY_PREFIXES = ("sk_live_", "rk_live_")
 
 def is_loopback(address: str) -> bool:
     """Whether the host of a URL is this machine. Names that need a look-up do not count."""
+    from domain.wording import is_this_machine  # noqa: PLC0415 - most commands need no rule
+
     return is_this_machine(urlsplit(address).hostname or "")
 
 
@@ -52,16 +53,22 @@ def check_gateway(settings: "Settings") -> None:
         raise ValueError("PAYMENTS_STRIPE_API_BASE must be https:// when it is not on this machine")
 
 
-_TEXTS = {"statement_suffix": check_suffix, "description": check_description, "return_url": check_return_url}
-
-
 def check_texts(settings: "Settings") -> None:
     """Refuse templates that Stripe could refuse with an order: then no order fails for one."""
-    for name, check in _TEXTS.items():
-        template = getattr(settings, name)
+    given = {name: getattr(settings, name) for name in ("statement_suffix", "description", "return_url")}
+    if not any(template is not None for template in given.values()):
+        return
+    from domain import wording  # noqa: PLC0415 - most commands need no rule
+
+    checks = {
+        "statement_suffix": wording.check_suffix,
+        "description": wording.check_description,
+        "return_url": wording.check_return_url,
+    }
+    for name, template in given.items():
         try:
             if template is not None:
-                check(template)
+                checks[name](template)
         except ValueError as error:
             raise ValueError(f"PAYMENTS_{name.upper()} {error}") from None
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from deploy.settings.checks import is_loopback
 from deploy.settings.errors import SettingsError
-from domain.rules import LEASE_MARGIN
+from domain.lease_margin import LEASE_MARGIN
 
 if TYPE_CHECKING:
     from deploy.settings.model import Settings

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from deploy.settings.errors import SettingsError
@@ -68,6 +67,8 @@ def _read_env_file(path: Path) -> dict[str, str]:
         raise SettingsError(f"cannot read {path}: {error}; make it a readable UTF-8 file") from None
     if not text:
         return {}
+    from dotenv import dotenv_values  # noqa: PLC0415 - most deployments have no such file
+
     return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
 
 

@@ -18,9 +18,11 @@ Seconds = Annotated[float, Field(gt=0, le=30 * 86400, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
-    """What all sections share: frozen, and no other names."""
+    """What all sections share: frozen, and no other names. Only the class of all settings is ever built."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, defer_build=True
+    )
 
 
 class Places(Section):

@@ -4,7 +4,6 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from deploy.connecting.renewed import Certificates, RenewedContext
 from deploy.settings.checks import is_loopback
 from deploy.settings.errors import SettingsError
 from deploy.settings.places import EMBEDDED_HINT
@@ -12,6 +11,7 @@ from deploy.settings.secrets import reader_of
 from outbox.driver.renewed import RenewedText
 
 if TYPE_CHECKING:
+    from deploy.connecting.renewed import Certificates
     from deploy.settings.model import Settings
 
 PROTOCOL: Final = "PAYMENTS_KAFKA_SECURITY_PROTOCOL"
@@ -150,6 +150,8 @@ def kafka_options(settings: "Settings") -> dict[str, Any]:
         "ssl_context": None,
     }
     if protocol.endswith("SSL"):
+        from deploy.connecting.renewed import RenewedContext  # noqa: PLC0415 - see _certificates
+
         options["ssl_context"] = RenewedContext(_certificates(settings))
     if not protocol.startswith("SASL_"):
         return options
@@ -177,7 +179,9 @@ def registry_options(settings: "Settings") -> dict[str, str]:
     return options
 
 
-def _certificates(settings: "Settings") -> Certificates:
+def _certificates(settings: "Settings") -> "Certificates":
+    from deploy.connecting.renewed import Certificates  # noqa: PLC0415 - needs the log's library; few use it
+
     return Certificates(
         settings.kafka_ssl_cafile,
         settings.kafka_ssl_certfile,
@@ -188,6 +192,7 @@ def _certificates(settings: "Settings") -> Certificates:
 
 def _tokens(settings: "Settings") -> Any:
     from deploy.connecting import tokens  # noqa: PLC0415 - as above
+    from deploy.connecting.renewed import Certificates  # noqa: PLC0415 - as above
 
     if settings.kafka_sasl_mechanism == "AWS_MSK_IAM":
         return tokens.from_aws(str(settings.kafka_aws_region))

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from consumers.adapters.notifier.mail import Sender, sender_of
-from consumers.adapters.notifier.signing import read_secret
 from deploy.settings.checks import is_loopback
 from deploy.settings.places import ENCODE
 
 if TYPE_CHECKING:
+    from consumers.adapters.notifier.mail import Sender
     from deploy.settings.model import Settings
 
 SMTP_PORTS: Final = {"smtp": 587, "smtps": 465}
@@ -90,10 +89,14 @@ def _split(url: str) -> tuple[SplitResult, int | None]:
     return parts, port
 
 
-def smtp_sender(settings: "Settings") -> Sender | None:
+def smtp_sender(settings: "Settings") -> "Sender | None":
     """Return who mails are from."""
+    if settings.smtp_from is None:
+        return None
+    from consumers.adapters.notifier.mail import sender_of  # noqa: PLC0415 - most processes send no mail
+
     try:
-        return None if settings.smtp_from is None else sender_of(settings.smtp_from)
+        return sender_of(settings.smtp_from)
     except ValueError as error:
         raise ValueError(f"PAYMENTS_SMTP_FROM {error}") from None
 
@@ -103,6 +106,8 @@ def notifier_secrets(settings: "Settings") -> tuple[bytes, ...]:
     given = settings.notifier_webhook_secret
     if given is None:
         return ()
+    from consumers.adapters.notifier.signing import read_secret  # noqa: PLC0415 - as above
+
     texts = [text.strip() for text in given.get_secret_value().split(",")]
     try:
         secrets = tuple(read_secret(text) for text in texts)

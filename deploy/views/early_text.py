@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from deploy.views.order_text import ago
-from deploy.views.timeline import moment
+from deploy.views.times import ago, moment
 from outbox.operators.queries import Record
 from schemas.texts import counted
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from deploy.views.order_text import ago
 from deploy.views.tables import table
+from deploy.views.times import ago
 from outbox.operators.queries import Record
 from schemas.texts import counted
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from deploy.views.order_text import ago
 from deploy.views.tables import table
+from deploy.views.times import ago
 from outbox.operators.queries import Record
 
 FIELDS = (

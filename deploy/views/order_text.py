@@ -1,14 +1,15 @@
 """Orders for people: align columns, money as money, times with the time that has passed."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import click
 
 from deploy.views.order_json import attempt_status
 from deploy.views.tables import align, table
 from deploy.views.terminal import visible
-from deploy.views.timeline import JournalEvent, moment, timeline
+from deploy.views.timeline import JournalEvent, timeline
+from deploy.views.times import ago, later, moment
 from domain.operation import UNFINISHED, OperationKind
 from domain.order import Status
 from domain.pending import AT_CUSTOMER
@@ -143,54 +144,6 @@ def _requests(stored: OrderRows) -> list[str]:
         for row in stored.requests
     ]
     return table(heads, rows, right=frozenset({3, 4}))
-
-
-def list_lines(orders: Sequence[Record], now: datetime, *, more: bool) -> Iterator[str]:
-    """Show orders, one a line, and the ways out of their reviews. more: there are more orders than these."""
-    heads = ("order", "status", "total", "attempt", "version", "changed", "review", "asked")
-    rows = [
-        (
-            row["order_id"],
-            row["status"],
-            str(Money(row["total_minor"], row["currency"])),
-            str(row["attempt"]),
-            str(row["version"]),
-            ago(now - row["updated_at"]),
-            row["review_reason"] or "",
-            row["asked"] or "",
-        )
-        for row in orders
-    ]
-    yield from table(heads, rows, right=frozenset({2, 3, 4}))
-    for reason in sorted({row["review_reason"] or "" for row in orders} & WAYS.keys()):
-        yield ""
-        yield f"{reason}: `payments order resolve ID --reason TEXT` with"
-        yield f"  --as {Word.EXECUTED}: {WAYS[reason].executed}"
-        yield f"  --as {Word.NOT_EXECUTED}: {WAYS[reason].not_executed}"
-    if more:
-        yield f"... and more: --limit shows more than {len(orders)}"
-
-
-def later(passed: timedelta) -> str:
-    """Write a duration after the start: +0.057 s, +2 min 03 s, +1 h 02 min, +3 d 04 h."""
-    seconds = passed.total_seconds()
-    if seconds < 60:
-        return f"+{seconds:.3f} s"
-    if seconds < 3_600:
-        return f"+{seconds // 60:.0f} min {seconds % 60:02.0f} s"
-    if seconds < 86_400:
-        return f"+{seconds // 3_600:.0f} h {seconds % 3_600 // 60:02.0f} min"
-    return f"+{seconds // 86_400:.0f} d {seconds % 86_400 // 3_600:02.0f} h"
-
-
-def ago(passed: timedelta) -> str:
-    """Write how long ago, in the largest unit that fits."""
-    seconds = max(0, int(passed.total_seconds()))
-    for name, length in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
-        if seconds >= length:
-            count = seconds // length
-            return f"{count} {name}{'s' if count > 1 else ''} ago"
-    return "just now"
 
 
 def _headed(head: str, lines: Sequence[str]) -> Iterator[str]:

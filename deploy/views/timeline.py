@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from deploy.views.times import moment
 from domain.errors import Transient
 from domain.messages import MessageState
 from domain.operation import INVENTORY_KINDS, OperationState
@@ -183,11 +184,6 @@ def facts_of(data: Mapping[str, Any]) -> Iterator[str]:
             yield f"money {value}"
         else:
             yield str(value)
-
-
-def moment(at: datetime) -> str:
-    """Write a time in UTC, to the second."""
-    return f"{at:%Y-%m-%d %H:%M:%S}"
 
 
 def _missing(item: Mapping[str, Any]) -> str:

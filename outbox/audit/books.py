@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Literal
 
-from outbox.audit.report import Findings
+from outbox.audit.report import VIOLATIONS_KEPT_MAX, Findings
 from schemas.codec import Codec
 
 FETCH: Final = 5_000
@@ -37,6 +37,13 @@ class Scope:
     prefix: str = ""
 
 
+class First(NamedTuple):
+    """The first rows of an answer, and how many it has."""
+
+    rows: Sequence[TupleRow]
+    times: int
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """Our books: one snapshot of the database, and what was found in it.
@@ -52,6 +59,13 @@ class Books:
     async def rows(self, query: LiteralString | Composed, parameters: Sequence[Any] = ()) -> list[TupleRow]:
         """Run a query with a short answer; return its rows."""
         return await (await self.connection.execute(self._narrow(query), parameters or None)).fetchall()
+
+    async def first(self, query: LiteralString, parameters: Sequence[Any] = ()) -> First:
+        """Run a query for violations, which may be very many: return the first of its rows, and how many there are."""
+        counted = SQL("SELECT found.*, count(*) OVER () FROM ({}) AS found LIMIT {}")
+        asked = counted.format(SQL(query), Literal(VIOLATIONS_KEPT_MAX))
+        rows = await self.rows(asked, parameters)
+        return First([row[:-1] for row in rows], rows[0][-1] if rows else 0)
 
     async def stream(
         self, stack: AsyncExitStack, query: LiteralString, parameters: Mapping[str, Any] | None = None

@@ -10,6 +10,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from outbox.audit.books import Scope
+from outbox.schema.mapping import BESIDE, ONE_AT_A_TIME
 from outbox.schema.partitions import oldest_day
 from outbox.store.quarantine import IN_QUARANTINE
 from schemas.texts import counted
@@ -22,13 +23,13 @@ _UNSENT: Final[LiteralString] = """
               JOIN (SELECT unnest(event_ids) AS id FROM outbox) o ON o.id = e.id
              WHERE q.kind = 'message' AND q.released_at IS NULL)"""
 """Without the messages that the relay holds behind one in quarantine."""
-_OPEN: Final[LiteralString] = """
+_OPEN: Final[LiteralString] = f"""
     SELECT count(*) FROM operation p
-     WHERE state IN ('open', 'pending', 'unknown') AND due_at IS NOT NULL
+     WHERE (({ONE_AT_A_TIME}) OR ({BESIDE})) AND due_at IS NOT NULL
        AND NOT (kind = 'refund' AND state = 'pending')
        AND NOT (state = 'pending' AND (kind = 'authorize' OR (kind = 'void' AND amount_minor = 0))
                 AND EXISTS (SELECT FROM orders o
-                             WHERE o.order_number = p.order_number AND o.status IN ('payment_failed', 'cancelled')))"""
+                             WHERE o.order_number = p.order_number AND o.status IN ('payment_failed', 'cancelled')))"""  # noqa: S608 - literals only
 _MOVING: Final[LiteralString] = f"""
     SELECT status, count(*) FROM orders
      WHERE status NOT IN ('paid_and_confirmed', 'payment_failed', 'cancelled', 'manual_review')

@@ -73,11 +73,13 @@ async def audit(
     topics: TopicReader | None = None,
     lag: Lag | None = None,
     holds: HoldList | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Check invariants 1 to 9 in one snapshot, and 10 and 11 if topics are given. ledger None: database only.
 
     ledger: a gateway's ledger is read after the snapshot; lists were read before, over this connection. holds: the list
-    of an inventory elsewhere, read before over this connection; None: the stock is in this database.
+    of an inventory elsewhere, read before over this connection; None: the stock is in this database. progress: gets a
+    line before each part; each part may take a minute where there are millions of orders.
 
     The connection must be idle, and is idle afterwards. Changes nothing; for topics it makes a temporary table. Raises
     psycopg.OperationalError if the database does not answer, Transient if the gateway or Kafka does not, and Transient
@@ -94,13 +96,17 @@ async def audit(
         async with connection.transaction():
             for statement in SETUP:
                 await connection.execute(statement)
+            progress("looking for unfinished work")
             waiting = behind + await unfinished_work(connection, scope)
-            await _check_database(books)
+            await _check_database(books, progress)
             if holds is not None:
+                progress("comparing the holds with the inventory's")
                 await check_goods(books, holds)
+            progress("comparing the attempts with the gateway's record")
             await _compare(books, ledger)
             before = await _changed(books)
             if topics is not None:
+                progress("reading tables and topics")
                 await check_tables(books)
                 await check_topics(books, topics, committed)
         await _judge_suspects(books, before)
@@ -154,10 +160,12 @@ async def _compare(books: Books, ledger: GatewayLedger | Lists | None) -> None:
         await gateway.compare(books, gateway.pairs_of(books, await ledger.entries()))
 
 
-async def _check_database(books: Books) -> None:
-    await check_bounds(books)
-    await check_stock(books)
-    await check_sums(books)
+async def _check_database(books: Books, progress: Callable[[str], None]) -> None:
+    parts = (("amounts of each attempt", check_bounds), ("the stock", check_stock), ("all money", check_sums))
+    for what, check in parts:
+        progress(f"checking {what}")
+        await check(books)
+    progress("checking the history of each order")
     async for group in read_profiles(books):
         _judge(books, group)
     ((waiting, some),) = await books.rows(_WAITING)

@@ -45,8 +45,9 @@ async def check_stock(books: Books) -> None:
     """Compare the stock with the adjustments and with the holds."""
     findings = books.findings[4]
     findings.checked += (await books.rows(SKUS))[0][0]
-    for row in await books.rows(WRONG):
-        findings.add_violations(stock_violations(row))
+    found = await books.first(WRONG)
+    texts = [text for row in found.rows for text in stock_violations(row)]
+    findings.add_violations(texts, times=len(texts) + found.times - len(found.rows))
 
 
 def stock_violations(row: Sequence[Any]) -> Iterator[str]:

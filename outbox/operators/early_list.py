@@ -1,30 +1,21 @@
 """What operators read of messages that came before their order, and wait for it."""
 
-from typing import Final
+from typing import Final, LiteralString
 
-import sqlalchemy as sa
-
-from outbox.operators.queries import Record
-from outbox.schema.aside_tables import early_messages
-from outbox.schema.tables import orders
+from outbox.operators.queries import Reading, Record, rows_of
 
 EARLY_MAX: Final = 20
 """So many are shown at most."""
-_E: Final = early_messages.c
+_EARLY: Final[LiteralString] = """
+    SELECT e.order_id, e.topic, e.event_id, e.received_at, e.give_up_at FROM early_message e
+     WHERE NOT EXISTS (SELECT FROM orders o WHERE o.order_id = e.order_id)
+       AND (%(order_id)s::text IS NULL OR e.order_id = %(order_id)s)
+     ORDER BY e.id LIMIT %(limit)s"""
 
 
-def early_list(connection: sa.Connection, order_id: str | None = None, limit: int = EARLY_MAX) -> list[Record]:
+def early_list(connection: Reading, order_id: str | None = None, limit: int = EARLY_MAX) -> list[Record]:
     """Read messages whose order has not come, the oldest first; only those of this order, if one is given.
 
     topic: with its prefix. received_at, give_up_at: UTC; then it becomes a dead letter.
     """
-    come = sa.select(orders.c.order_id).where(orders.c.order_id == _E.order_id).exists()
-    wanted = (
-        sa.select(_E.order_id, _E.topic, _E.event_id, _E.received_at, _E.give_up_at)
-        .where(~come)
-        .order_by(_E.id)
-        .limit(limit)
-    )
-    if order_id is not None:
-        wanted = wanted.where(_E.order_id == order_id)
-    return [dict(row) for row in connection.execute(wanted).mappings()]
+    return rows_of(connection, _EARLY, {"order_id": order_id, "limit": limit})

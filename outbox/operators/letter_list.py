@@ -5,25 +5,58 @@ from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
 from itertools import groupby
-from operator import eq, ge, itemgetter, le
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, LiteralString
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
-
-from outbox.operators.queries import Record
-from outbox.schema.aside_tables import GIVEN_UP, dead_letters, quarantines, redrives
-from schemas.events import StockAdjusted
-from schemas.rejection import Reason
+from outbox.operators.queries import Reading, Record, rows_of
 
 LETTER: Final = "letter"
-_L, _Q, _R = dead_letters.c, quarantines.c, redrives.c
-_OLD_KEY: Final = sa.case((_L.origin == b"", sa.func.encode(_L.key, "escape")))
-ORDER_ID: Final = sa.func.coalesce(_L.order_id, _OLD_KEY).label("order_id")
+GIVEN_UP: Final = "given up: "
+"""As in outbox.schema.aside_tables, which takes long to load."""
+STOCK: Final = "StockAdjusted"
+QUARANTINED: Final = "quarantined"
+_ORDER_ID: Final[LiteralString] = "coalesce(order_id, CASE WHEN origin = '' THEN encode(key, 'escape') END)"
 """Letters from before 0004 have the key only."""
-_OF_STOCK: Final = sa.and_(_L.order_id.is_(None), _L.topic.endswith(StockAdjusted.TYPE, autoescape=True))
-_SKU: Final = sa.case((_OF_STOCK, sa.func.encode(_L.key, "escape"))).label("sku")
-"""Of a message about a SKU, which has no order."""
+_LETTER: Final[LiteralString] = f"""
+    SELECT id AS number, topic, partition, message_offset AS offset, consumer_group AS group,
+           {_ORDER_ID} AS order_id, event_id, reason, detail, first_at AS at, message_at, count,
+           waits, behind, redriven_at, erased_at,
+           CASE WHEN order_id IS NULL AND topic LIKE '%%{STOCK}' THEN encode(key, 'escape') END AS sku"""
+"""sku: of a message about a SKU, which has no order."""
+_LETTERS: Final[LiteralString] = f"{_LETTER}, masked AND original IS NULL AS masked FROM dead_letter"
+_LETTERS_MASKED: Final[LiteralString] = f"{_LETTER}, masked FROM dead_letter"
+"""For who may not read tokens: to them every letter that had one is masked."""
+_WORK: Final[LiteralString] = """
+    SELECT id AS number, kind, order_id, operation_id, message_id, detail, trace, at, released_at AS redriven_at
+      FROM quarantine"""
+_LETTER_BOUNDS: Final[Mapping[str, LiteralString]] = {
+    "since": "first_at >= %(since)s",
+    "until": "first_at <= %(until)s",
+    "topic": "topic = %(topic)s",
+    "reason": "reason = %(reason)s",
+    "order_id": f"{_ORDER_ID} = %(order_id)s",
+    "numbers": "id = ANY(%(numbers)s::bigint[])",
+    "undone": "redriven_at IS NULL",
+}
+_WORK_BOUNDS: Final[Mapping[str, LiteralString]] = {
+    "since": "at >= %(since)s",
+    "until": "at <= %(until)s",
+    "order_id": "order_id = %(order_id)s",
+    "numbers": "id = ANY(%(numbers)s::bigint[])",
+    "undone": "released_at IS NULL",
+}
+_WAITING: Final[LiteralString] = """
+    SELECT order_id, id::text AS name FROM dead_letter WHERE waits AND order_id = ANY(%(order_ids)s)
+    UNION ALL
+    SELECT order_id, 'Q' || id FROM quarantine WHERE released_at IS NULL AND order_id = ANY(%(order_ids)s)"""
+_CARRIED: Final[LiteralString] = """
+    SELECT key, coalesce(original, body) AS body, header_names, header_values, erased_at
+      FROM dead_letter WHERE id = %s"""
+_CARRIED_MASKED: Final[LiteralString] = """
+    SELECT key, body, header_names, header_values, erased_at FROM dead_letter WHERE id = %s"""
+_MAY_READ_TOKENS: Final[LiteralString] = "SELECT has_column_privilege('dead_letter', 'original', 'SELECT') AS may"
+_REDRIVES: Final[LiteralString] = """
+    SELECT letter_id, kind, at, by, result FROM redrive WHERE letter_id = ANY(%s) ORDER BY letter_id, id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +76,7 @@ class Selection:
 
 
 def letter_list(
-    connection: sa.Connection, wanted: Selection, limit: int | None = None, *, oldest: bool = False
+    connection: Reading, wanted: Selection, limit: int | None = None, *, oldest: bool = False
 ) -> list[Record]:
     """Read letters and work in quarantine, newest first. Work has an id such as Q12, and no topic.
 
@@ -54,24 +87,18 @@ def letter_list(
     return _with_redrives(connection, found[:limit])
 
 
-def waiting_of(connection: sa.Connection, order_ids: Collection[str]) -> dict[str, list[str]]:
+def waiting_of(connection: Reading, order_ids: Collection[str]) -> dict[str, list[str]]:
     """Return the ids of letters and work (such as Q12) that these orders have in quarantine, by order."""
-    letters = sa.select(_L.order_id, sa.cast(_L.id, sa.Text)).where(_L.waits, _L.order_id == _any_text(order_ids))
-    work = sa.select(_Q.order_id, "Q" + sa.cast(_Q.id, sa.Text)).where(
-        _Q.released_at.is_(None), _Q.order_id == _any_text(order_ids)
-    )
     waiting: dict[str, list[str]] = {}
-    for order_id, name in connection.execute(sa.union_all(letters, work)):
-        waiting.setdefault(order_id, []).append(name)
+    for row in rows_of(connection, _WAITING, {"order_ids": list(order_ids)}):
+        waiting.setdefault(row["order_id"], []).append(row["name"])
     return waiting
 
 
-def headers_and_bytes(connection: sa.Connection, number: int) -> Record:
+def headers_and_bytes(connection: Reading, number: int) -> Record:
     """Read what a letter carried; the masked body for who may not read tokens. The caller hides what nobody may see."""
-    body = sa.func.coalesce(_L.original, _L.body).label("body") if _reads_tokens(connection) else _L.body
-    columns = (_L.key, body, _L.header_names, _L.header_values, _L.erased_at)
-    (row,) = connection.execute(sa.select(*columns).where(_L.id == number)).mappings()
-    return dict(row)
+    (row,) = rows_of(connection, _CARRIED if _reads_tokens(connection) else _CARRIED_MASKED, [number])
+    return row
 
 
 def in_order(records: Sequence[Record]) -> list[list[Record]]:
@@ -96,67 +123,33 @@ def _as_they_came(records: Sequence[Record]) -> Iterator[Record]:
     return merge(*rows.values(), key=itemgetter("message_at"))
 
 
-def _reads_tokens(connection: sa.Connection) -> bool:
+def _reads_tokens(connection: Reading) -> bool:
     """Whether this user may read the column with payment tokens. A statement that names it would be refused."""
-    question = sa.func.has_column_privilege(dead_letters.name, _L.original.name, "SELECT")
-    return bool(connection.execute(sa.select(question)).scalar_one())
+    (row,) = rows_of(connection, _MAY_READ_TOKENS, ())
+    return bool(row["may"])
 
 
-def _letters(connection: sa.Connection, wanted: Selection, limit: int | None, *, oldest: bool) -> Iterator[Record]:
-    # To whom may not read tokens, every letter that had one is masked.
-    gone = _L.original.is_(None) if _reads_tokens(connection) else sa.true()
-    query = sa.select(
-        _L.id.label("number"),
-        _L.topic,
-        _L.partition,
-        _L.message_offset.label("offset"),
-        _L.consumer_group.label("group"),
-        ORDER_ID,
-        _L.event_id,
-        _L.reason,
-        _L.detail,
-        _L.first_at.label("at"),
-        _L.message_at,
-        _L.count,
-        sa.and_(_L.masked, gone).label("masked"),
-        _L.waits,
-        _L.behind,
-        _L.redriven_at,
-        _L.erased_at,
-        _SKU,
-    )
-    ids = None if wanted.ids is None else _any([int(name) for name in wanted.ids if not name.startswith("Q")])
-    equal = ((_L.topic, wanted.topic), (_L.reason, wanted.reason), (ORDER_ID, wanted.order_id), (_L.id, ids))
-    query = _chosen(query, wanted, equal, (_L.first_at, _L.id), _L.redriven_at, oldest=oldest).limit(limit)
-    for row in connection.execute(query).mappings():
+def _letters(connection: Reading, wanted: Selection, limit: int | None, *, oldest: bool) -> Iterator[Record]:
+    wants = _wants(wanted, [name for name in wanted.ids or () if not name.startswith("Q")])
+    letters = _LETTERS if _reads_tokens(connection) else _LETTERS_MASKED
+    query = _chosen(letters, _LETTER_BOUNDS, wants, "first_at", oldest=oldest)
+    for row in rows_of(connection, query, wants | {"limit": limit}):
         yield {**row, "id": row["number"], "kind": LETTER}
 
 
-def _work(connection: sa.Connection, wanted: Selection, limit: int | None, *, oldest: bool) -> Iterator[Record]:
-    if wanted.topic is not None or wanted.reason not in {None, Reason.QUARANTINED.value}:
+def _work(connection: Reading, wanted: Selection, limit: int | None, *, oldest: bool) -> Iterator[Record]:
+    if wanted.topic is not None or wanted.reason not in {None, QUARANTINED}:
         return
-    query = sa.select(
-        _Q.id.label("number"),
-        _Q.kind,
-        _Q.order_id,
-        _Q.operation_id,
-        _Q.message_id,
-        _Q.detail,
-        _Q.trace,
-        _Q.at,
-        _Q.released_at.label("redriven_at"),
-    )
-    ids = None if wanted.ids is None else _any([int(name[1:]) for name in wanted.ids if name.startswith("Q")])
-    equal = ((_Q.order_id, wanted.order_id), (_Q.id, ids))
-    query = _chosen(query, wanted, equal, (_Q.at, _Q.id), _Q.released_at, oldest=oldest).limit(limit)
+    wants = _wants(wanted, [name[1:] for name in wanted.ids or () if name.startswith("Q")])
+    query = _chosen(_WORK, _WORK_BOUNDS, wants, "at", oldest=oldest)
     nowhere = dict.fromkeys(("topic", "partition", "offset", "group", "event_id", "sku"))
-    for row in connection.execute(query).mappings():
+    for row in rows_of(connection, query, wants | {"limit": limit}):
         yield {
             **nowhere,
             **row,
             "id": f"Q{row['number']}",
             "message_at": row["at"],
-            "reason": Reason.QUARANTINED.value,
+            "reason": QUARANTINED,
             "count": 1,
             "masked": False,
             "erased_at": None,
@@ -165,36 +158,34 @@ def _work(connection: sa.Connection, wanted: Selection, limit: int | None, *, ol
         }
 
 
+def _wants(wanted: Selection, names: Sequence[str]) -> dict[str, Any]:
+    """Return what is asked for, by the name of its condition. names: the numbers of this kind, if numbers are asked."""
+    wants = {name: getattr(wanted, name) for name in ("since", "until", "topic", "reason", "order_id")}
+    # All numbers in one parameter: a statement has 65,535 parameters at most.
+    wants["numbers"] = None if wanted.ids is None else [int(name) for name in names]
+    wants["undone"] = wanted.undone or None
+    return wants
+
+
 def _chosen(
-    query: sa.Select[Any],
-    wanted: Selection,
-    equal: Sequence[tuple[sa.ColumnElement[Any], Any]],
-    by: tuple[sa.Column[Any], sa.Column[Any]],
-    done: sa.Column[Any],
+    query: LiteralString,
+    bounds: Mapping[str, LiteralString],
+    wants: Mapping[str, Any],
+    at: LiteralString,
     *,
     oldest: bool,
-) -> sa.Select[Any]:
-    """Add the conditions of `wanted` and the order. equal: columns with the values they must have, if any is given."""
-    bounds = ((by[0], ge, wanted.since), (by[0], le, wanted.until), *((column, eq, value) for column, value in equal))
-    query = query.where(*(compare(column, value) for column, compare, value in bounds if value is not None))
-    query = query.where(done.is_(None)) if wanted.undone else query
-    return query.order_by(*(column.asc() if oldest else column.desc() for column in by))
+) -> LiteralString:
+    """Add the conditions of what is asked for, and the order by the column `at`. LIMIT NULL is none."""
+    conditions = [text for name, text in bounds.items() if wants[name] is not None]
+    where: LiteralString = " WHERE " + " AND ".join(conditions) if conditions else ""
+    direction: LiteralString = "ASC" if oldest else "DESC"
+    return query + where + f" ORDER BY {at} {direction}, id {direction} LIMIT %(limit)s"
 
 
-def _any(numbers: Collection[int]) -> sa.CollectionAggregate[bool]:
-    """Pass all numbers in one parameter: a statement has 65,535 parameters at most."""
-    return sa.any_(sa.cast(list(numbers), ARRAY(sa.BigInteger)))
-
-
-def _any_text(texts: Collection[str]) -> sa.CollectionAggregate[bool]:
-    return sa.any_(sa.cast(list(texts), ARRAY(sa.Text)))
-
-
-def _with_redrives(connection: sa.Connection, records: Sequence[Mapping[str, Any]]) -> list[Record]:
+def _with_redrives(connection: Reading, records: Sequence[Mapping[str, Any]]) -> list[Record]:
     """Add who redrove each of them, when, and with what result."""
     numbers = {record["number"] for record in records}
-    query = sa.select(redrives).where(_R.letter_id == _any(numbers)).order_by(_R.letter_id, _R.id)
-    rows = connection.execute(query).mappings().all()
+    rows = rows_of(connection, _REDRIVES, [sorted(numbers)])
     of_number = {number: list(group) for number, group in groupby(rows, key=itemgetter("letter_id"))}
     return [
         {

@@ -6,24 +6,23 @@ from typing import Any, Final, LiteralString
 from uuid import UUID
 
 import psycopg
-import sqlalchemy as sa
 
 from domain.messages import MessageState
-from outbox.operators.queries import Record
-from outbox.schema.aside_tables import messages
-from outbox.schema.tables import notifications
+from outbox.operators.queries import Reading, Record, rows_of
 
 LOGGED: Final = "logged"
 """The state of a notification that was never to be sent: the notifier was the log, or it is of an older release."""
 STATES: Final = (*(str(state) for state in MessageState), LOGGED)
-_N, _M = notifications.c, messages.c
-STATE: Final = sa.case(
-    (_M.state.is_not(None), _M.state),
-    (_N.sent_at.is_not(None), MessageState.SENT.value),
-    (_N.stale, MessageState.STALE.value),
-    else_=LOGGED,
-)
+_STATE: Final[LiteralString] = f"""
+    CASE WHEN m.state IS NOT NULL THEN m.state WHEN n.sent_at IS NOT NULL THEN '{MessageState.SENT.value}'
+         WHEN n.stale THEN '{MessageState.STALE.value}' ELSE '{LOGGED}' END"""
 _IN_WORK: Final = frozenset({MessageState.WAITING.value, MessageState.GIVEN_UP.value})
+_LIST: Final[LiteralString] = f"""
+    SELECT n.event_id, n.order_id, n.customer_id, n.kind, {_STATE} AS state, n.occurred_at, n.recorded_at, n.sent_at,
+           coalesce(m.tries, 0) AS tries, m.due_at, m.error, m.by, m.reason"""
+_ALL: Final[LiteralString] = " FROM notification n LEFT JOIN message m USING (event_id)"
+_THOSE_IN_WORK: Final[LiteralString] = " FROM message m JOIN notification n USING (event_id)"
+"""Those that wait or were given up are few, and are all in the table of messages."""
 _RETRY: Final[LiteralString] = """
     WITH again AS (
       UPDATE message SET state = 'waiting', due_at = now(), tries = 0, settled_at = NULL, by = %s, reason = %s,
@@ -44,38 +43,21 @@ class Wanted:
     event_ids: Sequence[UUID] | None = None
 
 
-def message_list(connection: sa.Connection, wanted: Wanted, limit: int | None) -> list[Record]:
+def message_list(connection: Reading, wanted: Wanted, limit: int | None) -> list[Record]:
     """Read messages, the last one recorded first."""
-    # Those that wait or were given up are few, and are all in the table of messages: it comes first then.
     inner = wanted.state in _IN_WORK
-    joined = notifications.join(messages, _M.event_id == _N.event_id, isouter=not inner)
-    query = (
-        sa.select(
-            _N.event_id,
-            _N.order_id,
-            _N.customer_id,
-            _N.kind,
-            STATE.label("state"),
-            _N.occurred_at,
-            _N.recorded_at,
-            _N.sent_at,
-            sa.func.coalesce(_M.tries, 0).label("tries"),
-            _M.due_at,
-            _M.error,
-            _M.by,
-            _M.reason,
-        )
-        .select_from(joined)
-        .order_by(_N.recorded_at.desc(), _N.event_id)
-        .limit(limit)
-    )
+    query = _LIST + (_THOSE_IN_WORK if inner else _ALL)
+    conditions: list[LiteralString] = []
     if wanted.state is not None:
-        query = query.where((_M.state if inner else STATE) == wanted.state)
+        conditions.append("m.state = %(state)s" if inner else f"{_STATE} = %(state)s")
     if wanted.order_id is not None:
-        query = query.where(_N.order_id == wanted.order_id)
+        conditions.append("n.order_id = %(order_id)s")
     if wanted.event_ids is not None:
-        query = query.where(_N.event_id.in_([str(event_id) for event_id in wanted.event_ids]))
-    return [dict(row) for row in connection.execute(query).mappings()]
+        conditions.append("n.event_id = ANY(%(event_ids)s::uuid[])")
+    where: LiteralString = " WHERE " + " AND ".join(conditions) if conditions else ""
+    query += where + " ORDER BY n.recorded_at DESC, n.event_id LIMIT %(limit)s"
+    values = {"state": wanted.state, "order_id": wanted.order_id, "event_ids": wanted.event_ids, "limit": limit}
+    return rows_of(connection, query, values)
 
 
 async def retry_messages(

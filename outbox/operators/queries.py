@@ -1,61 +1,86 @@
 """What operators read of orders and stock, each answer from one snapshot.
 
-Tokens, and the gateway's ids of customers, are never read.
+Tokens, and the gateway's ids of customers, are never read. No SQLAlchemy here: loading it takes longer than an answer.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
-import sqlalchemy as sa
+import psycopg
+from psycopg.rows import DictRow, dict_row
 
-from outbox.driver.engine import engine_for
-from outbox.schema.aside_tables import dead_letters, gateway_notices, messages, resolutions
-from outbox.schema.tables import (
-    attempts,
-    disputes,
-    events,
-    notifications,
-    operations,
-    orders,
-    outbox,
-    requests,
-    reservations,
-    stock,
-    stock_adjustments,
-)
+from outbox.driver.conninfo import connect_now
+from outbox.schema.mapping import ATTEMPTS, OPERATIONS, ORDERS, REQUESTS
+from outbox.schema.table import Table
 
 Record = Mapping[str, Any]
+Reading = psycopg.Connection[DictRow]
+"""A connection in a snapshot; its rows are dictionaries by column."""
 
-_ORDER: Final = [c for c in orders.c if c.name != "content_hash"]
-_ATTEMPT: Final = [c for c in attempts.c if c.name != "token"]
-_OPERATION: Final = [c for c in operations.c if c.name != "frozen"]
-_ASKED: Final = (
-    sa.select(sa.func.string_agg(requests.c.kind + " " + requests.c.state, sa.text("', ' ORDER BY arrival")))
-    .where(requests.c.order_number == orders.c.order_number, requests.c.state.in_(("waiting", "approval", "taken")))
-    .scalar_subquery()
-    .label("asked")
-)
-_IN_LIST: Final = (
-    orders.c.order_id,
-    orders.c.status,
-    orders.c.version,
-    orders.c.attempt,
-    orders.c.customer_id,
-    orders.c.currency,
-    orders.c.total_minor,
-    orders.c.review_reason,
-    orders.c.created_at,
-    orders.c.updated_at,
-    _ASKED,
+_SETUP: Final[tuple[LiteralString, ...]] = (
+    # Within the transaction: a pooler accepts no options, and its sessions are not ours.
+    "SET LOCAL timezone = 'UTC'",
+    # Compiling a query, and starting workers for it, takes more than these queries.
+    "SET LOCAL jit = off",
+    "SET LOCAL max_parallel_workers_per_gather = 0",
 )
 
-_SAID: Final = (gateway_notices.c.type, gateway_notices.c.object_id, gateway_notices.c.fate)
-"""What is told of one object many times is shown once, as of the first time."""
-_TOLD: Final = sa.text("fate IN ('kept', 'applied')")
-"""As the index has it."""
+
+def _columns(table: Table[Any], *left_out: str) -> LiteralString:
+    """Return a table's columns, for a SELECT, without these."""
+    return ", ".join([c.name for c in table.columns if c.name not in left_out])
+
+
+_ORDER: Final[LiteralString] = f"SELECT {_columns(ORDERS, 'content_hash')} FROM orders WHERE order_id = %s"  # noqa: S608 - literals only
+_BY_NUMBER: Final[Mapping[str, LiteralString]] = {
+    "attempts": f"SELECT {_columns(ATTEMPTS, 'token')} FROM attempt WHERE order_number = %s ORDER BY attempt",  # noqa: S608 - as above
+    "operations": f"""
+        SELECT {_columns(OPERATIONS, "frozen")} FROM operation WHERE order_number = %s
+         ORDER BY opened_at, attempt, try_number, kind""",  # noqa: S608 - as above
+    "holds": "SELECT * FROM reservation WHERE order_number = %s ORDER BY attempt",
+    "events": "SELECT * FROM event WHERE order_number = %s ORDER BY id",
+    "disputes": "SELECT * FROM dispute WHERE order_number = %s ORDER BY opened_at, dispute_id",
+    "requests": f"""
+        SELECT {_columns(REQUESTS, "content_hash")} FROM order_request WHERE order_number = %s ORDER BY arrival""",  # noqa: S608 - as above
+}
+_NOTIFICATIONS: Final[LiteralString] = """
+    SELECT n.*, m.state, m.tries, m.due_at, m.error, m.settled_at
+      FROM notification n LEFT JOIN message m USING (event_id)
+     WHERE n.order_id = %(order_id)s
+       AND n.event_id = ANY(ARRAY(SELECT event_id FROM message WHERE order_id = %(order_id)s) || %(events)s::uuid[])
+     ORDER BY n.recorded_at, n.event_id"""
+"""What the customer was to be told, with what became of sending it; state is null if it was never sent.
+
+Found by their events, those of our journal and those that were to be sent lately: the order has no index there."""
+_LETTERS: Final[LiteralString] = """
+    SELECT consumer_group, topic, partition, message_offset, message_at, key, masked, reason, detail, first_at, id,
+           origin, event_id, order_id, own_inbox, count, waits, behind, to_offset, redriven_at, token_hidden, erased_at
+      FROM dead_letter WHERE key = %s ORDER BY first_at, message_offset"""
+_RESOLUTIONS: Final[LiteralString] = "SELECT * FROM resolution WHERE order_id = %s ORDER BY id"
+_TOLD: Final[LiteralString] = """
+    SELECT type, object_id, fate, min(received_at) AS received_at FROM gateway_notice
+     WHERE order_id = %s AND fate IN ('kept', 'applied')
+     GROUP BY type, object_id, fate ORDER BY received_at, type, object_id, fate"""
+"""What is told of one object many times is shown once, as of the first time. The condition is the index's."""
+_UNSENT: Final[LiteralString] = """
+    SELECT id FROM (SELECT unnest(event_ids) AS id FROM outbox) o WHERE id = ANY(%s)"""
+_LIST: Final[LiteralString] = """
+    SELECT order_id, status, version, attempt, customer_id, currency, total_minor, review_reason, created_at,
+           updated_at,
+           (SELECT string_agg(q.kind || ' ' || q.state, ', ' ORDER BY q.arrival) FROM order_request q
+             WHERE q.order_number = orders.order_number AND q.state IN ('waiting', 'approval', 'taken')) AS asked
+      FROM orders"""
+_FOR_APPROVAL: Final[LiteralString] = """
+    order_number IN (SELECT order_number FROM order_request WHERE state = 'approval')"""
+_STOCK: Final[LiteralString] = """
+    SELECT s.sku, s.available, s.reserved, s.sold, coalesce(a.adjusted, 0)::bigint AS adjusted
+      FROM stock s LEFT JOIN (SELECT sku, sum(delta) AS adjusted FROM stock_adjustment GROUP BY sku) a USING (sku)
+     WHERE %(sku)s::text IS NULL OR s.sku = %(sku)s ORDER BY s.sku"""
+_ADJUSTMENTS: Final[LiteralString] = """
+    SELECT adjusted_at, delta, "by", reason FROM stock_adjustment WHERE sku = %s ORDER BY id DESC LIMIT %s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,141 +105,76 @@ class OrderRows:
 
 
 @contextmanager
-def snapshot(url: str) -> Iterator[sa.Connection]:
-    """Open a read-only transaction: all its queries see the same state. url: postgresql+psycopg://..."""
-    engine = engine_for(url)
-    try:
-        with engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as found:
-            # Within the transaction: a pooler accepts no options, and its sessions are not ours.
-            found.execute(sa.text("SET LOCAL timezone = 'UTC'"))
-            yield found
-    finally:
-        engine.dispose()
+def snapshot(url: str) -> Iterator[Reading]:
+    """Open a read-only transaction: all its queries see the same state. url: as for conninfo_of."""
+    with connect_now(url, row_factory=dict_row) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        with connection.transaction():
+            for statement in _SETUP:
+                connection.execute(statement)
+            yield connection
 
 
-def read_order(connection: sa.Connection, order_id: str) -> OrderRows | None:
+def read_order(connection: Reading, order_id: str) -> OrderRows | None:
     """Read everything about this order; None if it does not exist."""
-    found = _all(connection, sa.select(*_ORDER).where(orders.c.order_id == order_id))
-    if not found:
+    order = connection.execute(_ORDER, [order_id]).fetchone()
+    if order is None:
         return None
-    number = found[0]["order_number"]
-    journal = _all(connection, sa.select(events).where(events.c.order_number == number).order_by(events.c.id))
-    ids = [row["id"] for row in journal]
+    numbered = {name: rows_of(connection, query, [order["order_number"]]) for name, query in _BY_NUMBER.items()}
+    ids = [row["id"] for row in numbered["events"]]
+    said = {"order_id": order_id, "events": [row["event_id"] for row in numbered["events"]]}
     return OrderRows(
-        order=found[0],
-        attempts=_all(
-            connection, sa.select(*_ATTEMPT).where(attempts.c.order_number == number).order_by(attempts.c.attempt)
-        ),
-        operations=_all(
-            connection,
-            sa.select(*_OPERATION)
-            .where(operations.c.order_number == number)
-            .order_by(operations.c.opened_at, operations.c.attempt, operations.c.try_number, operations.c.kind),
-        ),
-        holds=_all(
-            connection,
-            sa.select(reservations).where(reservations.c.order_number == number).order_by(reservations.c.attempt),
-        ),
-        events=journal,
-        notifications=_all(connection, _notifications_of(order_id)),
-        dead_letters=_all(
-            connection,
-            sa.select(
-                *(c for c in dead_letters.c if c.name not in {"body", "original", "header_names", "header_values"})
-            )
-            .where(dead_letters.c.key == order_id.encode())
-            .order_by(dead_letters.c.first_at, dead_letters.c.message_offset),
-        ),
-        resolutions=_all(connection, _resolutions_of(order_id)),
-        disputes=_all(
-            connection,
-            sa.select(disputes)
-            .where(disputes.c.order_number == number)
-            .order_by(disputes.c.opened_at, disputes.c.dispute_id),
-        ),
-        requests=_all(
-            connection,
-            sa.select(*(c for c in requests.c if c.name != "content_hash"))
-            .where(requests.c.order_number == number)
-            .order_by(requests.c.arrival),
-        ),
-        told=_all(
-            connection,
-            sa.select(*_SAID, sa.func.min(gateway_notices.c.received_at).label("received_at"))
-            .where(gateway_notices.c.order_id == order_id, _TOLD)
-            .group_by(*_SAID)
-            .order_by("received_at", *_SAID),
-        ),
-        unsent=frozenset(ids).intersection(
-            connection.execute(sa.select(sa.func.unnest(outbox.c.event_ids)).where(outbox.c.event_ids.overlap(ids)))
-            .scalars()
-            .all()
-        ),
+        order=order,
+        notifications=rows_of(connection, _NOTIFICATIONS, said),
+        dead_letters=rows_of(connection, _LETTERS, [order_id.encode()]),
+        resolutions=rows_of(connection, _RESOLUTIONS, [order_id]),
+        told=rows_of(connection, _TOLD, [order_id]),
+        unsent=frozenset(row["id"] for row in rows_of(connection, _UNSENT, [ids])),
+        **numbered,
     )
 
 
-def _notifications_of(order_id: str) -> sa.Select[Any]:
-    """Select what the customer was to be told, with what became of sending it; state is null if it was never sent."""
-    of_sending = (messages.c.state, messages.c.tries, messages.c.due_at, messages.c.error, messages.c.settled_at)
-    return (
-        sa.select(notifications, *of_sending)
-        .select_from(notifications.outerjoin(messages, messages.c.event_id == notifications.c.event_id))
-        .where(notifications.c.order_id == order_id)
-        .order_by(notifications.c.recorded_at, notifications.c.event_id)
-    )
-
-
-def time_of(connection: sa.Connection) -> datetime:
+def time_of(connection: Reading) -> datetime:
     """Return when this snapshot's transaction began, by the database's clock."""
-    at: datetime = connection.execute(sa.select(sa.func.now())).scalar_one()
+    (row,) = rows_of(connection, "SELECT now() AS at", ())
+    at: datetime = row["at"]
     return at
 
 
-def last_resolution(connection: sa.Connection, order_id: str) -> Record | None:
+def last_resolution(connection: Reading, order_id: str) -> Record | None:
     """Read the last word of an operator on this order."""
-    return next(iter(_all(connection, _resolutions_of(order_id))[-1:]), None)
+    return next(iter(rows_of(connection, _RESOLUTIONS, [order_id])[-1:]), None)
 
 
-def _resolutions_of(order_id: str) -> sa.Select[Any]:
-    return sa.select(resolutions).where(resolutions.c.order_id == order_id).order_by(resolutions.c.id)
-
-
-def order_list(connection: sa.Connection, status: str | None, limit: int, *, approval: bool = False) -> list[Record]:
+def order_list(connection: Reading, status: str | None, limit: int, *, approval: bool = False) -> list[Record]:
     """Read the orders that changed last, newest first; only those of this status, if one is given.
 
     approval: only those with a request that waits for a second person.
     """
-    wanted = sa.select(*_IN_LIST).order_by(orders.c.updated_at.desc(), orders.c.order_id).limit(limit)
+    conditions: list[LiteralString] = []
     if approval:
-        waiting = sa.select(requests.c.order_number).where(requests.c.state == sa.literal_column("'approval'"))
-        wanted = wanted.where(orders.c.order_number.in_(waiting))
-    return _all(connection, wanted if status is None else wanted.where(orders.c.status == status))
+        conditions.append(_FOR_APPROVAL)
+    if status is not None:
+        conditions.append("status = %(status)s")
+    where: LiteralString = " WHERE " + " AND ".join(conditions) if conditions else ""
+    query = _LIST + where + " ORDER BY updated_at DESC, order_id LIMIT %(limit)s"
+    return rows_of(connection, query, {"status": status, "limit": limit})
 
 
-def stock_list(connection: sa.Connection, sku: str | None) -> list[Record]:
+def stock_list(connection: Reading, sku: str | None) -> list[Record]:
     """Read the stock of all SKUs, or of one. Empty if that one is unknown.
 
     adjusted: the sum of what people put in; available, reserved and sold add up to it.
     """
-    sums = (
-        sa.select(stock_adjustments.c.sku, sa.func.sum(stock_adjustments.c.delta).label("adjusted"))
-        .group_by(stock_adjustments.c.sku)
-        .subquery()
-    )
-    adjusted = sa.cast(sa.func.coalesce(sums.c.adjusted, 0), sa.BigInteger).label("adjusted")
-    wanted = (
-        sa.select(stock, adjusted).select_from(stock.outerjoin(sums, sums.c.sku == stock.c.sku)).order_by(stock.c.sku)
-    )
-    return _all(connection, wanted if sku is None else wanted.where(stock.c.sku == sku))
+    return rows_of(connection, _STOCK, {"sku": sku})
 
 
-def adjustment_list(connection: sa.Connection, sku: str, limit: int) -> list[Record]:
+def adjustment_list(connection: Reading, sku: str, limit: int) -> list[Record]:
     """Read the last adjustments of one SKU, the newest first."""
-    wanted = sa.select(
-        stock_adjustments.c.adjusted_at, stock_adjustments.c.delta, stock_adjustments.c.by, stock_adjustments.c.reason
-    ).where(stock_adjustments.c.sku == sku)
-    return _all(connection, wanted.order_by(stock_adjustments.c.id.desc()).limit(limit))
+    return rows_of(connection, _ADJUSTMENTS, [sku, limit])
 
 
-def _all(connection: sa.Connection, query: sa.Select[Any]) -> list[Record]:
-    return [dict(row) for row in connection.execute(query).mappings()]
+def rows_of(connection: Reading, query: LiteralString, parameters: Collection[Any] | Mapping[str, Any]) -> list[Record]:
+    """Run a query; return its rows."""
+    return list(connection.execute(query, parameters).fetchall())  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import psutil
 
 from tests.bench import chart, report
 from tests.bench.contestants import CONTESTANTS, DEFAULT, QUICK, Contestant
-from tests.bench.endurance import endurance_table, endure
+from tests.bench.endurance import BACKLOG_MAX, endurance_table, endure
 from tests.bench.environment import NotHere, peers_python, restate_server
 from tests.bench.figures import percentile
 from tests.bench.goals import goals_document, goals_table, judge
@@ -76,6 +76,7 @@ class Options:
     slow_share: float
     endurance: int
     turns: Turns
+    backlog: int
 
 
 def compare(servers: Servers, plan: Plan, options: Options) -> Outcome:
@@ -128,7 +129,10 @@ def slow(servers: Servers, plan: Plan, options: Options) -> Outcome:
 def endurance(servers: Servers, plan: Plan, options: Options) -> Outcome:
     """Measure ours over many orders. One process gets the gateway that forgets: whose memory it is must be clear."""
     ours = [replace(one, shared_gateway=not one.sandbox) for one in options.contestants]
-    results = [endure(servers, plan, one, options.latencies_ms[0], options.endurance, say) for one in ours]
+    results = [
+        endure(servers, plan, one, options.latencies_ms[0], options.endurance, say, backlog=options.backlog)
+        for one in ours
+    ]
     return "\n\n".join(endurance_table(result) for result in results), results
 
 
@@ -197,6 +201,7 @@ def machine(servers: Servers | None) -> dict[str, Any]:
 @click.option("--turns", "rounds_in_turn", type=int, help="Only this: what --set costs, without and with it in turn.")
 @click.option("--keep", type=click.Path(path_type=Path), help="With --turns: where each round is kept, to go on there.")
 @click.option("--endurance", type=int, help="Only this: the cost of an order over so many orders.")
+@click.option("--backlog", default=BACKLOG_MAX, show_default=True, help="With --endurance: orders under way at most.")
 @click.option("--relay", "only_relay", is_flag=True, help="Only this: relays alone.")
 @click.option("--decode", "only_decode", is_flag=True, help="Only this: the codec alone.")
 @click.option("--client", "only_client", is_flag=True, help="Only this: the Stripe adapter alone, at the sandbox.")
@@ -219,6 +224,7 @@ def main(
     rounds_in_turn: int | None,
     keep: Path | None,
     endurance: int | None,
+    backlog: int,
     only_relay: bool,
     only_decode: bool,
     only_client: bool,
@@ -255,7 +261,9 @@ def main(
     contestants, extra = with_restate(contestants)
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings}, growing_ids=ids == "growing")
     in_turn = Turns(rounds_in_turn or 0, settings, keep)
-    options = Options(contestants, latency_ms, rounds, rate, seconds, slow_share or 0.0, endurance or 0, in_turn)
+    options = Options(
+        contestants, latency_ms, rounds, rate, seconds, slow_share or 0.0, endurance or 0, in_turn, backlog
+    )
     document = run(mode, plan, options)
     if json_file:
         json_file.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))

@@ -25,8 +25,8 @@ from consumers.adapters.gateway.stripe_adapter import StripeGateway
 from consumers.adapters.gateway.stripe_forms import authorize_form
 from consumers.adapters.gateway.stripe_requests import INTENTS
 from consumers.adapters.gateway.stripe_sdk import KEY_HEADER, StripeSdk, encode
+from deploy.gateways import SANDBOX_KEY
 from deploy.running import now, run
-from deploy.wiring import SANDBOX_KEY
 from domain.ids import OrderId
 from domain.operation import GatewayCall, OperationKind, idempotency_key, operation_id
 from domain.outcome import Approved

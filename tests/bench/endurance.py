@@ -22,7 +22,7 @@ TENTHS = 10
 """Parts of the run whose means are shown beside: they tell a trend from an uneven end."""
 WINDOW = 2_000
 BACKLOG_MAX = 8_000
-"""Orders that are under way at the most: the load is high and even, and no queue grows."""
+"""Orders that are under way at the most, if nothing else is said: the load is high and even, and no queue grows."""
 CHUNK = 1_000
 TOLD = 20_000
 """Orders between two lines of progress."""
@@ -35,20 +35,27 @@ SELECT coalesce(p.relname, c.relname), sum(pg_total_relation_size(c.oid))::bigin
 
 
 def endure(
-    servers: Servers, plan: Plan, contestant: Contestant, latency_ms: float, count: int, progress: Progress
+    servers: Servers,
+    plan: Plan,
+    contestant: Contestant,
+    latency_ms: float,
+    count: int,
+    progress: Progress,
+    *,
+    backlog: int = BACKLOG_MAX,
 ) -> dict[str, Any]:
-    """Send this many orders after SPAN of warm-up, never many at a time, and read the meters every WINDOW."""
+    """Send this many orders after SPAN of warm-up, at most backlog at a time, and read the meters every WINDOW."""
     with running(servers, plan, contestant, latency_ms) as run:
         progress(f"encoding {count + SPAN:,} orders")
         batch = run.prepare(count + SPAN)
         progress(f"{SPAN:,} orders of warm-up")
-        _send(run, batch[:SPAN], Meters())
+        _send(run, batch[:SPAN], Meters(), BACKLOG_MAX)
         meters = Meters()
         begun = time.perf_counter()
-        for start in range(SPAN, SPAN + count, TOLD):
+        for start in range(SPAN, SPAN + count, max(TOLD, backlog)):
             if run.failures:
                 break
-            _send(run, batch[start : min(start + TOLD, SPAN + count)], meters)
+            _send(run, batch[start : min(start + max(TOLD, backlog), SPAN + count)], meters, backlog)
             done = meters.samples[-1][0]
             rate = done / (time.perf_counter() - begun)
             rss = _rounded(run.processes.rss_mb())
@@ -64,6 +71,7 @@ def endure(
         "contestant": contestant.name,
         "latency_ms": latency_ms,
         "orders": count,
+        "backlog": backlog,
         "orders_per_s": count / seconds,
         "cpu_ms_first": first,
         "cpu_ms_last": last,
@@ -108,8 +116,8 @@ def _recent(meters: Meters) -> float:
     return statistics.median(window_costs(meters.samples)[-SPAN // WINDOW :])
 
 
-def _send(run: Run, batch: Sequence[tuple[Order, bytes]], meters: Meters) -> None:
-    """Publish them, keeping the backlog small; read the meters each time another WINDOW is finished."""
+def _send(run: Run, batch: Sequence[tuple[Order, bytes]], meters: Meters, backlog: int) -> None:
+    """Publish them, keeping so many under way at the most; read the meters each time another WINDOW is finished."""
     seen = run.watcher.seen
     start = len(seen)
     offset = meters.samples[-1][0] if meters.samples else 0
@@ -118,7 +126,7 @@ def _send(run: Run, batch: Sequence[tuple[Order, bytes]], meters: Meters) -> Non
     wanted = start + WINDOW
     sent, last, since = 0, start, time.monotonic()
     while len(seen) < start + len(batch):
-        if sent < len(batch) and start + sent - len(seen) < BACKLOG_MAX:
+        if sent < len(batch) and start + sent - len(seen) < backlog:
             run.publish(batch[sent : sent + CHUNK])
             sent += CHUNK
         else:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
-from deploy import wiring
+from deploy import gateways
 from deploy.cli import main
 from deploy.playbank.methods import method_of
 from deploy.settings import Settings
@@ -84,5 +84,5 @@ def gateway_of(settings: Settings, known_before: object = None) -> Gateway:
 
 
 if __name__ == "__main__":
-    wiring.gateway_of = gateway_of
+    gateways.gateway_of = gateway_of
     main()

@@ -8,9 +8,9 @@ from typing import Any
 import psutil
 
 from consumers.adapters.gateway.stripe_adapter import StripeGateway
+from deploy.gateways import SANDBOX_KEY
 from deploy.running import now
 from deploy.running import run as run_async
-from deploy.wiring import SANDBOX_KEY
 from domain.ids import OrderId
 from domain.operation import GatewayCall, OperationKind, idempotency_key, operation_id
 from domain.outcome import Approved

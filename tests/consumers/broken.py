@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from consumers.adapters.inventory import InternalInventory
+from consumers.adapters.inventory.internal import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import REACTIONS
 from domain.case import Case

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from consumers.adapters.inventory import InternalInventory
+from consumers.adapters.inventory.internal import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.order_confirmed import authorize_payment
 from consumers.reactions import BY_NAME

@@ -19,7 +19,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.record.util import calc_crc32c
 
 from consumers.adapters.gateway.references import could_name
-from consumers.adapters.inventory import HttpInventory
+from consumers.adapters.inventory.http import HttpInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, REACTIONS
 from consumers.runtime.asking import Asker

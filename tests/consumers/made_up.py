@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import psycopg
 
-from consumers.adapters.inventory import InternalInventory
+from consumers.adapters.inventory.internal import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, BY_TRIGGER
 from consumers.runtime.engine import Engine

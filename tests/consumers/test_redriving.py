@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from consumers.adapters.inventory import InternalInventory
+from consumers.adapters.inventory.internal import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.order_confirmed import authorize_payment
 from consumers.payment_failed import release_items

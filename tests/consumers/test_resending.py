@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from consumers.adapters.gateway.stripe_adapter import StripeGateway
-from consumers.adapters.inventory import InternalInventory
+from consumers.adapters.inventory.internal import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import httpx
 
-from consumers.adapters.inventory import HttpInventory, InternalInventory
+from consumers.adapters.inventory.http import HttpInventory
+from consumers.adapters.inventory.internal import InternalInventory
 from domain.ids import OperationId, OrderId
 from domain.operation import OperationKind, idempotency_key, operation_id
 from domain.order import OrderLine, reservation_id

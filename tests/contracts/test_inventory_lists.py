@@ -10,7 +10,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 import pytest
 from aiohttp import web
 
-from consumers.adapters.inventory import HttpLists
+from consumers.adapters.inventory.http_lists import HttpLists
 from domain.errors import Transient
 from domain.ids import ReservationId
 from domain.ports.inventory_lists import ListedHold, TheirState

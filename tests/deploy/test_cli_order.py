@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.views.order_text import ago, later
+from deploy.views.times import ago, later
 from schemas.fields import LONG_MAX
 from tests.deploy.commands import payments
 from tests.deploy.orders import confirmed, publish, retried, show, status_of

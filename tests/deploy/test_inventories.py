@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from consumers.adapters.inventory import HttpInventory, InternalInventory
+from consumers.adapters.inventory.http import HttpInventory
+from consumers.adapters.inventory.internal import InternalInventory
 from deploy.failures import Failure
 from deploy.inventories import check_inventory, local_of, remote_of
 from deploy.settings import Settings, SettingsError

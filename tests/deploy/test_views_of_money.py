@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.views.order_text import list_lines, order_lines
+from deploy.views.list_text import list_lines
+from deploy.views.order_text import order_lines
 from deploy.views.timeline import facts_of
 from domain.ways_out import WAYS
 from outbox.operators.queries import OrderRows

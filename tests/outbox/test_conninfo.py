@@ -9,7 +9,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from domain.ports.publisher import Publisher
@@ -110,7 +109,8 @@ async def test_with_the_first_host_down_everything_works_over_the_second(store: 
     assert await asyncio.to_thread(lacked_privileges, two_hosts, [Process.ENGINE]) == []
     with snapshot(two_hosts) as reading:
         assert order_list(reading, None, 10) == []
-        assert reading.execute(sa.text("SELECT current_setting('timezone')")).scalar() == "UTC"
+        (setting,) = reading.execute("SELECT current_setting('timezone') AS timezone").fetchall()
+        assert setting == {"timezone": "UTC"}
     assert await pooling_of(two_hosts) is Pooling.NONE
 
 

@@ -1,7 +1,4 @@
-"""Inventories: our own in PostgreSQL, and another system's over HTTP."""
+"""Inventories: our own in PostgreSQL, and another system's over HTTP.
 
-from consumers.adapters.inventory.http import HttpInventory
-from consumers.adapters.inventory.http_lists import HttpLists
-from consumers.adapters.inventory.internal import InternalInventory
-
-__all__ = ["HttpInventory", "HttpLists", "InternalInventory"]
+Nothing is loaded from here: a process with the internal inventory needs no HTTP client.
+"""

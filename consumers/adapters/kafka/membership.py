@@ -22,6 +22,15 @@ five."""
 UNASSIGNED_S: Final = 20
 """How long a group may take to assign its partitions, beyond the time that its members may drain."""
 
+PARTITION_BYTES: Final = 512 << 10
+"""Of each partition the client holds so much ahead at most: more than a batch of a thousand messages takes of one.
+
+With four megabytes twelve groups of four partitions may hold 192 MB of a backlog, whatever a batch needs. A batch of
+Kafka's that is larger comes whole: brokers send at least one.
+"""
+FETCH_BYTES: Final = 2 << 20
+"""One answer of a broker. The client asks again for a partition when it has nothing of it left."""
+
 Assigned = Callable[[Collection[TopicPartition]], None]
 
 
@@ -63,8 +72,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             isolation_level="read_committed",
             fetch_max_wait_ms=500,
             fetch_min_bytes=1,
-            fetch_max_bytes=50 << 20,
-            max_partition_fetch_bytes=4 << 20,
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=PARTITION_BYTES,
             session_timeout_ms=10_000,
             heartbeat_interval_ms=HEARTBEAT_MS,
             rebalance_timeout_ms=int((self._drain_timeout_s + 10) * 1000),

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 from consumers.runtime.performing import IDS_MAX
 from consumers.runtime.sweep.job import Job, Tools
 from domain.alarms import REMIND_S, Lasting, Log, ring
+from domain.lease_margin import LEASE_MARGIN
 from domain.messages import NO_ADDRESS, Delivery, Message, MessageState, Never, NotNow, Settled, is_over, settle
 from domain.ports.messages import Messages, Messenger
-from domain.rules import LEASE_MARGIN
 from schemas.fields import NotificationKind
 
 AT_ONCE_MAX: Final = 16

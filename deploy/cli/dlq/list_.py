@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from deploy.cli.common import answer, json_option, settings_with_schema
+from deploy.cli.common import answer, json_option, settings_for_reading
 from deploy.cli.dlq.selecting import selecting, selection
 from deploy.running import now
 from deploy.views.letters import document, letter_lines
@@ -23,7 +23,7 @@ def list_(*, limit: int, as_json: bool, **wanted: Any) -> None:
 
     Operations, orders and messages of the relay that raised have ids such as Q12 and no place on a topic.
     """
-    settings = settings_with_schema()
+    settings = settings_for_reading()
     chosen = selection(settings, **wanted)
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = letter_list(connection, chosen, limit + 1)

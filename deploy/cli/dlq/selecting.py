@@ -12,7 +12,6 @@ from deploy.settings import Settings
 from outbox.operators.letter_list import Selection, waiting_of
 from outbox.operators.queries import Record, snapshot
 from schemas.rejection import Reason
-from schemas.topics import CONSUMED, topic_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,6 +41,8 @@ def selection(
 ) -> Selection:
     """Return the selection that the options describe. more: its other fields."""
     if topic is not None:
+        from schemas.topics import CONSUMED, topic_name  # noqa: PLC0415 - loads every event, and a list needs none
+
         event_type = topic.removeprefix(settings.topic_prefix)
         if event_type not in CONSUMED:
             raise click.BadParameter(f"nobody here reads a topic {topic}; those that are read: {', '.join(CONSUMED)}")
