@@ -31,6 +31,8 @@ from outbox.schema.privileges import Process
 if TYPE_CHECKING:
     from deploy.webhooks.run import Webhooks
 
+NAMED_MAX = 3
+"""So many topics are named where somebody is told what a process does."""
 Started = Callable[[], None]
 Work = Callable[[asyncio.Event, Started, Instruments], Coroutine[Any, Any, None]]
 
@@ -47,7 +49,8 @@ class Roles:
     def __str__(self) -> str:
         """Name them, as commands do."""
         names = {"relay": self.relay, "sweep": self.sweep, "webhooks": self.webhooks}
-        consumed = ",".join(reaction.trigger.TYPE for reaction in self.consume)
+        few = len(self.consume) <= NAMED_MAX
+        consumed = ",".join(r.trigger.TYPE for r in self.consume) if few else f"{len(self.consume)} topics"
         return " ".join([*(["consume " + consumed] if consumed else []), *(name for name, has in names.items() if has)])
 
 
