@@ -52,7 +52,7 @@ def under_review(place: Place) -> Iterator[None]:
     try:
         yield
     finally:
-        given = ("--as", "executed", "--reference", "outside:by hand")
+        given = ("--as", "executed", "--reference", "outside:by-hand")
         place.command("order", "resolve", order_id, *given, *WHY)
 
 
