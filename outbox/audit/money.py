@@ -59,7 +59,8 @@ _PLACES: Final[LiteralString] = f"""
       SELECT o.order_number, o.order_id, o.currency, o.total_minor AS total, o.status,
              coalesce(sum(captured_minor), 0) AS captured, coalesce(sum(refunded_minor), 0) AS refunded,
              coalesce(sum(refunded_minor) FILTER (WHERE a.attempt = o.attempt), 0) AS returned
-        FROM orders o LEFT JOIN attempt a USING (order_number, order_id) GROUP BY o.order_number, o.order_id),
+        FROM orders o LEFT JOIN attempt a USING (order_number, order_id)
+       GROUP BY 1, 2, 3, 4, 5),
     places AS (
       SELECT k.order_id, k.currency, k.total,
              CASE WHEN w.order_id IS NULL
