@@ -21,9 +21,9 @@ _OUT_OF_BOUNDS: Final[LiteralString] = """
      ORDER BY order_id, attempt"""
 _TOO_MUCH: Final[LiteralString] = """
     SELECT o.order_id, o.total_minor, a.kept
-      FROM (SELECT order_number, order_id, sum(captured_minor - refunded_minor) AS kept
-              FROM attempt GROUP BY order_number, order_id) a
-      JOIN orders o USING (order_number, order_id)
+      FROM (SELECT order_id, sum(captured_minor - refunded_minor) AS kept
+              FROM attempt GROUP BY order_id) a
+      JOIN orders o USING (order_id)
      WHERE a.kept > o.total_minor ORDER BY o.order_id"""
 _TOO_MUCH_BACK: Final[LiteralString] = f"""
     SELECT a.order_id, a.attempt, a.captured_minor, a.refunded_minor, sum(p.amount_minor)
@@ -35,7 +35,7 @@ _TOO_MUCH_BACK: Final[LiteralString] = f"""
 """Refunds under way count as returned. One that the gateway refused for somebody else's has not been made."""
 _OTHER_CURRENCY: Final[LiteralString] = """
     SELECT p.order_id, p.attempt, p.kind, p.currency, o.currency
-      FROM operation p JOIN orders o USING (order_number, order_id)
+      FROM operation p JOIN orders o USING (order_id)
      WHERE p.currency <> o.currency ORDER BY 1, 2, 3"""
 _KNOWN: Final[LiteralString] = """
     (status IN ('manual_review', 'in quarantine')
@@ -59,7 +59,8 @@ _PLACES: Final[LiteralString] = f"""
       SELECT o.order_number, o.order_id, o.currency, o.total_minor AS total, o.status,
              coalesce(sum(captured_minor), 0) AS captured, coalesce(sum(refunded_minor), 0) AS refunded,
              coalesce(sum(refunded_minor) FILTER (WHERE a.attempt = o.attempt), 0) AS returned
-        FROM orders o LEFT JOIN attempt a USING (order_number, order_id) GROUP BY o.order_number, o.order_id),
+        FROM orders o LEFT JOIN attempt a USING (order_id)
+       GROUP BY 1, 2, 3, 4, 5),
     places AS (
       SELECT k.order_id, k.currency, k.total,
              CASE WHEN w.order_id IS NULL

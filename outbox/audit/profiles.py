@@ -29,42 +29,40 @@ _UNIT: Final = "\x1f"
 """Between the parts of a profile's text: a character that no part has. A part that is null is empty."""
 _PROFILES: Final[LiteralString] = f"""
     WITH event_cells AS (
-      SELECT order_number, order_id, string_agg(order_version || ' ' || ordinal || ' ' ||
+      SELECT order_id, string_agg(order_version || ' ' || ordinal || ' ' ||
                CASE WHEN starts_with(topic, %(prefix)s) THEN substr(topic, length(%(prefix)s) + 1) ELSE '?' END,
                ',' ORDER BY order_version, ordinal) AS events
-        FROM event WHERE order_version > 0 GROUP BY order_number, order_id),
+        FROM event WHERE order_version > 0 GROUP BY order_id),
     attempt_cells AS (
-      SELECT order_number, order_id, string_agg(concat_ws(' ', attempt, authorized_minor > 0, captured_minor > 0,
+      SELECT order_id, string_agg(concat_ws(' ', attempt, authorized_minor > 0, captured_minor > 0,
                refunded_minor > 0, captured_minor > refunded_minor, voided,
                coalesce(failure_code NOT IN ({_TAKEN}), false), action_expires_at IS NOT NULL),
                ',' ORDER BY attempt) AS attempts
-        FROM attempt GROUP BY order_number, order_id),
+        FROM attempt GROUP BY order_id),
     operation_cells AS (
-      SELECT order_number, order_id, string_agg(concat_ws(' ', attempt, kind, state, coalesce(detail = 'lapsed', false),
+      SELECT order_id, string_agg(concat_ws(' ', attempt, kind, state, coalesce(detail = 'lapsed', false),
                coalesce(starts_with(detail, '{ELSEWHERE}'), false)),
                ',' ORDER BY opened_at, attempt, kind, try_number) AS operations
-        FROM operation GROUP BY order_number, order_id),
+        FROM operation GROUP BY order_id),
     hold_cells AS (
-      SELECT order_number, order_id, string_agg(concat_ws(' ', attempt, state, pinned), ',' ORDER BY attempt) AS holds
-        FROM reservation GROUP BY order_number, order_id),
+      SELECT order_id, string_agg(concat_ws(' ', attempt, state, pinned), ',' ORDER BY attempt) AS holds
+        FROM reservation GROUP BY order_id),
     request_cells AS (
-      SELECT order_number, order_id, bool_or(kind = 'cancel' AND state IN ('waiting', 'taken', 'done')) AS cancelling
-        FROM order_request GROUP BY order_number, order_id)
+      SELECT order_id, bool_or(kind = 'cancel' AND state IN ('waiting', 'taken', 'done')) AS cancelling
+        FROM order_request GROUP BY order_id)
     SELECT concat(o.status, {_NEXT}, o.version, {_NEXT}, o.attempt, {_NEXT}, o.total_minor = 0, {_NEXT},
                   o.reviewed, {_NEXT}, o.review_reason IS NOT NULL, {_NEXT}, order_id IN ({IN_QUARANTINE}), {_NEXT},
                   request_cells.cancelling, {_NEXT}, event_cells.events, {_NEXT}, attempt_cells.attempts, {_NEXT},
                   operation_cells.operations, {_NEXT}, hold_cells.holds),
            count(*), (array_agg(order_id))[1:%(examples)s]
-      FROM orders o FULL JOIN event_cells USING (order_number, order_id)
-           FULL JOIN attempt_cells USING (order_number, order_id)
-           FULL JOIN operation_cells USING (order_number, order_id)
-           FULL JOIN hold_cells USING (order_number, order_id)
-           LEFT JOIN request_cells USING (order_number, order_id)
+      FROM orders o FULL JOIN event_cells USING (order_id)
+           FULL JOIN attempt_cells USING (order_id)
+           FULL JOIN operation_cells USING (order_id)
+           FULL JOIN hold_cells USING (order_id)
+           LEFT JOIN request_cells USING (order_id)
      GROUP BY 1 ORDER BY 1"""  # noqa: S608 - literals only
-"""Rows of an order have both its number and its id: a row with the one of another order belongs to no order here.
-
-By the number, and in its order: indexes give the rows so, and what is sorted is small. All is one text, so that orders
-are grouped by a hash of it: by twelve columns the planner expects too many groups, and sorts a million long rows."""
+"""All is one text, so that orders are grouped by a hash of it: by twelve columns the planner expects too many groups,
+and sorts a million long rows."""
 
 
 class EventSummary(NamedTuple):

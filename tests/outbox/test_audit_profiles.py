@@ -227,13 +227,6 @@ async def test_profiles_of_random_orders_are_those_of_their_rows(connection: Con
     assert sum(group.orders for group in groups) == ORDERS
 
 
-async def test_a_row_with_an_orders_number_and_anothers_id_belongs_to_no_order(connection: Connection) -> None:
-    await add(connection, "orders", [order_row((1, "a")), order_row((2, "b"))])
-    await add(connection, "attempt", [attempt_row((1, "b"), 1, (0, 0, 0))])
-    told = (await audit(connection, SCOPE)).invariants[5].violations
-    assert "order b: has rows in event, attempt, operation or reservation and none in orders" in told
-
-
 async def many_found(connection: Connection) -> Report:
     report = await audit(connection, SCOPE)
     for invariant in report.invariants:
