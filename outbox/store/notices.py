@@ -116,6 +116,16 @@ _FORGET: Final[LiteralString] = f"""
        ORDER BY received_at LIMIT %s)"""  # noqa: S608 - literals only
 
 
+async def keep(connection: psycopg.AsyncConnection[Any], notices: Sequence[Notice]) -> int:
+    """Keep notices in the transaction of this connection; return how many were not there yet."""
+    # In the order of their ids: so two transactions with the same notices do not wait for each other in a circle.
+    rows = [
+        (n.notice_id, n.type, n.occurred_at, n.object_id, n.intent_id, n.order_id, n.operation_id, first_fate(n))
+        for n in sorted(notices, key=lambda n: n.notice_id)
+    ]
+    return (await connection.execute(_KEEP.sql, _KEEP.arrays(rows))).rowcount
+
+
 class _Waiting(NamedTuple):
     """A notice that is looked at. age: since we have it. now: the database's clock."""
 
@@ -143,13 +153,8 @@ class PgNotices:
         """Insert those that are not there yet, all in one statement."""
         if not notices:
             return 0
-        # In the order of their ids: so two transactions with the same notices do not wait for each other in a circle.
-        rows = [
-            (n.notice_id, n.type, n.occurred_at, n.object_id, n.intent_id, n.order_id, n.operation_id, first_fate(n))
-            for n in sorted(notices, key=lambda n: n.notice_id)
-        ]
         async with lent_transaction(self._connections) as connection:
-            return (await connection.execute(_KEEP.sql, _KEEP.arrays(rows))).rowcount
+            return await keep(connection, notices)
 
     async def sort(self, limit: int, lease_s: float) -> Sorted:
         """Decide about waiting notices, in one transaction."""

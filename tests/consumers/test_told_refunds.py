@@ -156,6 +156,27 @@ async def test_a_late_copy_of_a_refund_call_that_had_ended_is_booked_and_rings(s
     await assert_the_audit_holds(shop)
 
 
+async def test_a_wrong_id_that_nobody_could_look_up_is_found_though_the_gateway_tells_nothing(shop: Pipeline) -> None:
+    await paid(shop)
+    shop.gateway.says["order-1"] = Said(OperationKind.REFUND, Declined(FailureCode.GATEWAY_REFUSED), executed=False)
+    await shop.publish(refund("order-1", "R-1", amount_minor=1_000))
+    await shop.until_status("manual_review", "order-1")
+    ruling = Ruling(Word.EXECUTED, "seen in the dashboard", "alice", "re_wrong")
+    await shop.resolver().resolve(OrderId("order-1"), ruling, try_only=True)
+    assert not await shop.has("SELECT 1 FROM gateway_notice"), "a trial keeps nothing"
+    assert not isinstance(await shop.resolver().resolve(OrderId("order-1"), ruling), No)
+    assert await shop.value("SELECT refunded_minor FROM attempt") == 1_000
+
+    # A quarter of an hour passes.
+    await shop.rows("UPDATE operation SET settled_at = settled_at - interval '15 minutes'")
+    await shop.rows("UPDATE gateway_notice SET received_at = received_at - interval '15 minutes', ask_at = now()")
+
+    await shop.until_status("manual_review", "order-1")
+    (failed,) = await shop.events("order-1", "PaymentRefundFailed")
+    assert (failed.refund_id, failed.request_id, failed.reason) == ("re_wrong", "R-1", "not_at_gateway")
+    assert await shop.value("SELECT refunded_minor FROM attempt") == 0
+
+
 async def test_it_waits_until_the_order_is_at_rest(make_pipeline: MakePipeline) -> None:
     pipeline = await make_pipeline()
     await pipeline.stock(SKU_1=10, SKU_2=10)
