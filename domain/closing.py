@@ -1,5 +1,6 @@
 """Closes operations: with their definite outcome, and what an operator should know of it."""
 
+from datetime import datetime
 from typing import Final
 
 from domain.operation import Operation, OperationState
@@ -22,6 +23,8 @@ ELSEWHERE: Final = "given back elsewhere"
 """How the detail of a refund begins that somebody else made. The audit looks for it."""
 IN_BOOKS: Final = "refused: money went back before, as our books have it"
 """The detail of a refund that the gateway refused for what we had booked before."""
+FAILED_LATER: Final = "failed later: "
+"""How the detail of a refund begins that was taken back, after it or what it had found counted as given back."""
 _STATES: Final = {
     Declined: OperationState.DECLINED,
     Short: OperationState.DECLINED,
@@ -47,6 +50,14 @@ def close(operation: Operation, outcome: Outcome, context: Context, returned_min
         settled_at=context.at,
         due_at=None,
     )
+
+
+def fail_later(refund: Operation, reason: str, at: datetime) -> Operation:
+    """Return a refund that had succeeded as one that failed after all, at this time: that is its end now.
+
+    An answer of the gateway may be from before that end, however long ago the refund had succeeded.
+    """
+    return replace(refund, state=OperationState.DECLINED, detail=f"{FAILED_LATER}{reason}", settled_at=at)
 
 
 def detail_of(outcome: Outcome) -> str | None:

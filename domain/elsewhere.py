@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.carrying_on import CANCELS, carry_on, end_empty_review
 from domain.case import Case
-from domain.closing import ELSEWHERE
+from domain.closing import ELSEWHERE, fail_later
 from domain.decision import Decision, Draft, emit, silent
 from domain.gateway_sums import FOREIGN, failed_unheard, is_behind, stands_for, unbooked_minor
 from domain.hearing import AT_REST, ForeignRefund, Hearing, under_way
@@ -179,8 +179,7 @@ def take_back_foreign_refund(hearing: Hearing) -> Decision:
     }
     order = order.with_attempt(attempt)
     if (known := booked or _found_by(hearing)) is not None:
-        failed = replace(known, state=OperationState.DECLINED, detail=f"failed later: {refund.reason}")
-        order = order.with_operation(failed)
+        order = order.with_operation(fail_later(known, refund.reason, context.at))
     again: tuple[Draft, ...] = ()
     if booked is not None:  # else the sums are those of the gateway by now
         order, again = count_again(order, attempt.number, amount, hearing.fact_as(ForeignRefund).news)

@@ -7,7 +7,7 @@ somebody else without a row of its own.
 from datetime import datetime
 from typing import Final
 
-from domain.closing import ELSEWHERE, IN_BOOKS
+from domain.closing import ELSEWHERE, FAILED_LATER, IN_BOOKS
 from domain.news import LAG_MAX, SeenRefund, TransactionNews
 from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Attempt, Order
@@ -103,8 +103,9 @@ def _is_ahead(known: Operation, seen: SeenRefund | None) -> bool:
         return seen is None or seen.state == "pending"
     if known.state is not OperationState.DECLINED or seen is None or seen.state != "succeeded":
         return False
-    # A ruling's call may have somebody else's id, too: so the refund must be ours by its operation, or have the row.
-    return known.reaction == FOREIGN or seen.operation_id == str(known.operation_id)
+    # A ruling's call may have somebody else's id, too. Unless that failed later, it must be ours by its operation.
+    taken_back = known.reaction == FOREIGN or (known.detail or "").startswith(FAILED_LATER)
+    return taken_back or seen.operation_id == str(known.operation_id)
 
 
 def failed_unheard(order: Order, news: TransactionNews) -> list[Operation]:

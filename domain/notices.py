@@ -177,7 +177,9 @@ def is_there(notice: Notice, news: TransactionNews) -> bool:
         case "refund.failed":
             return any(r.refund_id == notice.object_id and r.state == "failed" for r in news.refunds)
         case "refund.created" | "refund.updated":
-            return notice.object_id in {*(refund.refund_id for refund in news.refunds), *news.freed}
+            # A list that shows it as pending may be from before it was decided.
+            decided = (refund.refund_id for refund in news.refunds if refund.state != "pending")
+            return notice.object_id in {*decided, *news.freed}
         case name if name in DISPUTE:
             return any(_shows(dispute, name) for dispute in news.disputes if dispute.dispute_id == notice.object_id)
         case _:

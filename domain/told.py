@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from domain.closing import fail_later
 from domain.decision import NOTHING, Decision, Draft, emit
 from domain.gateway_sums import FOREIGN, found_by_call, is_behind, uncounted_minor
 from domain.hearing import AT_REST, Hearing
@@ -74,7 +75,7 @@ def take_back_refund(order: Order, failure: RefundFailure, context: Context) -> 
         return NOTHING
     attempt = order.attempts[refund.attempt - 1]
     returned = attempt.refunded_minor - min(failure.amount_minor, attempt.refunded_minor)
-    failed = replace(refund, state=OperationState.DECLINED, detail=f"failed later: {failure.reason}")
+    failed = fail_later(refund, failure.reason, context.at)
     order = order.with_attempt(replace(attempt, refunded_minor=returned)).with_operation(failed)
     order, again = count_again(order, refund.attempt, failure.amount_minor, failure.news)
     fields = {

@@ -1,6 +1,7 @@
 """An operator's ruling on an order under review, in the same kind of transaction as an answer."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 import structlog
@@ -10,14 +11,16 @@ from consumers.runtime.ports import Local
 from consumers.runtime.work import Work
 from domain.errors import Busy
 from domain.ids import OrderId
-from domain.operation import Operation
+from domain.notices import REFUND_UPDATED, Notice
+from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Order
 from domain.ports.store import Resolution, Store
 from domain.reaction import Reaction
 from domain.resolving import resolve
 from domain.rules import Rules
-from domain.ruling import Fits, No, Ruling
+from domain.ruling import Fits, No, Ruling, Word
 from domain.ways_out import OUTSIDE
+from outbox.store.notices import keep
 from outbox.store.references import other_owner
 from outbox.store.transaction import PgTransaction
 from schemas.events import OwnEvent
@@ -100,6 +103,8 @@ class Resolver:
             word = Resolution(order_id, reason, ruling.word, reference, ruling.reason, ruling.by)
             work.changes.resolutions.append(word)
             opened = await work.finish(self._ports)
+            if decision.order is not None and (unseen := _unseen(decision.order, ruling, transaction.now)):
+                await keep(transaction.connection, unseen)
             if reason == "stuck":
                 # Its events may have been lost with a broker's data, and readers of the topics need them.
                 await transaction.send_again([order_id])
@@ -110,6 +115,23 @@ class Resolver:
                 raise _RolledBack(resolved)
         work.report(self._log)
         return resolved
+
+
+def _unseen(order: Order, ruling: Ruling, at: datetime) -> list[Notice]:
+    """Return notices of a refund that a person has named and the gateway was not asked about: the sweep asks.
+
+    Else nobody would hear that the id was wrong, and the customer would wait for money that nobody has sent.
+    """
+    if ruling.seen is not None or ruling.word is not Word.EXECUTED or (ruling.reference or "").startswith(OUTSIDE):
+        return []
+    return [
+        Notice(f"ruled:{o.operation_id}", REFUND_UPDATED, at, o.reference, o.transaction_id, None, None)
+        for o in order.operations
+        if o.kind is OperationKind.REFUND
+        and o.state is OperationState.APPROVED
+        and o.reference is not None
+        and o.reference == ruling.reference
+    ]
 
 
 def _of_another(ruling: Ruling, owner: OrderId) -> str:

@@ -14,6 +14,7 @@ from domain.ids import OperationId, OrderId
 from domain.notices import OF_A_REFUND, Fate, Found, Money, Notice, Work, first_fate, judge, pause
 from domain.operation import OperationState
 from domain.ports.notices import Answered, Kept, Sorted
+from domain.ways_out import OUTSIDE
 from outbox.driver.batches import Column, batch, unnest, word
 from outbox.driver.connections import Connections
 from outbox.schema.mapping import TIME
@@ -59,9 +60,17 @@ _WORK: Final[LiteralString] = """
 """A claim writes the operation's row and not the order's. So if one transaction wrote both rows last, nobody has
 claimed the operation since; nor has anybody if it is due later than any lease ends."""
 _MONEY: Final[LiteralString] = """
-    SELECT o.order_id, a.transaction_id, a.authorized_minor, a.captured_minor, a.refunded_minor, a.voided
+    SELECT o.order_id, a.transaction_id, a.authorized_minor, a.captured_minor,
+           CASE WHEN a.captured_minor > 0 AND a.refunded_minor >= a.captured_minor
+                THEN a.refunded_minor - coalesce(
+                     (SELECT sum(p.amount_minor) FROM operation p
+                       WHERE p.order_number = a.order_number AND p.attempt = a.attempt AND p.kind = 'refund'
+                         AND p.state = 'approved' AND starts_with(p.reference, %s)), 0)::bigint
+                ELSE a.refunded_minor END,
+           a.voided
       FROM orders o JOIN attempt a USING (order_number)
      WHERE o.order_id = ANY(%s) AND a.transaction_id IS NOT NULL"""
+"""What an operator paid past the gateway is still there, and may yet be refunded: looked for where all is back."""
 _WOKEN = (word("order_id"), Column("operation_id", "uuid"), Column("due_at", TIME))
 _WAKE = batch(
     f"""
@@ -107,6 +116,16 @@ _FORGET: Final[LiteralString] = f"""
        ORDER BY received_at LIMIT %s)"""  # noqa: S608 - literals only
 
 
+async def keep(connection: psycopg.AsyncConnection[Any], notices: Sequence[Notice]) -> int:
+    """Keep notices in the transaction of this connection; return how many were not there yet."""
+    # In the order of their ids: so two transactions with the same notices do not wait for each other in a circle.
+    rows = [
+        (n.notice_id, n.type, n.occurred_at, n.object_id, n.intent_id, n.order_id, n.operation_id, first_fate(n))
+        for n in sorted(notices, key=lambda n: n.notice_id)
+    ]
+    return (await connection.execute(_KEEP.sql, _KEEP.arrays(rows))).rowcount
+
+
 class _Waiting(NamedTuple):
     """A notice that is looked at. age: since we have it. now: the database's clock."""
 
@@ -134,13 +153,8 @@ class PgNotices:
         """Insert those that are not there yet, all in one statement."""
         if not notices:
             return 0
-        # In the order of their ids: so two transactions with the same notices do not wait for each other in a circle.
-        rows = [
-            (n.notice_id, n.type, n.occurred_at, n.object_id, n.intent_id, n.order_id, n.operation_id, first_fate(n))
-            for n in sorted(notices, key=lambda n: n.notice_id)
-        ]
         async with lent_transaction(self._connections) as connection:
-            return (await connection.execute(_KEEP.sql, _KEEP.arrays(rows))).rowcount
+            return await keep(connection, notices)
 
     async def sort(self, limit: int, lease_s: float) -> Sorted:
         """Decide about waiting notices, in one transaction."""
@@ -211,7 +225,7 @@ class _Books:
             work = Work(OperationState(state), bool(due), bool(waits), due_at is None)
             operation = _Operation(OperationId(operation_id), transaction_id, due_at, work)
             books._operations.setdefault(order_id, []).append(operation)
-        for order_id, transaction_id, *money in await _all(connection, _MONEY, [ids]):
+        for order_id, transaction_id, *money in await _all(connection, _MONEY, [OUTSIDE, ids]):
             books._money[order_id, transaction_id] = Money(*money)
         return books
 

@@ -7,10 +7,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.order_confirmed import authorize_payment
+from domain.failure_codes import FailureCode
 from domain.ids import OperationId, OrderId
 from domain.notices import Notice
 from domain.operation import OperationKind
-from domain.outcome import Unknown
+from domain.outcome import Declined, Unknown
+from domain.ruling import No, Ruling, Word
 from domain.values import replace
 from schemas.events import Line
 from tests.consumers.claims import assert_the_audit_holds
@@ -68,6 +70,63 @@ async def test_a_refund_that_a_lagging_list_lacks_is_booked_though_another_one_i
     await assert_the_audit_holds(shop)
 
 
+async def test_a_refund_that_a_lagging_list_shows_as_pending_is_booked_when_it_shows_more(shop: Pipeline) -> None:
+    intent = await paid(shop)
+    refund_id = shop.gateway.refund_elsewhere(intent, 1_000)
+    news = await shop.gateway.news_of(intent, with_disputes=False)
+    assert news is not None
+    shop.gateway.tells[intent] = {"refunds": tuple(replace(each, state="pending") for each in news.refunds)}
+    shop.gateway.questions.clear()
+    await shop.store().notices.keep([told(1, "refund.updated", intent, refund_id)])
+
+    async def asked_twice() -> bool:
+        await shop.rows(
+            "UPDATE gateway_notice SET received_at = now() - interval '1 minute', ask_at = least(ask_at, now())"
+        )
+        return len(shop.gateway.questions) > 1 or not await shop.has("SELECT 1 FROM gateway_notice WHERE fate = 'kept'")
+
+    await shop.until(asked_twice, "it is asked about twice")
+    shop.gateway.tells.clear()
+    await shop.rows("UPDATE gateway_notice SET ask_at = now() WHERE fate = 'kept'")
+    await until_fate(shop, "applied", "evt_1")
+    assert await shop.value("SELECT refunded_minor FROM attempt") == 1_000
+    await assert_the_audit_holds(shop)
+
+
+@pytest.mark.parametrize("name", ["refund.created", "refund.updated", "charge.refunded"])
+async def test_a_late_copy_of_a_refund_that_a_person_paid_past_the_gateway_is_never_called_known(
+    shop: Pipeline, name: str
+) -> None:
+    """The customer has the money twice, and the books have no room for it: an operator must hear."""
+    intent = await paid(shop)
+    shop.gateway.says["order-1"] = Said(OperationKind.REFUND, Declined(FailureCode.GATEWAY_REFUSED), executed=False)
+    await shop.publish(refund("order-1", "R-1"))
+    await shop.until_status("manual_review", "order-1")
+    ruling = Ruling(Word.EXECUTED, "sent by the bank", "alice", "outside:transfer 7")
+    assert not isinstance(await shop.resolver().resolve(OrderId("order-1"), ruling), No)
+    assert await shop.value("SELECT refunded_minor FROM attempt") == TOTAL
+
+    query = "SELECT operation_id FROM operation WHERE kind = 'refund' AND state = 'declined'"
+    ours = str(await shop.value(query))
+    late = shop.gateway.refund_elsewhere(intent, TOTAL, operation_id=ours)
+    copy = Notice("evt_1", name, now(), late, intent, OrderId("order-1"), OperationId(UUID(ours)))
+    await shop.store().notices.keep([copy])
+
+    async def ended() -> bool:
+        return not await shop.has("SELECT 1 FROM gateway_notice WHERE fate = 'waiting'")
+
+    await shop.until(ended, "it is looked at")
+    with capture_logs() as log:
+        await shop.rows("UPDATE gateway_notice SET received_at = now() - interval '1 day', ask_at = now()")
+
+        async def rung() -> bool:
+            known = await shop.has("SELECT 1 FROM gateway_notice WHERE fate = 'known'")
+            return known or "notice_kept" in {line.get("reason") for line in log if line.get("alarm")}
+
+        await shop.until(rung, "an operator is called")
+    assert await shop.value("SELECT fate FROM gateway_notice") == "kept"
+
+
 async def test_a_late_copy_of_a_refund_call_that_had_ended_is_booked_and_rings(shop: Pipeline) -> None:
     """Others had given all back, so our refund was refused; theirs failed since, and a copy of ours came through."""
     intent = await paid(shop)
@@ -95,6 +154,27 @@ async def test_a_late_copy_of_a_refund_call_that_had_ended_is_booked_and_rings(s
     assert await shop.status("order-1") == "paid_and_confirmed"
     await shop.until_quiet()
     await assert_the_audit_holds(shop)
+
+
+async def test_a_wrong_id_that_nobody_could_look_up_is_found_though_the_gateway_tells_nothing(shop: Pipeline) -> None:
+    await paid(shop)
+    shop.gateway.says["order-1"] = Said(OperationKind.REFUND, Declined(FailureCode.GATEWAY_REFUSED), executed=False)
+    await shop.publish(refund("order-1", "R-1", amount_minor=1_000))
+    await shop.until_status("manual_review", "order-1")
+    ruling = Ruling(Word.EXECUTED, "seen in the dashboard", "alice", "re_wrong")
+    await shop.resolver().resolve(OrderId("order-1"), ruling, try_only=True)
+    assert not await shop.has("SELECT 1 FROM gateway_notice"), "a trial keeps nothing"
+    assert not isinstance(await shop.resolver().resolve(OrderId("order-1"), ruling), No)
+    assert await shop.value("SELECT refunded_minor FROM attempt") == 1_000
+
+    # A quarter of an hour passes.
+    await shop.rows("UPDATE operation SET settled_at = settled_at - interval '15 minutes'")
+    await shop.rows("UPDATE gateway_notice SET received_at = received_at - interval '15 minutes', ask_at = now()")
+
+    await shop.until_status("manual_review", "order-1")
+    (failed,) = await shop.events("order-1", "PaymentRefundFailed")
+    assert (failed.refund_id, failed.request_id, failed.reason) == ("re_wrong", "R-1", "not_at_gateway")
+    assert await shop.value("SELECT refunded_minor FROM attempt") == 0
 
 
 async def test_it_waits_until_the_order_is_at_rest(make_pipeline: MakePipeline) -> None:

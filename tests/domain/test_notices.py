@@ -159,7 +159,8 @@ THERE = (
     ("payment_intent.succeeded", "pi_1", news()),
     ("payment_intent.canceled", "pi_1", news(captured_minor=0, cancelled=True)),
     ("payment_intent.amount_capturable_updated", "pi_1", news(captured_minor=0, held_minor=100)),
-    ("refund.created", "re_2", news(refund("re_2", state="pending"))),
+    ("refund.created", "re_2", news(refund("re_2"))),
+    ("refund.updated", "re_2", news(refund("re_2", state="failed"))),
     ("refund.updated", "re_2", news(refund("re_2"))),
     ("refund.created", "re_2", news(captured_minor=0, freed=("re_2",))),
     ("refund.failed", "re_2", news(refund("re_2", state="failed"))),
@@ -171,6 +172,8 @@ THERE = (
 LAGGING = (
     *((name, thing, UNTOUCHED) for name, thing, _ in THERE),
     ("refund.updated", "re_2", news(refund("re_1"))),
+    ("refund.updated", "re_2", news(refund("re_2", state="pending"))),
+    ("refund.created", "re_2", news(refund("re_2", state="pending"))),
     ("refund.failed", "re_2", news(refund("re_2"))),
     ("charge.dispute.created", "dp_2", news(disputes=(dispute(),))),
     ("charge.dispute.funds_withdrawn", "dp_1", news(disputes=(dispute("warning_needs_response"),))),

@@ -1,15 +1,20 @@
 """The gateway is asked without a lock: refunds of ours go on between its answer and the booking of it."""
 
+from datetime import timedelta
+
 import pytest
 
-from domain.news import SeenRefund
+from domain.news import LAG_MAX, SeenRefund
 from domain.outcome import Pending, ReturnedElsewhere
 from domain.ruling import Word
 from domain.ways_out import SAID_BEFORE
 from schemas import events as e
-from tests.domain.builders import TOTAL
+from tests.domain.builders import AT, TOTAL
 from tests.domain.told import news
-from tests.domain.trouble import OUTSIDE, REFUSED, Trouble
+from tests.domain.trouble import DISPUTED, OUTSIDE, REFUSED, Trouble
+
+DAYS_LATER = AT + timedelta(days=10)
+"""A bank sends a refund back long after it had succeeded."""
 
 
 def theirs(amount_minor: int, name: str = "re_9") -> SeenRefund:
@@ -119,3 +124,47 @@ def test_a_ruling_is_not_held_against_an_answer_from_before_another_refund_was_b
     now = SeenRefund("re_0", ours.operation_id, "succeeded", 1_000, "EUR")
     assert play.rule(Word.EXECUTED, reference, seen=(news(now, others),)) is None
     assert play.order.current.refunded_minor == 1_500
+
+
+def assert_waits_until_it_cannot_lag(play: Trouble, before: SeenRefund) -> None:
+    """Hold that an answer from before the refund failed books nothing, as long as an answer may be that old."""
+    back, alarms = play.order.current.refunded_minor, list(play.alarms)
+    assert not play.listen(news(before), DAYS_LATER)
+    assert not play.listen(news(before), DAYS_LATER + LAG_MAX - timedelta(seconds=1))
+    assert (play.order.current.refunded_minor, play.alarms) == (back, alarms)
+    assert play.listen(news(before), DAYS_LATER + LAG_MAX), "the doubt ends"
+    assert play.order.current.refunded_minor == back + before.amount_minor
+
+
+def test_a_refund_of_somebody_else_that_failed_days_later_is_not_booked_again_by_an_answer_from_before() -> None:
+    play = Trouble()
+    assert play.listen(news(theirs(500)), AT)
+    play.at = DAYS_LATER
+    assert play.listen(news(SeenRefund("re_9", None, "failed", 500, "EUR")), DAYS_LATER)
+    assert play.order.current.refunded_minor == 0
+    assert_waits_until_it_cannot_lag(play, theirs(500))
+
+
+def test_a_refund_that_a_call_had_found_and_that_failed_later_is_not_booked_again_by_an_answer_from_before() -> None:
+    play = Trouble()
+    play.ask("R-1")
+    play.answer(ReturnedElsewhere(1_500, "re_9"))
+    play.answer(DISPUTED)
+    play.at = DAYS_LATER
+    assert play.listen(news(SeenRefund("re_9", None, "failed", 1_500, "EUR")), DAYS_LATER)
+    assert play.order.current.refunded_minor == 0
+    assert_waits_until_it_cannot_lag(play, theirs(1_500))
+
+
+def test_a_refund_of_ours_that_failed_days_later_is_not_booked_as_a_late_copy_by_an_answer_from_before() -> None:
+    play = Trouble()
+    play.ask("R-1", 1_000)
+    play.approve()
+    (before,) = of_ours(play)
+    (failed,) = of_ours(play, "failed")
+    play.at = DAYS_LATER
+    assert play.listen(news(failed), DAYS_LATER)
+    assert play.rule(Word.NOT_EXECUTED) is None
+    play.answer(DISPUTED)
+    assert (play.order.current.refunded_minor, play.states()) == (0, {"R-1": "DISPUTED"})
+    assert_waits_until_it_cannot_lag(play, before)
