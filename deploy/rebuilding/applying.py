@@ -3,19 +3,19 @@
 It may be interrupted, and repeated: what is done is not done again, for then the database knows it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from consumers.reactions import BY_NAME, BY_TRIGGER
 from consumers.runtime.retelling import Laws, Story, Told, Trigger, begin_consumed, look_up_first, retell
 from consumers.stock_adjusted import adjust_stock
+from deploy.rebuilding.files import File, Files
 from deploy.rebuilding.taken import Lag, TakenOver, stock_moves
+from domain.blame import blame
 from domain.content import hash_content, inbox_content
-from domain.early import EarlyMessage
-from domain.ids import OrderId
 from domain.order import Order
 from domain.ports.inventory import InventoryCall
 from domain.ports.store import Change, Changes, SetAside
@@ -28,14 +28,11 @@ from outbox.store.adjusting import adjust_stock as adjust_stock_rows
 from outbox.store.stock import move
 from outbox.store.transaction import PgTransaction
 from schemas.codec import Codec
-from schemas.events import CustomerNotificationRequested, Event, OwnEvent, PaymentFailed, StockAdjusted
-from schemas.rejection import Rejected
+from schemas.events import Event, PaymentFailed, StockAdjusted
 
 AT_ONCE: Final = 10
 """Orders in a transaction. It must not stand still for long: an order for which no way is found takes seconds."""
-LATEST_MS: Final = 4_102_444_800_000
-"""The year 2100. A publisher may write any number into a message."""
-TWO_BODIES: Final = "two different messages have the event id {}"
+RAISED: Final = "to bring it there raised {}"
 NO_WAY: Final = (
     "no rule of this release leads from version {} to what the topics say of version {}: bring it there by hand, or "
     "let it be decided anew"
@@ -54,17 +51,6 @@ class Recall:
         return self.bodies.get(event.event_id.int) or self._codec.encode(event)
 
 
-class _File(NamedTuple):
-    """What the topics and the database have of one order. early: messages that waited for it in the backup."""
-
-    order_id: OrderId
-    told: Told
-    bodies: Mapping[int, bytes]
-    triggers: Sequence[Trigger]
-    early: Mapping[int, int]
-    two_bodies: str
-
-
 class Applier:
     """Takes over batches of orders."""
 
@@ -72,15 +58,16 @@ class Applier:
         self._store = store
         self._recall = recall
         self._codec = codec
-        self._prefix = prefix
         self._laws = Laws(BY_NAME, BY_TRIGGER, rules)
+        self._files = Files(codec, prefix, rules)
         self.done = TakenOver()
 
     async def apply(self, orders: Sequence[Sequence[Kept]]) -> None:
         """Take these orders over, in one transaction. Of each there are all kept messages."""
-        await self._adjust([one for kept in orders for one in kept if one.order_id.startswith(" ")])
+        of_goods = [one for kept in orders for one in kept if one.order_id.startswith(" ")]
+        self._note_unread(of_goods, await self._adjust(of_goods), self.done)
         files = [
-            self._file(kept)
+            self._files.open(kept)
             for kept in orders
             if any(one.told or one.consumed for one in kept) and not kept[0].order_id.startswith(" ")
         ]
@@ -94,7 +81,8 @@ class Applier:
             sent: list[UUID] = []
             read: list[Trigger] = []
             for file in files:
-                file = self._with_early(file, transaction.early.get(file.order_id, ()))  # noqa: PLW2901
+                file = self._files.with_early(file, transaction.early.get(file.order_id, ()))  # noqa: PLW2901
+                file = self._files.until_now(file, transaction.now)  # noqa: PLW2901
                 story = await self._retell(transaction, file, known.get(file.order_id), done)
                 if story is None or story.order is None:
                     continue
@@ -108,24 +96,41 @@ class Applier:
             if changes.orders or changes.applied:
                 await transaction.save(changes)
             await take_out(transaction, sent)
+        names = {one.event_id for one in read}
+        for kept in orders:
+            if not kept[0].order_id.startswith(" "):
+                self._note_unread(kept, names, done)
         self._recall.bodies.clear()
         self.done.add(done)
 
-    async def _adjust(self, kept: Sequence[Kept]) -> None:
-        """Adjust the stock as warehouses said before the loss. What is refused is read, and refused, again."""
+    def _note_unread(self, kept: Sequence[Kept], read: Collection[UUID], done: TakenOver) -> None:
+        """Note what was read before the loss, and is left to be read again. read: what is done with."""
+        for one in kept:
+            if not one.trigger or not one.consumed or one.message_at <= 0 or one.event_id in read:
+                continue
+            if (done.unread_since is None or one.message_at < done.unread_since) and self._files.is_taken(one):
+                done.unread_since = one.message_at
+
+    async def _adjust(self, kept: Sequence[Kept]) -> set[UUID]:
+        """Adjust the stock as warehouses said before the loss, and return which messages had their effect.
+
+        What is refused is read, and refused, again.
+        """
         if self._laws.rules.inventory_elsewhere:
-            return
+            return set()
         triggers = {
             one.event_id: Trigger(event, hash_content(event, one.body or b""), one.consumed)
-            for one in kept
+            for one in reversed(kept)  # of several with one id the first counts, as it did
             if one.consumed
-            and self._is_taken(one)
+            and self._files.is_taken(one)
             and isinstance(event := self._codec.read(StockAdjusted.TYPE, one.key, one.body), StockAdjusted)
         }
         if not triggers:
-            return
+            return set()
         async with self._store.transaction(contended=True) as transaction:
             await transaction.load([])
+            latest = self._files.latest(transaction.now)
+            triggers = {name: trigger for name, trigger in triggers.items() if trigger.event.occurred_at <= latest}
             decided = {
                 trigger.event_id: adjust_stock.plan(
                     None, trigger.event, Context(transaction.now, None, self._laws.rules)
@@ -135,47 +140,14 @@ class Applier:
             adjustments = [one for decision in decided.values() for one in decision.adjustments]
             refused = {one.event_id for one in await adjust_stock_rows(transaction, adjustments)}
             done = TakenOver()
-            await self._receive(transaction, [t for t in triggers.values() if t.event_id not in refused], done)
+            adjusted = [trigger for trigger in triggers.values() if trigger.event_id not in refused]
+            await self._receive(transaction, adjusted, done)
             await transaction.save(Changes())
         self.done.add(done)
-
-    def _file(self, kept: Sequence[Kept]) -> _File:
-        events: dict[int, OwnEvent] = {}
-        bodies: dict[int, bytes] = {}
-        triggers: dict[int, Trigger] = {}
-        two_bodies = ""
-        for one in kept:
-            event = self._codec.read(one.topic.removeprefix(self._prefix), one.key, one.body)
-            body, number = one.body or b"", one.event_id.int
-            if one.told and isinstance(event, OwnEvent):
-                if bodies.setdefault(number, body) != body:
-                    two_bodies = str(one.event_id)
-                events.setdefault(number, event)
-            if one.trigger and number not in triggers and self._is_taken(one):
-                triggers[number] = Trigger(event, hash_content(event, body), one.consumed, _moment(one.message_at))
-        return _File(OrderId(kept[0].order_id), Told(events.values()), bodies, list(triggers.values()), {}, two_bodies)
-
-    def _is_taken(self, one: Kept) -> bool:
-        """Whether its consumer takes it. One that it refuses becomes a dead letter when it is read again."""
-        event_type = one.topic.removeprefix(self._prefix)
-        try:
-            self._codec.decode(event_type, one.key, one.body)
-        except Rejected:
-            return False
-        return event_type != CustomerNotificationRequested.TYPE
-
-    def _with_early(self, file: _File, early: Sequence[EarlyMessage]) -> _File:
-        """Return the file with what waited for the order in the backup: the inbox has it, its effect is to come."""
-        waited = {}
-        triggers = list(file.triggers)
-        for message in early:
-            event = self._codec.read(message.topic.removeprefix(self._prefix), message.key, message.body)
-            triggers.append(Trigger(event, hash_content(event, message.body or b""), consumed=False))
-            waited[event.event_id.int] = message.number
-        return file._replace(triggers=triggers, early=waited)
+        return {trigger.event.event_id for trigger in adjusted}
 
     async def _retell(
-        self, transaction: PgTransaction, file: _File, order: Order | None, done: TakenOver
+        self, transaction: PgTransaction, file: File, order: Order | None, done: TakenOver
     ) -> Story | None:
         """Return where the order stands by its events; None if it is left, or if nothing is to be done."""
         story = Story(order)
@@ -183,30 +155,46 @@ class Applier:
             history = await transaction.history(file.order_id)
             ended = tuple(o for o in history if not o.unfinished)
             story = replace(story, before=ended, disputes=tuple(await transaction.disputes(file.order_id)))
-        if file.two_bodies:
-            return await self._leave(transaction, file, story, TWO_BODIES.format(file.two_bodies), done)
+        if file.odd:
+            return await self._leave(transaction, file, story, file.odd, done)
+        try:
+            found, strictly = self._search(story, file, transaction.now)
+        except Exception as error:  # noqa: BLE001 - whatever one order's messages raise must not keep all others back
+            found, strictly = RAISED.format(blame(error, file.order_id).detail), True
+        if isinstance(found, str):
+            return await self._leave(transaction, file, story, found, done)
+        behind = file.told.last > story.version
+        done.orders += behind
+        done.loosely += [] if strictly else [file.order_id]
+        return None if found.order is order and not behind else found
+
+    def _search(self, story: Story, file: File, now: datetime) -> tuple[Story | str, bool]:
+        """Return where the order stands by its events, or why nobody can say, and whether they are said as told."""
+        known = story.order.operations if story.order is not None else ()
+        strictly = True
         if file.told.last > story.version:
             retold = retell(story, file.told, file.triggers, self._laws)
             if retold.story is None:
-                why = NO_WAY.format(retold.reached, file.told.after(retold.reached)[0].order_version)
-                return await self._leave(transaction, file, story, why, done)
-            story = retold.story if retold.strictly else _as_told(retold.story, file.told)
-            done.orders += 1
-            done.loosely += [] if retold.strictly else [file.order_id]
-        before = story.order
+                return NO_WAY.format(retold.reached, file.told.after(retold.reached)[0].order_version), True
+            strictly = retold.strictly
+            story = retold.story if strictly else _as_told(retold.story, file.told)
         story = begin_consumed(story, file.triggers, self._laws)
-        story = look_up_first(story, order.operations if order is not None else (), transaction.now)
-        return None if before is order and story.order is order else story
+        return look_up_first(story, known, now), strictly
 
     async def _leave(
-        self, transaction: PgTransaction, file: _File, story: Story, why: str, done: TakenOver
+        self, transaction: PgTransaction, file: File, story: Story, why: str, done: TakenOver
     ) -> Story | None:
-        await transaction.set_aside(SetAside("order", file.order_id, f"not taken over after a restore: {why}", ""))
+        """Put the order in quarantine, and each of its calls: what one of them was answered would decide about it."""
+        detail = f"not taken over after a restore: {why}"
+        for operation in () if story.order is None else story.order.operations:
+            if operation.due_at is not None:
+                await transaction.set_aside(SetAside("operation", file.order_id, detail, "", operation.operation_id))
+        await transaction.set_aside(SetAside("order", file.order_id, detail, ""))
         done.left.append(Lag(file.order_id, story.version, why))
         return None
 
     def _note(
-        self, story: Story, file: _File, before: Order | None, changes: Changes, now: datetime, done: TakenOver
+        self, story: Story, file: File, before: Order | None, changes: Changes, now: datetime, done: TakenOver
     ) -> None:
         whole = story.whole
         changes.orders.append(Change(None if before is None else story.at_first(before), whole))
@@ -243,8 +231,3 @@ def _as_told(story: Story, told: Told) -> Story:
     if failed and order.retryable:
         order = replace(order, retry_until=failed[-1].retry_until)
     return replace(story, order=order, said=said)
-
-
-def _moment(timestamp_ms: int) -> datetime:
-    """Return a message's time-stamp; the earliest moment if no clock could show it."""
-    return datetime.fromtimestamp(timestamp_ms / 1000 if 0 < timestamp_ms < LATEST_MS else 0, UTC)

@@ -22,7 +22,8 @@ class TakenOver:
 
     events: put into the journal, told or not; unsent: those of them that no topic has, which the relay sends. inbox:
     rows. loosely: orders whose events this release would put into other words. covered: units by SKU that the restored
-    stock lacked.
+    stock lacked. unread_since: the time-stamp on its topic, milliseconds since 1970, of the first message that was read
+    before the loss, and that the database still does not know; None: there is none.
     """
 
     orders: int = 0
@@ -34,6 +35,7 @@ class TakenOver:
     loosely: list[str] = field(default_factory=list)
     left: list[Lag] = field(default_factory=list)
     covered: dict[str, int] = field(default_factory=dict)
+    unread_since: int | None = None
 
     def add(self, done: "TakenOver") -> None:
         """Add what a transaction has done, once it has committed."""
@@ -44,6 +46,7 @@ class TakenOver:
         self.inbox += done.inbox
         self.loosely += done.loosely
         self.left += done.left
+        self.unread_since = min((at for at in (self.unread_since, done.unread_since) if at is not None), default=None)
         for sku, units in done.covered.items():
             self.covered[sku] = self.covered.get(sku, 0) + units
 

@@ -1,11 +1,13 @@
 """What a take-over did, as text for people and as JSON."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from schemas.texts import counted
 
 NAMED_MAX: Final = 20
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Left(Protocol):
@@ -33,6 +35,7 @@ class Taken(Protocol):
     outbox: int
     loosely: list[str]
     covered: dict[str, int]
+    unread_since: int | None
 
     @property
     def left(self) -> list[Any]:
@@ -45,8 +48,9 @@ def taken_document(taken: Taken | None) -> dict[str, Any]:
     if taken is None:
         return {}
     names = ("orders", "begun", "events", "unsent", "inbox", "outbox", "loosely", "covered")
+    rewind_to = _moment(taken.unread_since) if taken.unread_since is not None else None
     left = [{"order_id": one.order_id, "version": one.version, "why": one.why} for one in taken.left]
-    return {"applied": {name: getattr(taken, name) for name in names} | {"left": left}}
+    return {"applied": {name: getattr(taken, name) for name in names} | {"rewind_to": rewind_to, "left": left}}
 
 
 def taken_lines(taken: Taken | None) -> Iterator[str]:
@@ -65,10 +69,20 @@ def taken_lines(taken: Taken | None) -> Iterator[str]:
         yield f"other words or times than this release would say: {_named(taken.loosely)}"
     for sku, units in sorted(taken.covered.items()):
         yield f"SKU {sku}: {counted(units, 'unit')} put in, which orders had and the restored stock lacked"
+    if taken.unread_since is not None:
+        yield (
+            "what was read before the loss, and is to be read again, begins at "
+            f"{_moment(taken.unread_since)}: rewind the consumers to that time, or an earlier one"
+        )
     for one in taken.left[:NAMED_MAX]:
         yield f"NOT taken over, waits in quarantine: order {one.order_id}: {one.why}"
     if len(taken.left) > NAMED_MAX:
         yield f"NOT taken over: {len(taken.left) - NAMED_MAX} more, see `payments dlq list`"
+
+
+def _moment(message_at: int) -> str:
+    """Return a time-stamp as `payments offsets rewind --to` takes it."""
+    return (_EPOCH + timedelta(milliseconds=message_at)).isoformat(timespec="milliseconds")
 
 
 def _named(orders: list[str]) -> str:

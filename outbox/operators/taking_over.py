@@ -17,10 +17,15 @@ MISSING: Final = "sold or held by orders that the topics tell of; the restored s
 _NAMES: Final = (Column("event_id", "uuid"), word("consumer_group"), Column("day", "date"))
 _PROCESSED: Final = batch(
     f"""
-    SELECT i.event_id, i.consumer_group FROM {unnest(_NAMES)}
-      JOIN inbox i ON i.event_id = u.event_id AND i.consumer_group = u.consumer_group AND i.day = u.day""",  # noqa: S608 - literals only
+    WITH named AS (SELECT * FROM {unnest(_NAMES)})
+    SELECT i.event_id, i.consumer_group FROM named u
+      JOIN inbox i ON i.event_id = u.event_id AND i.consumer_group = u.consumer_group AND i.day = u.day
+    UNION
+    SELECT d.event_id, d.consumer_group FROM named u
+      JOIN dead_letter d ON d.event_id = u.event_id AND d.consumer_group = u.consumer_group""",  # noqa: S608 - literals only
     _NAMES,
 )
+"""A message that was refused before the decision, as one from the future, has a dead letter and no inbox row."""
 _VERSIONS: Final[LiteralString] = "SELECT order_id, version FROM orders WHERE order_id = ANY(%s)"
 _SENT: Final[LiteralString] = """
     WITH kept AS (
@@ -62,7 +67,7 @@ class Name(NamedTuple):
 
 
 async def processed(connection: psycopg.AsyncConnection[Any], names: Sequence[Name]) -> set[tuple[UUID, str]]:
-    """Return those of which there is an inbox row, by event id and group."""
+    """Return those of which there is an inbox row or a dead letter, by event id and group."""
     if not names:
         return set()
     rows = await (await connection.execute(_PROCESSED.sql, _PROCESSED.arrays(names))).fetchall()
