@@ -91,6 +91,8 @@ def run_until_stopped(
             with _telling(lambda: has_started) as codes:
                 await work(stop, started, instruments)
             if codes:
+                # Who replaces processes one by one must not take this one for a new one that works.
+                instruments.health.end()
                 await instruments.await_scrape(stop)
                 raise _Told(codes[0])
         logging_stop.cancel()

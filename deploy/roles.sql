@@ -58,7 +58,8 @@ BEGIN
   GRANT SELECT, INSERT ON inbox, event, outbox, stock_adjustment, redrive, resolution TO payments_app;
   GRANT SELECT, INSERT, UPDATE, DELETE ON early_message, message, gateway_notice, review, audit_run TO payments_app;
   GRANT SELECT ON relay_lease, alembic_version TO payments_app;
-  GRANT SELECT ON migration TO payments_app, payments_relay;
+  -- What every start and every command asks on the schema of a newer release.
+  GRANT SELECT ON migration TO payments_app, payments_relay, payments_restorer;
   GRANT SELECT, INSERT, UPDATE, DELETE ON process TO payments_app, payments_relay;
   GRANT USAGE ON SEQUENCE order_number_seq, event_id_seq TO payments_app;
   GRANT EXECUTE ON FUNCTION inbox_make_day(date), inbox_finish_day(date), inbox_drop_day(date) TO payments_app;

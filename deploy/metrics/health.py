@@ -1,7 +1,7 @@
 """Whether a process has started, is ready, and lives: what it answers to probes, and why.
 
 An outage of Kafka or PostgreSQL changes none of the three answers: the process waits it out, and a restart would not
-help. It is ready from the moment on when it can work; then it stays so.
+help. It is ready from the moment on when it can work; then it stays so, until its work has ended with an error.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -14,6 +14,7 @@ class Health:
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._started = False
+        self._ended = False
         self._outside: set[str] = set()
         self._ages: Callable[[], Mapping[str, float]] = dict
 
@@ -29,14 +30,18 @@ class Health:
         """Note that the checks at start have passed: schema, rights, topics, contracts."""
         self._started = True
 
+    def end(self) -> None:
+        """Note that the work has ended with an error, and that the process only waits to be scraped."""
+        self._ended = True
+
     def watch(self, ages: Callable[[], Mapping[str, float]]) -> None:
         """Watch the loops. ages: returns for each how many seconds ago it made a turn."""
         self._ages = ages
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has begun to work."""
-        return self._started and not self._outside
+        """Whether it has begun to work, and works."""
+        return self._started and not self._outside and not self._ended
 
     def has_joined(self, reaction: str) -> bool:
         """Whether this consumer has joined its group."""
@@ -62,7 +67,10 @@ class Health:
         return self._started, {"started": self._started, "why": why}
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Answer /ready: whether it has begun to work."""
+        """Answer /ready: whether it has begun to work, and works."""
+        if self._ended:
+            why = "its work has ended with an error, which its log tells: the process ends after one more scrape"
+            return False, {"ready": False, "why": why, "not_joined": sorted(self._outside)}
         if not self._started:
             return False, {"ready": False, "why": self.started()[1]["why"], "not_joined": sorted(self._outside)}
         outside = sorted(self._outside)

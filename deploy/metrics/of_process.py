@@ -9,7 +9,11 @@ _COUNTER, _GAUGE, _HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 OF_PROCESS: Final = (
     Metric("payments_process_info", _GAUGE, ("version", "roles"), "Always 1; the labels say what runs.", By.ALL),
     Metric(
-        "payments_ready", _GAUGE, (), "1 once this process has begun to work, as `/ready` says; it stays 1.", By.ALL
+        "payments_ready",
+        _GAUGE,
+        (),
+        "1 once this process has begun to work, as `/ready` says; 0 again when its work has ended with an error.",
+        By.ALL,
     ),
     Metric(
         "payments_loop_turn_age_seconds",

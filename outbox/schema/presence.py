@@ -25,7 +25,10 @@ FORGOTTEN_AFTER_S: Final = 86_400.0
 """A process that has not been heard of for a day is gone, though nobody has said so."""
 
 _SHARE: LiteralString = f"SELECT pg_advisory_xact_lock_shared({CONTRACTING})"
-_FORGET: LiteralString = "DELETE FROM process WHERE until < now() - make_interval(secs => %(forgotten_s)s)"
+_FORGET: LiteralString = """
+    DELETE FROM process WHERE name IN (
+      SELECT name FROM process WHERE until < now() - make_interval(secs => %(forgotten_s)s) FOR UPDATE SKIP LOCKED)"""
+"""Past rows that somebody has locked: a process that is frozen in the midst of its word must hold up no start."""
 _ANNOUNCE: LiteralString = """
     INSERT INTO process (name, release, needs, roles, until)
     SELECT %(name)s, %(release)s, %(needs)s, %(roles)s, now() + make_interval(secs => %(lease_s)s)
@@ -104,6 +107,8 @@ class Presence:
         """Run these in one transaction, and count the rows of the last. The server is not waited for without end."""
         connection: psycopg.AsyncConnection[Any] = await connect(self._url, name="payments start")
         try:
+            # Else a snapshot from before the lock was free would show the schema of then.
+            await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
             async with asyncio.timeout(self.answer_s):
                 for statement in statements:
                     cursor = await connection.execute(statement, self._row)

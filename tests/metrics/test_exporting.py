@@ -13,7 +13,7 @@ from deploy.webhooks.tally import Came
 from tests.deploy.commands import payments
 from tests.deploy.orders import confirmed, publish, status_of
 from tests.embedded.support import connected
-from tests.metrics.scraping import ON, Scraped
+from tests.metrics.scraping import ON, Scraped, probe
 from tests.processes import started
 from tests.webhooks.gateway import SECRET, event, header, now_s
 
@@ -176,6 +176,8 @@ def test_the_alarm_of_a_process_that_ends_with_a_bug_is_in_one_more_scrape(
         consumer.await_line('"running"')
         publish(tmp_path, deployment, *(confirmed(f"order-{number}") for number in range(3)))
         consumer.await_line('"bug"')
+        code, document = probe(consumer, "/ready")
+        assert (code, document["ready"]) == (503, False), "who replaces processes must not take it for one that works"
         assert scraped.value("payments_alarms_total", reason="bug") == 1
         assert consumer.wait() == 1
 

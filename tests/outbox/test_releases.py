@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import psycopg
+import psycopg.sql
 import pytest
 
 from domain.errors import Permanent, Transient, Unfit
@@ -133,6 +135,15 @@ def test_a_database_of_the_last_schema_is_expanded_without_a_pause(database_url:
 
 
 @pytest.mark.integration
+def test_who_waited_for_another_migration_sees_what_it_did_whatever_the_databases_default_is(database_url: str) -> None:
+    to_revision(database_url, "0017")
+    by_default(database_url, "serializable")
+    with ThreadPoolExecutor(2) as two:
+        list(two.map(upgrade, [database_url] * 2))
+    assert schema_state(database_url).revision == revisions()[-1]
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize(("name", "shown"), [("payments relay", "payments relay"), ("", "a client without a name")])
 def test_what_needs_a_pause_is_refused_until_all_sessions_of_the_older_release_have_ended(
     database_url: str, name: str, shown: str
@@ -197,6 +208,18 @@ async def test_a_process_of_which_nobody_has_heard_for_a_day_is_forgotten(databa
 
 
 @pytest.mark.integration
+async def test_a_process_that_is_frozen_in_the_midst_of_its_word_holds_up_no_start(database_url: str) -> None:
+    frozen = presence(database_url, revisions()[-1], lease_s=-FORGOTTEN_AFTER_S - 1)
+    await frozen.announce()
+    with psycopg.connect(libpq_url(database_url)) as connection:
+        connection.execute("UPDATE process SET until = now() WHERE name = %s", [frozen.name])
+        starting = presence(database_url, revisions()[-1])
+        starting.answer_s = 2
+        await starting.announce()
+    assert execute(database_url, "SELECT count(*) FROM process") == [(2,)]
+
+
+@pytest.mark.integration
 async def test_a_frozen_process_that_wakes_up_on_a_contracted_schema_ends(database_url: str) -> None:
     frozen = presence(database_url, revisions()[-1])
     await frozen.announce()
@@ -212,9 +235,11 @@ async def test_a_frozen_process_that_wakes_up_on_a_contracted_schema_ends(databa
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
 async def test_a_process_that_starts_during_a_contraction_waits_and_then_sees_the_new_schema(
-    database_url: str,
+    database_url: str, isolation: str
 ) -> None:
+    by_default(database_url, isolation)
     expands, contracts, _ = later()
     step_to(database_url, expands)
     starting = presence(database_url, revisions()[-1])
@@ -231,6 +256,14 @@ async def test_a_process_that_starts_during_a_contraction_waits_and_then_sees_th
         connection.execute("UPDATE alembic_version SET version_num = %s", [contracts.revision])
     with pytest.raises(Unfit):
         await announcing
+
+
+def by_default(url: str, isolation: str) -> None:
+    """Have every new session of the database begin its transactions so."""
+    with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+        name = psycopg.sql.Identifier(connection.info.dbname)
+        to = psycopg.sql.SQL("ALTER DATABASE {} SET default_transaction_isolation = {}")
+        connection.execute(to.format(name, psycopg.sql.Literal(isolation)))
 
 
 def _is(url: str, query: str, value: int) -> bool:
@@ -252,6 +285,6 @@ async def test_a_contraction_that_takes_long_is_told_to_who_starts(database_url:
 def test_a_contraction_waits_for_who_is_just_starting(database_url: str) -> None:
     with psycopg.connect(libpq_url(database_url), application_name="starting") as connection:
         connection.execute("SELECT pg_advisory_xact_lock_shared(hashtext('payments.releases'))")
-        with pytest.raises(Transient, match="others use the tables"):
+        with pytest.raises(Transient, match=rf"starting \(pid {connection.info.backend_pid}\)"):
             upgrade(database_url, target=contraction, give_up_s=0)
     upgrade(database_url, target=contraction)

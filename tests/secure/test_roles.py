@@ -10,11 +10,13 @@ from psycopg.errors import InsufficientPrivilege
 
 from outbox.driver.conninfo import libpq_url
 from outbox.schema.privileges import Process, lacked_for_upkeep, lacked_privileges
+from outbox.schema.state import schema_state
 from tests.deploy.commands import payments
 from tests.deploy.orders import confirmed, publish, show, status_of
 from tests.eventually import eventually
+from tests.outbox.test_releases import later, step_to
 from tests.processes import started
-from tests.secure.database_roles import APP, MIGRATOR, READER, RELAY, RESTORER, URL
+from tests.secure.database_roles import APP, MIGRATOR, READER, RELAY, RESTORER, ROLES, URL
 
 pytestmark = [pytest.mark.secure, pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -85,6 +87,13 @@ def test_each_role_may_do_its_work_and_nothing_else(roles: dict[str, str], datab
     )
     never = {"TRUNCATE", "REFERENCES", "TRIGGER"}
     assert not [table for table, rights in rights_of(database_url, APP).items() if rights & never]
+
+
+def test_each_role_may_ask_whether_it_may_run_on_the_schema_of_a_newer_release(
+    roles: dict[str, str], database_url: str
+) -> None:
+    step_to(database_url, later()[0])
+    assert {role: schema_state(url).too_new for role, url in roles.items()} == dict.fromkeys(ROLES, False)
 
 
 def test_functions_of_the_inbox_find_its_tables_whatever_the_callers_search_path(

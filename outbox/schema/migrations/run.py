@@ -33,9 +33,10 @@ _HOLDERS: Final = """
                                                                       WHERE datname = current_database())
        AND (l.relation = ANY(SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace
                                                         AND relkind IN ('r', 'p'))
-            OR l.locktype = 'advisory' AND l.objid = hashtext('payments.migrations')::bigint & 4294967295)
+            OR l.locktype = 'advisory' AND l.objid IN (hashtext('payments.migrations')::bigint & 4294967295,
+                                                       hashtext('payments.releases')::bigint & 4294967295))
      ORDER BY ours, l.pid LIMIT 5"""
-"""Sessions that lock our tables, or migrate. Our own processes come last: they release their locks at once."""
+"""Sessions that lock our tables, migrate, or start. Our own processes come last: they release their locks at once."""
 
 
 def config(connection: Connection | None = None) -> Config:
@@ -64,7 +65,8 @@ def upgrade(
     orders go on between them; progress gets who holds the table. Raises Transient after give_up_s, and what target
     raises. All migrations are one transaction, so nothing has changed then.
     """
-    engine = engine_for(url)
+    # Who waited for another migration must see what it did, whatever the database's default is.
+    engine = engine_for(url).execution_options(isolation_level="READ COMMITTED")
     end = time.monotonic() + give_up_s
     wait_ms = LOCK_WAIT_MS
     try:
