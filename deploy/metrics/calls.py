@@ -1,17 +1,16 @@
 """Counts and times the calls of operations: at the gateway, and at an inventory elsewhere."""
 
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeVar
 
+from deploy.metrics.labels import outcome_label
 from deploy.metrics.numbers import Numbers
 from domain.news import RefundFailure, TransactionNews
 from domain.notices import Notice
 from domain.operation import GatewayCall
-from domain.outcome import Outcome
 from domain.ports.gateway import Begin, Gateway, GatewayAnswer, at_once
 from domain.ports.inventory import BeginStock, InventoryAnswer, RemoteInventory, begin_always
 from domain.stock_calls import StockCall
@@ -33,11 +32,6 @@ class _Call(Protocol):
     def kind(self) -> Any:
         """Return what is asked for."""
         ...
-
-
-def outcome_label(outcome: type[Outcome]) -> str:
-    """Return the label of an outcome."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", outcome.__name__).lower()
 
 
 class _Calls:

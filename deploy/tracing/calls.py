@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from deploy.metrics.calls import outcome_label
+from deploy.metrics.labels import outcome_label
 from deploy.tracing import conventions as c
 from deploy.tracing.telling import Ids, Kind, Recorder, Told
 from domain.news import RefundFailure, TransactionNews

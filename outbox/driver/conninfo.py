@@ -4,6 +4,7 @@ The URL's own parameters win. A URL may name several hosts, as managed fail-over
 postgresql://user:password@host1:5432,host2:5433/database.
 """
 
+import os
 from typing import Any, Final
 
 import psycopg
@@ -28,6 +29,12 @@ _DEFAULTS: Final = {
 
 _OURS: Final = {"client_encoding": "UTF8"}
 """These win over a role's settings, the environment and the URL: batches are written as bytes of UTF-8."""
+
+
+_DATES: Final = ("PGDATESTYLE", "ISO")
+"""psycopg reads no date in another style, and a database or a role may have one set. A connection string has no word
+for it, and a pooler takes no options; this variable of libpq goes with the start of a connection, and poolers keep it
+for each client."""
 
 
 def conninfo_of(url: str, **ours: str) -> str:
@@ -65,10 +72,16 @@ async def connect(url: str, *, name: str, **how: Any) -> psycopg.AsyncConnection
 
     Statements are not prepared unless `how` says so: a pooler may run the next one in another session.
     """
-    conninfo = conninfo_of(url, fallback_application_name=name)
+    conninfo = _conninfo_named(url, name)
     return await psycopg.AsyncConnection.connect(conninfo, **{"prepare_threshold": None, **how})
 
 
 def connect_now(url: str, *, name: str = NAME, **how: Any) -> psycopg.Connection[Any]:
     """Do as connect, blocking: for commands and for checks at start."""
-    return psycopg.connect(conninfo_of(url, fallback_application_name=name), **{"prepare_threshold": None, **how})
+    return psycopg.connect(_conninfo_named(url, name), **{"prepare_threshold": None, **how})
+
+
+def _conninfo_named(url: str, name: str) -> str:
+    variable, style = _DATES
+    os.environ[variable] = style  # noqa: TID251 - it is set here, for libpq; nothing is read
+    return conninfo_of(url, fallback_application_name=name)

@@ -56,7 +56,9 @@ def message_list(connection: Reading, wanted: Wanted, limit: int | None) -> list
         conditions.append("n.event_id = ANY(%(event_ids)s::uuid[])")
     where: LiteralString = " WHERE " + " AND ".join(conditions) if conditions else ""
     query += where + " ORDER BY n.recorded_at DESC, n.event_id LIMIT %(limit)s"
-    values = {"state": wanted.state, "order_id": wanted.order_id, "event_ids": wanted.event_ids, "limit": limit}
+    # A list, for psycopg writes a tuple as a record.
+    ids = None if wanted.event_ids is None else list(wanted.event_ids)
+    values = {"state": wanted.state, "order_id": wanted.order_id, "event_ids": ids, "limit": limit}
     return rows_of(connection, query, values)
 
 

@@ -3,8 +3,8 @@
 from typing import Final, get_args
 
 from deploy.alerts.standing import REVIEWS
-from deploy.metrics.calls import outcome_label
 from deploy.metrics.counting import OUTCOMES
+from deploy.metrics.labels import outcome_label
 from deploy.metrics.metric import NONE, OTHER
 from deploy.observing.readings import WAITS_FOR
 from deploy.webhooks.tally import Came

@@ -99,8 +99,8 @@ FAILING = (
     confirmed("refunded", "pm_wallet_captured", quantity=99),
     confirmed("refunded-late", "pm_fault_refund_pending", quantity=99),
 )
-NOTICES = 15
-"""Two each of `order-1` and `paid`, and of FAILING 1, 1, 2, 2, 2 and 3."""
+NOTICES = 17
+"""Two each of `order-1` and `paid`, and of FAILING 1, 1, 2, 2, 3 and 4."""
 
 
 def test_the_sandbox_tells_up_of_a_payment_whose_answer_was_lost(tmp_path: Path, deployment: dict[str, str]) -> None:

@@ -4,16 +4,18 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from domain.ports.publisher import Publisher
 from outbox.driver.connections import Connections
-from outbox.driver.conninfo import connect, conninfo_of
+from outbox.driver.conninfo import connect, connect_now, conninfo_of
 from outbox.driver.engine import engine_for
 from outbox.driver.pooler import Pooling, pooling_of
 from outbox.operators.queries import order_list, snapshot
@@ -135,6 +137,26 @@ async def test_every_connection_notices_a_host_that_is_gone(database_url: str) -
     engine.dispose()
     for found in made:
         assert LIVELY.items() <= found.items()
+
+
+@pytest.mark.integration
+async def test_dates_are_read_whatever_style_the_database_has_set(database_url: str) -> None:
+    name = conninfo_to_dict(conninfo_of(database_url))["dbname"]
+    asked = "SELECT TIMESTAMPTZ '2026-02-01 12:00:00+00', current_setting('datestyle')"
+    with connect_now(database_url, autocommit=True) as first:
+        first.execute(sql.SQL("ALTER DATABASE {} SET datestyle = 'SQL, DMY'").format(sql.Identifier(str(name))))
+    hot = Connections(database_url, 1)
+    async with hot.lend() as lent:
+        read = [await (await lent.execute(asked)).fetchone()]
+    await hot.close()
+    engine = engine_for(database_url)
+    with engine.connect() as connection:
+        read.append(tuple(connection.exec_driver_sql(asked).one()))
+    engine.dispose()
+    for row in read:
+        assert row is not None
+        assert row[0] == datetime(2026, 2, 1, 12, tzinfo=UTC)
+        assert str(row[1]).startswith("ISO")
 
 
 async def no_publisher() -> Publisher:

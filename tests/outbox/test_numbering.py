@@ -29,7 +29,7 @@ TABLES: dict[LiteralString, LiteralString] = {
 ADDED = (
     *("order_number", "request_format", "frozen", "request_id", "action_expires_at"),
     *("requests", "paid_at", "preparation_started_at", "disputed", "for_request", "restocked", "extensions"),
-    "confirmed_at",
+    *("confirmed_at", "trace_context"),
 )
 """Columns that the first release had not."""
 ORDERS = len(PAID) + len(FAILED) + len(CANCELLED) + len(REVIEWED)

@@ -111,11 +111,17 @@ async def test_orders_are_paid_while_the_collector_hangs(make_traced: MakeTraced
 async def test_orders_are_paid_without_a_collector(make_traced: MakeTraced, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = await make_traced()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     with capture_logs() as logs:
+
+        def told() -> list[str]:
+            return [line["event"] for line in logs if line["log_level"] == "warning"]
+
         async with running(pipeline.settings):
             await pipeline.publish(order())
             await pipeline.until_status("paid_and_confirmed", "order-1")
             await pipeline.until_quiet()
-    said = [line["event"] for line in logs if line["log_level"] == "warning"]
+            eventually(lambda: bool(told()), "said")
+    said = told()
     assert len([text for text in said if text.startswith("the collector takes no traces")]) == 1
     assert said[-1] == "spans that were not sent"

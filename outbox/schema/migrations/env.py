@@ -18,7 +18,7 @@ def _note(*, ctx: MigrationContext, step: MigrationInfo, **_: Any) -> None:
     if not connection.execute(sa.text("SELECT to_regclass('migration') IS NOT NULL")).scalar_one():
         return
     if not step.is_upgrade:
-        connection.execute(migrations.delete().where(migrations.c.revision == step.down_revision_ids[0]))
+        connection.execute(migrations.delete().where(migrations.c.revision == step.up_revision_id))
         return
     done = next(known for known in steps() if known.revision == step.up_revision_id)
     row = {"revision": done.revision, "kind": str(done.kind), "oldest": done.oldest, "applied_at": sa.func.now()}
