@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -11,7 +11,7 @@ from tests.alerts.running.case import LATE, Case
 from tests.alerts.running.crew import CONSUMERS, SWEEPS
 from tests.alerts.running.place import Place, persevere
 from tests.alerts.running.watching import fires
-from tests.chaos.script import CARD_EXPIRED, PLAIN, STOCK, Kind
+from tests.chaos.script import CARD_EXPIRED, PAID, PLAIN, STOCK, Kind
 from tests.freezing import frozen
 
 SLOW_SHARE: Final = 0.6
@@ -24,6 +24,9 @@ WAITING: Final = LATE | PAUSING | {"PaymentsLag", "PaymentsGatewayErrors", "Paym
 UNREAD: Final = PAUSING | {"PaymentsDatabaseNumbersAbsent", "PaymentsAuditAbsent", "PaymentsAuditOld"}
 STORM: Final = 90
 DECLINED: Final = Kind("declined: expired", 1, ("pm_card_chargeDeclinedExpiredCard",), (CARD_EXPIRED,))
+LOST: Final = Kind("the answer is lost", 1, ("pm_fault_500_after_on_authorize",), (PAID,))
+LOST_SHARE: Final = 0.6
+"""Of the calls at the inventory elsewhere."""
 
 
 @contextmanager
@@ -35,6 +38,15 @@ def gateway_down(place: Place) -> Iterator[None]:
         yield
     finally:
         place.weather(down=False)
+
+
+@contextmanager
+def gateway_errs(place: Place) -> Iterator[None]:
+    """Have it lose many answers, and give others between them: the breaker does not stay open."""
+    for _ in range(6):
+        place.publish(LOST, STORM // 3)
+        place.publish(PLAIN, STORM // 6)
+    yield
 
 
 @contextmanager
@@ -65,10 +77,36 @@ def cards_declined(place: Place) -> Iterator[None]:
 
 
 @contextmanager
+def inventory_errs(place: Place) -> Iterator[None]:
+    """Have the stock elsewhere, which loses the answers of many calls and refuses others."""
+    url = _elsewhere(place)
+    _faults(url, share=LOST_SHARE, kinds=["500-AFTER", "503"])
+    for _ in range(3):
+        place.publish(PLAIN, STORM)
+    try:
+        yield
+    finally:
+        _faults(url, share=0.0)
+
+
+@contextmanager
 def inventory_down(place: Place) -> Iterator[None]:
     """Have the stock elsewhere, where every connection is reset."""
-    persevere(place.inventory.start)
+    url = _elsewhere(place)
+    _faults(url, down=True)
+    place.publish(PLAIN, STORM)
+    try:
+        yield
+    finally:
+        _faults(url, down=False)
+
+
+def _elsewhere(place: Place) -> str:
+    """Have the stock elsewhere from now on; return the address of the inventory."""
     url = f"http://{place.inventory.address}"
+    if place.inventory.pid is not None:
+        return url
+    persevere(place.inventory.start)
     httpx.put(f"{url}/inventory/stock", json={"available": STOCK}, trust_env=False, timeout=10).raise_for_status()
     place.crew.take_away(*CONSUMERS, *SWEEPS)
     elsewhere = {
@@ -77,12 +115,7 @@ def inventory_down(place: Place) -> Iterator[None]:
         "PAYMENTS_INVENTORY_TIMEOUT_S": "2",
     }
     place.crew.start(*CONSUMERS, *SWEEPS, more=elsewhere)
-    _faults(url, down=True)
-    place.publish(PLAIN, STORM)
-    try:
-        yield
-    finally:
-        _faults(url, down=False)
+    return url
 
 
 @contextmanager
@@ -121,17 +154,18 @@ def webhook_forged(place: Place) -> Iterator[None]:
     yield
 
 
-def _faults(url: str, *, down: bool) -> None:
-    httpx.post(f"{url}/inventory/faults", json={"down": down}, trust_env=False, timeout=10).raise_for_status()
+def _faults(url: str, **faults: Any) -> None:
+    httpx.post(f"{url}/inventory/faults", json=faults, trust_env=False, timeout=10).raise_for_status()
 
 
 CASES: Final = (
     Case(
         "the gateway resets every connection",
-        (fires("PaymentsBreakerOpen", edge="gateway"), fires("PaymentsGatewayErrors")),
+        (fires("PaymentsBreakerOpen", edge="gateway"),),
         gateway_down,
         WAITING,
     ),
+    Case("the gateway loses many answers", (fires("PaymentsGatewayErrors"),), gateway_errs, WAITING),
     Case(
         "the gateway does not answer",
         (fires("PaymentsOperationUnknown"),),
@@ -165,10 +199,19 @@ CASES: Final = (
         | {"PaymentsRelayIdle"},
     ),
     Case("somebody forges webhooks", (fires("PaymentsAlarmTicket", reason="webhook_refused"),), webhook_forged),
+)
+ELSEWHERE: Final = (
+    Case(
+        "the inventory elsewhere fails at many calls",
+        (fires("PaymentsInventoryErrors"),),
+        inventory_errs,
+        LATE | PAUSING | {"PaymentsLag", "PaymentsBreakerOpen"},
+    ),
     Case(
         "the inventory elsewhere resets every connection",
-        (fires("PaymentsBreakerOpen", edge="inventory"), fires("PaymentsInventoryErrors")),
+        (fires("PaymentsBreakerOpen", edge="inventory"),),
         inventory_down,
-        LATE | PAUSING | {"PaymentsLag"},
+        LATE | PAUSING | {"PaymentsLag", "PaymentsInventoryErrors"},
     ),
 )
+"""From the first of them on the stock is elsewhere."""
