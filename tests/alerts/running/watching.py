@@ -85,12 +85,13 @@ class Watch:
         wait(all_have, within_s)
         return seconds
 
-    def await_silence(self, within_s: float, but: Collection[str] = ()) -> list[str]:
-        """Wait until nothing fires; return what still does. but: names that may."""
+    def await_silence(self, within_s: float, but: Collection[str] = (), *, calm: bool = False) -> list[str]:
+        """Wait until nothing fires; return what still does. but: names that may. calm: nothing is about to, either."""
         left: list[str] = []
 
         def silent() -> bool:
-            left[:] = sorted({a["labels"]["alertname"] for a in self.firing()} - set(but))
+            now = self.server.alerts() if calm else self.firing()
+            left[:] = sorted({a["labels"]["alertname"] for a in now} - set(but))
             return not left
 
         wait(silent, within_s)
