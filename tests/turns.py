@@ -27,10 +27,10 @@ class Turns:
 
 
 def put_first(items: list[pytest.Item]) -> None:
-    """Put files with tests that must be alone first, then those that kill processes, which take longest.
+    """Put files with tests that must be alone first, then those of whole deployments, then those that kill processes.
 
     A file that must be alone begins beside nobody so; later everybody would wait until the others are through with
     their tests. What is long and comes late would leave one process at work and the others at rest.
     """
-    alone, long = ({item.path for item in items if item.get_closest_marker(name)} for name in ("alone", "kill"))
-    items.sort(key=lambda item: (item.path not in alone, item.path not in long))
+    first = [{item.path for item in items if item.get_closest_marker(name)} for name in ("alone", "whole", "kill")]
+    items.sort(key=lambda item: [item.path not in files for files in first])

@@ -9,7 +9,7 @@ from tests.chaos.run import Wanted, run
 SEED = 1
 ORDERS = 900
 
-pytestmark = [pytest.mark.alone, pytest.mark.kill, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.whole, pytest.mark.kill, pytest.mark.timeout(600)]
 
 
 def test_whatever_is_dealt_to_the_real_thing_no_order_is_lost_doubled_or_left_waiting() -> None:

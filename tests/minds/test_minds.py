@@ -5,7 +5,7 @@ import pytest
 from tests.minds.__main__ import text
 from tests.minds.run import FEW, Wanted, run
 
-pytestmark = [pytest.mark.alone, pytest.mark.kill, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.whole, pytest.mark.kill, pytest.mark.timeout(900)]
 SHORT = Wanted(seed=1, rate=15.0, kills=1, early_wait_s=10.0, window_s=6.0)
 LONG = Wanted(seed=2, kills=8)
 

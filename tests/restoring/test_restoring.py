@@ -6,7 +6,7 @@ from tests.minds.__main__ import text
 from tests.minds.run import FEW, Wanted
 from tests.restoring.__main__ import drill
 
-pytestmark = [pytest.mark.alone, pytest.mark.kill, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.whole, pytest.mark.kill, pytest.mark.timeout(900)]
 SHORT = Wanted(seed=1, rate=6.0, window_s=120.0)
 
 

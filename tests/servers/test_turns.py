@@ -89,6 +89,7 @@ def test_files_that_must_be_alone_come_first_then_the_long_ones_and_none_is_torn
         Item("long", "b.py", "kill"),
         Item("beside it", "c.py"),
         Item("alone", "c.py", "alone", "kill"),
+        Item("whole", "d.py", "whole", "kill"),
     ]
     put_first(items)
-    assert [item.name for item in items] == ["beside it", "alone", "also long", "long", "quick"]
+    assert [item.name for item in items] == ["beside it", "alone", "whole", "also long", "long", "quick"]

@@ -8,7 +8,7 @@ from tests.e2e.deployment import Deployment
 from tests.upgrade.story import play
 
 __all__ = ["servers", "shop", "template"]
-pytestmark = [pytest.mark.alone, pytest.mark.kill, pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.whole, pytest.mark.kill, pytest.mark.integration, pytest.mark.timeout(900)]
 
 PER_S = 4.0
 AT_LEAST = 12

@@ -147,7 +147,7 @@ CASES: Final = (
             fires("PaymentsAuditAbsent", metric="payments_audit_age_seconds"),
         ),
         sweeps_killed,
-        frozenset({SILENT}),
+        frozenset({SILENT, "PaymentsAuditOld"}),  # once they are back: nothing was audited meanwhile
     ),
     Case(
         "both relays are killed",
