@@ -13,9 +13,10 @@ from domain.ids import EventId
 from domain.operating import NEW, Move, may_send_again, next_move, next_number
 from domain.operation import OperationKind, OperationState
 from domain.order import HoldState, Order
+from domain.outcome import Unknown
 from domain.requests import RequestState
 from domain.rules import Rules
-from domain.ruling import No
+from domain.ruling import No, Word
 from domain.values import replace
 from schemas.events import Item
 from tests.domain.asked_refunds import Play, paid
@@ -131,3 +132,16 @@ def test_the_key_of_what_a_cancel_gives_back_does_not_depend_on_a_refund_on_requ
     """The restore may find that one ended before, and must look the same call up."""
     asked = operation(K.REFUND, for_request="R-1", state=state, amount_minor=1_000)
     assert next_number(paid(operations=(asked,)), captured(), K.REFUND) == 1
+
+
+def test_a_refund_that_a_person_has_sent_again_is_looked_up_first() -> None:
+    """They may have said so before, in what a restore has lost: then it was made under this very key."""
+    play = Play()
+    play.ask("R-1", 1_000, occurred_at=AT)
+    play.answer(Unknown("no answer"))
+    play.at = later(RULES.unknown_give_up_s + 1)
+    play.answer(Unknown("no answer"))
+    assert play.rule(Word.NOT_EXECUTED) is None
+    call = play.call()
+    assert (call.try_number, call.opened_at, call.state) == (2, play.at, S.UNKNOWN)
+    assert may_send_again(call, play.at, RULES)
