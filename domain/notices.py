@@ -73,9 +73,10 @@ class Notice(Value, frozen=True):
 class Fate(StrEnum):
     """What became of a notice.
 
-    WAITING: it is looked at again later. WOKEN: an operation was made due. KNOWN: our books have it already. KEPT: no
-    operation waits for it, and the books do not have it: the gateway is asked about its transaction, until that leads
-    somewhere. APPLIED: it did. FOREIGN: the transaction is of no order of ours. UNKNOWN_ORDER: its order never came.
+    WAITING: it is looked at again later. WOKEN: an operation was made due. KNOWN: our books have it already, or an
+    operator has said that nothing is to be booked. KEPT: no operation waits for it, and the books do not have it: the
+    gateway is asked about its transaction, until that leads somewhere. APPLIED: it did. FOREIGN: the transaction is of
+    no order of ours. UNKNOWN_ORDER: its order never came.
     """
 
     WAITING = "waiting"
