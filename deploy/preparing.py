@@ -19,6 +19,7 @@ from outbox.schema.erasing import erase_spent_tokens
 from outbox.schema.migrations import expansion, upgrade
 from outbox.schema.migrations.run import Target
 from outbox.schema.state import SchemaState, schema_state
+from outbox.schema.undisputing import count_disputes_anew
 from producers.topic_settings import Difference, Owner
 from producers.topics import TopicsMade, create_topics, mend_topics, survey_topics
 
@@ -56,6 +57,11 @@ def migrate_database(
     upgrade(url, progress, target=target)
     if erased := erase_spent_tokens(url, progress):
         progress(f"{erased} payment tokens of ended attempts and sent copies erased: an older release had kept them")
+    mended, held = count_disputes_anew(url)
+    if mended:
+        progress(f"{mended} orders may be refunded again: only a payment of an older attempt was disputed")
+    if held:
+        progress(f"{held} orders more are in use now: run `payments migrate` once more")
     inbox = run(_maintain(settings))
     return Migrated(before, schema_state(url), inbox)
 

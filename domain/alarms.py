@@ -125,7 +125,8 @@ _RUNNING: Final = {
         "The gateway told something a day ago that could not be booked: its order waits for a person or is under way, "
         "or books and gateway contradict each other. The line comes once a day.",
         "End the review of the order, if it is in one. Else compare the transaction at the gateway with `payments "
-        "order show ID` and `payments reconcile`.",
+        "order show ID` and `payments reconcile`. If nothing is to be booked, for the money is settled otherwise: "
+        "`payments order close-notices ID --reason TEXT`.",
     ),
     "told_unread": Alarm(
         "The gateway tells things unasked, and for ten minutes has not said what they are about. Nothing is lost.",

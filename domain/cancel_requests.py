@@ -192,6 +192,7 @@ def _request(case: Case, state: RequestState) -> Request:
         operator=context.operator,
         causation_id=context.causation_id,
         state=state,
+        asked_at=min(event.occurred_at, context.at),
     )
 
 

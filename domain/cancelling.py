@@ -157,7 +157,9 @@ def _carry_out(case: Case, *before: Draft) -> Decision:
     amount = _owed(order, owed)
     taken = replace(cancel, state=RequestState.TAKEN, taken_minor=amount, taken_at=cancel.taken_at or case.context.at)
     number = next_number(order, owed, kind)
-    order = open_operation(order.with_request(taken), case.context, kind, owed, case.reaction, amount, number)
+    order = open_operation(
+        order.with_request(taken), case.context, kind, owed, case.reaction, amount, number, asked_at=cancel.since
+    )
     return emit(order, case.context, *before) if before else silent(order)
 
 

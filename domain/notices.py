@@ -28,9 +28,10 @@ OF_A_REFUND: Final = ("refund.created", REFUND_UPDATED, REFUND_FAILED)
 """The object of these is the refund itself; its metadata name the operation that made it."""
 REFUND: Final = ("charge.refunded", *OF_A_REFUND)
 FRAUD_WARNING: Final = "radar.early_fraud_warning.created"
+DISPUTE_UPDATED: Final = "charge.dispute.updated"
 UNASKED: Final = (
     "charge.dispute.created",
-    "charge.dispute.updated",
+    DISPUTE_UPDATED,
     "charge.dispute.funds_withdrawn",
     "charge.dispute.funds_reinstated",
     "charge.dispute.closed",
@@ -72,9 +73,10 @@ class Notice(Value, frozen=True):
 class Fate(StrEnum):
     """What became of a notice.
 
-    WAITING: it is looked at again later. WOKEN: an operation was made due. KNOWN: our books have it already. KEPT: no
-    operation waits for it, and the books do not have it: the gateway is asked about its transaction, until that leads
-    somewhere. APPLIED: it did. FOREIGN: the transaction is of no order of ours. UNKNOWN_ORDER: its order never came.
+    WAITING: it is looked at again later. WOKEN: an operation was made due. KNOWN: our books have it already, or an
+    operator has said that nothing is to be booked. KEPT: no operation waits for it, and the books do not have it: the
+    gateway is asked about its transaction, until that leads somewhere. APPLIED: it did. FOREIGN: the transaction is of
+    no order of ours. UNKNOWN_ORDER: its order never came.
     """
 
     WAITING = "waiting"
@@ -156,13 +158,15 @@ def fate_of_heard(notice: Notice, age: timedelta, news: TransactionNews, *, did:
 
     age: since we have it. did: the answer had something that our books lacked. It ends no notice whose own object is
     not in the answer: the list lags behind what was told. If the object never comes, that ends in LAG_MAX. If nothing
-    is new, the first answer is not believed, for the same reason.
+    is new, the first answer is not believed, for the same reason; and none of LAG_MAX if the notice tells of a change
+    without saying which: the answer may be from before.
     """
     if age < LAG_MAX and not is_there(notice, news):
         return Fate.KEPT
     if did:
         return Fate.APPLIED
-    return Fate.KNOWN if age >= ASK_PAUSE_MIN else Fate.KEPT
+    believed_after = LAG_MAX if notice.type == DISPUTE_UPDATED else ASK_PAUSE_MIN
+    return Fate.KNOWN if age >= believed_after else Fate.KEPT
 
 
 def is_there(notice: Notice, news: TransactionNews) -> bool:

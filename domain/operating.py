@@ -10,6 +10,7 @@ from typing import Final
 from domain.lines import OrderLine
 from domain.operation import (
     GATEWAY_KINDS,
+    INVENTORY_KINDS,
     GatewayCall,
     Operation,
     OperationKind,
@@ -29,11 +30,15 @@ from domain.outcome import (
 )
 from domain.pending import AT_CUSTOMER, next_poll, waits_for_customer
 from domain.requests import RequestKind
-from domain.rules import Context, Rules
+from domain.rules import Context, Rules, span
 from domain.stock_calls import freeze_goods
 from domain.values import replace
 from domain.wording import freeze
 from schemas.events import PaymentMethod
+
+NEW: Final = timedelta(minutes=15)
+"""What was asked for within this time is sent at once, for an hour is between key_life_s and what a gateway keeps."""
+ASKED_LONG_AGO: Final = "asked for long ago: it is looked up before it is sent"
 
 
 class Move(StrEnum):
@@ -54,14 +59,16 @@ def open_operation(
     method: PaymentMethod | None = None,
     lines: tuple[OrderLine, ...] = (),
     for_request: str | None = None,
+    asked_at: datetime | None = None,
 ) -> Order:
     """Return the order with a new operation, under the lease of the caller's process.
 
     The try number is 1, so the idempotency key is the same for the life of the attempt. A higher one is right only
     after a stored, definite answer under the last one: a refusal that an operator has looked at (domain.resolving), or
     a refund of less than was asked for. method: what the customer pays with, for an authorize. lines: what is put
-    back, for a restock. for_request: what somebody asked for, which it serves. Extensions are counted by their hold,
-    and their try number is that count.
+    back, for a restock. for_request: what somebody asked for, which it serves. asked_at: when they asked; if that is
+    long ago, it is looked up before it is sent. Extensions are counted by their hold, and their try number is that
+    count.
     """
     frozen = (
         freeze(kind, order, attempt, context.rules, method)
@@ -84,15 +91,32 @@ def open_operation(
         frozen=frozen,
         for_request=for_request,
     )
-    return order.with_operation(operation)
+    return order.with_operation(_doubted(operation, asked_at, context))
+
+
+def _doubted(operation: Operation, asked_at: datetime | None, context: Context) -> Operation:
+    """Return a new operation as one without an answer, if it may have been made in a past that a restore has lost.
+
+    The gateway may have forgotten its key, or forget it before we do: we count the key's life from now. Looked up and
+    not found, it was not made, and its key begins to live when it is sent. An inventory of our own is restored, too.
+    """
+    rules = context.rules
+    ours = operation.kind in INVENTORY_KINDS and not rules.inventory_elsewhere
+    # A publisher's clock may be ahead by so much.
+    if ours or asked_at is None or context.at - asked_at + span(rules.clock_skew_max_s) <= NEW:
+        return operation
+    return replace(operation, state=OperationState.UNKNOWN, unknown_since=context.at, detail=ASKED_LONG_AGO)
 
 
 def next_number(order: Order, attempt: Attempt, kind: OperationKind) -> int:
     """Return a try number for a call that nobody asked for by itself: no known call of its kind has it.
 
-    A key that has had its answer would only repeat it.
+    A key that has had its answer would only repeat it. Refunds on request have keys of their own: whether one is under
+    way, too, must not change this key, for after a restore nobody knows that.
     """
-    like = [o.try_number for o in order.operations if (o.attempt, o.kind) == (attempt.number, kind)]
+    like = [
+        o.try_number for o in order.operations if (o.attempt, o.kind, o.for_request) == (attempt.number, kind, None)
+    ]
     like += [request.tries for request in order.requests if request.kind is RequestKind.CANCEL]
     return max([0, *like]) + 1
 

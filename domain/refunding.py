@@ -89,6 +89,7 @@ def read_request(event: RefundRequested, order: Order, context: Context) -> Requ
         causation_id=context.causation_id,
         amount_minor=event.amount_minor,
         lines=lines,
+        asked_at=min(event.occurred_at, context.at),
     )
 
 
@@ -155,7 +156,17 @@ def open_refund(order: Order, request: Request, amount_minor: int, context: Cont
     if amount_minor == 0:
         return order
     attempt, name = order.current, request.request_id
-    return open_operation(order, context, REFUND, attempt, OWNER, amount_minor, taken.tries, for_request=name)
+    return open_operation(
+        order,
+        context,
+        REFUND,
+        attempt,
+        OWNER,
+        amount_minor,
+        taken.tries,
+        for_request=name,
+        asked_at=request.since,
+    )
 
 
 def refuse_request(order: Order, request: Request, why: RefundRefusal, context: Context) -> Decision:

@@ -52,7 +52,7 @@ class Request(Value, frozen=True):
     if upstream asked. causation_id: the event that asked; None for a command. amount_minor: of a refund; None: all that
     is kept. lines: to be restocked. taken_minor: what it was taken for, once it is taken. refused: the reason, as our
     event says it. returned_minor: what went back for it so far. tries: how many refunds were sent for it, each under a
-    key of its own.
+    key of its own. asked_at: when its event says that it was asked for, at noted_at the latest; None: before 0020.
     """
 
     request_id: str
@@ -75,11 +75,17 @@ class Request(Value, frozen=True):
     ended_at: datetime | None = None
     returned_minor: int = 0
     tries: int = 0
+    asked_at: datetime | None = None
 
     @property
     def ended(self) -> bool:
         """Whether nothing more comes of it."""
         return self.state in ENDED
+
+    @property
+    def since(self) -> datetime:
+        """Return since when calls may have been made for it. A restored database may note it long afterwards."""
+        return self.noted_at if self.asked_at is None else self.asked_at
 
 
 def find(requests: Iterable[Request], kind: RequestKind, request_id: str) -> Request | None:

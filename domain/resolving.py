@@ -233,15 +233,20 @@ class _Review(NamedTuple):
         )
 
     def _next_try(self, call: Operation) -> Operation:
+        """Return the call as its next try. A refund is looked up first.
+
+        The same may have been ruled before, and made, in a past that a restore has lost: nothing tells how long ago.
+        """
+        looks_first = call.kind is OperationKind.REFUND
         return replace(
             give_next_number(call, self.history),
             amount_minor=owed(self.order, call),
             opened_at=self.context.at,
             due_at=self.context.at,
-            state=OperationState.OPEN,
+            state=OperationState.UNKNOWN if looks_first else OperationState.OPEN,
             reference=None,
             tries=0,
-            unknown_since=None,
+            unknown_since=self.context.at if looks_first else None,
             replayed=False,
             settled_at=None,
             detail=None,

@@ -54,6 +54,7 @@ def open_restock(order: Order, request: Request, context: Context) -> Order:
         0,
         lines=request.lines,
         for_request=request.request_id,
+        asked_at=request.since,
     )
 
 

@@ -27,6 +27,7 @@ class Breaker:
         self._failures = 0
         self._trips = 0
         self._failed_at = 0.0
+        self._paused_until = 0.0
         self._tripped = False
         self._timer: asyncio.TimerHandle | None = None
         self._free = asyncio.Event()
@@ -53,12 +54,12 @@ class Breaker:
 
     @property
     def is_seen_down(self) -> bool:
-        """Whether it is down, and a call has shown that within breaker_seen_s.
+        """Whether it is down, and a call has shown that within breaker_seen_s, or no call could: of pauses none counts.
 
         While work waits, a call is tried after each pause. Who has no work tries none, and would not notice the end.
         """
-        lately = asyncio.get_running_loop().time() - self._failed_at <= self._bounds.breaker_seen_s
-        return self.is_down and lately
+        since = max(self._failed_at, self._paused_until)
+        return self.is_down and asyncio.get_running_loop().time() - since <= self._bounds.breaker_seen_s
 
     def room(self, limit: int) -> int:
         """Return how many calls may begin now: none, one, or the limit."""
@@ -129,7 +130,9 @@ class Breaker:
         if self._timer is not None:
             self._timer.cancel()
         pause_s = min(self._bounds.breaker_pause_s * 2 ** min(self._trips - 1, 10), self._bounds.breaker_pause_max_s)
-        self._timer = asyncio.get_running_loop().call_later(pause_s, self._let_through)
+        loop = asyncio.get_running_loop()
+        self._paused_until = loop.time() + pause_s
+        self._timer = loop.call_later(pause_s, self._let_through)
 
     def _let_through(self) -> None:
         self._tripped = False

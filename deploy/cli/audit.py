@@ -8,6 +8,7 @@ import click
 from deploy.auditing import run_audit
 from deploy.cli.common import emit_json, json_option, say, seldom, settings_for_command
 from deploy.failures import ANSWER_IS_NO
+from deploy.presence import announce_command
 from deploy.readiness import check_schema
 from deploy.rebuilding import Into, TakenOver, run_rebuild, take_over
 from deploy.running import run
@@ -69,6 +70,8 @@ def audit(
     settings = settings_for_command()
     quieten_kafka(settings)
     check_schema(settings)
+    if apply:
+        announce_command(settings)
     if rebuild:
         taken = run(take_over(settings, place, seldom(say))) if apply else None
         return _rebuild(settings, place, wait_s, taken, as_json=as_json)

@@ -63,11 +63,16 @@ def answer(document: object, lines: Iterable[str], *, as_json: bool, tell: Calla
 
 
 def settings_with_schema() -> Settings:
-    """Read the settings of a command that needs the database. Raises Failure unless it has this release's schema."""
-    from deploy.readiness import check_schema  # noqa: PLC0415 - keeps --help quick
+    """Read the settings of a command that needs the database. Raises Failure unless it has this release's schema.
+
+    The command is announced: no contraction begins until it ends.
+    """
+    from deploy.presence import announce_command  # noqa: PLC0415 - keeps --help quick
+    from deploy.readiness import check_schema  # noqa: PLC0415 - as above
 
     settings = settings_for_command()
     check_schema(settings)
+    announce_command(settings)
     return settings
 
 

@@ -15,7 +15,10 @@ from schemas.texts import counted
 @click.command()
 @click.option("--contract", is_flag=True, help="Take away, too, what only older releases used. Never back.")
 @click.option(
-    "--ended", multiple=True, metavar="NAME", help="With --contract: this silent process is gone; may be repeated."
+    "--ended",
+    multiple=True,
+    metavar="NAME",
+    help="With --contract: this silent process is gone, or with HOST-* all silent ones of that host; may be repeated.",
 )
 @json_option
 def migrate(*, contract: bool, ended: tuple[str, ...], as_json: bool) -> None:

@@ -2,14 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeVar
 
 from deploy.metrics.labels import outcome_label
 from deploy.metrics.numbers import Numbers
-from domain.news import RefundFailure, TransactionNews
-from domain.notices import Notice
+from deploy.wrapping import PassingGateway, PassingInventory
 from domain.operation import GatewayCall
 from domain.ports.gateway import Begin, Gateway, GatewayAnswer, at_once
 from domain.ports.inventory import BeginStock, InventoryAnswer, RemoteInventory, begin_always
@@ -83,11 +81,11 @@ def _all_now(calls: Sequence[_Call]) -> dict[int, tuple[float, str]]:
     return {call.operation_id.int: (now, call.kind.value) for call in calls}
 
 
-class MeteredGateway:
+class MeteredGateway(PassingGateway):
     """A gateway whose calls are counted."""
 
     def __init__(self, gateway: Gateway, numbers: Numbers) -> None:
-        self._gateway = gateway
+        super().__init__(gateway)
         self._calls = _Calls(numbers, "gateway")
 
     def perform(self, calls: Sequence[GatewayCall], begin: Begin = at_once) -> AsyncIterator[Sequence[GatewayAnswer]]:
@@ -99,24 +97,12 @@ class MeteredGateway:
         """Ask what became of the calls."""
         return self._calls.through(self._gateway.look_up(calls), _all_now(calls), LOOK_UP)
 
-    def late_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure | Notice]]:
-        """List what refunds may have changed without us."""
-        return self._gateway.late_refunds(since)
 
-    async def news_of(self, transaction_id: str, *, with_disputes: bool) -> TransactionNews | None:
-        """Say all about one transaction."""
-        return await self._gateway.news_of(transaction_id, with_disputes=with_disputes)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._gateway.close()
-
-
-class MeteredInventory:
+class MeteredInventory(PassingInventory):
     """An inventory elsewhere whose calls are counted."""
 
     def __init__(self, inventory: RemoteInventory, numbers: Numbers) -> None:
-        self._inventory = inventory
+        super().__init__(inventory)
         self._calls = _Calls(numbers, "inventory")
 
     def perform(
@@ -129,7 +115,3 @@ class MeteredInventory:
     def look_up(self, calls: Sequence[StockCall]) -> AsyncIterator[Sequence[InventoryAnswer]]:
         """Ask what became of the calls."""
         return self._calls.through(self._inventory.look_up(calls), _all_now(calls), LOOK_UP)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._inventory.close()

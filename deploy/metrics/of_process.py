@@ -43,7 +43,8 @@ OF_PROCESS: Final = (
         _HISTOGRAM,
         ("outcome", "waited"),
         "From the time-stamp of the OrderConfirmed on its topic to the first outcome. waited: `yes` if the customer or "
-        "a bank had to act (a step by the customer, a debit): such a time is not ours.",
+        "a bank had to act (a step by the customer, a debit): such a time is not ours. An order that goes on from a "
+        "review counts once more with its outcome: nothing tells then that it was under review.",
         By.ENGINE,
         buckets=OUTCOME_BUCKETS,
     ),

@@ -108,7 +108,8 @@ class Desk:
         if intent is None:
             return TransactionMissing()
         if call.kind is OperationKind.REFUND:
-            made = [r for r in self._bank.refunds_of(intent) if r.metadata["operation_id"] == call.operation_id]
+            own = str(call.operation_id)
+            made = [r for r in self._bank.refunds_of(intent) if str(r.metadata.get("operation_id")) == own]
             return refund_outcome(intent, made[-1]) if made else NotFound()
         if intent.status not in {CAPTURED, CANCELED, PROCESSING}:
             return NotFound()

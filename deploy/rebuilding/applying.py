@@ -13,6 +13,7 @@ from consumers.reactions import BY_NAME, BY_TRIGGER
 from consumers.runtime.retelling import Laws, Story, Told, Trigger, begin_consumed, look_up_first, retell
 from consumers.stock_adjusted import adjust_stock
 from deploy.rebuilding.files import File, Files
+from deploy.rebuilding.guards import Watch
 from deploy.rebuilding.taken import Lag, TakenOver, stock_moves
 from domain.blame import blame
 from domain.content import hash_content, inbox_content
@@ -54,8 +55,11 @@ class Recall:
 class Applier:
     """Takes over batches of orders."""
 
-    def __init__(self, store: PostgresStore, recall: Recall, codec: Codec, prefix: str, rules: Rules) -> None:
+    def __init__(
+        self, store: PostgresStore, recall: Recall, codec: Codec, prefix: str, rules: Rules, watch: Watch
+    ) -> None:
         self._store = store
+        self._watch = watch
         self._recall = recall
         self._codec = codec
         self._laws = Laws(BY_NAME, BY_TRIGGER, rules)
@@ -96,6 +100,7 @@ class Applier:
             if changes.orders or changes.applied:
                 await transaction.save(changes)
             await take_out(transaction, sent)
+            await self._watch.refuse(transaction.connection)
         names = {one.event_id for one in read}
         for kept in orders:
             if not kept[0].order_id.startswith(" "):
@@ -143,6 +148,7 @@ class Applier:
             adjusted = [trigger for trigger in triggers.values() if trigger.event_id not in refused]
             await self._receive(transaction, adjusted, done)
             await transaction.save(Changes())
+            await self._watch.refuse(transaction.connection)
         self.done.add(done)
         return {trigger.event.event_id for trigger in adjusted}
 

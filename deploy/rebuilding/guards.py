@@ -1,5 +1,6 @@
 """A take-over runs alone: whoever decides, sends or consumes meanwhile would decide on half of an order."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -9,8 +10,9 @@ import psycopg
 from consumers.adapters.kafka.group_wire import GroupWire
 from deploy.consuming import consumed_with
 from deploy.failures import Failure, listed
+from deploy.presence import BEAT_S
 from deploy.settings import Settings
-from outbox.operators.taking_over import who_works
+from outbox.operators.taking_over import Words, said_since, who_works, words
 from schemas.topics import topic_name
 
 LOCK_NAME: Final = "payments take-over"
@@ -18,14 +20,18 @@ LOCK_NAME: Final = "payments take-over"
 _LOCK: Final = "SELECT pg_try_advisory_lock(hashtext(%s))"
 _UNLOCK: Final = "SELECT pg_advisory_unlock(hashtext(%s))"
 _SHOWN_MAX: Final = 5
+_COMMANDS: Final = "payments "
+_LATE_S: Final = 3.0
+_LOOK_S: Final = 0.5
 
 
 @asynccontextmanager
-async def alone(settings: Settings, connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[None]:
+async def alone(settings: Settings, connection: psycopg.AsyncConnection[Any]) -> AsyncIterator["Watch"]:
     """Keep other take-overs out for the length of a block. Raises Failure while anybody else works.
 
-    connection: in autocommit, of the name LOCK_NAME.
+    Yields what notices who begins meanwhile. connection: in autocommit, of the name LOCK_NAME.
     """
+    before, roles = await words(connection)
     await _refuse_consumers(settings)
     busy = await who_works(connection, [LOCK_NAME])
     if busy:
@@ -38,10 +44,45 @@ async def alone(settings: Settings, connection: psycopg.AsyncConnection[Any]) ->
     if not row[0]:
         raise Failure("another take-over is running: wait for its end")
     try:
-        yield
+        # Commands, as this one, say once only that they run.
+        repeats = any(not each.startswith(_COMMANDS) for each in roles.values())
+        yield await _refuse_living(connection, before, wait_s=BEAT_S + _LATE_S if repeats else 0.0)
     finally:
         if not connection.closed:
             await connection.execute(_UNLOCK, [LOCK_NAME])
+
+
+class Watch:
+    """Notices processes that begin while a take-over runs. words: of before."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+
+    async def refuse(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Raise Failure if a process has said since then that it runs. Before a commit: nothing of it is kept then."""
+        began = await said_since(connection, self._words)
+        if began:
+            raise Failure(
+                f"processes of ours have begun meanwhile: {listed(began, _SHOWN_MAX)}. What was taken over so far "
+                "stays. Stop them, then run this again: it goes on"
+            )
+
+
+async def _refuse_living(connection: psycopg.AsyncConnection[Any], before: Words, wait_s: float) -> Watch:
+    """Wait until each process that seems to run would have said so again; raise Failure if one has.
+
+    So one is found whose sessions have another name, and one that is remembered from before the loss is not.
+    """
+    until = asyncio.get_running_loop().time() + wait_s
+    while True:
+        living = await said_since(connection, before)
+        if living:
+            raise Failure(
+                f"processes of ours are at work, so nothing was taken over: {listed(living, _SHOWN_MAX)}. Stop them"
+            )
+        if asyncio.get_running_loop().time() >= until:
+            return Watch(before)
+        await asyncio.sleep(_LOOK_S)
 
 
 async def _refuse_consumers(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from deploy.readiness import check_session
 from deploy.rebuilding.applying import AT_ONCE, Applier, Recall
 from deploy.rebuilding.collecting import Reading, collect, groups_of, oldest_day
 from deploy.rebuilding.comparing import Into, naming_into
-from deploy.rebuilding.guards import LOCK_NAME, alone
+from deploy.rebuilding.guards import LOCK_NAME, Watch, alone
 from deploy.rebuilding.taken import TakenOver
 from deploy.running import now
 from deploy.settings import Settings
@@ -44,7 +44,7 @@ async def take_over(settings: Settings, into: Into, progress: Callable[[str], No
         connection = await stack.enter_async_context(
             await connect(settings.direct_url(), name=LOCK_NAME, autocommit=True)
         )
-        await stack.enter_async_context(alone(settings, connection))
+        watch = await stack.enter_async_context(alone(settings, connection))
         with naming_into(into):
             url = into.url or settings.direct_url()
             scratch = await stack.enter_async_context(open_scratch(url, into.schema, connection, keep=into.keep))
@@ -56,12 +56,12 @@ async def take_over(settings: Settings, into: Into, progress: Callable[[str], No
         reading = Reading(topics, codec, prefix, groups_of(consumed), oldest)
         waiting = await waiting_to_be_sent(connection)
         sent = await collect(reading, connection, scratch, await topics.committed(), waiting, progress)
-        applier = Applier(store, recall, codec, prefix, rules_of(settings))
+        applier = Applier(store, recall, codec, prefix, rules_of(settings), watch)
         async with aclosing(scratch.kept_orders(AT_ONCE)) as batches:
             async for orders in batches:
                 await applier.apply(orders)
                 progress(f"{applier.done.orders:,} orders taken over")
-        applier.done.outbox = await _forget_sent(store, sorted(sent))
+        applier.done.outbox = await _forget_sent(store, sorted(sent), watch)
         return applier.done
 
 
@@ -76,10 +76,11 @@ def _store(settings: Settings, recall: Recall) -> PostgresStore:
     )
 
 
-async def _forget_sent(store: PostgresStore, sent: Sequence[UUID]) -> int:
+async def _forget_sent(store: PostgresStore, sent: Sequence[UUID], watch: Watch) -> int:
     """Take out of the outbox what is on its topic."""
     for begin in range(0, len(sent), SENT_AT_ONCE):
         async with store.transaction(contended=True) as transaction:
             await transaction.load([])
             await take_out(transaction, sent[begin : begin + SENT_AT_ONCE])
+            await watch.refuse(transaction.connection)
     return len(sent)

@@ -2,14 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from deploy.metrics.labels import outcome_label
 from deploy.tracing import conventions as c
 from deploy.tracing.telling import Ids, Kind, Recorder, Told
-from domain.news import RefundFailure, TransactionNews
-from domain.notices import Notice
+from deploy.wrapping import PassingGateway, PassingInventory
 from domain.operation import GatewayCall
 from domain.outcome import NotExecuted, Outcome, Unknown
 from domain.ports.gateway import Begin, Gateway, GatewayAnswer, at_once
@@ -100,11 +98,11 @@ class CallTracer:
 LOOK_UP: Final = "look_up "
 
 
-class TracedGateway:
+class TracedGateway(PassingGateway):
     """A gateway whose calls are told."""
 
     def __init__(self, gateway: Gateway, calls: CallTracer) -> None:
-        self._gateway = gateway
+        super().__init__(gateway)
         self._calls = calls
 
     def perform(self, calls: Sequence[GatewayCall], begin: Begin = at_once) -> AsyncIterator[Sequence[GatewayAnswer]]:
@@ -120,24 +118,12 @@ class TracedGateway:
         groups = self._gateway.look_up(calls)
         return self._calls.through(groups, begun, LOOK_UP) if begun else groups
 
-    def late_refunds(self, since: datetime) -> AsyncIterator[Sequence[RefundFailure | Notice]]:
-        """List what refunds may have changed without us."""
-        return self._gateway.late_refunds(since)
 
-    async def news_of(self, transaction_id: str, *, with_disputes: bool) -> TransactionNews | None:
-        """Say all about one transaction."""
-        return await self._gateway.news_of(transaction_id, with_disputes=with_disputes)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._gateway.close()
-
-
-class TracedInventory:
+class TracedInventory(PassingInventory):
     """An inventory elsewhere whose calls are told."""
 
     def __init__(self, inventory: RemoteInventory, calls: CallTracer) -> None:
-        self._inventory = inventory
+        super().__init__(inventory)
         self._calls = calls
 
     def perform(
@@ -154,7 +140,3 @@ class TracedInventory:
         begun = self._calls.all_now(calls)
         groups = self._inventory.look_up(calls)
         return self._calls.through(groups, begun, LOOK_UP) if begun else groups
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._inventory.close()

@@ -1,7 +1,7 @@
 """What a take-over asks and tells the restored database, beside the orders themselves."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
@@ -55,6 +55,7 @@ _USERS: Final[LiteralString] = """
     SELECT application_name, count(*) FROM pg_stat_activity
      WHERE datname = current_database() AND application_name LIKE 'payments%%' AND application_name <> ALL(%s)
      GROUP BY 1 ORDER BY 1"""
+_WORDS: Final[LiteralString] = "SELECT name, until, roles FROM process WHERE until > now()"
 _LEASE: Final[LiteralString] = "SELECT holder FROM relay_lease WHERE until > now()"
 
 
@@ -116,3 +117,22 @@ async def who_works(connection: psycopg.AsyncConnection[Any], but: Sequence[str]
     lease = await (await connection.execute(_LEASE)).fetchone()
     found = [f"{name} ({n} sessions)" for name, n in users]
     return [*found, f"the relay {lease[0]}, by its lease"] if lease is not None else found
+
+
+Words = Mapping[str, datetime]
+"""Until when the word of each process holds that says it runs, by its name."""
+
+
+async def words(connection: psycopg.AsyncConnection[Any]) -> tuple[Words, Mapping[str, str]]:
+    """Return which processes say that they run, whatever their sessions are called; and by name what each does.
+
+    A restored database may have words of its past. One that runs says so again within some seconds.
+    """
+    rows = await (await connection.execute(_WORDS)).fetchall()
+    return {name: until for name, until, _ in rows}, {name: str(roles) for name, _, roles in rows}
+
+
+async def said_since(connection: psycopg.AsyncConnection[Any], before: Words) -> list[str]:
+    """Name the processes that have said since then that they run."""
+    now, roles = await words(connection)
+    return [f"{roles[name]} ({name})" for name, until in sorted(now.items()) if before.get(name) != until]

@@ -237,6 +237,7 @@ REQUESTS: Final = Table(
         Column("causation_id", "uuid", "the event that asked; null: a command", nullable=True),
         Column("amount_minor", "bigint", "of a refund, minor units; null: all that is kept", nullable=True),
         Column("lines", JSONB, "[[sku, quantity], ...] to be restocked", write=write_lines, read=read_lines, null=()),
+        Column("asked_at", TIME, "when it was asked for, as its event says; null: before 0020", nullable=True),
     ),
     state=(
         word("state", "waiting, approval, taken, done, refused", read=member(RequestState)),

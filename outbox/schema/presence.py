@@ -23,6 +23,12 @@ CONTRACTING: LiteralString = "hashtext('payments.releases')"
 ANSWER_S: Final = 10.0
 FORGOTTEN_AFTER_S: Final = 86_400.0
 """A process that has not been heard of for a day is gone, though nobody has said so."""
+READ_ONLY: Final = (
+    "the database takes no writes: it is a standby, or default_transaction_read_only is on. Let PAYMENTS_DATABASE_URL "
+    "name the primary (with several hosts: target_session_attrs=read-write)"
+)
+ALL_OF: Final = "*"
+"""Behind the beginning of a name: every process whose name begins so."""
 
 _SHARE: LiteralString = f"SELECT pg_advisory_xact_lock_shared({CONTRACTING})"
 _FORGET: LiteralString = """
@@ -49,6 +55,10 @@ _SESSIONS: LiteralString = """
 """Sessions of 0.1.0 have no name."""
 
 
+class ReadOnly(Transient):
+    """The server takes no writes."""
+
+
 class Running(NamedTuple):
     """A process that runs, or did. silent_s: since the end of its lease; below 0 it has just said that it runs."""
 
@@ -57,6 +67,11 @@ class Running(NamedTuple):
     needs: str
     roles: str
     silent_s: float
+
+    @property
+    def host(self) -> str:
+        """Return the machine or container that it ran on: its name without process id and random part."""
+        return self.name.rsplit("-", 2)[0]
 
 
 class Presence:
@@ -79,15 +94,13 @@ class Presence:
     async def announce(self) -> None:
         """Say that this process runs. Raises Unfit if a later release took away what it needs.
 
-        Raises Transient while a contraction is under way, and what psycopg raises.
+        Raises Transient while a contraction is under way, while somebody holds the table, or on a server that takes no
+        writes; and what psycopg raises.
         """
         try:
             said = await self._run(_SHARE, _FORGET, _ANNOUNCE)
-        except TimeoutError:
-            raise Transient(
-                f"the database has not answered for {self.answer_s:g} s: perhaps `payments migrate --contract` runs. "
-                "Start this again when that is over"
-            ) from None
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            raise ReadOnly(READ_ONLY) from error
         if said == 0:
             raise Unfit(
                 f"a newer release has taken away what this one ({self._row['release']}) uses in the database: "
@@ -95,12 +108,12 @@ class Presence:
             )
 
     async def beat(self) -> None:
-        """Say that it still runs. If its row is gone, begin as at the start. Raises as announce, and TimeoutError."""
+        """Say that it still runs. If its row is gone, begin as at the start. Raises as announce."""
         if await self._run(_BEAT) == 0:
             await self.announce()
 
     async def leave(self) -> None:
-        """Say that it ends. Raises TimeoutError, and what psycopg raises."""
+        """Say that it ends. Raises as announce."""
         await self._run(_LEAVE)
 
     async def _run(self, *statements: LiteralString) -> int:
@@ -109,25 +122,49 @@ class Presence:
         try:
             # Else a snapshot from before the lock was free would show the schema of then.
             await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
-            async with asyncio.timeout(self.answer_s):
-                for statement in statements:
-                    cursor = await connection.execute(statement, self._row)
-                await connection.commit()
+            statement = statements[0]
+            try:
+                async with asyncio.timeout(self.answer_s):
+                    for statement in statements:
+                        cursor = await connection.execute(statement, self._row)
+                    await connection.commit()
+            except TimeoutError:
+                raise Transient(self._unanswered(statement)) from None
             return cursor.rowcount
         finally:
             await connection.close()
 
+    def _unanswered(self, statement: LiteralString) -> str:
+        """Say what probably holds up a statement, and what to do."""
+        text = f"the database has not answered for {self.answer_s:g} s: "
+        if statement == _SHARE:
+            return text + "perhaps `payments migrate --contract` runs. Start this again when that is over"
+        return text + (
+            "perhaps somebody holds the table `process` (VACUUM FULL, LOCK): pg_stat_activity shows who. Start "
+            "this again when that is over"
+        )
+
 
 def running_before(connection: psycopg.Connection[Any], oldest: str, ended: Collection[str]) -> list[Running]:
-    """Return the processes made for an older schema than this, but those that are silent and known to have ended."""
+    """Return the processes made for an older schema than this, but those that are silent and known to have ended.
+
+    ended: names, or beginnings of names with ALL_OF behind.
+    """
     with connection.cursor(row_factory=class_row(Running)) as cursor:
         found = cursor.execute(_OTHERS, [FORGOTTEN_AFTER_S, oldest]).fetchall()
-    return [process for process in found if process.silent_s < 0 or process.name not in ended]
+    return [process for process in found if process.silent_s < 0 or not _is_named(process.name, ended)]
 
 
 def forget_ended(connection: psycopg.Connection[Any], ended: Collection[str]) -> None:
     """Delete the rows of these processes. One that was frozen only finds that out when it wakes up."""
-    connection.execute("DELETE FROM process WHERE name = ANY(%s) AND until < now()", [list(ended)])
+    silent = [name for (name,) in connection.execute("SELECT name FROM process WHERE until < now()").fetchall()]
+    gone = [name for name in silent if _is_named(name, ended)]
+    connection.execute("DELETE FROM process WHERE name = ANY(%s) AND until < now()", [gone])
+
+
+def _is_named(name: str, ended: Collection[str]) -> bool:
+    begins = [one.removesuffix(ALL_OF) for one in ended if one.endswith(ALL_OF)]
+    return name in ended or any(begin and name.startswith(begin) for begin in begins)
 
 
 def sessions_of_ours(connection: psycopg.Connection[Any]) -> list[tuple[str, int]]:

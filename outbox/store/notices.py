@@ -101,9 +101,10 @@ _ANSWERED = (word("notice_id"), word("fate"), word("order_id"), Column("ask_at",
 _ANSWER = batch(
     f"""
     UPDATE gateway_notice n SET fate = u.fate, order_id = coalesce(n.order_id, u.order_id), ask_at = u.ask_at
-      FROM {unnest(_ANSWERED)} WHERE n.notice_id = u.notice_id""",  # noqa: S608 - literals only
+      FROM {unnest(_ANSWERED)} WHERE n.notice_id = u.notice_id AND n.fate = 'kept'""",  # noqa: S608 - literals only
     _ANSWERED,
 )
+"""One that an operator has closed meanwhile stays closed."""
 _MARK: Final[LiteralString] = "SELECT at FROM low_water WHERE name = %s"
 _MAKE_MARK: Final[LiteralString] = """
     INSERT INTO low_water (name, at) VALUES (%s, now() - %s) ON CONFLICT (name) DO NOTHING"""

@@ -59,6 +59,18 @@ async def test_who_has_no_call_to_make_says_for_a_while_only_that_it_is_down() -
     assert not seen()
 
 
+async def test_it_is_seen_down_through_a_pause_that_is_longer_than_what_is_seen_counts() -> None:
+    breaker = Breaker(replace(BOUNDS, breaker_pause_s=60, breaker_pause_max_s=60, breaker_seen_s=0.01))
+    breaker.trip("HTTP 503")
+    loop = asyncio.get_running_loop()
+    later = loop.time() + 10 * 0.01
+    while loop.time() < later:
+        assert breaker.is_seen_down
+        await asyncio.sleep(0.01)
+    breaker.note_answer()
+    assert not breaker.is_seen_down
+
+
 async def test_answer_closes_it_for_good() -> None:
     breaker = await tripped()
     breaker.note_answer()

@@ -9,6 +9,7 @@ import psycopg
 
 from deploy.rebuilding import TakenOver
 from deploy.rebuilding.applying import Applier, Recall
+from deploy.rebuilding.guards import Watch
 from domain.rules import Rules
 from outbox.audit.rebuild.kept import Kept
 from outbox.driver.connections import Connections
@@ -52,7 +53,7 @@ async def applied(url: str, *orders: Sequence[Kept], rules: Rules | None = None)
     """Take over what is kept of these orders, in one batch, into the migrated database of the URL."""
     recall = Recall(CODEC)
     async with storing(url, recall.encode) as store:
-        applier = Applier(store, recall, CODEC, "", rules or Rules())
+        applier = Applier(store, recall, CODEC, "", rules or Rules(), Watch({}))
         await applier.apply(orders)
     return applier.done
 

@@ -51,20 +51,21 @@ class Bank(Gateway):
         if call.kind is not K.REFUND:
             return super()._do(call)
         assert self.accounts[call.attempt].captured
-        if call.idempotency_key not in self.refunds:
-            if self.disputed:
-                return Declined(FailureCode.GATEWAY_REFUSED, "charge_disputed")
-            if self.returned_minor(call.attempt) + call.amount_minor > TOTAL:
-                assert self.foreign(call.attempt), "more back than was captured"
-                return ReturnedElsewhere(self.succeeded_minor(call.attempt), self.foreign(call.attempt)[-1].name)
-            # A bank that refuses for ever leaves an operator no end: it does so a few times.
-            weights = (60, 25, 15) if self.failures_left > 0 else (70, 30, 0)
-            state = self.rng.choices(("succeeded", "pending", "failed"), weights)[0]
-            self.failures_left -= state == "failed"
-            name = f"re_{len(self.refunds) + 1}"
-            self.refunds[call.idempotency_key] = Made(
-                call.attempt, call.amount_minor, str(call.operation_id), state, name
-            )
+        if call.idempotency_key in self.refunds:
+            # The key is forgotten. What was not captured is refused, and looked up.
+            assert self.returned_minor(call.attempt) + call.amount_minor > TOTAL, "the money goes back twice"
+            return self._made(call)
+        if self.disputed:
+            return Declined(FailureCode.GATEWAY_REFUSED, "charge_disputed")
+        if self.returned_minor(call.attempt) + call.amount_minor > TOTAL:
+            assert self.foreign(call.attempt), "more back than was captured"
+            return ReturnedElsewhere(self.succeeded_minor(call.attempt), self.foreign(call.attempt)[-1].name)
+        # A bank that refuses for ever leaves an operator no end: it does so a few times.
+        weights = (60, 25, 15) if self.failures_left > 0 else (70, 30, 0)
+        state = self.rng.choices(("succeeded", "pending", "failed"), weights)[0]
+        self.failures_left -= state == "failed"
+        name = f"re_{len(self.refunds) + 1}"
+        self.refunds[call.idempotency_key] = Made(call.attempt, call.amount_minor, str(call.operation_id), state, name)
         return self._made(call)
 
     def look_up(self, call: GatewayCall) -> GatewayOutcome:

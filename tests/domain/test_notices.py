@@ -200,6 +200,14 @@ def test_a_notice_whose_object_a_lagging_answer_lacks_stays_and_ends_in_a_quarte
     assert fate_of_heard(told, LAG_MAX, said, did=did) is (Fate.APPLIED if did else Fate.KNOWN)
 
 
+def test_a_change_of_a_dispute_is_asked_about_until_no_answer_can_be_from_before_it() -> None:
+    told = replace(NOTICE, type="charge.dispute.updated", object_id="dp_1")
+    before = news(disputes=(dispute(),))
+    assert fate_of_heard(told, LAG_MAX - YOUNG, before, did=False) is Fate.KEPT
+    assert fate_of_heard(told, LAG_MAX, before, did=False) is Fate.KNOWN
+    assert fate_of_heard(told, YOUNG, before, did=True) is Fate.APPLIED
+
+
 @pytest.mark.parametrize("name", ["charge.refunded", "payment_intent.payment_failed", FRAUD_WARNING])
 def test_a_notice_that_names_nothing_to_look_for_ends_with_the_first_fact(name: str) -> None:
     assert fate_of_heard(of_type(name), YOUNG, UNTOUCHED, did=True) is Fate.APPLIED

@@ -29,6 +29,9 @@ CHUNK: Final = 200
 SECOND_THOUGHTS: Final = 1_200
 ELSEWHERE: Final = 400
 STEPS_ELSEWHERE: Final = 120
+FORGOTTEN: Final = range(1_000, 1_400)
+"""Lives that are restored after two days. In some of them a refund is asked for anew that was made."""
+DAYS_S: Final = 2 * 86_400
 UNEXPLAINED_MAX: Final = 0.005
 """Such orders wait in quarantine: nothing is decided about them anew."""
 
@@ -47,10 +50,13 @@ THOUGHTS: Final = (
 SEEN: Final[Counter[str]] = Counter()
 
 
-def _check(run: Any, lost: Lost, found: Retold, quiet: Callable[[Any], None], checks: Sequence[Any]) -> None:
-    """Go on, come to rest, and check; nothing that the world has heard is said otherwise."""
+def _check(
+    run: Any, lost: Lost, found: Retold, quiet: Callable[[Any], None], checks: Sequence[Any], late_s: float = 0
+) -> None:
+    """Go on so much later, come to rest, and check; nothing that the world has heard is said otherwise."""
     assert found.story is not None
     published = {event.event_id: event for event in lost.published}
+    lost.life.wait(late_s)
     life = lost.go_on(found.story)
     quiet(life)
     for check in checks:
@@ -94,6 +100,24 @@ def test_so_does_a_life_with_cancels_refunds_and_disputes(first: int) -> None:
         except Exception as error:
             raise AssertionError(f"seed {seed!r} shows it again") from error
     assert left <= UNEXPLAINED_MAX * CHUNK, f"{left} of {CHUNK} would wait in quarantine"
+
+
+def test_no_money_goes_back_twice_though_the_gateway_has_forgotten_all_keys_when_the_restore_is_done() -> None:
+    made = 0
+    for n in FORGOTTEN:
+        seed = f"late {n}"
+        try:
+            lost = lose(seed, Life, test_second_thoughts.step, STEPS)
+            found = lost.retell()
+            if found.story is None:
+                continue
+            assert isinstance(lost.life, Life)
+            made += len(lost.life.gateway.refunds)
+            quiet, checks = test_second_thoughts.quiet, (test_second_thoughts.check_money,)
+            _check(lost.backup.order, lost, found, quiet, checks, DAYS_S)
+        except Exception as error:
+            raise AssertionError(f"seed {seed!r} shows it again") from error
+    assert made > len(FORGOTTEN) // 10, "the lives had refunds to make twice"
 
 
 @pytest.mark.parametrize("first", range(0, ELSEWHERE, CHUNK))

@@ -262,3 +262,23 @@ async def test_the_schema_is_refused_unless_it_is_empty_and_nobody_elses(case: C
         await live.execute("DROP SCHEMA scratch_empty, scratch_made CASCADE")
         with fresh_database(database_server_url, None) as elsewhere:
             assert await build(libpq_url(elsewhere), "public") == []
+
+
+async def test_what_a_killed_run_has_left_is_dropped_by_the_next_unless_something_else_is_in_it(case: Case) -> None:
+    async with await connect(case.url, name="test", autocommit=True) as live:
+
+        async def killed() -> None:
+            async with open_scratch(case.url, "scratch_left", live, keep=False) as scratch:
+                await scratch.connection.close()
+
+        await killed()
+        async with open_scratch(case.url, "scratch_left", live, keep=False):
+            with pytest.raises(ScratchRefused, match="another rebuild uses the schema scratch_left"):
+                async with open_scratch(case.url, "scratch_left", live, keep=False):
+                    pass
+        await killed()
+        await live.execute("CREATE TABLE scratch_left.of_somebody ()")
+        with pytest.raises(ScratchRefused, match="not empty"):
+            async with open_scratch(case.url, "scratch_left", live, keep=False):
+                pass
+        await live.execute("DROP SCHEMA scratch_left CASCADE")

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from tests.chaos.fleet import ROLES
+from tests.chaos.published import Sent
 from tests.chaos.world import World
 from tests.minds.__main__ import say, text
 from tests.minds.run import Driver, Result, Trouble, Wanted, progress_of, run
@@ -75,8 +76,12 @@ def drill(
             return progress_of(drivers)
 
         if ago_s:
-            return LostDatabase(world, progress, tell, lost_at, ago_s)
-        return LostDisk(world, lambda: [one for d in drivers for one in d.published.sent()], progress, tell, lost_at)
+            return LostDatabase(world=world, progress=progress, say=tell, lost_at=lost_at, ago_s=ago_s)
+
+        def sent() -> list[Sent]:
+            return [one for d in drivers for one in d.published.sent()]
+
+        return LostDisk(world=world, progress=progress, say=tell, lost_at=lost_at, sent=sent)
 
     return run(wanted, tell, cancels=orders, refunds=requests, roles=roles, trouble=lose)
 

@@ -3,69 +3,43 @@
 The steps are those of deploy/RESTORE.md, by the commands that stand there, and nothing else.
 """
 
-import threading
-from collections.abc import Callable
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tests.chaos.fleet import ROLES
-from tests.chaos.world import World
 from tests.eventually import eventually
 from tests.restoring.backup import Backup
 from tests.restoring.commands import Answer, Operator
+from tests.restoring.loss import LOOK_S, Loss
 
 BACKUP_AT: Final = 0.1
 """Progress of the run at which the base backup is made."""
-LOOK_S: Final = 0.1
 MARGIN: Final = timedelta(seconds=30)
 """The offsets are set back to so long before the moment of the restore."""
 MEMBERS_GONE_S: Final = 60.0
 """A killed member counts for ten seconds more."""
 
 
-@dataclass(slots=True)
-class LostDatabase:
-    """lost_at: progress of the run at which the database is lost. ago_s: how much of its past is lost."""
+@dataclass(slots=True, kw_only=True)
+class LostDatabase(Loss):
+    """ago_s: how much of its past is lost. applied: what was taken over."""
 
-    world: World
-    progress: Callable[[], float]
-    say: Callable[[str], None]
-    lost_at: float
     ago_s: float
-    done: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
     applied: dict[str, Any] = field(default_factory=dict)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread = threading.Thread(target=self._run, name="restore", daemon=True)
-        self._thread.start()
-
-    def finish(self) -> None:
-        """Wait until it is over. May be repeated."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            self._happen()
-        except Exception as error:  # noqa: BLE001 - it is told in the verdict
-            self.errors.append(f"{type(error).__name__}: {error}")
-            self.say(self.errors[-1])
-
-    def _happen(self) -> None:
+    def happen(self) -> None:
+        """Lose the database, restore it as of some seconds before, and take over what the topics say."""
         backup = Backup(self.world.servers)
         backup.archive()
-        self._await(BACKUP_AT)
+        self.await_progress(BACKUP_AT)
         backup.copy()
         copied = backup.now()
-        self._await(self.lost_at)
+        self.await_progress(self.lost_at)
         lost = timedelta(seconds=self.ago_s)
         while backup.now() - lost <= copied:
-            self._stop.wait(LOOK_S)
+            time.sleep(LOOK_S)
         until = backup.now() - lost
         roles = [name for name in ROLES if self.world.fleet.runs(name)]
         for name in roles:
@@ -100,8 +74,3 @@ class LostDatabase:
         operator.run("reconcile", "--since", since)
         self.world.fleet.start(*roles)
         self.done += operator.said
-
-    def _await(self, progress: float) -> None:
-        while self.progress() < progress:
-            if self._stop.wait(LOOK_S):
-                return

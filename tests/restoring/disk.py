@@ -4,9 +4,8 @@ The steps are those of deploy/RESTORE.md. Upstream sends again what the drivers 
 """
 
 import shutil
-import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,48 +14,22 @@ from confluent_kafka import Producer
 from tests.chaos.clock import unix_s
 from tests.chaos.fleet import ROLES
 from tests.chaos.published import Sent
-from tests.chaos.world import World
 from tests.restoring.commands import Operator
+from tests.restoring.loss import Loss
 
-LOOK_S: Final = 0.1
 FLUSH_S: Final = 60.0
 
 
-@dataclass(slots=True)
-class LostDisk:
-    """sent: what upstream has published so far. lost_at: progress of the run at which the disk is lost."""
+@dataclass(slots=True, kw_only=True)
+class LostDisk(Loss):
+    """sent: what upstream has published so far."""
 
-    world: World
     sent: Callable[[], Iterable[Sent]]
-    progress: Callable[[], float]
-    say: Callable[[str], None]
-    lost_at: float
-    done: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
-        self._thread.start()
-
-    def finish(self) -> None:
-        """Wait until it is over. May be repeated."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            self._happen(datetime.fromtimestamp(unix_s(), UTC).isoformat())
-        except Exception as error:  # noqa: BLE001 - it is told in the verdict
-            self.errors.append(f"{type(error).__name__}: {error}")
-            self.say(self.errors[-1])
-
-    def _happen(self, since: str) -> None:
-        while self.progress() < self.lost_at:
-            if self._stop.wait(LOOK_S):
-                return
+    def happen(self) -> None:
+        """Lose the disk, make the topics anew, and have everybody send theirs again."""
+        since = datetime.fromtimestamp(unix_s(), UTC).isoformat()
+        self.await_progress(self.lost_at)
         roles = [name for name in ROLES if self.world.fleet.runs(name)]
         for name in roles:
             self.world.fleet.drain(name)

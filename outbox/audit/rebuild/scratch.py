@@ -60,6 +60,17 @@ _FOUND: Final[LiteralString] = """
      WHERE s.nspname = %s"""
 
 
+PASSING: Final = "payments rebuild: it is dropped when its run ends"
+"""The comment of a schema that nobody wants to keep."""
+_LEFT: Final[LiteralString] = """
+    SELECT (SELECT count(*) FROM pg_class c WHERE c.relnamespace = s.oid AND c.relkind <> 'i' AND c.relkind <> 't'
+                                              AND c.relname <> ALL(%s))
+         + (SELECT count(*) FROM pg_proc p WHERE p.pronamespace = s.oid)
+      FROM pg_namespace s WHERE s.nspname = %s AND obj_description(s.oid, 'pg_namespace') = %s"""
+"""How much is in it that is not ours. No row: there is no such schema, or it has not our mark."""
+_HOLD: Final[LiteralString] = "SELECT pg_try_advisory_lock(hashtext('payments rebuild'), hashtext(%s))"
+
+
 class ScratchRefused(Exception):  # noqa: N818 - an answer, not a fault of ours
     """The schema is not to be used. The text says why, and what to do."""
 
@@ -180,7 +191,7 @@ async def open_scratch(
     async with await connect(url, name="payments rebuild", autocommit=True) as connection:
         for statement in _SETUP:
             await connection.execute(statement)
-        made = await _claim(connection, schema, live)
+        made = await _claim(connection, schema, live, keep=keep)
         name = sql.Identifier(schema)
         await connection.execute(sql.SQL("SET search_path = {}").format(name))
         scratch = Scratch(connection, schema)
@@ -193,14 +204,30 @@ async def open_scratch(
                 await _drop(connection, schema, whole=made)
 
 
-async def _claim(connection: psycopg.AsyncConnection[Any], schema: str, live: psycopg.AsyncConnection[Any]) -> bool:
-    """Make the schema; return False if it was there, empty. Raise ScratchRefused if it is not to be used."""
+async def _claim(
+    connection: psycopg.AsyncConnection[Any], schema: str, live: psycopg.AsyncConnection[Any], *, keep: bool
+) -> bool:
+    """Make the schema; return False if it was there, empty. Raise ScratchRefused if it is not to be used.
+
+    One that a run has left that was killed is dropped first. keep: ours will be left there on purpose.
+    """
     row = await (await live.execute("SELECT current_schema()")).fetchone()
     if row is not None and row[0] == schema and await _same_database(connection, live):
         raise ScratchRefused(f"{schema} is the live schema: name another one with --schema")
+    held = await (await connection.execute(_HOLD, [schema])).fetchone()
+    if held is not None and not held[0]:
+        raise ScratchRefused(
+            f"another rebuild uses the schema {schema}: wait for its end, or name another with --schema"
+        )
+    if await _is_left(connection, schema):
+        await _drop(connection, schema, whole=True)
     there = await (await connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [schema])).fetchone()
     if there is None:
-        await connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        name = sql.Identifier(schema)
+        async with connection.transaction():
+            await connection.execute(sql.SQL("CREATE SCHEMA {}").format(name))
+            if not keep:
+                await connection.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(name, sql.Literal(PASSING)))
         return True
     found = await (await connection.execute(_FOUND, [schema])).fetchone()
     if found is not None and found[0]:
@@ -209,6 +236,12 @@ async def _claim(connection: psycopg.AsyncConnection[Any], schema: str, live: ps
             f"from a rebuild, DROP SCHEMA {sql.Identifier(schema).as_string(None)} CASCADE"
         )
     return False
+
+
+async def _is_left(connection: psycopg.AsyncConnection[Any], schema: str) -> bool:
+    """Whether a run that was killed has left the schema: its mark is there, and nothing but our tables."""
+    row = await (await connection.execute(_LEFT, [list(_TABLES), schema, PASSING])).fetchone()
+    return row is not None and not row[0]
 
 
 async def _same_database(one: psycopg.AsyncConnection[Any], other: psycopg.AsyncConnection[Any]) -> bool:

@@ -6,7 +6,14 @@ from typing import Any, Final
 import psycopg
 
 from domain.errors import Permanent
-from outbox.schema.presence import Running, forget_ended, hold_back_starts, running_before, sessions_of_ours
+from outbox.schema.presence import (
+    ALL_OF,
+    Running,
+    forget_ended,
+    hold_back_starts,
+    running_before,
+    sessions_of_ours,
+)
 from outbox.schema.state import SchemaState, state_over
 from outbox.schema.steps import Kind, Step, steps
 
@@ -48,9 +55,9 @@ def contraction(
 ) -> str | None:
     """Return head, if no process of an older release runs; None if there is nothing to do.
 
-    ended: names of processes that a person knows are gone. alone: nobody else can have begun, for the server is ours
-    and has just started. chain: the migrations, those of this release unless given. Raises Permanent that names what
-    runs.
+    ended: names of processes that a person knows are gone, or beginnings of names with ALL_OF behind. alone: nobody
+    else can have begun, for the server is ours and has just started. chain: the migrations, those of this release
+    unless given. Raises Permanent that names what runs.
     """
     hold_back_starts(connection)
     state = state_over(connection, chain or steps())
@@ -79,24 +86,45 @@ def _refuse_too_new(state: SchemaState) -> None:
 def _refuse_older(running: list[Running]) -> None:
     if not running:
         return
-    named = "; ".join(_told(process) for process in running[:NAMED_MAX])
-    more = f"; and {len(running) - NAMED_MAX} more" if len(running) > NAMED_MAX else ""
+    told = [*_tell_living(running), *_tell_silent(running)]
+    more = f"; and {len(told) - NAMED_MAX} more" if len(told) > NAMED_MAX else ""
     text = (
-        f"{len(running)} of an older release may still use what would be taken away: {named}{more}. "
-        "Nothing is changed. Restart them with this release, then run this again"
+        f"{len(running)} of an older release may still use what would be taken away: {'; '.join(told[:NAMED_MAX])}"
+        f"{more}. Nothing is changed. Restart them with this release, then run this again"
     )
     silent = [process for process in running if process.silent_s >= 0]
     if silent:
         text += (
             ". A silent one is killed, frozen or cut off: see that it has ended, then say so with "
-            f"--ended {silent[0].name}"
+            f"--ended {_named(_together(silent)[0])}"
         )
     raise Permanent(text)
 
 
-def _told(process: Running) -> str:
-    silent = f", silent for {process.silent_s:.0f} s" if process.silent_s >= 0 else ""
-    return f"{process.name} ({process.roles} of {process.release}{silent})"
+def _tell_living(running: list[Running]) -> list[str]:
+    return [f"{p.name} ({p.roles} of {p.release})" for p in running if p.silent_s < 0]
+
+
+def _tell_silent(running: list[Running]) -> list[str]:
+    """Tell those that were killed: each start of a process that ends at once leaves a row, so a host is told once."""
+    lines = []
+    for group in _together([process for process in running if process.silent_s >= 0]):
+        one, silent_s = group[0], min(process.silent_s for process in group)
+        last = "silent" if len(group) == 1 else f"{len(group)} starts, the last silent"
+        lines.append(f"{_named(group)} ({one.roles} of {one.release}, {last} for {silent_s:.0f} s)")
+    return lines
+
+
+def _together(silent: list[Running]) -> list[list[Running]]:
+    """Return the silent ones of each host that did the same in the same release."""
+    groups: dict[tuple[str, str, str], list[Running]] = {}
+    for process in silent:
+        groups.setdefault((process.host, process.roles, process.release), []).append(process)
+    return list(groups.values())
+
+
+def _named(group: list[Running]) -> str:
+    return group[0].name if len(group) == 1 else f"'{group[0].host}-{ALL_OF}'"
 
 
 def _refuse_sessions(connection: psycopg.Connection[Any]) -> None:
