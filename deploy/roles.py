@@ -206,10 +206,12 @@ async def roles_until(
 def _observing(settings: Settings, instruments: Instruments, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
     """Return what a sweep does besides: audits of changed orders, and looks at what database and Kafka know."""
     from deploy.observing.audits import Audits  # noqa: PLC0415 - what only a sweep needs
-    from deploy.observing.readings import Readings  # noqa: PLC0415 - as above
 
-    readings = [] if instruments.numbers is None else [Readings(settings, instruments.numbers, now).run(stop)]
-    return [Audits(settings).run(stop), *readings]
+    if instruments.numbers is None:
+        return [Audits(settings).run(stop)]
+    from deploy.observing.readings import Readings  # noqa: PLC0415 - what only a sweep with metrics needs
+
+    return [Audits(settings).run(stop), Readings(settings, instruments.numbers, now).run(stop)]
 
 
 def _webhooks_of(settings: Settings, notices: KeepsNotices | None, instruments: Instruments) -> "Webhooks | None":

@@ -75,7 +75,7 @@ class Bounds:
     dead_letter_token_days: how long a dead letter keeps its payment token, if nobody redrives it.
     """
 
-    batch_max: int = 1_000
+    batch_max: int = 500
     transactions_max: int = 4
     operations_open_max: int = 4_000
     poll_s: float = 0.5
