@@ -2,17 +2,13 @@
 
 An order passes through several transactions, and over Kafka between them. Every consumer takes what is there. Of a long
 backlog the first one would begin all orders long before the last one ends the first of them: this process and the
-outbox would hold them all, and every customer would wait for the last one. So the first takes little while the others
-are behind.
+outbox would hold them all, and every customer would wait for the last one. So the first waits while the others are
+behind: for a bounded time, since what is late may be late for long (messages that are read again, an order that
+somebody holds). Its batches stay whole: small ones cost more an order.
 """
 
 import asyncio
 from datetime import timedelta
-from typing import Final
-
-SHARE: Final = 8
-"""While others are late, a reaction that begins orders takes a part of a batch each time: it never stands still, since
-what is late may be late for long (messages that are read again, an order that somebody holds)."""
 
 
 class Pace:
@@ -46,7 +42,3 @@ class Pace:
     async def wait_until_in_time(self) -> None:
         """Wait until none is late."""
         await self._in_time.wait()
-
-    def room(self, limit: int) -> int:
-        """Return how many messages a reaction that begins orders may take."""
-        return max(1, limit // SHARE) if self._late else limit

@@ -59,7 +59,7 @@ class Runner:
                     self._pace.note_idle(self._name)
                     continue
                 if self._begins and self._pace.is_late:
-                    await pause(stop, self._bounds.poll_s, self._pace.wait_until_in_time())
+                    await pause(stop, self._bounds.late_wait_max_s, self._pace.wait_until_in_time())
                 messages = await self._take()
                 if messages:
                     self._meter.taken(self._name, len(messages))
@@ -136,10 +136,7 @@ class Runner:
 
     def _room(self) -> int:
         """Return how many messages may be worked on at once."""
-        most = self._bounds.batch_max
-        if self._begins:
-            most = self._pace.room(most)
-        return min([most, *(edge.breaker.room(self._bounds.batch_max) for edge in self._edges)])
+        return min([self._bounds.batch_max, *(edge.breaker.room(self._bounds.batch_max) for edge in self._edges)])
 
     async def _let_go_on(self, stop: asyncio.Event) -> None:
         """Pass over what an operator names, or what is lost."""
