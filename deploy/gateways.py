@@ -118,6 +118,11 @@ async def references_of(settings: Settings) -> AsyncIterator[GatewayReferences |
         await gateway.close()
 
 
+def wants_sandbox(settings: Settings) -> bool:
+    """Whether to run a sandbox: no gateway is chosen, or the sandbox without an address."""
+    return settings.gateway is None or (settings.gateway == "sandbox" and settings.stripe_api_base is None)
+
+
 def is_live(settings: Settings) -> bool:
     """Whether the gateway's key is for real money."""
     key = settings.stripe_api_key

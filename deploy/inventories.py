@@ -20,6 +20,11 @@ def is_elsewhere(settings: Settings) -> bool:
     return settings.inventory == "http"
 
 
+def wants_stockhouse(settings: Settings) -> bool:
+    """Whether to run an inventory sandbox: the inventory is elsewhere, and nobody says where."""
+    return is_elsewhere(settings) and settings.inventory_url is None
+
+
 def local_of(settings: Settings) -> InternalInventory | None:
     """Make the internal inventory; None if the stock is elsewhere."""
     return None if is_elsewhere(settings) else InternalInventory()

@@ -13,6 +13,8 @@ from pydantic import SecretStr
 
 from deploy.embedded import DirectoryInUse, EmbeddedRun, EmbeddedServers, ManagedProcess, Supervisor, kept_port
 from deploy.embedded.files import try_lock, write_whole
+from deploy.gateways import wants_sandbox
+from deploy.inventories import wants_stockhouse
 from deploy.running import Stopping
 from deploy.settings import Settings, setting_name
 
@@ -20,16 +22,6 @@ Progress = Callable[[str], None]
 WEBHOOKS_PATH: Final = "/webhooks/stripe"
 """Where every deployment takes the gateway's webhooks."""
 SECRET_FILE: Final = "webhook.secret"  # noqa: S105 - a name of a file
-
-
-def wants_sandbox(settings: Settings) -> bool:
-    """Whether to run a sandbox: no gateway is chosen, or the sandbox without an address."""
-    return settings.gateway is None or (settings.gateway == "sandbox" and settings.stripe_api_base is None)
-
-
-def wants_stockhouse(settings: Settings) -> bool:
-    """Whether to run an inventory sandbox: the inventory is elsewhere, and nobody says where."""
-    return settings.inventory == "http" and settings.inventory_url is None
 
 
 class PlayWebhooks(NamedTuple):

@@ -1,7 +1,6 @@
 """Runs roles as processes: check at start, run until a signal, drain. A bug is logged and ends the process with 1."""
 
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import structlog
 
 from consumers.runtime.guard import Guard
 from deploy.failures import ANSWER_IS_NO, Failure
+from deploy.memory import tune_gc, tune_memory
 from deploy.metrics.instruments import Instruments
 from deploy.notifying import say_who_is_told
 from deploy.presence import present
@@ -70,6 +70,7 @@ def run_until_stopped(
     the settings say where. Errors before that are raised. Later ones are bugs: they are
     logged, and the code is 1. With metrics the process then stays for one more scrape, so that its alarm is heard.
     """
+    tune_memory()
     quieten_kafka(settings)
     if kafka:
         settings.kafka_options()
@@ -206,10 +207,12 @@ async def roles_until(
 def _observing(settings: Settings, instruments: Instruments, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
     """Return what a sweep does besides: audits of changed orders, and looks at what database and Kafka know."""
     from deploy.observing.audits import Audits  # noqa: PLC0415 - what only a sweep needs
-    from deploy.observing.readings import Readings  # noqa: PLC0415 - as above
 
-    readings = [] if instruments.numbers is None else [Readings(settings, instruments.numbers, now).run(stop)]
-    return [Audits(settings).run(stop), *readings]
+    if instruments.numbers is None:
+        return [Audits(settings).run(stop)]
+    from deploy.observing.readings import Readings  # noqa: PLC0415 - what only a sweep with metrics needs
+
+    return [Audits(settings).run(stop), Readings(settings, instruments.numbers, now).run(stop)]
 
 
 def _webhooks_of(settings: Settings, notices: KeepsNotices | None, instruments: Instruments) -> "Webhooks | None":
@@ -243,18 +246,6 @@ async def webhooks_until(settings: Settings, stop: asyncio.Event, started: Start
     ):
         group.create_task(beat(stop))
         await webhooks_of(settings, notices, instruments.webhooks(Came)).run(stop, started)
-
-
-def tune_gc() -> None:
-    """Run the garbage collector rarely, and never on what was loaded at start.
-
-    A batch makes a hundred thousand objects, and reference counts free them all. Searching them for cycles costs up to
-    a third of the process's time, and each search stops it for 50 ms (measured). At full load fewer objects are alive
-    than this threshold, so the collector runs only if cycles pile up.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(1_000_000, 5, 5)
 
 
 async def relay_once(settings: Settings) -> int:

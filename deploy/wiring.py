@@ -41,8 +41,9 @@ from producers.kafka_publisher import KafkaPublisher
 from schemas.codec import Codec
 from schemas.topics import topic_name
 
-WRITTEN_MAX = 10_000
-"""So many events that a process wrote it need not decode when it reads them: some 15 MB."""
+WRITTEN_MAX = 8_000
+"""So many events that a process wrote it need not decode when it reads them: some 20 MB. Of a long backlog six thousand
+orders are under way, each with one event that is to come back."""
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -99,10 +99,10 @@ class Reaction:
         returned = attempt.refunded_minor - before.refunded_minor
         case = Case(order, context, name, None, operation, outcome, returned)
         place = operation.kind, kind, order.effective_status
-        rows = self._settles[place]
+        rows = self._settles.get(place, ())
         # A refund that somebody asked for ends as it would have; then the cancel goes on.
         if order.requests and order.cancel is not None and operation.for_request is None:
-            rows = CANCELLING_BY_CASE[place] + rows
+            rows = CANCELLING_BY_CASE.get(place, ()) + rows
         for condition, taken in rows:
             if condition is None or condition(case):
                 step = taken

@@ -16,7 +16,7 @@ TOPIC_WAIT_S: Final = 2.0
 """How long we look for a topic: it may be seconds old, and not every broker knows it yet."""
 TOPIC_POLL_S: Final = 0.1
 TOPIC: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
-KEYS_CACHED: Final = 32_768
+KEYS_CACHED: Final = 8_192
 _SEED: Final = 0x9747B28C
 _FACTOR: Final = 0x5BD1E995
 _SHIFT: Final = 24

@@ -59,11 +59,13 @@ _ZEROS_PER_DIGIT: Final = ord("0")
 def _lengths_by_prefix() -> dict[bytes, frozenset[int]]:
     """Return the allowed lengths of a number by its first four digits."""
     lengths: dict[bytes, frozenset[int]] = {}
+    kinds: dict[frozenset[int], frozenset[int]] = {}  # ten thousand prefixes share a handful of sets
     for _, first, last, allowed in BRANDS:
         tail = 4 - len(first)
         for number in range(int(first) * 10**tail, (int(last) + 1) * 10**tail):
             prefix = str(number).encode()
-            lengths[prefix] = lengths.get(prefix, frozenset()) | allowed
+            either = lengths[prefix] | allowed if prefix in lengths else allowed
+            lengths[prefix] = kinds.setdefault(either, either)
     return lengths
 
 

@@ -13,6 +13,7 @@ from consumers.runtime.edges import Edge, Edges
 from consumers.runtime.guard import Guard
 from consumers.runtime.letters import Letters
 from consumers.runtime.locks import LockWatch
+from consumers.runtime.pace import Pace
 from consumers.runtime.passing import Passing
 from consumers.runtime.performing import OperationPerformer
 from consumers.runtime.planning import Planner
@@ -56,6 +57,7 @@ class Engine:
         )
         self.edges = Edges([Edge(GATEWAY_KINDS, self.performer, self.breaker), *self._inventory_elsewhere()])
         self._watch = LockWatch(ports.store)
+        self._pace = Pace(bounds.late_s)
         self.settler = Settler(
             ports, reactions, rules, bounds, self.guard, self.answers, self.edges.submit, self._watch
         )
@@ -110,10 +112,11 @@ class Engine:
         letters = Letters(reaction.group, reaction.trigger.TYPE, self.ports.mask)
         reader = Reader(reaction, self.ports.decode, letters, self.ports.tracer)
         recorded = self.sweep.look_for_messages
-        planner = Planner(reaction, self._reactions, self.ports, self._rules, self._bounds, recorded)
+        planner = Planner(reaction, self._reactions, self.ports, self._rules, self._bounds, recorded, self._pace)
         passing = Passing(reaction, self.ports.store, letters, self.guard)
         processor = BatchProcessor(reaction, source, reader, planner, passing, self.edges, self.guard, self._watch)
-        return Runner(reaction, source, processor, passing, self.edges, self.guard, self._bounds, self.ports.meter)
+        meter = self.ports.meter
+        return Runner(reaction, source, processor, passing, self.edges, self.guard, self._bounds, meter, self._pace)
 
     def _inventory_elsewhere(self) -> Sequence[Edge]:
         """Return the edge of an inventory elsewhere. It fails, and is paused, without the gateway."""

@@ -7,6 +7,7 @@ import structlog
 
 from consumers.runtime.deciding import Decider
 from consumers.runtime.letters import Letters, ids_of
+from consumers.runtime.pace import Pace
 from consumers.runtime.ports import Bounds, Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.reading import Failed, Read, Taken
@@ -19,7 +20,7 @@ from domain.ports.store import Changes, Claimed, Receipt
 from domain.ports.tracing import Step
 from domain.reaction import Reaction
 from domain.rules import Rules
-from schemas.events import OrderEvent
+from schemas.events import OrderEvent, OwnEvent
 from schemas.rejection import Reason
 
 BEHIND: Final = "an earlier message of its order is in quarantine; redrive that one first."
@@ -38,8 +39,9 @@ class Planner:
         rules: Rules,
         bounds: Bounds,
         recorded: Callable[[], None] = lambda: None,
+        pace: Pace | None = None,
     ) -> None:
-        """Make it. recorded: called when notifications are recorded, after the commit."""
+        """Make it. recorded: called when notifications are recorded, after the commit. pace: hears how late we are."""
         self._reaction = reaction
         self._letters = Letters(reaction.group, reaction.trigger.TYPE, ports.mask)
         self._decider = Decider(reaction, reactions, ports, rules, self._letters)
@@ -47,6 +49,7 @@ class Planner:
         self._ports = ports
         self._rules = rules
         self._recorded = recorded
+        self._pace = pace if issubclass(reaction.trigger, OwnEvent) else None
         self._quarantine = Quarantine(ports.store, bounds.quarantine_max)
         self._log = structlog.get_logger("consumers.planner").bind(reaction=reaction.name)
 
@@ -87,6 +90,9 @@ class Planner:
             opened = await work.finish(self._ports)
         if work.changes.notifications:
             self._recorded()
+        if self._pace is not None and taken:
+            newest = max(one.event.occurred_at for one in taken)
+            self._pace.note(self._reaction.name, transaction.now - newest)
         self._tell(began_ns, steps)
         self._report(work)
         return opened

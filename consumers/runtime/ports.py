@@ -71,14 +71,17 @@ class Bounds:
     """Every queue, batch and wait of the runtime. Durations in seconds.
 
     quarantine_max: how much may raise within ten minutes, over all processes. One more stops the process.
+    late_s: an event of ours that is older when we react to it is late. late_wait_max_s: so long new orders wait then.
     call_max_s, stock_call_max_s: one request at the gateway, at an inventory elsewhere.
     dead_letter_token_days: how long a dead letter keeps its payment token, if nobody redrives it.
     """
 
-    batch_max: int = 1_000
+    batch_max: int = 500
     transactions_max: int = 4
     operations_open_max: int = 4_000
     poll_s: float = 0.5
+    late_s: float = 1
+    late_wait_max_s: float = 5
     call_max_s: float = 30
     stock_call_max_s: float = 10
     drain_timeout_s: float = 20

@@ -7,6 +7,7 @@ import structlog
 
 from consumers.runtime.edges import Edges
 from consumers.runtime.guard import Guard, Stopped
+from consumers.runtime.pace import Pace
 from consumers.runtime.passing import Passing
 from consumers.runtime.ports import Bounds
 from consumers.runtime.processing import BatchProcessor
@@ -32,8 +33,11 @@ class Runner:
         guard: Guard,
         bounds: Bounds,
         meter: RunMeter | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._name = reaction.name
+        self._begins = reaction.begins
+        self._pace = pace or Pace(bounds.late_s)
         self._meter = meter or Unmetered()
         self._source = source
         self._processor = processor
@@ -52,10 +56,15 @@ class Runner:
             while not stop.is_set():
                 self._guard.turn(self._name)
                 if await self._must_wait(stop):
+                    self._pace.note_idle(self._name)
                     continue
+                if self._begins and self._pace.is_late:
+                    await pause(stop, self._bounds.late_wait_max_s, self._pace.wait_until_in_time())
                 messages = await self._take()
                 if messages:
                     self._meter.taken(self._name, len(messages))
+                else:
+                    self._pace.note_idle(self._name)
                 if messages or self._processor.is_due:
                     async with self._source.processing():
                         await self._processor.process(messages, self._room(), stop)

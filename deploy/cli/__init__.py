@@ -10,12 +10,12 @@ from deploy.cli.group import Command, LazyGroup
 
 COMMANDS = (
     Command("demo", "deploy.cli.demo:demo", "the whole pipeline on servers of its own, played and checked"),
-    Command("up", "deploy.cli.up:up", "all roles in one process; --embedded: with servers"),
+    Command("up", "deploy.cli.up:up", "all roles in one process; --embedded: with servers", lasts=True),
     Command("embedded", "deploy.cli.embedded:embedded", "PostgreSQL, Kafka and the gateway sandbox"),
-    Command("consume", "deploy.cli.consume:consume", "the consumers of these triggers, or all"),
-    Command("relay", "deploy.cli.relay:relay", "from the outbox to Kafka"),
-    Command("sweep", "deploy.cli.sweep:sweep", "due and unknown operations, lapsed leases, expiries"),
-    Command("webhooks", "deploy.cli.webhooks:webhooks", "the endpoint for the gateway's webhooks"),
+    Command("consume", "deploy.cli.consume:consume", "the consumers of these triggers, or all", lasts=True),
+    Command("relay", "deploy.cli.relay:relay", "from the outbox to Kafka", lasts=True),
+    Command("sweep", "deploy.cli.sweep:sweep", "due and unknown operations, lapsed leases, expiries", lasts=True),
+    Command("webhooks", "deploy.cli.webhooks:webhooks", "the endpoint for the gateway's webhooks", lasts=True),
     Command("migrate", "deploy.cli.migrate:migrate", "database schema to head"),
     Command("topics", "deploy.cli.topics:topics", "Kafka topics: create, compare, mend"),
     Command("schemas", "deploy.cli.schemas:schemas", "contracts: list, check, register"),

@@ -9,16 +9,21 @@ from typing import Any
 import click
 
 from deploy.failures import WRONG_USAGE, Explained, explain, one_line
+from deploy.lean import load_log
 from deploy.views.terminal import visible
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command of the table: its name, where it is (`module:attribute`), and what `payments --help` says of it."""
+    """A command of the table: its name, where it is (`module:attribute`), and what `payments --help` says of it.
+
+    lasts: it runs until it is stopped, and holds until then what it has loaded.
+    """
 
     name: str
     place: str
     short_help: str
+    lasts: bool = False
 
 
 class LazyGroup(click.Group):
@@ -37,6 +42,8 @@ class LazyGroup(click.Group):
         known = self.table.get(cmd_name)
         if known is None:
             return None
+        if known.lasts:
+            load_log()
         module, _, attribute = known.place.partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)

@@ -10,7 +10,8 @@ import click
 from deploy.cli.common import say, settings_for_command
 from deploy.cli.places import data_option, elsewhere, list_servers, progress_of
 from deploy.consuming import all_consumed
-from deploy.local_servers import embedded_servers, own_sandboxes, wants_sandbox, wants_stockhouse
+from deploy.gateways import wants_sandbox
+from deploy.inventories import wants_stockhouse
 from deploy.roles import Roles, roles_until, run_until_stopped
 from deploy.running import Stopping, run
 from deploy.settings import Settings
@@ -49,6 +50,8 @@ Surroundings = tuple[Settings, Callable[[], None]]
 @contextmanager
 def _with_servers(settings: Settings, overrides: Mapping[str, str], stopping: Stopping) -> Iterator[Surroundings]:
     """Run servers of our own. Yields settings that name them, and a function that reports that all is ready."""
+    from deploy.local_servers import embedded_servers  # noqa: PLC0415 - what runs no servers shall not load it
+
     if settings.gateway is not None:
         settings.gateway_kind()
     progress = progress_of(settings)
@@ -103,6 +106,8 @@ def _with_sandboxes(settings: Settings, stopping: Stopping) -> Iterator[Surround
     if not (gateway or inventory):
         yield settings, lambda: None
         return
+    from deploy.local_servers import own_sandboxes  # noqa: PLC0415 - as above
+
     progress = progress_of(settings)
     with own_sandboxes(settings, stopping, progress) as complete:
         if gateway:

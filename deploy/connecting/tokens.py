@@ -5,15 +5,17 @@ import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote_plus
 
-import aiohttp
 import orjson
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaError
 
 from deploy.connecting.renewed import Certificates, RenewedContext
+
+if TYPE_CHECKING:
+    import aiohttp
 
 ASK_S: Final = 10
 ANSWER_BYTES_MAX: Final = 1 << 20
@@ -84,6 +86,8 @@ class Endpoint(NamedTuple):
 
 def from_endpoint(endpoint: Endpoint) -> Tokens:
     """Ask for tokens at an endpoint. Raises OSError for certificates that cannot be used."""
+    import aiohttp  # noqa: PLC0415 - most brokers want no token
+
     secure = RenewedContext(endpoint.certificates)
 
     async def fetch() -> Token:
@@ -116,7 +120,7 @@ def from_endpoint(endpoint: Endpoint) -> Tokens:
 _ENDPOINT: Final = "the token endpoint of PAYMENTS_KAFKA_OAUTH_TOKEN_URL"
 
 
-async def _whole(answer: aiohttp.ClientResponse) -> bytes:
+async def _whole(answer: "aiohttp.ClientResponse") -> bytes:
     body = b""
     async for part in answer.content.iter_chunked(1 << 16):
         body += part

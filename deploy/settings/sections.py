@@ -239,7 +239,7 @@ class RulesOfOrders(Section):
 class Runtime(Section):
     """Batches, queues and the log."""
 
-    batch_max: int = Field(1000, ge=1, le=10_000, description="messages in a transaction")
+    batch_max: int = Field(500, ge=1, le=10_000, description="messages in a transaction")
     batches_in_flight_max: int = Field(4, ge=1, le=64, description="batches whose answers are outstanding")
     linger_ms: float = Field(5, ge=0, le=1000, allow_inf_nan=False, description="to let a batch fill up")
     drain_timeout_s: Seconds = Field(20, description="to finish calls after SIGTERM")

@@ -14,8 +14,8 @@ from domain.ids import OrderId
 from domain.order import FINAL, Order
 from domain.values import replace
 
-ORDERS_MAX: Final = 20_000
-"""Some 40 MB. Further orders are read from the tables."""
+ORDERS_MAX: Final = 8_000
+"""Some 15 MB. Further orders are read from the tables. Of a long backlog six thousand are under way at once."""
 WAIT_MAX: Final = timedelta(seconds=30)
 """The transaction's now() does not move while it waits for locks. Each wait lasts lock_timeout at most."""
 

@@ -32,6 +32,7 @@ from tests.bench.parts import (
 from tests.bench.places import Plan
 from tests.bench.servers import Servers, running
 from tests.bench.slow import compare_slow, slow_table
+from tests.bench.start import measure_starts, start_table
 from tests.bench.told import assignments, numbers
 from tests.bench.turns import OtherRun, Turns, measurer, take_turns, turns_table
 
@@ -77,6 +78,7 @@ class Options:
     endurance: int
     turns: Turns
     backlog: int
+    starts: int
 
 
 def compare(servers: Servers, plan: Plan, options: Options) -> Outcome:
@@ -159,6 +161,12 @@ def relay(servers: Servers, plan: Plan, options: Options) -> Outcome:
     return relay_table(results), results
 
 
+def start(servers: Servers, plan: Plan, options: Options) -> Outcome:
+    """Measure what a start costs."""
+    results = measure_starts(servers, plan, options.starts, say)
+    return start_table(results), results
+
+
 def decode() -> Outcome:
     """Measure the codec alone."""
     results = measure_codec()
@@ -202,6 +210,7 @@ def machine(servers: Servers | None) -> dict[str, Any]:
 @click.option("--keep", type=click.Path(path_type=Path), help="With --turns: where each round is kept, to go on there.")
 @click.option("--endurance", type=int, help="Only this: the cost of an order over so many orders.")
 @click.option("--backlog", default=BACKLOG_MAX, show_default=True, help="With --endurance: orders under way at most.")
+@click.option("--start", "starts", type=int, help="Only this: what a start of the consumers costs, so many starts.")
 @click.option("--relay", "only_relay", is_flag=True, help="Only this: relays alone.")
 @click.option("--decode", "only_decode", is_flag=True, help="Only this: the codec alone.")
 @click.option("--client", "only_client", is_flag=True, help="Only this: the Stripe adapter alone, at the sandbox.")
@@ -225,6 +234,7 @@ def main(
     keep: Path | None,
     endurance: int | None,
     backlog: int,
+    starts: int | None,
     only_relay: bool,
     only_decode: bool,
     only_client: bool,
@@ -241,13 +251,16 @@ def main(
         "slow": slow_share is not None,
         "turns": rounds_in_turn is not None,
         "endurance": endurance is not None,
+        "start": starts is not None,
         "relay": only_relay,
         "decode": only_decode,
         "client": only_client,
     }
     modes = [mode for mode, wanted in asked.items() if wanted] or ["compare"]
     if len(modes) > 1:
-        raise click.UsageError("one of --slow-share, --turns, --endurance, --relay, --decode, --client at a time")
+        raise click.UsageError(
+            "one of --slow-share, --turns, --endurance, --start, --relay, --decode, --client at a time"
+        )
     mode = modes[0]
     default = {"compare": QUICK if quick else DEFAULT, "relay": RELAYS}.get(mode, ("ours",))
     contestants = chosen(peers, default)
@@ -261,9 +274,8 @@ def main(
     contestants, extra = with_restate(contestants)
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings}, growing_ids=ids == "growing")
     in_turn = Turns(rounds_in_turn or 0, settings, keep)
-    options = Options(
-        contestants, latency_ms, rounds, rate, seconds, slow_share or 0.0, endurance or 0, in_turn, backlog
-    )
+    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0)
+    options = Options(contestants, latency_ms, rounds, rate, seconds, *few)
     document = run(mode, plan, options)
     if json_file:
         json_file.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
@@ -287,10 +299,11 @@ def run(mode: str, plan: Plan, options: Options) -> dict[str, Any]:
             "slow": slow,
             "turns": turns,
             "endurance": endurance,
+            "start": start,
             "relay": relay,
             "client": client,
         }[mode]
-        with running(say, warm=mode != "client") as servers:
+        with running(say, warm=mode not in {"client", "start"}) as servers:
             about = machine(servers)
             say(", ".join(f"{what} {value}" for what, value in about.items()))
             text, results = work(servers, plan, options)

