@@ -1,6 +1,7 @@
 """The plan transaction: a batch of messages becomes inbox rows, decisions, operations and events, or dead letters."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -90,9 +91,8 @@ class Planner:
             opened = await work.finish(self._ports)
         if work.changes.notifications:
             self._recorded()
-        if self._pace is not None and taken:
-            newest = max(one.event.occurred_at for one in taken)
-            self._pace.note(self._reaction.name, transaction.now - newest)
+        if self._pace is not None:
+            self._tell_pace(self._pace, taken, transaction.now)
         self._tell(began_ns, steps)
         self._report(work)
         return opened
@@ -127,6 +127,13 @@ class Planner:
             self._quarantine.ring(blamed, "message in quarantine", **ids_of(fresh[0]))
             if isinstance(read, Taken) and read.hop is not None and read.hop.recorded:
                 self._tell(began_ns, [step_of(read, receipt, letter.reason)])
+
+    def _tell_pace(self, pace: Pace, taken: Sequence[Taken], now: datetime) -> None:
+        """Say how old the newest event was. A batch of which all was refused has none, and no order waits for it."""
+        if taken:
+            pace.note(self._reaction.name, now - max(one.event.occurred_at for one in taken))
+        else:
+            pace.note_idle(self._reaction.name)
 
     def _began_ns(self) -> int:
         return 0 if self._ports.tracer is None else self._ports.tracer.clock_ns()

@@ -72,6 +72,7 @@ class Bounds:
 
     quarantine_max: how much may raise within ten minutes, over all processes. One more stops the process.
     late_s: an event of ours that is older when we react to it is late. late_wait_max_s: so long new orders wait then.
+    late_begin_per_s: but so many a second are begun all the same, if they come.
     call_max_s, stock_call_max_s: one request at the gateway, at an inventory elsewhere.
     dead_letter_token_days: how long a dead letter keeps its payment token, if nobody redrives it.
     """
@@ -82,6 +83,7 @@ class Bounds:
     poll_s: float = 0.5
     late_s: float = 1
     late_wait_max_s: float = 5
+    late_begin_per_s: float = 100
     call_max_s: float = 30
     stock_call_max_s: float = 10
     drain_timeout_s: float = 20

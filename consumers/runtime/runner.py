@@ -38,6 +38,7 @@ class Runner:
         self._name = reaction.name
         self._begins = reaction.begins
         self._pace = pace or Pace(bounds.late_s)
+        self._taken = 0
         self._meter = meter or Unmetered()
         self._source = source
         self._processor = processor
@@ -59,8 +60,9 @@ class Runner:
                     self._pace.note_idle(self._name)
                     continue
                 if self._begins and self._pace.is_late:
-                    await pause(stop, self._bounds.late_wait_max_s, self._pace.wait_until_in_time())
+                    await pause(stop, self._wait_s(), self._pace.wait_until_in_time())
                 messages = await self._take()
+                self._taken = len(messages)
                 if messages:
                     self._meter.taken(self._name, len(messages))
                 else:
@@ -133,6 +135,14 @@ class Runner:
             return ()
         self._kafka.end(asyncio.get_running_loop().time(), "going on")
         return messages
+
+    def _wait_s(self) -> float:
+        """Return how long new orders wait at most while others are late: as long as the last ones were many.
+
+        A wait of its own for each batch would begin some orders in five seconds where batches are small, be it by the
+        settings or since the messages are large; and it would hold up single orders, which are no backlog.
+        """
+        return min(self._bounds.late_wait_max_s, self._taken / self._bounds.late_begin_per_s)
 
     def _room(self) -> int:
         """Return how many messages may be worked on at once."""

@@ -62,17 +62,19 @@ def answer(document: object, lines: Iterable[str], *, as_json: bool, tell: Calla
         tell(line)
 
 
-def settings_with_schema() -> Settings:
+def settings_with_schema(*, changes: bool = True) -> Settings:
     """Read the settings of a command that needs the database. Raises Failure unless it has this release's schema.
 
-    The command is announced: no contraction begins until it ends.
+    changes: it changes something there, so it is announced: no contraction begins until it ends, and a take-over that
+    runs ends. A command that only reads must not end one.
     """
     from deploy.presence import announce_command  # noqa: PLC0415 - keeps --help quick
     from deploy.readiness import check_schema  # noqa: PLC0415 - as above
 
     settings = settings_for_command()
     check_schema(settings)
-    announce_command(settings)
+    if changes:
+        announce_command(settings)
     return settings
 
 

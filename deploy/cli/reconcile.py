@@ -57,7 +57,7 @@ def reconcile(*, since: datetime | None, inventory: bool, as_json: bool) -> int:
     With --inventory, our holds of goods are compared with those of the external inventory, both ways: what is held,
     sold and put back, line by line. The internal inventory's stock is compared with what was put in and with the holds.
     """
-    settings = settings_with_schema()
+    settings = settings_with_schema(changes=False)
     if inventory:
         goods = run(run_reconcile_goods(settings, since, seldom(say)))
         answer(goods.as_json(), goods_lines(goods), as_json=as_json, tell=click.echo)

@@ -118,7 +118,7 @@ def show(*, sku: str | None, as_json: bool) -> None:
 
     `adjusted` is the sum of what was put in by hand: it is always available + reserved + sold.
     """
-    settings = settings_with_schema()
+    settings = settings_with_schema(changes=False)
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = stock_list(connection, sku)
         adjustments = [] if sku is None else adjustment_list(connection, sku, ADJUSTMENTS_SHOWN)

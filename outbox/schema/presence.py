@@ -28,7 +28,7 @@ READ_ONLY: Final = (
     "name the primary (with several hosts: target_session_attrs=read-write)"
 )
 ALL_OF: Final = "*"
-"""Behind the beginning of a name: every process whose name begins so."""
+"""In place of the rest of a name, behind host and dash: every process of that host, and of no other."""
 
 _SHARE: LiteralString = f"SELECT pg_advisory_xact_lock_shared({CONTRACTING})"
 _FORGET: LiteralString = """
@@ -70,8 +70,8 @@ class Running(NamedTuple):
 
     @property
     def host(self) -> str:
-        """Return the machine or container that it ran on: its name without process id and random part."""
-        return self.name.rsplit("-", 2)[0]
+        """Return the machine or container that it ran on."""
+        return host_of(self.name)
 
 
 class Presence:
@@ -148,7 +148,7 @@ class Presence:
 def running_before(connection: psycopg.Connection[Any], oldest: str, ended: Collection[str]) -> list[Running]:
     """Return the processes made for an older schema than this, but those that are silent and known to have ended.
 
-    ended: names, or beginnings of names with ALL_OF behind.
+    ended: names, or hosts with a dash and ALL_OF behind.
     """
     with connection.cursor(row_factory=class_row(Running)) as cursor:
         found = cursor.execute(_OTHERS, [FORGOTTEN_AFTER_S, oldest]).fetchall()
@@ -163,8 +163,17 @@ def forget_ended(connection: psycopg.Connection[Any], ended: Collection[str]) ->
 
 
 def _is_named(name: str, ended: Collection[str]) -> bool:
-    begins = [one.removesuffix(ALL_OF) for one in ended if one.endswith(ALL_OF)]
-    return name in ended or any(begin and name.startswith(begin) for begin in begins)
+    return name in ended or all_of(host_of(name)) in ended
+
+
+def host_of(name: str) -> str:
+    """Return the machine or container of a process: its name without process id and random part."""
+    return name.rsplit("-", 2)[0]
+
+
+def all_of(host: str) -> str:
+    """Return what a person says of all processes of a host. A host whose name only begins so is another one."""
+    return f"{host}-{ALL_OF}"
 
 
 def sessions_of_ours(connection: psycopg.Connection[Any]) -> list[tuple[str, int]]:

@@ -18,6 +18,7 @@ from consumers.runtime.ports import Bounds
 from consumers.runtime.runner import Runner
 from domain.ports.source import Message
 from domain.reaction import Reaction
+from domain.values import replace
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import WAIT_S
 from tests.consumers.orders import order
@@ -25,22 +26,25 @@ from tests.consumers.sources import ListSource, consume, journal
 
 LATE, PROMPT = timedelta(seconds=3), timedelta(seconds=0.5)
 AN_HOUR_S, A_MOMENT_S = 3_600.0, 0.05
+BATCH = 500
+A_BACKLOG = 100_000
+"""At a hundred a second it would wait for a quarter of an hour."""
 
 
 class Asked(ListSource):
-    """Has no message. asked: how often it was asked for some; at the last of so many times stop is set."""
+    """Has so many messages at each take, for ever. At the last of so many takes stop is set."""
 
-    def __init__(self, stop: asyncio.Event, takes: int) -> None:
+    def __init__(self, stop: asyncio.Event, takes: int, size: int) -> None:
         super().__init__([], 1)
         self.asked = 0
-        self._stop, self._takes = stop, takes
+        self._stop, self._takes, self._size = stop, takes, size
 
     async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
         self.asked += 1
         if self.asked == self._takes:
             self._stop.set()
         await asyncio.sleep(0)
-        return ()
+        return [Message("OrderConfirmed", 0, 1, b"order", None, (), 0)] * self._size
 
 
 class Idle:
@@ -48,14 +52,17 @@ class Idle:
 
     is_full = is_due = False
 
+    async def process(self, *_: object) -> None:
+        """Do nothing with a batch."""
+
     async def let_go_on(self, *_: object) -> None:
         """Have nothing that waits."""
 
 
-async def waited_s(reaction: Reaction, pace: Pace, wait_max_s: float, takes: int = 1) -> float:
+async def waited_s(reaction: Reaction, pace: Pace, wait_max_s: float, takes: int = 1, size: int = 0) -> float:
     """Run one consumer until it has asked for messages so often; return how many seconds that took."""
     stop, bounds = asyncio.Event(), Bounds(late_wait_max_s=wait_max_s)
-    source, idle = Asked(stop, takes), cast("Any", Idle())
+    source, idle = Asked(stop, takes, size), cast("Any", Idle())
     runner = Runner(reaction, source, idle, idle, Edges([]), Guard(bounds), bounds, None, pace)
     began = asyncio.get_running_loop().time()
     await asyncio.wait_for(runner.run(stop), WAIT_S)
@@ -63,18 +70,28 @@ async def waited_s(reaction: Reaction, pace: Pace, wait_max_s: float, takes: int
     return asyncio.get_running_loop().time() - began
 
 
-async def test_while_another_is_late_new_orders_wait_for_a_bounded_time_before_each_batch() -> None:
-    pace = Pace(1)
-    pace.note("reserve_items", LATE)
-    assert await waited_s(authorize_payment, pace, A_MOMENT_S, takes=3) >= 3 * A_MOMENT_S
-
-
-async def test_new_orders_are_begun_as_soon_as_none_is_late() -> None:
+def late() -> Pace:
+    """Make a pace in which others are late."""
     pace = Pace(1)
     pace.note("reserve_items", LATE)
     pace.note("capture_payment", LATE)
-    asking = asyncio.ensure_future(waited_s(authorize_payment, pace, AN_HOUR_S))
-    for _ in range(10):
+    return pace
+
+
+async def test_while_another_is_late_new_orders_wait_for_a_bounded_time_behind_each_batch() -> None:
+    assert await waited_s(authorize_payment, late(), A_MOMENT_S, takes=4, size=BATCH) >= 3 * A_MOMENT_S
+
+
+async def test_small_batches_wait_less_and_what_is_no_backlog_does_not_wait() -> None:
+    """Else batches of one would begin one order in five seconds, and single orders would come to their end so late."""
+    assert await waited_s(authorize_payment, late(), AN_HOUR_S, takes=4, size=1) >= 3 / Bounds().late_begin_per_s
+    await waited_s(authorize_payment, late(), AN_HOUR_S, takes=4)
+
+
+async def test_new_orders_are_begun_as_soon_as_none_is_late() -> None:
+    pace = late()
+    asking = asyncio.ensure_future(waited_s(authorize_payment, pace, AN_HOUR_S, takes=2, size=A_BACKLOG))
+    for _ in range(100):
         await asyncio.sleep(0)
     pace.note("reserve_items", PROMPT)
     assert pace.is_late
@@ -101,8 +118,8 @@ class Watched(ListSource):
 
     engine: Engine
 
-    def __init__(self, messages: Sequence[Message]) -> None:
-        super().__init__(messages, len(messages))
+    def __init__(self, messages: Sequence[Message], batch: int) -> None:
+        super().__init__(messages, batch)
         self.late: list[bool] = []
 
     async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
@@ -123,8 +140,27 @@ async def test_a_reaction_is_late_if_the_newest_event_of_its_batch_is_old(
     await pipeline.until_status("payment_authorized", "one", "two")
     await first.leave()
 
-    source = Watched(await journal(pipeline, reserve_items))
+    source = Watched(await journal(pipeline, reserve_items), 2)
     source.engine = pipeline.engine(pipeline.store())
     await consume(source.engine, reserve_items, source)
     await pipeline.until_status("items_reserved", "one", "two")
     assert source.late[:2] == [False, late]
+
+
+@pytest.mark.integration
+async def test_one_of_whose_batch_all_was_refused_is_not_late_any_more(make_pipeline: MakePipeline) -> None:
+    pipeline = await make_pipeline()
+    pipeline.bounds = dataclasses.replace(pipeline.bounds, late_s=-1)
+    await pipeline.stock(SKU_1=10, SKU_2=10)
+    first = await pipeline.join([authorize_payment])
+    await pipeline.publish(order("one"), order("two"))
+    await pipeline.until_status("payment_authorized", "one", "two")
+    await first.leave()
+
+    events = await journal(pipeline, reserve_items)
+    broken = replace(events[0], offset=events[-1].offset + 1, value=b"{")
+    source = Watched([*events, broken], len(events))
+    source.engine = pipeline.engine(pipeline.store())
+    await consume(source.engine, reserve_items, source)
+    assert source.late[:3] == [False, True, False]
+    assert await pipeline.rows("SELECT reason FROM dead_letter") == [("undecodable",)]

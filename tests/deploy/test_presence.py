@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from deploy.presence import NOT_SAID, announce_command, present
 from deploy.settings import Settings, load_settings
+from tests.deploy.commands import payments
 from tests.embedded.support import connected
 from tests.eventually import eventually
 from tests.servers.databases import database_of, make_anew
@@ -81,3 +82,15 @@ def test_a_command_that_may_only_read_works_without(
             if lacks == "right":
                 connection.execute(sql.SQL("REVOKE ALL ON SCHEMA public FROM {}").format(reader))
                 connection.execute(sql.SQL("DROP USER {}").format(reader))
+
+
+def test_a_command_that_only_reads_is_not_announced_for_a_take_over_would_end(
+    tmp_path: Path, deployment: dict[str, str]
+) -> None:
+    with connected(deployment["PAYMENTS_DATABASE_URL"]) as connection:
+        connection.execute("ALTER TABLE process ADD CONSTRAINT nobody CHECK (false) NOT VALID")
+    announced = payments(tmp_path, "stock", "set", "SKU-1", "5", **deployment)
+    assert (announced.code, "nobody" in announced.err) == (1, True)
+    for reading in ("stock show", "messages list", "reconcile --inventory", "dlq show 1"):
+        done = payments(tmp_path, *reading.split(), **deployment)
+        assert (done.code, "nobody" in done.err) == (int(reading.startswith("dlq")), False), reading

@@ -67,3 +67,14 @@ async def test_a_living_process_has_not_ended_whatever_names_it(database_url: st
         with pytest.raises(Permanent, match="web-1-1-00000000"):
             contract(database_url, ended=ended)()
     assert execute(database_url, "SELECT count(*) FROM process") == [(1,)]
+
+
+async def test_what_is_said_of_one_host_is_not_said_of_another_whose_name_begins_so(database_url: str) -> None:
+    """That one may be frozen: nobody has looked."""
+    step_to(database_url, later()[0])
+    for name in ("web-1-00000000", "web-2-00000000", "web-canary-3-00000000"):
+        await started(database_url, name).announce()
+    with pytest.raises(Permanent, match=r"^1 of an older release .*web-canary-3"):
+        contract(database_url, ended=["web-*"])()
+    assert contract(database_url, ended=["web-*", "web-canary-*"])() == "0902"
+    assert execute(database_url, "SELECT count(*) FROM process") == [(0,)]

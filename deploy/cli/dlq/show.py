@@ -46,7 +46,7 @@ def show(*, letter_id: str, as_json: bool) -> None:
 
     The token of a payment method, and the gateway's id of the customer, are never shown.
     """
-    settings = settings_with_schema()
+    settings = settings_with_schema(changes=False)
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = letter_list(connection, Selection(ids=[letter_id]))
         if not found:

@@ -22,7 +22,7 @@ def list_(*, state: str | None, order_id: str | None, limit: int, as_json: bool)
     waiting: to be sent, perhaps once more. sent: its receiver took it. stale: too old to be sent. given_up: refused,
     without an address, or tried too often. logged: nobody was told, for PAYMENTS_NOTIFIER was log.
     """
-    settings = settings_with_schema()
+    settings = settings_with_schema(changes=False)
     with snapshot(settings.sqlalchemy_url()) as connection:
         found = message_list(connection, Wanted(state, order_id), limit + 1)
     shown, more = found[:limit], len(found) > limit

@@ -7,8 +7,8 @@ import psycopg
 
 from domain.errors import Permanent
 from outbox.schema.presence import (
-    ALL_OF,
     Running,
+    all_of,
     forget_ended,
     hold_back_starts,
     running_before,
@@ -55,9 +55,9 @@ def contraction(
 ) -> str | None:
     """Return head, if no process of an older release runs; None if there is nothing to do.
 
-    ended: names of processes that a person knows are gone, or beginnings of names with ALL_OF behind. alone: nobody
-    else can have begun, for the server is ours and has just started. chain: the migrations, those of this release
-    unless given. Raises Permanent that names what runs.
+    ended: names of processes that a person knows are gone, or what `all_of` says of a host. alone: nobody else can
+    have begun, for the server is ours and has just started. chain: the migrations, those of this release unless given.
+    Raises Permanent that names what runs.
     """
     hold_back_starts(connection)
     state = state_over(connection, chain or steps())
@@ -124,7 +124,7 @@ def _together(silent: list[Running]) -> list[list[Running]]:
 
 
 def _named(group: list[Running]) -> str:
-    return group[0].name if len(group) == 1 else f"'{group[0].host}-{ALL_OF}'"
+    return group[0].name if len(group) == 1 else f"'{all_of(group[0].host)}'"
 
 
 def _refuse_sessions(connection: psycopg.Connection[Any]) -> None:
