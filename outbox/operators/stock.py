@@ -20,7 +20,7 @@ _NEW = batch(
     _SKUS,
 )
 _LOCK: Final[LiteralString] = """
-    SELECT sku, available, reserved, sold FROM stock WHERE sku = ANY(%s) ORDER BY sku FOR UPDATE"""
+    SELECT sku, available, reserved, sold FROM stock WHERE sku = ANY(%s) ORDER BY sku COLLATE "C" FOR UPDATE"""
 _DELTAS = (word("sku"), Column("delta", "bigint", kind="number"), word("by"), Column("reason"))
 _RECORD = batch(
     f'INSERT INTO stock_adjustment (sku, delta, "by", reason) SELECT sku, delta, by, reason FROM {unnest(_DELTAS)}',  # noqa: S608 - literals only

@@ -37,7 +37,7 @@ _FORGET_EMPTY: Final[LiteralString] = "DELETE FROM outbox WHERE event_ids = '{}'
 _WAITING: Final[LiteralString] = """
     SELECT e.event_id FROM outbox o CROSS JOIN unnest(o.event_ids) AS u(id) JOIN event e ON e.id = u.id"""
 _STOCK: Final[LiteralString] = """
-    SELECT sku, available, reserved FROM stock WHERE sku = ANY(%s) ORDER BY sku FOR UPDATE"""
+    SELECT sku, available, reserved FROM stock WHERE sku = ANY(%s) ORDER BY sku COLLATE "C" FOR UPDATE"""
 _DELTAS: Final = (word("sku"), Column("delta", "bigint", kind="number"))
 _PUT_IN: Final = batch(
     f"""

@@ -21,7 +21,7 @@ _NEW = batch(
     _SKUS,
 )
 _LOCK: Final[LiteralString] = """
-    SELECT sku, available, reserved, sold FROM stock WHERE sku = ANY(%s) ORDER BY sku FOR UPDATE"""
+    SELECT sku, available, reserved, sold FROM stock WHERE sku = ANY(%s) ORDER BY sku COLLATE "C" FOR UPDATE"""
 _UNITS: Final = (word("sku"), Column("available", "bigint", kind="number"))
 _SET = batch(
     f"UPDATE stock s SET available = u.available FROM {unnest(_UNITS)} WHERE s.sku = u.sku",  # noqa: S608 - literals only
@@ -45,7 +45,7 @@ _RECORD = batch(
 async def adjust_stock(transaction: PgTransaction, adjustments: Sequence[Adjustment]) -> list[Refused]:
     """Make these adjustments in their order; return those that cannot be made.
 
-    Rows are locked in the order of their SKUs, as orders lock them.
+    Rows are locked as orders lock them: by the bytes of their SKUs, whatever language the database sorts by.
     """
     skus = sorted({one.sku for one in adjustments})
     units = await _lock(transaction, skus)
