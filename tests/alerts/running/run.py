@@ -163,13 +163,15 @@ def _waiting_told_apart(place: Place) -> list[str]:
 
 def _load(place: Place, wanted: Wanted, result: Result, say: Progress) -> None:
     """Have orders come; nothing fires."""
-    # What was late in the demo rings for six hours: six minutes.
-    if left := place.watch.await_silence(max(wanted.quiet_s, CALM_S * FACTORS[0] / place.factor)):
+    # What was late in the demo is in windows of a day for as long as the load takes. PaymentsOutcomesLateFast has a
+    # short one: it tells of orders that are late now.
+    of_the_demo = BY_PROMTOOL if wanted.demo else ()
+    if left := place.watch.await_silence(max(wanted.quiet_s, CALM_S * FACTORS[0] / place.factor), but=of_the_demo):
         result.wrong.append(f"nothing is wrong yet, and {', '.join(left)} fires")
     begun, before = unix_s(), place.shop.confirmed
     say(f"{wanted.minutes:g} minutes of load, {wanted.rate:g} orders/s")
     wait(lambda: unix_s() > begun + 60 * wanted.minutes, 60 * wanted.minutes + 60)
-    fired = place.watch.fired_since(begun)
+    fired = {name: labels for name, labels in place.watch.fired_since(begun).items() if name not in of_the_demo}
     orders = place.shop.confirmed - before
     result.told.append(f"{wanted.minutes:g} minutes of load: {orders} orders; told: {_told(fired, ())}")
     result.wrong += [f"under load without faults rings {name}: {labels}" for name, labels in fired.items()]
