@@ -37,7 +37,8 @@ from domain.wording import freeze
 from schemas.events import PaymentMethod
 
 NEW: Final = timedelta(minutes=15)
-"""What was asked for within this time is sent at once, for an hour is between key_life_s and what a gateway keeps."""
+"""What was asked for within this time is sent at once. We count the life of a key from the opening of its call, and an
+hour shorter than the gateway keeps it: a call that was made so lately before is still known there for all that time."""
 ASKED_LONG_AGO: Final = "asked for long ago: it is looked up before it is sent"
 
 
