@@ -174,6 +174,22 @@ def test_a_letter_published_twice_after_a_kill_is_no_violation() -> None:
     assert judge(case).violations == ()
 
 
+def late(case: Case) -> Case:
+    """Have every order come so late that nothing need have waited for it."""
+    case.early_wait_s = -1_000.0
+    return case
+
+
+def test_what_waited_for_its_order_through_an_outage_is_taken_and_no_violation() -> None:
+    assert judge(late(right_case())).violations == ()
+
+
+def test_of_what_waited_so_only_one_content_is_taken() -> None:
+    case = late(right_case())
+    both_contents_taken(case)
+    assert {violation.check for violation in judge(case).violations} == {"letter"}
+
+
 def cancel_not_answered(case: Case) -> None:
     case.found.events.remove(find(case, CANCELLED, "CancellationRefused"))
 
