@@ -17,6 +17,19 @@ BIRTH_TOLERANCE_S = 2.0
 GONE_S = 10.0
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Return whether nothing of it runs: it is gone, or a zombie without threads.
+
+    The first thread of a killed program can be a zombie while others still end. Those hold its ports and files.
+    """
+    try:
+        if process.is_running() and process.status() == psutil.STATUS_ZOMBIE:
+            return int(process.num_threads()) <= 1
+        return not process.is_running()
+    except psutil.NoSuchProcess:  # ZombieProcess too: outside Linux a zombie has no threads to count
+        return True
+
+
 def recorded(pid_file: Path) -> psutil.Process | None:
     """Return the running process that this file was written for; None if another process has its pid.
 
@@ -27,7 +40,7 @@ def recorded(pid_file: Path) -> psutil.Process | None:
         process = psutil.Process(int(found["pid"]))
         same = abs(process.create_time() - float(found["created_s"])) <= BIRTH_TOLERANCE_S
         ours = found["pid_file"] == str(pid_file.resolve())
-        return process if same and ours and process.status() != psutil.STATUS_ZOMBIE else None
+        return process if same and ours and not has_ended(process) else None
     except (OSError, KeyError, TypeError, ValueError, psutil.Error):
         return None
 

@@ -17,7 +17,7 @@ import psutil
 
 from deploy.embedded.errors import EmbeddedError
 from deploy.embedded.files import last_lines, write_whole
-from deploy.embedded.guard import recorded
+from deploy.embedded.guard import has_ended, recorded
 
 POLL_S = 0.02
 KILL_WAIT_S = 10.0
@@ -51,12 +51,7 @@ class ServerProcess:
         """Return whether it runs (a zombie does not). Reaps it if it is our child."""
         if self._child is not None:
             return self._child.poll() is None
-        if self._process is None:
-            return False
-        try:
-            return self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
+        return self._process is not None and not has_ended(self._process)
 
     def adopt(self, command: Command) -> bool:
         """Take over a process that a dead parent left running; False if there is none. Found by pid file or argv."""
@@ -134,6 +129,6 @@ def _running(argv: Sequence[str]) -> psutil.Process | None:
     """Find a process with exactly this command line: a parent may have died before it wrote the pid file."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.cmdline() == list(argv) and process.status() != psutil.STATUS_ZOMBIE:
+            if process.cmdline() == list(argv) and not has_ended(process):
                 return process
     return None

@@ -4,6 +4,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deploy.embedded.guard import has_ended
 from tests.deploy.commands import payments
 from tests.processes import Process, started
 
@@ -30,9 +31,9 @@ def servers(folder: Path) -> dict[str, int]:
 
 
 def runs(pid: int) -> bool:
-    """Whether it runs. A zombie has ended: only whoever inherited it has not looked yet."""
+    """Whether it runs. A zombie without threads has ended: only whoever inherited it has not looked yet."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return not has_ended(psutil.Process(pid))
     except psutil.NoSuchProcess:
         return False
 

@@ -16,11 +16,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from sqlalchemy import make_url
 
 from deploy.embedded import EmbeddedServers
+from deploy.embedded.guard import has_ended
 
 
 def lives(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return not has_ended(psutil.Process(pid))
     except psutil.NoSuchProcess:
         return False
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deploy.embedded.guard import has_ended
 from tests import processes
 from tests.eventually import eventually
 
@@ -19,10 +20,3 @@ def test_servers_of_a_process_that_is_killed_on_leaving_end_with_it(
         assert server.is_running()
 
     eventually(lambda: has_ended(server), "its server has ended", 10)
-
-
-def has_ended(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
