@@ -20,6 +20,7 @@ from aiohttp import web
 
 from deploy.playbank.methods import SLOW_S, Fault
 from domain.operation import OperationKind
+from tests.eventually import EVENTUALLY_S
 
 K = OperationKind
 LOOKS = 2
@@ -188,7 +189,7 @@ class Between:
         return late
 
     async def _await_failure(self, refund_id: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(EVENTUALLY_S):
             # The sandbox is a process of its own, so it is asked again.
             while (await self.call("GET", f"/v1/refunds/{refund_id}"))[1]["status"] != "failed":  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

@@ -17,6 +17,7 @@ from domain.outcome import Approved, Declined, OtherAmount, Outcome
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import TOTAL_MINOR, order
+from tests.eventually import EVENTUALLY_S
 
 pytestmark = pytest.mark.integration
 
@@ -77,7 +78,7 @@ async def settle(engine: Engine, answers: Sequence[Answer]) -> None:
     """Have answers settled in one batch."""
     engine.answers.put(answers)
     settling = asyncio.ensure_future(engine.settler.run("settler"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(EVENTUALLY_S):
         await engine.sweep.at_rest()
     settling.cancel()
     with suppress(asyncio.CancelledError):

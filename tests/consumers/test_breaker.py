@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from consumers.runtime.breaker import Breaker
 from consumers.runtime.ports import Bounds
+from tests.eventually import EVENTUALLY_S
 
 BOUNDS = Bounds(breaker_failures=3, breaker_pause_s=0.01, breaker_pause_max_s=0.02)
 
@@ -19,7 +20,7 @@ async def tripped() -> Breaker:
 
 
 async def pause_is_over(breaker: Breaker) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(EVENTUALLY_S):
         await breaker.wait_until_closed()
 
 
@@ -49,7 +50,7 @@ async def test_who_has_no_call_to_make_says_for_a_while_only_that_it_is_down() -
     assert not seen()
     breaker.trip("HTTP 503")
     assert seen()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(EVENTUALLY_S):
         while seen():  # noqa: ASYNC110 - only time ends it
             await asyncio.sleep(0.01)
     assert breaker.is_down

@@ -14,6 +14,7 @@ from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.gateway import Said
 from tests.consumers.orders import order
+from tests.eventually import EVENTUALLY_S
 
 BOUNDS = Bounds(breaker_failures=3, breaker_pause_s=0.01, breaker_pause_max_s=0.02)
 WHY = "HTTP 403: the key lacks the permission"
@@ -41,7 +42,7 @@ async def test_authorizations_and_another_kind_that_are_forbidden_are_all_calls(
     assert breaker.room(100) == 100
     breaker.note_forbidden("capture", WHY)
     assert (breaker.room(100), breaker.is_down) == (0, True)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(EVENTUALLY_S):
         await breaker.wait_until_closed()
     breaker.note_forbidden("capture", WHY)
     assert breaker.room(100) == 0, "the call that was let through shows that nothing has changed"

@@ -18,6 +18,7 @@ from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import order
 from tests.consumers.test_locks import holding, told, until_paid, until_said
+from tests.eventually import EVENTUALLY_S
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -119,13 +120,13 @@ async def most_are_paid(pipeline: Pipeline, count: int) -> bool:
 async def test_a_process_with_a_kept_answer_leaves_at_once_and_another_goes_on_with_the_order(
     make_pipeline: MakePipeline,
 ) -> None:
-    pipeline = await pipeline_with_locked(make_pipeline, drain_timeout_s=10)
+    pipeline = await pipeline_with_locked(make_pipeline, drain_timeout_s=100)
     (member,) = pipeline.members
     with capture_logs() as log:
         async with holding(pipeline, LOCK_LOCKED):
             pipeline.gateway.fails_for = set()
             await until_said(pipeline, log, "another session holds a row; orders that need it wait, others go on")
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(EVENTUALLY_S):
                 await member.leave()
     await pipeline.join()
     await pipeline.until_status("paid_and_confirmed", "locked")

@@ -25,6 +25,7 @@ from tests.consumers.claims import assert_all_is_well
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import order, retry
+from tests.eventually import EVENTUALLY_S
 
 pytestmark = pytest.mark.integration
 
@@ -255,7 +256,7 @@ async def test_sweep_that_was_asked_for_once_does_not_wait_for_a_database_that_i
     pipeline.gateway.hangs_on = {}
     await pipeline.end_leases()
     with pytest.raises(ExceptionGroup) as caught:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(EVENTUALLY_S):
             await pipeline.engine(Gone(pipeline.store(), asked)).once()
     assert caught.group_contains(Transient, match="gone")
     assert await pipeline.rows("SELECT state FROM operation") == [("open",)]

@@ -149,7 +149,7 @@ async def test_a_sweep_asked_for_once_does_its_other_jobs_and_then_says_which_it
 ) -> None:
     pipeline = await left_behind(make_pipeline)
     with pytest.raises(ExceptionGroup) as caught:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             await pipeline.engine(Hindered(pipeline.store(), job, _too_much)).once()
     assert caught.group_contains(TooMuch)
     assert await pipeline.status("order-1") == "payment_authorized"

@@ -18,6 +18,7 @@ from outbox.store.messages import PgMessages
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Member, Pipeline
 from tests.consumers.orders import order
+from tests.eventually import EVENTUALLY_S
 from tests.messages.mail_server import MailServer, mail_server, on_the_wire, polite
 
 pytestmark = pytest.mark.integration
@@ -241,7 +242,7 @@ async def test_a_process_that_dies_while_it_sends_leaves_the_message_to_another(
 
     first = await members.join(Stuck())
     await fail(pipeline, "o-1")
-    await asyncio.wait_for(begun.wait(), 20)
+    await asyncio.wait_for(begun.wait(), EVENTUALLY_S)
     await first.crash()
     other = Counted()
     await members.join(other)
@@ -261,7 +262,7 @@ async def test_a_process_that_leaves_finishes_what_it_sends(pipeline: Pipeline, 
 
     member = await members.join(Slow())
     await fail(pipeline, "o-1")
-    await asyncio.wait_for(begun.wait(), 20)
+    await asyncio.wait_for(begun.wait(), EVENTUALLY_S)
     leaving = asyncio.ensure_future(member.leave())
     await asyncio.sleep(0)
     go.set()

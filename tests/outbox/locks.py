@@ -5,7 +5,9 @@ from typing import Any
 
 import psycopg
 
-WAIT_S = 20.0
+from tests.eventually import EVENTUALLY_S
+
+WAIT_S = EVENTUALLY_S
 POLL_S = 0.01
 
 

@@ -14,10 +14,11 @@ from domain.errors import Transient
 from domain.ports.publisher import OutgoingMessage, Published, Publisher, Refusal, Scope, always
 from outbox.relay import Relay
 from outbox.relay.lease import Lease
+from tests.eventually import EVENTUALLY_S
 from tests.schemas.builders import event_id
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-WAIT_S = 10
+WAIT_S = EVENTUALLY_S
 
 
 class Notebook:

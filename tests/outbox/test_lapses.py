@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from outbox.relay import Relay
 from outbox.relay.lapses import MAX, Lapses
 from outbox.relay.lease import Lease, new_holder
+from tests.eventually import EVENTUALLY_S
 from tests.outbox.migrated import database_template
 from tests.outbox.relaying import Notebook, connection, conninfo, making, running
 
@@ -45,7 +46,7 @@ async def test_a_relay_that_loses_its_lease_again_and_again_to_a_slow_database_w
     with capture_logs() as log:
 
         async def until(event: str, count: int) -> None:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(EVENTUALLY_S):
                 while sum(line["event"] == event for line in log) < count:  # noqa: ASYNC110 - the log tells nobody
                     await asyncio.sleep(0.01)
 
@@ -74,9 +75,9 @@ async def test_a_lease_that_was_over_before_it_was_renewed_is_noted_though_nobod
         async with connection.transaction():
             await connection.execute("SELECT FROM relay_lease FOR UPDATE")
             keeping = asyncio.create_task(lease.keep())
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(EVENTUALLY_S):
                 while not lease.is_over():  # noqa: ASYNC110 - the clock tells nobody
                     await asyncio.sleep(0.005)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(EVENTUALLY_S):
             await lapsed.wait()
         keeping.cancel()

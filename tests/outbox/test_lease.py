@@ -15,6 +15,7 @@ from outbox.driver.conninfo import connect
 from outbox.driver.sqlstates import may_pass
 from outbox.relay import Relay
 from outbox.relay.lease import DEADLINE, HELD, RENEWED, TRIED, Lease, LeaseLost, new_holder
+from tests.eventually import EVENTUALLY_S
 from tests.outbox.migrated import database_template
 
 __all__ = ["database_template"]
@@ -41,7 +42,7 @@ async def make_lease(database_url: str) -> AsyncIterator[Make]:
 async def taken_after(lease: Lease) -> float:
     """Try as a relay that stands by does, until it has it; return after how many seconds."""
     begun = time.monotonic()
-    async with asyncio.timeout(10 * LEASE_S):
+    async with asyncio.timeout(EVENTUALLY_S):
         while not await lease.take():  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(min(lease.try_again_s, 0.05))
     return time.monotonic() - begun
@@ -127,12 +128,12 @@ async def test_whose_session_has_ended_is_followed_at_once(make_lease: Make) -> 
 async def test_who_was_silent_and_not_followed_goes_on(make_lease: Make) -> None:
     lease = await make_lease()
     assert await lease.take()
-    async with asyncio.timeout(10 * LEASE_S):
+    async with asyncio.timeout(EVENTUALLY_S):
         while lease.may_send():  # noqa: ASYNC110 - the clock tells nobody
             await asyncio.sleep(0.01)
     waiting = asyncio.create_task(lease.wait_until_usable())
     keeping = asyncio.create_task(lease.keep())
-    await asyncio.wait_for(waiting, 10 * LEASE_S)
+    await asyncio.wait_for(waiting, EVENTUALLY_S)
     assert lease.may_send()
     keeping.cancel()
 

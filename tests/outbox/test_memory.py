@@ -17,6 +17,7 @@ from domain.values import replace
 from outbox.schema.mapping import BLOCK
 from outbox.store import PostgresStore
 from outbox.store.memory import OrderMemory
+from tests.eventually import EVENTUALLY_S
 from tests.outbox.migrated import database_template, store
 from tests.schemas.builders import order_confirmed
 
@@ -121,7 +122,7 @@ async def test_a_change_that_the_lock_has_waited_for_is_seen(store: PostgresStor
 async def until_waiting(database_url: str) -> None:
     """Wait until somebody waits for a lock of this database."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(EVENTUALLY_S):
         async with await psycopg.AsyncConnection.connect(database_url.replace("+psycopg", ""), autocommit=True) as look:
             while (await (await look.execute(query)).fetchone()) == (0,):  # noqa: ASYNC110 - no event tells it
                 await asyncio.sleep(0.01)

@@ -12,6 +12,7 @@ from outbox.driver.conninfo import connect
 from outbox.relay import Relay, run
 from outbox.store.statements import CHANNEL
 from producers.kafka_publisher import KafkaPublisher
+from tests.eventually import EVENTUALLY_S
 from tests.outbox.migrated import database_template
 from tests.outbox.relaying import (
     Notebook,
@@ -232,7 +233,7 @@ async def test_a_relay_that_is_broken_off_before_it_has_begun_leaves_no_connecti
     monkeypatch.setattr(run, "connect", connecting)
     monkeypatch.setattr(run, "_set_up", hanging)
     relaying = asyncio.ensure_future(Relay(conninfo(database_url), making(Notebook())).run(asyncio.Event()))
-    await asyncio.wait_for(setting_up.wait(), 10)
+    await asyncio.wait_for(setting_up.wait(), EVENTUALLY_S)
     relaying.cancel()
     await asyncio.gather(relaying, return_exceptions=True)
     assert [each.closed for each in made] == [True]

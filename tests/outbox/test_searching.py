@@ -19,6 +19,7 @@ from outbox.driver.connections import Connections
 from outbox.store import PostgresStore
 from outbox.store.searching import MARK, MARK_BEHIND, PAGE, StuckSearch
 from schemas.codec import Codec
+from tests.eventually import EVENTUALLY_S
 from tests.outbox.migrated import database_template, store
 
 __all__ = ["database_template", "store"]
@@ -157,7 +158,7 @@ async def test_a_slice_that_takes_too_long_holds_no_lock_and_comes_again_with_th
             await database.rows("SET lock_timeout = '200ms'")
             await database.rows(f"UPDATE low_water SET at = at WHERE name = '{MARK}'")
             assert not searching.done(), "the mark was written while the search waited"
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(EVENTUALLY_S):
                 assert await searching == []
     assert any("took too long" in line["event"] for line in log)
     assert await search(store) == ["still-1"]
@@ -183,7 +184,7 @@ async def test_behind_a_quiet_time_a_dense_one_is_gone_through(
 
 
 async def until(database: Database, query: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(EVENTUALLY_S):
         while not await database.rows(query):  # noqa: ASYNC110 - no event tells it
             await asyncio.sleep(0.01)
 

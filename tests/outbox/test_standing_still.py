@@ -17,6 +17,7 @@ from outbox.relay.lease import Lease
 from outbox.schema.migrations import upgrade
 from outbox.store import PostgresStore
 from schemas.codec import Codec
+from tests.eventually import EVENTUALLY_S
 from tests.outbox.test_server_errors import run
 from tests.servers.memory import in_memory
 
@@ -93,4 +94,4 @@ async def test_a_relay_that_stands_by_does_not_wait_for_a_session_that_stands_st
         assert await lease.take()
         ((pid,),) = await (await connection.execute(PID)).fetchall()
         with stopped(pid), pytest.raises(Transient, match="did not say in time"):
-            await asyncio.wait_for(lease.take(), 20)
+            await asyncio.wait_for(lease.take(), EVENTUALLY_S)

@@ -15,6 +15,7 @@ from producers import partitioning, waves
 from producers.connection import producer_options, start_producer, stop_producer
 from producers.kafka_publisher import KafkaPublisher
 from producers.lanes import RECORD_BYTES_MAX
+from tests.eventually import EVENTUALLY_S
 from tests.producers.reading import make_topic, read_all
 
 pytestmark = pytest.mark.integration
@@ -210,7 +211,7 @@ async def test_a_broker_that_hangs_is_given_up_at_the_deadline_and_a_cancelled_p
     broker = psutil.Process(own_servers.kafka.pid)
     suspend(broker)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(EVENTUALLY_S):
             with pytest.raises(Transient):
                 await hanging.publish([message(2, topic)])
         with pytest.raises(TimeoutError):

@@ -14,6 +14,7 @@ from consumers.adapters.kafka.wire import Wire
 from deploy.kafka_topics import KafkaTopics
 from deploy.settings import Settings
 from producers.connection import admin_client, start_producer
+from tests.eventually import EVENTUALLY_S
 from tests.producers.reading import make_topic
 
 pytestmark = pytest.mark.integration
@@ -73,9 +74,9 @@ async def test_a_start_that_is_cancelled_once_it_is_connected_closes_its_connect
 
     monkeypatch.setattr(aiokafka.client, "create_conn", noting)
     starting = asyncio.ensure_future(partial(start, {"bootstrap_servers": kafka_bootstrap}, topic)())
-    await asyncio.wait_for(connected.wait(), 20)
+    await asyncio.wait_for(connected.wait(), EVENTUALLY_S)
     starting.cancel()
-    await asyncio.wait([starting], timeout=20)
+    await asyncio.wait([starting], timeout=EVENTUALLY_S)
     assert starting.cancelled()
     assert made
     assert [connection for connection in made if connection.connected()] == []

@@ -17,6 +17,7 @@ from outbox.operators.passed import Passed, say_passed
 from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import Pipeline
 from tests.consumers.orders import order
+from tests.eventually import EVENTUALLY_S
 from tests.reading.world import (
     AUTHORIZE,
     ORDERS,
@@ -242,6 +243,6 @@ async def test_two_stretches_are_passed_over_one_after_the_other(make_pipeline: 
     await until_committed(pipeline, {0: again})
     await say_pass(pipeline.settings, wish(again, until))
     await pipeline.until_status("paid_and_confirmed", "before", "behind", "last")
-    await asyncio.wait_for(pipeline.until_quiet(), 20)
+    await asyncio.wait_for(pipeline.until_quiet(), EVENTUALLY_S)
     found = await pipeline.rows("SELECT message_offset, to_offset FROM dead_letter ORDER BY 1")
     assert found == [(first, last), (again, until)]

@@ -19,6 +19,7 @@ from consumers.adapters.kafka.wire import Wire
 from domain.errors import Transient
 from domain.ports.source import Message
 from producers.topics import create_topics
+from tests.eventually import EVENTUALLY_S
 from tests.guarded import forbidden, guarded
 from tests.reading.world import alarms
 
@@ -135,5 +136,5 @@ async def test_a_client_that_was_closed_half_way_is_closed_once_more_without_a_w
     (connection,) = client._conns.values()
     # As a time-out leaves it that ends the library's own close while the other side is silent.
     connection._closed_fut.cancel()
-    await asyncio.wait_for(close_client(client), 10)
+    await asyncio.wait_for(close_client(client), EVENTUALLY_S)
     assert not connection.connected()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.turns import Turns, put_first
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 NOT_YET_S = 0.2
 """How long is looked whether somebody goes in who must not: a fault may be missed in it, but nothing right fails."""
 
