@@ -144,6 +144,12 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
             ),
         ),
         Panel(
+            "Calls come back after an outage",
+            "So many calls may begin in a second, all processes together. 0: there is no such limit.",
+            Unit.COUNT,
+            (Query("sum by (edge) (payments_ramp_calls_per_second)", "{{edge}}"),),
+        ),
+        Panel(
             "Webhooks",
             "Requests a second, by what became of them.",
             Unit.RATE,

@@ -128,6 +128,7 @@ class Instruments:
         numbers.gauge("payments_operations_open", lambda: {n: len(e.performer.open) for n, e in by_name.items()})
         numbers.gauge("payments_operations_open_max", lambda: dict.fromkeys(by_name, most))
         numbers.gauge("payments_breaker_open", lambda: {n: float(e.breaker.is_seen_down) for n, e in by_name.items()})
+        numbers.gauge("payments_ramp_calls_per_second", lambda: {n: _ramp_limit(e) for n, e in by_name.items()})
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Mapping[str, str]]:
@@ -198,6 +199,10 @@ class Instruments:
         numbers.gauge("payments_loop_turn_age_seconds", lambda: {(): self.health.oldest_turn_s()})
         alarms = numbers.counter("payments_alarms_total")
         hear_alarms(lambda reason: alarms.add((known(reason, ALARMS),)))
+
+
+def _ramp_limit(edge: Edge) -> float:
+    return 0 if edge.breaker.ramp is None else edge.breaker.ramp.limit
 
 
 def _numbers(settings: Settings) -> "Numbers | None":

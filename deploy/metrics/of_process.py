@@ -124,6 +124,14 @@ OF_PROCESS: Final = (
         By.ENGINE,
     ),
     Metric(
+        "payments_ramp_calls_per_second",
+        _GAUGE,
+        ("edge",),
+        "After an outage of the gateway, or of the inventory elsewhere: so many calls this process may begin in this "
+        "second. It doubles each second. 0: there is no such limit.",
+        By.ENGINE,
+    ),
+    Metric(
         "payments_batch_messages",
         _HISTOGRAM,
         ("reaction",),
