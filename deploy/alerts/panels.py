@@ -110,6 +110,12 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
             (Query("max by (group, topic) (payments_consumer_lag_seconds)", "{{topic}}"),),
         ),
         Panel(
+            "New orders are held back",
+            "Share of the time in which a process leaves new orders with Kafka, since orders under way are late.",
+            Unit.SHARE,
+            (Query(f"max(rate(payments_new_orders_held_back_seconds_total{_RATE}))", "the most of all processes"),),
+        ),
+        Panel(
             "Lag in messages",
             "Up to the last stable offset.",
             Unit.COUNT,

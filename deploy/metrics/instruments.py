@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX: Final = 100
 LAST_SCRAPE_S: Final = 20.0
 """Longer than Prometheus usually waits between two scrapes."""
+_HELD_BACK: Final = "payments_new_orders_held_back_seconds_total"
 
 
 class Instruments:
@@ -56,10 +57,16 @@ class Instruments:
         if self._counting is not None:
             self._counting.taken(reaction, messages)
 
+    def held_back(self, seconds: float) -> None:
+        """Hear how long new orders waited."""
+        if self.numbers is not None:
+            self.numbers.counter(_HELD_BACK).add((), seconds)
+
     def expect(self, reactions: Collection[str]) -> None:
         """Name the consumers of this process."""
         self.health.expect(reactions)
         if self.numbers is not None:
+            self.numbers.counter(_HELD_BACK)
             joined = self.health.has_joined
             self.numbers.gauge("payments_consumer_joined", lambda: {(name,): float(joined(name)) for name in reactions})
 

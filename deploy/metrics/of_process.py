@@ -140,6 +140,14 @@ OF_PROCESS: Final = (
         buckets=SIZE_BUCKETS,
     ),
     Metric(
+        "payments_new_orders_held_back_seconds_total",
+        _COUNTER,
+        (),
+        "How long this process left new orders with Kafka, since orders under way were late: five seconds a batch at "
+        "most. A rate near 1 means that this process, or what it calls, is slower than the orders come.",
+        By.CONSUME,
+    ),
+    Metric(
         "payments_consumer_joined",
         _GAUGE,
         ("reaction",),
