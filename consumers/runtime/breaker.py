@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 from consumers.runtime.ports import Bounds
+from consumers.runtime.ramp import Ramp
 from domain.alarms import Lasting
 from domain.operation import OperationKind
 
@@ -19,6 +20,7 @@ class Breaker:
     name: what it is called in the log and in the reasons of alarms.
     After a pause one call goes through, and one more after each pause without an answer: an outage must not use up the
     tries of all waiting operations. The next failure opens the breaker for a longer pause. The next answer closes it.
+    Then calls come back gradually (Ramp). As many failures in a row as calls may begin in a second open it again.
     """
 
     def __init__(self, bounds: Bounds, name: str = "gateway") -> None:
@@ -30,6 +32,7 @@ class Breaker:
         self._paused_until = 0.0
         self._tripped = False
         self._timer: asyncio.TimerHandle | None = None
+        self._ramp: Ramp | None = None
         self._free = asyncio.Event()
         self._free.set()
         self._log = structlog.get_logger("consumers.breaker")
@@ -44,8 +47,8 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls must wait."""
-        return not self._free.is_set()
+        """Whether calls must wait: for the end of a pause, or for the next second after an outage."""
+        return not self._free.is_set() or (self._ramp is not None and self._ramp.left == 0)
 
     @property
     def is_down(self) -> bool:
@@ -61,11 +64,18 @@ class Breaker:
         since = max(self._failed_at, self._paused_until)
         return self.is_down and asyncio.get_running_loop().time() - since <= self._bounds.breaker_seen_s
 
+    @property
+    def ramp(self) -> Ramp | None:
+        """Return what limits the begin of calls after an outage; None: nothing does."""
+        return self._ramp
+
     def room(self, limit: int) -> int:
-        """Return how many calls may begin now: none, one, or the limit."""
+        """Return how many calls may begin now: none, one, what the time after an outage permits, or the limit."""
         if self.is_open:
             return 0
-        return min(limit, 1) if self._trips else limit
+        if self._trips:
+            return min(limit, 1)
+        return limit if self._ramp is None else min(limit, self._ramp.left)
 
     def note_begin(self) -> None:
         """Note that calls have begun. After an outage the first is a test, and all others wait for its answer."""
@@ -79,14 +89,20 @@ class Breaker:
             return
         self._tripped = True
         self._trips += 1
+        if self._ramp is not None:
+            self._ramp.stop()
+            self._ramp = None
         self._down.again(asyncio.get_running_loop().time(), f"the {self._name} is down for everybody", why=why)
         self._pause()
 
-    def note_failure(self, why: str) -> None:
-        """Note a call without an answer."""
+    def note_failure(self, why: str, begun_at: float | None = None) -> None:
+        """Note a call without an answer. begun_at: when it began, by the clock of the loop; None: just now."""
         self._failed_at = asyncio.get_running_loop().time()
         self._failures += 1
-        if self._failures >= self._bounds.breaker_failures:
+        fell_back = self._ramp is not None and self._ramp.note_failure(
+            self._failed_at if begun_at is None else begun_at
+        )
+        if fell_back or self._failures >= self._bounds.breaker_failures:
             self.trip(why)
 
     def note_forbidden(self, call: str, why: str) -> None:
@@ -120,10 +136,26 @@ class Breaker:
                 self._timer.cancel()
             self._tripped = False
             self._free.set()
+            self._begin_ramp()
+        elif self._ramp is not None:
+            self._ramp.note_answer()
 
     async def wait_until_closed(self) -> None:
         """Wait until calls may go on."""
-        await self._free.wait()
+        while self.is_open:
+            if self._ramp is not None:
+                await self._ramp.wait_for_next_step()
+            else:
+                await self._free.wait()
+
+    def _begin_ramp(self) -> None:
+        most = self._bounds.operations_open_max
+        if most > 1:
+            self._ramp = Ramp(most, self._bounds.ramp_step_s, self._end_ramp)
+
+    def _end_ramp(self) -> None:
+        self._ramp = None
+        self._log.info(f"calls to the {self._name} are no longer held back")
 
     def _pause(self) -> None:
         self._free.clear()

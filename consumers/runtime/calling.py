@@ -87,7 +87,7 @@ class EdgeCalls:
                 if failure is not None:
                     raise failure
 
-    def hand_on(self, group: Sequence[EdgeAnswer], claimed: dict[int, Claimed], asked: str = "") -> None:
+    def hand_on(self, group: Sequence[EdgeAnswer], claimed: dict[int, Claimed], lease: Lease, asked: str = "") -> None:
         """Tell the breaker of these answers, and put them. asked: what was asked, if not the call itself."""
         if not group:
             return
@@ -101,7 +101,7 @@ class EdgeCalls:
             elif outcome.forbidden:
                 self._breaker.note_forbidden(call, outcome.detail)
             else:
-                self._breaker.note_failure(outcome.detail)
+                self._breaker.note_failure(outcome.detail, lease.taken_at)
         answers = []
         for answer in group:
             outcome, operation = answer.outcome, claimed[answer.operation_id.int].operation
@@ -120,12 +120,12 @@ class EdgeCalls:
             performs = move is Move.PERFORM and not lacks_token(c.operation, c.token)
             (perform if performs else look_up).append(c)
         if look_up:
-            perform += await self._look_up(look_up, lease)
+            perform += await self._admit(await self._look_up(look_up, lease))
         if perform:
             known = by_id(perform)
             async with _closing(self._caller.perform(self._calls(perform), lease.begin)) as groups:
                 async for group in groups:
-                    self.hand_on(group, known)
+                    self.hand_on(group, known, lease)
 
     async def _look_up(self, claimed: Sequence[Claimed], lease: Lease) -> list[Claimed]:
         """Ask what became of these; return those that left no trace and may be sent again by the same key."""
@@ -143,8 +143,16 @@ class EdgeCalls:
                         again.append(c)
                     else:
                         known.append(answer)
-                self.hand_on(known, claimed_by_id, "look-up of ")
+                self.hand_on(known, claimed_by_id, lease, "look-up of ")
         return again
+
+    async def _admit(self, again: list[Claimed]) -> list[Claimed]:
+        """Return those that may be called behind their look-up: after an outage that is one more call for each.
+
+        The others have not begun, so they are given back, and whoever claims them next looks them up again.
+        """
+        ramp = self._breaker.ramp
+        return again if ramp is None or not again else again[: await ramp.take(len(again))]
 
     async def _set_aside(self, claimed: Claimed, error: Exception) -> None:
         """Put an operation whose call raises in quarantine, for an operator."""

@@ -23,6 +23,8 @@ class Lease:
         self._last_call_at = self.ends_at - bounds.call_max_s
         self._begun: set[int] = set()
         self._now = asyncio.get_running_loop().time
+        self.taken_at = self._now()
+        """When this process turned to these operations, by the clock of the loop: no call of them began before."""
 
     def begin(self, call: GatewayCall | StockCall) -> bool:
         """Whether this call may begin. If so, it counts as made."""

@@ -1,7 +1,7 @@
 """Performing operations at an edge: many at once, each under its lease, and no transaction open meanwhile."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import structlog
@@ -12,6 +12,7 @@ from consumers.runtime.lease import Lease
 from consumers.runtime.open_operations import OpenOperations
 from consumers.runtime.ports import Bounds
 from consumers.runtime.quarantine import Quarantine
+from consumers.runtime.ramp import Ramp
 from domain.errors import DownForEverybody, Transient
 from domain.outcome import Unknown
 from domain.ports.gateway import GatewayAnswer
@@ -56,14 +57,13 @@ class OperationPerformer:
         return bool(self._tasks)
 
     def submit(self, claimed: Sequence[Claimed]) -> None:
-        """Begin to perform these operations."""
+        """Begin to perform these operations; after an outage as many at a time as the breaker's ramp permits."""
         if not claimed:
             return
         self.open.add(claimed)
         self._breaker.note_begin()
-        task = asyncio.get_running_loop().create_task(self._perform(claimed))
-        self._tasks.add(task)
-        task.add_done_callback(self._end)
+        ramp = self._breaker.ramp
+        self._start(self._perform(claimed) if ramp is None else self._perform_gradually(ramp, claimed))
 
     async def watch(self) -> None:
         """Raise what a task raised: a bug, which stops the process."""
@@ -81,6 +81,21 @@ class OperationPerformer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._give_back(self.open.all())
 
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+
+    async def _perform_gradually(self, ramp: Ramp, claimed: Sequence[Claimed]) -> None:
+        """Begin each portion as soon as it may begin. If the other side is down again, leave the rest to the sweep."""
+        while claimed:
+            begin = await ramp.take(len(claimed))
+            if not begin:
+                await self._let_go(claimed)
+                return
+            self._start(self._perform(claimed[:begin]))
+            claimed = claimed[begin:]
+
     async def _perform(self, claimed: Sequence[Claimed]) -> None:
         """Perform or look up, until all have an answer or the lease no longer covers the calls."""
         lease = Lease(claimed, self._rules, self._bounds)
@@ -97,7 +112,7 @@ class OperationPerformer:
             return
         left = self.open.still(claimed)
         begun = [c for c in left if lease.has_begun(c)]
-        self._calls.hand_on([GatewayAnswer(c.operation.operation_id, _NO_ANSWER) for c in begun], by_id(begun))
+        self._calls.hand_on([GatewayAnswer(c.operation.operation_id, _NO_ANSWER) for c in begun], by_id(begun), lease)
         await self._let_go([c for c in left if not lease.has_begun(c)])
 
     async def _let_go(self, claimed: Sequence[Claimed]) -> None:

@@ -7,7 +7,7 @@ import structlog
 
 from consumers.runtime.edges import Edges
 from consumers.runtime.guard import Guard, Stopped
-from consumers.runtime.pace import Pace
+from consumers.runtime.pace import HeldBack, Pace
 from consumers.runtime.passing import Passing
 from consumers.runtime.ports import Bounds
 from consumers.runtime.processing import BatchProcessor
@@ -48,6 +48,7 @@ class Runner:
         self._edges = edges.of(reaction.calls)
         self._log = structlog.get_logger("consumers.runner").bind(reaction=reaction.name)
         self._kafka = Lasting(self._log, "kafka_down")
+        self._held_back = HeldBack(self._meter, self._log)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until stop is set; then finish the current batch and leave the group."""
@@ -59,8 +60,8 @@ class Runner:
                 if await self._must_wait(stop):
                     self._pace.note_idle(self._name)
                     continue
-                if self._begins and self._pace.is_late:
-                    await pause(stop, self._wait_s(), self._pace.wait_until_in_time())
+                if self._begins:
+                    await self._wait_for_others(stop)
                 messages = await self._take()
                 self._taken = len(messages)
                 if messages:
@@ -86,11 +87,11 @@ class Runner:
                 joined = await self._start(stop)
             except Transient as error:
                 failures += 1
-                self._kafka.again(asyncio.get_running_loop().time(), "waiting", error=str(error))
+                self._kafka.again(_now(), "waiting", error=str(error))
                 await pause(stop, outage_backoff_s(failures, self._bounds.outage_backoff_max_s))
             else:
                 if joined:
-                    self._kafka.end(asyncio.get_running_loop().time(), "going on")
+                    self._kafka.end(_now(), "going on")
                 return joined
         return False
 
@@ -123,6 +124,16 @@ class Runner:
                 return True
         return False
 
+    async def _wait_for_others(self, stop: asyncio.Event) -> None:
+        """Leave new orders with Kafka for a while, if orders that are under way are late."""
+        began, most_s = _now(), self._wait_s()
+        if not self._pace.is_late:
+            self._held_back.note_in_time(began)
+        elif most_s > 0:
+            self._held_back.begin(began, self._pace.late)
+            await pause(stop, most_s, self._pace.wait_until_in_time())
+            self._held_back.add(_now(), _now() - began)
+
     async def _take(self) -> Sequence[Message]:
         if self._processor.is_full:
             await asyncio.sleep(self._bounds.poll_s)
@@ -130,10 +141,10 @@ class Runner:
         try:
             messages = await self._source.take(self._room(), self._bounds.poll_s)
         except Transient as error:
-            self._kafka.again(asyncio.get_running_loop().time(), "waiting", error=str(error))
+            self._kafka.again(_now(), "waiting", error=str(error))
             await asyncio.sleep(self._bounds.poll_s)
             return ()
-        self._kafka.end(asyncio.get_running_loop().time(), "going on")
+        self._kafka.end(_now(), "going on")
         return messages
 
     def _wait_s(self) -> float:
@@ -154,3 +165,7 @@ class Runner:
             await self._passing.let_go_on(self._source, stop)
         except Transient as error:
             self._log.warning("the offset behind a stretch is not committed", error=str(error))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

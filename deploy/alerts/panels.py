@@ -110,6 +110,12 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
             (Query("max by (group, topic) (payments_consumer_lag_seconds)", "{{topic}}"),),
         ),
         Panel(
+            "New orders are held back",
+            "Share of the time in which a process leaves new orders with Kafka, since orders under way are late.",
+            Unit.SHARE,
+            (Query(f"max(rate(payments_new_orders_held_back_seconds_total{_RATE}))", "the most of all processes"),),
+        ),
+        Panel(
             "Lag in messages",
             "Up to the last stable offset.",
             Unit.COUNT,
@@ -142,6 +148,12 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
                 Query("max by (edge) (payments_breaker_open)", "breaker of {{edge}}"),
                 Query("max by (edge) (payments_operations_open / payments_operations_open_max)", "open at {{edge}}"),
             ),
+        ),
+        Panel(
+            "Calls come back after an outage",
+            "So many calls may begin in a second, all processes together. 0: there is no such limit.",
+            Unit.COUNT,
+            (Query("sum by (edge) (payments_ramp_calls_per_second)", "{{edge}}"),),
         ),
         Panel(
             "Webhooks",

@@ -11,6 +11,11 @@ class Section(NamedTuple):
 
 
 _ENDED: Final = "A line at INFO says that it is over, and how long it lasted."
+_GRADUALLY: Final = (
+    " Then calls come back gradually: one in the first second, twice as many in each later one. A second line says "
+    "when nothing is held back any more; with PAYMENTS_OPERATIONS_OPEN_MAX at 4,000 that is after some twelve seconds."
+)
+_RAMP: Final = "sum by (edge) (payments_ramp_calls_per_second)"
 _ORDER: Final = "payments order show ID"
 _GATEWAY: Final = "sum by (operation, asked, outcome) (rate(payments_gateway_calls_total[5m]))"
 _LAG: Final = "max by (group, topic) (payments_consumer_lag_seconds)"
@@ -34,9 +39,12 @@ RUNNING: Final = {
         ("kafka-transactions.sh --bootstrap-server BROKER find-hanging --broker-id ID", _LAG),
         "The lag of the topic falls to 0.",
     ),
-    "gateway_down": Section((_GATEWAY, "max by (edge) (payments_breaker_open)", "payments config"), _ENDED),
+    "gateway_down": Section(
+        (_GATEWAY, "max by (edge) (payments_breaker_open)", _RAMP, "payments config"), _ENDED + _GRADUALLY
+    ),
     "inventory_down": Section(
-        ("sum by (operation, outcome) (rate(payments_inventory_calls_total[5m]))", "payments config"), _ENDED
+        ("sum by (operation, outcome) (rate(payments_inventory_calls_total[5m]))", _RAMP, "payments config"),
+        _ENDED + _GRADUALLY,
     ),
     "gateway_forbids": Section((_GATEWAY, "payments order list --status manual_review"), _ENDED),
     "refunds_unread": Section(("payments reconcile --since 2d",), _READS),

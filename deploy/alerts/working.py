@@ -93,7 +93,7 @@ WORKING: Final = (
             "See the gateway's status, or that of the inventory elsewhere; then the key or token and the address in "
             "the settings. The processes go on by themselves."
         ),
-        over="The breaker is closed.",
+        over="The breaker is closed. For some seconds calls then come back gradually.",
         twin="PaymentsConsumersAbsent",
         reasons=EDGES,
     ),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX: Final = 100
 LAST_SCRAPE_S: Final = 20.0
 """Longer than Prometheus usually waits between two scrapes."""
+_HELD_BACK: Final = "payments_new_orders_held_back_seconds_total"
 
 
 class Instruments:
@@ -56,10 +57,16 @@ class Instruments:
         if self._counting is not None:
             self._counting.taken(reaction, messages)
 
+    def held_back(self, seconds: float) -> None:
+        """Hear how long new orders waited."""
+        if self.numbers is not None:
+            self.numbers.counter(_HELD_BACK).add((), seconds)
+
     def expect(self, reactions: Collection[str]) -> None:
         """Name the consumers of this process."""
         self.health.expect(reactions)
         if self.numbers is not None:
+            self.numbers.counter(_HELD_BACK)
             joined = self.health.has_joined
             self.numbers.gauge("payments_consumer_joined", lambda: {(name,): float(joined(name)) for name in reactions})
 
@@ -128,6 +135,7 @@ class Instruments:
         numbers.gauge("payments_operations_open", lambda: {n: len(e.performer.open) for n, e in by_name.items()})
         numbers.gauge("payments_operations_open_max", lambda: dict.fromkeys(by_name, most))
         numbers.gauge("payments_breaker_open", lambda: {n: float(e.breaker.is_seen_down) for n, e in by_name.items()})
+        numbers.gauge("payments_ramp_calls_per_second", lambda: {n: _ramp_limit(e) for n, e in by_name.items()})
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Mapping[str, str]]:
@@ -198,6 +206,10 @@ class Instruments:
         numbers.gauge("payments_loop_turn_age_seconds", lambda: {(): self.health.oldest_turn_s()})
         alarms = numbers.counter("payments_alarms_total")
         hear_alarms(lambda reason: alarms.add((known(reason, ALARMS),)))
+
+
+def _ramp_limit(edge: Edge) -> float:
+    return 0 if edge.breaker.ramp is None else edge.breaker.ramp.limit
 
 
 def _numbers(settings: Settings) -> "Numbers | None":

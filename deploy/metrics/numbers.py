@@ -33,10 +33,10 @@ class Cells:
         self.total += value
 
 
-class Counter(dict[Labels, int]):
+class Counter(dict[Labels, float]):
     """A counter by its labels."""
 
-    def add(self, labels: Labels, number: int = 1) -> None:
+    def add(self, labels: Labels, number: float = 1) -> None:
         """Count."""
         self[labels] = self.get(labels, 0) + number
 

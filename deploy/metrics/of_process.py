@@ -124,12 +124,28 @@ OF_PROCESS: Final = (
         By.ENGINE,
     ),
     Metric(
+        "payments_ramp_calls_per_second",
+        _GAUGE,
+        ("edge",),
+        "After an outage of the gateway, or of the inventory elsewhere: so many calls this process may begin in this "
+        "second. It doubles each second. 0: there is no such limit.",
+        By.ENGINE,
+    ),
+    Metric(
         "payments_batch_messages",
         _HISTOGRAM,
         ("reaction",),
         "Messages that a consumer took at a time. The sum counts messages.",
         By.CONSUME,
         buckets=SIZE_BUCKETS,
+    ),
+    Metric(
+        "payments_new_orders_held_back_seconds_total",
+        _COUNTER,
+        (),
+        "How long this process left new orders with Kafka, since orders under way were late: five seconds a batch at "
+        "most. A rate near 1 means that this process, or what it calls, is slower than the orders come.",
+        By.CONSUME,
     ),
     Metric(
         "payments_consumer_joined",

@@ -36,9 +36,16 @@ class RunMeter(Protocol):
         """Hear how many messages a consumer took at a time; at least one."""
         ...
 
+    def held_back(self, seconds: float) -> None:
+        """Hear how long a consumer left new orders with Kafka before a batch, since orders under way were late."""
+        ...
+
 
 class Unmetered:
     """Hears nothing."""
 
     def taken(self, reaction: str, messages: int) -> None:
+        """Forget it."""
+
+    def held_back(self, seconds: float) -> None:
         """Forget it."""

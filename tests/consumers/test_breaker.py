@@ -10,8 +10,8 @@ from tests.eventually import EVENTUALLY_S
 BOUNDS = Bounds(breaker_failures=3, breaker_pause_s=0.01, breaker_pause_max_s=0.02)
 
 
-async def tripped() -> Breaker:
-    breaker = Breaker(BOUNDS)
+async def tripped(bounds: Bounds = BOUNDS) -> Breaker:
+    breaker = Breaker(bounds)
     for _ in range(BOUNDS.breaker_failures):
         assert breaker.room(100) == 100
         breaker.note_failure("HTTP 429")
@@ -73,7 +73,7 @@ async def test_it_is_seen_down_through_a_pause_that_is_longer_than_what_is_seen_
 
 
 async def test_answer_closes_it_for_good() -> None:
-    breaker = await tripped()
+    breaker = await tripped(replace(BOUNDS, operations_open_max=1))  # so few that they need not come back gradually
     breaker.note_answer()
     assert breaker.room(100) == 100
     # The end of the pause that was under way would come before this, and would make one failure enough.

@@ -47,7 +47,7 @@ async def test_authorizations_and_another_kind_that_are_forbidden_are_all_calls(
     breaker.note_forbidden("capture", WHY)
     assert breaker.room(100) == 0, "the call that was let through shows that nothing has changed"
     breaker.note_answer("void")
-    assert (breaker.room(100), breaker.is_down) == (100, False)
+    assert (breaker.room(100), breaker.is_down) == (1, False), "they come back gradually"
 
 
 async def test_an_answer_between_shows_that_not_all_calls_are_forbidden() -> None:

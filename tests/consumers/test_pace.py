@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumers.order_confirmed import authorize_payment
 from consumers.payment_authorized import reserve_items
@@ -23,6 +24,7 @@ from tests.consumers.conftest import MakePipeline
 from tests.consumers.harness import WAIT_S
 from tests.consumers.orders import order
 from tests.consumers.sources import ListSource, consume, journal
+from tests.simulated_time import run_simulated
 
 LATE, PROMPT = timedelta(seconds=3), timedelta(seconds=0.5)
 AN_HOUR_S, A_MOMENT_S = 3_600.0, 0.05
@@ -98,6 +100,70 @@ async def test_new_orders_are_begun_as_soon_as_none_is_late() -> None:
     assert not asking.done()
     pace.note_idle("capture_payment")
     await asyncio.wait_for(asking, WAIT_S)
+
+
+class Meter:
+    """Hears how long new orders were held back."""
+
+    def __init__(self) -> None:
+        self.held: list[float] = []
+
+    def taken(self, reaction: str, messages: int) -> None:
+        """Forget it."""
+
+    def held_back(self, seconds: float) -> None:
+        self.held.append(seconds)
+
+
+class Flowing(Asked):
+    """Takes a tenth of a second for each take. After some of them nobody is late any more, and later somebody again."""
+
+    def __init__(self, stop: asyncio.Event, takes: int, pace: Pace, changes: dict[int, timedelta]) -> None:
+        super().__init__(stop, takes, BATCH)
+        self._pace, self._changes = pace, changes
+
+    async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
+        await asyncio.sleep(0.1)
+        if (age := self._changes.get(self.asked)) is not None:
+            self._pace.note("reserve_items", age)
+        return await super().take(limit, wait_s)
+
+
+def held_back(takes: int, changes: dict[int, timedelta]) -> tuple[list[float], list[Any]]:
+    """Run the first consumer in simulated time, with somebody late from the begin on; return what was told of it."""
+    meter = Meter()
+
+    async def story() -> None:
+        stop, bounds, pace, idle = asyncio.Event(), Bounds(), Pace(1), cast("Any", Idle())
+        pace.note("reserve_items", LATE)
+        source = Flowing(stop, takes, pace, changes)
+        await Runner(authorize_payment, source, idle, idle, Edges([]), Guard(bounds), bounds, meter, pace).run(stop)
+
+    with capture_logs() as log:
+        run_simulated(story())
+    return meter.held, log
+
+
+def test_that_new_orders_wait_is_one_line_and_its_end_another_and_all_seconds_are_counted() -> None:
+    # They wait five seconds before each of 20 batches; then nobody is late.
+    held, log = held_back(200, {20: PROMPT})
+    assert held == pytest.approx([5.0] * 20)
+    assert [(line["event"], line["log_level"]) for line in log] == [
+        ("new orders wait: those under way are late", "info"),
+        ("new orders do not wait any more", "info"),
+    ]
+    assert log[0]["late"] == ["reserve_items"]
+    assert (log[1]["waited_s"], log[1]["lasted_s"]) == (100, pytest.approx(20 * 5.1, abs=0.2))
+
+
+def test_a_pause_between_two_waits_is_no_end() -> None:
+    held, log = held_back(40, {10: PROMPT, 20: LATE})
+    assert len(held) > 20
+    assert [line["event"] for line in log] == ["new orders wait: those under way are late"]
+
+
+def test_nothing_is_told_if_nobody_is_late_once_a_batch_was_taken() -> None:
+    assert held_back(200, {0: PROMPT}) == ([], [])
 
 
 async def test_what_is_under_way_goes_on_though_it_is_late() -> None:

@@ -74,6 +74,8 @@ def test_while_the_gateway_is_down_orders_wait_and_then_all_are_paid(shop: Deplo
     assert shop.settled() == 0
     shop.weather(down=False)
     check_as_scripted(shop)
+    held_back = "calls to the gateway are no longer held back"
+    eventually(lambda: held_back in shop.processes["consumers"].log, "the end of the time in which calls come back")
     shop.stop()
 
 

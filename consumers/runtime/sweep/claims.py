@@ -29,6 +29,9 @@ class DueOperations(Job):
 
     async def do(self, stop: asyncio.Event | None) -> int:
         """Claim one portion."""
+        if stop is None and not self._breaker.is_down:
+            # Who sweeps once does all that is due, and nothing wakes it later: so wait for the next second of the ramp.
+            await self._breaker.wait_until_closed()
         return await self._look(self._claim, stop)
 
     async def _claim(self, most: int) -> int:
