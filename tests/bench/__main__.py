@@ -15,6 +15,7 @@ from tests.bench.environment import NotHere, peers_python, restate_server
 from tests.bench.modes import Options, run, say
 from tests.bench.parts import RELAYS
 from tests.bench.places import Plan
+from tests.bench.pressure.modes import KINDS, Pressure, contestants_for
 from tests.bench.told import assignments, numbers
 from tests.bench.turns import Turns
 
@@ -63,6 +64,8 @@ def with_restate(contestants: Sequence[Contestant]) -> tuple[list[Contestant], d
 @click.option("--keep", type=click.Path(path_type=Path), help="With --turns: where each round is kept, to go on there.")
 @click.option("--endurance", type=int, help="Only this: the cost of an order over so many orders.")
 @click.option("--backlog", default=BACKLOG_MAX, show_default=True, help="With --endurance: orders under way at most.")
+@click.option("--pressure", type=click.Choice(KINDS), help="Only this: somebody holds a snapshot, or all want one SKU.")
+@click.option("--pressure-s", default=60.0, show_default=True, help="With --pressure snapshot: held for so long.")
 @click.option("--start", "starts", type=int, help="Only this: what a start of the consumers costs, so many starts.")
 @click.option("--relay", "only_relay", is_flag=True, help="Only this: relays alone.")
 @click.option("--decode", "only_decode", is_flag=True, help="Only this: the codec alone.")
@@ -87,6 +90,8 @@ def main(
     keep: Path | None,
     endurance: int | None,
     backlog: int,
+    pressure: str | None,
+    pressure_s: float,
     starts: int | None,
     only_relay: bool,
     only_decode: bool,
@@ -104,6 +109,7 @@ def main(
         "slow": slow_share is not None,
         "turns": rounds_in_turn is not None,
         "endurance": endurance is not None,
+        "pressure": pressure is not None,
         "start": starts is not None,
         "relay": only_relay,
         "decode": only_decode,
@@ -112,14 +118,15 @@ def main(
     modes = [mode for mode, wanted in asked.items() if wanted] or ["compare"]
     if len(modes) > 1:
         raise click.UsageError(
-            "one of --slow-share, --turns, --endurance, --start, --relay, --decode, --client at a time"
+            "one of --slow-share, --turns, --endurance, --pressure, --start, --relay, --decode, --client at a time"
         )
     mode = modes[0]
-    default = {"compare": QUICK if quick else DEFAULT, "relay": RELAYS}.get(mode, ("ours",))
+    of_mode = {"compare": QUICK if quick else DEFAULT, "relay": RELAYS, "pressure": contestants_for(pressure or "")}
+    default = of_mode.get(mode, ("ours",))
     contestants = chosen(peers, default)
     if mode == "turns" and not settings:
         raise click.UsageError("--turns measures what settings cost: give them with --set NAME=VALUE")
-    if mode in {"slow", "endurance", "turns"} and not all(contestant.ours for contestant in contestants):
+    if mode in {"slow", "endurance", "turns", "pressure"} and not all(contestant.ours for contestant in contestants):
         raise click.UsageError(f"--{mode} measures this module only")
     if quick:
         orders, latency_ms, rounds, rate, seconds = min(orders, 300), [0.0], 1, rate[:1], min(seconds, 5.0)
@@ -127,7 +134,7 @@ def main(
     contestants, extra = with_restate(contestants)
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings}, growing_ids=ids == "growing")
     in_turn = Turns(rounds_in_turn or 0, settings, keep)
-    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0)
+    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0, Pressure(pressure or "", pressure_s))
     options = Options(contestants, latency_ms, rounds, rate, seconds, *few)
     document = run(mode, plan, options)
     if json_file:

@@ -18,6 +18,7 @@ from tests.bench.goals import goals_document, goals_table, judge
 from tests.bench.measuring import measure
 from tests.bench.parts import client_table, codec_table, measure_client, measure_codec, measure_relay, relay_table
 from tests.bench.places import Plan
+from tests.bench.pressure import modes as pressing
 from tests.bench.servers import Servers, running
 from tests.bench.slow import compare_slow, slow_table
 from tests.bench.start import measure_starts, start_table
@@ -47,6 +48,7 @@ class Options:
     turns: Turns
     backlog: int
     starts: int
+    pressure: pressing.Pressure
 
 
 def compare(servers: Servers, plan: Plan, options: Options) -> Outcome:
@@ -106,6 +108,12 @@ def endurance(servers: Servers, plan: Plan, options: Options) -> Outcome:
     return "\n\n".join(endurance_table(result) for result in results), results
 
 
+def pressure(servers: Servers, plan: Plan, options: Options) -> Outcome:
+    """Measure ours under pressure."""
+    latency_ms = options.latencies_ms[0]
+    return pressing.press(servers, plan, options.contestants, latency_ms, options.rounds, options.pressure, say)
+
+
 def turns(servers: Servers, plan: Plan, options: Options) -> Outcome:
     """Measure ours without some settings and with them."""
     latency_ms = options.latencies_ms[0]
@@ -158,6 +166,7 @@ WORK: Final[dict[str, Callable[[Servers, Plan, Options], Outcome]]] = {
     "slow": slow,
     "turns": turns,
     "endurance": endurance,
+    "pressure": pressure,
     "start": start,
     "relay": relay,
     "client": client,
@@ -175,6 +184,6 @@ def run(mode: str, plan: Plan, options: Options) -> dict[str, Any]:
             about = machine(servers)
             say(", ".join(f"{what} {value}" for what, value in about.items()))
             text, results = WORK[mode](servers, plan, options)
-    goals = judge(mode, results)
+    goals = pressing.judge(results) if mode == "pressure" else judge(mode, results)
     sys.stdout.write("\n\n".join(part for part in (text, goals_table(goals)) if part) + "\n")
     return {"mode": mode, "machine": about, "results": results, "goals": goals_document(goals)}
