@@ -1,13 +1,15 @@
 """Reads rows of the outbox with their messages, and deletes them.
 
-Each read begins at the lowest visible row. Rows commit out of order, so a cursor would lose some. A read only server
-gives no rows: they could not be deleted there, and would be sent again and again.
+Each read begins at the lowest visible row. Rows commit out of order, so a cursor would lose some; where a read begins
+is therefore raised with care, see floor.py. A read only server gives no rows: they could not be deleted there, and
+would be sent again and again.
 """
 
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 
 import psycopg
+from psycopg.types.numeric import Int8
 
 from domain.ports.publisher import OutgoingMessage
 from domain.tracing import headers_of_trace
@@ -21,6 +23,8 @@ Row = Sequence[Any]
 PAST_HELD: Final = 4
 PAST_HELD_MAX: Final = 8_000
 """While messages are held, a read scans all of them first. It then takes PAST_HELD times as many rows, to scan less."""
+LOWEST: Final = -(2**63)
+"""No id is lower."""
 OUTBOX_ID, MESSAGE_ID, TOPIC, ORDER_ID, EVENT_ID = 0, 1, 2, 3, 8
 _MAY_WRITE: LiteralString = "(SELECT current_setting('transaction_read_only') = 'off')"
 _COLUMNS: LiteralString = """o.id, e.id, e.topic, e.order_id, e.key, e.body, e.header_names, e.header_values,
@@ -28,7 +32,7 @@ _COLUMNS: LiteralString = """o.id, e.id, e.topic, e.order_id, e.key, e.body, e.h
 _READ: Final[LiteralString] = f"""
     WITH counted AS (
       SELECT id, event_ids, sum(cardinality(event_ids)) OVER (ORDER BY id) AS messages
-        FROM (SELECT id, event_ids FROM outbox ORDER BY id LIMIT %(batch)s) lowest)
+        FROM (SELECT id, event_ids FROM outbox WHERE id >= %(first)s ORDER BY id LIMIT %(batch)s) lowest)
     SELECT {_COLUMNS}
       FROM counted o CROSS JOIN unnest(o.event_ids) AS u(id) JOIN event e ON e.id = u.id
      WHERE (o.messages <= %(batch)s OR o.messages = cardinality(o.event_ids)) AND {_MAY_WRITE}
@@ -37,7 +41,7 @@ _READ: Final[LiteralString] = f"""
 _READ_BUT_HELD: Final[LiteralString] = f"""
     SELECT {_COLUMNS}
       FROM outbox o CROSS JOIN unnest(o.event_ids) AS u(id) JOIN event e ON e.id = u.id
-     WHERE e.topic <> ALL(%(topics)s) AND e.id <> ALL(%(ids)s) AND {_MAY_WRITE}
+     WHERE o.id >= %(first)s AND e.topic <> ALL(%(topics)s) AND e.id <> ALL(%(ids)s) AND {_MAY_WRITE}
        AND NOT EXISTS (
          SELECT FROM unnest(%(key_topics)s::text[], %(keys)s::bytea[]) AS h(topic, key)
           WHERE h.topic = e.topic
@@ -50,14 +54,18 @@ _FORGET: Final[LiteralString] = """
 _FORGET_EMPTY: Final[LiteralString] = "DELETE FROM outbox WHERE id = ANY(%s) AND event_ids = '{}'"
 
 
-async def read(connection: psycopg.AsyncConnection[Any], batch: int, held: HeldFilter) -> list[Any]:
-    """Return the lowest messages that are not held: `batch` of them at most, more if some are held."""
+async def read(connection: psycopg.AsyncConnection[Any], batch: int, held: HeldFilter, first: int) -> list[Any]:
+    """Return the lowest messages that are not held: `batch` of them at most, more if some are held.
+
+    first: rows of the outbox with lower ids are not looked at.
+    """
+    begin = Int8(first)
     cursor = connection.cursor(binary=True)
     if held:
         batch = max(batch, min(PAST_HELD * batch, PAST_HELD_MAX))
-        await cursor.execute(_READ_BUT_HELD, {"batch": batch, **held._asdict()})
+        await cursor.execute(_READ_BUT_HELD, {"batch": batch, "first": begin, **held._asdict()})
     else:
-        await cursor.execute(_READ, {"batch": batch})
+        await cursor.execute(_READ, {"batch": batch, "first": begin})
     return await cursor.fetchall()
 
 

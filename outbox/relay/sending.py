@@ -10,6 +10,7 @@ import structlog
 from domain.alarms import ring
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Publisher
 from outbox.driver.connections import check_writable
+from outbox.relay.floor import Floor
 from outbox.relay.held import HeldFilter, HeldMessages
 from outbox.relay.quarantine import LOOK_S, quarantine, read_quarantined
 from outbox.relay.reading import EVENT_ID, MESSAGE_ID, ORDER_ID, Row, forget, message_of, place_of, read
@@ -28,12 +29,14 @@ class Sending:
         self._quarantine_max = quarantine_max
         self._held = HeldMessages()
         self._looked = 0.0
+        self._floor = Floor(0.0)
         self._log = structlog.get_logger("outbox.relay")
 
     async def begin(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Read what waits for an operator."""
-        self._held.quarantined = await read_quarantined(connection)
-        self._looked = asyncio.get_running_loop().time()
+        """Begin on a new connection, perhaps to another server."""
+        now = asyncio.get_running_loop().time()
+        self._floor = Floor(now)
+        await self._look(connection, now)
 
     async def send_batch(
         self, connection: psycopg.AsyncConnection[Any], publisher: Publisher, allowed: Callable[[], bool]
@@ -41,9 +44,11 @@ class Sending:
         """Send one batch; return whether there may be more. allowed: see the publisher's port."""
         now = asyncio.get_running_loop().time()
         if self._held.quarantined and now - self._looked > LOOK_S:
-            await self.begin(connection)
+            await self._look(connection, now)
         held = self._held.filter_at(now)
-        rows = await read(connection, self._batch, held)
+        await self._floor.raise_if_due(connection, now)
+        rows = await read(connection, self._batch, held, self._floor.first)
+        self._floor.note_read(rows)
         # Rows of a read only server could not be deleted, and would be sent again and again. Ask even without rows:
         # after a fail-over the outbox of the old primary stays as it was.
         await check_writable(connection)
@@ -58,6 +63,11 @@ class Sending:
         await self._record(connection, rows, held, messages, published)
         self._batch = min(2 * self._batch, self._batch_max)
         return True
+
+    async def _look(self, connection: psycopg.AsyncConnection[Any], now: float) -> None:
+        """Read what waits for an operator."""
+        self._held.quarantined = await read_quarantined(connection)
+        self._looked = now
 
     def read_less(self) -> None:
         """Halve the next batches, because the database gave up on this size. Each success doubles them again."""

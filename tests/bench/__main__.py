@@ -1,49 +1,23 @@
 """`python -m tests.bench`: this module, its peers and the limit, side by side (tests/bench/README.md)."""
 
-import platform
 import signal
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import orjson
-import psutil
 
-from tests.bench import chart, report
+from tests.bench import chart
 from tests.bench.contestants import CONTESTANTS, DEFAULT, QUICK, Contestant
-from tests.bench.endurance import BACKLOG_MAX, endurance_table, endure
+from tests.bench.endurance import BACKLOG_MAX
 from tests.bench.environment import NotHere, peers_python, restate_server
-from tests.bench.figures import percentile
-from tests.bench.goals import goals_document, goals_table, judge
-from tests.bench.measuring import measure
-from tests.bench.parts import (
-    RELAYS,
-    client_table,
-    codec_table,
-    measure_client,
-    measure_codec,
-    measure_relay,
-    relay_table,
-)
+from tests.bench.modes import Options, run, say
+from tests.bench.parts import RELAYS
 from tests.bench.places import Plan
-from tests.bench.servers import Servers, running
-from tests.bench.slow import compare_slow, slow_table
-from tests.bench.start import measure_starts, start_table
+from tests.bench.pressure.modes import KINDS, Pressure, contestants_for
 from tests.bench.told import assignments, numbers
-from tests.bench.turns import OtherRun, Turns, measurer, take_turns, turns_table
-
-Outcome = tuple[str, Any]
-_BEGUN = time.monotonic()
-
-
-def say(line: str) -> None:
-    """Tell how far it is, on stderr."""
-    sys.stderr.write(f"[{time.monotonic() - _BEGUN:6.0f} s] {line}\n")
-    sys.stderr.flush()
+from tests.bench.turns import Turns
 
 
 def chosen(peers: str | None, default: Sequence[str]) -> list[Contestant]:
@@ -63,126 +37,6 @@ def with_restate(contestants: Sequence[Contestant]) -> tuple[list[Contestant], d
     except NotHere as reason:
         say(f"restate is left out: {reason}")
         return [contestant for contestant in contestants if contestant.name != "restate"], {}
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What was asked for on the command line."""
-
-    contestants: list[Contestant]
-    latencies_ms: list[float]
-    rounds: int
-    rates: list[float]
-    paced_s: float
-    slow_share: float
-    endurance: int
-    turns: Turns
-    backlog: int
-    starts: int
-
-
-def compare(servers: Servers, plan: Plan, options: Options) -> Outcome:
-    """Measure everybody in turn, rounds times, and compare."""
-    results: list[dict[str, Any]] = []
-    # The sandbox takes the time it takes: one latency is enough for who uses it.
-    each = [
-        (latency_ms, contestant)
-        for latency_ms in options.latencies_ms
-        for contestant in options.contestants
-        if not contestant.sandbox or latency_ms == options.latencies_ms[0]
-    ]
-    total = options.rounds * len(each)
-    for number in range(options.rounds):
-        for latency_ms, contestant in each:
-            result = measure(servers, plan, contestant, latency_ms, options.rates, options.paced_s)
-            results.append({"round": number, **result})
-            say(f"{len(results)}/{total} round {number + 1}: {_line(result)}")
-            if "log" in result:
-                say(result["log"])
-    tables = [report.table(results), report.ratio_lines(results)]
-    return "\n\n".join(text for text in tables if text), results
-
-
-def _line(result: dict[str, Any]) -> str:
-    where = report.gateway_of(result["contestant"], result["latency_ms"])
-    parts = [f"{result['contestant']}, {where}: {result.get('orders_per_s', 0):,.0f} orders/s"]
-    for one in result.get("paced", ()):
-        paid = one["latencies_ms"]["paid"]
-        parts.append(f"at {one['rate']:g}/s p50 {percentile(paid, 0.5):.0f} p99 {percentile(paid, 0.99):.0f} ms")
-    return ", ".join(parts) + "; " + ("; ".join(result["failures"]) or "right")
-
-
-def slow(servers: Servers, plan: Plan, options: Options) -> Outcome:
-    """Measure ours with slow calls and without."""
-    results = compare_slow(
-        servers,
-        plan,
-        options.contestants,
-        options.latencies_ms[0],
-        options.slow_share,
-        options.rounds,
-        options.rates,
-        options.paced_s,
-        say,
-    )
-    return slow_table(results), results
-
-
-def endurance(servers: Servers, plan: Plan, options: Options) -> Outcome:
-    """Measure ours over many orders. One process gets the gateway that forgets: whose memory it is must be clear."""
-    ours = [replace(one, shared_gateway=not one.sandbox) for one in options.contestants]
-    results = [
-        endure(servers, plan, one, options.latencies_ms[0], options.endurance, say, backlog=options.backlog)
-        for one in ours
-    ]
-    return "\n\n".join(endurance_table(result) for result in results), results
-
-
-def turns(servers: Servers, plan: Plan, options: Options) -> Outcome:
-    """Measure ours without some settings and with them."""
-    latency_ms = options.latencies_ms[0]
-    asked = options.turns.asked(plan, options.contestants, latency_ms)
-    measure_one = measurer(servers, plan, latency_ms, options.turns)
-    try:
-        results = take_turns(measure_one, options.contestants, options.turns, asked, say)
-    except OtherRun as other:
-        raise click.UsageError(str(other)) from None
-    return turns_table(results, options.turns.settings), results
-
-
-def relay(servers: Servers, plan: Plan, options: Options) -> Outcome:
-    """Measure the relays alone."""
-    results = []
-    for number in range(options.rounds):
-        for contestant in options.contestants:
-            result = measure_relay(servers, plan, contestant)
-            results.append({"round": number, **result})
-            say(f"round {number + 1}: {contestant.name}: {result['messages_per_s']:,.0f} messages/s")
-    return relay_table(results), results
-
-
-def start(servers: Servers, plan: Plan, options: Options) -> Outcome:
-    """Measure what a start costs."""
-    results = measure_starts(servers, plan, options.starts, say)
-    return start_table(results), results
-
-
-def decode() -> Outcome:
-    """Measure the codec alone."""
-    results = measure_codec()
-    return codec_table(results), results
-
-
-def client(servers: Servers, _plan: Plan, _options: Options) -> Outcome:
-    """Measure the Stripe adapter alone."""
-    result = measure_client(servers.folder)
-    return client_table(result), [result]
-
-
-def machine(servers: Servers | None) -> dict[str, Any]:
-    """Say what it was measured on."""
-    versions = {"kafka": servers.kafka_version, "postgresql": servers.postgres_version} if servers else {}
-    return {"cores": psutil.cpu_count(), "python": platform.python_version(), "system": platform.platform(), **versions}
 
 
 @click.command(context_settings={"max_content_width": 110})
@@ -210,6 +64,8 @@ def machine(servers: Servers | None) -> dict[str, Any]:
 @click.option("--keep", type=click.Path(path_type=Path), help="With --turns: where each round is kept, to go on there.")
 @click.option("--endurance", type=int, help="Only this: the cost of an order over so many orders.")
 @click.option("--backlog", default=BACKLOG_MAX, show_default=True, help="With --endurance: orders under way at most.")
+@click.option("--pressure", type=click.Choice(KINDS), help="Only this: somebody holds a snapshot, or all want one SKU.")
+@click.option("--pressure-s", default=60.0, show_default=True, help="With --pressure snapshot: held for so long.")
 @click.option("--start", "starts", type=int, help="Only this: what a start of the consumers costs, so many starts.")
 @click.option("--relay", "only_relay", is_flag=True, help="Only this: relays alone.")
 @click.option("--decode", "only_decode", is_flag=True, help="Only this: the codec alone.")
@@ -234,6 +90,8 @@ def main(
     keep: Path | None,
     endurance: int | None,
     backlog: int,
+    pressure: str | None,
+    pressure_s: float,
     starts: int | None,
     only_relay: bool,
     only_decode: bool,
@@ -251,6 +109,7 @@ def main(
         "slow": slow_share is not None,
         "turns": rounds_in_turn is not None,
         "endurance": endurance is not None,
+        "pressure": pressure is not None,
         "start": starts is not None,
         "relay": only_relay,
         "decode": only_decode,
@@ -259,14 +118,15 @@ def main(
     modes = [mode for mode, wanted in asked.items() if wanted] or ["compare"]
     if len(modes) > 1:
         raise click.UsageError(
-            "one of --slow-share, --turns, --endurance, --start, --relay, --decode, --client at a time"
+            "one of --slow-share, --turns, --endurance, --pressure, --start, --relay, --decode, --client at a time"
         )
     mode = modes[0]
-    default = {"compare": QUICK if quick else DEFAULT, "relay": RELAYS}.get(mode, ("ours",))
+    of_mode = {"compare": QUICK if quick else DEFAULT, "relay": RELAYS, "pressure": contestants_for(pressure or "")}
+    default = of_mode.get(mode, ("ours",))
     contestants = chosen(peers, default)
     if mode == "turns" and not settings:
         raise click.UsageError("--turns measures what settings cost: give them with --set NAME=VALUE")
-    if mode in {"slow", "endurance", "turns"} and not all(contestant.ours for contestant in contestants):
+    if mode in {"slow", "endurance", "turns", "pressure"} and not all(contestant.ours for contestant in contestants):
         raise click.UsageError(f"--{mode} measures this module only")
     if quick:
         orders, latency_ms, rounds, rate, seconds = min(orders, 300), [0.0], 1, rate[:1], min(seconds, 5.0)
@@ -274,7 +134,7 @@ def main(
     contestants, extra = with_restate(contestants)
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings}, growing_ids=ids == "growing")
     in_turn = Turns(rounds_in_turn or 0, settings, keep)
-    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0)
+    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0, Pressure(pressure or "", pressure_s))
     options = Options(contestants, latency_ms, rounds, rate, seconds, *few)
     document = run(mode, plan, options)
     if json_file:
@@ -286,30 +146,6 @@ def main(
         say(f"drawn: {chart_file}")
     ours = [one for one in document["results"] if CONTESTANTS[one.get("contestant", "ours")].ours]
     sys.exit(1 if any(one.get("failures") for one in ours) else 0)
-
-
-def run(mode: str, plan: Plan, options: Options) -> dict[str, Any]:
-    """Measure, print the tables, and return all of it."""
-    if mode == "decode":
-        text, results = decode()
-        about = machine(None)
-    else:
-        work: Callable[[Servers, Plan, Options], Outcome] = {
-            "compare": compare,
-            "slow": slow,
-            "turns": turns,
-            "endurance": endurance,
-            "start": start,
-            "relay": relay,
-            "client": client,
-        }[mode]
-        with running(say, warm=mode not in {"client", "start"}) as servers:
-            about = machine(servers)
-            say(", ".join(f"{what} {value}" for what, value in about.items()))
-            text, results = work(servers, plan, options)
-    goals = judge(mode, results)
-    sys.stdout.write("\n\n".join(part for part in (text, goals_table(goals)) if part) + "\n")
-    return {"mode": mode, "machine": about, "results": results, "goals": goals_document(goals)}
 
 
 if __name__ == "__main__":

@@ -45,17 +45,20 @@ class Order:
         return self.price_minor + 2 * SECOND_MINOR + DELIVERY_MINOR + SERVICE_MINOR
 
 
-def make_orders(count: int, seed: int, slow_share: float = 0.0, *, growing: bool = False) -> Iterator[Order]:
+def make_orders(
+    count: int, seed: int, slow_share: float = 0.0, *, growing: bool = False, one_sku: bool = False
+) -> Iterator[Order]:
     """Make orders: 90 % paid, 5 % declined, 5 % short of the second line. The same seed gives the same orders.
 
     slow_share: of the authorize and of the capture calls (each) so many take 3 s. growing: ids are UUIDs of version 7,
-    which grow with time, in place of random ones; indexes like that.
+    which grow with time, in place of random ones; indexes like that. one_sku: the first line of every order is of
+    the same SKU.
     """
     draw = random.Random(seed)
     live = common.SKUS - common.EMPTY_SKUS
     for number in range(count):
         kind = {7: "declined", 13: "short"}.get(number % 20, "paid")
-        first = draw.randrange(live)
+        first = 0 if one_sku else draw.randrange(live)
         second = (
             (first + draw.randrange(1, live)) % live if kind != "short" else live + draw.randrange(common.EMPTY_SKUS)
         )

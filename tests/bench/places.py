@@ -30,6 +30,7 @@ class Plan:
     """What is common to all measurements of a run.
 
     orders: before the weight. settings: NAME -> value. growing_ids: order ids grow with time, else they are random.
+    one_sku: every order wants the same SKU, besides another.
     """
 
     peers_python: Path
@@ -38,6 +39,7 @@ class Plan:
     partitions: int = 4
     settings: Mapping[str, str] = field(default_factory=dict)
     growing_ids: bool = False
+    one_sku: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,9 @@ class Run:
 
     def prepare(self, count: int, slow_share: float = 0.0) -> list[tuple[Order, bytes]]:
         """Make orders that nobody had yet, encoded: encoding is not what is measured."""
-        orders = make_orders(count, next(self._seeds), slow_share, growing=self._plan.growing_ids)
+        plan = self._plan
+        seed = next(self._seeds)
+        orders = make_orders(count, seed, slow_share, growing=plan.growing_ids, one_sku=plan.one_sku)
         return [(order, self._encode(order)) for order in orders]
 
     def publish(self, batch: Sequence[tuple[Order, bytes]]) -> None:
