@@ -28,7 +28,7 @@ def running(
     """Run a contestant, warmed up."""
     with ExitStack() as stack:
         place = stack.enter_context(place_for(servers, plan, contestant, latency_ms, more))
-        watcher = stack.enter_context(Watcher(servers.bootstrap, place.prefix, plan.partitions))
+        watcher = stack.enter_context(Watcher(servers.clients, place.prefix, plan.partitions))
         commands = [contestant.argv(plan.peers_python, arguments) for arguments in contestant.processes]
         processes = stack.enter_context(Processes(commands, place.settings, place.log))
         run = Run(servers, plan, contestant, place, processes, watcher)

@@ -65,14 +65,13 @@ class Run:
         self._encode = encoder(contestant.body, now)
         self._producer = Producer(
             {
-                "bootstrap.servers": servers.bootstrap,
+                **servers.clients,
                 "linger.ms": 0,
                 "acks": "all",
                 "enable.idempotence": True,
                 "queue.buffering.max.messages": 1_000_000,
                 # As Kafka's own clients choose partitions by default; librdkafka would hash keys another way.
                 "partitioner": "murmur2_random",
-                "log_level": 0,
             }
         )
 
