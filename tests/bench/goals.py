@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.bench.contestants import CONTESTANTS
 from tests.bench.figures import percentile, ratio
+from tests.bench.layers.table import whole_by_plain
 from tests.bench.report import gateway_of, latencies, ratios
 from tests.bench.slow import by_round, figures_of
 from tests.bench.turns import CPU, ratios_of
@@ -34,6 +35,8 @@ RSS_READINGS_LEAST = 8
 RSS_MB_MOST = {"ours": 130.0, "ours-stripe": 165.0, "ours-x2": 300.0, "ours-up2": 300.0}
 """Of all processes together, at any reading."""
 START_CPU_S_MOST = 1.5
+LAYERS_LEAST = 0.5
+"""Orders/s with three brokers, a standby, TLS and metrics by those without, on the same cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ def judge(mode: str, results: Sequence[Result]) -> list[Goal]:
         "endurance": _endurance,
         "turns": _turns,
         "start": _start,
+        "layers": _layers,
     }
     if mode not in judges:
         return []
@@ -157,6 +161,14 @@ def _endurance(results: Sequence[Result]) -> list[Goal]:
 def _start(results: Sequence[Result]) -> list[Goal]:
     spent = statistics.median(one["cpu_s"] for one in results) if results else math.nan
     return [Goal("CPU s until the first order is done", "0 ms", spent, most=START_CPU_S_MOST)]
+
+
+def _layers(results: Sequence[Result]) -> list[Goal]:
+    gateway = f"{results[0]['latency_ms']:g} ms" if results else ""
+    return [
+        Goal(f"orders/s: {name}, all layers / plain", gateway, by.median, least=LAYERS_LEAST)
+        for name, by in whole_by_plain(results).items()
+    ]
 
 
 def rss_growth(readings: Sequence[float]) -> float:

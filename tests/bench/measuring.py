@@ -108,17 +108,23 @@ def measure(
 ) -> dict[str, Any]:
     """Measure and check. A contestant that cannot run is a result with failures, not the end of the run."""
     result: dict[str, Any] = {"contestant": contestant.name, "latency_ms": latency_ms, "failures": []}
+    with noting_failures(result), running(servers, plan, contestant, latency_ms) as run:
+        result |= drain(run, max(20, int(plan.orders * contestant.weight)), plan.duplicates)
+        result["paced"] = [paced(run, rate, paced_s) for rate in rates if not run.failures]
+        result["failures"] = run.check()
+        if result["failures"]:
+            result["log"] = run.processes.log_end()
+    return result
+
+
+@contextmanager
+def noting_failures(result: dict[str, Any]) -> Iterator[None]:
+    """Note what is raised inside as a failure, and the end of the log: one that cannot run is a result, too."""
     try:
-        with running(servers, plan, contestant, latency_ms) as run:
-            result |= drain(run, max(20, int(plan.orders * contestant.weight)), plan.duplicates)
-            result["paced"] = [paced(run, rate, paced_s) for rate in rates if not run.failures]
-            result["failures"] = run.check()
-            if result["failures"]:
-                result["log"] = run.processes.log_end()
+        yield
     except Exception as error:  # noqa: BLE001 - as the docstring says
         result["failures"].append(without_passwords(str(error.args[0] if error.args else type(error).__name__)))
         result["log"] = without_passwords(error.log) if isinstance(error, Failed) else traceback.format_exc()
-    return result
 
 
 def without_passwords(text: str) -> str:

@@ -15,6 +15,8 @@ from tests.bench.contestants import Contestant
 from tests.bench.endurance import endurance_table, endure
 from tests.bench.figures import percentile
 from tests.bench.goals import goals_document, goals_table, judge
+from tests.bench.layers.measuring import Load, measure_layers
+from tests.bench.layers.table import layers_table
 from tests.bench.measuring import measure
 from tests.bench.parts import client_table, codec_table, measure_client, measure_codec, measure_relay, relay_table
 from tests.bench.places import Plan
@@ -135,7 +137,14 @@ def start(servers: Servers, plan: Plan, options: Options) -> Outcome:
     return start_table(results), results
 
 
-def decode() -> Outcome:
+def layers(plan: Plan, options: Options) -> Outcome:
+    """Measure what each layer of production costs. Each has servers of its own."""
+    load = Load(options.rounds, options.latencies_ms[0], options.rates, options.paced_s)
+    results = measure_layers(plan, options.contestants, load, say)
+    return layers_table(results), results
+
+
+def decode(_plan: Plan, _options: Options) -> Outcome:
     """Measure the codec alone."""
     results = measure_codec()
     return codec_table(results), results
@@ -162,13 +171,16 @@ WORK: Final[dict[str, Callable[[Servers, Plan, Options], Outcome]]] = {
     "relay": relay,
     "client": client,
 }
-"""Every mode that needs servers."""
+"""Every mode that needs the servers of a run."""
+
+WITHOUT_SERVERS: Final[dict[str, Callable[[Plan, Options], Outcome]]] = {"decode": decode, "layers": layers}
+"""Those that need none, or start their own."""
 
 
 def run(mode: str, plan: Plan, options: Options) -> dict[str, Any]:
     """Measure, print the tables, and return all of it."""
-    if mode == "decode":
-        text, results = decode()
+    if mode in WITHOUT_SERVERS:
+        text, results = WITHOUT_SERVERS[mode](plan, options)
         about = machine(None)
     else:
         with running(say, warm=mode not in {"client", "start"}) as servers:
