@@ -18,7 +18,7 @@ from tests.bench.places import Plan
 from tests.bench.told import assignments, numbers
 from tests.bench.turns import Turns
 
-OURS_ONLY = frozenset({"slow", "endurance", "turns", "layers"})
+OURS_ONLY = frozenset({"slow", "endurance", "turns", "layers", "hops", "sustained"})
 """Modes that measure this module only."""
 
 
@@ -67,7 +67,9 @@ def with_restate(contestants: Sequence[Contestant]) -> tuple[list[Contestant], d
 @click.option("--endurance", type=int, help="Only this: the cost of an order over so many orders.")
 @click.option("--backlog", default=BACKLOG_MAX, show_default=True, help="With --endurance: orders under way at most.")
 @click.option("--start", "starts", type=int, help="Only this: what a start of the consumers costs, so many starts.")
+@click.option("--sustained", "minutes", type=float, help="Only this: half of one's capacity for so many minutes.")
 @click.option("--layers", "only_layers", is_flag=True, help="Only this: brokers, a standby, TLS, metrics; and all.")
+@click.option("--hops", "only_hops", is_flag=True, help="Only this: where an order's time goes, at the first --rate.")
 @click.option("--relay", "only_relay", is_flag=True, help="Only this: relays alone.")
 @click.option("--decode", "only_decode", is_flag=True, help="Only this: the codec alone.")
 @click.option("--client", "only_client", is_flag=True, help="Only this: the Stripe adapter alone, at the sandbox.")
@@ -92,7 +94,9 @@ def main(
     endurance: int | None,
     backlog: int,
     starts: int | None,
+    minutes: float | None,
     only_layers: bool,
+    only_hops: bool,
     only_relay: bool,
     only_decode: bool,
     only_client: bool,
@@ -110,7 +114,9 @@ def main(
         "turns": rounds_in_turn is not None,
         "endurance": endurance is not None,
         "start": starts is not None,
+        "sustained": minutes is not None,
         "layers": only_layers,
+        "hops": only_hops,
         "relay": only_relay,
         "decode": only_decode,
         "client": only_client,
@@ -131,7 +137,7 @@ def main(
     contestants, extra = with_restate(contestants)
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings}, growing_ids=ids == "growing")
     in_turn = Turns(rounds_in_turn or 0, settings, keep)
-    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0)
+    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0, minutes or 0.0)
     options = Options(contestants, latency_ms, rounds, rate, seconds, *few)
     document = run(mode, plan, options)
     if json_file:
