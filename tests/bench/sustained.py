@@ -19,6 +19,7 @@ from tests.bench.servers import Servers
 
 Result = dict[str, Any]
 Counts = Mapping[str, int]
+SPENDERS: Final = ("python", "postgresql", "kafka")
 LOAD: Final = 0.5
 """Of the capacity that was measured just before."""
 CHAIN: Final = ("OrderConfirmed", "PaymentAuthorized", "ItemsReserved", "PaidAndConfirmed")
@@ -37,9 +38,11 @@ def sustain(
         count = int(rate * 60 * minutes)
         progress(f"{contestant.name}: {capacity:,.0f} orders/s; encoding {count:,} orders for {rate:,.0f}/s")
         batch = run.prepare(count)
+        before = run.usage()
         with _without_collector(), _reading(run, minutes) as readings:
             due = run.pace(batch, rate)
         run.wait_for_outcomes()
+        after = run.usage()
         paid = [order.order_id for order, _ in batch if order.kind == "paid"]
         seen = {order_id: run.watcher.first_seen(order_id) for order_id in paid}
         finished = sum(order.order_id in run.watcher.seen for order, _ in batch)
@@ -54,6 +57,7 @@ def sustain(
             "ratios": hop_ratios(readings[0], readings[-1], kinds.events(reactions=True)),
             "ratios_each": [hop_ratios(*pair, kinds.events(reactions=True)) for pair in pairwise(readings)],
             "rss_mb": run.processes.rss_mb(),
+            "cpu_ms_per_order": {who: 1000 * (after.cpu_s[who] - before.cpu_s[who]) / count for who in SPENDERS},
         }
         result["failures"] = run.check()
     return result
@@ -119,6 +123,7 @@ def sustained_table(results: Sequence[Result]) -> str:
         "p50 / p99 / most ms",
         "topic rates, hop over hop",
         "furthest from 1 in a minute",
+        "CPU ms an order: Python + PostgreSQL + Kafka",
         "RSS MB",
         "check",
     )
@@ -132,9 +137,10 @@ def sustained_table(results: Sequence[Result]) -> str:
         shown = " / ".join(f"{percentile(times, share):,.0f}" for share in (0.5, 0.99, 1.0))
         ratios = ", ".join(f"{ratio:.3f}" for ratio in one["ratios"])
         worst = max((ratio for each in one["ratios_each"] for ratio in each), key=lambda ratio: abs(ratio - 1))
+        cpu = " + ".join(f"{one['cpu_ms_per_order'][who]:.2f}" for who in SPENDERS)
         lines.append(
             f"| {one['contestant']} | {one['capacity']:,.0f}/s | {one['rate']:,.0f}/s | {one['minutes']:g} "
             f"| {one['orders']:,}, {one['finished']:,} | {shown} | {ratios} | {worst:.3f} "
-            f"| {sum(one['rss_mb']):,.0f} | {bad} |"
+            f"| {cpu} | {sum(one['rss_mb']):,.0f} | {bad} |"
         )
     return "\n".join(lines)
