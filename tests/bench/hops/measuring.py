@@ -12,7 +12,7 @@ from tests.bench.environment import Progress
 from tests.bench.figures import percentile
 from tests.bench.hops.recording import FILE
 from tests.bench.hops.steps import Published, Spans
-from tests.bench.measuring import noting_failures, paced, running
+from tests.bench.measuring import noting_failures, paced, running, warm_until_settled
 from tests.bench.places import Plan
 from tests.bench.run import Run
 from tests.bench.servers import Servers, folder_of_logs
@@ -43,12 +43,14 @@ def measure_hops(
     more = dict(settings or {})
     with noting_failures(result):
         with running(servers, plan, launched, latency_ms, more) as run:
+            warm_until_settled(run, rate)
             plain = paced(run, rate, seconds)["latencies_ms"]["paid"]
             result["failures"] += run.check()
         result["plain_ms"] = {name: percentile(plain, share) for name, share in (("p50", 0.5), ("p99", 0.99))}
         progress(f"without spans: p50 {result['plain_ms']['p50']:.1f} ms, p99 {result['plain_ms']['p99']:.1f} ms")
         file = folder_of_logs(servers) / f"{contestant.name}.hops.jsonl"
         with running(servers, plan, launched, latency_ms, {**more, FILE: str(file)}) as run:
+            warm_until_settled(run, rate)
             orders = _publish(run, rate, seconds)
             prefix = run.prefix
             result["failures"] += run.check()
