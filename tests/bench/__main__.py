@@ -19,6 +19,9 @@ from tests.bench.pressure.modes import KINDS, Pressure, contestants_for
 from tests.bench.told import assignments, numbers
 from tests.bench.turns import Turns
 
+OURS_ONLY = frozenset({"slow", "endurance", "turns", "layers", "hops", "sustained", "pressure"})
+"""Modes that measure this module only."""
+
 
 def chosen(peers: str | None, default: Sequence[str]) -> list[Contestant]:
     """Find the contestants by name; those that cannot run here are left out, and that is said."""
@@ -67,6 +70,9 @@ def with_restate(contestants: Sequence[Contestant]) -> tuple[list[Contestant], d
 @click.option("--pressure", type=click.Choice(KINDS), help="Only this: somebody holds a snapshot, or all want one SKU.")
 @click.option("--pressure-s", default=60.0, show_default=True, help="With --pressure snapshot: held for so long.")
 @click.option("--start", "starts", type=int, help="Only this: what a start of the consumers costs, so many starts.")
+@click.option("--sustained", "minutes", type=float, help="Only this: half of one's capacity for so many minutes.")
+@click.option("--layers", "only_layers", is_flag=True, help="Only this: brokers, a standby, TLS, metrics; and all.")
+@click.option("--hops", "only_hops", is_flag=True, help="Only this: where an order's time goes, at the first --rate.")
 @click.option("--relay", "only_relay", is_flag=True, help="Only this: relays alone.")
 @click.option("--decode", "only_decode", is_flag=True, help="Only this: the codec alone.")
 @click.option("--client", "only_client", is_flag=True, help="Only this: the Stripe adapter alone, at the sandbox.")
@@ -93,6 +99,9 @@ def main(
     pressure: str | None,
     pressure_s: float,
     starts: int | None,
+    minutes: float | None,
+    only_layers: bool,
+    only_hops: bool,
     only_relay: bool,
     only_decode: bool,
     only_client: bool,
@@ -111,22 +120,23 @@ def main(
         "endurance": endurance is not None,
         "pressure": pressure is not None,
         "start": starts is not None,
+        "sustained": minutes is not None,
+        "layers": only_layers,
+        "hops": only_hops,
         "relay": only_relay,
         "decode": only_decode,
         "client": only_client,
     }
     modes = [mode for mode, wanted in asked.items() if wanted] or ["compare"]
     if len(modes) > 1:
-        raise click.UsageError(
-            "one of --slow-share, --turns, --endurance, --pressure, --start, --relay, --decode, --client at a time"
-        )
+        raise click.UsageError(f"one at a time: {', '.join(modes)}")
     mode = modes[0]
     of_mode = {"compare": QUICK if quick else DEFAULT, "relay": RELAYS, "pressure": contestants_for(pressure or "")}
     default = of_mode.get(mode, ("ours",))
     contestants = chosen(peers, default)
     if mode == "turns" and not settings:
         raise click.UsageError("--turns measures what settings cost: give them with --set NAME=VALUE")
-    if mode in {"slow", "endurance", "turns", "pressure"} and not all(contestant.ours for contestant in contestants):
+    if mode in OURS_ONLY and not all(contestant.ours for contestant in contestants):
         raise click.UsageError(f"--{mode} measures this module only")
     if quick:
         orders, latency_ms, rounds, rate, seconds = min(orders, 300), [0.0], 1, rate[:1], min(seconds, 5.0)
@@ -134,7 +144,8 @@ def main(
     contestants, extra = with_restate(contestants)
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings}, growing_ids=ids == "growing")
     in_turn = Turns(rounds_in_turn or 0, settings, keep)
-    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0, Pressure(pressure or "", pressure_s))
+    held = Pressure(pressure or "", pressure_s)
+    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0, held, minutes or 0.0)
     options = Options(contestants, latency_ms, rounds, rate, seconds, *few)
     document = run(mode, plan, options)
     if json_file:
