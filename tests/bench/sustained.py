@@ -25,6 +25,9 @@ LOAD: Final = 0.5
 CHAIN: Final = ("OrderConfirmed", "PaymentAuthorized", "ItemsReserved", "PaidAndConfirmed")
 EVERY_S: Final = 60.0
 """Between two readings of the topics."""
+FLOWING_S: Final = 15.0
+FLOWING_SHARE: Final = 0.25
+"""Of the time, if that is shorter: the first reading."""
 
 
 def sustain(
@@ -77,15 +80,17 @@ def _without_collector() -> Iterator[None]:
 
 @contextmanager
 def _reading(run: Run, minutes: float) -> Iterator[list[Counts]]:
-    """Count the messages of the topics now, every EVERY_S, and at the end, in a thread: the load must not wait."""
-    readings: list[Counts] = [run.counts(CHAIN)]
+    """Count the messages of the topics from when they flow, every EVERY_S, and at the end.
+
+    In a thread: the load must not wait.
+    """
+    readings: list[Counts] = []
     over = threading.Event()
 
     def read() -> None:
         since = time.monotonic()
-        # The last reading is that of the end, so that no span of time is much shorter than the others.
-        for number in range(1, int(60 * minutes / EVERY_S)):
-            if over.wait(since + number * EVERY_S - time.monotonic()):
+        for at in reading_times(60 * minutes):
+            if over.wait(since + at - time.monotonic()):
                 return
             readings.append(run.counts(CHAIN))
 
@@ -97,6 +102,16 @@ def _reading(run: Run, minutes: float) -> Iterator[list[Counts]]:
         over.set()
         thread.join()
         readings.append(run.counts(CHAIN))
+
+
+def reading_times(seconds: float) -> list[float]:
+    """Return when the topics are counted, in seconds from the begin; the end is one more.
+
+    The first is when orders flow: as many are under way then as at the end. No span is much shorter than the others.
+    """
+    first = min(FLOWING_S, FLOWING_SHARE * seconds)
+    more = max(0, round((seconds - first) / EVERY_S) - 1)
+    return [first, *(first + number * EVERY_S for number in range(1, more + 1))]
 
 
 def hop_ratios(begin: Counts, end: Counts, expected: Counts) -> list[float]:

@@ -2,7 +2,7 @@ import math
 from typing import Any
 
 from tests.bench.goals import judge
-from tests.bench.sustained import CHAIN, hop_ratios, sustained_table
+from tests.bench.sustained import CHAIN, hop_ratios, reading_times, sustained_table
 
 EXPECTED = {"OrderConfirmed": 200, "PaymentAuthorized": 190, "ItemsReserved": 180, "PaidAndConfirmed": 180}
 
@@ -42,6 +42,12 @@ def test_a_topic_without_messages_has_no_ratio() -> None:
     first, *others = hop_ratios(_counts(0, 0, 0, 0), _counts(200, 0, 0, 0), EXPECTED)
     assert first == 0
     assert all(math.isnan(ratio) for ratio in others)
+
+
+def test_topics_are_counted_from_when_orders_flow() -> None:
+    assert reading_times(600) == [15.0, *(15.0 + 60 * n for n in range(1, 10))]
+    assert reading_times(120) == [15.0, 75.0]
+    assert reading_times(20) == [5.0]
 
 
 def test_p99_rates_and_every_order_are_judged() -> None:
