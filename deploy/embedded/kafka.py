@@ -55,7 +55,7 @@ class KafkaServer(Server):
         self._home = data_dir / "kafka"
         self._config = self._home / "server.properties"
         self._fast = fast
-        self._options = FAST_JAVA if fast else FULL_JAVA
+        self._options: tuple[str, ...] = FAST_JAVA if fast else FULL_JAVA
         self._java: list[str] = []
 
     def answers(self) -> bool:
@@ -95,8 +95,7 @@ class KafkaServer(Server):
         if formatted.exists():
             return
         shutil.rmtree(self._home / "data", ignore_errors=True)
-        # The tool would take a leading hyphen for an option.
-        cluster_id = "p" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22]
+        cluster_id = self._cluster_id()
         argv = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._config)]
         try:
             done = subprocess.run(argv, capture_output=True, text=True, timeout=FORMAT_S, check=False)
@@ -110,6 +109,11 @@ class KafkaServer(Server):
                 f"Kafka's storage in {self._home} cannot be formatted: {(done.stderr or done.stdout)[-2000:]}"
             )
         write_whole(formatted, cluster_id + "\n")
+
+    def _cluster_id(self) -> str:
+        """Draw the id of a new cluster."""
+        # The tool would take a leading hyphen for an option.
+        return "p" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[1:22]
 
     def _properties(self) -> str:
         broker, controller = self.address, f"{HOST}:{self._controller_port}"

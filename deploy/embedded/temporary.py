@@ -30,13 +30,23 @@ def temporary_servers(
     After a SIGKILL of this process the guard process does that. parent: of the folder, else the system's temporary one.
     programs: other versions than those of the packages.
     """
+    with temporary_folder(prefix, parent) as folder, ExitStack() as stack:
+        servers = EmbeddedServers(folder, progress=progress, fast=fast, programs=programs)
+        stack.callback(servers.stop, immediate=True)
+        yield servers
+
+
+@contextmanager
+def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """Make a temporary folder. On leaving it is deleted.
+
+    After a SIGKILL of this process the guard process kills the servers whose pid files lie in it, and deletes it.
+    """
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)).resolve()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.enter_context(_with_guard(folder))
-        servers = EmbeddedServers(folder, progress=progress, fast=fast, programs=programs)
-        stack.callback(servers.stop, immediate=True)
-        yield servers
+        yield folder
 
 
 @contextmanager

@@ -18,6 +18,9 @@ from tests.bench.places import Plan
 from tests.bench.told import assignments, numbers
 from tests.bench.turns import Turns
 
+OURS_ONLY = frozenset({"slow", "endurance", "turns", "layers", "hops", "sustained"})
+"""Modes that measure this module only."""
+
 
 def chosen(peers: str | None, default: Sequence[str]) -> list[Contestant]:
     """Find the contestants by name; those that cannot run here are left out, and that is said."""
@@ -64,6 +67,9 @@ def with_restate(contestants: Sequence[Contestant]) -> tuple[list[Contestant], d
 @click.option("--endurance", type=int, help="Only this: the cost of an order over so many orders.")
 @click.option("--backlog", default=BACKLOG_MAX, show_default=True, help="With --endurance: orders under way at most.")
 @click.option("--start", "starts", type=int, help="Only this: what a start of the consumers costs, so many starts.")
+@click.option("--sustained", "minutes", type=float, help="Only this: half of one's capacity for so many minutes.")
+@click.option("--layers", "only_layers", is_flag=True, help="Only this: brokers, a standby, TLS, metrics; and all.")
+@click.option("--hops", "only_hops", is_flag=True, help="Only this: where an order's time goes, at the first --rate.")
 @click.option("--relay", "only_relay", is_flag=True, help="Only this: relays alone.")
 @click.option("--decode", "only_decode", is_flag=True, help="Only this: the codec alone.")
 @click.option("--client", "only_client", is_flag=True, help="Only this: the Stripe adapter alone, at the sandbox.")
@@ -88,6 +94,9 @@ def main(
     endurance: int | None,
     backlog: int,
     starts: int | None,
+    minutes: float | None,
+    only_layers: bool,
+    only_hops: bool,
     only_relay: bool,
     only_decode: bool,
     only_client: bool,
@@ -105,21 +114,22 @@ def main(
         "turns": rounds_in_turn is not None,
         "endurance": endurance is not None,
         "start": starts is not None,
+        "sustained": minutes is not None,
+        "layers": only_layers,
+        "hops": only_hops,
         "relay": only_relay,
         "decode": only_decode,
         "client": only_client,
     }
     modes = [mode for mode, wanted in asked.items() if wanted] or ["compare"]
     if len(modes) > 1:
-        raise click.UsageError(
-            "one of --slow-share, --turns, --endurance, --start, --relay, --decode, --client at a time"
-        )
+        raise click.UsageError(f"one at a time: {', '.join(modes)}")
     mode = modes[0]
     default = {"compare": QUICK if quick else DEFAULT, "relay": RELAYS}.get(mode, ("ours",))
     contestants = chosen(peers, default)
     if mode == "turns" and not settings:
         raise click.UsageError("--turns measures what settings cost: give them with --set NAME=VALUE")
-    if mode in {"slow", "endurance", "turns"} and not all(contestant.ours for contestant in contestants):
+    if mode in OURS_ONLY and not all(contestant.ours for contestant in contestants):
         raise click.UsageError(f"--{mode} measures this module only")
     if quick:
         orders, latency_ms, rounds, rate, seconds = min(orders, 300), [0.0], 1, rate[:1], min(seconds, 5.0)
@@ -127,7 +137,7 @@ def main(
     contestants, extra = with_restate(contestants)
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings}, growing_ids=ids == "growing")
     in_turn = Turns(rounds_in_turn or 0, settings, keep)
-    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0)
+    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0, minutes or 0.0)
     options = Options(contestants, latency_ms, rounds, rate, seconds, *few)
     document = run(mode, plan, options)
     if json_file:

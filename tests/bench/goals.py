@@ -4,12 +4,15 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from tests.bench.contestants import CONTESTANTS
 from tests.bench.figures import percentile, ratio
+from tests.bench.layers.table import whole_by_plain
 from tests.bench.report import gateway_of, latencies, ratios
 from tests.bench.slow import by_round, figures_of
+from tests.bench.sustained import CHAIN
 from tests.bench.turns import CPU, ratios_of
 
 Result = dict[str, Any]
@@ -34,6 +37,12 @@ RSS_READINGS_LEAST = 8
 RSS_MB_MOST = {"ours": 130.0, "ours-stripe": 165.0, "ours-x2": 300.0, "ours-up2": 300.0}
 """Of all processes together, at any reading."""
 START_CPU_S_MOST = 1.5
+SUSTAINED_P99_MOST = 4.0
+"""Times p50, at half of the capacity."""
+RATES_RATIO = (0.9995, 1.0005)
+"""Of the topics, hop over hop: what is written as 1.000."""
+LAYERS_LEAST = 0.5
+"""Orders/s with three brokers, a standby, TLS and metrics by those without, on the same cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,8 @@ def judge(mode: str, results: Sequence[Result]) -> list[Goal]:
         "endurance": _endurance,
         "turns": _turns,
         "start": _start,
+        "layers": _layers,
+        "sustained": _sustained,
     }
     if mode not in judges:
         return []
@@ -157,6 +168,32 @@ def _endurance(results: Sequence[Result]) -> list[Goal]:
 def _start(results: Sequence[Result]) -> list[Goal]:
     spent = statistics.median(one["cpu_s"] for one in results) if results else math.nan
     return [Goal("CPU s until the first order is done", "0 ms", spent, most=START_CPU_S_MOST)]
+
+
+def _layers(results: Sequence[Result]) -> list[Goal]:
+    gateway = f"{results[0]['latency_ms']:g} ms" if results else ""
+    return [
+        Goal(f"orders/s: {name}, all layers / plain", gateway, by.median, least=LAYERS_LEAST)
+        for name, by in whole_by_plain(results).items()
+    ]
+
+
+def _sustained(results: Sequence[Result]) -> list[Goal]:
+    found = []
+    for one in results:
+        name, gateway = one["contestant"], gateway_of(one["contestant"], one["latency_ms"])
+        p50, p99 = (percentile(one["latencies_ms"], share) for share in (0.5, 0.99))
+        finished = one["finished"] / one["orders"]
+        found += [
+            Goal(f"{name}, orders finished / sent", gateway, finished, least=1.0, most=1.0, digits=3),
+            Goal(f"{name}, p99 / p50", gateway, p99 / p50, most=SUSTAINED_P99_MOST),
+        ]
+        found += [
+            Goal(f"{name}, {event} / {before}", gateway, by, least=least, most=most, digits=4)
+            for (before, event), by in zip(pairwise(CHAIN), one["ratios"], strict=True)
+            for least, most in (RATES_RATIO,)
+        ]
+    return found
 
 
 def rss_growth(readings: Sequence[float]) -> float:

@@ -3,12 +3,15 @@
 The simulated gateway keeps its books in the process: an authorization of one process is unknown to another, and every
 transaction is kept for good. Where the benchmark runs several processes, or half a million orders, this one stands in:
 it remembers nothing, for each answer follows from the call alone, so that every process gives the same. It waits as the
-simulated one does. All else is the command as it ships.
+simulated one does. All else is the command as it ships. With BENCH_HOPS_FILE its spans go to that file
+(tests/bench/hops).
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from deploy import gateways
 from deploy.cli import main
@@ -20,6 +23,7 @@ from domain.notices import Notice
 from domain.operation import GatewayCall, OperationKind
 from domain.outcome import Approved, Declined, GatewayOutcome
 from domain.ports.gateway import Begin, Gateway, GatewayAnswer, at_once
+from tests.bench.hops.recording import FILE, record_to
 
 AUTHORIZATION_TTL = timedelta(days=7)
 
@@ -85,4 +89,6 @@ def gateway_of(settings: Settings, known_before: object = None) -> Gateway:
 
 if __name__ == "__main__":
     gateways.gateway_of = gateway_of
+    if file := os.environ.get(FILE):  # noqa: TID251 - a setting of the bench
+        record_to(Path(file))
     main()

@@ -14,13 +14,18 @@ from tests.bench import report
 from tests.bench.contestants import Contestant
 from tests.bench.endurance import endurance_table, endure
 from tests.bench.figures import percentile
-from tests.bench.goals import goals_document, goals_table, judge
+from tests.bench.goals import RATE, goals_document, goals_table, judge
+from tests.bench.hops.measuring import measure_hops
+from tests.bench.hops.table import hops_table
+from tests.bench.layers.measuring import Load, measure_layers
+from tests.bench.layers.table import layers_table
 from tests.bench.measuring import measure
 from tests.bench.parts import client_table, codec_table, measure_client, measure_codec, measure_relay, relay_table
 from tests.bench.places import Plan
 from tests.bench.servers import Servers, running
 from tests.bench.slow import compare_slow, slow_table
 from tests.bench.start import measure_starts, start_table
+from tests.bench.sustained import sustain, sustained_table
 from tests.bench.turns import OtherRun, Turns, measurer, take_turns, turns_table
 
 Outcome = tuple[str, Any]
@@ -47,6 +52,7 @@ class Options:
     turns: Turns
     backlog: int
     starts: int
+    minutes: float
 
 
 def compare(servers: Servers, plan: Plan, options: Options) -> Outcome:
@@ -135,7 +141,35 @@ def start(servers: Servers, plan: Plan, options: Options) -> Outcome:
     return start_table(results), results
 
 
-def decode() -> Outcome:
+def layers(plan: Plan, options: Options) -> Outcome:
+    """Measure what each layer of production costs. Each has servers of its own."""
+    load = Load(options.rounds, options.latencies_ms[0], options.rates, options.paced_s)
+    results = measure_layers(plan, options.contestants, load, say)
+    return layers_table(results), results
+
+
+def sustained(servers: Servers, plan: Plan, options: Options) -> Outcome:
+    """Measure half of the capacity for minutes. The gateway forgets, as in endurance, for the same reason."""
+    results = [
+        sustain(
+            servers, plan, replace(one, shared_gateway=not one.sandbox), options.latencies_ms[0], options.minutes, say
+        )
+        for one in options.contestants
+    ]
+    return sustained_table(results), results
+
+
+def hops(servers: Servers, plan: Plan, options: Options) -> Outcome:
+    """Measure where an order's time goes, at the first rate."""
+    rate = options.rates[0] if options.rates else RATE
+    results = [
+        measure_hops(servers, plan, one, options.latencies_ms[0], rate, options.paced_s, say)
+        for one in options.contestants
+    ]
+    return "\n\n".join(hops_table(result) for result in results), results
+
+
+def decode(_plan: Plan, _options: Options) -> Outcome:
     """Measure the codec alone."""
     results = measure_codec()
     return codec_table(results), results
@@ -159,16 +193,21 @@ WORK: Final[dict[str, Callable[[Servers, Plan, Options], Outcome]]] = {
     "turns": turns,
     "endurance": endurance,
     "start": start,
+    "sustained": sustained,
+    "hops": hops,
     "relay": relay,
     "client": client,
 }
-"""Every mode that needs servers."""
+"""Every mode that needs the servers of a run."""
+
+WITHOUT_SERVERS: Final[dict[str, Callable[[Plan, Options], Outcome]]] = {"decode": decode, "layers": layers}
+"""Those that need none, or start their own."""
 
 
 def run(mode: str, plan: Plan, options: Options) -> dict[str, Any]:
     """Measure, print the tables, and return all of it."""
-    if mode == "decode":
-        text, results = decode()
+    if mode in WITHOUT_SERVERS:
+        text, results = WITHOUT_SERVERS[mode](plan, options)
         about = machine(None)
     else:
         with running(say, warm=mode not in {"client", "start"}) as servers:

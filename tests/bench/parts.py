@@ -117,7 +117,7 @@ def _fill(connection: Connection, contestant: Contestant, topic: str, count: int
 
 def _watch(servers: Servers, plan: Plan, topic: str, count: int, processes: Processes) -> tuple[int, float, float]:
     """Return how many messages came, within how many seconds of the first, for how much CPU of the process."""
-    with counting(servers.bootstrap) as count_of:
+    with counting(servers.clients) as count_of:
 
         def arrived() -> int:
             return count_of(topic, plan.partitions)

@@ -65,14 +65,13 @@ class Run:
         self._encode = encoder(contestant.body, now)
         self._producer = Producer(
             {
-                "bootstrap.servers": servers.bootstrap,
+                **servers.clients,
                 "linger.ms": 0,
                 "acks": "all",
                 "enable.idempotence": True,
                 "queue.buffering.max.messages": 1_000_000,
                 # As Kafka's own clients choose partitions by default; librdkafka would hash keys another way.
                 "partitioner": "murmur2_random",
-                "log_level": 0,
             }
         )
 
@@ -146,9 +145,9 @@ class Run:
                 unsent, unread = checks.count_outbox(connection), self._groups.unread()
                 return f"{unsent} rows in the outbox, {unread} messages not committed" if unsent or unread else ""
 
-            return wait_until_still(lambda: (self._ends(topics), checks.progress(connection)), busy)
+            return wait_until_still(lambda: (self.counts(topics), checks.progress(connection)), busy)
 
-    def _ends(self, events: Iterable[str]) -> dict[str, int]:
+    def counts(self, events: Iterable[str]) -> dict[str, int]:
         """Count the messages of each event's topic."""
         places = [(self.prefix + event, number) for event in events for number in range(self._plan.partitions)]
         ends = end_offsets(self._servers.admin, places)
@@ -177,7 +176,7 @@ class Run:
         restless = self.wait_until_still()
         wanted = checks.expected(self.kinds, self.sent_twice)
         events = wanted.events(reactions=self.contestant.reactions)
-        found = self._ends(events)
+        found = self.counts(events)
         with self.database.connect() as connection:
             rows = checks.wrong_rows(connection, wanted, ours=self.contestant.ours, sells=self.contestant.reactions)
         outcomes = checks.wrong_outcomes(self.kinds, self.watcher.seen)

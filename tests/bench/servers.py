@@ -1,10 +1,10 @@
-"""One PostgreSQL and one Kafka for the whole run, durable by their defaults and warm; and what they have used."""
+"""PostgreSQL and Kafka of a run, durable by their defaults and warm; and what they have used."""
 
 import contextlib
 import json
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -15,11 +15,14 @@ from confluent_kafka.cimpl import NewTopic
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
-from deploy.embedded import EmbeddedServers, temporary_servers
+from deploy.embedded import EmbeddedServers, Managed, temporary_servers
+from deploy.embedded.kafka import KafkaServer
+from deploy.embedded.postgres import PostgresServer
 from tests.bench.environment import Progress
 from tests.servers.databases import fresh_database
 
 WARM_MESSAGES = 150_000
+WARM_S = 60.0
 TOPIC_S = 30.0
 
 
@@ -57,24 +60,53 @@ class Database:
         return psycopg.connect(self.conninfo, autocommit=True)
 
 
-class Servers:
-    """The servers of the run."""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Servers that run, each with its data directory. postgres: the first is the primary.
 
-    def __init__(self, servers: EmbeddedServers) -> None:
-        self._servers = servers
-        self.folder = servers.data_dir
-        self.bootstrap = servers.kafka_bootstrap
-        assert servers.kafka.pid is not None
-        assert servers.postgres.pid is not None
-        self._kafka = psutil.Process(servers.kafka.pid)
-        self._postgres = psutil.Process(servers.postgres.pid)
-        self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-        self.kafka_version, self.postgres_version = servers.kafka.version, servers.postgres.version
+    folder: for logs. bootstrap, database_url: how everybody comes to them. clients: librdkafka's options besides.
+    replicas: of each topic.
+    """
+
+    folder: Path
+    kafka: Mapping[Path, KafkaServer]
+    postgres: Mapping[Path, PostgresServer]
+    bootstrap: str
+    database_url: str
+    clients: Mapping[str, str] = field(default_factory=dict)
+    replicas: int = 1
+
+
+def started_of(embedded: EmbeddedServers) -> Started:
+    """Describe one Kafka and one PostgreSQL."""
+    folder = embedded.data_dir
+    servers = ({folder: embedded.kafka}, {folder: embedded.postgres})
+    return Started(folder, *servers, embedded.kafka_bootstrap, embedded.database_url)
+
+
+class Servers:
+    """The servers of a run. clients: librdkafka's options to connect."""
+
+    def __init__(self, started: Started) -> None:
+        self._started = started
+        self.folder = started.folder
+        self.bootstrap = started.bootstrap
+        self.clients: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": started.bootstrap,
+            "log_level": 0,
+            **started.clients,
+        }
+        self._kafka = _processes(started.kafka.values())
+        self._postgres = _processes(started.postgres.values())
+        self.admin = AdminClient(self.clients)
+        self.kafka_version = next(iter(started.kafka.values())).version
+        self._primary, primary = next(iter(started.postgres.items()))
+        self.postgres_version = primary.version
 
     @contextlib.contextmanager
     def database(self) -> Iterator[Database]:
         """Make a fresh database; dropped afterwards, with the one that DBOS makes beside it."""
-        with fresh_database(self._servers.database_url, None) as url:
+        with fresh_database(self._started.database_url, None) as url:
             database = Database(make_url(url))
             try:
                 yield database
@@ -87,7 +119,7 @@ class Servers:
     def topics(self, names: list[str], partitions: int) -> Iterator[None]:
         """Make topics, unless they are there; deleted afterwards."""
         existing = self.admin.list_topics(timeout=TOPIC_S).topics
-        new = [NewTopic(name, partitions, 1) for name in names if name not in existing]
+        new = [NewTopic(name, partitions, self._started.replicas) for name in names if name not in existing]
         for made in self.admin.create_topics(new).values() if new else ():
             made.result(TOPIC_S)
         try:
@@ -97,12 +129,12 @@ class Servers:
                 deleted.result(TOPIC_S)
 
     def postgres_cpu_s(self) -> float:
-        """CPU seconds of the postmaster and its backends."""
-        return cpu_s([self._postgres])
+        """CPU seconds of the postmaster and its backends, and of a standby's."""
+        return cpu_s(self._postgres)
 
     def kafka_cpu_s(self) -> float:
-        """CPU seconds of the broker."""
-        return cpu_s([self._kafka])
+        """CPU seconds of the brokers."""
+        return cpu_s(self._kafka)
 
     def wal_bytes(self) -> int:
         """Bytes of write-ahead log ever written."""
@@ -112,18 +144,27 @@ class Servers:
 
     def kafka_bytes(self, prefix: str) -> int:
         """Bytes in the log segments of the topics with this prefix: data only, not the preallocated indexes."""
-        folders = (self.folder / "kafka" / "data").glob(prefix + "*")
+        folders = [one for data in self._started.kafka for one in (data / "kafka" / "data").glob(prefix + "*")]
         return sum(file.stat().st_size for folder in folders for file in folder.glob("*.log"))
 
     def checkpoint(self) -> None:
         """Begin a measurement with clean pages, so that none pays for the one before."""
-        passwords = json.loads((self.folder / "postgres.passwords.json").read_text(encoding="utf-8"))
-        url = self._main().url.set(username="postgres", password=passwords["postgres"], database="postgres")
-        with Database(url).connect() as connection:
+        with self.superuser().connect() as connection:
             connection.execute("CHECKPOINT")
 
+    def superuser(self) -> Database:
+        """Return the database `postgres`, as its superuser."""
+        passwords = json.loads((self._primary / "postgres.passwords.json").read_text(encoding="utf-8"))
+        url = self._main().url.set(username="postgres", password=passwords["postgres"], database="postgres")
+        return Database(url)
+
     def _main(self) -> Database:
-        return Database(make_url(self._servers.database_url))
+        return Database(make_url(self._started.database_url))
+
+
+def _processes(servers: Iterable[Managed]) -> Sequence[psutil.Process]:
+    pids = [server.pid for server in servers]
+    return [psutil.Process(pid) for pid in pids if pid is not None]
 
 
 @contextlib.contextmanager
@@ -131,17 +172,17 @@ def running(progress: Progress, *, warm: bool = True) -> Iterator[Servers]:
     """Start both with the JVM's optimizing compiler, as in production, and warm the broker up."""
     with temporary_servers(progress=progress, fast=False, prefix="payments-bench-") as embedded:
         progress("starting PostgreSQL and Kafka")
-        servers = Servers(embedded.start())
+        servers = Servers(started_of(embedded.start()))
         if warm:
             progress("warming the broker up")
-            _warm(servers)
+            warm_broker(servers)
         yield servers
 
 
-def _warm(servers: Servers) -> None:
+def warm_broker(servers: Servers, most_s: float = WARM_S) -> None:
     """Let the JVM compile its produce and fetch paths before the first measurement."""
     begun = time.monotonic()
-    kafka = {"bootstrap.servers": servers.bootstrap, "log_level": 0}
+    kafka = servers.clients
     with servers.topics(["warm"], 4):
         producer = Producer({**kafka, "acks": "all", "enable.idempotence": True, "linger.ms": 1})
         consumer = Consumer({**kafka, "group.id": "warm", "auto.offset.reset": "earliest"})
@@ -151,7 +192,7 @@ def _warm(servers: Servers) -> None:
             if number % 50 == 0:
                 producer.flush()
                 consumer.consume(1000, 0)
-                if time.monotonic() - begun > 60:
+                if time.monotonic() - begun > most_s:
                     break
         consumer.close()
 

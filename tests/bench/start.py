@@ -29,7 +29,7 @@ def measure_starts(servers: Servers, plan: Plan, starts: int, progress: Progress
     relaying = replace(CONTESTANTS["ours"], processes=(("relay",),))
     with ExitStack() as stack:
         place = stack.enter_context(place_for(servers, plan, relaying, 0.0))
-        watcher = stack.enter_context(Watcher(servers.bootstrap, place.prefix, plan.partitions))
+        watcher = stack.enter_context(Watcher(servers.clients, place.prefix, plan.partitions))
         command = str(Path(sys.executable).parent / "payments")
         relay = stack.enter_context(Processes([[command, "relay"]], place.settings, place.log))
         run = Run(servers, plan, relaying, place, relay, watcher)

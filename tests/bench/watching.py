@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
@@ -18,11 +18,14 @@ READ_MAX = 5_000
 
 
 class Watcher:
-    """Reads the terminal topics in a thread. seen: order id -> [(event, when)]; times are perf_counter's."""
+    """Reads the terminal topics in a thread. seen: order id -> [(event, when)]; times are perf_counter's.
 
-    def __init__(self, bootstrap: str, prefix: str, partitions: int) -> None:
+    clients: librdkafka's options to connect.
+    """
+
+    def __init__(self, clients: Mapping[str, Any], prefix: str, partitions: int) -> None:
         self.seen: dict[str, list[tuple[str, float]]] = {}
-        self._bootstrap = bootstrap
+        self._clients = clients
         self._prefix = prefix
         self._partitions = partitions
         self._end = threading.Event()
@@ -52,12 +55,11 @@ class Watcher:
     def _read(self) -> None:
         consumer = Consumer(
             {
-                "bootstrap.servers": self._bootstrap,
+                **self._clients,
                 "group.id": "bench-watcher",
                 "enable.auto.commit": False,
                 "fetch.wait.max.ms": 50,
                 "auto.offset.reset": "earliest",
-                "log_level": 0,
             }
         )
         consumer.assign(
@@ -93,9 +95,9 @@ def _end_of(consumer: Consumer, place: TopicPartition) -> int:
 
 
 @contextmanager
-def counting(bootstrap: str) -> Iterator[Callable[[str, int], int]]:
+def counting(clients: Mapping[str, Any]) -> Iterator[Callable[[str, int], int]]:
     """Give what counts the messages of a topic with so many partitions, by its watermarks."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-count", "log_level": 0})
+    consumer = Consumer({**clients, "group.id": "bench-count"})
 
     def count(topic: str, partitions: int) -> int:
         return sum(_end_of(consumer, TopicPartition(topic, partition)) for partition in range(partitions))
