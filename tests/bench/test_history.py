@@ -1,14 +1,22 @@
 """A copy of a played order is an order of its own: its ids, numbers and times differ, and its bodies say the same."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import psycopg
+import pytest
+from psycopg import sql
+
+from outbox.driver.conninfo import libpq_url
+from outbox.schema.migrations import upgrade
+from outbox.schema.tables import metadata
 from schemas.codec import Codec
 from schemas.events import PaymentAuthorized
 from tests.bench.history.__main__ import table
-from tests.bench.history.commands import Cost
-from tests.bench.history.played import SEED, Rows
+from tests.bench.history.commands import Cost, measure
+from tests.bench.history.played import NOT_KEPT, SEED, Rows
 from tests.bench.history.template import Copy, templates_of
 from tests.schemas import builders
 
@@ -88,7 +96,28 @@ def test_the_original_is_the_copy_without_shift_but_for_its_tag() -> None:
     assert len(found) == len(CODEC.encode(EVENT))
 
 
+def test_a_commands_memory_is_its_own_and_not_that_of_who_measures(tmp_path: Path) -> None:
+    ballast = bytearray(b"x") * 300_000_000
+    cost = measure(("--help",), {}, tmp_path, lambda: 0.0)
+    assert (cost.command, cost.exit_code, len(ballast)) == ("--help", 0, 300_000_000)
+    assert 5 < cost.rss_mb < 200
+    assert cost.client_s > 0
+
+
 def test_a_goal_counts_the_command_and_postgresql_together() -> None:
     costs = [Cost("audit", 0, 10.0, 49.0, 90.0), Cost("audit", 0, 1.0, 1.0, 201.0), Cost("dlq list", 0, 0.3, 0.2, 50.0)]
     told = [line.split(" | ")[3].split(": ")[1] for line in table(costs).splitlines()[2:]]
     assert told == ["reached", "not reached", "not reached"]
+
+
+@pytest.mark.integration
+def test_what_a_migrated_database_holds_already_is_not_copied(database_url: str) -> None:
+    upgrade(database_url)
+    with psycopg.connect(libpq_url(database_url)) as connection:
+        filled = {
+            name
+            for name in metadata.tables
+            if connection.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(sql.Identifier(name))).fetchone() is not None
+        }
+    assert filled <= NOT_KEPT
+    assert filled, "the migrations have noted themselves"

@@ -1,6 +1,6 @@
 """What operators' commands cost: CPU of the command with its start, CPU of PostgreSQL, and the command's memory."""
 
-import os
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.environment import with_settings
+from tests.bench.history import used
 
 COMMANDS = (
     ("audit",),
@@ -33,9 +34,15 @@ def measure(
     """Run a command of this module in a folder without .env. postgres_cpu_s: reads what PostgreSQL has spent."""
     before = postgres_cpu_s()
     argv = [str(Path(sys.executable).parent / "payments"), *command]
+    told = folder / "command.used"
     with (folder / "command.out").open("wb") as out:
-        process = subprocess.Popen(argv, env=with_settings(settings), cwd=folder, stdout=out, stderr=subprocess.STDOUT)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    spent = used.ru_utime + used.ru_stime
-    return Cost(" ".join(command), process.returncode, spent, postgres_cpu_s() - before, used.ru_maxrss / 1024)
+        subprocess.run(
+            [sys.executable, "-S", str(Path(used.__file__)), str(told), *argv],
+            env=with_settings(settings),
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+    code, spent_s, most_kib = json.loads(told.read_text(encoding="utf-8"))
+    return Cost(" ".join(command), code, spent_s, postgres_cpu_s() - before, most_kib / 1024)

@@ -19,8 +19,8 @@ from outbox.schema.tables import metadata
 
 SEED: Final = 100_000_000
 """Nine digits, and so has every copy's: ids keep their length, within Avro bodies, too."""
-NOT_KEPT: Final = frozenset({"audit_run", "low_water", "relay_lease"})
-"""What processes note about themselves."""
+NOT_KEPT: Final = frozenset({"audit_run", "low_water", "migration", "process", "relay_lease"})
+"""What processes note about themselves, and migrations about the schema."""
 
 
 @dataclass(frozen=True, slots=True)
