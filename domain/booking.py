@@ -1,6 +1,8 @@
 """Books the money that an outcome moved in its attempt, before any row of a table decides about the order."""
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 from domain.failure_codes import FailureCode
 from domain.operation import Operation, OperationKind
@@ -25,31 +27,11 @@ def book(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime,
 
     outside_minor: what an operator paid back past the gateway: no sum of the gateway has it.
     """
-    match operation.kind, outcome:
-        case OperationKind.AUTHORIZE, _:
-            return _book_authorize(attempt, operation, outcome, at)
-        case OperationKind.REFUND, _:
-            return _book_refund(attempt, operation, outcome, outside_minor)
-        case OperationKind.CAPTURE, Approved():
-            return _book_capture(attempt, outcome.amount_minor or operation.amount_minor, at)
-        case OperationKind.CAPTURE, OtherAmount():
-            return _book_capture(attempt, outcome.amount_minor or 0, at)
-        case OperationKind.CAPTURE, ReturnedElsewhere():
-            return _book_returned(_book_capture(attempt, operation.amount_minor, at), outcome)
-        case OperationKind.CAPTURE, Declined():
-            return replace(attempt, failure_code=FailureCode.CAPTURE_REFUSED)
-        case OperationKind.CAPTURE | OperationKind.VOID, AlreadyCaptured():
-            return _book_capture(attempt, outcome.amount_minor, at)
-        case OperationKind.CONFIRM | OperationKind.EXTEND, Lapsed():
-            # An attempt that has failed already keeps its reason.
-            return replace(attempt, failure_code=attempt.failure_code or FailureCode.RESERVATION_LAPSED)
-        case (OperationKind.VOID, Approved() | Lapsed()) | (OperationKind.CAPTURE, Lapsed()):
-            return replace(attempt, voided=True)
-        case _:
-            return attempt
+    book_kind = _BY_KIND.get(operation.kind)
+    return attempt if book_kind is None else book_kind(attempt, operation, outcome, at, outside_minor)
 
 
-def _book_authorize(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime) -> Attempt:
+def _book_authorize(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime, _: int) -> Attempt:
     match outcome:
         case Approved():
             amount = outcome.amount_minor or operation.amount_minor
@@ -93,7 +75,43 @@ def _book_approval(attempt: Attempt, transaction_id: str | None, amount: int, ca
     )
 
 
-def _book_capture(attempt: Attempt, amount: int, at: datetime) -> Attempt:
+def _book_capture(attempt: Attempt, operation: Operation, outcome: Outcome, at: datetime, _: int) -> Attempt:
+    match outcome:
+        case Approved():
+            return _take(attempt, outcome.amount_minor or operation.amount_minor, at)
+        case OtherAmount():
+            return _take(attempt, outcome.amount_minor or 0, at)
+        case ReturnedElsewhere():
+            return _book_returned(_take(attempt, operation.amount_minor, at), outcome)
+        case AlreadyCaptured():
+            return _take(attempt, outcome.amount_minor, at)
+        case Declined():
+            return replace(attempt, failure_code=FailureCode.CAPTURE_REFUSED)
+        case Lapsed():
+            return replace(attempt, voided=True)
+        case _:
+            return attempt
+
+
+def _book_void(attempt: Attempt, _: Operation, outcome: Outcome, at: datetime, __: int) -> Attempt:
+    match outcome:
+        case AlreadyCaptured():
+            return _take(attempt, outcome.amount_minor, at)
+        case Approved() | Lapsed():
+            return replace(attempt, voided=True)
+        case _:
+            return attempt
+
+
+def _book_goods(attempt: Attempt, _: Operation, outcome: Outcome, __: datetime, ___: int) -> Attempt:
+    if not isinstance(outcome, Lapsed):
+        return attempt
+    # An attempt that has failed already keeps its reason.
+    return replace(attempt, failure_code=attempt.failure_code or FailureCode.RESERVATION_LAPSED)
+
+
+def _take(attempt: Attempt, amount: int, at: datetime) -> Attempt:
+    """Return the attempt with this much captured."""
     return replace(
         attempt,
         # If the approval was never seen, nothing was authorized as far as we knew.
@@ -114,7 +132,7 @@ def _book_returned(attempt: Attempt, outcome: ReturnedElsewhere) -> Attempt:
     )
 
 
-def _book_refund(attempt: Attempt, operation: Operation, outcome: Outcome, outside_minor: int) -> Attempt:
+def _book_refund(attempt: Attempt, operation: Operation, outcome: Outcome, _: datetime, outside_minor: int) -> Attempt:
     match outcome:
         case Approved():
             return replace(
@@ -130,3 +148,14 @@ def _book_refund(attempt: Attempt, operation: Operation, outcome: Outcome, outsi
             return replace(attempt, refund_id=outcome.reference or attempt.refund_id)
         case _:
             return attempt
+
+
+_BY_KIND: Final[dict[OperationKind, Callable[[Attempt, Operation, Outcome, datetime, int], Attempt]]] = {
+    OperationKind.AUTHORIZE: _book_authorize,
+    OperationKind.CAPTURE: _book_capture,
+    OperationKind.VOID: _book_void,
+    OperationKind.REFUND: _book_refund,
+    OperationKind.CONFIRM: _book_goods,
+    OperationKind.EXTEND: _book_goods,
+}
+"""What an outcome of each kind moves. The others move no money."""

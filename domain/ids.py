@@ -21,17 +21,16 @@ _UNKNOWN: Final = SafeUUID.unknown
 class Namespace:
     """Derives ids from names as uuid.uuid5 does (RFC 9562, 5.5), in a fifth of the time: it runs ten times an order."""
 
-    __slots__ = ("_seeded",)
+    __slots__ = ("_prefix",)
 
     def __init__(self, namespace: UUID) -> None:
-        self._seeded = sha1(namespace.bytes, usedforsecurity=False)
+        self._prefix = namespace.bytes
 
     def derive(self, name: str) -> UUID:
         """Return the id of this name; the same name always gives the same id."""
-        digest = self._seeded.copy()
-        digest.update(name.encode())
+        digest = sha1(self._prefix + name.encode(), usedforsecurity=False).digest()
         # The number is valid, so it needs none of the checks of UUID's constructor.
         made = object.__new__(UUID)
-        _set_int(made, int.from_bytes(digest.digest()[:16], "big") & _CLEARED | _VERSION_5)
+        _set_int(made, int.from_bytes(digest[:16], "big") & _CLEARED | _VERSION_5)
         _set_is_safe(made, _UNKNOWN)
         return made
