@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from iso4217 import Currency
 
 from schemas.money import EXPONENTS, WITHDRAWN, Money, exponent, is_currency
 
@@ -14,10 +13,6 @@ from schemas.money import EXPONENTS, WITHDRAWN, Money, exponent, is_currency
 def test_a_currency_has_its_exponent(currency: str, digits: int) -> None:
     assert is_currency(currency)
     assert exponent(currency) == digits
-
-
-def test_our_currencies_are_those_of_iso_4217_that_have_a_minor_unit() -> None:
-    assert {c.code: c.exponent for c in Currency if c.exponent is not None} == EXPONENTS
 
 
 @pytest.mark.parametrize("code", ["", "eur", "EURO", "XAU", "XXX", "XTS", "DEM", "978"])
