@@ -5,6 +5,7 @@ from typing import Final, LiteralString, NamedTuple
 
 from outbox.driver.batches import Column, batch, unnest, word
 from outbox.driver.binary import ARRAYS
+from outbox.store.stock import SET_AVAILABLE, lock
 from outbox.store.transaction import PgTransaction
 from schemas.fields import LONG_MAX
 from schemas.texts import counted
@@ -19,17 +20,11 @@ _NEW = batch(
         ON CONFLICT DO NOTHING""",  # noqa: S608 - literals only
     _SKUS,
 )
-_LOCK: Final[LiteralString] = """
-    SELECT sku, available, reserved, sold FROM stock WHERE sku = ANY(%s) ORDER BY sku COLLATE "C" FOR UPDATE"""
+_LOCK: Final[LiteralString] = lock("t.sku, t.available, t.reserved, t.sold")
 _DELTAS = (word("sku"), Column("delta", "bigint", kind="number"), word("by"), Column("reason"))
 _RECORD = batch(
     f'INSERT INTO stock_adjustment (sku, delta, "by", reason) SELECT sku, delta, by, reason FROM {unnest(_DELTAS)}',  # noqa: S608 - literals only
     _DELTAS,
-)
-_UNITS = (word("sku"), Column("available", "bigint", kind="number"))
-_SET = batch(
-    f"UPDATE stock s SET available = u.available FROM {unnest(_UNITS)} WHERE s.sku = u.sku",  # noqa: S608 - literals only
-    _UNITS,
 )
 
 
@@ -140,4 +135,4 @@ async def _write(
         deltas = [(done.sku, done.delta, by, changes[number].reason) for number, done in changed.items()]
         await transaction.execute(_RECORD.sql, _RECORD.arrays(deltas))
         units = [(done.sku, done.available) for done in changed.values()]
-        await transaction.execute(_SET.sql, _SET.arrays(units))
+        await transaction.execute(SET_AVAILABLE.sql, SET_AVAILABLE.arrays(units))

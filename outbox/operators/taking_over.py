@@ -9,6 +9,7 @@ import psycopg
 
 from outbox.driver.batches import Column, batch, unnest, word
 from outbox.driver.binary import ARRAYS
+from outbox.store.stock import COUNT, lock
 from outbox.store.transaction import PgTransaction
 
 BY: Final = "restore"
@@ -36,13 +37,12 @@ _SENT: Final[LiteralString] = """
 _FORGET_EMPTY: Final[LiteralString] = "DELETE FROM outbox WHERE event_ids = '{}'"
 _WAITING: Final[LiteralString] = """
     SELECT e.event_id FROM outbox o CROSS JOIN unnest(o.event_ids) AS u(id) JOIN event e ON e.id = u.id"""
-_STOCK: Final[LiteralString] = """
-    SELECT sku, available, reserved FROM stock WHERE sku = ANY(%s) ORDER BY sku COLLATE "C" FOR UPDATE"""
+_STOCK: Final[LiteralString] = lock("t.sku, t.available, t.reserved")
 _DELTAS: Final = (word("sku"), Column("delta", "bigint", kind="number"))
 _PUT_IN: Final = batch(
     f"""
-    INSERT INTO stock (sku, available, reserved, sold) SELECT sku, delta, 0, 0 FROM {unnest(_DELTAS)}
-        ON CONFLICT (sku) DO UPDATE SET available = stock.available + EXCLUDED.available""",  # noqa: S608 - literals only
+    INSERT INTO stock AS s (sku, available, reserved, sold) SELECT sku, delta, 0, 0 FROM {unnest(_DELTAS)}
+        ON CONFLICT (sku) DO UPDATE SET available = s.available + EXCLUDED.available, {COUNT}""",  # noqa: S608 - literals only
     _DELTAS,
 )
 _RECORD: Final = batch(

@@ -8,6 +8,7 @@ from domain.ports.inventory import Refused
 from domain.stock import Units, adjusted
 from outbox.driver.batches import Column, batch, unnest, word
 from outbox.driver.binary import ARRAYS
+from outbox.store.stock import SET_AVAILABLE, lock
 from outbox.store.transaction import PgTransaction
 from schemas.texts import counted
 
@@ -20,13 +21,7 @@ _NEW = batch(
         ON CONFLICT DO NOTHING""",  # noqa: S608 - literals only
     _SKUS,
 )
-_LOCK: Final[LiteralString] = """
-    SELECT sku, available, reserved, sold FROM stock WHERE sku = ANY(%s) ORDER BY sku COLLATE "C" FOR UPDATE"""
-_UNITS: Final = (word("sku"), Column("available", "bigint", kind="number"))
-_SET = batch(
-    f"UPDATE stock s SET available = u.available FROM {unnest(_UNITS)} WHERE s.sku = u.sku",  # noqa: S608 - literals only
-    _UNITS,
-)
+_LOCK: Final[LiteralString] = lock("t.sku, t.available, t.reserved, t.sold")
 _RECORDED: Final = (
     word("sku"),
     Column("delta", "bigint", kind="number"),
@@ -66,7 +61,7 @@ async def adjust_stock(transaction: PgTransaction, adjustments: Sequence[Adjustm
             done.append((one.sku, one.delta, BY, one.reason, one.event_id))
     if done:
         changed = [(sku, units[sku].available) for sku in skus if units.get(sku) != before.get(sku)]
-        await transaction.execute(_SET.sql, _SET.arrays(changed))
+        await transaction.execute(SET_AVAILABLE.sql, SET_AVAILABLE.arrays(changed))
         await transaction.execute(_RECORD.sql, _RECORD.arrays(done))
     return refused
 

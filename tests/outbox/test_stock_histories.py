@@ -18,7 +18,7 @@ from outbox.operators.stock import StockChange, change_stock
 from outbox.store import adjusting
 from outbox.store.adjusting import adjust_stock
 from outbox.store.postgres import PostgresStore
-from outbox.store.stock import move, read_available
+from outbox.store.stock import READ_LOCKED, move, read_available
 from outbox.store.transaction import PgTransaction
 from tests.outbox.migrated import database_template, store
 from tests.schemas.builders import event_id
@@ -141,7 +141,7 @@ async def test_whatever_races_stock_has_each_sku_once_and_every_unit(
     assert rows == [(sku, history.put[sku] - history.held[sku], history.held[sku]) for sku in sorted(SKUS)]
 
 
-@pytest.mark.parametrize("lock", [adjusting._LOCK, stock._LOCK, taking_over._STOCK])
+@pytest.mark.parametrize("lock", [adjusting._LOCK, stock._LOCK, taking_over._STOCK, READ_LOCKED])
 def test_rows_are_locked_in_the_order_of_their_bytes_whatever_language_the_database_sorts_by(
     database_url: str, lock: LiteralString
 ) -> None:
