@@ -48,6 +48,8 @@ def press_under_snapshot(
         press(run, meters, "fill", FILL_S, 1, BACKLOG_MAX)
         parts = press(run, meters, "before", BEFORE_SHARE * held_s, BEFORE_PARTS, BACKLOG_MAX)
         progress(_line(contestant, parts))
+        # What was dead before is none of the snapshot's.
+        meters.execute("VACUUM")
         with held_snapshot(run.database):
             begun = len(run.watcher.seen)
             parts += press(run, meters, "held", held_s, TENTHS, BACKLOG_MAX)
