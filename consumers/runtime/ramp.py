@@ -17,7 +17,6 @@ class Ramp:
 
     def __init__(self, most: int, step_s: float, over: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
         self._most = most
         self._step_s = step_s
         self._over = over
@@ -69,13 +68,8 @@ class Ramp:
         self._is_answered = True
         self._failures = 0
 
-    def note_failure(self, begun_at: float) -> bool:
-        """Note a call without an answer. Return whether so many failed in a row as may begin in one step.
-
-        begun_at: when it began, by the clock of the loop. A call from before the ramp says nothing about now.
-        """
-        if begun_at < self._began:
-            return False
+    def note_failure(self) -> bool:
+        """Note a call without an answer. Return whether so many failed in a row as may begin in one step."""
         self._failures += 1
         return self._failures >= self._limit
 

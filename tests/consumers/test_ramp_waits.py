@@ -3,6 +3,8 @@
 import asyncio
 from typing import cast
 
+from consumers.runtime.breaker import Breaker
+from domain.outcome import Unknown
 from tests.consumers.test_ramp import BOUNDS, Side, after_an_outage, claimed, now, performer_of
 from tests.domain import builders as build
 from tests.simulated_time import SimulatedLoop, run_simulated
@@ -38,5 +40,33 @@ def test_operations_whose_lease_is_over_when_they_come_are_not_counted_as_calls(
         assert breaker.ramp is not None
         assert (side.begun, len(side.given_back), breaker.ramp.left) == ([], 3, breaker.ramp.limit)
         breaker.ramp.stop()
+
+    run_simulated(story())
+
+
+def test_however_many_calls_from_before_end_late_they_do_not_open_it_again() -> None:
+    async def story() -> None:
+        side, breaker = Side(Unknown("time-out")), Breaker(BOUNDS)
+        side.takes_s = 20
+        performer = performer_of(side, breaker)
+        performer.submit(claimed(2 * BOUNDS.breaker_failures))
+        await asyncio.sleep(18)
+        breaker.trip("HTTP 503")
+        breaker.note_answer()
+        await performer.drain()
+        assert not breaker.is_down
+        assert breaker.ramp is not None
+        breaker.ramp.stop()
+
+    run_simulated(story())
+
+
+def test_calls_that_fail_after_an_outage_open_it_though_others_from_before_end_late() -> None:
+    async def story() -> None:
+        breaker = await after_an_outage()
+        breaker.note_failure("time-out", begun_at=0.0)
+        assert not breaker.is_down
+        breaker.note_failure("HTTP 503", begun_at=now())
+        assert breaker.is_down
 
     run_simulated(story())
