@@ -149,7 +149,7 @@ class Breaker:
         """Wait until calls may go on."""
         while self.is_open:
             if self._ramp is not None:
-                await self._ramp.wait_for_next_step()
+                await self._ramp.wait_for_change()
             else:
                 await self._free.wait()
 

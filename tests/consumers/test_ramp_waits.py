@@ -3,13 +3,78 @@
 import asyncio
 from typing import cast
 
+from consumers.runtime.answers import Answer
 from consumers.runtime.breaker import Breaker
+from domain.operation import OperationState
 from domain.outcome import Unknown
 from tests.consumers.test_ramp import BOUNDS, Side, after_an_outage, claimed, now, performer_of
 from tests.domain import builders as build
 from tests.simulated_time import SimulatedLoop, run_simulated
 
 LIMITS = (1, 2, 4, 8, 16, 32, 64)
+
+
+def test_look_ups_that_wait_do_not_keep_the_calls_behind_them_from_beginning() -> None:
+    async def story() -> None:
+        answered: list[Answer] = []
+        side, breaker = Side(), await after_an_outage()
+        began, performer = now(), performer_of(side, breaker, answered.extend)
+        for each in claimed(100, OperationState.UNKNOWN):
+            performer.submit([each])
+        await performer.drain()
+        # A second of look-ups alone does not double, so it takes two for each doubling at first.
+        second = side.per_second(began)
+        assert [second[n] for n in range(5)] == [1, 1, 2, 2, 4]
+        assert all(calls <= LIMITS[n] for n, calls in second.items() if n < len(LIMITS)), second
+        assert (len(answered), side.given_back, breaker.ramp) == (100, [], None)
+
+    run_simulated(story())
+
+
+def test_a_side_that_answers_look_ups_and_no_call_gets_no_more_of_them() -> None:
+    async def story() -> None:
+        side, breaker = Side(says=None), await after_an_outage()
+        began, performer = now(), performer_of(side, breaker)
+        for each in claimed(50, OperationState.UNKNOWN):
+            performer.submit([each])
+        await asyncio.sleep(20)
+        assert side.per_second(began) == dict.fromkeys(range(20), 1)
+        await performer.give_up()
+
+    run_simulated(story())
+
+
+def test_look_ups_take_what_the_calls_behind_others_leave_of_a_second() -> None:
+    async def story() -> None:
+        breaker = await after_an_outage()
+        ramp = breaker.ramp
+        assert ramp is not None
+        await asyncio.sleep(2.5 * BOUNDS.ramp_step_s)
+        assert (ramp.limit, await ramp.take(4)) == (4, 4)
+        first, behind = asyncio.ensure_future(ramp.take(9)), asyncio.ensure_future(ramp.take(3, behind=True))
+        ramp.note_answer()
+        began = now()
+        assert tuple(await asyncio.gather(first, behind)) == (5, 3)
+        assert now() - began == BOUNDS.ramp_step_s / 2
+        ramp.stop()
+
+    run_simulated(story())
+
+
+def test_calls_behind_look_ups_that_are_broken_off_make_room_for_others() -> None:
+    async def story() -> None:
+        breaker = await after_an_outage()
+        ramp = breaker.ramp
+        assert ramp is not None
+        assert await ramp.take(1) == 1
+        behind = asyncio.ensure_future(ramp.take(3, behind=True))
+        other = asyncio.ensure_future(ramp.take(1))
+        await asyncio.sleep(BOUNDS.ramp_step_s / 2)
+        behind.cancel()
+        assert await other == 1
+        ramp.stop()
+
+    run_simulated(story())
 
 
 def test_what_waits_longer_than_its_lease_is_given_back_at_once_and_holds_up_nobody() -> None:
