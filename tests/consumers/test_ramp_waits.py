@@ -1,12 +1,20 @@
 """What waits in the ramp after an outage: behind look-ups, beyond its lease, beside failures from before."""
 
 import asyncio
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
+from consumers.order_confirmed import authorize_payment
 from consumers.runtime.answers import Answer
 from consumers.runtime.breaker import Breaker
-from domain.operation import OperationState
+from consumers.runtime.edges import Edge, Edges
+from consumers.runtime.guard import Guard
+from consumers.runtime.runner import Runner
+from domain.operation import GATEWAY_KINDS, OperationState
 from domain.outcome import Unknown
+from domain.ports.source import Message
+from tests.consumers.sources import ListSource
+from tests.consumers.test_pace import Idle, late
 from tests.consumers.test_ramp import BOUNDS, Side, after_an_outage, claimed, now, performer_of
 from tests.domain import builders as build
 from tests.simulated_time import SimulatedLoop, run_simulated
@@ -133,5 +141,39 @@ def test_calls_that_fail_after_an_outage_open_it_though_others_from_before_end_l
         assert not breaker.is_down
         breaker.note_failure("HTTP 503", begun_at=now())
         assert breaker.is_down
+
+    run_simulated(story())
+
+
+class Asked(ListSource):
+    """Notes how many messages it is asked for; has fifty the first time, and sets stop the second time."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        super().__init__([], 1)
+        self.limits: list[int] = []
+        self._stop = stop
+
+    async def take(self, limit: int, wait_s: float) -> Sequence[Message]:
+        self.limits.append(limit)
+        if len(self.limits) > 1:
+            self._stop.set()
+            return []
+        return [Message("OrderConfirmed", 0, 1, b"order", None, (), 0)] * 50
+
+
+def test_a_consumer_that_finds_no_place_left_after_its_wait_asks_for_no_message() -> None:
+    async def story() -> None:
+        stop, breaker = asyncio.Event(), await after_an_outage()
+        source, idle = Asked(stop), cast("Any", Idle())
+        edges = Edges([Edge(GATEWAY_KINDS, performer_of(Side(), breaker), breaker)])
+        runner = Runner(authorize_payment, source, idle, idle, edges, Guard(BOUNDS), BOUNDS, None, late())
+        running = asyncio.ensure_future(runner.run(stop))
+        await asyncio.sleep(BOUNDS.ramp_step_s / 4)
+        assert breaker.ramp is not None
+        assert await breaker.ramp.take(1) == 1  # while it waits for orders that are late
+        await running
+        # To ask Kafka's client for none is an error, after which partitions are read one by one.
+        assert source.limits == [1, 1]
+        breaker.ramp.stop()
 
     run_simulated(story())
