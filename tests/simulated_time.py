@@ -38,6 +38,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         """Return the seconds that have passed for whoever runs in this loop."""
         return self._jumping.now
 
+    def freeze(self, seconds: float) -> None:
+        """Let time pass as if the process had been frozen for so long."""
+        self._jumping.now += seconds
+
 
 def run_simulated(work: Coroutine[Any, Any, T]) -> T:
     """Run this to its end in simulated time."""

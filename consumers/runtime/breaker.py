@@ -29,6 +29,7 @@ class Breaker:
         self._failures = 0
         self._trips = 0
         self._failed_at = 0.0
+        self._closed_at = float("-inf")
         self._paused_until = 0.0
         self._tripped = False
         self._timer: asyncio.TimerHandle | None = None
@@ -96,12 +97,15 @@ class Breaker:
         self._pause()
 
     def note_failure(self, why: str, begun_at: float | None = None) -> None:
-        """Note a call without an answer. begun_at: when it began, by the clock of the loop; None: just now."""
+        """Note a call without an answer. begun_at: when it began, by the clock of the loop; None: just now.
+
+        A call from before the end of the last outage says nothing about now, however many of them end late.
+        """
         self._failed_at = asyncio.get_running_loop().time()
+        if begun_at is not None and begun_at < self._closed_at:
+            return
         self._failures += 1
-        fell_back = self._ramp is not None and self._ramp.note_failure(
-            self._failed_at if begun_at is None else begun_at
-        )
+        fell_back = self._ramp is not None and self._ramp.note_failure()
         if fell_back or self._failures >= self._bounds.breaker_failures:
             self.trip(why)
 
@@ -131,6 +135,7 @@ class Breaker:
             self._forbids.pop(call).end(asyncio.get_running_loop().time(), "such calls are permitted again", call=call)
         if self._trips:
             self._trips = 0
+            self._closed_at = asyncio.get_running_loop().time()
             self._down.end(asyncio.get_running_loop().time(), f"the {self._name} answers again")
             if self._timer is not None:
                 self._timer.cancel()
@@ -144,7 +149,7 @@ class Breaker:
         """Wait until calls may go on."""
         while self.is_open:
             if self._ramp is not None:
-                await self._ramp.wait_for_next_step()
+                await self._ramp.wait_for_change()
             else:
                 await self._free.wait()
 

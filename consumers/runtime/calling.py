@@ -152,7 +152,7 @@ class EdgeCalls:
         The others have not begun, so they are given back, and whoever claims them next looks them up again.
         """
         ramp = self._breaker.ramp
-        return again if ramp is None or not again else again[: await ramp.take(len(again))]
+        return again if ramp is None or not again else again[: await ramp.take(len(again), behind=True)]
 
     async def _set_aside(self, claimed: Claimed, error: Exception) -> None:
         """Put an operation whose call raises in quarantine, for an operator."""

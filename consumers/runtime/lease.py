@@ -20,15 +20,21 @@ class Lease:
 
     def __init__(self, claimed: Sequence[Claimed], rules: Rules, bounds: Bounds) -> None:
         self.ends_at = min(c.until for c in claimed) - rules.lease_s * LEASE_MARGIN
-        self._last_call_at = self.ends_at - bounds.call_max_s
+        self.last_call_at = self.ends_at - bounds.call_max_s
+        """No call may begin after this time."""
         self._begun: set[int] = set()
         self._now = asyncio.get_running_loop().time
         self.taken_at = self._now()
         """When this process turned to these operations, by the clock of the loop: no call of them began before."""
 
+    @property
+    def is_too_late(self) -> bool:
+        """Whether no call may begin any more."""
+        return self._now() > self.last_call_at
+
     def begin(self, call: GatewayCall | StockCall) -> bool:
         """Whether this call may begin. If so, it counts as made."""
-        if self._now() > self._last_call_at:
+        if self.is_too_late:
             return False
         # The number of the id: a UUID is hashed in Python, which is slow.
         self._begun.add(call.operation_id.int)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -87,14 +88,18 @@ class OperationPerformer:
         task.add_done_callback(self._end)
 
     async def _perform_gradually(self, ramp: Ramp, claimed: Sequence[Claimed]) -> None:
-        """Begin each portion as soon as it may begin. If the other side is down again, leave the rest to the sweep."""
-        while claimed:
-            begin = await ramp.take(len(claimed))
-            if not begin:
-                await self._let_go(claimed)
-                return
-            self._start(self._perform(claimed[:begin]))
-            claimed = claimed[begin:]
+        """Begin each portion as soon as it may begin.
+
+        What no longer may is left to the sweep: since the other side is down again, or their lease covers no call any
+        more. Those would else count as begun, and nobody would be called.
+        """
+        lease = Lease(claimed, self._rules, self._bounds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(lease.last_call_at):
+                while claimed and not lease.is_too_late and (begin := await ramp.take(len(claimed))):
+                    self._start(self._perform(claimed[:begin]))
+                    claimed = claimed[begin:]
+        await self._let_go(claimed)
 
     async def _perform(self, claimed: Sequence[Claimed]) -> None:
         """Perform or look up, until all have an answer or the lease no longer covers the calls."""

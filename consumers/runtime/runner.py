@@ -138,8 +138,11 @@ class Runner:
         if self._processor.is_full:
             await asyncio.sleep(self._bounds.poll_s)
             return ()
+        room = self._room()
+        if room == 0:
+            return ()  # the last place was taken while this consumer waited for others
         try:
-            messages = await self._source.take(self._room(), self._bounds.poll_s)
+            messages = await self._source.take(room, self._bounds.poll_s)
         except Transient as error:
             self._kafka.again(_now(), "waiting", error=str(error))
             await asyncio.sleep(self._bounds.poll_s)

@@ -156,6 +156,84 @@ async def test_rows_that_a_person_puts_below_the_floor_are_found(connection: Con
     assert [line["log_level"] for line in log] == ["warning"]
 
 
+async def test_after_a_reset_of_the_sequence_rows_wait_once_and_never_again(connection: Connection) -> None:
+    await append(connection, (1, "a", "k"), (2, "a", "k"), (3, "a", "k"))
+    floor = eager(check_s=60.0)
+    assert await send_all(connection, floor) == [1, 2, 3]
+    assert await send_all(connection, floor) == []
+    await connection.execute("TRUNCATE outbox RESTART IDENTITY")
+    await append(connection, (4, "a", "k"))
+    assert await send_all(connection, floor, 61.0) == [4]
+    for _ in range(3):
+        assert await send_all(connection, floor, 62.0) == []
+    await append(connection, (5, "a", "k"))
+    assert await send_all(connection, floor, 63.0) == [5]
+
+
+async def test_after_a_reset_of_the_sequence_a_row_from_before_that_stays_keeps_no_other_waiting(
+    connection: Connection,
+) -> None:
+    await append(connection, (1, "a", "k"), (2, "a", "k"), (3, "a", "k"))
+    floor = eager(check_s=60.0)
+    for _ in range(3):
+        await floor.raise_if_due(connection, 1.0)
+        rows = await read(connection, BATCH, NOTHING, floor.first)
+        floor.note_read(rows)
+        await forget(connection, rows, [1, 2], whole=True)  # the third is held
+    await connection.execute("SELECT setval('outbox_id_seq', 1, false)")
+    await append(connection, (4, "a", "k"))
+    await floor.raise_if_due(connection, 61.0)
+    rows = await read(connection, BATCH, NOTHING, floor.first)
+    assert [row[MESSAGE_ID] for row in rows] == [4, 3]
+    await forget(connection, rows, [4], whole=False)
+    floor.note_read(rows)
+    for _ in range(3):
+        await floor.raise_if_due(connection, 62.0)
+    await append(connection, (5, "a", "k"))
+    assert await send_all(connection, floor, 63.0) == [5, 3]
+
+
+@pytest.mark.parametrize("change", ["CACHE 10", "INCREMENT -1 MINVALUE -1000"])
+async def test_where_ids_are_not_drawn_in_their_order_there_is_no_floor(
+    database_url: str, connection: Connection, change: str
+) -> None:
+    await connection.execute(f"ALTER SEQUENCE outbox_id_seq {change}")
+    floor = eager()
+    async with another(database_url) as first:
+        await append(first, (1, "a", "k"))
+        await first.commit()
+        await append(connection, (2, "a", "k"))
+        with capture_logs() as log:
+            assert sorted(await send_all(connection, floor)) == [1, 2]
+            assert await send_all(connection, floor) == []
+            assert await send_all(connection, floor) == []
+        await append(first, (3, "a", "k"))
+        await first.commit()
+    assert await send_all(connection, floor) == [3]
+    assert floor.first == LOWEST
+    assert [line["log_level"] for line in log] == ["warning"]
+
+
+async def test_a_relay_that_may_not_see_locks_sends_without_a_floor(connection: Connection) -> None:
+    # Only a superuser could take that right away. Here the name means a view that answers as if it were gone.
+    await connection.execute("""
+        CREATE FUNCTION refuse() RETURNS SETOF pg_catalog.pg_locks LANGUAGE plpgsql AS
+        $$ BEGIN RAISE insufficient_privilege USING MESSAGE = 'permission denied for view pg_locks'; END $$""")
+    await connection.execute("CREATE VIEW pg_locks AS SELECT * FROM refuse()")
+    await connection.execute("SET search_path = public, pg_catalog")
+    sending, notebook = Sending("", BATCH, 20), Notebook()
+    await sending.begin(connection)
+    sending._floor = eager()
+    await append(connection, (1, "a", "k"), (2, "a", "k"))
+    with capture_logs() as log:
+        while await sending.send_batch(connection, notebook, always):
+            pass
+        for _ in range(3):
+            assert not await sending.send_batch(connection, notebook, always)
+    assert notebook.sent == [1, 2]
+    assert [(line["log_level"], line["why"]) for line in log] == [("warning", "permission denied for view pg_locks")]
+
+
 async def test_reads_do_not_walk_over_what_was_sent_while_a_snapshot_is_held(
     database_url: str, connection: Connection
 ) -> None:
