@@ -127,7 +127,7 @@ async def test_claims_whose_process_dies_before_the_call_use_up_no_tries(make_pi
 async def test_call_without_an_answer_when_the_lease_ends_is_a_try_and_its_outcome_is_looked_up(
     make_pipeline: MakePipeline,
 ) -> None:
-    pipeline = await make_pipeline(lease_s=1)
+    pipeline = await make_pipeline(lease_s=4)  # longer than a busy machine takes for the capture
     await pipeline.stock(SKU_1=10, SKU_2=10)
     pipeline.gateway.hangs_on = {OperationKind.AUTHORIZE: True}
     await pipeline.join()
