@@ -49,11 +49,16 @@ def release_before(url: str) -> Enter:
     """Enter events of now into the inbox as the release before 0004 does it: without their content."""
 
     async def enter() -> None:
-        async with await psycopg.AsyncConnection.connect(url.replace("+psycopg", "")) as connection:
+        connection = await psycopg.AsyncConnection.connect(url.replace("+psycopg", ""))
+        try:
             await connection.execute(
                 "INSERT INTO inbox (day, consumer_group, event_id) VALUES ((now() AT TIME ZONE 'UTC')::date, 'a', %s)",
                 [UUID(int=next(_EVENTS))],
             )
+            await connection.commit()
+        finally:
+            # Leaving the connection's own block would commit, and leave it open if that is cancelled.
+            await connection.close()
 
     return enter
 
