@@ -104,7 +104,7 @@ class Resolver:
             work.changes.resolutions.append(word)
             opened = await work.finish(self._ports)
             if decision.order is not None and (unseen := _unseen(decision.order, ruling, transaction.now)):
-                await keep(transaction.connection, unseen)
+                await keep(await transaction.plain(), unseen)
             if reason == "stuck":
                 # Its events may have been lost with a broker's data, and readers of the topics need them.
                 await transaction.send_again([order_id])

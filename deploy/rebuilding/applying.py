@@ -100,7 +100,7 @@ class Applier:
             if changes.orders or changes.applied:
                 await transaction.save(changes)
             await take_out(transaction, sent)
-            await self._watch.refuse(transaction.connection)
+            await self._watch.refuse(await transaction.plain())
         names = {one.event_id for one in read}
         for kept in orders:
             if not kept[0].order_id.startswith(" "):
@@ -148,7 +148,7 @@ class Applier:
             adjusted = [trigger for trigger in triggers.values() if trigger.event_id not in refused]
             await self._receive(transaction, adjusted, done)
             await transaction.save(Changes())
-            await self._watch.refuse(transaction.connection)
+            await self._watch.refuse(await transaction.plain())
         self.done.add(done)
         return {trigger.event.event_id for trigger in adjusted}
 

@@ -82,5 +82,5 @@ async def _forget_sent(store: PostgresStore, sent: Sequence[UUID], watch: Watch)
         async with store.transaction(contended=True) as transaction:
             await transaction.load([])
             await take_out(transaction, sent[begin : begin + SENT_AT_ONCE])
-            await watch.refuse(transaction.connection)
+            await watch.refuse(await transaction.plain())
     return len(sent)

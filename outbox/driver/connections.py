@@ -17,9 +17,10 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 
 from domain.errors import DownForEverybody
-from outbox.driver.conninfo import NAME, connect, conninfo_of
+from outbox.driver.conninfo import NAME, connect, connect_as, conninfo_of
 from outbox.driver.pooler import behind_pooler
 from outbox.driver.row_waits import bound_row_waits
+from outbox.driver.session import Session
 from outbox.driver.sqlstates import Family, family_of
 
 _SESSION: Final[tuple[tuple[LiteralString, LiteralString], ...]] = (
@@ -41,7 +42,8 @@ HOT_OPTIONS: Final = " ".join(f"-c {name}={value}" for name, value in _SESSION)
 _SET_LOCAL: LiteralString = ", ".join([f"set_config('{name}', '{value}', true)" for name, value in _SESSION])
 PRELUDE: LiteralString = f"SELECT {_SET_LOCAL}"
 """HOT_OPTIONS for one transaction: behind a pooler the session is not ours."""
-_BRIEF: LiteralString = "SET LOCAL lock_timeout = 500"
+BRIEF: LiteralString = "SET LOCAL lock_timeout = 500"
+"""Somebody is known to hold a lock for long: wait for half a second only."""
 ANSWER_MAX_S: Final = 120.0
 """If a transaction takes longer, the server stands still: statements and waits for locks end long before. Shorter than
 the time after which a loop counts as stalled."""
@@ -65,7 +67,7 @@ class Connections:
         """Grows when all connections are closed. What was learned over older ones may be about another server."""
         given = conninfo_to_dict(conninfo_of(url)).get("options") or ""
         self._options = f"{HOT_OPTIONS} {given}".rstrip()
-        self._idle: list[psycopg.AsyncConnection[Any]] = []
+        self._idle: list[Session] = []
         self._closed = False
         self._slots = asyncio.Semaphore(size)
         self._answer_max_s = answer_max_s
@@ -73,7 +75,7 @@ class Connections:
         self._log = structlog.get_logger("outbox.connections")
 
     @asynccontextmanager
-    async def lend(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    async def lend(self) -> AsyncIterator[Session]:
         """Lend a connection of this generation; what was not committed is rolled back.
 
         Raises what psycopg raises, and DownForEverybody if the server stands still. An outage on one connection closes
@@ -88,8 +90,8 @@ class Connections:
                 async with deadline:
                     try:
                         # Behind a pooler we do not know the server's session.
-                        pooled = connection.prepare_threshold is None
-                        async with nullcontext() if pooled else bound_row_waits(connection, self.url):
+                        bound = nullcontext() if connection.pooled else bound_row_waits(connection, self.url)
+                        async with bound:
                             yield connection
                     finally:
                         await self._take_back(connection, generation)
@@ -108,7 +110,7 @@ class Connections:
         self._closed = True
         await self._close_idle()
 
-    async def _make(self) -> psycopg.AsyncConnection[Any]:
+    async def _make(self) -> Session:
         """Make a connection; make another one if all were closed meanwhile."""
         while True:
             generation = self.generation
@@ -124,7 +126,7 @@ class Connections:
                 return connection
             await connection.close()
 
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+    async def _connect(self) -> Session:
         if self._pooled is None:
             probe = await connect(self.url, name=NAME)
             try:
@@ -134,13 +136,15 @@ class Connections:
             if self._pooled:
                 self._log.info("behind a pooler: nothing is prepared, and settings go with each transaction")
         if self._pooled:
-            return await connect(self.url, name=NAME)
-        return await connect(self.url, name=NAME, options=self._options, prepare_threshold=1)
+            session = await connect_as(Session, self.url, name=NAME)
+            session.pooled = True
+            return session
+        return await connect_as(Session, self.url, name=NAME, options=self._options)
 
     def _silent(self) -> DownForEverybody:
         return DownForEverybody(f"PostgreSQL has not answered for {self._answer_max_s:g} s")
 
-    async def _take_back(self, connection: psycopg.AsyncConnection[Any], generation: int) -> None:
+    async def _take_back(self, connection: Session, generation: int) -> None:
         """Keep a connection for the next transaction, or close it if it is old or broken."""
         if generation == self.generation and connection.pgconn.transaction_status != TransactionStatus.IDLE:
             try:
@@ -169,15 +173,10 @@ class Connections:
             await self._idle.pop().close()
 
 
-async def begin(connection: psycopg.AsyncConnection[Any], *, brief: bool = False) -> None:
-    """Give a new transaction our settings if its session belongs to a pooler.
-
-    brief: wait for a lock for half a second only, because somebody is known to hold one for long.
-    """
-    if connection.prepare_threshold is None:
-        await connection.execute(PRELUDE)
-    if brief:
-        await connection.execute(_BRIEF)
+async def begin(session: Session) -> None:
+    """Give a new transaction our settings if its session belongs to a pooler."""
+    if session.pooled:
+        await session.execute(PRELUDE)
 
 
 async def check_writable(connection: psycopg.AsyncConnection[Any]) -> None:

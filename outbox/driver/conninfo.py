@@ -5,7 +5,7 @@ postgresql://user:password@host1:5432,host2:5433/database.
 """
 
 import os
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from outbox.driver.renewed import RenewedText
 
 NAME: Final = "payments"
+_Kind = TypeVar("_Kind", bound=psycopg.AsyncConnection[Any])
 CONNECT_TIMEOUT_S: Final = 5
 """For each host. A host that is off never answers, and the next one is tried only afterwards."""
 _DEFAULTS: Final = {
@@ -72,8 +73,12 @@ async def connect(url: str, *, name: str, **how: Any) -> psycopg.AsyncConnection
 
     Statements are not prepared unless `how` says so: a pooler may run the next one in another session.
     """
-    conninfo = _conninfo_named(url, name)
-    return await psycopg.AsyncConnection.connect(conninfo, **{"prepare_threshold": None, **how})
+    return await connect_as(psycopg.AsyncConnection[Any], url, name=name, **how)
+
+
+async def connect_as(kind: type[_Kind], url: str, *, name: str, **how: Any) -> _Kind:
+    """Do as connect, with a class of connections of one's own."""
+    return await kind.connect(_conninfo_named(url, name), **{"prepare_threshold": None, **how})
 
 
 def connect_now(url: str, *, name: str = NAME, **how: Any) -> psycopg.Connection[Any]:

@@ -130,6 +130,8 @@ def family_of(error: psycopg.Error) -> Family:
         return Family.BUG  # an earlier error was swallowed
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return Family.OUTAGE  # no connection, or it broke: refused, unknown host, wrong password, time-out
+    if type(error) is psycopg.DatabaseError:
+        return Family.OUTAGE  # libpq's own, as the result of a statement: psycopg makes it so, and the connection broke
     if isinstance(error, psycopg.DataError):
         return Family.MESSAGE  # the driver cannot write the value, such as a NUL in a text
     return Family.BUG

@@ -8,12 +8,13 @@ would be sent again and again.
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 
-import psycopg
-from psycopg.types.numeric import Int8
+from psycopg.types.numeric import Int4, Int8
 
 from domain.ports.publisher import OutgoingMessage
 from domain.tracing import headers_of_trace
 from outbox.driver.binary import ARRAYS, read_timestamp
+from outbox.driver.exchange import Exchange
+from outbox.driver.session import Session
 from outbox.journal.letters import recut_copy
 from outbox.relay.held import HeldFilter, Place
 from schemas.envelope import headers_of
@@ -32,10 +33,10 @@ _COLUMNS: LiteralString = """o.id, e.id, e.topic, e.order_id, e.key, e.body, e.h
 _READ: Final[LiteralString] = f"""
     WITH counted AS (
       SELECT id, event_ids, sum(cardinality(event_ids)) OVER (ORDER BY id) AS messages
-        FROM (SELECT id, event_ids FROM outbox WHERE id >= %(first)s ORDER BY id LIMIT %(batch)s) lowest)
+        FROM (SELECT id, event_ids FROM outbox WHERE id >= %s ORDER BY id LIMIT %s) lowest)
     SELECT {_COLUMNS}
       FROM counted o CROSS JOIN unnest(o.event_ids) AS u(id) JOIN event e ON e.id = u.id
-     WHERE (o.messages <= %(batch)s OR o.messages = cardinality(o.event_ids)) AND {_MAY_WRITE}
+     WHERE (o.messages <= %s OR o.messages = cardinality(o.event_ids)) AND {_MAY_WRITE}
      ORDER BY o.id, e.id"""  # noqa: S608 - literals only
 """Whole rows of the outbox, at least one, however many messages it has."""
 _READ_BUT_HELD: Final[LiteralString] = f"""
@@ -54,24 +55,24 @@ _FORGET: Final[LiteralString] = """
 _FORGET_EMPTY: Final[LiteralString] = "DELETE FROM outbox WHERE id = ANY(%s) AND event_ids = '{}'"
 
 
-async def read(connection: psycopg.AsyncConnection[Any], batch: int, held: HeldFilter, first: int) -> list[Any]:
+async def read(session: Session, batch: int, held: HeldFilter, first: int) -> list[Any]:
     """Return the lowest messages that are not held: `batch` of them at most, more if some are held.
 
     first: rows of the outbox with lower ids are not looked at.
     """
     begin = Int8(first)
-    cursor = connection.cursor(binary=True)
     if held:
         batch = max(batch, min(PAST_HELD * batch, PAST_HELD_MAX))
+        cursor = session.cursor(binary=True)
         await cursor.execute(_READ_BUT_HELD, {"batch": batch, "first": begin, **held._asdict()})
-    else:
-        await cursor.execute(_READ, {"batch": batch, "first": begin})
-    return await cursor.fetchall()
+        return await cursor.fetchall()
+    exchange = Exchange(session)
+    asked = exchange.add(_READ, [begin, Int4(batch), Int4(batch)])
+    await exchange.send()
+    return asked.rows
 
 
-async def forget(
-    connection: psycopg.AsyncConnection[Any], rows: Sequence[Row], sent: Sequence[int], *, whole: bool
-) -> None:
+async def forget(session: Session, rows: Sequence[Row], sent: Sequence[int], *, whole: bool) -> None:
     """Delete the ids that were sent from their rows; what another relay still has to send stays.
 
     whole: these rows were read with all their messages.
@@ -79,11 +80,13 @@ async def forget(
     if not sent:
         return
     row_ids = ARRAYS["number"](sorted({row[OUTBOX_ID] for row in rows}))
+    exchange = Exchange(session)
     if whole and len(sent) == len(rows):
-        await connection.execute(_FORGET_ROWS, [row_ids])
+        exchange.add(_FORGET_ROWS, [row_ids])
     else:
-        await connection.execute(_FORGET, [ARRAYS["number"](sent), row_ids])
-        await connection.execute(_FORGET_EMPTY, [row_ids])
+        exchange.add(_FORGET, [ARRAYS["number"](sent), row_ids])
+        exchange.add(_FORGET_EMPTY, [row_ids])
+    await exchange.send()
 
 
 def message_of(row: Row, prefix: str) -> OutgoingMessage:

@@ -11,7 +11,8 @@ from psycopg import sql
 
 from domain.errors import Transient
 from domain.ports.publisher import Publisher
-from outbox.driver.conninfo import connect
+from outbox.driver.conninfo import connect_as
+from outbox.driver.session import Session
 from outbox.driver.sqlstates import may_pass
 from outbox.relay.lapses import Lapses
 from outbox.relay.lease import Lease, LeaseLost, new_holder
@@ -125,9 +126,7 @@ class Relay:
         # A new name for each session: the server may keep the last session long after the network has lost it.
         return Lease(connection, new_holder(), self._lease_s, self._lapses.add)
 
-    async def _be_active(
-        self, connection: psycopg.AsyncConnection[Any], lease: Lease, stop: asyncio.Event | None
-    ) -> None:
+    async def _be_active(self, connection: Session, lease: Lease, stop: asyncio.Event | None) -> None:
         await connection.execute(f"LISTEN {CHANNEL}")
         await self._sending.begin(connection)
         publisher = await self._make_publisher()
@@ -147,10 +146,10 @@ class Relay:
             with suppress(Transient):
                 await publisher.close()
 
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+    async def _connect(self) -> Session:
         try:
             async with asyncio.timeout(CONNECT_S):
-                connection = await connect(self._conninfo, name="payments relay", autocommit=True, prepare_threshold=1)
+                connection = await connect_as(Session, self._conninfo, name="payments relay", autocommit=True)
                 try:
                     await _set_up(connection)
                 except BaseException:
@@ -162,7 +161,7 @@ class Relay:
         return connection
 
 
-async def _set_up(connection: psycopg.AsyncConnection[Any]) -> None:
+async def _set_up(connection: Session) -> None:
     # A crash may lose the last commits. A lost delete sends a message twice, which is allowed; a lost lease is taken
     # again; a row to quarantine raises again.
     for setting in ("synchronous_commit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin"):

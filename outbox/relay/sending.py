@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import psycopg
 import structlog
 
 from domain.alarms import ring
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Publisher
 from outbox.driver.connections import check_writable
+from outbox.driver.session import Session
 from outbox.relay.floor import Floor
 from outbox.relay.held import HeldFilter, HeldMessages
 from outbox.relay.quarantine import LOOK_S, quarantine, read_quarantined
@@ -32,41 +31,39 @@ class Sending:
         self._floor = Floor(0.0)
         self._log = structlog.get_logger("outbox.relay")
 
-    async def begin(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Begin on a new connection, perhaps to another server."""
+    async def begin(self, session: Session) -> None:
+        """Begin on a new session, perhaps to another server."""
         now = asyncio.get_running_loop().time()
         self._floor = Floor(now)
-        await self._look(connection, now)
+        await self._look(session, now)
 
-    async def send_batch(
-        self, connection: psycopg.AsyncConnection[Any], publisher: Publisher, allowed: Callable[[], bool]
-    ) -> bool:
+    async def send_batch(self, session: Session, publisher: Publisher, allowed: Callable[[], bool]) -> bool:
         """Send one batch; return whether there may be more. allowed: see the publisher's port."""
         now = asyncio.get_running_loop().time()
         if self._held.quarantined and now - self._looked > LOOK_S:
-            await self._look(connection, now)
+            await self._look(session, now)
         held = self._held.filter_at(now)
-        await self._floor.raise_if_due(connection, now)
-        rows = await read(connection, self._batch, held, self._floor.first)
+        await self._floor.raise_if_due(session, now)
+        rows = await read(session, self._batch, held, self._floor.first)
         self._floor.note_read(rows)
         # Rows of a read only server could not be deleted, and would be sent again and again. Ask even without rows:
         # after a fail-over the outbox of the old primary stays as it was.
-        await check_writable(connection)
+        await check_writable(session)
         if not rows:
             return False
-        messages = await self._messages(connection, rows)
+        messages = await self._messages(session, rows)
         try:
             published = await publisher.publish(messages, allowed=allowed)
         except Interrupted as trouble:
-            await self._record(connection, rows, held, messages, trouble.published)
+            await self._record(session, rows, held, messages, trouble.published)
             raise
-        await self._record(connection, rows, held, messages, published)
+        await self._record(session, rows, held, messages, published)
         self._batch = min(2 * self._batch, self._batch_max)
         return True
 
-    async def _look(self, connection: psycopg.AsyncConnection[Any], now: float) -> None:
+    async def _look(self, session: Session, now: float) -> None:
         """Read what waits for an operator."""
-        self._held.quarantined = await read_quarantined(connection)
+        self._held.quarantined = await read_quarantined(session)
         self._looked = now
 
     def read_less(self) -> None:
@@ -75,14 +72,14 @@ class Sending:
 
     async def _record(
         self,
-        connection: psycopg.AsyncConnection[Any],
+        session: Session,
         rows: Sequence[Row],
         held: HeldFilter,
         messages: Sequence[OutgoingMessage],
         published: Published,
     ) -> None:
         """Delete what was sent; hold what was refused, and ring for it."""
-        await forget(connection, rows, published.acknowledged, whole=not held)
+        await forget(session, rows, published.acknowledged, whole=not held)
         self.sent += len(published.acknowledged)
         now = asyncio.get_running_loop().time()
         for message, refusal in self._held.record(messages, published, now):
@@ -99,7 +96,7 @@ class Sending:
                 why=refusal.why,
             )
 
-    async def _messages(self, connection: psycopg.AsyncConnection[Any], rows: Sequence[Row]) -> list[OutgoingMessage]:
+    async def _messages(self, session: Session, rows: Sequence[Row]) -> list[OutgoingMessage]:
         """Make the messages. A row that raises goes to quarantine; later rows of its place are left out."""
         prefix = self._prefix
         try:
@@ -113,6 +110,6 @@ class Sending:
             try:
                 messages.append(message_of(row, prefix))
             except Exception as error:  # noqa: BLE001 - as above
-                await quarantine(connection, row, error, self._quarantine_max)
+                await quarantine(session, row, error, self._quarantine_max)
                 self._held.quarantined.add(place)
         return messages

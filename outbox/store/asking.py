@@ -9,7 +9,9 @@ import psycopg
 from domain.dead_letter import DeadLetter
 from domain.ids import OrderId
 from domain.ports.source import Passed
-from outbox.driver.connections import Connections, begin
+from outbox.driver.connections import PRELUDE, Connections
+from outbox.driver.exchange import Exchange
+from outbox.driver.session import Session
 from outbox.journal import letter_origin
 from outbox.store import early, questions
 from outbox.store.faults import in_domain
@@ -60,15 +62,16 @@ class PgQuestions:
         return len(await self._once(questions.END_FROZEN, [unmoved_s]))
 
     async def _once(self, query: Any, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        async with self._connection() as connection:
-            await begin(connection)
-            cursor = await connection.cursor(binary=True).execute(query, parameters)
-            rows = await cursor.fetchall() if cursor.description else []
-            await connection.commit()
-            return rows
+        async with self._connection() as session:
+            exchange = Exchange(session)
+            if session.pooled:
+                exchange.add(PRELUDE)
+            asked = exchange.add(query, parameters)
+            await exchange.send(commit=True)
+            return asked.rows
 
     @asynccontextmanager
-    async def _connection(self, *, contended: bool = False) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    async def _connection(self, *, contended: bool = False) -> AsyncIterator[Session]:
         """Lend a connection; turn the driver's errors into the families of the domain."""
         try:
             async with self._connections.lend() as connection:

@@ -10,9 +10,7 @@ recreated topic repeats its offsets.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, LiteralString
-
-import psycopg
+from typing import Final, LiteralString
 
 from domain.dead_letter import DeadLetter
 from outbox.driver.batches import Row
@@ -36,26 +34,25 @@ could not read it. Then own_inbox is set; otherwise a redrive would find the mes
 row."""
 
 
-async def insert(connection: psycopg.AsyncConnection[Any], letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+async def insert(wire: Wire, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
     """Write letters in their order; return the new ones, with their numbers."""
-    fresh: list[DeadLetter] = []
-    # A new cursor: in a pipeline another may still wait for results.
-    cursor = connection.cursor(binary=True)
-    await cursor.executemany(_INSERT, [_row(letter) for letter in letters], returning=True)
-    for letter in letters:
-        row = await cursor.fetchone()
-        if row is not None and row[1]:
-            fresh.append(replace(letter, number=row[0]))
-        cursor.nextset()
-    return fresh
+    written = await wire.ask(*[(_INSERT, _row(letter)) for letter in letters])
+    return [
+        replace(letter, number=number)
+        for letter, rows in zip(letters, written, strict=True)
+        for number, is_new in rows
+        if is_new
+    ]
 
 
 async def append_copies(wire: Wire, letters: Sequence[DeadLetter], now: datetime) -> None:
     """Append the letters' copies to the journal and the outbox, for the relay to send."""
     ids = sorted(row[0] for row in await wire.query(statements.ENTER_OUTBOX, [len(letters)]))
     rows = [dead_letter_row(i, letter, now) for i, letter in zip(ids, letters, strict=True)]
-    await wire.cursor().executemany(statements.INSERT_LETTER, rows)
-    await wire.execute(statements.WAKE)
+    async with wire.together():
+        for row in rows:
+            await wire.execute(statements.INSERT_LETTER, row)
+        await wire.execute(statements.WAKE)
 
 
 def _row(x: DeadLetter) -> Row:

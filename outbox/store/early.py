@@ -56,7 +56,9 @@ def by_order(rows: Sequence[Row]) -> dict[OrderId, list[EarlyMessage]]:
 async def write(wire: Wire, kept: Sequence[EarlyMessage], applied: Sequence[int]) -> None:
     """Keep new ones, and delete those that are not needed any more."""
     if kept:
-        await wire.cursor().executemany(_INSERT, [_row(message) for message in kept])
+        async with wire.together():
+            for message in kept:
+                await wire.execute(_INSERT, _row(message))
     if applied:
         await wire.execute(_DELETE, [list(applied)])
 

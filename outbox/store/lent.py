@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import psycopg
 
 from outbox.driver.connections import Connections, begin
+from outbox.driver.session import Session
 from outbox.store.faults import in_domain
 
 
 @asynccontextmanager
-async def lent_transaction(connections: Connections) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+async def lent_transaction(connections: Connections) -> AsyncIterator[Session]:
     """Lend a connection in a transaction that is committed at the end; errors become the domain's."""
     try:
         async with connections.lend() as connection:

@@ -33,7 +33,7 @@ class Loading:
 
     async def begin(self, orders: int) -> None:
         """Begin a transaction of so many new orders: none is locked."""
-        await self._wire.pipeline_if_few(orders)
+        self._wire.note_orders(orders)
         await self._lock([], waiting=False)
 
     async def lock(
@@ -46,7 +46,7 @@ class Loading:
         """
         ordered = sorted(set(order_ids))
         if not self.xid:
-            await self._wire.pipeline_if_few(len(ordered))
+            self._wire.note_orders(len(ordered))
         return await self._lock(ordered, waiting=waiting, early=early)
 
     async def load(self, order_ids: Sequence[OrderId], *, waiting: bool, early: bool = False) -> dict[OrderId, Order]:

@@ -8,7 +8,7 @@ Every user sees these; of other users' sessions pg_stat_activity shows the names
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -17,10 +17,9 @@ from domain.errors import Busy
 from domain.ids import OrderId
 from domain.ports.locks import Holder, Locks, RowLock, TableLock, describe_holder
 from outbox.driver.connections import begin
+from outbox.driver.session import Session
 from outbox.driver.sqlstates import PLACE
 from outbox.schema.privileges import TABLES, Process
-
-Connection = psycopg.AsyncConnection[Any]
 
 _WAIT: Final[LiteralString] = "SET LOCAL lock_timeout = 200"
 """Rows that are held are skipped; a table that somebody takes just now is waited for."""
@@ -72,7 +71,7 @@ _TOLD_MAX: Final = 50
 """Of so many multixacts, or transactions, the members are looked up; more hold rows only if nothing is well."""
 
 
-async def find_locks(connection: Connection, order_ids: Sequence[OrderId]) -> Locks:
+async def find_locks(connection: Session, order_ids: Sequence[OrderId]) -> Locks:
     """Look who holds tables, and rows that these orders need. Keeps no lock."""
     tables = await _held_tables(connection)
     try:
@@ -84,7 +83,7 @@ async def find_locks(connection: Connection, order_ids: Sequence[OrderId]) -> Lo
     return Locks(tables, rows)
 
 
-async def _row_lock(connection: Connection, context: str) -> RowLock | None:
+async def _row_lock(connection: Session, context: str) -> RowLock | None:
     """Return who holds the row that an error's context names; None if it names none that can be seen.
 
     In whatever language the server says it, it says the row's place in its table, as two numbers, and the table's name.
@@ -103,7 +102,7 @@ async def _row_lock(connection: Connection, context: str) -> RowLock | None:
     return row
 
 
-async def name_holder(connection: Connection, busy: Busy, context: str) -> Busy:
+async def name_holder(connection: Session, busy: Busy, context: str) -> Busy:
     """Return the error with who holds the row that its context names."""
     row = await _row_lock(connection, context)
     where = "a row" if row is None else f"a row of {row.table}"
@@ -111,13 +110,13 @@ async def name_holder(connection: Connection, busy: Busy, context: str) -> Busy:
     return Busy(f"{busy}; another session holds {where}: {who}", at_row=True)
 
 
-async def _held_tables(connection: Connection) -> tuple[TableLock, ...]:
+async def _held_tables(connection: Session) -> tuple[TableLock, ...]:
     await begin(connection)
     cursor = await connection.execute(_HELD_TABLES, [list(TABLES[Process.ENGINE])])
     return tuple(TableLock(table, mode, Holder(*holder)) for table, mode, *holder in await cursor.fetchall())
 
 
-async def _held_rows(connection: Connection, order_ids: Sequence[OrderId]) -> tuple[RowLock, ...]:
+async def _held_rows(connection: Session, order_ids: Sequence[OrderId]) -> tuple[RowLock, ...]:
     await connection.execute(_WAIT)
     needed: dict[tuple[str, str, str], set[OrderId]] = defaultdict(set)
     for query in _HELD_ROWS:
@@ -127,9 +126,7 @@ async def _held_rows(connection: Connection, order_ids: Sequence[OrderId]) -> tu
     return await _told(connection, needed) if needed else ()
 
 
-async def _told(
-    connection: Connection, needed: Mapping[tuple[str, str, str], Collection[OrderId]]
-) -> tuple[RowLock, ...]:
+async def _told(connection: Session, needed: Mapping[tuple[str, str, str], Collection[OrderId]]) -> tuple[RowLock, ...]:
     numbers = list(dict.fromkeys(xmax for _, _, xmax in needed))
     members = {xmax: await _members(connection, xmax) for xmax in numbers[:_TOLD_MAX]}
     asked = {*numbers, *(xid for xids in members.values() for xid in xids)}
@@ -141,7 +138,7 @@ async def _told(
     )
 
 
-async def _members(connection: Connection, xmax: str) -> Sequence[str]:
+async def _members(connection: Session, xmax: str) -> Sequence[str]:
     """Return the transactions of the multixact of this number, those first that hold more; none if there is none."""
     try:
         async with connection.transaction():

@@ -40,5 +40,5 @@ class OrderNumbers:
 
 async def draw_block(wire: Wire) -> int:
     """Draw the first number of a new block."""
-    ((first,),) = await (await wire.cursor().execute(DRAW_ORDER_NUMBERS)).fetchall()
+    ((first,),) = await wire.query(DRAW_ORDER_NUMBERS)
     return int(first)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Final
 
 import psycopg
@@ -79,23 +79,21 @@ class PostgresStore(PgQuestions):
             learned = self._current()
             oldest = await learned.oldest_day(connection)
             # The transaction keeps `learned` to its end. An outage meanwhile replaces it for later transactions.
-            async with AsyncExitStack() as until_end:
-                wire = Wire(connection, until_end, self._few_max, brief=began < self._brief_until)
-                repeats, self._repeats = self._repeats > 0, max(self._repeats - 1, 0)
-                transaction = PgTransaction(
-                    wire,
-                    self._encoder,
-                    learned,
-                    began=began,
-                    oldest=oldest,
-                    contended=contended,
-                    repeats=repeats,
-                    send_messages=self._send_messages,
-                )
-                yield transaction
-                await wire.pipeline()
+            wire = Wire(connection, self._few_max, brief=began < self._brief_until)
+            repeats, self._repeats = self._repeats > 0, max(self._repeats - 1, 0)
+            transaction = PgTransaction(
+                wire,
+                self._encoder,
+                learned,
+                began=began,
+                oldest=oldest,
+                contended=contended,
+                repeats=repeats,
+                send_messages=self._send_messages,
+            )
+            yield transaction
+            async with wire.to_end():
                 await transaction.finish()
-                await connection.commit()
             transaction.remember()
         if self._meter is not None:
             seconds = asyncio.get_running_loop().time() - began

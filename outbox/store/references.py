@@ -31,7 +31,7 @@ async def other_owner(transaction: PgTransaction, reference: str, order_id: Orde
     the second sees the first. Call it before locking the order: the scan may take long. Raises TooMuch after
     SCAN_MAX_S.
     """
-    connection = transaction.connection
+    connection = await transaction.plain()
     await begin(connection)
     await transaction.execute(_LOCK, [f"payments.reference {reference}"])
     try:

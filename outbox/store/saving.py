@@ -58,13 +58,12 @@ class Copying:
 
     async def write(self, decided: Decided) -> None:
         """Update and draw ids, then copy."""
-        drawing = self._wire.cursor()
         async with self._wire.together():
             await _update(self._wire, decided)
-            await drawing.execute(statements.ENTER_OUTBOX, [len(decided.events)])
+            drawing = self._wire.later(statements.ENTER_OUTBOX, [len(decided.events)])
             if decided.events:
                 await self._wire.execute(statements.WAKE)
-        ids = sorted(row[0] for row in await drawing.fetchall())
+        ids = sorted(row[0] for row in drawing.rows)
         events = [(i, *row) for i, row in zip(ids, decided.events, strict=True)]
         inserts = decided.parts.inserts(decided.numbers, decided.now)
         for insert, rows in (*inserts, (statements.COPY_EVENTS, events)):
@@ -73,8 +72,8 @@ class Copying:
 
 
 def saving_for(wire: Wire, parts: Parts) -> Saving:
-    """Choose. A pipeline cannot have a COPY; for few rows a COPY costs more than it saves."""
-    return OneRoundTrip(wire) if wire.pipelined or parts.largest < COPY_FROM else Copying(wire)
+    """Choose. A COPY has round trips of its own; for few rows it costs more than it saves."""
+    return OneRoundTrip(wire) if wire.few or parts.largest < COPY_FROM else Copying(wire)
 
 
 async def record_words(wire: Wire, changes: Changes) -> None:

@@ -23,10 +23,9 @@ from domain.ids import OrderId
 from domain.order import FINAL
 from domain.ports.store import Change
 from outbox.driver.connections import begin
+from outbox.driver.session import Session
 from outbox.driver.sqlstates import Family, family_of, first_line
 from outbox.store.pace import LIMIT_S, SLICE_MIN, Pace
-
-Connection = psycopg.AsyncConnection[Any]
 
 MARK: Final = "unfinished_orders"
 MARK_BEHIND: Final = timedelta(minutes=30)
@@ -116,7 +115,7 @@ class StuckSearch:
         self._walk_at = 0.0
         self._time = asyncio.get_running_loop().time
 
-    async def turn(self, connection: Connection, unchanged_s: float, limit: int) -> list[OrderId]:
+    async def turn(self, connection: Session, unchanged_s: float, limit: int) -> list[OrderId]:
         """Search on for a short time; return orders that stand still. Finds recent ones even if it is far behind.
 
         The connection must be outside a transaction, and is so afterwards. A slice that takes too long is logged; the
@@ -191,7 +190,7 @@ class StuckSearch:
         if not (hopeless and reader.slow.again(self._time(), text, **fields)):
             self._log.warning(text, **fields)
 
-    async def _walk_on(self, connection: Connection) -> None:
+    async def _walk_on(self, connection: Session) -> None:
         """Walk for a short time. If blocks take too long, the next turn takes fewer."""
         end = self._time() + BUDGET_S / 2
         try:
@@ -204,7 +203,7 @@ class StuckSearch:
             await connection.rollback()
             self._log.warning("the walk through all orders took too long", blocks=self._blocks, error=first_line(error))
 
-    async def _walk(self, connection: Connection) -> bool:
+    async def _walk(self, connection: Session) -> bool:
         """Look for orders below the mark in some blocks of the table; return whether there are more blocks."""
         if self._block is None:
             if self._time() < self._walk_at:
@@ -235,25 +234,25 @@ class _Reader(NamedTuple):
 class _Search(NamedTuple):
     """The parameters of one turn, and what it has found."""
 
-    connection: Connection
+    connection: Session
     unchanged_s: float
     until: datetime
     found: dict[OrderId, None]
     limit: int
 
 
-def _took_too_long(connection: Connection, error: psycopg.Error) -> bool:
+def _took_too_long(connection: Session, error: psycopg.Error) -> bool:
     """Whether the server cancelled a statement and the session is still usable."""
     return not connection.closed and family_of(error) is Family.TOO_MUCH
 
 
-async def _begin(connection: Connection, limit_s: float) -> None:
+async def _begin(connection: Session, limit_s: float) -> None:
     """Begin a transaction. The server cancels a statement that takes longer than limit_s."""
     await begin(connection)
     await connection.execute(_LIMIT, [f"{limit_s * 1000:.0f}"])
 
 
-async def _move_up(connection: Connection, version: str, to: datetime) -> bool:
+async def _move_up(connection: Session, version: str, to: datetime) -> bool:
     """Move the mark up, unless somebody has written it since that version: then the slice may be out of date.
 
     The slice is read before, without the lock: a slow read must not hold up transactions that take old orders out of a
@@ -266,7 +265,7 @@ async def _move_up(connection: Connection, version: str, to: datetime) -> bool:
     return now_version == version
 
 
-async def _clock_and_mark(connection: Connection, query: LiteralString) -> tuple[datetime, datetime, str]:
+async def _clock_and_mark(connection: Session, query: LiteralString) -> tuple[datetime, datetime, str]:
     """Return the database's time, where the mark stands, and its version."""
     ((now, mark, version),) = await _all(connection, query)
     return now, mark, version
@@ -277,7 +276,7 @@ async def _read(search: _Search, position: _Position, end: datetime) -> list[_Ro
     return [_Row(OrderId(order_id), *rest) for order_id, *rest in rows]
 
 
-async def _all(connection: Connection, query: LiteralString, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+async def _all(connection: Session, query: LiteralString, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     if connection.info.transaction_status == TransactionStatus.IDLE:
         await begin(connection)
     return await (await connection.execute(query, values)).fetchall()

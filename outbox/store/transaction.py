@@ -13,6 +13,7 @@ from domain.operation import Operation, OperationState
 from domain.order import Order
 from domain.ports.store import Changes, Receipt, SetAside
 from outbox.driver.batches import Row
+from outbox.driver.session import Session
 from outbox.journal import RowEncoder
 from outbox.store import dead_letters, early, inbox, quarantine, questions, statements, unseen
 from outbox.store.learned import Learned
@@ -27,7 +28,7 @@ from schemas.events import Event
 
 
 class PgTransaction:
-    """domain.ports.store.Transaction over PostgreSQL. With few orders all statements are sent in one pipeline.
+    """domain.ports.store.Transaction over PostgreSQL. With few orders statements wait for the next question.
 
     began: the loop's clock before it. oldest: the inbox's first day. repeats: expect events that were processed before.
     If False, such an event makes the transaction lose its race. send_messages: notifications become messages to send.
@@ -45,7 +46,6 @@ class PgTransaction:
         repeats: bool = True,
         send_messages: bool = False,
     ) -> None:
-        self.connection = wire.connection
         self.began = began
         self.contended = contended
         self.now = datetime.min.replace(tzinfo=UTC)
@@ -73,15 +73,15 @@ class PgTransaction:
 
     async def hold(self, order_ids: Sequence[OrderId]) -> None:
         """Lock these orders and the quarantine; read which orders wait there, but not the orders."""
-        await self._wire.begin()
+        self._wire.begin()
         await self.execute(quarantine.LOCK)
         await self._loading.lock(order_ids, waiting=True)
         self.now, self.waiting = self._loading.now, self._loading.waiting
 
     async def receive(self, group: str, events: Sequence[Event], contents: Sequence[int]) -> Sequence[Receipt]:
         """Write inbox rows. Events from before the inbox's first day get none."""
-        # In a pipeline an error comes late, when others may already know of the decisions. So avoid it: expect repeats.
-        repeats = self._repeats or self._wire.pipelined
+        # With few orders an error comes late, when others may know of the decisions. So avoid it: expect repeats.
+        repeats = self._repeats or self._wire.few
         return await inbox.receive(
             group, events, contents, self._oldest, repeats=repeats, ask=self._wire.query, run=self._wire.execute
         )
@@ -91,7 +91,7 @@ class PgTransaction:
         if not self._loading.xid:
             await self._loading.begin(len(changes.orders))
             self.now = self._loading.now
-        letters = await dead_letters.insert(self.connection, changes.dead_letters) if changes.dead_letters else []
+        letters = await dead_letters.insert(self._wire, changes.dead_letters) if changes.dead_letters else []
         parts, numbers = Parts(changes.orders), self._loading.numbers
         numbers |= await self._learned.order_numbers.number(parts.new_orders, partial(draw_block, self._wire))
         events = self._event_rows(changes, numbers)
@@ -117,14 +117,14 @@ class PgTransaction:
 
     async def set_aside(self, work: SetAside) -> int | None:
         """Put this work in quarantine."""
-        number = await quarantine.set_aside(self.connection, work)
+        number = await quarantine.set_aside(await self.plain(), work)
         if number is not None:
             self.record.add_aside(work.kind)
         return number
 
     async def quarantined_lately(self) -> int:
         """Count what came into quarantine in the last ten minutes."""
-        return await quarantine.lately(self.connection)
+        return await quarantine.lately(await self.plain())
 
     async def states(
         self, operations: Sequence[tuple[OrderId, OperationId]]
@@ -155,7 +155,7 @@ class PgTransaction:
 
     async def send_unseen(self, group: str, event_type: str) -> int:
         """Put events of this type that the group has not processed into the outbox once more."""
-        count = await unseen.send_unseen(self.connection, group, self._encoder.topic(event_type), self._oldest)
+        count = await unseen.send_unseen(await self.plain(), group, self._encoder.topic(event_type), self._oldest)
         await self._wire.execute(statements.WAKE)
         return count
 
@@ -176,6 +176,10 @@ class PgTransaction:
     def remember(self) -> None:
         """Remember what was written, now that it is committed."""
         self._learned.memory.keep(self._written, self._loading.xid)
+
+    async def plain(self) -> Session:
+        """Return the connection, for statements of others in this transaction. What waits is sent before them."""
+        return await self._wire.plain()
 
     async def execute(self, statement: Any, parameters: Sequence[Any] = ()) -> None:
         """Run a statement of an adapter that shares this transaction."""

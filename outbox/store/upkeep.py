@@ -3,18 +3,17 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 
 from domain.ports.upkeep import InboxUpkeep
 from outbox.driver.connections import begin
 from outbox.driver.conninfo import connect
+from outbox.driver.session import Session
 from outbox.driver.sqlstates import first_line
 from outbox.schema import partitions
 from outbox.schema.partitions import InboxDays
-
-Connection = psycopg.AsyncConnection[Any]
 
 UPKEEP_MAX_S: Final = 60.0
 
@@ -26,7 +25,7 @@ class Upkeep:
         self._url = url
         self._retention_days = retention_days
 
-    async def run(self, connected: Callable[[], AbstractAsyncContextManager[Connection]]) -> InboxUpkeep:
+    async def run(self, connected: Callable[[], AbstractAsyncContextManager[Session]]) -> InboxUpkeep:
         """Make days ahead, drop those beyond the retention. connected: lends a connection to look at the days."""
         async with connected() as connection:
             before = await _look(connection)
@@ -51,7 +50,7 @@ class Upkeep:
             return [first_line(error)]
 
 
-async def _look(connection: Connection) -> InboxDays:
+async def _look(connection: Session) -> InboxDays:
     """Read the days as they are."""
     await begin(connection)
     days = await partitions.read_days(connection)

@@ -12,6 +12,7 @@ import pytest
 
 from domain.errors import Transient
 from domain.ports.publisher import OutgoingMessage, Published, Publisher, Refusal, Scope, always
+from outbox.driver.session import Session
 from outbox.relay import Relay
 from outbox.relay.lease import Lease
 from tests.eventually import EVENTUALLY_S
@@ -72,8 +73,8 @@ def conninfo(url: str) -> str:
 
 
 @pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
-    async with await psycopg.AsyncConnection.connect(conninfo(database_url), autocommit=True) as opened:
+async def connection(database_url: str) -> AsyncIterator[Session]:
+    async with await Session.connect(conninfo(database_url), autocommit=True) as opened:
         yield opened
 
 

@@ -148,7 +148,7 @@ async def test_of_two_processes_that_meet_the_loser_of_the_race_sees_the_conflic
         async with store.transaction() as transaction:
             receipts = list(await transaction.receive("a", [event(1)], [A]))
             entered.set()
-            await until_it_blocks_somebody(transaction.connection)
+            await until_it_blocks_somebody(await transaction.plain())
             return receipts
 
     async def second() -> list[Receipt]:

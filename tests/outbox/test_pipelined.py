@@ -3,11 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from psycopg.pq import PipelineStatus
 
 from domain.errors import Contended
 from domain.ids import OrderId
-from domain.ports.store import Changes
 from outbox.driver.connections import Connections
 from outbox.store import PostgresStore
 from outbox.store.transaction import PgTransaction
@@ -31,18 +29,28 @@ async def store(database_url: str) -> AsyncIterator[PostgresStore]:
     await made.close()
 
 
-@pytest.mark.parametrize(
-    ("orders", "status"), [(0, PipelineStatus.ON), (FEW_MAX, PipelineStatus.ON), (FEW_MAX + 1, PipelineStatus.OFF)]
-)
-async def test_only_a_transaction_of_few_orders_is_in_a_pipeline_to_its_end(
-    store: PostgresStore, orders: int, status: PipelineStatus
-) -> None:
+async def fail_and_ask(store: PostgresStore, orders: int) -> AsyncIterator[str]:
+    """Run a statement that fails, then a question; say how far it came."""
     async with store.transaction() as transaction:
         await transaction.load([OrderId(f"order-{n}") for n in range(orders)])
-        assert transaction.connection.pgconn.pipeline_status == status
-        await transaction.save(Changes())
-        assert transaction.connection.pgconn.pipeline_status == status
-    assert transaction.connection.pgconn.pipeline_status == PipelineStatus.OFF
+        yield "loaded"
+        await take_last(transaction, 2)
+        yield "failed"
+        await transaction.query("SELECT 1")
+        yield "asked"
+
+
+@pytest.mark.parametrize(("orders", "last"), [(0, "failed"), (FEW_MAX, "failed"), (FEW_MAX + 1, "loaded")])
+async def test_only_with_few_orders_a_statement_waits_for_the_next_question(
+    store: PostgresStore, orders: int, last: str
+) -> None:
+    steps = fail_and_ask(store, orders)
+    step = await anext(steps)
+    while step != last:
+        step = await anext(steps)
+
+    with pytest.raises(Contended, match="stock_available_check"):
+        await anext(steps)
 
 
 async def take(store: PostgresStore, times: int, *, few: bool) -> None:

@@ -86,7 +86,7 @@ async def test_who_waited_for_the_lock_sees_the_quarantine_of_its_last_holder(
                 await transaction.save(Changes(dead_letters=[letter()]))
             else:
                 assert await transaction.set_aside(await aside(transaction, kind)) is not None
-            await until_it_blocks_somebody(transaction.connection)
+            await until_it_blocks_somebody(await transaction.plain())
 
     async def plan() -> frozenset[OrderId]:
         await locked.wait()
@@ -115,7 +115,7 @@ async def test_two_that_raise_of_one_new_order_are_one_head_and_one_behind_it(st
             behind = ID in transaction.waiting
             await transaction.save(Changes(dead_letters=[letter(offset=offset, behind=behind)]))
             if before is None:
-                await until_it_blocks_somebody(transaction.connection)
+                await until_it_blocks_somebody(await transaction.plain())
             return behind
 
     first, second = asyncio.Event(), asyncio.Event()

@@ -8,7 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.ports.publisher import Publisher
-from outbox.driver.conninfo import connect
+from outbox.driver.conninfo import connect_as
+from outbox.driver.session import Session
 from outbox.relay import Relay, run
 from outbox.store.statements import CHANNEL
 from producers.kafka_publisher import KafkaPublisher
@@ -219,18 +220,18 @@ async def test_two_relays_that_both_think_they_are_alone_do_no_harm_but_duplicat
 async def test_a_relay_that_is_broken_off_before_it_has_begun_leaves_no_connection(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[psycopg.AsyncConnection[Any]] = []
+    made: list[Session] = []
     setting_up = asyncio.Event()
 
-    async def connecting(*place: Any, **how: Any) -> psycopg.AsyncConnection[Any]:
-        made.append(await connect(*place, **how))
+    async def connecting(*place: Any, **how: Any) -> Session:
+        made.append(await connect_as(*place, **how))
         return made[-1]
 
     async def hanging(_: psycopg.AsyncConnection[Any]) -> None:
         setting_up.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(run, "connect", connecting)
+    monkeypatch.setattr(run, "connect_as", connecting)
     monkeypatch.setattr(run, "_set_up", hanging)
     relaying = asyncio.ensure_future(Relay(conninfo(database_url), making(Notebook())).run(asyncio.Event()))
     await asyncio.wait_for(setting_up.wait(), EVENTUALLY_S)

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import psycopg
 import pytest
 from structlog.testing import capture_logs
 
 from domain.ports.publisher import always
+from outbox.driver.session import Session
 from outbox.relay import Relay
 from outbox.relay.floor import Floor
 from outbox.relay.held import HeldFilter
@@ -21,15 +21,14 @@ from tests.outbox.relaying import Notebook, append, append_together, connection,
 __all__ = ["connection", "database_template"]
 pytestmark = pytest.mark.integration
 
-Connection = psycopg.AsyncConnection[Any]
 NOTHING = HeldFilter([], [], [], [])
 BATCH = 1_000
 
 
 @asynccontextmanager
-async def another(url: str) -> AsyncIterator[Connection]:
+async def another(url: str) -> AsyncIterator[Session]:
     """Connect once more; a transaction begins with the first statement."""
-    async with await psycopg.AsyncConnection.connect(conninfo(url)) as opened:
+    async with await Session.connect(conninfo(url)) as opened:
         yield opened
 
 
@@ -38,7 +37,7 @@ def eager(*, check_s: float = 1e9) -> Floor:
     return Floor(0.0, rise_s=0.0, check_s=check_s)
 
 
-async def send_all(connection: Connection, floor: Floor, now: float = 1.0) -> list[int]:
+async def send_all(connection: Session, floor: Floor, now: float = 1.0) -> list[int]:
     """Read from the floor until nothing is left, and forget it, as the relay does; return the messages."""
     sent: list[int] = []
     while True:
@@ -52,18 +51,18 @@ async def send_all(connection: Connection, floor: Floor, now: float = 1.0) -> li
         sent += ids
 
 
-async def ids_of_rows(connection: Connection) -> list[int]:
+async def ids_of_rows(connection: Session) -> list[int]:
     return [row[0] for row in await (await connection.execute("SELECT id FROM outbox ORDER BY id")).fetchall()]
 
 
-async def draw(connection: Connection) -> int:
+async def draw(connection: Session) -> int:
     """Draw the id of a row as an insert does, which locks the table first; the transaction goes on."""
     await connection.execute("LOCK TABLE outbox IN ROW EXCLUSIVE MODE")
     ((drawn,),) = await (await connection.execute("SELECT nextval('outbox_id_seq')")).fetchall()
     return int(drawn)
 
 
-async def test_the_floor_rises_behind_what_is_gone(connection: Connection) -> None:
+async def test_the_floor_rises_behind_what_is_gone(connection: Session) -> None:
     await append(connection, *((n, "a", "k") for n in range(1, 6)))
     last = (await ids_of_rows(connection))[-1]
     floor = eager()
@@ -75,7 +74,7 @@ async def test_the_floor_rises_behind_what_is_gone(connection: Connection) -> No
     assert await send_all(connection, floor) == [6]
 
 
-async def test_a_row_that_was_read_and_not_sent_stays_above_the_floor(connection: Connection) -> None:
+async def test_a_row_that_was_read_and_not_sent_stays_above_the_floor(connection: Session) -> None:
     await append(connection, (1, "a", "k"), (2, "a", "k"), (3, "a", "k"))
     ids = await ids_of_rows(connection)
     floor = eager()
@@ -91,7 +90,7 @@ async def test_a_row_that_was_read_and_not_sent_stays_above_the_floor(connection
 
 
 async def test_an_open_transaction_with_a_lower_id_keeps_the_floor_below_it(
-    database_url: str, connection: Connection
+    database_url: str, connection: Session
 ) -> None:
     floor = eager()
     async with another(database_url) as late:
@@ -109,7 +108,7 @@ async def test_an_open_transaction_with_a_lower_id_keeps_the_floor_below_it(
 
 
 async def test_a_lower_id_that_was_drawn_by_a_transaction_without_an_id_of_its_own_is_waited_for(
-    database_url: str, connection: Connection
+    database_url: str, connection: Session
 ) -> None:
     floor = eager()
     async with another(database_url) as late:
@@ -128,7 +127,7 @@ async def test_a_lower_id_that_was_drawn_by_a_transaction_without_an_id_of_its_o
     assert await send_all(connection, floor) == [1]
 
 
-async def test_who_begins_later_does_not_keep_the_floor_down(database_url: str, connection: Connection) -> None:
+async def test_who_begins_later_does_not_keep_the_floor_down(database_url: str, connection: Session) -> None:
     await append(connection, (1, "a", "k"))
     last = (await ids_of_rows(connection))[-1]
     floor = eager()
@@ -141,7 +140,7 @@ async def test_who_begins_later_does_not_keep_the_floor_down(database_url: str, 
     assert await send_all(connection, floor) == [2]
 
 
-async def test_rows_that_a_person_puts_below_the_floor_are_found(connection: Connection) -> None:
+async def test_rows_that_a_person_puts_below_the_floor_are_found(connection: Session) -> None:
     await append(connection, (1, "a", "k"), (2, "a", "k"), (3, "a", "k"))
     low = (await ids_of_rows(connection))[0]
     floor = eager(check_s=60.0)
@@ -156,7 +155,7 @@ async def test_rows_that_a_person_puts_below_the_floor_are_found(connection: Con
     assert [line["log_level"] for line in log] == ["warning"]
 
 
-async def test_after_a_reset_of_the_sequence_rows_wait_once_and_never_again(connection: Connection) -> None:
+async def test_after_a_reset_of_the_sequence_rows_wait_once_and_never_again(connection: Session) -> None:
     await append(connection, (1, "a", "k"), (2, "a", "k"), (3, "a", "k"))
     floor = eager(check_s=60.0)
     assert await send_all(connection, floor) == [1, 2, 3]
@@ -171,7 +170,7 @@ async def test_after_a_reset_of_the_sequence_rows_wait_once_and_never_again(conn
 
 
 async def test_after_a_reset_of_the_sequence_a_row_from_before_that_stays_keeps_no_other_waiting(
-    connection: Connection,
+    connection: Session,
 ) -> None:
     await append(connection, (1, "a", "k"), (2, "a", "k"), (3, "a", "k"))
     floor = eager(check_s=60.0)
@@ -195,7 +194,7 @@ async def test_after_a_reset_of_the_sequence_a_row_from_before_that_stays_keeps_
 
 @pytest.mark.parametrize("change", ["CACHE 10", "INCREMENT -1 MINVALUE -1000"])
 async def test_where_ids_are_not_drawn_in_their_order_there_is_no_floor(
-    database_url: str, connection: Connection, change: str
+    database_url: str, connection: Session, change: str
 ) -> None:
     await connection.execute(f"ALTER SEQUENCE outbox_id_seq {change}")
     floor = eager()
@@ -214,7 +213,7 @@ async def test_where_ids_are_not_drawn_in_their_order_there_is_no_floor(
     assert [line["log_level"] for line in log] == ["warning"]
 
 
-async def test_a_relay_that_may_not_see_locks_sends_without_a_floor(connection: Connection) -> None:
+async def test_a_relay_that_may_not_see_locks_sends_without_a_floor(connection: Session) -> None:
     # Only a superuser could take that right away. Here the name means a view that answers as if it were gone.
     await connection.execute("""
         CREATE FUNCTION refuse() RETURNS SETOF pg_catalog.pg_locks LANGUAGE plpgsql AS
@@ -235,7 +234,7 @@ async def test_a_relay_that_may_not_see_locks_sends_without_a_floor(connection: 
 
 
 async def test_reads_do_not_walk_over_what_was_sent_while_a_snapshot_is_held(
-    database_url: str, connection: Connection
+    database_url: str, connection: Session
 ) -> None:
     floor = eager()
     async with another(database_url) as dump:
@@ -251,7 +250,7 @@ async def test_reads_do_not_walk_over_what_was_sent_while_a_snapshot_is_held(
         await dump.rollback()
 
 
-async def append_many(connection: Connection, count: int) -> None:
+async def append_many(connection: Session, count: int) -> None:
     """Write so many events, from id 1 on, as units of work do that have one each."""
     await connection.execute(
         """INSERT INTO event (id, event_id, order_id, order_version, ordinal, topic, body, occurred_at)
@@ -262,7 +261,7 @@ async def append_many(connection: Connection, count: int) -> None:
     await connection.execute("INSERT INTO outbox (event_ids) SELECT ARRAY[n] FROM generate_series(1, %s) n", [count])
 
 
-async def pages_of_read(connection: Connection, first: int) -> int:
+async def pages_of_read(connection: Session, first: int) -> int:
     """Return how many pages the outbox is read from, by a read that begins there."""
     await connection.execute("SET enable_seqscan = off")
     count = """SELECT heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit
@@ -277,7 +276,7 @@ async def pages_of_read(connection: Connection, first: int) -> int:
     return int(pages[1] - pages[0])
 
 
-async def test_a_new_connection_begins_without_a_floor(connection: Connection) -> None:
+async def test_a_new_connection_begins_without_a_floor(connection: Session) -> None:
     sending = Sending("", BATCH, 20)
     await sending.begin(connection)
     sending._floor = eager()
@@ -296,7 +295,7 @@ async def test_a_new_connection_begins_without_a_floor(connection: Connection) -
     assert notebook.sent == [1, 2, 3]
 
 
-async def test_what_is_held_is_sent_once_it_is_taken_while_the_floor_rises(connection: Connection) -> None:
+async def test_what_is_held_is_sent_once_it_is_taken_while_the_floor_rises(connection: Session) -> None:
     sending = Sending("", BATCH, 20)
     await sending.begin(connection)
     sending._floor = eager()
@@ -316,7 +315,7 @@ async def test_what_is_held_is_sent_once_it_is_taken_while_the_floor_rises(conne
     assert sorted(notebook.sent) == list(range(1, 9))
 
 
-async def test_many_writers_that_commit_in_any_order_lose_nothing(database_url: str, connection: Connection) -> None:
+async def test_many_writers_that_commit_in_any_order_lose_nothing(database_url: str, connection: Session) -> None:
     wanted = set(range(1, 121))
     notebook = Notebook()
     relay = Relay(conninfo(database_url), making(notebook), poll_s=0.01)
@@ -324,8 +323,8 @@ async def test_many_writers_that_commit_in_any_order_lose_nothing(database_url: 
     def begin(floor: Sending) -> Sending:
         real = floor.begin
 
-        async def begin_eagerly(connection: Connection) -> None:
-            await real(connection)
+        async def begin_eagerly(session: Session) -> None:
+            await real(session)
             floor._floor = eager()
 
         floor.begin = begin_eagerly  # type: ignore[method-assign]

@@ -12,6 +12,7 @@ from deploy.embedded import EmbeddedServers
 from deploy.embedded.cluster import ADMIN
 from domain.errors import TooManyQuarantined
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Refusal, Scope, always
+from outbox.driver.session import Session
 from outbox.driver.sqlstates import may_pass
 from outbox.relay import Relay
 from outbox.relay.outages import cause_of, is_too_much
@@ -33,7 +34,6 @@ from tests.outbox.relaying import (
 __all__ = ["connection", "database_template"]
 pytestmark = pytest.mark.integration
 
-Connection = psycopg.AsyncConnection[Any]
 Alarm = tuple[Any, ...]
 
 
@@ -70,24 +70,24 @@ def alarms(log: Sequence[Any], *fields: str) -> list[Alarm]:
     return [tuple(line.get(field) for field in fields) for line in log if line.get("alarm")]
 
 
-async def break_rows(connection: Connection, *ids: int) -> None:
+async def break_rows(connection: Session, *ids: int) -> None:
     """Make rows of which no message can be made: more names of headers than headers."""
     await connection.execute(
         "UPDATE event SET header_names = '{a,b}', header_values = '{a}' WHERE id = ANY(%s)", [list(ids)]
     )
 
 
-async def mend_rows(connection: Connection) -> None:
+async def mend_rows(connection: Session) -> None:
     await connection.execute("UPDATE event SET header_names = NULL, header_values = NULL")
 
 
-async def quarantined(connection: Connection) -> list[Any]:
+async def quarantined(connection: Session) -> list[Any]:
     query = "SELECT kind, order_id, message_id, released_at IS NOT NULL FROM quarantine ORDER BY id"
     return await (await connection.execute(query)).fetchall()
 
 
 async def test_a_refused_message_holds_its_order_on_its_topic_and_the_alarm_names_it(
-    database_url: str, connection: Connection
+    database_url: str, connection: Session
 ) -> None:
     await append_together(connection, (1, "a", "k"), (2, "a", "l"), (3, "b", "k"), (4, "a", "k"))
     await append(connection, (5, "a", "l"), (6, "a", "k"), (7, "b", "k"))
@@ -105,7 +105,7 @@ async def test_a_refused_message_holds_its_order_on_its_topic_and_the_alarm_name
     assert await left(connection) == []
 
 
-async def test_what_went_before_kafka_went_away_is_not_sent_again(database_url: str, connection: Connection) -> None:
+async def test_what_went_before_kafka_went_away_is_not_sent_again(database_url: str, connection: Session) -> None:
     await append_together(connection, *((n, "a", f"k{n}") for n in range(1, 6)))
     publisher = Picky(breaks_after=2)
     with pytest.raises(Interrupted):
@@ -116,7 +116,7 @@ async def test_what_went_before_kafka_went_away_is_not_sent_again(database_url: 
 
 
 async def test_a_row_that_raises_is_quarantined_and_only_its_order_on_its_topic_waits(
-    database_url: str, connection: Connection
+    database_url: str, connection: Session
 ) -> None:
     await append_together(connection, (1, "a", "k"), (2, "a", "l"), (3, "a", "k"), (4, "b", "k"))
     await append(connection, (5, "a", "k"), (6, "a", "l"))
@@ -142,7 +142,7 @@ async def test_a_row_that_raises_is_quarantined_and_only_its_order_on_its_topic_
 
 
 async def test_a_row_that_raises_again_after_its_release_is_quarantined_again(
-    database_url: str, connection: Connection
+    database_url: str, connection: Session
 ) -> None:
     await append(connection, (1, "a", "k"))
     await break_rows(connection, 1)
@@ -153,7 +153,7 @@ async def test_a_row_that_raises_again_after_its_release_is_quarantined_again(
 
 
 async def test_more_rows_that_raise_than_the_bound_are_a_bug_of_the_release(
-    database_url: str, connection: Connection
+    database_url: str, connection: Session
 ) -> None:
     await append(connection, *((n, "a", f"k{n}") for n in range(1, 6)))
     await break_rows(connection, 1, 2, 3, 4)
@@ -167,7 +167,7 @@ async def test_more_rows_that_raise_than_the_bound_are_a_bug_of_the_release(
     assert notebook.sent == [5]
 
 
-async def test_a_time_that_no_clock_shows_is_a_row_that_raises(database_url: str, connection: Connection) -> None:
+async def test_a_time_that_no_clock_shows_is_a_row_that_raises(database_url: str, connection: Session) -> None:
     await append(connection, (1, "a", "k"), (2, "a", "l"))
     await connection.execute("UPDATE event SET occurred_at = 'infinity' WHERE id = 1")
     notebook = Notebook()
@@ -180,7 +180,7 @@ async def test_nothing_is_sent_from_a_server_that_is_read_only_and_all_of_it_onc
 ) -> None:
     url = own_servers.database_url
     upgrade(url)
-    async with await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True) as connection:
+    async with await Session.connect(conninfo(url), autocommit=True) as connection:
         notebook = Notebook()
 
         def set_read_only(value: str) -> None:
@@ -190,7 +190,7 @@ async def test_nothing_is_sent_from_a_server_that_is_read_only_and_all_of_it_onc
                 admin.execute("SELECT pg_reload_conf()")
 
         async def read_only_for_all() -> bool:
-            async with await psycopg.AsyncConnection.connect(conninfo(url)) as other:
+            async with await Session.connect(conninfo(url)) as other:
                 return (await (await other.execute("SHOW transaction_read_only")).fetchone()) == ("on",)
 
         async def waits() -> bool:
@@ -221,7 +221,7 @@ async def longer(log: Sequence[Any], than: int) -> bool:
 
 
 async def test_what_the_database_gives_up_on_is_tried_in_halves_and_then_whole_again(
-    database_url: str, connection: Connection
+    database_url: str, connection: Session
 ) -> None:
     await append(connection, *((n, "a", f"k{n}") for n in range(1, 16)))
     notebook = Notebook()

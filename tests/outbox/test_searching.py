@@ -16,6 +16,7 @@ from domain.order import Order, Status
 from domain.ports.store import Change, Changes
 from domain.values import replace
 from outbox.driver.connections import Connections
+from outbox.driver.session import Session
 from outbox.store import PostgresStore
 from outbox.store.searching import MARK, MARK_BEHIND, PAGE, StuckSearch
 from schemas.codec import Codec
@@ -171,7 +172,7 @@ async def test_behind_a_quiet_time_a_dense_one_is_gone_through(
     await database.orders("done-", "paid_and_confirmed", "20 days", count=DENSE, apart=f"{86_400 / DENSE} seconds")
     await database.orders("still-", "confirmed", "19.5 days")
     url = database_url.replace("+psycopg", "")
-    async with await psycopg.AsyncConnection.connect(url, autocommit=False) as connection:
+    async with await Session.connect(url, autocommit=False) as connection:
         await connection.execute("SET enable_seqscan = off")
         await connection.commit()
         looking = StuckSearch(limit_s=0.004)
@@ -202,6 +203,7 @@ async def change(
         await transaction.save(Changes(orders=[Change(found, replace(found, status=status))]))
         if ready is not None and go_on is not None:
             await transaction.finish()
+            await transaction.plain()
             ready.set()
             await go_on.wait()
 

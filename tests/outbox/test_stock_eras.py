@@ -134,7 +134,7 @@ async def test_a_process_of_the_release_before_waits_and_moves_the_newest_row(st
                 await older.commit()
 
             waiting = asyncio.ensure_future(moves())
-            await until_it_blocks_somebody(transaction.connection)
+            await until_it_blocks_somebody(await transaction.plain())
         await waiting
     assert row(url) == (998, 2, 0, 1, 0)
 

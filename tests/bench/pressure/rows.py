@@ -123,7 +123,7 @@ def read_outbox(url: str) -> list[tuple[int, ...]]:
             pages = []
             for first in (reading.LOWEST, last + 1):
                 before = meter.read()[0]
-                connection.execute(reading._READ, {"first": first, "batch": 2_000}).fetchall()
+                connection.execute(reading._READ, [first, 2_000, 2_000]).fetchall()
                 pages.append(meter.read()[0] - before)
             found.append((rows, *pages))
     return found
