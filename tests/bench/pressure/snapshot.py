@@ -20,6 +20,9 @@ FILL_S: Final = 10.0
 """Before the first reading: the backlog fills, and what is compiled or cached is so."""
 BEFORE_SHARE: Final = 1 / 3
 """Of the time under the snapshot: how long the load runs without it, before. It runs as long as under it, after."""
+BEFORE_MOST_S: Final = 120.0
+AFTER_MOST_S: Final = 180.0
+"""Both have bounds: what comes back must be back within a minute."""
 TENTHS: Final = 10
 BEFORE_PARTS: Final = 4
 ENDS: Final = 3
@@ -43,10 +46,10 @@ def held_snapshot(database: Database) -> Iterator[None]:
 def press_under_snapshot(
     servers: Servers, plan: Plan, contestant: Contestant, latency_ms: float, held_s: float, progress: Progress
 ) -> dict[str, Any]:
-    """Load before, while a snapshot is held for held_s, and for as long after it."""
+    """Load before, while a snapshot is held for held_s, and after it; see the bounds of both."""
     with running(servers, plan, contestant, latency_ms) as run, run.database.connect() as meters:
         press(run, meters, "fill", FILL_S, 1, BACKLOG_MAX)
-        parts = press(run, meters, "before", BEFORE_SHARE * held_s, BEFORE_PARTS, BACKLOG_MAX)
+        parts = press(run, meters, "before", min(BEFORE_SHARE * held_s, BEFORE_MOST_S), BEFORE_PARTS, BACKLOG_MAX)
         progress(_line(contestant, parts))
         # What was dead before is none of the snapshot's.
         meters.execute("VACUUM")
@@ -55,7 +58,7 @@ def press_under_snapshot(
             parts += press(run, meters, "held", held_s, TENTHS, BACKLOG_MAX)
             orders = len(run.watcher.seen) - begun
         progress(_line(contestant, parts))
-        parts += press(run, meters, "after", held_s, TENTHS, BACKLOG_MAX)
+        parts += press(run, meters, "after", min(held_s, AFTER_MOST_S), TENTHS, BACKLOG_MAX)
         progress(_line(contestant, parts))
         run.wait_for_outcomes()
         failures = run.check()
