@@ -10,7 +10,7 @@ from domain.dead_letter import DeadLetter
 from domain.ids import OrderId
 from domain.ports.source import Passed
 from outbox.driver.connections import Connections, begin
-from outbox.journal import letter_origin
+from outbox.journal.rows import letter_origin
 from outbox.store import early, questions
 from outbox.store.faults import in_domain
 
