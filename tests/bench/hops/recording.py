@@ -1,7 +1,7 @@
 """Keeps the spans of a measured process and writes them to a file when it ends, in place of sending them anywhere."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -11,9 +11,6 @@ from deploy.settings import Settings
 from deploy.tracing.conventions import MESSAGING_DESTINATION_NAME, MESSAGING_KAFKA_MESSAGE_KEY, ORDER_ID
 from deploy.tracing.telling import Told
 from deploy.tracing.traced import TracedInstruments
-
-FILE: Final = "BENCH_HOPS_FILE"
-"""The environment variable that names the file."""
 
 
 class FileRecorder:
