@@ -6,13 +6,14 @@ from typing import Final, NamedTuple, NoReturn
 
 from consumers.runtime.ports import Ports
 from consumers.runtime.redriving import Outcome, Redriver
+from deploy.bounds import bounds_of
 from deploy.consuming import consumed_with
 from deploy.contracts import codec_of
 from deploy.inventories import local_of
 from deploy.notifying import notifier_of
 from deploy.settings import Settings
 from deploy.tracing.instruments import tracer_of
-from deploy.wiring import bounds_of, rules_of, store_of
+from deploy.wiring import rules_of, store_of
 from domain.ports.gateway import Gateway
 from outbox.operators.letter_list import LETTER, Selection, in_order, letter_list
 from outbox.operators.queries import Record, snapshot

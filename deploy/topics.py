@@ -1,7 +1,7 @@
 """The topics of a deployment: their names and owners, and the check of their settings at start."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -9,11 +9,13 @@ from deploy.failures import listed
 from deploy.settings import Settings
 from domain.alarms import ring
 from domain.errors import DownForEverybody
-from domain.reaction import Reaction
 from producers.rights import lacked_rights
 from producers.topic_settings import Difference, Owner, Wanted, Weight
 from producers.topics import missing_topics, survey_topics
 from schemas.topics import CONSUMED, TOPICS, dead_letter_topic, topic_name
+
+if TYPE_CHECKING:
+    from domain.reaction import Reaction
 
 RIGHTS_MAX: Final = 6
 MEND: Final = "`payments topics create --mend`"
@@ -68,7 +70,7 @@ async def check_topics(settings: Settings) -> None:
         raise WrongTopics("topics would lose or refuse events: " + "; ".join(stops))
 
 
-async def check_rights(settings: Settings, reactions: Sequence[Reaction] = (), *, relays: bool = False) -> None:
+async def check_rights(settings: Settings, reactions: "Sequence[Reaction]" = (), *, relays: bool = False) -> None:
     """Raise DownForEverybody, naming what to grant, unless Kafka lets us read for these reactions, and relay."""
     prefix = settings.topic_prefix
     lacked = await lacked_rights(

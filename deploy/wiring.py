@@ -1,22 +1,19 @@
-"""The composition root: makes ports, bounds and rules from settings, and engine, relay and the rest from those."""
+"""The composition root: makes ports and rules from settings, and the engine and the rest from those."""
 
 import asyncio
-import os
-import platform
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
-from typing import Any
 
 from consumers.adapters.gateway.references import could_name
-from consumers.adapters.kafka.source import KafkaSource
 from consumers.reactions import BY_NAME
 from consumers.runtime.asking import Asker
 from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
-from consumers.runtime.ports import Bounds, Local, Ports
+from consumers.runtime.ports import Local, Ports
 from consumers.runtime.resolving import Resolver
 from deploy import gateways
+from deploy.bounds import bounds_of, named_alike
 from deploy.contracts import Contracts, codec_of
 from deploy.gateways import event_list_of, is_live
 from deploy.inventories import check_inventory, is_elsewhere, local_of, remote_of
@@ -28,18 +25,11 @@ from deploy.topics import check_topics
 from deploy.tracing.instruments import tracer_of
 from domain.ids import OrderId
 from domain.ports.metering import StoreMeter, Unmetered
-from domain.ports.publisher import Publisher
-from domain.ports.source import Source
-from domain.reaction import Reaction
 from domain.rules import Rules
 from outbox.driver.connections import Connections
-from outbox.relay import Relay
-from outbox.relay.lease import deadline_s
 from outbox.schema.privileges import Process
 from outbox.store import PostgresStore
-from producers.kafka_publisher import KafkaPublisher
 from schemas.codec import Codec
-from schemas.topics import topic_name
 
 WRITTEN_MAX = 8_000
 """So many events that a process wrote it need not decode when it reads them: some 20 MB. Of a long backlog six thousand
@@ -48,26 +38,12 @@ orders are under way, each with one event that is to come back."""
 
 def rules_of(settings: Settings) -> Rules:
     """Make the rules from the settings of the same names."""
-    named = {**_named(settings, Rules.__struct_fields__), "four_eyes_minor": settings.four_eyes()}
+    named = {**named_alike(settings, Rules.__struct_fields__), "four_eyes_minor": settings.four_eyes()}
     return Rules(
         **named,
         livemode=settings.gateway == "stripe" and is_live(settings),
         inventory_elsewhere=is_elsewhere(settings),
     )
-
-
-def bounds_of(settings: Settings) -> Bounds:
-    """Make the runtime's bounds from the settings, most of them from those of the same names."""
-    return Bounds(
-        **_named(settings, Bounds.__slots__),
-        transactions_max=settings.batches_in_flight_max,
-        call_max_s=settings.gateway_connect_timeout_s + settings.gateway_timeout_s,
-        stock_call_max_s=settings.inventory_timeout_s,
-    )
-
-
-def _named(settings: Settings, fields: Iterable[str]) -> dict[str, Any]:
-    return {field: getattr(settings, field) for field in fields if field in Settings.model_fields}
 
 
 @asynccontextmanager
@@ -89,31 +65,6 @@ async def store_of(
         yield store
     finally:
         await store.close()
-
-
-def relay_of(
-    settings: Settings, on_turn: Callable[[str], None] = lambda _: None, instruments: Instruments | None = None
-) -> Relay:
-    """Make the relay. on_turn: called at every turn of its loop. instruments: what it does is counted there."""
-    metered = instruments.relay() if instruments is not None else None
-
-    async def make_publisher() -> Publisher:
-        publisher = KafkaPublisher(settings.kafka_options(), deadline_s=deadline_s(settings.relay_lease_s))
-        await publisher.start()
-        return publisher if metered is None else metered(publisher)
-
-    return Relay(
-        settings.direct_url(),
-        make_publisher,
-        prefix=settings.topic_prefix,
-        batch=settings.relay_batch,
-        poll_s=settings.relay_poll_s,
-        lease_s=settings.relay_lease_s,
-        # The rest of the time is for connections that close slowly.
-        stop_s=settings.drain_timeout_s / 4,
-        quarantine_max=settings.quarantine_max,
-        on_turn=on_turn,
-    )
 
 
 @asynccontextmanager
@@ -187,27 +138,3 @@ async def asker_of(settings: Settings) -> AsyncIterator[Asker]:
     async with store_of(settings) as store:
         local = Local(local_of(settings), notifier_of(settings))
         yield Asker(store, local, BY_NAME, rules_of(settings), Guard(bounds_of(settings)))
-
-
-def source_maker(settings: Settings, joined: Callable[[str], None] = lambda _: None) -> Callable[[Reaction], Source]:
-    """Return a function that makes a member of a reaction's consumer group. Group names have the topics' prefix.
-
-    joined: called with the reaction's name when it has joined.
-    """
-    # Kafka assigns partitions in the order of the members' names, which begin with this. So a process gets the same
-    # partitions of every topic, and one process handles all events of an order.
-    connection = {**settings.kafka_options(), "client_id": f"payments-{platform.node()}-{os.getpid()}"}
-    prefix = settings.topic_prefix
-
-    def make(reaction: Reaction) -> Source:
-        return KafkaSource(
-            topic_name(prefix, reaction.trigger.TYPE),
-            prefix + reaction.group,
-            connection,
-            linger_s=settings.linger_ms / 1000,
-            drain_timeout_s=settings.drain_timeout_s,
-            unpacked_bytes_max=settings.unpacked_bytes_max,
-            on_joined=partial(joined, reaction.name),
-        )
-
-    return make

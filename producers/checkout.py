@@ -19,6 +19,7 @@ from producers.unchecked import Unencodable, encode_unchecked
 from schemas.codec import Codec
 from schemas.conversion import what_is_wrong
 from schemas.envelope import headers
+from schemas.models import EVENTS
 from schemas.records import Event
 from schemas.rejection import Rejected
 from schemas.shapes import SHAPES
@@ -119,7 +120,7 @@ class Checkout:
             if value is not None and not (isinstance(value, str | datetime) and _ISO_8601.match(str(value))):
                 raise _Wrong(f"{name}: must be a time in ISO 8601, such as 2026-01-31T12:00:00Z")
         try:
-            return TOPICS[event_type].model.model_validate(fields)
+            return EVENTS[event_type].model_validate(fields)
         except ValidationError as error:
             raise _Wrong(what_is_wrong(error)) from None
 

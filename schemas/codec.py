@@ -13,11 +13,12 @@ from schemas.conversion import Conversion
 from schemas.framing import CONFLUENT, HEADS, FrameReader
 from schemas.hiding import Hidden, hide
 from schemas.limits import AMOUNT_MAX_MINOR, limits_of
+from schemas.models import EVENTS
 from schemas.records import Event, OrderEvent, OwnEvent
 from schemas.registry import NotRegistered, Registry
 from schemas.rejection import Reason, Rejected
 from schemas.shapes import SHAPES
-from schemas.topics import CONSUMED, EVENTS, subject_name
+from schemas.topics import CONSUMED, subject_name
 from schemas.writing import event_writer
 
 MESSAGE_BYTES_MAX: Final = 1_000_000

@@ -1,10 +1,14 @@
-"""The headers of a message: CloudEvents 1.0 in Kafka's binary mode. They only repeat what the event says."""
+"""The headers of a message: CloudEvents 1.0 in Kafka's binary mode. They only repeat what the event says.
+
+A relay makes them of an event's parts, so no model is loaded here.
+"""
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from schemas.records import Event
+if TYPE_CHECKING:
+    from schemas.records import Event
 
 SOURCE: Final = "/payments"
 CONTENT_TYPE: Final = "application/avro"
@@ -14,7 +18,7 @@ _CONTENT: Final = ("content-type", CONTENT_TYPE.encode())
 Header = tuple[str, bytes]
 
 
-def headers(event: Event, source: str = SOURCE, traceparent: str | None = None) -> list[Header]:
+def headers(event: "Event", source: str = SOURCE, traceparent: str | None = None) -> list[Header]:
     """Return the headers of an event, for readers that do not decode it. All values are UTF-8.
 
     source: a URI reference to the publisher. traceparent: W3C's trace context of this hop.

@@ -3,11 +3,12 @@
 from typing import Final
 
 from schemas.fields import LARGEST_EVENT_BYTES
+from schemas.models import EVENTS
 from schemas.records import OwnEvent
 from schemas.registry import Registry
 from schemas.rejection import Reason, Rejected
 from schemas.shapes import SHAPES
-from schemas.topics import EVENTS, subject_name
+from schemas.topics import subject_name
 from schemas.unknown import likely_cause
 from schemas.versions import EVENT_OF, OURS, RELEASED, Writer, make_writer, reject_schema
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from schemas.bodies import read_body
 from schemas.fields import HIDDEN
 from schemas.framing import SINGLE_OBJECT
-from schemas.topics import EVENTS
+from schemas.models import EVENTS
 from schemas.versions import EVENT_OF, Writer
 
 METHOD: Final = "payment_method"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from schemas.compatibility import compatible, enums
+from schemas.models import EVENTS
 from schemas.shapes import load
-from schemas.topics import EVENTS
 from schemas.version import RELEASE
 
 COMING: Final = RELEASE

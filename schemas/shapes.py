@@ -13,7 +13,7 @@ from fastavro import parse_schema
 from fastavro.schema import to_parsing_canonical_form
 
 from schemas.fingerprints import crc_64_avro
-from schemas.topics import EVENTS
+from schemas.models import EVENTS
 
 NAMESPACE: Final = "payments"
 _MEANING_ONLY: Final = frozenset({"logicalType", "precision", "scale", "doc", "order"})

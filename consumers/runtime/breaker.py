@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-from consumers.runtime.ports import Bounds
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.ramp import Ramp
 from domain.alarms import Lasting
 from domain.operation import OperationKind

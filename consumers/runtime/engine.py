@@ -8,6 +8,7 @@ from typing import Any, Final
 import structlog
 
 from consumers.runtime.answers import Answers
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.breaker import Breaker
 from consumers.runtime.edges import Edge, Edges
 from consumers.runtime.guard import Guard
@@ -17,7 +18,7 @@ from consumers.runtime.pace import Pace
 from consumers.runtime.passing import Passing
 from consumers.runtime.performing import OperationPerformer
 from consumers.runtime.planning import Planner
-from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.ports import Ports
 from consumers.runtime.processing import BatchProcessor
 from consumers.runtime.reading import Reader
 from consumers.runtime.runner import Runner

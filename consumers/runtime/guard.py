@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from consumers.runtime.ports import Bounds
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.waiting import pause
 from domain.alarms import Lasting
 from domain.backoff import outage_backoff_s

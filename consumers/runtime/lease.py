@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from consumers.runtime.ports import Bounds
+from consumers.runtime.bounds import Bounds
 from domain.lease_margin import LEASE_MARGIN
 from domain.operation import GatewayCall
 from domain.ports.store import Claimed

@@ -12,8 +12,8 @@ from domain.ports.source import Message, Stretch
 from schemas import cards
 from schemas.events import Event, OrderEvent
 from schemas.hiding import Hidden, hide_in
+from schemas.models import EVENTS
 from schemas.rejection import Reason
-from schemas.topics import EVENTS
 
 NOT_READ: Final = frozenset(
     {Reason.UNDECODABLE, Reason.NOT_CANONICAL, Reason.TOO_LARGE, Reason.UNKNOWN_SCHEMA, Reason.WRONG_SCHEMA}

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import structlog
 
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.breaker import Breaker
 from consumers.runtime.calling import Caller, EdgeCalls, PutAnswers, by_id
 from consumers.runtime.lease import Lease
 from consumers.runtime.open_operations import OpenOperations
-from consumers.runtime.ports import Bounds
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.ramp import Ramp
 from domain.errors import DownForEverybody, Transient

@@ -6,10 +6,11 @@ from typing import Final
 
 import structlog
 
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.deciding import Decider
 from consumers.runtime.letters import Letters, ids_of
 from consumers.runtime.pace import Pace
-from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.ports import Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.reading import Failed, Read, Taken
 from consumers.runtime.work import Work

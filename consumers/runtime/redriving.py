@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.cutting import is_theirs
 from consumers.runtime.deciding import Decider
 from consumers.runtime.guard import Guard
 from consumers.runtime.letters import Letters
-from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.ports import Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.reading import Reader, Taken
 from consumers.runtime.work import Work

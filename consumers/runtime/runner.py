@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import structlog
 
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.edges import Edges
 from consumers.runtime.guard import Guard, Stopped
 from consumers.runtime.pace import HeldBack, Pace
 from consumers.runtime.passing import Passing
-from consumers.runtime.ports import Bounds
 from consumers.runtime.processing import BatchProcessor
 from consumers.runtime.waiting import pause
 from domain.alarms import Lasting

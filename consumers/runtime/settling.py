@@ -11,10 +11,11 @@ from typing import Final
 import structlog
 
 from consumers.runtime.answers import Answer, Answers
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.cutting import or_cut
 from consumers.runtime.guard import Guard
 from consumers.runtime.locks import RETRY_S, Detour, LockWatch
-from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.ports import Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.work import Work
 from domain.alarms import ring

@@ -8,7 +8,8 @@ import click
 from consumers.reactions import BY_TRIGGER, REACTIONS
 from deploy.cli.common import settings_for_command
 from deploy.consuming import all_consumed, check_consumed
-from deploy.roles import Roles, roles_until, run_until_stopped
+from deploy.processes import run_until_stopped
+from deploy.roles import Roles, roles_until
 from domain.reaction import Reaction
 
 ALL = "all"

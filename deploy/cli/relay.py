@@ -5,7 +5,8 @@ from functools import partial
 import click
 
 from deploy.cli.common import emit, settings_for_command
-from deploy.roles import relay_once, relay_until, run_once, run_until_stopped
+from deploy.processes import run_once, run_until_stopped
+from deploy.relaying import relay_once, relay_until
 from schemas.texts import counted
 
 

@@ -6,10 +6,11 @@ import click
 
 from deploy.cli.common import answer, emit, emit_json, json_option, say, settings_for_command
 from deploy.settings import Settings, SettingsError
+from schemas.models import EVENTS
 from schemas.releases import COMING, broken_promises, release_of, releases, undefaulted
 from schemas.shapes import SHAPES, load
 from schemas.texts import counted
-from schemas.topics import EVENTS, topic_name
+from schemas.topics import topic_name
 
 if TYPE_CHECKING:
     from schemas.reading_back import Registration

@@ -5,7 +5,8 @@ from functools import partial
 import click
 
 from deploy.cli.common import emit, settings_for_command
-from deploy.roles import Roles, roles_until, run_once, run_until_stopped, sweep_once
+from deploy.processes import run_once, run_until_stopped
+from deploy.roles import Roles, roles_until, sweep_once
 from schemas.texts import counted
 
 

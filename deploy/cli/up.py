@@ -12,7 +12,8 @@ from deploy.cli.places import data_option, elsewhere, list_servers, progress_of
 from deploy.consuming import all_consumed
 from deploy.gateways import wants_sandbox
 from deploy.inventories import wants_stockhouse
-from deploy.roles import Roles, roles_until, run_until_stopped
+from deploy.processes import run_until_stopped
+from deploy.roles import Roles, roles_until
 from deploy.running import Stopping, run
 from deploy.settings import Settings
 from deploy.telemetry import quieten_kafka

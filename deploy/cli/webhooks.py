@@ -5,7 +5,8 @@ from functools import partial
 import click
 
 from deploy.cli.common import settings_for_command
-from deploy.roles import run_until_stopped, webhooks_until
+from deploy.processes import run_until_stopped
+from deploy.roles import webhooks_until
 
 
 @click.command()

@@ -33,8 +33,9 @@ from schemas.events import (
     ShortageReason,
     Stage,
 )
+from schemas.models import EVENTS
 from schemas.shapes import SHAPES
-from schemas.topics import EVENTS, TOPICS
+from schemas.topics import TOPICS
 
 AT: Final = datetime(2026, 3, 2, 9, 30, 0, 123456, tzinfo=UTC)
 """When the examples on the pages happened: always the same, so that pages change only with what they say."""

@@ -15,6 +15,7 @@ from producers.partitioning import hash_of
 from producers.topic_settings import KEPT_AT_LEAST_MS, Owner, Wanted
 from schemas.events import Event, OrderEvent
 from schemas.field_docs import FieldDoc, event_doc, field_docs
+from schemas.models import EVENTS
 from schemas.rejection import Reason
 from schemas.releases import COMING, release_of
 from schemas.shapes import SHAPES
@@ -131,7 +132,7 @@ def _facts(prefix: str, wanted: Wanted, event: Event) -> EventFacts:
         publisher="payments" if topic.ours else BY_PUBLISHER[topic.publisher].slug,
         readers=tuple(reader.slug for reader in READERS if event_type in reader.reads),
         dead_letters=dead_letter_topic(prefix, event_type) if topic.consumed else None,
-        key="order_id" if issubclass(topic.model, OrderEvent) else "sku",
+        key="order_id" if issubclass(EVENTS[event_type], OrderEvent) else "sku",
         fingerprint=SHAPES[event_type].fingerprint.hex(),
         released=release_of(event_type),
         kept_ms=_kept_ms(owners_of(prefix)[topic_name(prefix, event_type)], wanted),

@@ -7,7 +7,7 @@ from consumers.runtime.letters import Letters
 from deploy.contract_pages.examples import AT, PAID, examples
 from domain.dead_letter import DeadLetter
 from domain.ports.source import Message
-from outbox.journal import dead_letter_row
+from outbox.journal.rows import dead_letter_row
 from schemas.codec import Codec
 from schemas.rejection import Reason, Rejected
 

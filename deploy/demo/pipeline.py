@@ -9,7 +9,8 @@ from pathlib import Path
 
 from deploy import telemetry
 from deploy.consuming import all_consumed
-from deploy.roles import Roles, roles_until, run_until_stopped
+from deploy.processes import run_until_stopped
+from deploy.roles import Roles, roles_until
 from deploy.settings import load_settings
 
 READY = "pipeline.ready"

@@ -18,7 +18,7 @@ from deploy.demo.traffic import QUIET_S, Progress, Traffic
 from deploy.demo.verdict import Evidence, Verdict, judge
 from deploy.demo.watch import Observed, Watcher
 from deploy.playbank.ledger import SandboxLedger
-from deploy.roles import leaves
+from deploy.processes import leaves
 from deploy.running import Stopping, run
 from deploy.stockhouse.client import StockhouseClient
 from deploy.views.timeline import JournalEvent, decode_journal

@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.failure_codes import FailureCode
 from schemas.fields import NotificationKind
-from schemas.topics import EVENTS
+from schemas.models import EVENTS
 
 
 class Money(StrEnum):

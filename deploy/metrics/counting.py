@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from deploy.metrics.metric import NONE, OTHER
+from deploy.metrics.metric import NONE, known
 from deploy.metrics.numbers import Numbers
 from domain.alarms import ALARMS
 from domain.failure_codes import FailureCode
@@ -11,8 +11,8 @@ from domain.order import FINAL, Order, Status
 from domain.ports.metering import Written
 from domain.ports.store import Change
 from schemas.events import OrderCancelled, OwnEvent, PaidAndConfirmed, PaymentFailed, PaymentReviewRequired
+from schemas.models import EVENTS
 from schemas.rejection import Reason
-from schemas.topics import EVENTS
 
 OUTCOMES: Final[dict[type[OwnEvent], str]] = {
     PaidAndConfirmed: Status.PAID_AND_CONFIRMED.value,
@@ -24,11 +24,6 @@ _FAILURES: Final = frozenset(code.value for code in FailureCode)
 _REVIEWS: Final = frozenset(alarm.removeprefix("review_") for alarm in ALARMS if alarm.startswith("review_"))
 _BANKS: Final = frozenset({"BANK", "OTHER"})
 """Kinds of payment methods that a bank may process for days."""
-
-
-def known(value: str, values: Iterable[str]) -> str:
-    """Return a code that may be a label's value."""
-    return value if value in values else OTHER
 
 
 def review_label(reason: str) -> str:

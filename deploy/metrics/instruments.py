@@ -11,24 +11,25 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from consumers.runtime.edges import Edge
 from deploy.failures import WRONG_USAGE, Failure
 from deploy.metrics.health import Health
 from deploy.settings import Settings, split_address
 from deploy.telemetry import hear_alarms
 from domain.alarms import ALARMS
-from domain.ports.gateway import Gateway
-from domain.ports.inventory import RemoteInventory
-from domain.ports.metering import StoreMeter
 from domain.ports.publisher import Publisher
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from consumers.runtime.edges import Edge
     from deploy.metrics.answering import Answering
     from deploy.metrics.counting import Counting
     from deploy.metrics.numbers import Numbers
     from deploy.metrics.publishing import Publishing
+    from domain.ports.gateway import Gateway
+    from domain.ports.inventory import RemoteInventory
+    from domain.ports.metering import StoreMeter
+    from domain.ports.tracing import Tracer
 
 CONNECTIONS_MAX: Final = 100
 LAST_SCRAPE_S: Final = 20.0
@@ -39,8 +40,12 @@ _HELD_BACK: Final = "payments_new_orders_held_back_seconds_total"
 class Instruments:
     """domain.ports.metering.RunMeter. Without PAYMENTS_METRICS_LISTEN numbers is None, and nothing is counted.
 
-    roles: what the process does, for a label.
+    roles: what the process does, for a label. tracer: hears of messages; None: none are told.
+
+    A relay has instruments, and neither edges nor orders: it loads none of their ports.
     """
+
+    tracer: "Tracer | None" = None
 
     def __init__(self, settings: Settings, roles: str, stalled_after_s: float) -> None:
         self.health = Health(stalled_after_s)
@@ -70,7 +75,7 @@ class Instruments:
             joined = self.health.has_joined
             self.numbers.gauge("payments_consumer_joined", lambda: {(name,): float(joined(name)) for name in reactions})
 
-    def store_meter(self) -> StoreMeter | None:
+    def store_meter(self) -> "StoreMeter | None":
         """Return what hears of transactions; None if nothing is counted."""
         if self.numbers is not None and self._counting is None:
             from deploy.metrics.counting import Counting  # noqa: PLC0415 - loaded if it is asked for
@@ -78,7 +83,7 @@ class Instruments:
             self._counting = Counting(self.numbers, self._settings.topic_prefix)
         return self._counting
 
-    def gateway(self, gateway: Gateway) -> Gateway:
+    def gateway(self, gateway: "Gateway") -> "Gateway":
         """Return the gateway, its calls counted."""
         if self.numbers is None:
             return gateway
@@ -86,7 +91,7 @@ class Instruments:
 
         return MeteredGateway(gateway, self.numbers)
 
-    def inventory(self, inventory: RemoteInventory | None) -> RemoteInventory | None:
+    def inventory(self, inventory: "RemoteInventory | None") -> "RemoteInventory | None":
         """Return the inventory elsewhere, its calls counted."""
         if self.numbers is None or inventory is None:
             return inventory
@@ -125,7 +130,7 @@ class Instruments:
         for each in waiting:
             each.cancel()
 
-    def watch_edges(self, edges: Iterable[Edge]) -> None:
+    def watch_edges(self, edges: "Iterable[Edge]") -> None:
         """Tell the state of these edges."""
         if self.numbers is None:
             return
@@ -198,7 +203,7 @@ class Instruments:
         return address
 
     def _describe(self, numbers: "Numbers", roles: str) -> None:
-        from deploy.metrics.counting import known  # noqa: PLC0415 - loaded if it is asked for
+        from deploy.metrics.metric import known  # noqa: PLC0415 - loaded if it is asked for
 
         labels = (version("payments"), roles)
         numbers.gauge("payments_process_info", lambda: {labels: 1})
@@ -208,7 +213,7 @@ class Instruments:
         hear_alarms(lambda reason: alarms.add((known(reason, ALARMS),)))
 
 
-def _ramp_limit(edge: Edge) -> float:
+def _ramp_limit(edge: "Edge") -> float:
     return 0 if edge.breaker.ramp is None else edge.breaker.ramp.limit
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from deploy.metrics.counting import known
+from deploy.metrics.metric import known
 from deploy.metrics.numbers import Numbers
 from domain.alarms import ALARMS
 from domain.ports.publisher import Interrupted, OutgoingMessage, Published, Publisher, always

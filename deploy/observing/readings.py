@@ -14,7 +14,8 @@ from typing import Any, Final
 import psycopg
 import structlog
 
-from deploy.metrics.counting import event_label, known, letter_label, review_label
+from deploy.metrics.counting import event_label, letter_label, review_label
+from deploy.metrics.metric import known
 from deploy.metrics.numbers import Counter, Labels, Numbers
 from deploy.metrics.of_state import OF_STATE
 from deploy.observing.lags import Lags

@@ -18,8 +18,8 @@ from outbox.audit.topics import read_by_rules_of_its_day
 from outbox.operators.taking_over import Name, processed, versions
 from schemas.codec import Codec
 from schemas.events import CustomerNotificationRequested, Event, OrderEvent, OwnEvent
+from schemas.models import EVENTS
 from schemas.rejection import Rejected
-from schemas.topics import EVENTS
 
 TOLD_AGAIN: Final = CustomerNotificationRequested.TYPE
 """Its consumer reads it again: whether the customer was told nobody knows. It opens nothing."""

@@ -19,7 +19,7 @@ from deploy.replay.manifest import Counts, Window, iso
 from deploy.replay.topics import Lost, Read, TopicReader, open_topics
 from deploy.replay.views import views
 from deploy.settings import Settings
-from schemas.topics import EVENTS
+from schemas.models import EVENTS
 
 DICTIONARY: Final = "dictionary.md"
 VIEWS: Final = "views.sql"

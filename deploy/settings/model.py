@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import PrivateAttr, model_validator
 
-from deploy.settings import amounts, checks, external, security, telling
+from deploy.settings import checks, external, security, telling
 from deploy.settings.names import setting_name
 from deploy.settings.places import mask_database_url, mask_url, url_for
 from deploy.settings.sections import (
@@ -37,8 +37,9 @@ class Settings(Watching, Runtime, RulesOfOrders, Inventory, Telling, Operations,
         checks.check_places(self)
         security.check_security(self)
         checks.check_gateway(self)
-        amounts.amount_limits(self.amount_max_minor)
-        amounts.four_eyes_limits(self.four_eyes_minor)
+        if self.amount_max_minor is not None:
+            self.amount_limits()
+        self.four_eyes()
         checks.check_texts(self)
         checks.check_webhooks(self)
         telling.check_telling(self)
@@ -96,10 +97,16 @@ class Settings(Watching, Runtime, RulesOfOrders, Inventory, Telling, Operations,
 
     def amount_limits(self) -> Mapping[str, int]:
         """Return the largest total of every currency, in its minor units."""
+        from deploy.settings import amounts  # noqa: PLC0415 - loads the table of currencies, and some commands need none
+
         return amounts.amount_limits(self.amount_max_minor)
 
     def four_eyes(self) -> Mapping[str, int] | None:
         """Return up to which sum of an order's refunds one person decides, by currency; None: there is no limit."""
+        if self.four_eyes_minor is None:
+            return None
+        from deploy.settings import amounts  # noqa: PLC0415 - as above
+
         return amounts.four_eyes_limits(self.four_eyes_minor)
 
     def masked(self) -> dict[str, Any]:

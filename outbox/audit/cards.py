@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from outbox.audit.books import Books
 from schemas.cards import contains_card_number
 from schemas.codec import Codec
+from schemas.models import EVENTS
 from schemas.rejection import Reason, Rejected
-from schemas.topics import CONSUMED, EVENTS, TOPICS
+from schemas.topics import CONSUMED, TOPICS
 
 IDS: Final = frozenset({"order_id", "customer_id", "correlation_id", "sku"})
 """Fields and columns with ids that others chose."""

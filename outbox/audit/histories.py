@@ -12,7 +12,7 @@ from domain.operation import OperationKind, OperationState
 from domain.order import FINAL, HoldState, Status
 from outbox.audit.profiles import AttemptSummary, HoldSummary, Profile
 from schemas import events
-from schemas.topics import EVENTS
+from schemas.models import EVENTS
 
 STATUS_OF: Final = {
     events.CustomerActionRequired.TYPE: Status.ACTION_REQUIRED,

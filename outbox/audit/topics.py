@@ -15,12 +15,12 @@ from domain.content import hash_content, inbox_content
 from outbox.audit.books import Books
 from outbox.audit.cards import check_message
 from outbox.audit.report import VIOLATIONS_KEPT_MAX
-from outbox.journal import ORIGIN, letter_id
+from outbox.journal.rows import ORIGIN, letter_id
 from outbox.schema.partitions import oldest_day
 from schemas.codec import Codec
+from schemas.models import EVENTS
 from schemas.records import Event
 from schemas.rejection import Reason, Rejected
-from schemas.topics import EVENTS
 
 RULES_OF_THEIR_DAY: Final = frozenset({Reason.AMOUNT_LIMIT, Reason.UNKNOWN_CURRENCY})
 DEAD_LETTERS: Final = ".dlt"

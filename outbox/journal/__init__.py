@@ -1,8 +1,5 @@
 """What is kept to be sent: events and copies of dead letters, as rows of the journal.
 
-What belongs here: the form of a row, and its bounds. Never here: a statement, who writes the row, who sends it.
+What belongs here: the form of a row, its bounds, and what who writes rows and who sends them must agree on. Never here:
+who writes the row, who sends it. The package imports none of its modules: a relay makes no row, so it loads no event.
 """
-
-from outbox.journal.rows import ORIGIN, RowEncoder, dead_letter_row, letter_id, letter_origin
-
-__all__ = ["ORIGIN", "RowEncoder", "dead_letter_row", "letter_id", "letter_origin"]

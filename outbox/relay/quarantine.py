@@ -8,9 +8,9 @@ import structlog
 from domain.alarms import ring
 from domain.blame import blame
 from domain.errors import TooManyQuarantined
+from outbox.journal.quarantined import lately
 from outbox.relay.held import Place
 from outbox.relay.reading import EVENT_ID, MESSAGE_ID, ORDER_ID, TOPIC, Row
-from outbox.store.quarantine import lately
 
 LOOK_S: Final = 30.0
 """Seconds between checks whether an operator released one."""

@@ -14,12 +14,12 @@ from domain.ports.publisher import Publisher
 from outbox.driver.conninfo import connect_as
 from outbox.driver.session import Session
 from outbox.driver.sqlstates import may_pass
+from outbox.journal.waking import CHANNEL
 from outbox.relay.lapses import Lapses
 from outbox.relay.lease import Lease, LeaseLost, new_holder
 from outbox.relay.outages import Outages, cause_of, is_too_much
 from outbox.relay.sending import Sending
 from outbox.relay.waiting import pause, wait_for_rows
-from outbox.store.statements import CHANNEL
 
 CONNECT_S: Final = 60.0
 """For all servers that the address names: they are tried in turn, and one that does not answer costs its time-out."""

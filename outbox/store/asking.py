@@ -12,7 +12,7 @@ from domain.ports.source import Passed
 from outbox.driver.connections import PRELUDE, Connections
 from outbox.driver.exchange import Exchange
 from outbox.driver.session import Session
-from outbox.journal import letter_origin
+from outbox.journal.rows import letter_origin
 from outbox.store import early, questions
 from outbox.store.faults import in_domain
 

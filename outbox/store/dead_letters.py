@@ -14,8 +14,8 @@ from typing import Final, LiteralString
 
 from domain.dead_letter import DeadLetter
 from outbox.driver.batches import Row
-from outbox.journal import dead_letter_row, letter_origin
 from outbox.journal.limits import original_headers, storable_text, storable_time
+from outbox.journal.rows import dead_letter_row, letter_origin
 from outbox.store import statements
 from outbox.store.wire import Wire
 

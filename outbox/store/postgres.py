@@ -15,7 +15,7 @@ from domain.ports.metering import StoreMeter
 from domain.ports.store import Claimed
 from domain.ports.upkeep import InboxUpkeep
 from outbox.driver.connections import Connections
-from outbox.journal import RowEncoder
+from outbox.journal.rows import RowEncoder
 from outbox.schema.mapping import OPERATIONS
 from outbox.store import locks, statements
 from outbox.store.asking import PgQuestions

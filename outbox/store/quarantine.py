@@ -1,4 +1,4 @@
-"""Quarantine in the database: what waits, how much came lately, and work that raised without a message.
+"""Quarantine in the database: what waits, and work that raised without a message.
 
 A message that raised is a dead letter that `waits`. An operation, an order of the sweep and a message of the relay
 (`relay/quarantine.py`) are rows of `quarantine`. An order waits while it has a waiting letter or a row that nobody has
@@ -21,10 +21,6 @@ IN_QUARANTINE: Final[LiteralString] = """
     SELECT order_id FROM dead_letter WHERE waits AND order_id IS NOT NULL
     UNION SELECT order_id FROM quarantine WHERE released_at IS NULL AND order_id IS NOT NULL"""
 """All orders that wait."""
-LATELY: Final[LiteralString] = """
-    SELECT (SELECT count(*) FROM dead_letter
-             WHERE reason = 'quarantined' AND NOT behind AND first_at > now() - interval '10 minutes')
-         + (SELECT count(*) FROM quarantine WHERE at > now() - interval '10 minutes')"""
 
 _OPERATION: Final[LiteralString] = """
     WITH kept AS (
@@ -53,9 +49,3 @@ async def set_aside(connection: psycopg.AsyncConnection[Any], work: SetAside) ->
     cursor = await connection.execute(_STATEMENTS[work.kind], work._asdict())
     row = await cursor.fetchone()
     return None if row is None else int(row[0])
-
-
-async def lately(connection: psycopg.AsyncConnection[Any]) -> int:
-    """Count what all processes put there in the last ten minutes, without messages that wait behind others."""
-    ((count,),) = await (await connection.execute(LATELY)).fetchall()
-    return int(count)

@@ -3,6 +3,7 @@
 from typing import Final, LiteralString
 
 from outbox.driver.batches import Column, batch, insert, unnest, word
+from outbox.journal.waking import CHANNEL
 from outbox.schema.mapping import (
     ATTEMPTS,
     BESIDE,
@@ -16,8 +17,6 @@ from outbox.schema.mapping import (
     TIME,
 )
 
-CHANNEL: Final = "payments_outbox"
-"""The relay listens here. One notification a transaction, never one a message: NOTIFY takes a global lock."""
 WAKE: LiteralString = f"NOTIFY {CHANNEL}"
 
 INSERT_NOTIFICATIONS = insert(

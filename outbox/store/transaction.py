@@ -14,7 +14,8 @@ from domain.order import Order
 from domain.ports.store import Changes, Receipt, SetAside
 from outbox.driver.batches import Row
 from outbox.driver.session import Session
-from outbox.journal import RowEncoder
+from outbox.journal.quarantined import lately
+from outbox.journal.rows import RowEncoder
 from outbox.store import dead_letters, early, inbox, quarantine, questions, statements, unseen
 from outbox.store.learned import Learned
 from outbox.store.loading import Loading
@@ -124,7 +125,7 @@ class PgTransaction:
 
     async def quarantined_lately(self) -> int:
         """Count what came into quarantine in the last ten minutes."""
-        return await quarantine.lately(await self.plain())
+        return await lately(await self.plain())
 
     async def states(
         self, operations: Sequence[tuple[OrderId, OperationId]]

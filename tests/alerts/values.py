@@ -14,8 +14,8 @@ from domain.operation import OperationKind, OperationState
 from domain.order import Status
 from domain.outcome import Outcome
 from outbox.audit import NUMBERED
+from schemas.models import EVENTS
 from schemas.rejection import Reason
-from schemas.topics import EVENTS
 
 _REVIEWS: Final = [*(reason.removeprefix("review_") for reason in REVIEWS), OTHER]
 _LETTERS: Final = [*(reason.value for reason in Reason), OTHER]

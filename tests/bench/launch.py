@@ -3,92 +3,43 @@
 The simulated gateway keeps its books in the process: an authorization of one process is unknown to another, and every
 transaction is kept for good. Where the benchmark runs several processes, or half a million orders, this one stands in:
 it remembers nothing, for each answer follows from the call alone, so that every process gives the same. It waits as the
-simulated one does. All else is the command as it ships. With BENCH_HOPS_FILE its spans go to that file
-(tests/bench/hops).
+simulated one does. All else is the command as it ships: it loads what the command loads, so that its memory is the
+command's. With BENCH_HOPS_FILE its spans go to that file (tests/bench/hops).
 """
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+import sys
 from pathlib import Path
+from typing import Final
 
-from deploy import gateways
 from deploy.cli import main
-from deploy.playbank.methods import method_of
-from deploy.settings import Settings
-from domain.failure_codes import FailureCode
-from domain.news import RefundFailure, TransactionNews
-from domain.notices import Notice
-from domain.operation import GatewayCall, OperationKind
-from domain.outcome import Approved, Declined, GatewayOutcome
-from domain.ports.gateway import Begin, Gateway, GatewayAnswer, at_once
-from tests.bench.hops.recording import FILE, record_to
+from deploy.lean import load_log
 
-AUTHORIZATION_TTL = timedelta(days=7)
+FILE: Final = "BENCH_HOPS_FILE"
+"""The environment variable that names the file of spans."""
+CALLING: Final = frozenset({"consume", "sweep", "up"})
+"""The commands that call a gateway."""
 
 
-class StatelessGateway:
-    """A `Gateway` whose answers follow from the calls."""
+def stand_in() -> None:
+    """Have this process call the gateway without memory."""
+    from deploy import gateways
+    from tests.bench.stateless import gateway_of
 
-    def __init__(self, latency_s: float) -> None:
-        self._latency_s = latency_s
-
-    async def perform(
-        self, calls: Sequence[GatewayCall], begin: Begin = at_once
-    ) -> AsyncIterator[Sequence[GatewayAnswer]]:
-        """Answer all after the latency."""
-        calls = [call for call in calls if begin(call)]
-        if self._latency_s:
-            await asyncio.sleep(self._latency_s)
-        yield [GatewayAnswer(call.operation_id, answer(call)) for call in calls]
-
-    async def look_up(self, calls: Sequence[GatewayCall]) -> AsyncIterator[Sequence[GatewayAnswer]]:
-        """Answer as if everything had been performed."""
-        async for group in self.perform(calls):
-            yield group
-
-    async def late_refunds(self, _: datetime) -> AsyncIterator[Sequence[RefundFailure | Notice]]:
-        """List none: no refund of this gateway fails."""
-        nothing: Sequence[RefundFailure | Notice] = ()
-        yield nothing
-
-    async def news_of(self, _: str, *, with_disputes: bool) -> TransactionNews | None:
-        """Know nothing: this gateway tells nothing unasked."""
-        return None
-
-    async def close(self) -> None:
-        """Nothing to give up."""
+    gateways.gateway_of = gateway_of
 
 
-def answer(call: GatewayCall) -> GatewayOutcome:
-    """Say what becomes of a call: always the same of the same."""
-    match call.kind:
-        case OperationKind.AUTHORIZE:
-            transaction_id = f"pi_{call.operation_id.hex}"
-            method = method_of(call.token or "")
-            if method is None or method.decline is not None:
-                code = method.decline.code if method is not None and method.decline is not None else "no_such_method"
-                return Declined(FailureCode.CARD_DECLINED, code, transaction_id)
-            expires_at = call.opened_at + AUTHORIZATION_TTL
-            return Approved(transaction_id, amount_minor=call.amount_minor, expires_at=expires_at)
-        case OperationKind.CAPTURE:
-            return Approved(call.transaction_id, amount_minor=call.amount_minor, captured=True)
-        case OperationKind.VOID:
-            return Approved(call.transaction_id, amount_minor=call.amount_minor)
-        case OperationKind.REFUND:
-            return Approved(call.transaction_id, f"re_{call.operation_id.hex}", call.amount_minor)
-        case _:
-            raise ValueError(f"a gateway does not {call.kind}")
+def keep_spans(file: Path) -> None:
+    """Have this process keep every span for this file."""
+    from tests.bench.hops.recording import record_to
 
-
-def gateway_of(settings: Settings, known_before: object = None) -> Gateway:
-    """Make it with the simulated gateway's latency."""
-    return StatelessGateway(settings.simulated_latency_ms / 1000)
+    record_to(file)
 
 
 if __name__ == "__main__":
-    gateways.gateway_of = gateway_of
-    if file := os.environ.get(FILE):  # noqa: TID251 - a setting of the bench
-        record_to(Path(file))
+    load_log()
+    if CALLING & set(sys.argv[1:2]):
+        stand_in()
+    if name := os.environ.get(FILE):  # noqa: TID251 - a setting of the bench
+        keep_spans(Path(name))
     main()

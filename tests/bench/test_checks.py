@@ -5,8 +5,8 @@ from domain.ids import OrderId
 from domain.operation import GatewayCall, OperationKind, idempotency_key, operation_id
 from domain.outcome import Approved, Declined
 from tests.bench.checks import Expected, expected, wrong_counts, wrong_outcomes
-from tests.bench.launch import answer
 from tests.bench.orders import encoder, make_orders
+from tests.bench.stateless import answer
 from tests.schemas.builders import AT
 
 KINDS = {"a": "paid", "b": "declined", "c": "short"}

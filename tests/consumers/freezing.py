@@ -18,10 +18,12 @@ from consumers.order_confirmed import authorize_payment
 from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine
 from consumers.runtime.ports import Ports
+from deploy.bounds import bounds_of
 from deploy.contracts import codec_of
 from deploy.playbank.in_process import SimulatedGateway
 from deploy.settings import Settings
-from deploy.wiring import bounds_of, rules_of, source_maker
+from deploy.sources import source_maker
+from deploy.wiring import rules_of
 from domain.operation import GatewayCall, Operation
 from domain.ports.gateway import Begin, GatewayAnswer, at_once
 from domain.ports.store import Transaction

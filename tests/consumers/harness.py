@@ -27,10 +27,13 @@ from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.ports import Decode, Local, Ports
 from consumers.runtime.resolving import Resolver
+from deploy.bounds import bounds_of
 from deploy.inventories import local_of, remote_of
+from deploy.relaying import relay_of
 from deploy.settings import Settings
+from deploy.sources import source_maker
 from deploy.topics import owners_of
-from deploy.wiring import bounds_of, relay_of, rules_of, source_maker
+from deploy.wiring import rules_of
 from domain.operation import UNFINISHED, OperationKind
 from domain.ports.store import Store
 from domain.reaction import Reaction

@@ -12,10 +12,11 @@ import psycopg
 from consumers.adapters.inventory.internal import InternalInventory
 from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, BY_TRIGGER
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.engine import Engine
 from consumers.runtime.letters import Letters
 from consumers.runtime.planning import Planner
-from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.ports import Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.reading import Reader
 from domain.blame import blame

@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import replace
 
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.breaker import Breaker
-from consumers.runtime.ports import Bounds
 from tests.eventually import EVENTUALLY_S
 
 BOUNDS = Bounds(breaker_failures=3, breaker_pause_s=0.01, breaker_pause_max_s=0.02)

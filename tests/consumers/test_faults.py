@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from consumers.runtime.ports import Bounds
+from consumers.runtime.bounds import Bounds
+from deploy.bounds import bounds_of
 from deploy.playbank.methods import Fault
 from deploy.settings import Settings
-from deploy.wiring import bounds_of
 from schemas.events import MoneyState, NotificationKind, ReviewMoney, ReviewOperation
 from tests.consumers import harness
 from tests.consumers.claims import assert_all_is_well

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.breaker import Breaker
-from consumers.runtime.ports import Bounds
 from domain.operation import OperationKind
 from domain.outcome import NotExecuted
 from tests.consumers.claims import assert_all_is_well

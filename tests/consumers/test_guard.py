@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.guard import Guard, Stopped
-from consumers.runtime.ports import Bounds
 from domain.errors import Busy, Permanent, Violated
 
 

@@ -15,9 +15,9 @@ import pytest
 
 from consumers.order_confirmed import authorize_payment
 from consumers.runtime.answers import Answer
-from consumers.runtime.ports import Bounds
+from consumers.runtime.bounds import Bounds
+from deploy.bounds import bounds_of
 from deploy.settings import Settings
-from deploy.wiring import bounds_of
 from domain.ids import OrderId
 from domain.operation import OperationKind
 from domain.outcome import NotExecuted, NotFound, Outcome, Unknown

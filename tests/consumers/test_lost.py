@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from consumers.order_confirmed import authorize_payment
 from consumers.payment_failed import release_items
 from consumers.payment_retry_requested import retry_payment
-from consumers.runtime.ports import Bounds
+from consumers.runtime.bounds import Bounds
+from deploy.bounds import bounds_of
 from deploy.settings import Settings
-from deploy.wiring import bounds_of
 from domain.errors import DownForEverybody, Transient
 from domain.ids import OrderId
 from domain.operation import OperationKind

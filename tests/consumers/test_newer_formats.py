@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from consumers.runtime.ports import Bounds
+from consumers.runtime.bounds import Bounds
 from deploy.playbank.ledger import SandboxLedger
 from domain.operation import REQUEST_FORMAT
 from outbox.driver.connections import Connections

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from structlog.testing import capture_logs
 
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.guard import Guard
-from consumers.runtime.ports import Bounds
 from consumers.runtime.sweep import notices as sweeping
 from consumers.runtime.sweep.job import Tools
 from consumers.runtime.sweep.notices import OVERLAP, PAGES_MAX, ListedNotices

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.breaker import Breaker
 from consumers.runtime.guard import Guard
-from consumers.runtime.ports import Bounds
 from domain.errors import DownForEverybody, KafkaDown, RegistryDown, Transient
 
 BOUNDS = Bounds(outage_backoff_max_s=0.001, breaker_failures=1, breaker_pause_s=0.001, breaker_pause_max_s=0.001)

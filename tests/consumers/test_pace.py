@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 
 from consumers.order_confirmed import authorize_payment
 from consumers.payment_authorized import reserve_items
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.edges import Edges
 from consumers.runtime.engine import Engine
 from consumers.runtime.guard import Guard
 from consumers.runtime.pace import Pace
-from consumers.runtime.ports import Bounds
 from consumers.runtime.runner import Runner
 from domain.ports.source import Message
 from domain.reaction import Reaction

@@ -13,11 +13,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumers.runtime.answers import Answer
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.breaker import Breaker
 from consumers.runtime.edges import Edge
 from consumers.runtime.guard import Guard
 from consumers.runtime.performing import OperationPerformer
-from consumers.runtime.ports import Bounds
 from consumers.runtime.sweep.claims import DueOperations
 from consumers.runtime.sweep.job import Tools
 from domain.errors import DownForEverybody

@@ -17,8 +17,9 @@ from consumers.payment_retry_requested import retry_payment
 from consumers.reactions import BY_NAME
 from consumers.runtime.ports import Ports
 from consumers.runtime.redriving import Outcome, Redriver
+from deploy.bounds import bounds_of
 from deploy.redriving import Redriven, redrive_letters
-from deploy.wiring import bounds_of, rules_of
+from deploy.wiring import rules_of
 from domain.errors import DownForEverybody
 from domain.ports.store import Transaction
 from domain.values import replace

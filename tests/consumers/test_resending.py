@@ -14,12 +14,13 @@ from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME
 from consumers.runtime.engine import Engine
 from consumers.runtime.ports import Ports
+from deploy.bounds import bounds_of
 from deploy.playbank.ledger import SandboxLedger
 from deploy.settings import Settings
 from deploy.views.order_json import order_document
 from deploy.views.order_text import order_lines
 from deploy.views.timeline import decode_journal
-from deploy.wiring import bounds_of, rules_of
+from deploy.wiring import rules_of
 from domain.case import Case
 from domain.ids import OrderId
 from domain.news import RefundFailure, TransactionNews

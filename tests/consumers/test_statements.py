@@ -16,7 +16,7 @@ from consumers.order_confirmed import authorize_payment
 from consumers.payment_authorized import reserve_items
 from consumers.payment_failed import release_items
 from consumers.reservation_failed import return_payment
-from deploy.wiring import relay_of
+from deploy.relaying import relay_of
 from domain.ports.source import Message
 from outbox.driver.exchange import Exchange
 from outbox.store.transaction import PgTransaction

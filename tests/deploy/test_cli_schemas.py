@@ -8,8 +8,8 @@ import pytest
 
 from deploy.running import now
 from schemas.codec import Codec
+from schemas.models import EVENTS
 from schemas.shapes import SHAPES, load
-from schemas.topics import EVENTS
 from tests.deploy.commands import payments
 from tests.deploy.orders import confirmed, publish, retried, status_of
 from tests.embedded.support import connected

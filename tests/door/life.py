@@ -23,7 +23,7 @@ from domain.stuck import revive
 from domain.values import replace
 from outbox.driver.batches import Insert, Row
 from outbox.driver.binary import ARRAYS
-from outbox.journal import RowEncoder
+from outbox.journal.rows import RowEncoder
 from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS
 from schemas.codec import Codec
 from schemas.events import Event

@@ -12,8 +12,8 @@ from consumers.adapters.kafka.closing import GIVE_UP_S, LEAVE_S
 from consumers.adapters.kafka.group_reader import REBALANCE_S
 from consumers.adapters.kafka.source import KafkaSource
 from consumers.reactions import REACTIONS
+from deploy.sources import source_maker
 from deploy.topics import owners_of
-from deploy.wiring import source_maker
 from producers.topics import create_topics
 from tests.consumers.conftest import MakePipeline, database_template, make_pipeline
 from tests.e2e.claims import check_as_scripted

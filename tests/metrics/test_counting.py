@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from deploy.metrics.counting import Counting, known, review_label
+from deploy.metrics.counting import Counting, review_label
+from deploy.metrics.metric import known
 from deploy.metrics.numbers import Numbers
 from domain.alarms import ALARMS
 from domain.opening import begin_order

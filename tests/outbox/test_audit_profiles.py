@@ -20,7 +20,7 @@ from outbox.audit.report import VIOLATIONS_KEPT_MAX
 from outbox.driver.conninfo import libpq_url
 from outbox.schema.migrations import upgrade
 from schemas.codec import Codec
-from schemas.topics import EVENTS
+from schemas.models import EVENTS
 
 pytestmark = pytest.mark.integration
 

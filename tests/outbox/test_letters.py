@@ -10,8 +10,8 @@ import pytest
 from domain.dead_letter import DeadLetter
 from domain.ports.publisher import Publisher
 from domain.ports.store import Changes
-from outbox.journal import dead_letter_row, letter_id
 from outbox.journal.letters import COPY_BYTES_MAX, FIRST_OF_OURS, Header, cut_copy, recut_copy
+from outbox.journal.rows import dead_letter_row, letter_id
 from outbox.relay import Relay
 from outbox.store import PostgresStore
 from outbox.store.statements import INSERT_LETTER

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.dead_letter import DeadLetter
-from outbox.journal import dead_letter_row
 from outbox.journal.limits import (
     DETAIL_LENGTH_MAX,
     TIMESTAMP,
@@ -17,6 +16,7 @@ from outbox.journal.limits import (
     storable_text,
     storable_time,
 )
+from outbox.journal.rows import dead_letter_row
 from schemas.fields import LONG_MAX
 from schemas.rejection import Reason
 

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from domain.ports.publisher import Publisher
 from outbox.driver.conninfo import connect_as
 from outbox.driver.session import Session
+from outbox.journal.waking import CHANNEL
 from outbox.relay import Relay, run
-from outbox.store.statements import CHANNEL
 from producers.kafka_publisher import KafkaPublisher
 from tests.eventually import EVENTUALLY_S
 from tests.outbox.migrated import database_template

@@ -8,9 +8,9 @@ import pytest
 from schemas import events, fields
 from schemas.codec import Codec
 from schemas.framing import HEADS
+from schemas.models import EVENTS
 from schemas.records import Item, Line, MissingItem, OwnEvent
 from schemas.rejection import Reason, Rejected
-from schemas.topics import EVENTS
 from tests.schemas import wire
 from tests.schemas.builders import AT, one_of_each, order_confirmed
 

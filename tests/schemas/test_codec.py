@@ -14,9 +14,9 @@ from producers.unchecked import Unencodable, encode_unchecked
 from schemas import events, fields
 from schemas.checks import total_minor
 from schemas.codec import Codec
+from schemas.models import EVENTS
 from schemas.rejection import Rejected
 from schemas.shapes import SHAPES, load
-from schemas.topics import EVENTS
 from schemas.writing import UnknownShape, event_writer, micros, wire_writer
 from tests.schemas import wire
 from tests.schemas.builders import AT, event_id, one_of_each, order_confirmed, payment_authorized, reservation_failed

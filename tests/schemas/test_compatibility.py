@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from schemas.compatibility import compatible, enums, unreadable
+from schemas.models import EVENTS
 from schemas.shapes import load
-from schemas.topics import EVENTS
 
 
 def enum(*symbols: str, **more: Any) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import pytest
 
 from schemas.events import OrderEvent, OwnEvent, Record, UpstreamEvent
 from schemas.fields import INT_MAX
+from schemas.models import EVENTS
 from schemas.shapes import SHAPES, UnsafeSchema, load, refuse_unsafe
-from schemas.topics import EVENTS, TOPICS
+from schemas.topics import TOPICS
 from tests.schemas.builders import one_of_each
 
 CONTRACT = {

@@ -7,9 +7,9 @@ import pytest
 from producers.unchecked import encode_unchecked
 from schemas.codec import Codec
 from schemas.events import OrderConfirmed
+from schemas.models import EVENTS
 from schemas.rejection import Reason, Rejected
 from schemas.shapes import load
-from schemas.topics import EVENTS
 from tests.schemas import wire
 from tests.schemas.builders import order_confirmed, payment_authorized, payment_retry_requested
 from tests.schemas.wire import LINE_1, LINE_2, long, text

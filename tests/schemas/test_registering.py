@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from schemas.confluent import ConfluentRegistry, connect
+from schemas.models import EVENTS
 from schemas.registering import LAG_S, LEVEL, Registrar
 from schemas.registry import RegistryUnavailable
 from schemas.shapes import load
-from schemas.topics import EVENTS
 from tests.schemas.registry_server import Answer, RegistryServer, registry_server
 
 SUBJECT = "shop.OrderConfirmed-value"

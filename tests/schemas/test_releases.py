@@ -7,6 +7,7 @@ from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 
+from schemas.models import EVENTS
 from schemas.releases import (
     COMING,
     Released,
@@ -17,7 +18,6 @@ from schemas.releases import (
     releases,
 )
 from schemas.shapes import SHAPES, load, shape_of
-from schemas.topics import EVENTS
 
 ROOT = Path(__file__).parents[2]
 CHANGES = re.findall(r"^## (\S+) \((.+)\)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)

@@ -3,7 +3,8 @@
 import pytest
 
 from schemas.envelope import headers
-from schemas.topics import CONSUMED, EVENTS, TOPICS, Publisher, dead_letter_topic, event_type_of, topic_name
+from schemas.models import EVENTS
+from schemas.topics import CONSUMED, TOPICS, Publisher, dead_letter_topic, event_type_of, topic_name
 from tests.schemas.builders import event_id, order_confirmed
 
 

@@ -7,12 +7,12 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.codec import Codec
 from schemas.fingerprints import crc_64_avro
+from schemas.models import EVENTS
 from schemas.records import Event
 from schemas.registry import Registry
 from schemas.rejection import Reason, Rejected
 from schemas.releases import Released, releases
 from schemas.shapes import SHAPES, load
-from schemas.topics import EVENTS
 from schemas.variants import FORMS, canonical_form, fingerprints
 from schemas.versions import EVENT_OF, RELEASED
 from tests.schemas import wire

@@ -9,8 +9,8 @@ import pytest
 from deploy.connecting.registry import RenewedClients
 from deploy.settings import SettingsError, load_settings
 from schemas.confluent import ConfluentRegistry
+from schemas.models import EVENTS
 from schemas.registry import RegistryUnavailable
-from schemas.topics import EVENTS
 from tests.deploy.commands import Ran, payments
 from tests.schemas.registry_server import registry_server
 from tests.secure.certificates import EPOCH, Authority

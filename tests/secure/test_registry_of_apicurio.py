@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from deploy.embedded.ports import free_port
-from schemas.topics import EVENTS
+from schemas.models import EVENTS
 from tests.neighbours.registry.apicurio import running_apicurio, with_tls
 from tests.neighbours.registry.conftest import apicurio_server
 from tests.secure.certificates import Authority

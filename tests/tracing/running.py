@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from consumers.reactions import REACTIONS
+from deploy.relaying import relay_of
 from deploy.settings import Settings
+from deploy.sources import source_maker
 from deploy.tracing.instruments import instruments_of
-from deploy.wiring import engine_of, relay_of, source_maker
+from deploy.wiring import engine_of
 from tests.consumers.harness import WAIT_S
 
 

@@ -7,13 +7,14 @@ import pytest
 
 from deploy.metrics.instruments import Instruments
 from deploy.settings import Settings, SettingsError
-from deploy.tracing.instruments import TracedInstruments, instruments_of, tracer_of
+from deploy.tracing.instruments import instruments_of, tracer_of
+from deploy.tracing.traced import TracedInstruments
 from domain.ports.tracing import PassesOn
 from tests.tracing.collector import Collector
 
 LOADED = """
 import sys
-from deploy.roles import run_until_stopped
+from deploy.roles import roles_until
 from deploy.redriving import redriver_of
 from deploy.settings import Settings
 from deploy.tracing.instruments import instruments_of

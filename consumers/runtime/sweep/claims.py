@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.edges import Edge
-from consumers.runtime.ports import Bounds
 from consumers.runtime.sweep.job import Job, Tools
 from domain.ports.store import Claimed
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from consumers.runtime.bounds import Bounds
 from consumers.runtime.edges import Edges
 from consumers.runtime.guard import Guard, Stopped
 from consumers.runtime.locks import LockWatch
-from consumers.runtime.ports import Bounds, Ports
+from consumers.runtime.ports import Ports
 from consumers.runtime.quarantine import Quarantine
 from consumers.runtime.settling import Settler
 from consumers.runtime.sweep.approvals import Unapproved

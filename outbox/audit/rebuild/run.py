@@ -20,8 +20,8 @@ from outbox.audit.rebuild.said import said_of
 from outbox.audit.rebuild.scratch import LIVE, REFUSED, Pair, Scratch, live_side
 from outbox.audit.run import SETUP
 from outbox.audit.topics import Committed, TopicMessage, TopicReader, Unreadable, read_by_rules_of_its_day
+from schemas.models import EVENTS
 from schemas.rejection import Rejected
-from schemas.topics import EVENTS
 
 NAMED_MAX: Final = 20
 """Messages that could not be taken, named in the result; further ones are counted."""

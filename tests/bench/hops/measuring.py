@@ -10,8 +10,8 @@ import orjson
 from tests.bench.contestants import Contestant
 from tests.bench.environment import Progress
 from tests.bench.figures import percentile
-from tests.bench.hops.recording import FILE
 from tests.bench.hops.steps import Published, Spans
+from tests.bench.launch import FILE
 from tests.bench.measuring import noting_failures, paced, running, warm_until_settled
 from tests.bench.places import Plan
 from tests.bench.run import Run

@@ -1,19 +1,16 @@
 """Keeps the spans of a measured process and writes them to a file when it ends, in place of sending them anywhere."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
-from deploy import roles
+from deploy import processes
 from deploy.metrics.instruments import Instruments
 from deploy.settings import Settings
 from deploy.tracing.conventions import MESSAGING_DESTINATION_NAME, MESSAGING_KAFKA_MESSAGE_KEY, ORDER_ID
-from deploy.tracing.instruments import TracedInstruments
 from deploy.tracing.telling import Told
-
-FILE: Final = "BENCH_HOPS_FILE"
-"""The environment variable that names the file."""
+from deploy.tracing.traced import TracedInstruments
 
 
 class FileRecorder:
@@ -54,4 +51,4 @@ def record_to(file: Path) -> None:
         everything = settings.model_copy(update={"otel_sample": 1.0})
         return TracedInstruments(everything, names, stalled_after_s, FileRecorder(file))
 
-    vars(roles)["instruments_of"] = instruments_of
+    vars(processes)["instruments_of"] = instruments_of

@@ -12,7 +12,10 @@ from consumers.adapters.notifier import LogNotifier
 from consumers.reactions import BY_NAME, REACTIONS
 from consumers.runtime.ports import Ports
 from consumers.runtime.redriving import Redriver
-from deploy.wiring import bounds_of, relay_of, rules_of, source_maker
+from deploy.bounds import bounds_of
+from deploy.relaying import relay_of
+from deploy.sources import source_maker
+from deploy.wiring import rules_of
 from domain.decision import Notification
 from domain.operation import GatewayCall
 from domain.ports.gateway import Begin, GatewayAnswer, LedgerEntry, at_once

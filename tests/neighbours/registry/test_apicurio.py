@@ -11,11 +11,11 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from deploy.running import now
 from schemas.codec import Codec
 from schemas.confluent import ConfluentRegistry, connect
+from schemas.models import EVENTS
 from schemas.registering import Registrar
 from schemas.rejection import Reason, Rejected
 from schemas.releases import without_docs
 from schemas.shapes import load
-from schemas.topics import EVENTS
 from tests.deploy.commands import payments
 from tests.deploy.orders import status_of
 from tests.embedded.support import connected
