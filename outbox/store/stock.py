@@ -23,8 +23,8 @@ MOVES_OF_ERA: Final = 32
 """Versions that a look-up walks over at most. Each era costs an entry in both indexes."""
 COUNT: LiteralString = """
     moves = CASE WHEN s.moves >= 31 THEN 0 ELSE s.moves + 1 END,
-    era = CASE WHEN s.moves >= 31 THEN s.era + 1 ELSE s.era END"""
-"""Every UPDATE of stock sets these too, with the alias s: it counts one change more."""
+    era = CASE WHEN s.moves >= 31 AND s.era < 2147483647 THEN s.era + 1 ELSE s.era END"""
+"""Every UPDATE of stock sets these too, with the alias s: it counts one change more. The greatest era never ends."""
 
 
 def lock(columns: LiteralString) -> LiteralString:
@@ -40,7 +40,8 @@ def lock(columns: LiteralString) -> LiteralString:
 def update(columns: Sequence[Column], sets: LiteralString) -> Batch:
     """Build the UPDATE of many rows. columns: the first is the SKU. sets: of the row s, with values of u.
 
-    A row that another transaction has changed meanwhile may be of a later era: never of an earlier one.
+    A row that another transaction has changed meanwhile may be of a later era: never of an earlier one, which would be
+    passed over. Nothing of ours sets an era back.
     """
     names: LiteralString = ", ".join([column.name for column in columns])
     arrays: LiteralString = ", ".join(["%s" for _ in columns])

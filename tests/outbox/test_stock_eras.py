@@ -65,6 +65,16 @@ async def test_an_era_begins_with_every_so_many_changes(store: PostgresStore, ur
     assert row(url) == (1000 - moved, moved, 0, 2, 3)
 
 
+async def test_stock_is_moved_on_though_its_era_is_the_greatest_that_a_column_keeps(
+    store: PostgresStore, url: str
+) -> None:
+    fill(url, "tea", era=2**31 - 1, moves=MOVES_OF_ERA - 1)
+    for _ in range(2):
+        async with store.transaction() as transaction:
+            await move(transaction, HELD)
+    assert row(url) == (998, 2, 0, 2**31 - 1, 1)
+
+
 async def _move(transaction: PgTransaction) -> None:
     await move(transaction, HELD)
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from domain.errors import Transient
 from outbox.driver.engine import engine_for
 from outbox.driver.sqlstates import Family, family_of, first_line
+from outbox.schema.migrations.writers import IN_USE
 
 Target = Callable[["psycopg.Connection[Any]"], str | None]
 """Says under the migrations' lock, in their transaction, to which revision to go; None: nowhere."""
@@ -101,6 +102,9 @@ def _try(engine: sa.Engine, target: Target, wait_ms: int) -> _Holding | None:
         of_driver = error.orig if isinstance(error, sa.exc.DBAPIError) else error
         if not isinstance(of_driver, psycopg.Error) or family_of(of_driver) not in {Family.BUSY, Family.LOST_RACE}:
             raise
+        if of_driver.sqlstate == IN_USE:
+            # Nobody waits behind this wait, so later ones may be as long as for processes of ours.
+            return _Holding(first_line(of_driver), ours=True)
         return _holders(engine) or _Holding(first_line(of_driver), ours=False)
     return None
 

@@ -7,6 +7,8 @@ stop them first.
 import sqlalchemy as sa
 from alembic import op
 
+from outbox.schema.migrations.writers import wait_for_writers
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -24,6 +26,7 @@ UNFINISHED = sa.text("state IN ('open', 'pending', 'unknown') AND kind <> 'relea
 
 def upgrade() -> None:
     """Give every order a number, in the order of their arrival."""
+    wait_for_writers("orders")
     op.execute("LOCK TABLE orders, attempt, operation, reservation, event IN ACCESS EXCLUSIVE MODE")
     op.add_column(
         "orders",

@@ -7,6 +7,8 @@ release do not know requests, and would update a refund by the old key: stop the
 import sqlalchemy as sa
 from alembic import op
 
+from outbox.schema.migrations.writers import wait_for_writers
+
 revision = "0013"
 down_revision = "0012"
 branch_labels = None
@@ -28,6 +30,7 @@ HOLDS = "held, sold, released, restocked, expired"
 
 def upgrade() -> None:
     """Add the columns and indexes."""
+    wait_for_writers("operation")
     _add("operation", "for_request", sa.Text(), FOR_REQUEST, "''")
     op.drop_constraint("operation_pkey", "operation")
     op.create_primary_key("operation_pkey", "operation", [*KEY, "for_request"])

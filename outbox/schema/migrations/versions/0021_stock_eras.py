@@ -8,6 +8,8 @@ a second or two for a million SKUs.
 import sqlalchemy as sa
 from alembic import op
 
+from outbox.schema.migrations.writers import wait_for_writers
+
 revision = "0021"
 down_revision = "0020"
 branch_labels = None
@@ -22,6 +24,7 @@ INDEX = "stock_sku_era_idx"
 
 def upgrade() -> None:
     """Add them."""
+    wait_for_writers("stock")
     for name, comment in COMMENTS.items():
         op.add_column(
             "stock", sa.Column(name, sa.Integer(), server_default=sa.text("0"), comment=comment, nullable=False)
