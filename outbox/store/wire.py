@@ -9,7 +9,7 @@ from outbox.driver.connections import BRIEF, PRELUDE
 from outbox.driver.exchange import Asked, Exchange
 from outbox.driver.session import Session
 
-FEW_MAX: Final = 16
+FEW_MAX: Final = 64
 """With at most so many orders, round trips are the largest cost of a transaction."""
 
 
