@@ -15,7 +15,6 @@ from schemas.codec import Codec
 FETCH: Final = 5_000
 """Rows of a long answer that are in memory at a time."""
 _NARROWED: Final[tuple[LiteralString, ...]] = (
-    "orders",
     "attempt",
     "operation",
     "reservation",
@@ -23,6 +22,7 @@ _NARROWED: Final[tuple[LiteralString, ...]] = (
     "dispute",
     "event",
 )
+"""Tables whose rows are found by their order's number. Those of `orders` are found by its id: it has no other index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class First(NamedTuple):
 class Books:
     """Our books: one snapshot of the database, and what was found in it.
 
-    numbers: of the orders that it is about; None: all. Then the same queries see the rows of these orders alone.
+    orders: those that it is about, their ids by number; None: all. Then the same queries see the rows of these alone.
     """
 
     connection: psycopg.AsyncConnection[TupleRow]
     scope: Scope
     findings: Mapping[int, Findings] = field(default_factory=lambda: {n: Findings(n) for n in range(1, 12)})
-    numbers: Sequence[int] | None = None
+    orders: Mapping[int, str] | None = None
 
     async def rows(self, query: LiteralString | Composed, parameters: Sequence[Any] = ()) -> list[TupleRow]:
         """Run a query with a short answer; return its rows."""
@@ -78,11 +78,12 @@ class Books:
 
     def _narrow(self, query: LiteralString | Composed) -> LiteralString | Composed:
         """Let a query see the rows of these orders alone: names of WITH hide tables of the same name."""
-        if self.numbers is None:
+        if self.orders is None:
             return query
-        some = Literal(list(self.numbers))
-        tables = [
-            SQL(table) + SQL(" AS (SELECT * FROM ") + SQL(table) + SQL(" WHERE order_number = ANY(") + some + SQL("))")
+        ids, numbers = Literal(list(self.orders.values())), Literal(list(self.orders))
+        tables = [SQL("orders AS (SELECT * FROM orders WHERE order_id = ANY({}))").format(ids)]
+        tables += [
+            SQL("{0} AS (SELECT * FROM {0} WHERE order_number = ANY({1}))").format(SQL(table), numbers)
             for table in _NARROWED
         ]
         asked = query if isinstance(query, Composed) else SQL(query)

@@ -60,10 +60,10 @@ class Found:
 
 async def judge_portion(books: Books, found: Found, oldest: date) -> None:
     """Judge the orders of these books. oldest: the inbox's first day."""
-    assert books.numbers is not None
+    assert books.orders is not None
     found.violations += await _out_of_bounds(books)
     at_rest: list[tuple[int, str, str]] = []
-    async for group in read_profiles(books, len(books.numbers)):
+    async for group in read_profiles(books, len(books.orders)):
         for number, problems_of in _ALWAYS:
             texts = list(problems_of(group.profile))
             found.violations += [(number, o, f"order {o}: {text}") for o in group.examples for text in texts]

@@ -60,16 +60,16 @@ _CLAIM: Final[LiteralString] = """
 
 newest_xid: of a database that was restored it may be ahead."""
 _CHANGED: Final[LiteralString] = """
-    SELECT DISTINCT order_number FROM event
+    SELECT DISTINCT order_number, order_id FROM event
      WHERE id > %s AND id <= %s AND order_version > 0 AND order_number IS NOT NULL"""
-_NUMBERS: Final[LiteralString] = "SELECT order_number FROM orders WHERE order_id = ANY(%s)"
+_NUMBERS: Final[LiteralString] = "SELECT order_number, order_id FROM orders WHERE order_id = ANY(%s)"
 _END: Final[LiteralString] = """
     UPDATE audit_run SET ended_at = now(), orders = %s, found = %s, examples = %s, again = %s
      WHERE id = %s AND ended_at IS NULL"""
 _FORGET: Final[LiteralString] = "DELETE FROM audit_run WHERE id < %s AND began_at < now() - make_interval(days => %s)"
 _NOTE_REVIEWS: Final[LiteralString] = """
     INSERT INTO review (order_id, since)
-    SELECT order_id, updated_at FROM orders WHERE order_number = ANY(%s) AND status = 'manual_review'
+    SELECT order_id, updated_at FROM orders WHERE order_id = ANY(%s) AND status = 'manual_review'
     ON CONFLICT DO NOTHING"""
 """Those that a release before 0016 began."""
 _FORGET_REVIEWS: Final[LiteralString] = """
@@ -105,18 +105,18 @@ async def audit_changed(connection: psycopg.AsyncConnection[Any], scope: Scope, 
     run = await _claim(connection, interval_s)
     if run is None:
         return None
-    changed = await _numbers(connection, _CHANGED, [run.after, run.through])
-    numbers = sorted(changed | await _numbers(connection, _NUMBERS, [list(run.again)]))
+    changed = await _orders(connection, _CHANGED, [run.after, run.through])
+    orders = sorted((changed | await _orders(connection, _NUMBERS, [list(run.again)])).items())
     oldest = await oldest_day(connection)
     found = Found()
-    for at in range(0, len(numbers), PORTION):
+    for at in range(0, len(orders), PORTION):
         async with connection.transaction():
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            await judge_portion(Books(connection, scope, numbers=numbers[at : at + PORTION]), found, oldest)
-    await _end(connection, run, numbers, found)
+            await judge_portion(Books(connection, scope, orders=dict(orders[at : at + PORTION])), found, oldest)
+    await _end(connection, run, [order_id for _, order_id in orders], found)
     texts = [text for _, _, text in found.violations]
     new = [text for text in texts if text not in run.told]
-    return Audited(len(numbers), found.counts(), texts[:AGAIN_MAX], new)
+    return Audited(len(orders), found.counts(), texts[:AGAIN_MAX], new)
 
 
 async def _claim(connection: psycopg.AsyncConnection[Any], interval_s: float) -> _Run | None:
@@ -130,18 +130,19 @@ async def _claim(connection: psycopg.AsyncConnection[Any], interval_s: float) ->
     return _Run(*claimed)
 
 
-async def _numbers(
+async def _orders(
     connection: psycopg.AsyncConnection[Any], query: LiteralString, parameters: Sequence[Any]
-) -> set[int]:
-    return {row[0] for row in await (await connection.execute(query, parameters)).fetchall()}
+) -> dict[int, str]:
+    """Return the ids of orders by their numbers."""
+    return dict(await (await connection.execute(query, parameters)).fetchall())
 
 
-async def _end(connection: psycopg.AsyncConnection[Any], run: _Run, numbers: Sequence[int], found: Found) -> None:
+async def _end(connection: psycopg.AsyncConnection[Any], run: _Run, order_ids: Sequence[str], found: Found) -> None:
     again = list(dict.fromkeys([*(order_id for _, order_id, _ in found.violations), *found.unsettled]))[:AGAIN_MAX]
     texts = [text for _, _, text in found.violations][:AGAIN_MAX]
     counts = Json({str(number): count for number, count in found.counts().items()})
     async with connection.transaction():
-        await connection.execute(_END, [len(numbers), counts, texts, again, run.number])
+        await connection.execute(_END, [len(order_ids), counts, texts, again, run.number])
         await connection.execute(_FORGET, [run.number, KEPT_DAYS])
-        await connection.execute(_NOTE_REVIEWS, [list(numbers)])
+        await connection.execute(_NOTE_REVIEWS, [list(order_ids)])
         await connection.execute(_FORGET_REVIEWS)

@@ -31,7 +31,7 @@ _OPERATION: Final[LiteralString] = """
          AND NOT EXISTS (SELECT FROM quarantine q WHERE q.operation_id = p.operation_id AND q.released_at IS NULL)
       RETURNING p.order_number),
     -- Every change of an aggregate writes its order's row, so that whoever remembers the order reads it anew.
-    touched AS (UPDATE orders SET updated_at = now() WHERE order_number IN (SELECT order_number FROM kept))
+    touched AS (UPDATE orders SET updated_at = now() WHERE order_id = %(order_id)s AND EXISTS (SELECT FROM kept))
     INSERT INTO quarantine (kind, order_id, operation_id, detail, trace)
     SELECT 'operation', %(order_id)s, %(operation_id)s, %(detail)s, %(trace)s FROM kept
     RETURNING id"""

@@ -47,7 +47,7 @@ _DUE: Final[LiteralString] = """
        WHERE o.order_id = %s AND p.order_number = o.order_number AND p.operation_id = %s
          AND p.state IN ('open', 'pending', 'unknown')
       RETURNING p.order_number)
-    UPDATE orders SET updated_at = now() WHERE order_number IN (SELECT order_number FROM due) RETURNING order_id"""
+    UPDATE orders SET updated_at = now() WHERE order_id = %s AND EXISTS (SELECT FROM due) RETURNING order_id"""
 
 
 class KeptLetter(NamedTuple):
@@ -147,7 +147,7 @@ async def release_work(transaction: PgTransaction, work: KeptWork, by: str) -> s
     The order must be locked.
     """
     if work.kind == "operation":
-        due = await transaction.query(_DUE, [work.order_id, work.operation_id])
+        due = await transaction.query(_DUE, [work.order_id, work.operation_id, work.order_id])
         result = "released: the sweep asks the gateway again" if due else "no effect: the operation has its outcome"
     elif work.kind == "order":
         result = "released: the sweep takes the order up again"

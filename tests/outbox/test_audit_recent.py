@@ -1,13 +1,16 @@
 """The audit of changed orders finds what the whole one finds of an order, overlooks no commit, runs once at a time."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
 
 from outbox.audit import Audited, audit_changed
+from outbox.store.quarantine import _OPERATION
+from outbox.store.redriving import _DUE
 from tests.outbox.test_audit import CAPTURES, MONEY, ORDERS
 from tests.outbox.world import Case
 
@@ -165,3 +168,33 @@ async def test_a_review_that_an_older_release_began_is_noted(case: Case) -> None
     async with connected(case) as connection:
         noted = await (await connection.execute("SELECT order_id FROM review")).fetchall()
     assert noted == [("unknown",)]
+
+
+SCANS = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'orders'"
+
+
+async def test_it_reads_of_orders_what_changed_and_never_the_whole_table(case: Case) -> None:
+    await case.run(FROM_THE_BEGINNING)
+    async with connected(case) as connection:
+        # Small tables are scanned as a rule. So off: what is scanned all the same has no index to go by.
+        await connection.execute("SET enable_seqscan = off")
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        before = await (await connection.execute(SCANS)).fetchall()
+        for looked_at in (0, ORDERS):
+            audited = await audit_changed(connection, case.world.scope, 0)
+            assert audited is not None
+            assert audited.orders == looked_at
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        assert await (await connection.execute(SCANS)).fetchall() == before
+
+
+@pytest.mark.parametrize("statement", [_OPERATION, _DUE])
+async def test_whoever_touches_an_order_finds_it_by_its_id(case: Case, statement: LiteralString) -> None:
+    """`orders` has no index on the number, and may have millions of rows."""
+    named = re.sub(r"%\(\w+\)s|%s", "NULL", statement)
+    async with connected(case) as connection:
+        await connection.execute("SET enable_seqscan = off")
+        rows = await (await connection.execute("EXPLAIN " + named)).fetchall()
+    plan = "\n".join(row[0] for row in rows)
+    assert "on orders" in plan
+    assert "Seq Scan on orders" not in plan
