@@ -19,7 +19,7 @@ from tests.bench.pressure.modes import KINDS, Pressure, contestants_for
 from tests.bench.told import assignments, numbers
 from tests.bench.turns import Turns
 
-OURS_ONLY = frozenset({"slow", "endurance", "turns", "layers", "hops", "sustained", "pressure"})
+OURS_ONLY = frozenset({"slow", "endurance", "turns", "layers", "hops", "sustained", "pressure", "history"})
 """Modes that measure this module only."""
 
 
@@ -69,6 +69,7 @@ def with_restate(contestants: Sequence[Contestant]) -> tuple[list[Contestant], d
 @click.option("--backlog", default=BACKLOG_MAX, show_default=True, help="With --endurance: orders under way at most.")
 @click.option("--pressure", type=click.Choice(KINDS), help="Only this: somebody holds a snapshot, or all want one SKU.")
 @click.option("--pressure-s", default=60.0, show_default=True, help="With --pressure snapshot: held for so long.")
+@click.option("--history", type=click.IntRange(1), help="Only this: beside an empty database, so many old orders.")
 @click.option("--start", "starts", type=int, help="Only this: what a start of the consumers costs, so many starts.")
 @click.option("--sustained", "minutes", type=float, help="Only this: half of one's capacity for so many minutes.")
 @click.option("--layers", "only_layers", is_flag=True, help="Only this: brokers, a standby, TLS, metrics; and all.")
@@ -98,6 +99,7 @@ def main(
     backlog: int,
     pressure: str | None,
     pressure_s: float,
+    history: int | None,
     starts: int | None,
     minutes: float | None,
     only_layers: bool,
@@ -119,6 +121,7 @@ def main(
         "turns": rounds_in_turn is not None,
         "endurance": endurance is not None,
         "pressure": pressure is not None,
+        "history": history is not None,
         "start": starts is not None,
         "sustained": minutes is not None,
         "layers": only_layers,
@@ -145,7 +148,7 @@ def main(
     plan = Plan(python, orders, duplicates, partitions, {**extra, **settings}, growing_ids=ids == "growing")
     in_turn = Turns(rounds_in_turn or 0, settings, keep)
     held = Pressure(pressure or "", pressure_s)
-    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0, held, minutes or 0.0)
+    few = (slow_share or 0.0, endurance or 0, in_turn, backlog, starts or 0, held, minutes or 0.0, history or 0)
     options = Options(contestants, latency_ms, rounds, rate, seconds, *few)
     document = run(mode, plan, options)
     if json_file:

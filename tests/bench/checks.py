@@ -3,13 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import psycopg
 
 from tests.bench.orders import PER_UNITS
-from tests.bench.peers import common
-
-STOCK_UNITS = (common.SKUS - common.EMPTY_SKUS) * common.STOCK_EACH
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,44 +75,69 @@ def wrong_counts(wanted: Mapping[str, int], found: Mapping[str, int]) -> list[st
 
 
 Connection = psycopg.Connection[tuple[object, ...]]
+_OF_OURS: Final = {
+    "unfinished operations": "SELECT count(*) FROM operation WHERE state IN ('open', 'pending', 'unknown')",
+    "dead letters": "SELECT count(*) FROM dead_letter",
+    "sold holds": "SELECT count(*) FROM reservation WHERE state = 'sold'",
+    "other holds": "SELECT count(*) FROM reservation WHERE state <> 'sold'",
+    "notifications": "SELECT count(*) FROM notification",
+    "captured": "SELECT count(*) FROM attempt WHERE captured_minor > 0 AND refunded_minor = 0",
+    "voided": "SELECT count(*) FROM attempt WHERE voided",
+}
+_OF_OTHERS: Final = {"units held": "SELECT coalesce(sum(qty), 0) FROM reservation"}
 
 
-def wrong_rows(connection: Connection, wanted: Expected, *, ours: bool, sells: bool) -> list[str]:
-    """Say what is wrong in the database. sells: a paid order's goods are sold in the end, not only reserved."""
-    bad = []
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the database holds. states: orders by status; stock: units available, reserved, sold; counts: by name."""
+
+    states: Counter[str]
+    stock: tuple[int, int, int]
+    outbox: int
+    counts: Mapping[str, int]
+
+
+def read_rows(connection: Connection, *, ours: bool) -> Rows:
+    """Count what the check is about."""
     found = connection.execute("SELECT status, count(*) FROM orders GROUP BY 1").fetchall()
-    states = {str(status): count for status, count in found}
-    right = {"paid_and_confirmed": wanted.paid, "payment_failed": wanted.failed}
-    if states != {state: count for state, count in right.items() if count}:
-        bad.append(f"order states {states}, expected {right}")
-    taken = PER_UNITS * wanted.paid
     stock = connection.execute("SELECT sum(available), sum(reserved), sum(sold) FROM stock").fetchone()
     assert stock is not None
-    units = [int(str(value)) for value in stock]
-    if units != [STOCK_UNITS - taken, *((0, taken) if sells else (taken, 0))]:
-        bad.append(f"stock (available, reserved, sold) {units}, expected {taken} of {STOCK_UNITS} taken")
-    if left := count_outbox(connection):
-        bad.append(f"{left} rows left in the outbox")
-    return bad + (_wrong_rows_of_ours(connection, wanted) if ours else _wrong_holds(connection, taken))
-
-
-def _wrong_holds(connection: Connection, taken: int) -> list[str]:
-    held = _number(connection, "SELECT coalesce(sum(qty), 0) FROM reservation")
-    return [f"reservations hold {held} units, expected {taken}"] if held != taken else []
-
-
-def _wrong_rows_of_ours(connection: Connection, wanted: Expected) -> list[str]:
-    questions = (
-        ("unfinished operations", "SELECT count(*) FROM operation WHERE state IN ('open', 'pending', 'unknown')", 0),
-        ("dead letters", "SELECT count(*) FROM dead_letter", 0),
-        ("sold holds", "SELECT count(*) FROM reservation WHERE state = 'sold'", wanted.paid),
-        ("other holds", "SELECT count(*) FROM reservation WHERE state <> 'sold'", 0),
-        ("notifications", "SELECT count(*) FROM notification", wanted.failed),
-        ("captured", "SELECT count(*) FROM attempt WHERE captured_minor > 0 AND refunded_minor = 0", wanted.paid),
-        ("voided", "SELECT count(*) FROM attempt WHERE voided", wanted.short),
+    available, reserved, sold = (int(str(value)) for value in stock)
+    return Rows(
+        Counter({str(status): int(str(count)) for status, count in found}),
+        (available, reserved, sold),
+        count_outbox(connection),
+        {what: _number(connection, query) for what, query in (_OF_OURS if ours else _OF_OTHERS).items()},
     )
-    found = [(what, _number(connection, question), right) for what, question, right in questions]
-    return [f"{count} {what}, expected {right}" for what, count, right in found if count != right]
+
+
+def wrong_rows(before: Rows, after: Rows, wanted: Expected, *, sells: bool) -> list[str]:
+    """Say what is wrong in the database. before: what it held when nothing had been published.
+
+    sells: a paid order's goods are sold in the end, not only reserved.
+    """
+    bad = []
+    states = Counter(after.states)
+    states.subtract(before.states)
+    came = {state: count for state, count in states.items() if count}
+    right = {"paid_and_confirmed": wanted.paid, "payment_failed": wanted.failed}
+    if came != {state: count for state, count in right.items() if count}:
+        bad.append(f"order states {came}, expected {right}")
+    taken = PER_UNITS * wanted.paid
+    moved = [now - then for now, then in zip(after.stock, before.stock, strict=True)]
+    if moved != [-taken, *((0, taken) if sells else (taken, 0))]:
+        bad.append(f"stock (available, reserved, sold) moved by {moved}, expected {taken} taken")
+    if after.outbox:
+        bad.append(f"{after.outbox} rows left in the outbox")
+    counts = {
+        "sold holds": wanted.paid,
+        "notifications": wanted.failed,
+        "captured": wanted.paid,
+        "voided": wanted.short,
+        "units held": taken,
+    }
+    found = [(what, count - before.counts[what], counts.get(what, 0)) for what, count in after.counts.items()]
+    return bad + [f"{count} {what}, expected {expected}" for what, count, expected in found if count != expected]
 
 
 def count_outbox(connection: Connection) -> int:

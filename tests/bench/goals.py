@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.bench.contestants import CONTESTANTS
 from tests.bench.figures import percentile, ratio
+from tests.bench.history.compared import COST, full_by_empty
 from tests.bench.layers.table import whole_by_plain
 from tests.bench.report import gateway_of, latencies, ratios
 from tests.bench.slow import by_round, figures_of
@@ -31,6 +32,8 @@ SLOW_P99_MOST = 1.3
 SETTINGS_COST_MOST = 1.05
 """Python's CPU an order with metrics or traces by that without."""
 CPU_RATIO = (0.9, 1.1)
+HISTORY_RATIO = (0.9, 1.1)
+"""CPU an order, Python and PostgreSQL, with a history by that on an empty database."""
 RSS_RATIO_MOST = 1.05
 """Memory over the last quarter of the run by that over the second: 5 % is what allocators do by themselves."""
 RSS_READINGS_LEAST = 8
@@ -75,6 +78,7 @@ def judge(mode: str, results: Sequence[Result]) -> list[Goal]:
         "slow": _slow,
         "endurance": _endurance,
         "turns": _turns,
+        "history": _history,
         "start": _start,
         "layers": _layers,
         "sustained": _sustained,
@@ -162,6 +166,19 @@ def _endurance(results: Sequence[Result]) -> list[Goal]:
         if name in RSS_MB_MOST and one["rss_mb"]:
             largest = max(sum(each) for _, each in one["rss_mb"])
             found.append(Goal(f"{name}, RSS MB at the most", gateway, largest, most=RSS_MB_MOST[name], digits=0))
+    return found
+
+
+def _history(results: Sequence[Result]) -> list[Goal]:
+    found = []
+    least, most = HISTORY_RATIO
+    for name in dict.fromkeys(one["contestant"] for one in results):
+        mine = [one for one in results if one["contestant"] == name]
+        compared = full_by_empty(mine, name, COST)
+        if compared is not None:
+            made, gateway = mine[0]["made"]["history"], gateway_of(name, mine[0]["latency_ms"])
+            what = f"{name}, {made:,} orders of history / empty: CPU an order"
+            found.append(Goal(what, gateway, compared.median, least=least, most=most, digits=3))
     return found
 
 

@@ -15,6 +15,8 @@ from tests.bench.contestants import Contestant
 from tests.bench.endurance import endurance_table, endure
 from tests.bench.figures import percentile
 from tests.bench.goals import RATE, goals_document, goals_table, judge
+from tests.bench.history.beside import measure_beside_history
+from tests.bench.history.compared import history_table
 from tests.bench.hops.measuring import measure_hops
 from tests.bench.hops.table import hops_table
 from tests.bench.layers.measuring import Load, measure_layers
@@ -55,6 +57,7 @@ class Options:
     starts: int
     pressure: pressing.Pressure
     minutes: float
+    history: int
 
 
 def compare(servers: Servers, plan: Plan, options: Options) -> Outcome:
@@ -132,6 +135,15 @@ def turns(servers: Servers, plan: Plan, options: Options) -> Outcome:
     return turns_table(results, options.turns.settings), results
 
 
+def history(servers: Servers, plan: Plan, options: Options) -> Outcome:
+    """Measure ours on an empty database and beside it on one with a history."""
+    latency_ms = options.latencies_ms[0]
+    results = measure_beside_history(
+        servers, plan, options.contestants, latency_ms, options.rounds, options.history, say
+    )
+    return history_table(results), results
+
+
 def relay(servers: Servers, plan: Plan, options: Options) -> Outcome:
     """Measure the relays alone."""
     results = []
@@ -201,6 +213,7 @@ WORK: Final[dict[str, Callable[[Servers, Plan, Options], Outcome]]] = {
     "turns": turns,
     "endurance": endurance,
     "pressure": pressure,
+    "history": history,
     "start": start,
     "sustained": sustained,
     "hops": hops,

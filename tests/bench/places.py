@@ -30,7 +30,9 @@ class Plan:
     """What is common to all measurements of a run.
 
     orders: before the weight. settings: NAME -> value. growing_ids: order ids grow with time, else they are random.
-    one_sku: every order wants the same SKU, besides another.
+    one_sku: every order wants the same SKU, besides another. beside_history: tables may be large, so the broker is
+    asked whether all is done. kept: a database that is there, with its stock, in place of a fresh one for each
+    measurement. seed: of the first orders; each time that orders are made takes the next.
     """
 
     peers_python: Path
@@ -40,6 +42,9 @@ class Plan:
     settings: Mapping[str, str] = field(default_factory=dict)
     growing_ids: bool = False
     one_sku: bool = False
+    beside_history: bool = False
+    kept: Database | None = None
+    seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def place_for(
     prefix = f"{contestant.name}.{next(_PREFIXES)}."
     logs = folder_of_logs(servers)
     with ExitStack() as stack:
-        database = stack.enter_context(servers.database())
+        database = plan.kept or stack.enter_context(servers.database())
         settings = _settings(servers, plan, contestant, latency_ms, database, prefix)
         sandbox = None
         if contestant.sandbox:
@@ -73,10 +78,17 @@ def place_for(
         settings |= {**known, **(more or {})}
         place = Place(database, prefix, settings, logs / f"{prefix}log", sandbox)
         stack.enter_context(servers.topics(_make(plan, contestant, place), plan.partitions))
-        with database.connect() as connection:
-            connection.execute("VACUUM ANALYZE")
+        if plan.kept is None:
+            with database.connect() as connection:
+                connection.execute("VACUUM ANALYZE")
         servers.checkpoint()
         yield place
+
+
+def make_stock(database: Database) -> None:
+    """Make the goods that the orders want, in a database of ours."""
+    with database.connect() as connection:
+        connection.execute(_STOCK.encode())
 
 
 def _make(plan: Plan, contestant: Contestant, place: Place) -> list[str]:
@@ -85,8 +97,8 @@ def _make(plan: Plan, contestant: Contestant, place: Place) -> list[str]:
     if contestant.ours:
         commands.run(contestant.argv(plan.peers_python, ["migrate"]))
         commands.run(contestant.argv(plan.peers_python, ["topics", "create"]))
-        with place.database.connect() as connection:
-            connection.execute(_STOCK.encode())
+        if plan.kept is None:
+            make_stock(place.database)
         return list(owners_of(place.prefix))
     with place.database.connect() as connection:
         connection.execute(common.DDL.encode())

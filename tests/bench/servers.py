@@ -154,12 +154,21 @@ class Servers:
 
     def superuser(self) -> Database:
         """Return the database `postgres`, as its superuser."""
-        passwords = json.loads((self._primary / "postgres.passwords.json").read_text(encoding="utf-8"))
-        url = self._main().url.set(username="postgres", password=passwords["postgres"], database="postgres")
-        return Database(url)
+        return superuser_of(self._primary, self._started.database_url, "postgres")
+
+    def superuser_in(self, database: Database) -> Database:
+        """Return this database, as the superuser."""
+        return superuser_of(self._primary, database.sqlalchemy, None)
 
     def _main(self) -> Database:
         return Database(make_url(self._started.database_url))
+
+
+def superuser_of(folder: Path, url: str, name: str | None) -> Database:
+    """Return the database of this name, or of the URL, as the superuser of the server of this data directory."""
+    passwords = json.loads((folder / "postgres.passwords.json").read_text(encoding="utf-8"))
+    whole = make_url(url)
+    return Database(whole.set(username="postgres", password=passwords["postgres"], database=name or whole.database))
 
 
 def _processes(servers: Iterable[Managed]) -> Sequence[psutil.Process]:

@@ -1,10 +1,14 @@
+from collections import Counter
+from typing import Any
 from uuid import UUID
+
+import pytest
 
 from domain.failure_codes import FailureCode
 from domain.ids import OrderId
 from domain.operation import GatewayCall, OperationKind, idempotency_key, operation_id
 from domain.outcome import Approved, Declined
-from tests.bench.checks import Expected, expected, wrong_counts, wrong_outcomes
+from tests.bench.checks import Expected, Rows, expected, wrong_counts, wrong_outcomes, wrong_rows
 from tests.bench.orders import encoder, make_orders
 from tests.bench.stateless import answer
 from tests.schemas.builders import AT
@@ -15,6 +19,16 @@ RIGHT = {
     "b": [("PaymentFailed", 1.0)],
     "c": [("PaymentFailed", 1.0)],
 }
+
+EMPTY = Rows(
+    Counter(), (900, 0, 0), 0, dict.fromkeys(("unfinished operations", "sold holds", "notifications", "voided"), 0)
+)
+HISTORY = Rows(
+    Counter(paid_and_confirmed=700, payment_failed=200, cancelled=100),
+    (5_000, 1, 2_000),
+    0,
+    {"unfinished operations": 3, "sold holds": 650, "notifications": 300, "voided": 40},
+)
 
 
 def test_right_outcomes_raise_no_complaint() -> None:
@@ -86,3 +100,37 @@ def _authorize(token: str) -> GatewayCall:
     order, kind = OrderId("o-1"), OperationKind.AUTHORIZE
     operation, key = operation_id(order, 1, kind, 1), idempotency_key(order, 1, kind, 1)
     return GatewayCall(operation, kind, key, order, 1, 2_000, "EUR", token, None, None, AT)
+
+
+def after(before: Rows, **changed: Any) -> Rows:
+    return Rows(
+        changed.get("states", before.states + Counter(paid_and_confirmed=1, payment_failed=2)),
+        changed.get("stock", (before.stock[0] - 3, before.stock[1], before.stock[2] + 3)),
+        changed.get("outbox", 0),
+        {
+            "unfinished operations": before.counts["unfinished operations"] + changed.get("unfinished", 0),
+            "sold holds": before.counts["sold holds"] + 1,
+            "notifications": before.counts["notifications"] + 2,
+            "voided": before.counts["voided"] + 1,
+        },
+    )
+
+
+@pytest.mark.parametrize("before", [EMPTY, HISTORY])
+def test_rows_are_right_if_what_came_is_what_the_orders_make(before: Rows) -> None:
+    wanted = expected(KINDS)
+    assert wrong_rows(before, after(before), wanted, sells=True) == []
+
+
+def test_an_order_of_the_history_that_changes_is_told() -> None:
+    wanted = expected(KINDS)
+    states = HISTORY.states + Counter(paid_and_confirmed=1, payment_failed=2, cancelled=1) - Counter(payment_failed=1)
+    (told,) = wrong_rows(HISTORY, after(HISTORY, states=states), wanted, sells=True)
+    assert told.startswith("order states {'paid_and_confirmed': 1, 'payment_failed': 1, 'cancelled': 1}, expected {")
+    assert wrong_rows(HISTORY, after(HISTORY, stock=(4_998, 1, 2_003)), wanted, sells=True) == [
+        "stock (available, reserved, sold) moved by [-2, 0, 3], expected 3 taken"
+    ]
+    assert wrong_rows(HISTORY, after(HISTORY, unfinished=1, outbox=5), wanted, sells=True) == [
+        "5 rows left in the outbox",
+        "1 unfinished operations, expected 0",
+    ]

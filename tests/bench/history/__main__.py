@@ -14,11 +14,9 @@ from outbox.driver.conninfo import libpq_url
 from outbox.schema.migrations import upgrade
 from tests.bench.history.commands import COMMANDS, Cost, measure
 from tests.bench.history.filling import fill_database
-from tests.bench.history.played import play_orders
-from tests.bench.servers import cpu_s
+from tests.bench.history.played import PLAYED, play_orders
+from tests.bench.servers import cpu_s, superuser_of
 
-PLAYED: Final = 250
-"""Orders that are really played, of every kind of the demo."""
 AUDIT_CPU_S: Final = 60.0
 AUDIT_RSS_MB: Final = 200.0
 LIST_CPU_S: Final = 0.4
@@ -64,8 +62,9 @@ def main(*, orders: int, rounds: int) -> None:
         assert servers.postgres.pid is not None
         postmaster = psutil.Process(servers.postgres.pid)
         upgrade(servers.database_url)
-        made = fill_database(libpq_url(servers.database_url), played, orders, int(now().timestamp()), say)
-        say(f"{made:,} orders are there")
+        admin = superuser_of(servers.data_dir, servers.database_url, None).conninfo
+        made = fill_database(libpq_url(servers.database_url), admin, played, orders, int(now().timestamp()), say)
+        say(f"{made.orders:,} orders are there, in {made.seconds:,.0f} s")
         settings = {"PAYMENTS_DATABASE_URL": servers.database_url}
         costs = []
         for command in COMMANDS:

@@ -3,15 +3,16 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
 from rich.console import Console
 
 from deploy.demo.play import play
-from deploy.demo.script import Script, write_script
+from deploy.demo.script import Script, ScriptedOrder, write_script
 from deploy.demo.show import Show
 from deploy.demo.stage import set_up
 from deploy.demo.standing import Stage
@@ -19,6 +20,8 @@ from outbox.schema.tables import metadata
 
 SEED: Final = 100_000_000
 """Nine digits, and so has every copy's: ids keep their length, within Avro bodies, too."""
+PLAYED: Final = 250
+"""Orders that are really played, of every kind of the demo."""
 NOT_KEPT: Final = frozenset({"audit_run", "low_water", "migration", "process", "relay_lease"})
 """What processes note about themselves, and migrations about the schema."""
 
@@ -34,10 +37,11 @@ class Rows:
 Played = Mapping[str, Rows]
 
 
-def play_orders(orders: int) -> Played:
+def play_orders(orders: int, ids: Sequence[UUID] = ()) -> Played:
     """Play the demo with so many orders on servers of its own; return the rows of every table, by its name.
 
-    Raises RuntimeError if an order did not end as its script says: then there is nothing worth copying.
+    ids: of the orders, in place of the demo's. Raises RuntimeError if an order did not end as its script says: then
+    there is nothing worth copying.
     """
     found: dict[str, Rows] = {}
 
@@ -47,10 +51,17 @@ def play_orders(orders: int) -> Played:
             yield stage
             found.update(_read(stage.settings.direct_url()))
 
-    played = play(write_script(orders, SEED), Show(Console(file=sys.stderr, emoji=False)), set_up_and_read)
+    script = write_script(orders, SEED)
+    if ids:
+        script = replace(script, orders=[_named(one, str(name)) for one, name in zip(script.orders, ids, strict=True)])
+    played = play(script, Show(Console(file=sys.stderr, emoji=False)), set_up_and_read)
     if not played.good:
         raise RuntimeError(f"the demo did not end as its script says, so it is not copied: {played.verdict.wrong}")
     return found
+
+
+def _named(order: ScriptedOrder, order_id: str) -> ScriptedOrder:
+    return replace(order, order_id=order_id, confirmed={**order.confirmed, "order_id": order_id})
 
 
 def _read(url: str) -> Played:

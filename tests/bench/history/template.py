@@ -4,6 +4,9 @@ These differ: order ids (the demo's seed), UUIDs and the gateway's ids (eight of
 numbers, offsets of dead letters, and times, in columns and within Avro bodies. Every one keeps its length. So a body
 stays a right body, and refers to the same rows as the columns beside it.
 
+The copies of a UUID are spread over all UUIDs, so that a new random one falls between any two of them, as among real
+ones: the place in an index is what it costs. Those of version 7 grow with the copies.
+
 What is a hash of a content stays that of the original, and ids that are derived from others are only distinct: nothing
 that reads a database alone compares them.
 """
@@ -12,17 +15,21 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from tests.bench.history.played import SEED, Played, Rows
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DIGITS: Final = 8
 """Hexadecimal digits that tell copies apart: more than there can be."""
+SPREAD: Final = 0x9E3779B1
+"""Odd, so that no two copies share their digits; by the golden ratio, so that they lie far apart."""
 OFFSETS: Final = 1_000
 """Offsets of a copy's dead letters: more than a demo publishes to a partition that has any."""
 ABOUT_NOW: Final = timedelta(days=60)
 """A number in a body that is a time so near to the play's is one."""
+HEX: Final = "_hex"
+"""Ends the name of a group of _TEXT that stands in digits."""
 BYTES: Final = r"\\x"
 """A cell of bytes begins so, as COPY escapes it."""
 
@@ -30,14 +37,16 @@ _ORDER: Final = str(SEED)
 _TEXT: Final = re.compile(
     rf"(?P<order>(?<=demo-){_ORDER})"
     rf"|(?P<order_hex>(?<={b'demo-'.hex()}){_ORDER.encode().hex()})"
-    r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}(?P<copy>[0-9a-f]{8})"
-    r"|\b(?:pi|re|du|evt|req)_[0-9a-z]{2}(?P<copy_>[0-9a-z]{8})"
+    r"|(?P<grown>[0-9a-f]{8}-[0-9a-f]{4})(?=-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})"
+    r"|(?P<uuid>[0-9a-f]{8})(?=-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+    r"|\b(?:pi|re|du|evt|req)_[0-9a-z]{2}(?P<object>[0-9a-z]{8})"
     r"|(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)?\+00"
 )
 _BODY: Final = re.compile(
     rf"(?P<order>(?<=demo-){_ORDER})".encode()
-    + rb"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}(?P<copy>[0-9a-f]{8})"
-    + rb"|(?:pi|re|du|evt|req)_[0-9a-z]{2}(?P<copy_>[0-9a-z]{8})"
+    + rb"|(?P<grown>[0-9a-f]{8}-[0-9a-f]{4})(?=-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})"
+    + rb"|(?P<uuid>[0-9a-f]{8})(?=-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+    + rb"|(?:pi|re|du|evt|req)_[0-9a-z]{2}(?P<object>[0-9a-z]{8})"
     + rb"|(?P<moment>[\x80-\xff]{7}[\x01-\x7f])"
 )
 
@@ -49,32 +58,37 @@ class Copy:
     number: int
     shift_s: int
 
-    @property
-    def tag(self) -> str:
-        """The digits that tell its UUIDs and ids of the gateway from others'."""
-        return f"{self.number:0{DIGITS}x}"
+    def digits(self, original: int) -> str:
+        """Return the digits that tell an id from those of the other copies."""
+        return f"{(original + self.number * SPREAD) % 16**DIGITS:0{DIGITS}x}"
 
 
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """A place that differs. kind: what stands there; value: the original's number or time, where it matters."""
+class Hole(NamedTuple):
+    """A place that differs. kind: what stands there; value: the original's number or time, where it matters.
+
+    in_bytes: within a cell of bytes, where each letter is two digits.
+    """
 
     kind: str
     value: int = 0
     step: int = 0
+    in_bytes: bool = False
 
 
 def fill(hole: Hole, copy: Copy) -> str:
     """Return what stands there in a copy."""
+    text = _text(hole, copy)
+    return text.encode().hex() if hole.in_bytes else text
+
+
+def _text(hole: Hole, copy: Copy) -> str:
     match hole.kind:
         case "order":
             return f"{SEED + copy.number:09d}"
-        case "order_hex":
-            return f"{SEED + copy.number:09d}".encode().hex()
-        case "copy":
-            return copy.tag
-        case "copy_hex":
-            return copy.tag.encode().hex()
+        case "uuid" | "object":
+            return copy.digits(hole.value)
+        case "grown":
+            return _begin_of(hole.value + copy.number * hole.step)
         case "time":
             return f"{EPOCH + timedelta(seconds=hole.value + copy.shift_s):%Y-%m-%d %H:%M:%S}"
         case "moment":
@@ -119,6 +133,7 @@ class Template:
         self._between.append("")
 
     def _parts(self, column: str, cell: str) -> Iterator[str | Hole]:
+        each = len(self._numbers["orders"])
         if cell == r"\N":
             yield cell
         elif (self.name, column) == ("inbox", "day"):
@@ -130,9 +145,9 @@ class Template:
             yield Hole("number", known[cell], len(known))
         elif cell.startswith(BYTES):
             yield BYTES
-            yield from _parts_of_body(bytes.fromhex(cell.removeprefix(BYTES)), self._began_s)
+            yield from _parts_of_body(bytes.fromhex(cell.removeprefix(BYTES)), self._began_s, each)
         else:
-            yield from _parts_of_text(cell)
+            yield from _parts_of_text(cell, each)
 
 
 def templates_of(played: Played) -> list[Template]:
@@ -170,18 +185,38 @@ def _ranked(rows: Rows, column: str) -> dict[str, int]:
     return {value: rank for rank, value in enumerate(sorted({row[at] for row in rows.rows}, key=int), 1)}
 
 
-def _parts_of_text(cell: str) -> Iterator[str | Hole]:
+def _parts_of_text(cell: str, each: int) -> Iterator[str | Hole]:
     end = 0
     for match in _TEXT.finditer(cell):
         kind = str(match.lastgroup)
         first, last = match.span(kind)
         yield cell[end:first]
         end = last
-        yield Hole("time", _seconds(match[kind])) if kind == "time" else Hole(kind.rstrip("_"))
+        hole = _hole(kind.removesuffix(HEX), match[kind], each)
+        yield hole._replace(in_bytes=kind.endswith(HEX))
     yield cell[end:]
 
 
-def _parts_of_body(body: bytes, began_s: int) -> Iterator[str | Hole]:
+def _hole(kind: str, text: str, each: int) -> Hole:
+    match kind:
+        case "time":
+            return Hole(kind, _seconds(text))
+        case "uuid":
+            return Hole(kind, int(text, 16))
+        case "grown":
+            return Hole(kind, int(text.replace("-", ""), 16), each)
+        case _:
+            return Hole(kind)
+
+
+def _hex_hole(kind: str, found: bytes, each: int) -> Hole:
+    if kind == "moment":
+        return Hole(kind, _number(found))
+    hole = _hole(kind, found.decode(), each)
+    return hole._replace(in_bytes=True)
+
+
+def _parts_of_body(body: bytes, began_s: int, each: int) -> Iterator[str | Hole]:
     """Find ids and times within a body; parts are in hexadecimal digits."""
     end = at = 0
     while match := _BODY.search(body, at):
@@ -192,7 +227,7 @@ def _parts_of_body(body: bytes, began_s: int) -> Iterator[str | Hole]:
             continue
         yield body[end:first].hex()
         end = at = last
-        yield Hole("moment", _number(match[kind])) if kind == "moment" else Hole(kind.rstrip("_") + "_hex")
+        yield _hex_hole(kind, match[kind], each)
     yield body[end:].hex()
 
 
@@ -211,6 +246,12 @@ def _varint(number: int) -> bytes:
         found.append(left & 0x7F | 0x80)
         left >>= 7
     return bytes([*found, left])
+
+
+def _begin_of(milliseconds: int) -> str:
+    """Write the first 48 bits of a UUID of version 7."""
+    digits = f"{milliseconds:012x}"
+    return f"{digits[:8]}-{digits[8:]}"
 
 
 def _number(varint: bytes) -> int:
