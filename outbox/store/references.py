@@ -33,7 +33,8 @@ async def other_owner(transaction: PgTransaction, reference: str, order_id: Orde
     """
     connection = await transaction.plain()
     await begin(connection)
-    await transaction.execute(_LOCK, [f"payments.reference {reference}"])
+    # A query, which never waits for the next one: a lock that is taken inside the savepoint ends with it.
+    await transaction.query(_LOCK, [f"payments.reference {reference}"])
     try:
         # The scan's settings end with the savepoint; the rest of the transaction has our usual ones.
         async with connection.transaction(force_rollback=True):

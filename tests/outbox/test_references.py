@@ -31,6 +31,7 @@ OPERATIONS: LiteralString = """
            're_of_call_' || n, 1, now(), false, n, '' FROM generate_series(1, %s) n"""
 CANCEL: LiteralString = """
     SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s"""
+HELD = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
 SETTINGS = "SELECT current_setting('enable_seqscan'), current_setting('statement_timeout')"
 
 
@@ -61,3 +62,13 @@ async def test_a_search_that_takes_too_long_ends_with_what_to_do(store: Postgres
         await asyncio.to_thread(eventually, lambda: other.execute(CANCEL, held).fetchall(), "the search does not wait")
         with pytest.raises(TooMuch, match="whether pi_1 is another order's; nothing was done: try again"):
             await searching
+
+
+async def test_others_who_ask_about_the_same_id_wait_even_if_statements_wait_to_be_sent_together(
+    store: PostgresStore, database_url: str
+) -> None:
+    async with store.transaction(contended=True) as transaction:
+        await transaction.load([])
+        assert await other_owner(transaction, "pi_1", MINE) is None
+        with connected(database_url) as other:
+            assert other.execute(HELD).fetchall() == [(1,)]
