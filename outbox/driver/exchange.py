@@ -121,8 +121,8 @@ class Exchange:
             text, types, values, formats, asked = statement
             key = (text, types)
             name = session.prepared.get(key) or preparing.get(key)
-            if name is None and session.may_prepare:
-                name = preparing[key] = session.new_name()
+            if name is None and session.may_prepare(len(preparing)):
+                name = preparing[key] = session.new_name(key)
                 pgconn.send_prepare(name, text, types)
                 yield _Sent(prepares=(key, name))
             if name is None:

@@ -1,5 +1,6 @@
 """A connection of the hot path, and what its server's session has prepared."""
 
+from hashlib import blake2b
 from typing import Any, Final
 
 import psycopg
@@ -26,12 +27,17 @@ class Session(psycopg.AsyncConnection[Any]):
         """The names of the prepared statements."""
         self._named = 0
 
-    @property
-    def may_prepare(self) -> bool:
-        """Whether a further statement may be prepared."""
-        return not self.pooled and len(self.prepared) < PREPARED_MAX
+    def may_prepare(self, under_way: int) -> bool:
+        """Whether a further statement may be prepared. under_way: how many are being prepared just now."""
+        return not self.pooled and len(self.prepared) + under_way < PREPARED_MAX
 
-    def new_name(self) -> bytes:
-        """Return a name for a prepared statement. No name comes twice: one whose answer is lost may be taken."""
+    def new_name(self, key: Key) -> bytes:
+        """Return a name for a prepared statement. No name comes twice: one whose answer is lost may be taken.
+
+        A name tells the statement, too. A pooler that nobody noticed may give us a session in which another client has
+        prepared its own: the same name must not be another statement there.
+        """
         self._named += 1
-        return b"payments_%d" % self._named
+        text, types = key
+        tells = blake2b(b"%s %s" % (repr(types).encode(), text), digest_size=8).hexdigest()
+        return b"payments_%d_%s" % (self._named, tells.encode())

@@ -119,9 +119,9 @@ async def test_a_statement_is_prepared_once_for_its_types_and_survives_a_rollbac
     for _ in range(3):
         await ask(session, "SELECT %s", 1)
         await session.rollback()
-    assert await prepared(session) == ["payments_1"]
+    assert len(await prepared(session)) == 1
     await ask(session, "SELECT %s", "text")
-    assert await prepared(session) == ["payments_1", "payments_2"]
+    assert len(await prepared(session)) == 2
 
 
 async def test_behind_a_pooler_nothing_is_prepared(session: Session) -> None:
@@ -133,7 +133,7 @@ async def test_behind_a_pooler_nothing_is_prepared(session: Session) -> None:
 async def test_no_session_prepares_without_end(session: Session) -> None:
     session.prepared |= {(b"%d" % n, ()): b"x" for n in range(PREPARED_MAX - 1)}
     assert await ask(session, "SELECT 1") + await ask(session, "SELECT 2") == [(1,), (2,)]
-    assert await prepared(session) == ["payments_1"]
+    assert len(await prepared(session)) == 1
 
 
 @pytest.mark.parametrize(
