@@ -10,22 +10,24 @@ from functools import lru_cache
 from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
-from psycopg import errors, pq, sql
+from psycopg import errors, pq
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.waiting import Ready, Wait
 
 from outbox.driver.batches import Row
 from outbox.driver.session import Key, Session
 
-Query = LiteralString | str | sql.Composable
+Query = LiteralString | str
 
 _BEGIN: Final = b"BEGIN"
 _COMMIT: Final = b"COMMIT"
+"""Also what the server says of one that it did."""
 _LOST: Final = "the connection to PostgreSQL is lost"
 _FAILED: Final = pq.ExecStatus.FATAL_ERROR
 _ABORTED: Final = pq.ExecStatus.PIPELINE_ABORTED
 _SYNC: Final = pq.ExecStatus.PIPELINE_SYNC
 _ROWS: Final = pq.ExecStatus.TUPLES_OK
+_COPIES: Final = frozenset({pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH})
 
 
 class Asked:
@@ -104,11 +106,15 @@ class Exchange:
             await self._session.wait(_collect(pgconn, results))
         except psycopg.OperationalError as error:
             # The server may have said why before it closed the connection.
+            _hear_out(pgconn, results)
             self._raise_first(results, error)
             raise
         finally:
             _leave(pgconn)
         self._read(sent, results)
+        if commit and results[-1].command_status != _COMMIT:
+            # COMMIT rolls back a transaction in which a statement has failed, and the server calls that no error.
+            raise errors.InFailedSqlTransaction("rolled back in place of a commit: an error before it was swallowed")
 
     def _write(self, pgconn: pq.abc.PGconn, waiting: Sequence[_Statement], *, commit: bool) -> Iterator[_Sent]:
         """Put the statements into libpq's buffer; yield what each answer will be about."""
@@ -182,6 +188,9 @@ def _collect(pgconn: pq.abc.PGconn, results: list[pq.abc.PGresult]) -> Generator
             missing = True
         elif result.status == _SYNC:
             return
+        elif result.status in _COPIES:
+            # libpq would say so again and again.
+            raise psycopg.NotSupportedError("COPY cannot be sent together with statements")
         else:
             missing = False
             results.append(result)
@@ -193,6 +202,18 @@ def _consume(pgconn: pq.abc.PGconn) -> None:
     while (notification := pgconn.notifies()) is not None:
         if pgconn.notify_handler is not None:
             pgconn.notify_handler(notification)
+
+
+def _hear_out(pgconn: pq.abc.PGconn, results: list[pq.abc.PGresult]) -> None:
+    """Collect what came before the connection broke. libpq may have read it without looking at it yet."""
+    missing = False
+    while pgconn.status == pq.ConnStatus.BAD and not pgconn.is_busy():
+        result = pgconn.get_result()
+        if result is not None:
+            results.append(result)
+        elif missing:
+            return
+        missing = result is None
 
 
 def _leave(pgconn: pq.abc.PGconn) -> None:
@@ -220,8 +241,7 @@ def _auto(count: int) -> Sequence[PyFormat]:
 @lru_cache(maxsize=1_024)
 def _translated(query: Query) -> tuple[bytes, int]:
     """Return a statement as PostgreSQL reads it, with $1 for the first %s, and the number of its parameters."""
-    text = query.as_string(None) if isinstance(query, sql.Composable) else query
-    parts = text.split("%%")
+    parts = query.split("%%")
     pieces: list[str] = []
     count = 0
     for part in parts:
