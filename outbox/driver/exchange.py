@@ -59,8 +59,8 @@ class _Sent(NamedTuple):
 class Exchange:
     """Collects statements for one session, and sends them when an answer is needed.
 
-    One at a time has a session, and nobody else uses it meanwhile. A transaction is begun with the first statement,
-    unless the session is in autocommit. What is answered in binary form is loaded as psycopg loads it.
+    Who sends while another exchange of the session is under way waits for its turn. A transaction is begun with the
+    first statement, unless the session is in autocommit. What is answered in binary form is loaded as psycopg loads it.
     """
 
     def __init__(self, session: Session) -> None:
@@ -99,18 +99,20 @@ class Exchange:
         waiting, self._waiting = self._waiting, []
         pgconn = self._session.pgconn
         results: list[pq.abc.PGresult] = []
-        try:
-            pgconn.enter_pipeline_mode()
-            sent = list(self._write(pgconn, waiting, commit=commit))
-            pgconn.pipeline_sync()
-            await self._session.wait(_collect(pgconn, results))
-        except psycopg.OperationalError as error:
-            # The server may have said why before it closed the connection.
-            _hear_out(pgconn, results)
-            self._raise_first(results, error)
-            raise
-        finally:
-            _leave(pgconn)
+        # Who else is at work on the connection, if only to end its waiting for notifications, is waited for.
+        async with self._session.lock:
+            try:
+                pgconn.enter_pipeline_mode()
+                sent = list(self._write(pgconn, waiting, commit=commit))
+                pgconn.pipeline_sync()
+                await self._session.wait(_collect(pgconn, results))
+            except psycopg.OperationalError as error:
+                # The server may have said why before it closed the connection.
+                _hear_out(pgconn, results)
+                self._raise_first(results, error)
+                raise
+            finally:
+                _leave(pgconn)
         self._read(sent, results)
         if commit and results[-1].command_status != _COMMIT:
             # COMMIT rolls back a transaction in which a statement has failed, and the server calls that no error.

@@ -46,6 +46,11 @@ async def test_a_session_that_was_swapped_never_runs_another_statement(session: 
     assert family_of(caught.value) is Family.STALE
 
 
+async def test_two_who_ask_at_once_each_have_their_own_answer(session: Session) -> None:
+    asking = [ask(session, "SELECT %s::int, repeat('x', %s)", n, 1 + 99_999 * (n % 2)) for n in range(20)]
+    assert await asyncio.gather(*asking) == [[(n, "x" * (1 + 99_999 * (n % 2)))] for n in range(20)]
+
+
 async def test_one_exchange_prepares_no_more_than_a_session_may(session: Session) -> None:
     exchange = Exchange(session)
     asked = [exchange.add(f"SELECT {n}") for n in range(PREPARED_MAX + 10)]
