@@ -56,6 +56,13 @@ def _set(admin: AdminClient, topic: str, codec: str) -> None:
         answer.result(ANSWER_S)
 
 
+def is_recoded(scene: Scene, topic: str) -> bool:
+    """Whether the broker packs the topic's batches anew now."""
+    resource, admin = ConfigResource(ResourceType.TOPIC, topic), _admin(scene)
+    told = scene.insist(lambda: admin.describe_configs([resource], request_timeout=ANSWER_S)[resource].result(ANSWER_S))
+    return bool(told["compression.type"].value != "producer")
+
+
 def _partitions(admin: AdminClient, topic: str) -> int:
     return len(admin.list_topics(topic, timeout=ANSWER_S).topics[topic].partitions)
 
