@@ -13,6 +13,7 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
+from outbox.driver.connections import Connections
 from outbox.driver.exchange import Exchange
 from outbox.driver.session import PREPARED_MAX, Session
 from outbox.driver.sqlstates import Family, family_of
@@ -24,6 +25,8 @@ from tests.outbox.test_exchange import ask, other, prepared, session
 __all__ = ["other", "session"]
 pytestmark = pytest.mark.integration
 
+TURNS, STEP_S = 60, 0.0003
+"""So many are cancelled, each so much later than the one before: from the first await to past the commit."""
 LEDGER = "CREATE TABLE ledger (n int PRIMARY KEY)"
 CUTS = 24
 """So many places in each direction; some hundred bytes go through."""
@@ -142,6 +145,31 @@ async def test_who_is_cancelled_twice_leaves_no_half_read_connection(session: Se
     # The server had the commit, and may not hear of the end: nobody knows the outcome but the table, and it is whole.
     assert await ask(other, "SELECT count(*) FROM ledger") in ([(0,)], [(1,)])
     await ask(other, "DROP TABLE ledger", commit=True)
+
+
+async def test_who_is_cancelled_at_any_await_leaves_a_connection_for_the_next(
+    database_url: str, other: Session
+) -> None:
+    await ask(other, LEDGER)
+    connections = Connections(conninfo(database_url), 1)
+
+    async def enter(n: int) -> None:
+        async with connections.lend() as lent:
+            assert await ask(lent, "SELECT %s::int", n) == [(n,)]
+            await ask(lent, "INSERT INTO ledger VALUES (%s)", n)
+            assert await ask(lent, "SELECT %s::int + 1", n, commit=True) == [(n + 1,)]
+
+    await enter(0)
+    told = {0}
+    for n in range(1, TURNS):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(n * STEP_S):
+                await enter(n)
+            told.add(n)
+    await enter(TURNS)
+    await connections.close()
+    assert told | {TURNS} <= {n for (n,) in await ask(other, "SELECT n FROM ledger")}
+    await ask(other, "DROP TABLE ledger")
 
 
 @pytest.mark.parametrize("direction", ["asked", "answered"])
