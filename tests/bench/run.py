@@ -211,6 +211,10 @@ class Run:
             report = json.loads(self.processes.run(argv, answers=(0, 1)))
         except Failed as failed:
             return [f"audit: {failed}"]
-        broken = [f"audit: {one['id']} {one['name']}" for one in report["invariants"] if one["holds"] is False]
+        broken = [
+            f"audit: {one['id']} {one['name']}: {one['violations'][0]} ({len(one['violations'])} violations)"
+            for one in report["invariants"]
+            if one["holds"] is False
+        ]
         # Without the simulated gateway's books, which die with its process, some invariants cannot be said (null).
         return broken if report["quiescent"] else ["audit: not quiescent", *broken]
