@@ -6,13 +6,14 @@ lock while it is claimed and a lease while it lasts. The rows of `audit_run` say
 Invariant 4 needs all orders, and so do the gateway's ledger and the topics: `payments audit` looks at those.
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 from psycopg.types.json import Json
 
-from outbox.audit.books import Books, Scope
+from outbox.audit.books import FETCH, Books, Scope
 from outbox.audit.judging import Found, judge_portion
 from outbox.schema.partitions import oldest_day
 
@@ -60,9 +61,11 @@ _CLAIM: Final[LiteralString] = """
 
 newest_xid: of a database that was restored it may be ahead."""
 _CHANGED: Final[LiteralString] = """
-    SELECT DISTINCT order_number, order_id FROM event
+    SELECT DISTINCT order_number FROM event
      WHERE id > %s AND id <= %s AND order_version > 0 AND order_number IS NOT NULL"""
 _NUMBERS: Final[LiteralString] = "SELECT order_number, order_id FROM orders WHERE order_id = ANY(%s)"
+_IDS: Final[LiteralString] = "SELECT DISTINCT order_number, order_id FROM event WHERE order_number = ANY(%s)"
+"""From the journal: `orders` has no index on the number."""
 _END: Final[LiteralString] = """
     UPDATE audit_run SET ended_at = now(), orders = %s, found = %s, examples = %s, again = %s
      WHERE id = %s AND ended_at IS NULL"""
@@ -105,18 +108,22 @@ async def audit_changed(connection: psycopg.AsyncConnection[Any], scope: Scope, 
     run = await _claim(connection, interval_s)
     if run is None:
         return None
-    changed = await _orders(connection, _CHANGED, [run.after, run.through])
-    orders = sorted((changed | await _orders(connection, _NUMBERS, [list(run.again)])).items())
+    again = dict(await (await connection.execute(_NUMBERS, [list(run.again)])).fetchall())
+    numbers = await _changed(connection, run, again)
     oldest = await oldest_day(connection)
     found = Found()
-    for at in range(0, len(orders), PORTION):
+    for at in range(0, len(numbers), PORTION):
+        portion = numbers[at : at + PORTION].tolist()
+        orders = {number: again[number] for number in portion if number in again}
+        orders |= dict(await (await connection.execute(_IDS, [portion])).fetchall())
         async with connection.transaction():
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            await judge_portion(Books(connection, scope, orders=dict(orders[at : at + PORTION])), found, oldest)
-    await _end(connection, run, [order_id for _, order_id in orders], found)
+            await judge_portion(Books(connection, scope, orders=orders), found, oldest)
+        await connection.execute(_NOTE_REVIEWS, [list(orders.values())])
+    await _end(connection, run, len(numbers), found)
     texts = [text for _, _, text in found.violations]
     new = [text for text in texts if text not in run.told]
-    return Audited(len(orders), found.counts(), texts[:AGAIN_MAX], new)
+    return Audited(len(numbers), found.counts(), texts[:AGAIN_MAX], new)
 
 
 async def _claim(connection: psycopg.AsyncConnection[Any], interval_s: float) -> _Run | None:
@@ -130,19 +137,26 @@ async def _claim(connection: psycopg.AsyncConnection[Any], interval_s: float) ->
     return _Run(*claimed)
 
 
-async def _orders(
-    connection: psycopg.AsyncConnection[Any], query: LiteralString, parameters: Sequence[Any]
-) -> dict[int, str]:
-    """Return the ids of orders by their numbers."""
-    return dict(await (await connection.execute(query, parameters)).fetchall())
+async def _changed(connection: psycopg.AsyncConnection[Any], run: _Run, again: Mapping[int, str]) -> "array[int]":
+    """Return the numbers of all orders to look at, each once, sorted. again: ids of those from before, by number.
+
+    Numbers alone, for there may be 100,000s of orders.
+    """
+    numbers = array("q", again)
+    async with connection.transaction(), connection.cursor(name="changed", binary=True) as cursor:
+        cursor.itersize = FETCH
+        await cursor.execute(_CHANGED, [run.after, run.through])
+        async for (number,) in cursor:
+            if number not in again:
+                numbers.append(number)
+    return array("q", sorted(numbers))
 
 
-async def _end(connection: psycopg.AsyncConnection[Any], run: _Run, order_ids: Sequence[str], found: Found) -> None:
+async def _end(connection: psycopg.AsyncConnection[Any], run: _Run, orders: int, found: Found) -> None:
     again = list(dict.fromkeys([*(order_id for _, order_id, _ in found.violations), *found.unsettled]))[:AGAIN_MAX]
     texts = [text for _, _, text in found.violations][:AGAIN_MAX]
     counts = Json({str(number): count for number, count in found.counts().items()})
     async with connection.transaction():
-        await connection.execute(_END, [len(order_ids), counts, texts, again, run.number])
+        await connection.execute(_END, [orders, counts, texts, again, run.number])
         await connection.execute(_FORGET, [run.number, KEPT_DAYS])
-        await connection.execute(_NOTE_REVIEWS, [list(order_ids)])
         await connection.execute(_FORGET_REVIEWS)
