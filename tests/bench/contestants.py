@@ -98,8 +98,8 @@ _ALL = (
     ),
     _ours(
         "ours-x2",
-        "two processes a consumer group, relay, sweep",
-        [("consume", "all"), ("consume", "all"), ("relay",), ("sweep",)],
+        "two processes a consumer group, relay and sweep in a third",
+        [("consume", "all"), ("consume", "all"), ("sweep", "--relay")],
     ),
     _ours("ours-up2", "all roles twice: two processes that share groups, relay and sweep", [EVERYTHING, EVERYTHING]),
     _ours("ours-stripe", "one process, the Stripe adapter against the sandbox", [EVERYTHING], weight=10, sandbox=True),

@@ -113,6 +113,21 @@ def _pay_in_processes(tmp_path: Path, deployment: dict[str, str]) -> None:
         assert [process.wait() for process in everyone] == [0, 0, 0, 0, 0]
 
 
+def test_a_sweep_with_a_relay_sends_what_consumers_write(tmp_path: Path, deployment: dict[str, str]) -> None:
+    payments(tmp_path, "stock", "set", "tea", "10", **deployment)
+    with (
+        started(tmp_path, "consume", "all", **deployment) as consumer,
+        started(tmp_path, "sweep", "--relay", **deployment) as both,
+    ):
+        consumer.await_line("running")
+        both.await_line("roles=relay,sweep")
+        publish(tmp_path, deployment, confirmed("order-1"))
+        consumer.eventually(lambda: status_of(deployment, "order-1") == "paid_and_confirmed", "paid")
+        assert (consumer.stop(), both.stop()) == (0, 0)
+    refused = payments(tmp_path, "sweep", "--relay", "--once", **deployment)
+    assert (refused.code, "payments relay --once" in refused.err) == (2, True)
+
+
 def test_relay_once_sends_what_the_outbox_holds(tmp_path: Path, deployment: dict[str, str]) -> None:
     publish(tmp_path, deployment, confirmed("order-1"))
     with started(tmp_path, "consume", "OrderConfirmed", **deployment) as consumer:
