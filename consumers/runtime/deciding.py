@@ -15,7 +15,7 @@ from consumers.runtime.work import Work
 from domain.content import inbox_content
 from domain.dead_letter import DeadLetter
 from domain.ids import EventId, OrderId
-from domain.ports.store import Receipt, Transaction
+from domain.ports.store import Entry, Receipt, Transaction
 from domain.reaction import Reaction
 from domain.rules import Rules
 from domain.values import replace
@@ -53,6 +53,7 @@ class Decider:
         self._rules = rules
         self._early = EarlyMessages(reactions, ports, rules)
         self._keep_early = keep_early
+        self._skew = timedelta(seconds=rules.clock_skew_max_s)
 
     def is_early(self, transaction: Transaction, one: Taken) -> bool:
         """Whether it is from the future, by more than clocks may differ."""
@@ -60,16 +61,26 @@ class Decider:
 
     def latest(self, transaction: Transaction) -> datetime:
         """Return the time after which a message is from the future."""
-        return transaction.now + timedelta(seconds=self._rules.clock_skew_max_s)
+        return transaction.now + self._skew
 
     def refuse_early(self, one: Taken) -> DeadLetter:
         """Refuse a message from the future."""
         return self._letters.of_message(one.message, Reason.FROM_THE_FUTURE, FUTURE, one.event)
 
-    async def receive(self, transaction: Transaction, taken: Sequence[Taken]) -> Sequence[Receipt]:
-        """Write the inbox rows; return whether each message is new, known, a conflict or too old."""
+    def entry(self, taken: Sequence[Taken]) -> Entry:
+        """Return what these messages enter into the inbox."""
         contents = [inbox_content(one.content) for one in taken]
-        return await transaction.receive(self._reaction.group, [one.event for one in taken], contents)
+        return Entry(self._reaction.group, [one.event for one in taken], contents)
+
+    def entry_at_once(self, transaction: Transaction, taken: Sequence[Taken]) -> Entry | None:
+        """Return what they enter, if that needs no look at the database's clock first.
+
+        A message from the future must not enter. By the clock as it was seen last none of these is: it only goes on.
+        """
+        if transaction.contended or transaction.seen is None or not taken:
+            return None
+        newest = max(one.event.occurred_at for one in taken)
+        return self.entry(taken) if newest <= transaction.seen + self._skew else None
 
     def decide(self, work: Work, one: Taken, receipt: Receipt) -> DeadLetter | None:
         """Decide on one message that does not wait. Return its dead letter if it is refused."""

@@ -66,7 +66,10 @@ class Planner:
         steps: list[Step] = []
         async with self._ports.store.transaction(contended=contended) as transaction:
             order_ids = [OrderId(one.event.order_id) for one in taken if isinstance(one.event, OrderEvent)]
-            orders = await transaction.load(order_ids, waiting=self._reaction.waits, early=self._reaction.begins)
+            entry = self._decider.entry_at_once(transaction, taken)
+            orders = await transaction.load(
+                order_ids, waiting=self._reaction.waits, early=self._reaction.begins, entry=entry
+            )
             # The inbox has no partition for a day far ahead, so messages from the future are refused before it.
             latest = self._decider.latest(transaction)
             early = [one for one in taken if one.event.occurred_at > latest]
@@ -78,9 +81,12 @@ class Planner:
                     if one.hop is not None and one.hop.recorded
                 ]
                 taken = [one for one in taken if one.event.occurred_at <= latest]
+                # Had it entered at once (the database's clock was set back), receiving the others loses the race.
+                entry = None
             work = Work(transaction, orders, self._reactions, self._rules)
             work.changes.dead_letters += letters
-            for one, receipt in zip(taken, await self._decider.receive(transaction, taken), strict=True):
+            receipts = await transaction.receive(self._decider.entry(taken) if entry is None else entry)
+            for one, receipt in zip(taken, receipts, strict=True):
                 waits = transaction.waiting and receipt in TO_PLAN and one.event.subject in transaction.waiting
                 letter = self._wait_behind(one, receipt) if waits else self._decider.decide(work, one, receipt)
                 if letter is not None:
@@ -114,7 +120,7 @@ class Planner:
             await transaction.hold([] if order_id is None else [order_id])
             receipt = Receipt.TOO_OLD
             if isinstance(read, Taken) and not self._decider.is_early(transaction, read):
-                (receipt,) = await self._decider.receive(transaction, [read])
+                (receipt,) = await transaction.receive(self._decider.entry([read]))
             if receipt is Receipt.KNOWN:
                 return
             own, behind = receipt is Receipt.NEW, order_id in transaction.waiting

@@ -176,7 +176,7 @@ class Redriver:
             refused = decider.refuse_early(one)
             return await self._keep(transaction, letter, refused.reason, refused.detail)
         # Its own inbox row is of this letter alone: until the letter is redriven, the message is new.
-        receipt = Receipt.NEW if letter.own_inbox else (await decider.receive(transaction, [one]))[0]
+        receipt = Receipt.NEW if letter.own_inbox else (await transaction.receive(decider.entry([one])))[0]
         work = Work(transaction, orders, self._reactions, self._rules)
         again = decider.decide(work, one, receipt)
         if work.changes.adjustments:

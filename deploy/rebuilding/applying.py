@@ -19,7 +19,7 @@ from domain.blame import blame
 from domain.content import hash_content, inbox_content
 from domain.order import Order
 from domain.ports.inventory import InventoryCall
-from domain.ports.store import Change, Changes, SetAside
+from domain.ports.store import Change, Changes, Entry, SetAside
 from domain.rules import Context, Rules
 from domain.values import replace
 from outbox.audit.rebuild.kept import Kept
@@ -218,7 +218,7 @@ class Applier:
             by_group.setdefault(BY_TRIGGER[one.event.TYPE].group, []).append(one)
         for group, triggers in sorted(by_group.items()):
             contents = [inbox_content(one.content) for one in triggers]
-            await transaction.receive(group, [one.event for one in triggers], contents)
+            await transaction.receive(Entry(group, [one.event for one in triggers], contents))
             done.inbox += len(triggers)
 
     async def _move_stock(self, transaction: PgTransaction, calls: Sequence[InventoryCall], done: TakenOver) -> None:

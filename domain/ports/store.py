@@ -91,26 +91,42 @@ class Receipt(Enum):
     CONFLICT = auto()
 
 
+class Entry(NamedTuple):
+    """Events that a consumer group received, with the hash of what each says (domain.content.inbox_content)."""
+
+    group: str
+    events: Sequence[Event]
+    contents: Sequence[int]
+
+
 class Transaction(Protocol):
     """One transaction. Leaving its context commits; an exception rolls back.
 
-    now: the database's clock, read once, with load. began: the event loop's clock, read before that. contended: an
-    earlier run of the same work lost a race; lock before reading. waiting: those of the locked orders that have work in
-    quarantine, if that was asked for. early: messages that came before these orders, if that was asked for.
+    now: the database's clock, read once, with load. seen: the same of an earlier transaction of this process; None if
+    there was none. began: the event loop's clock, read before that. contended: an earlier run of the same work lost a
+    race; lock before reading. waiting: those of the locked orders that have work in quarantine, if that was asked for.
+    early: messages that came before these orders, if that was asked for.
     """
 
     now: datetime
+    seen: datetime | None
     began: float
     contended: bool
     waiting: frozenset[OrderId]
     early: Mapping[OrderId, Sequence[EarlyMessage]]
 
     async def load(
-        self, order_ids: Sequence[OrderId], *, waiting: bool = False, early: bool = False
+        self,
+        order_ids: Sequence[OrderId],
+        *,
+        waiting: bool = False,
+        early: bool = False,
+        entry: Entry | None = None,
     ) -> dict[OrderId, Order]:
         """Lock these orders, in the order of their ids. Return those that exist, with their unfinished operations.
 
-        early: also lock and read the messages that came before them.
+        early: also lock and read the messages that came before them. entry: what `receive` will be asked for next. Its
+        rows are written behind the locks, in the same round trip.
         """
         ...
 
@@ -121,10 +137,10 @@ class Transaction(Protocol):
         """
         ...
 
-    async def receive(self, group: str, events: Sequence[Event], contents: Sequence[int]) -> Sequence[Receipt]:
-        """Write the inbox rows of this consumer group; return a receipt for each event, in the same order.
+    async def receive(self, entry: Entry) -> Sequence[Receipt]:
+        """Write the inbox rows; return a receipt for each event, in the same order.
 
-        contents: the hash of each event (domain.content.inbox_content). A known id with another hash is a conflict.
+        A known id with another hash is a conflict. Raises Contended if load has entered other events.
         """
         ...
 

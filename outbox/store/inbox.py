@@ -10,7 +10,7 @@ from datetime import UTC, date
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
-from domain.ports.store import Receipt
+from domain.ports.store import Entry, Receipt
 from outbox.driver.batches import Column, insert, word
 from outbox.driver.binary import ARRAYS
 from schemas.events import Event
@@ -27,11 +27,10 @@ ENTER_AGAIN: Final = insert("inbox", _COLUMNS, "ON CONFLICT DO NOTHING RETURNING
 _KNOWN: LiteralString = """
     SELECT event_id, day, content FROM inbox WHERE event_id = ANY(%s) AND consumer_group = %s AND day = ANY(%s)"""
 
+Question = tuple[LiteralString, Sequence[Any]]
+"""A statement and its parameters."""
 Ask = Callable[[Any, Sequence[Any]], Awaitable[list[tuple[Any, ...]]]]
 """Runs a query with its parameters in the transaction; returns its rows."""
-Run = Callable[[Any, Sequence[Any]], Awaitable[None]]
-"""As Ask, for a statement that returns nothing."""
-
 
 Key = tuple[int, date]
 """The event's id as a number (hashing a UUID is slow), and the UTC day of its occurred_at."""
@@ -46,31 +45,42 @@ def _key_of(event: Event) -> Key:
     return event.event_id.int, (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).date()
 
 
-async def receive(
-    group: str, events: Sequence[Event], contents: Sequence[int], oldest: date, *, repeats: bool, ask: Ask, run: Run
-) -> list[Receipt]:
-    """Write a row for each event of the day `oldest` or later; return what each event is.
+class Entering:
+    """The rows of one entry: those of the day `oldest` or later.
 
     repeats: expect events that were processed before. If False, such an event makes the statement fail.
     """
-    keys = list(map(_key_of, events))
-    keyed = list(zip(keys, events, contents, strict=True))
-    rows: dict[Key, Row] = {k: (k[1], group, event.event_id, content) for k, event, content in keyed if k[1] >= oldest}
-    if len(rows) < len(keyed):
-        # Of several with the same id and day the first counts.
-        rows = {k: (k[1], group, event.event_id, content) for k, event, content in reversed(keyed) if k[1] >= oldest}
-    # Sorted, so that batches with the same events cannot deadlock.
-    ordered = [rows[key] for key in sorted(rows)]
-    known: dict[Key, int | None] = {}
-    if ordered and repeats:
-        fresh = {(event_id.int, day) for event_id, day in await ask(ENTER_AGAIN.sql, ENTER_AGAIN.arrays(ordered))}
-        repeated = {key: row for key, row in rows.items() if key not in fresh}
-        known = await _contents(repeated, group, ask) if repeated else {}
-    elif ordered:
-        await run(ENTER.sql, ENTER.arrays(ordered))
-    if not known and len(rows) == len(keyed):
-        return [Receipt.NEW] * len(keyed)
-    return _judge(keys, contents, oldest, known)
+
+    def __init__(self, entry: Entry, oldest: date, *, repeats: bool) -> None:
+        self.entry = entry
+        self._oldest = oldest
+        self._repeats = repeats
+        group, events, contents = entry
+        self._keys = list(map(_key_of, events))
+        keyed = list(zip(self._keys, events, contents, strict=True))
+        # The last one stays, so turned round: of several with the same id and day the first counts.
+        self._rows: dict[Key, Row] = {
+            key: (key[1], group, event.event_id, content) for key, event, content in reversed(keyed) if key[1] >= oldest
+        }
+
+    def statement(self) -> Question | None:
+        """Return the statement that writes the rows; None if there are none."""
+        if not self._rows:
+            return None
+        enter = ENTER_AGAIN if self._repeats else ENTER
+        # Sorted, so that batches with the same events cannot deadlock.
+        return enter.sql, enter.arrays([self._rows[key] for key in sorted(self._rows)])
+
+    async def receipts(self, entered: Sequence[tuple[Any, ...]], ask: Ask) -> list[Receipt]:
+        """Return what each event is. entered: what the statement returned."""
+        known: dict[Key, int | None] = {}
+        if self._repeats and len(entered) < len(self._rows):
+            fresh = {(event_id.int, day) for event_id, day in entered}
+            repeated = {key: row for key, row in self._rows.items() if key not in fresh}
+            known = await _contents(repeated, self.entry.group, ask)
+        if not known and len(self._rows) == len(self._keys):
+            return [Receipt.NEW] * len(self._keys)
+        return _judge(self._keys, self.entry.contents, self._oldest, known)
 
 
 async def _contents(repeated: Mapping[Key, Row], group: str, ask: Ask) -> dict[Key, int | None]:

@@ -1,6 +1,6 @@
 """What a process has learned from the server that it is connected to."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -11,13 +11,17 @@ from outbox.store.numbers import OrderNumbers
 
 
 class Learned:
-    """generation: of the connections: after an outage it may be another server. oldest: the inbox's first day."""
+    """generation: of the connections: after an outage it may be another server. oldest: the inbox's first day.
+
+    seen: its clock, as a transaction read it last.
+    """
 
     def __init__(self, generation: int) -> None:
         self.generation = generation
         self.memory = OrderMemory()
         self.order_numbers = OrderNumbers()
         self.oldest: date | None = None
+        self.seen: datetime | None = None
 
     async def oldest_day(self, connection: psycopg.AsyncConnection[Any]) -> date:
         """Return the inbox's first day; read it once."""

@@ -7,10 +7,12 @@ from domain.early import EarlyMessage
 from domain.ids import OrderId
 from domain.order import Order
 from domain.requests import Request
+from outbox.driver.batches import Row
 from outbox.driver.binary import ARRAYS
 from outbox.schema.mapping import ATTEMPTS, HOLDS, OPERATIONS, ORDERS, REQUESTS
 from outbox.store import quarantine, statements
 from outbox.store.early import OF_ORDERS, by_order
+from outbox.store.inbox import Question
 from outbox.store.memory import OrderMemory
 from outbox.store.wire import Wire
 
@@ -19,7 +21,8 @@ class Loading:
     """The orders that a transaction has locked.
 
     now: the database's clock. xid: the transaction's id, the xmin of its rows; empty before it has begun. numbers: by
-    these the rows of an order are found. waiting: the orders in quarantine, if that was asked.
+    these the rows of an order are found. waiting: the orders in quarantine, if that was asked. answer: of the statement
+    that was sent behind the locks.
     """
 
     def __init__(self, wire: Wire, memory: OrderMemory) -> None:
@@ -28,6 +31,7 @@ class Loading:
         self.numbers: dict[OrderId, int] = {}
         self.waiting: frozenset[OrderId] = frozenset()
         self.early: dict[OrderId, list[EarlyMessage]] = {}
+        self.answer: list[Row] = []
         self._wire = wire
         self._memory = memory
 
@@ -37,23 +41,25 @@ class Loading:
         await self._lock([], waiting=False)
 
     async def lock(
-        self, order_ids: Sequence[OrderId], *, waiting: bool, early: bool = False
+        self, order_ids: Sequence[OrderId], *, waiting: bool, early: bool = False, behind: Question | None = None
     ) -> list[tuple[OrderId, bytes]]:
         """Lock orders in the order of their ids; return the id and the xmin of each that exists.
 
         waiting: also read which of them wait in quarantine, in a second statement: the one that waited for the locks
-        does not see what their last holder wrote.
+        does not see what their last holder wrote. behind: sent with the locks, and run once they are held.
         """
         ordered = sorted(set(order_ids))
         if not self.xid:
             self._wire.note_orders(len(ordered))
-        return await self._lock(ordered, waiting=waiting, early=early)
+        return await self._lock(ordered, waiting=waiting, early=early, behind=behind)
 
-    async def load(self, order_ids: Sequence[OrderId], *, waiting: bool, early: bool = False) -> dict[OrderId, Order]:
-        """Lock these orders; return those that exist. early: also read what came before them."""
+    async def load(
+        self, order_ids: Sequence[OrderId], *, waiting: bool, early: bool = False, behind: Question | None = None
+    ) -> dict[OrderId, Order]:
+        """Lock these orders; return those that exist. early: also read what came before them. behind: as for lock."""
         orders: dict[OrderId, Order] = {}
         unknown: list[OrderId] = []
-        for order_id, xmin in await self.lock(order_ids, waiting=waiting, early=early):
+        for order_id, xmin in await self.lock(order_ids, waiting=waiting, early=early, behind=behind):
             order = self._memory.recall(order_id, xmin, self.now)
             if order is None:
                 unknown.append(order_id)
@@ -89,12 +95,15 @@ class Loading:
         return {OrderId(i): tuple(requests) for i, requests in REQUESTS.by_order(rows).items()}
 
     async def _lock(
-        self, order_ids: Sequence[OrderId], *, waiting: bool, early: bool = False
+        self, order_ids: Sequence[OrderId], *, waiting: bool, early: bool = False, behind: Question | None = None
     ) -> list[tuple[OrderId, bytes]]:
         ids = ARRAYS["text"](order_ids)
         looking = ((OF_ORDERS, [ids]),) if early else ()
         seeing = ((quarantine.WAITING, [ids, ids]),) if waiting else ()
-        found, *seen = await self._wire.ask((statements.BEGIN, [ids]), *looking, *seeing)
+        last = () if behind is None else (behind,)
+        found, *seen = await self._wire.ask((statements.BEGIN, [ids]), *looking, *seeing, *last)
+        if behind is not None:
+            self.answer = seen.pop()
         if early:
             self.early = by_order(seen[0])
         if waiting:

@@ -8,10 +8,11 @@ from typing import Any
 from domain.dead_letter import DeadLetter
 from domain.disputing import KnownDispute
 from domain.early import EarlyMessage
+from domain.errors import Contended
 from domain.ids import OperationId, OrderId
 from domain.operation import Operation, OperationState
 from domain.order import Order
-from domain.ports.store import Changes, Receipt, SetAside
+from domain.ports.store import Changes, Entry, Receipt, SetAside
 from outbox.driver.batches import Row
 from outbox.driver.session import Session
 from outbox.journal.quarantined import lately
@@ -25,7 +26,6 @@ from outbox.store.record import Record
 from outbox.store.saving import Decided, note_reviews, record_disputes, record_words, saving_for
 from outbox.store.searching import LEFT_FINAL, left_final
 from outbox.store.wire import Wire
-from schemas.events import Event
 
 
 class PgTransaction:
@@ -50,6 +50,7 @@ class PgTransaction:
         self.began = began
         self.contended = contended
         self.now = datetime.min.replace(tzinfo=UTC)
+        self.seen = learned.seen
         self.waiting: frozenset[OrderId] = frozenset()
         self.early: Mapping[OrderId, Sequence[EarlyMessage]] = {}
         self._wire = wire
@@ -59,17 +60,32 @@ class PgTransaction:
         self._written: list[Order] = []
         self.record = Record()
         self._oldest = oldest
+        self._entering: inbox.Entering | None = None
         self._left_final: datetime | None = None
         self._last: list[Callable[[], Awaitable[None]]] = []
         self._repeats = repeats or contended
         self._send_messages = send_messages
 
     async def load(
-        self, order_ids: Sequence[OrderId], *, waiting: bool = False, early: bool = False
+        self,
+        order_ids: Sequence[OrderId],
+        *,
+        waiting: bool = False,
+        early: bool = False,
+        entry: Entry | None = None,
     ) -> dict[OrderId, Order]:
-        """Lock these orders in the order of their ids; return those that exist. early: read what came before them."""
-        orders = await self._loading.load(order_ids, waiting=waiting, early=early)
+        """Lock these orders in the order of their ids; return those that exist. early: read what came before them.
+
+        entry: write its rows of the inbox behind the locks.
+        """
+        behind = None
+        if entry is not None:
+            self._wire.note_orders(len(set(order_ids)))
+            self._entering = self._enter(entry)
+            behind = self._entering.statement()
+        orders = await self._loading.load(order_ids, waiting=waiting, early=early, behind=behind)
         self.now, self.waiting, self.early = self._loading.now, self._loading.waiting, self._loading.early
+        self._learned.seen = self.now
         return orders
 
     async def hold(self, order_ids: Sequence[OrderId]) -> None:
@@ -79,13 +95,22 @@ class PgTransaction:
         await self._loading.lock(order_ids, waiting=True)
         self.now, self.waiting = self._loading.now, self._loading.waiting
 
-    async def receive(self, group: str, events: Sequence[Event], contents: Sequence[int]) -> Sequence[Receipt]:
-        """Write inbox rows. Events from before the inbox's first day get none."""
+    async def receive(self, entry: Entry) -> Sequence[Receipt]:
+        """Write inbox rows, if load has not. Events from before the inbox's first day get none."""
+        entering = self._entering
+        if entering is None:
+            entering = self._enter(entry)
+            statement = entering.statement()
+            entered = [] if statement is None else await self._wire.query(*statement)
+        elif entering.entry is entry:
+            entered = self._loading.answer
+        else:
+            raise Contended("other events were entered into the inbox than are received")
+        return await entering.receipts(entered, self._wire.query)
+
+    def _enter(self, entry: Entry) -> inbox.Entering:
         # With few orders an error comes late, when others may know of the decisions. So avoid it: expect repeats.
-        repeats = self._repeats or self._wire.few
-        return await inbox.receive(
-            group, events, contents, self._oldest, repeats=repeats, ask=self._wire.query, run=self._wire.execute
-        )
+        return inbox.Entering(entry, self._oldest, repeats=self._repeats or self._wire.few)
 
     async def save(self, changes: Changes) -> Sequence[DeadLetter]:
         """Write all changes."""

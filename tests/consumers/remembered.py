@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,9 @@ def compare_with_tables(monkeypatch: pytest.MonkeyPatch) -> None:
         read_by_load.get().update(order_ids)
         return await read(self, order_ids)
 
-    async def checked(
-        self: PgTransaction, order_ids: Sequence[OrderId], *, waiting: bool = False, early: bool = False
-    ) -> dict[OrderId, Order]:
+    async def checked(self: PgTransaction, order_ids: Sequence[OrderId], **how: Any) -> dict[OrderId, Order]:
         told = read_by_load.set(set())
-        loaded = await load(self, order_ids, waiting=waiting, early=early)
+        loaded = await load(self, order_ids, **how)
         remembered = sorted(loaded.keys() - read_by_load.get())
         read_by_load.reset(told)
         for order_id, order in (await read(self._loading, remembered) if remembered else {}).items():

@@ -404,11 +404,11 @@ class TakesOnlySo:
         async with self._store.transaction(contended=contended) as transaction:
             load = transaction.load
 
-            async def counted(order_ids: Sequence[OrderId], *, waiting: bool = False, early: bool = False) -> Any:
+            async def counted(order_ids: Sequence[OrderId], **how: Any) -> Any:
                 if len(order_ids) > self._orders_max[0]:
                     self.refused.append(len(order_ids))
                     raise TooMuch("canceling statement due to statement timeout")
-                return await load(order_ids, waiting=waiting, early=early)
+                return await load(order_ids, **how)
 
             transaction.load = counted  # type: ignore[method-assign]
             yield transaction

@@ -29,10 +29,10 @@ pytestmark = pytest.mark.integration
 
 COST_MAX = {
     "authorize_payment": {"statements": 22, "exchanges": 9, "commits": 2},
-    "reserve_items": {"statements": 13, "exchanges": 6, "commits": 1},
-    "capture_payment": {"statements": 28, "exchanges": 11, "commits": 3},
-    "return_payment": {"statements": 16, "exchanges": 8, "commits": 2},
-    "release_items": {"statements": 14, "exchanges": 6, "commits": 1},
+    "reserve_items": {"statements": 13, "exchanges": 4, "commits": 1},
+    "capture_payment": {"statements": 28, "exchanges": 9, "commits": 3},
+    "return_payment": {"statements": 16, "exchanges": 4, "commits": 2},
+    "release_items": {"statements": 14, "exchanges": 4, "commits": 1},
     "relay": {"statements": 18, "exchanges": 3, "commits": 2, "produced": 16},
 }
 """For one batch: what is planned and settled in it, and what comes of that. An exchange is a round trip; a COPY has its

@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
+from domain.ports.store import Entry
 from outbox.store import PostgresStore
 from tests.schemas.builders import order_confirmed
 
@@ -39,7 +40,7 @@ async def insert(store: PostgresStore) -> None:
     event = order_confirmed(event_id=UUID(int=next(_EVENTS)), occurred_at=today)
     async with store.transaction() as transaction:
         await transaction.load([])
-        await transaction.receive("a", [event], [0])
+        await transaction.receive(Entry("a", [event], [0]))
 
 
 Enter = Callable[[], Awaitable[None]]

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from domain.errors import Contended
-from domain.ports.store import Receipt
+from domain.ports.store import Entry, Receipt
 from outbox.store import PostgresStore
 from outbox.store import postgres as stores
 from schemas.events import Event
@@ -20,6 +20,7 @@ from tests.schemas.builders import order_confirmed
 __all__ = ["database_template", "store"]
 pytestmark = pytest.mark.integration
 FEW_OR_MANY = pytest.mark.parametrize("few", [True, False])
+AT_ONCE_OR_NOT = pytest.mark.parametrize("at_once", [True, False])
 NEW, KNOWN, TOO_OLD, CONFLICT = Receipt.NEW, Receipt.KNOWN, Receipt.TOO_OLD, Receipt.CONFLICT
 
 
@@ -36,10 +37,13 @@ async def receive(
     group: str = "a",
     contended: bool = False,
     contents: Sequence[int] = (),
+    at_once: bool = False,
 ) -> list[Receipt]:
+    """Receive these events; at_once: their rows go with the locks, in a round trip."""
+    entry = Entry(group, events, contents or [0] * len(events))
     async with taking(store, few=few).transaction(contended=contended) as transaction:
-        await transaction.load([])
-        return list(await transaction.receive(group, events, contents or [0] * len(events)))
+        await transaction.load([], entry=entry if at_once else None)
+        return list(await transaction.receive(entry))
 
 
 @FEW_OR_MANY
@@ -84,17 +88,49 @@ async def test_repeated_events_are_expected_no_longer_when_none_comes(
         await receive(store, [event(1)], few=False)
 
 
+@AT_ONCE_OR_NOT
 @FEW_OR_MANY
-async def test_of_an_event_twice_in_a_batch_the_second_is_known(store: PostgresStore, *, few: bool) -> None:
+async def test_of_an_event_twice_in_a_batch_the_second_is_known(
+    store: PostgresStore, *, few: bool, at_once: bool
+) -> None:
     old = event(9, days_ago=100)
     events = [event(1), event(1), old, event(2), old]
-    assert await receive(store, events, few=few) == [NEW, KNOWN, TOO_OLD, NEW, KNOWN]
+    assert await receive(store, events, few=few, at_once=at_once) == [NEW, KNOWN, TOO_OLD, NEW, KNOWN]
 
 
+async def test_with_the_locks_a_repeated_event_is_known_among_few_and_else_loses_the_race(store: PostgresStore) -> None:
+    await receive(store, [event(1), event(2)], few=True, at_once=True, contents=[A, A])
+    again = [event(2), event(3), event(1)]
+    assert await receive(store, again, few=True, at_once=True, contents=[A, A, B]) == [KNOWN, NEW, CONFLICT]
+    with pytest.raises(Contended, match="inbox"):
+        await receive(store, [event(4), event(3)], few=False, at_once=True)
+    expected = [NEW, KNOWN]
+    assert await receive(store, [event(4), event(3)], few=False, at_once=True, contents=[A, A]) == expected
+
+
+async def test_events_that_entered_with_the_locks_and_are_not_received_lose_the_race(
+    store: PostgresStore, database_url: str
+) -> None:
+    """Otherwise the inbox would know of an event that nobody decided on."""
+
+    async def receive_fewer() -> None:
+        async with store.transaction() as transaction:
+            await transaction.load([], entry=Entry("a", [event(1), event(2)], [A, A]))
+            await transaction.receive(Entry("a", [event(1)], [A]))
+
+    with pytest.raises(Contended, match="other events"):
+        await receive_fewer()
+    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+        assert connection.execute("SELECT count(*) FROM inbox").fetchone() == (0,)
+
+
+@AT_ONCE_OR_NOT
 @FEW_OR_MANY
-async def test_what_is_too_old_leaves_no_row(store: PostgresStore, database_url: str, *, few: bool) -> None:
-    assert await receive(store, [event(1, days_ago=100)], few=few) == [TOO_OLD]
-    assert await receive(store, [], few=few) == []
+async def test_what_is_too_old_leaves_no_row(
+    store: PostgresStore, database_url: str, *, few: bool, at_once: bool
+) -> None:
+    assert await receive(store, [event(1, days_ago=100)], few=few, at_once=at_once) == [TOO_OLD]
+    assert await receive(store, [], few=few, at_once=at_once) == []
     with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
         assert connection.execute("SELECT count(*) FROM inbox").fetchone() == (0,)
 
@@ -146,7 +182,7 @@ async def test_of_two_processes_that_meet_the_loser_of_the_race_sees_the_conflic
 
     async def first() -> list[Receipt]:
         async with store.transaction() as transaction:
-            receipts = list(await transaction.receive("a", [event(1)], [A]))
+            receipts = list(await transaction.receive(Entry("a", [event(1)], [A])))
             entered.set()
             await until_it_blocks_somebody(await transaction.plain())
             return receipts

@@ -10,7 +10,7 @@ from domain.case import Case
 from domain.ids import OrderId
 from domain.opening import authorize
 from domain.order import Order
-from domain.ports.store import Change, Changes, Receipt
+from domain.ports.store import Change, Changes, Entry, Receipt
 from domain.rules import Context, Rules
 from outbox.driver.batches import COPY_FROM
 from outbox.driver.engine import engine_for
@@ -149,13 +149,13 @@ async def test_an_inbox_of_an_older_release_still_knows_what_it_knew(store: Post
             builders.payment_authorized(event_id=builders.event_id(name), occurred_at=transaction.now)
             for name in ("a", "b", "new")
         ]
-        known = await transaction.receive("group", events[:2], [1, 2])
+        known = await transaction.receive(Entry("group", events[:2], [1, 2]))
     _downgrade(database_url)
 
     upgrade(database_url)
 
     async with store.transaction(contended=True) as transaction:
-        again = await transaction.receive("group", events, [1, 2, 3])
+        again = await transaction.receive(Entry("group", events, [1, 2, 3]))
     assert known == [Receipt.NEW] * 2
     assert again == [Receipt.KNOWN, Receipt.KNOWN, Receipt.NEW]
 

@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from domain.errors import Contended, Transient
-from domain.ports.store import Receipt
+from domain.ports.store import Entry, Receipt
 from domain.ports.upkeep import InboxUpkeep
 from outbox.driver.connections import Connections
 from outbox.schema.partitions import AHEAD_DAYS, name_of, oldest_day
@@ -72,7 +72,7 @@ async def receive(store: PostgresStore, day: date, number: int) -> Receipt:
     event: Event = order_confirmed(event_id=UUID(int=number), occurred_at=at)
     async with store.transaction(contended=True) as transaction:
         await transaction.load([])
-        (receipt,) = await transaction.receive("g", [event], [0])
+        (receipt,) = await transaction.receive(Entry("g", [event], [0]))
     return receipt
 
 
