@@ -16,6 +16,7 @@ from domain.errors import Busy
 from domain.ports.upkeep import InboxUpkeep
 from outbox.operators.stock import StockChange, StockSet, change_stock
 from outbox.schema.erasing import erase_spent_tokens
+from outbox.schema.listing import keep_list_index
 from outbox.schema.migrations import expansion, upgrade
 from outbox.schema.migrations.run import Target
 from outbox.schema.state import SchemaState, schema_state
@@ -62,6 +63,11 @@ def migrate_database(
         progress(f"{mended} orders may be refunded again: only a payment of an older attempt was disputed")
     if held:
         progress(f"{held} orders more are in use now: run `payments migrate` once more")
+    # With new tables it is no news.
+    if not keep_list_index(url, progress if before.revision is not None else lambda _: None):
+        progress(
+            "the index for lists of orders is left for later, others are in the way: run `payments migrate` once more"
+        )
     inbox = run(_maintain(settings))
     return Migrated(before, schema_state(url), inbox)
 

@@ -12,6 +12,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
+from domain.order import Status
 from outbox.driver.conninfo import connect_now
 from outbox.schema.mapping import ATTEMPTS, OPERATIONS, ORDERS, REQUESTS
 from outbox.schema.table import Table
@@ -73,18 +74,20 @@ _LIST: Final[LiteralString] = """
            (SELECT string_agg(q.kind || ' ' || q.state, ', ' ORDER BY q.arrival) FROM order_request q
              WHERE q.order_number = orders.order_number AND q.state IN ('waiting', 'approval', 'taken')) AS asked
       FROM orders"""
-_CHANGED_SINCE: Final[LiteralString] = """
-    updated_at >= coalesce((
-      SELECT updated_at FROM orders JOIN (
-        SELECT DISTINCT order_id FROM (
-          SELECT order_id FROM event ORDER BY id DESC LIMIT 10 * %(limit)s) AS told) AS those USING (order_id)
-       WHERE {} ORDER BY updated_at DESC OFFSET %(limit)s - 1 LIMIT 1), '-infinity')"""
-"""Orders that changed since the last but so many of those did that were told of lately: all that the list can show.
+_SINCE: Final[LiteralString] = """
+    SELECT updated_at FROM orders JOIN (
+      SELECT DISTINCT order_id FROM (
+        SELECT order_id FROM event ORDER BY id DESC LIMIT 10 * %(limit)s) AS told) AS those USING (order_id)
+     WHERE {} ORDER BY updated_at DESC OFFSET %(limit)s - 1 LIMIT 1"""
+"""When the last but so many of those orders changed that were told of lately. Whatever changed last, so many orders
+changed then or later: the list shows none that changed before.
 
-Whatever changed last, so many orders changed then or later. There is no index by the time of change, for each step of
-each order would write it. So the table is read, and this condition spares sorting it: it is nearly in order, so that
-almost every row would be later than those before it, and would go into the sort.
+A statement of its own, for the planner takes the index by the time of change (schema/listing.py) only if it knows the
+time. Without that index the table is read, and the condition spares sorting it: it is nearly in order, so that almost
+every row would be later than those before it, and would go into the sort.
 """
+_IN_REVIEW: Final[LiteralString] = "order_id IN (SELECT order_id FROM review)"
+"""All orders that came under review lately, or still are: few, where the table of orders has no index by status."""
 _FOR_APPROVAL: Final[LiteralString] = """
     order_number IN (SELECT order_number FROM order_request WHERE state = 'approval')"""
 _STOCK: Final[LiteralString] = """
@@ -169,10 +172,15 @@ def order_list(connection: Reading, status: str | None, limit: int, *, approval:
         conditions.append(_FOR_APPROVAL)
     if status is not None:
         conditions.append("status = %(status)s")
+    if status == Status.MANUAL_REVIEW:
+        conditions.append(_IN_REVIEW)
     chosen: LiteralString = " AND ".join(conditions) if conditions else "true"
-    where: LiteralString = f" WHERE {chosen} AND {_CHANGED_SINCE.format(chosen)}"
-    query = _LIST + where + " ORDER BY updated_at DESC, order_id LIMIT %(limit)s"
-    return rows_of(connection, query, {"status": status, "limit": limit})
+    asked: dict[str, object] = {"status": status, "limit": limit}
+    for row in rows_of(connection, _SINCE.format(chosen), asked):
+        asked["since"] = row["updated_at"]
+        chosen += " AND updated_at >= %(since)s"
+    query = _LIST + f" WHERE {chosen} ORDER BY updated_at DESC, order_id LIMIT %(limit)s"
+    return rows_of(connection, query, asked)
 
 
 def stock_list(connection: Reading, sku: str | None) -> list[Record]:

@@ -46,7 +46,7 @@ def _table(mapped: Table[Any], comment: str) -> sa.Table:
 
 
 orders = _table(ORDERS, "One row an order: the state that every decision locks first")
-# No index on columns that change: so an update stays on its page and writes no index.
+# No index on columns that change: so an update stays on its page and writes no index. See listing.py for the exception.
 sa.Index("orders_created_at_idx", orders.c.created_at, postgresql_using="brin")
 
 attempts = _table(ATTEMPTS, "One row a try with one payment method, and the money it moved")

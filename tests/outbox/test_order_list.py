@@ -23,6 +23,9 @@ _EVENTS = b"""
     INSERT INTO event (event_id, order_id, order_version, ordinal, topic, occurred_at, order_number)
     SELECT gen_random_uuid(), order_id, 1, ordinal, 'PaymentAuthorized', now(), order_number
       FROM orders CROSS JOIN generate_series(0, 3) ordinal ORDER BY order_number"""
+_REVIEWS = (
+    b"INSERT INTO review (order_id) SELECT order_id FROM orders WHERE status = 'manual_review' OR order_number < 5"
+)
 _TOUCH = b"UPDATE orders SET updated_at = now() + order_number * interval '1 s' WHERE order_number = ANY(%s)"
 _ASK = b"""
     INSERT INTO order_request (order_number, order_id, request_id, kind, arrival, content_hash, state, noted_at, reason,
@@ -40,6 +43,7 @@ def filled(database_url: str) -> str:
     with psycopg.connect(libpq_url(database_url)) as connection:
         connection.execute(_ORDERS, [ORDERS])
         connection.execute(_EVENTS)
+        connection.execute(_REVIEWS)
     return database_url
 
 
