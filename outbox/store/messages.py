@@ -3,6 +3,7 @@
 The table `notification` is the lasting record of what was to be told; this one is the work, and has no address.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final, LiteralString
@@ -12,8 +13,11 @@ from domain.ids import EventId, OrderId
 from domain.messages import Message, MessageState, Settled
 from outbox.driver.batches import Column, Row, batch, unnest, word
 from outbox.driver.connections import Connections
+from outbox.driver.exchange import Exchange
 from outbox.schema.mapping import MISSING, TIME
+from outbox.store.claiming import pages_between, touched
 from outbox.store.lent import lent_transaction
+from outbox.store.reach import PAGES_A_ROW, DueReach
 
 _FACTS: Final = (
     Column("event_id", "uuid"),
@@ -42,10 +46,11 @@ INSERT_MESSAGES = batch(
 _READ: LiteralString = ", ".join([f"m.{c.name}" for c in _FACTS])
 _CLAIM: Final[LiteralString] = f"""
     WITH due AS (
-      SELECT event_id FROM message WHERE due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+      SELECT event_id, due_at FROM message
+       WHERE due_at >= %s AND due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
     UPDATE message m SET due_at = now() + make_interval(secs => %s)
       FROM due WHERE m.event_id = due.event_id
-    RETURNING {_READ}, m.tries, m.due_at, now()"""  # noqa: S608 - literals only
+    RETURNING {_READ}, m.tries, m.due_at, now(), due.due_at"""  # noqa: S608 - literals only
 _SETTLED = (
     Column("event_id", "uuid"),
     Column("lease", TIME),
@@ -113,12 +118,22 @@ class PgMessages:
     def __init__(self, connections: Connections, retention_days: int) -> None:
         self._connections = connections
         self._retention = timedelta(days=retention_days)
+        self._reach = DueReach()
 
     async def claim(self, limit: int, lease_s: float) -> Sequence[Message]:
         """Take due messages under a new lease."""
+        now = asyncio.get_running_loop().time()
+        since = self._reach.since(now)
         async with lent_transaction(self._connections) as connection:
-            cursor = await connection.cursor(binary=True).execute(_CLAIM, [limit, lease_s])
-            return [_read(row) for row in await cursor.fetchall()]
+            exchange = Exchange(connection)
+            before = exchange.add(touched("message"))
+            claimed = exchange.add(_CLAIM, [since, limit, lease_s])
+            after, at = exchange.add(touched("message")), exchange.add("SELECT now()")
+            await exchange.send()
+        rows = claimed.rows
+        upto = at.rows[0][0] if len(rows) < limit else max((row[-1] for row in rows), default=since)
+        self._reach.note(since, upto, pages_between(before, after) - PAGES_A_ROW * len(rows), now)
+        return [_read(row[:-1]) for row in rows]
 
     async def settle(self, settled: Sequence[Settled]) -> int:
         """Write states, and in the record what was sent or went stale, in one transaction."""

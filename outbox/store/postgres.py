@@ -17,7 +17,7 @@ from domain.ports.upkeep import InboxUpkeep
 from outbox.driver.connections import Connections
 from outbox.journal.rows import RowEncoder
 from outbox.schema.mapping import OPERATIONS
-from outbox.store import locks, statements
+from outbox.store import claiming, locks, statements
 from outbox.store.asking import PgQuestions
 from outbox.store.faults import is_repeated_event, lacks_day
 from outbox.store.learned import Learned
@@ -103,13 +103,17 @@ class PostgresStore(PgQuestions):
         """Take due operations under a new lease."""
         # The wait for a connection counts too, so that our end of the lease is never after the database's.
         until = asyncio.get_running_loop().time() + lease_s
-        rows = await self._once(statements.CLAIM_DUE, [lease_s, limit, lease_s])
+        async with self._connection() as session:
+            reach, now = self._current().at_gateway, asyncio.get_running_loop().time()
+            rows = await claiming.claim_due(session, reach, limit, lease_s, now)
         return [Claimed(OPERATIONS.load(row), row[-1], until) for row in rows]
 
     async def claim_stock_calls(self, limit: int, lease_s: float) -> Sequence[Claimed]:
         """Take due operations at an inventory elsewhere under a new lease."""
         until = asyncio.get_running_loop().time() + lease_s
-        rows = await self._once(statements.CLAIM_STOCK_CALLS, [limit, lease_s])
+        async with self._connection() as session:
+            reach, now = self._current().at_inventory, asyncio.get_running_loop().time()
+            rows = await claiming.claim_stock_calls(session, reach, limit, lease_s, now)
         return [Claimed(OPERATIONS.load(row), row[-1], until) for row in rows]
 
     async def give_back(self, operations: Sequence[Operation]) -> None:

@@ -37,11 +37,9 @@ UNAPPROVED: Final[LiteralString] = """
      LIMIT %s"""
 DELAYED_ORDERS: Final[LiteralString] = f"""
     SELECT o.order_id
-      FROM (SELECT * FROM operation WHERE {ONE_AT_A_TIME} AND kind <> 'refund'
-            UNION ALL
-            SELECT * FROM operation WHERE ({BESIDE}) AND kind = 'extend') p
-           JOIN orders o ON o.order_id = p.order_id
-     WHERE p.opened_at <= now() - make_interval(secs => %s)
+      FROM operation p JOIN orders o ON o.order_id = p.order_id
+     WHERE (({ONE_AT_A_TIME} AND kind <> 'refund') OR (({BESIDE}) AND kind = 'extend'))
+       AND p.opened_at <= now() - make_interval(secs => %s)
        AND (p.detail IS DISTINCT FROM '{AT_CUSTOMER}'
             OR NOT EXISTS (SELECT FROM attempt a
                             WHERE a.order_number = p.order_number AND a.attempt = p.attempt

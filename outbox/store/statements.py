@@ -64,10 +64,20 @@ _CLAIM: LiteralString = f"""
        AND o.try_number = due.try_number AND o.for_request = due.for_request
     RETURNING {OPERATIONS.select("o")},
       (SELECT t.token FROM attempt t WHERE t.order_number = o.order_number AND t.attempt = o.attempt)"""
-CLAIM_DUE: LiteralString = f"""
+FROM_NUMBER: LiteralString = "order_number >= %s"
+OF_NUMBERS: LiteralString = "order_number = ANY(%s)"
+
+
+def claim_due(bounds: LiteralString) -> LiteralString:
+    """Make the claim at the gateway. bounds: of the order numbers.
+
+    A capture does not begin while its hold in an inventory elsewhere may lapse under the lease: first the other side
+    says what became of the hold, see SHORT_HOLDS.
+    """
+    return f"""
     WITH due AS (
       SELECT order_number, attempt, kind, try_number, for_request FROM operation p
-       WHERE (({ONE_AT_A_TIME}) OR ({BESIDE})) AND due_at <= now()
+       WHERE (({ONE_AT_A_TIME}) OR ({BESIDE})) AND due_at <= now() AND {bounds}
          AND kind NOT IN ('reserve', 'confirm', 'release', 'extend', 'restock')
          AND NOT (kind = 'capture' AND state = 'open'
                   AND EXISTS (SELECT FROM reservation r
@@ -76,16 +86,34 @@ CLAIM_DUE: LiteralString = f"""
                                  AND r.expires_at <= now() + make_interval(secs => %s)))
        ORDER BY due_at LIMIT %s FOR UPDATE OF p SKIP LOCKED)
     {_CLAIM}"""
-"""At the gateway. A capture does not begin while its hold in an inventory elsewhere may lapse under the lease: first
-the other side says what became of the hold, see SHORT_HOLDS."""
-CLAIM_STOCK_CALLS: LiteralString = f"""
+
+
+def claim_stock_calls(bounds: LiteralString) -> LiteralString:
+    """Make the claim at an inventory elsewhere. bounds: of the order numbers."""
+    return f"""
     WITH due AS (
       SELECT order_number, attempt, kind, try_number, for_request FROM operation
-       WHERE (({ONE_AT_A_TIME}) OR ({BESIDE})) AND due_at <= now()
+       WHERE (({ONE_AT_A_TIME}) OR ({BESIDE})) AND due_at <= now() AND {bounds}
          AND kind IN ('reserve', 'confirm', 'release', 'extend', 'restock')
        ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
     {_CLAIM}"""
-"""At an inventory elsewhere."""
+
+
+NEWEST_NUMBER: LiteralString = "SELECT order_number FROM operation ORDER BY order_number DESC LIMIT 1"
+
+
+def unfinished_below(bounds: LiteralString) -> LiteralString:
+    """Make the look for the lowest order numbers that have an unfinished operation. bounds: of the order numbers.
+
+    The first part keeps the planner from walking over the primary key, in the order that is asked for.
+    """
+    return f"""
+    WITH unfinished AS MATERIALIZED (
+      SELECT order_number FROM operation
+       WHERE (({ONE_AT_A_TIME}) OR ({BESIDE})) AND {bounds} AND order_number < %s)
+    SELECT DISTINCT order_number FROM unfinished ORDER BY order_number LIMIT %s"""
+
+
 _LEASE = (word("order_id"), Column("operation_id", "uuid"), Column("due_at", TIME))
 GIVE_BACK = batch(
     # A lease is identified by its end: if another process has claimed the operation since, its lease has another end.

@@ -140,12 +140,19 @@ def show(line: str) -> None:
 @click.option("--turns", default=450, show_default=True, help="Transactions.")
 def main(skus: int, turns: int) -> None:
     """Show what a moved row and a read of the outbox cost while a snapshot is held, now and before."""
+    with server_alone() as server_url:
+        measure(server_url, skus, turns)
+
+
+@contextmanager
+def server_alone() -> Iterator[str]:
+    """Run a PostgreSQL; give its URL."""
     folder = Path(tempfile.mkdtemp(prefix="payments-rows-"))
     folder.chmod(0o755)
     server = PostgresServer(folder, progress=lambda _: None)
     try:
         server.start()
-        measure(server.url, skus, turns)
+        yield server.url
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -156,7 +163,7 @@ def measure(server_url: str, skus: int, turns: int) -> None:
     show("| stock | pages a row, by sixth | us of the server's CPU a row, by sixth |\n|---|---|---|")
     for snapshot in (False, True):
         for now in (False, True):
-            found = _fresh(
+            found = on_fresh(
                 server_url,
                 lambda url, now=now, snapshot=snapshot: move_stock(  # type: ignore[misc]
                     url, now=now, snapshot=snapshot, skus=skus, turns=turns
@@ -166,11 +173,12 @@ def measure(server_url: str, skus: int, turns: int) -> None:
             pages, cost = (" ".join(f"{part[n]:.1f}" for part in found) for n in (0, 1))
             show(f"| {name} | {pages} | {cost} |")
     show("\n| rows sent under the snapshot | pages of a read from the beginning | from the floor |\n|---|---|---|")
-    for row in _fresh(server_url, read_outbox):
+    for row in on_fresh(server_url, read_outbox):
         show("| " + " | ".join(f"{cell:,}" for cell in row) + " |")
 
 
-def _fresh(server_url: str, work: Callable[[str], Sequence[Any]]) -> Sequence[Any]:
+def on_fresh(server_url: str, work: Callable[[str], Sequence[Any]]) -> Sequence[Any]:
+    """Do this work on a fresh database of this server, by its URL."""
     with fresh_database(server_url, None) as url:
         upgrade(url)
         return work(libpq_url(url))

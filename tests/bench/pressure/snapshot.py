@@ -13,7 +13,8 @@ from tests.bench.environment import Progress
 from tests.bench.goals import Goal
 from tests.bench.measuring import running
 from tests.bench.places import Plan
-from tests.bench.pressure.load import SPENDERS, Part, press
+from tests.bench.pressure.load import SPENDERS, Meters, Part, press
+from tests.bench.pressure.walks import walks_table
 from tests.bench.servers import Database, Servers
 
 FILL_S: Final = 10.0
@@ -47,12 +48,13 @@ def press_under_snapshot(
     servers: Servers, plan: Plan, contestant: Contestant, latency_ms: float, held_s: float, progress: Progress
 ) -> dict[str, Any]:
     """Load before, while a snapshot is held for held_s, and after it; see the bounds of both."""
-    with running(servers, plan, contestant, latency_ms) as run, run.database.connect() as meters:
+    with running(servers, plan, contestant, latency_ms) as run, run.database.connect() as connection:
+        meters = Meters(connection, servers.superuser())
         press(run, meters, "fill", FILL_S, 1, BACKLOG_MAX)
         parts = press(run, meters, "before", min(BEFORE_SHARE * held_s, BEFORE_MOST_S), BEFORE_PARTS, BACKLOG_MAX)
         progress(_line(contestant, parts))
         # What was dead before is none of the snapshot's.
-        meters.execute("VACUUM")
+        connection.execute("VACUUM")
         with held_snapshot(run.database):
             begun = len(run.watcher.seen)
             parts += press(run, meters, "held", held_s, TENTHS, BACKLOG_MAX)
@@ -71,6 +73,7 @@ def press_under_snapshot(
         "parts": [part.document() for part in parts],
         "compared": compared(parts),
         "dead_an_order": dead_an_order(parts, orders),
+        "walks": walks_table(parts, ENDS),
         "failures": failures,
     }
 
@@ -126,6 +129,7 @@ def snapshot_table(result: Mapping[str, Any]) -> str:
     for phase, ratios in result["compared"].items():
         shown = ", ".join(f"{what} {ratio:.2f}" for what, ratio in ratios.items())
         lines.append(f"{phase} by before: {shown}")
+    lines += ["", result["walks"]]
     return "\n".join(lines)
 
 
