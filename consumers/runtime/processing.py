@@ -1,4 +1,4 @@
-"""Processing one batch: read it, plan it, submit what it opened, and commit the offsets of what is done."""
+"""Processing one batch: read it, plan it, submit what it opened, and have the offsets of what is done committed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from consumers.runtime.locks import Detour, LockWatch
 from consumers.runtime.passing import Passing
 from consumers.runtime.planning import Planner
 from consumers.runtime.reading import Read, Reader, Reading, order_of
-from domain.errors import Transient
 from domain.operation import INVENTORY_KINDS
 from domain.ports.source import Message, Source
 from domain.reaction import Reaction
@@ -97,10 +96,7 @@ class BatchProcessor:
                 self._take_again_behind(held.message, messages)
             else:
                 self._source.hold(held.message, held.seconds)
-        try:
-            await self._source.commit(done)
-        except Transient as error:
-            self._log.warning("offsets not committed; the messages come again, without effect", error=str(error))
+        self._source.commit_soon(done)
 
     def _take_again_behind(self, message: Message, messages: Sequence[Message]) -> None:
         """Take the following messages of the partition again: they were not read."""

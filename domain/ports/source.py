@@ -49,7 +49,7 @@ class Passed(NamedTuple):
 class Source(Protocol):
     """A member of a consumer group. Messages that were taken and not committed come again, to some member.
 
-    All methods raise Transient if the broker does not answer; call them again.
+    All that are awaited raise Transient if the broker does not answer; call them again.
     """
 
     @property
@@ -72,8 +72,11 @@ class Source(Protocol):
         """
         ...
 
-    async def commit(self, messages: Sequence[Message]) -> None:
-        """Commit the offsets behind these messages. Partitions that we have lost meanwhile are skipped."""
+    def commit_soon(self, messages: Sequence[Message]) -> None:
+        """Have the offsets behind these messages committed, beside what follows and before partitions are given up.
+
+        Partitions that we have lost meanwhile are skipped. A commit that fails is made up for by a later one.
+        """
         ...
 
     def keep_back(self, first: Mapping[int, int]) -> None:

@@ -39,7 +39,7 @@ class ListSource:
         taken, self._left = self._left[:size], self._left[size:]
         return taken
 
-    async def commit(self, messages: Sequence[Message]) -> None:
+    def commit_soon(self, messages: Sequence[Message]) -> None:
         """Count."""
         self.commits += 1
 

@@ -44,7 +44,7 @@ async def read_on(source: KafkaSource, value: bytes) -> None:
         while True:
             try:
                 taken = await source.take(100, 0.2)
-                await source.commit(taken)
+                source.commit_soon(taken)
             except Transient:
                 await asyncio.sleep(0.05)
                 continue
@@ -119,8 +119,8 @@ Ask = Callable[[AIOKafkaConsumer, Wire, TopicPartition], Coroutine[Any, Any, obj
 
 async def commit(consumer: AIOKafkaConsumer, wire: Wire, place: TopicPartition) -> None:
     commits = Commits()
-    commits.add({place: 1})
-    await commits.send(consumer, "")
+    commits.add({place: 1}, "")
+    await commits.send(consumer)
 
 
 async def beginnings(consumer: AIOKafkaConsumer, wire: Wire, place: TopicPartition) -> None:

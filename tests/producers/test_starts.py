@@ -35,12 +35,16 @@ async def wire(kafka: dict[str, Any], topic: str) -> None:
     await Wire(topic, "group", kafka).fetch(0, 0, 1_000)
 
 
+async def nothing_to_flush() -> None:
+    """Have nothing that is not committed."""
+
+
 async def member(kafka: dict[str, Any], topic: str) -> None:
-    await Membership(topic, "group", kafka, 5, lambda _: None).join()
+    await Membership(topic, "group", kafka, 5, lambda _: None, nothing_to_flush).join()
 
 
 async def rejoining_member(kafka: dict[str, Any], topic: str) -> None:
-    membership = Membership(topic, "group", kafka, 5, lambda _: None)
+    membership = Membership(topic, "group", kafka, 5, lambda _: None, nothing_to_flush)
     try:
         await membership.rejoin(60)
     finally:

@@ -42,7 +42,8 @@ async def reading(servers: str) -> AsyncIterator[tuple[KafkaSource, AIOKafkaProd
             await producer.send_and_wait(TOPIC, b"%d" % number, partition=0)
         await source.start()
         try:
-            await source.commit(await taken(source, 3))
+            source.commit_soon(await taken(source, 3))
+            await source._committer.flush()
             yield source, producer
         finally:
             await source.close()

@@ -1,7 +1,7 @@
 """A member of a consumer group. Every option is set here, because the library's defaults lose or skip messages."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -39,17 +39,25 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     """Joins the group, joins it anew after the client was lost, and leaves it.
 
     connection: aiokafka's options for the brokers' address and security. assigned is called at every assignment, before
-    anything of it is read. busy is held while a batch is processed: the client gives up partitions only afterwards.
+    anything of it is read. busy is held while a batch is processed: the client gives up partitions only afterwards,
+    and after flush, which commits what is done.
     """
 
     def __init__(
-        self, topic: str, group: str, connection: Mapping[str, Any], drain_timeout_s: float, assigned: Assigned
+        self,
+        topic: str,
+        group: str,
+        connection: Mapping[str, Any],
+        drain_timeout_s: float,
+        assigned: Assigned,
+        flush: Callable[[], Awaitable[None]],
     ) -> None:
         self._topic = topic
         self._group = group
         self._connection = connection
         self._drain_timeout_s = drain_timeout_s
         self._assigned = assigned
+        self._flush = flush
         self._joining: asyncio.Task[None] | None = None
         self._join_error: str | None = None
         self.consumer: AIOKafkaConsumer | None = None
@@ -137,8 +145,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         if revoked:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._drain_timeout_s), self.busy:
-                    return
+                async with asyncio.timeout(self._drain_timeout_s):
+                    async with self.busy:
+                        pass
+                    await self._flush()
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Begin at the committed offsets. What was processed behind them comes again, without effect."""

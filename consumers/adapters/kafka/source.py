@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from consumers.adapters.kafka.careful import CarefulReader
 from consumers.adapters.kafka.closing import check_alive, has_given_up
 from consumers.adapters.kafka.commits import Commits
+from consumers.adapters.kafka.committer import Committer
 from consumers.adapters.kafka.group_reader import Rebalancing, pause, seek
 from consumers.adapters.kafka.lane_reader import LaneReader
 from consumers.adapters.kafka.lanes import CALM_S, Lanes, clock
@@ -45,9 +46,10 @@ class KafkaSource:
         self._on_joined = on_joined
         self._unpacked_bytes_max = unpacked_bytes_max
         self._log = structlog.get_logger("consumers.source").bind(topic=topic, group=group)
-        self._membership = Membership(topic, group, connection, drain_timeout_s, self._assigned)
         self._lanes = Lanes()
         self._commits = Commits()
+        self._committer = Committer(self._commits, lambda: self._membership.consumer, self._log)
+        self._membership = Membership(topic, group, connection, drain_timeout_s, self._assigned, self._committer.flush)
         self._wire = Wire(topic, group, connection)
         self._lane_reader = LaneReader(self._lanes, CarefulReader(self._wire), self._log)
         self._transactions = OpenTransactions(self._log)
@@ -93,13 +95,15 @@ class KafkaSource:
             await self._commit_positions(consumer)
         return taken
 
-    async def commit(self, messages: Sequence[Message]) -> None:
-        """Commit the offsets behind these messages, for the partitions that are still ours."""
+    def commit_soon(self, messages: Sequence[Message]) -> None:
+        """Commit the offsets behind these messages beside the next take, for the partitions that are still ours."""
         # Partition numbers first: there are thousands of messages and a dozen partitions.
         ends = {m.partition: m.offset + 1 for m in messages}
         places = {TopicPartition(self._topic, number): end for number, end in ends.items()}
-        self._commits.add({place: end for place, end in places.items() if self._was_handed_out(place, end)})
-        await self._commits.send(self._membership.joined(), self._lanes.topic_id)
+        done = {place: end for place, end in places.items() if self._was_handed_out(place, end)}
+        self._commits.add(done, self._lanes.topic_id)
+        if self._commits.are_pending:
+            self._committer.commit_soon()
 
     def keep_back(self, first: Mapping[int, int]) -> None:
         """Read on, but commit nothing behind these offsets."""
@@ -136,8 +140,8 @@ class KafkaSource:
         lane.stretch, lane.rang_at, lane.waits_until = None, None, 0
         lane.next = last + 1
         lane.read_apart(clock() + CALM_S)
-        self._commits.add({lane.partition: lane.next})
-        await self._commits.send(self._membership.joined(), self._lanes.topic_id)
+        self._commits.add({lane.partition: lane.next}, self._lanes.topic_id)
+        await self._commits.send(self._membership.joined())
 
     @asynccontextmanager
     async def processing(self) -> AsyncIterator[None]:
@@ -146,10 +150,13 @@ class KafkaSource:
             yield
 
     async def close(self) -> None:
-        """Leave the group."""
-        self._take_assignment(())
-        await self._membership.leave()
-        await self._wire.close()
+        """Leave the group, after a last commit."""
+        try:
+            await self._committer.close()
+        finally:
+            self._take_assignment(())
+            await self._membership.leave()
+            await self._wire.close()
 
     def _was_handed_out(self, partition: TopicPartition, end: int) -> bool:
         """Whether all before this offset was taken since reading began anew; else it may be that some comes again."""
@@ -160,11 +167,12 @@ class KafkaSource:
         """Commit our positions, also behind markers of transactions, and what an earlier commit did not send."""
         await self._reading.note_positions(consumer)
         positions = {lane.partition: lane.next for lane in self._lanes.of.values() if lane.next is not None}
-        self._commits.add(positions)
+        self._commits.add(positions, self._lanes.topic_id)
         ours = consumer.assignment()
         self._transactions.check(consumer, {p: offset for p, offset in positions.items() if p in ours}, clock())
-        with suppress(Transient):
-            await self._commits.send(consumer, self._lanes.topic_id)
+        if self._commits.are_pending:
+            with suppress(Transient):
+                await self._commits.send(consumer)
 
     def _assigned(self, partitions: Collection[TopicPartition]) -> None:
         self._take_assignment(partitions)

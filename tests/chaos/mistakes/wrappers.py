@@ -53,7 +53,7 @@ class OffsetBeforeTransaction(_Around):
         """Commit first. What comes then is a crash: the batch is never planned."""
         taken: Sequence[Message] = await self._inner.take(limit, wait_s)
         if taken:
-            await self._inner.commit(taken)
+            self._inner.commit_soon(taken)
             self._has_committed.set()
             await asyncio.Event().wait()
         return taken
