@@ -15,7 +15,7 @@ from domain.operation import Operation, OperationKind, OperationState
 from domain.order import Status
 from domain.pending import waits_for_customer
 from domain.values import replace
-from schemas.events import OrderConfirmed, PreparationStarted
+from schemas.events import OrderCancelRequested, OrderConfirmed, PreparationStarted
 
 LOST: str = "restored: it may have been called, and its answer is lost"
 
@@ -26,8 +26,9 @@ def begin_consumed(story: Story, triggers: Sequence[Trigger], laws: Laws) -> Sto
     It is read as of its own time: what was in time when it was read then is not refused now. What takes goods of our
     own stock is left, too: whether they are there is asked when it is read again.
 
-    That the preparation of an order has begun is noted as well, whoever has read it. It says nothing, and forbids
-    cancels. Left to be read again, it would come too late for a cancel that is begun here, or is read again first.
+    Two notes that say nothing are taken as well. A cancel that waits for what is under way: read again, it would be too
+    late, or find what must not begin behind it. And that the preparation has begun, whoever has read it: it forbids
+    cancels, and one that is begun here, or is read again first, would be carried out.
     """
     nothing = Told(())
     for trigger in sorted(triggers, key=_place):
@@ -36,7 +37,7 @@ def begin_consumed(story: Story, triggers: Sequence[Trigger], laws: Laws) -> Sto
         after = read(story, trigger, nothing, laws, trigger.came_at)
         if after is None or _takes_goods(story, after):
             continue
-        if _opens(story, after) or _forbids_cancels(story, trigger):
+        if _opens(story, after) or _notes_cancel(story, after, trigger) or _forbids_cancels(story, trigger):
             story = after
     return story
 
@@ -44,6 +45,11 @@ def begin_consumed(story: Story, triggers: Sequence[Trigger], laws: Laws) -> Sto
 def _place(trigger: Trigger) -> tuple[bool, datetime]:
     """Sort by time, but what came before its order behind it: it waited for it."""
     return not isinstance(trigger.event, OrderConfirmed), trigger.event.occurred_at
+
+
+def _notes_cancel(before: Story, after: Story, trigger: Trigger) -> bool:
+    """Whether it is a cancel that is noted. One that is refused says so, and is refused again when it is read again."""
+    return isinstance(trigger.event, OrderCancelRequested) and after.said == before.said
 
 
 def _forbids_cancels(before: Story, trigger: Trigger) -> bool:

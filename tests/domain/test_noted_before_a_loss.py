@@ -1,14 +1,16 @@
-"""What a restore makes of an order whose preparation had begun: it is noted before a cancel is read."""
+"""What a restore makes of two notes that say nothing: a cancel that waited, and that the preparation had begun."""
 
 from datetime import datetime
 
 import pytest
 
 from consumers.runtime.retelling import Story, Trigger, begin_consumed
+from domain.operation import OperationKind
 from domain.order import Order, Status
 from domain.requests import Request, RequestKind, RequestState
+from domain.values import replace
 from schemas import events as e
-from tests.domain.builders import CONTENT, captured, later, order
+from tests.domain.builders import CONTENT, captured, later, operation, order
 from tests.domain.lost import LAWS
 from tests.schemas import builders as events
 
@@ -49,6 +51,18 @@ def test_a_cancel_that_came_before_the_preparation_is_begun_and_the_preparation_
     after, noted = begun(PAID, read(CANCEL), read(prepared(later(30))))
     assert [(o.kind.value, o.unfinished) for o in after.operations] == [("refund", True)]
     assert noted == {"OrderCancelRequested"}, "an operator hears of the preparation when it is read again"
+
+
+def test_a_cancel_that_waited_for_a_refund_stays_noted_from_when_it_came() -> None:
+    under_way = operation(OperationKind.REFUND, reaction="refund_payment", amount_minor=1_000)
+    after, noted = begun(replace(PAID, operations=(under_way,)), read(CANCEL), read(prepared(later(30))))
+    assert after.cancel is not None
+    assert after.cancel.noted_at == later(20), "in time, whenever the database comes back"
+    assert after.operations == (under_way,)
+    assert noted == {"OrderCancelRequested"}
+
+
+def test_a_preparation_behind_a_noted_cancel_is_told_again() -> None:
     noted_cancel = Request("C-1", RequestKind.CANCEL, 1, b"", later(8), "", "", state=RequestState.WAITING)
     waiting = order(Status.PAYMENT_AUTHORIZED, captured(), requests=(noted_cancel,))
     assert begun(waiting, read(prepared(later(10)))) == (waiting, set())
