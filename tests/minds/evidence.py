@@ -92,7 +92,8 @@ class Evidence:
     """events: every message of ours, copies too. stock: by SKU, (put in, available, reserved, sold), units.
 
     kept: dead letters of the table; letters: of the topics. audit: what `payments audit --json` said.
-    left: what was still under way when the wait for rest was over.
+    left: what was still under way when the wait for rest was over. forgotten: from when to when what the database noted
+    was lost with it, Unix seconds.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -107,6 +108,7 @@ class Evidence:
     bugs: list[str] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     harness: list[str] = field(default_factory=list)
+    forgotten: tuple[float, float] | None = None
 
 
 _ORDERS: Final[LiteralString] = """

@@ -30,6 +30,7 @@ class Kills:
     victims: Sequence[str] = VICTIMS
     done: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    forgotten: tuple[float, float] | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 

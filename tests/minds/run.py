@@ -73,10 +73,14 @@ class Wanted:
 
 
 class Trouble(Protocol):
-    """What happens to the world meanwhile. done: in words; errors: what went wrong with doing it."""
+    """What happens to the world meanwhile. done: in words; errors: what went wrong with doing it.
+
+    forgotten: as in Evidence.
+    """
 
     done: list[str]
     errors: list[str]
+    forgotten: tuple[float, float] | None
 
     def start(self) -> None: ...
 
@@ -213,6 +217,7 @@ def _drive(
     found.audit, found.left, found.ends = said, left, list(world.fleet.ends)
     found.harness = [*harness, *(error for driver in drivers for error in driver.shop.errors), *kills.errors]
     found.bugs = [f"{line.get('error_type')}: {line.get('error')}" for line in lines if _is_bug(line)]
+    found.forgotten = kills.forgotten
     result.killed, result.alarms = kills.done, _alarms(lines)
     return found
 

@@ -516,3 +516,15 @@ def test_one_mistake_is_found(mistake: Callable[[Case], None]) -> None:
     case = right_case()
     mistake(case)
     assert MISTAKES[mistake] in {violation.check for violation in judge(case).violations}
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "found"), [((AT - 10, AT + 60), False), ((AT - 10, AT - 5), True), ((AT + 60, AT + 90), True)]
+)
+def test_a_restored_database_need_not_know_that_a_cancel_had_waited(
+    forgotten: tuple[float, float], *, found: bool
+) -> None:
+    case = right_case()
+    overtaken_and_called(case)
+    case.found.forgotten = forgotten
+    assert ("overtaken" in {violation.check for violation in judge(case).violations}) is found

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from tests.chaos.clock import unix_s
 from tests.chaos.fleet import ROLES
 from tests.eventually import eventually
 from tests.restoring.backup import Backup
@@ -45,6 +46,7 @@ class LostDatabase(Loss):
         for name in roles:
             self.world.fleet.kill(name)
         backup.lose()
+        self.forgotten = (until.timestamp(), unix_s())
         self.say(f"the database is lost; it comes back as of {until:%H:%M:%S}, {self.ago_s:g} s ago")
         backup.restore(until)
         self._restore(until, roles)

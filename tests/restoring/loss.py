@@ -13,7 +13,10 @@ LOOK_S: Final = 0.1
 
 @dataclass(slots=True, kw_only=True)
 class Loss(ABC):
-    """lost_at: progress of the run at which it is lost. done: what was done; errors: what failed, for the verdict."""
+    """lost_at: progress of the run at which it is lost. done: what was done; errors: what failed, for the verdict.
+
+    forgotten: from when to when what a database noted was lost with it, Unix seconds.
+    """
 
     world: World
     progress: Callable[[], float]
@@ -21,6 +24,7 @@ class Loss(ABC):
     lost_at: float
     done: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    forgotten: tuple[float, float] | None = None
     _thread: threading.Thread | None = None
 
     def start(self) -> None:

@@ -12,8 +12,10 @@ from consumers.runtime.retelling.moves import read
 from consumers.runtime.retelling.story import Laws, Story
 from consumers.runtime.retelling.told import Told, Trigger
 from domain.operation import Operation, OperationKind, OperationState
+from domain.order import Status
 from domain.pending import waits_for_customer
 from domain.values import replace
+from schemas.events import OrderCancelRequested, OrderConfirmed, PreparationStarted
 
 LOST: str = "restored: it may have been called, and its answer is lost"
 
@@ -23,16 +25,39 @@ def begin_consumed(story: Story, triggers: Sequence[Trigger], laws: Laws) -> Sto
 
     It is read as of its own time: what was in time when it was read then is not refused now. What takes goods of our
     own stock is left, too: whether they are there is asked when it is read again.
+
+    Two notes that say nothing are taken as well. A cancel that waits for what is under way: read again, it would be too
+    late, or find what must not begin behind it. And that the preparation has begun, whoever has read it: it forbids
+    cancels, and one that is begun here, or is read again first, would be carried out.
     """
     nothing = Told(())
-    for trigger in sorted(triggers, key=lambda one: one.event.occurred_at):
-        if not trigger.consumed or trigger.event_id in story.read:
+    for trigger in sorted(triggers, key=_place):
+        if trigger.event_id in story.read or not (trigger.consumed or isinstance(trigger.event, PreparationStarted)):
             continue
         after = read(story, trigger, nothing, laws, trigger.came_at)
-        if after is None or not _opens(story, after) or _takes_goods(story, after):
+        if after is None or _takes_goods(story, after):
             continue
-        story = after
+        if _opens(story, after) or _notes_cancel(story, after, trigger) or _forbids_cancels(story, trigger):
+            story = after
     return story
+
+
+def _place(trigger: Trigger) -> tuple[bool, datetime]:
+    """Sort by time, but what came before its order behind it: it waited for it."""
+    return not isinstance(trigger.event, OrderConfirmed), trigger.event.occurred_at
+
+
+def _notes_cancel(before: Story, after: Story, trigger: Trigger) -> bool:
+    """Whether it is a cancel that is noted. One that is refused says so, and is refused again when it is read again."""
+    return isinstance(trigger.event, OrderCancelRequested) and after.said == before.said
+
+
+def _forbids_cancels(before: Story, trigger: Trigger) -> bool:
+    """Whether it says that the preparation has begun. Of an order that is cancelled an operator must hear it again."""
+    order = before.order
+    if order is None or not isinstance(trigger.event, PreparationStarted):
+        return False
+    return order.cancel is None and order.effective_status is not Status.CANCELLED
 
 
 def _takes_goods(before: Story, after: Story) -> bool:

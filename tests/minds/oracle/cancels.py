@@ -107,7 +107,7 @@ def _check_order(index: Index, order_id: str) -> Iterator[Violation]:
         yield Violation("told", order_id, f"the customer was told {len(notices)} times that it is cancelled", where)
     if cancelled and order_id in index.case.prepared & index.prepared:
         yield Violation("window", order_id, "its preparation had begun, and it is cancelled", where)
-    if order_id in index.case.overtaken:
+    if order_id in index.case.overtaken and not index.forgot(order_id):
         yield from _check_overtaken(index, order_id)
 
 

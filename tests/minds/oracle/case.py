@@ -163,6 +163,14 @@ class Index:
         came_at = self.came_at.get(asked.order_id)
         return came_at is not None and came_at - asked.at > self.case.early_wait_s - MARGIN_S
 
+    def forgot(self, order_id: str) -> bool:
+        """Whether the database may have lost that a cancel waited for this order: both are read anew, in any order."""
+        if self.case.found.forgotten is None:
+            return False
+        since, until = self.case.found.forgotten
+        asked_at = min((asked.at for asked in self.cancels if asked.order_id == order_id), default=until)
+        return self.came_at.get(order_id, until) >= since and asked_at <= until
+
     def captured(self, order_id: str) -> int:
         """Return what the gateway took, minor units."""
         return sum(int(intent["amount_captured_minor"]) for intent in self.intents.get(order_id, ()))
