@@ -63,12 +63,12 @@ def migrate_database(
         progress(f"{mended} orders may be refunded again: only a payment of an older attempt was disputed")
     if held:
         progress(f"{held} orders more are in use now: run `payments migrate` once more")
-    # With new tables it is no news.
+    inbox = run(_maintain(settings))
+    # Last, for nothing needs it. With new tables it is no news.
     if not keep_list_index(url, progress if before.revision is not None else lambda _: None):
         progress(
             "the index for lists of orders is left for later, others are in the way: run `payments migrate` once more"
         )
-    inbox = run(_maintain(settings))
     return Migrated(before, schema_state(url), inbox)
 
 

@@ -18,6 +18,12 @@ FIRST_VERSION: Final = 160_000
 LOCK_S: Final = 10
 """Seconds that one wait may take, for a table's lock or for the end of an older transaction."""
 
+_OTHERS: Final = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.DeadlockDetected,  # an older transaction that we wait for wants to lock the whole table
+)
+"""What is raised when others are in the way."""
 _ALONE: Final = "SELECT pg_try_advisory_lock(hashtext('payments.listing'))"
 """Of several at a time one is at work; the others leave it to that one. The lock ends with the session."""
 _VALID: Final = """
@@ -47,7 +53,7 @@ def keep_list_index(
         wanted = connection.info.server_version >= first_version
         try:
             _bring_about(connection, progress, wanted=wanted, valid=None if row is None else bool(row[0]))
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
+        except _OTHERS:
             return False
     return True
 

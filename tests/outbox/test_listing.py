@@ -1,6 +1,8 @@
 """The index for lists of orders: made beside writers, used, free for updates, and only where the server keeps it so."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +14,7 @@ from outbox.operators import queries
 from outbox.schema import listing
 from outbox.schema.listing import FIRST_VERSION, INDEX, keep_list_index
 from outbox.schema.migrations import upgrade
+from tests.eventually import POLL_S
 from tests.outbox.test_order_list import _EVENTS, _ORDERS
 
 pytestmark = pytest.mark.integration
@@ -19,6 +22,7 @@ NEWER = 990_000
 """A version that no server has yet."""
 ORDERS = 20_000
 LATELY = b"UPDATE orders SET version = version + 1, updated_at = now() WHERE order_number > %s"
+WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%CREATE INDEX%'"
 HOT = "SELECT n_tup_hot_upd, n_tup_upd FROM pg_stat_user_tables WHERE relname = 'orders'"
 
 
@@ -121,3 +125,19 @@ def test_a_list_takes_it_and_an_update_writes_no_other_index(new_enough: str, mo
         listed = [row["order_id"] for row in queries.order_list(reading, None, 5)]
     assert listed == sorted(f"order-{ORDERS - n}" for n in range(5))
     assert INDEX in plans[-1], plans[-1]
+
+
+def test_who_waits_for_it_while_it_waits_for_them_costs_speed_and_not_the_command(
+    new_enough: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "LOCK_S", 30)
+    with session(new_enough) as holder, session(new_enough) as looking, ThreadPoolExecutor(1) as beside:
+        with holder.transaction():
+            holder.execute(b"UPDATE orders SET version = 1")
+            made = beside.submit(keep_list_index, new_enough)
+            while not looking.execute(WAITING).fetchall():
+                time.sleep(POLL_S)
+            holder.execute("LOCK TABLE orders IN SHARE MODE")
+            assert made.result() is False
+        assert keep_list_index(new_enough)
+        assert state(holder) == [True]
