@@ -30,7 +30,7 @@ def two_orders() -> tuple[Event, Event]:
 
 async def taken_and_lost(pipeline: Pipeline) -> Invariant:
     """Ask the audit, topics and all, whether everything that was taken is accounted for."""
-    report = await run_audit(pipeline.settings, topics=True, ledger=pipeline.gateway)
+    report = await run_audit(pipeline.settings, topics=True, wait_s=20, ledger=pipeline.gateway)
     assert report.quiescent
     return report.invariants[9]
 

@@ -45,8 +45,8 @@ def rare(order_id: str, token: str = "pm_card_visa", quantity: int = 1) -> Any:
 
 
 async def waiting(pipeline: Pipeline) -> Report:
-    """Audit everything; it must be quiet, though orders wait, and hold."""
-    report = await run_audit(pipeline.settings, topics=True, ledger=pipeline.gateway)
+    """Audit everything; it must come to rest, though orders wait, and hold."""
+    report = await run_audit(pipeline.settings, topics=True, wait_s=20, ledger=pipeline.gateway)
     assert report.quiescent, report.waiting
     assert [i for i in report.invariants if not i.holds] == []
     return report
