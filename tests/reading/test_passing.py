@@ -63,6 +63,7 @@ async def test_partition_goes_on_behind_what_an_operator_passes_over(
     with capture_logs() as log:
         await pipeline.join()
         await until_rung(pipeline, log, "unreadable")
+        await until_committed(pipeline, {0: first})
         said = await say_pass(pipeline.settings, wish(first, last))
         await pipeline.until_status("paid_and_confirmed", "before", "behind")
     assert said == {
@@ -115,6 +116,7 @@ async def test_audit_sees_offsets_that_were_committed_over_what_cannot_be_read(
     with capture_logs() as log:
         await pipeline.join()
         await until_rung(pipeline, log, "unreadable")
+        await until_committed(pipeline, {0: first})
         await say_pass(pipeline.settings, wish(first, last))
         await until_committed(pipeline, {0: last + 2})
     await pipeline.until_quiet()
@@ -130,6 +132,7 @@ async def test_word_that_was_applied_but_not_committed_is_applied_again_with_one
     with capture_logs() as log:
         member = await pipeline.join()
         await until_rung(pipeline, log, "unreadable")
+        await until_committed(pipeline, {0: first})
         await say_pass(pipeline.settings, wish(first, last))
         await until_committed(pipeline, {0: last + 2})
         await member.leave()
